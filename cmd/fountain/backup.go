@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -132,19 +133,44 @@ func makeBackup(cmd *cobra.Command, at *places, to string, who []age.Recipient) 
 	if err != nil {
 		return fmt.Errorf("write archive: %w", err)
 	}
-	defer os.Remove(unfinished) // is gone at success
 	m, sums, err := backup.Write(cmd.Context(), file, at.parts, backup.Options{Recipients: who, Version: version, Clock: clock.System})
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Link(unfinished, to) // unlike a rename it replaces nothing
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(fmt.Errorf("back up: %w", err), os.Remove(unfinished))
 	}
-	if err != nil {
-		return fmt.Errorf("back up: %w", err)
+	if err := nameArchive(unfinished, to); err != nil {
+		return err
 	}
 	if err := backup.Remember(at.kms.DataDir, m); err != nil {
 		return err
 	}
 	return printCopies(cmd.OutOrStdout(), m, sums)
+}
+
+// nameArchive gives a whole archive its name, which nothing may have. It takes the name with an empty file and renames over that: a hard link would replace
+// nothing either, but exFAT, CIFS and others have none. Where the name can't be had, the archive stays where it is: it is whole.
+func nameArchive(unfinished, to string) error {
+	claim, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err == nil {
+		err = errors.Join(claim.Close(), os.Rename(unfinished, to))
+		if err != nil {
+			err = errors.Join(err, os.Remove(to))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("the archive is whole, but lies at %s, for it can't be named %s: %w", unfinished, to, err)
+	}
+	dir, err := os.Open(filepath.Dir(to))
+	if err != nil {
+		return fmt.Errorf("back up: %w", err)
+	}
+	err = dir.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) { // of file systems that write names at once, or can't be asked
+		err = nil
+	}
+	if err := errors.Join(err, dir.Close()); err != nil {
+		return fmt.Errorf("back up: %w", err)
+	}
+	return nil
 }
 
 func printCopies(out io.Writer, m backup.Manifest, sums []backup.Sum) error {

@@ -73,9 +73,17 @@ func begin(t *testing.T, u *up) *past {
 	_, pass := password(t)
 	p := &past{pass: pass, gracePass: gracePassword, elements: 40}
 	c := signedIn(t, u, pass, &p.seed)
-	p.seed = authenticator(t, c, u.bootstrapInvited(t, pass))
-	admin := fountain.WithBearer(p.raised(t, u))
-	_, err := c.KMS.CreateUser(t.Context(), kms.UserCreate{Username: "grace", Password: gracePassword, Roles: []kms.RoleWord{"editor"}}, admin)
+	invitation := u.bootstrapInvited(t, pass)
+	enrolment, err := c.Twofactor.EnrolTotp(t.Context(), twofactor.TotpEnrol{Invitation: &invitation})
+	require.NoError(t, err)
+	confirmed, err := c.Twofactor.ConfirmTotp(t.Context(), enrolment.FactorID, twofactor.TotpConfirm{Code: stepBefore(t, enrolment.Secret)})
+	require.NoError(t, err)
+	p.seed = enrolment.Secret
+	// With the proof of the confirmation, so that the authenticator's code of now is one that the backup does not know as used.
+	raised, err := c.KMS.CompleteStepUp(t.Context(), kms.StepUp{Proof: confirmed.Proof.Proof, Resource: "kms"})
+	require.NoError(t, err)
+	admin := fountain.WithBearer(raised.AccessToken)
+	_, err = c.KMS.CreateUser(t.Context(), kms.UserCreate{Username: "grace", Password: gracePassword, Roles: []kms.RoleWord{"editor"}}, admin)
 	require.NoError(t, err)
 	service, err := c.KMS.RegisterService(t.Context(), kms.ServiceCreate{Name: "lectern", Scopes: []string{"elements:read"}}, admin)
 	require.NoError(t, err)
@@ -129,7 +137,6 @@ func (p *past) end(t *testing.T, u *up) {
 	p.usedRefresh = *fresh.RefreshToken
 	_, err = c.KMS.EnrolService(t.Context(), kms.Enrol{Token: p.enrolment})
 	require.NoError(t, err)
-	time.Sleep(time.Until(time.Now().Truncate(30 * time.Second).Add(30 * time.Second))) // a code that no backup knows as used; the process has no other clock
 	admin := fountain.WithBearer(p.raised(t, u))
 	_, err = c.KMS.RevokeAPIKey(t.Context(), p.keyID, admin)
 	require.NoError(t, err)
@@ -306,6 +313,28 @@ func told(t *testing.T, data, word string) {
 	var n int
 	require.NoError(t, db.Read(t.Context()).Get(t.Context(), &n, "SELECT COUNT(*) FROM audit_events WHERE action = 'restoreBackup' AND actor = ''"))
 	require.Equal(t, 1, n, word)
+}
+
+// An archive that was written is not lost where its name is taken meanwhile, and nothing is written over.
+func TestNameArchive_replacesNothingAndLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	unfinished, to := filepath.Join(dir, "a.part"), filepath.Join(dir, "a")
+	require.NoError(t, os.WriteFile(unfinished, []byte("archive"), 0o600))
+	require.NoError(t, os.WriteFile(to, []byte("other"), 0o600))
+	require.ErrorContains(t, nameArchive(unfinished, to), unfinished)
+	for file, want := range map[string]string{unfinished: "archive", to: "other"} {
+		raw, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, want, string(raw))
+	}
+	require.NoError(t, os.Remove(to))
+	require.NoError(t, nameArchive(unfinished, to))
+	raw, err := os.ReadFile(to)
+	require.NoError(t, err)
+	require.Equal(t, "archive", string(raw))
+	require.NoFileExists(t, unfinished)
+	require.Error(t, nameArchive(unfinished, to+"2"))
+	require.NoFileExists(t, to+"2", "the name is given back")
 }
 
 // Each refusal is one sentence.

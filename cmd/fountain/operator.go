@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -24,6 +25,8 @@ type operator struct {
 	connection
 	output   string // table or json
 	codeFile string // file with a one-time code; "-" is standard input, "" asks at the terminal
+
+	unattended atomic.Bool // nobody is asked any more
 }
 
 // group makes a command that only holds others.
@@ -73,6 +76,9 @@ func (o *operator) command(use, short, example string, args cobra.PositionalArgs
 
 // code gives the one-time code that an operation asks for.
 func (o *operator) code(ctx context.Context, challenge fountain.Challenge) (string, error) {
+	if o.unattended.Load() {
+		return "", errors.New("the code of before does not hold any more")
+	}
 	if o.codeFile == "" {
 		return askCode(ctx, challenge)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/cmd/fountain/internal/supervise"
@@ -26,6 +27,7 @@ func (e exitStatus) Error() string { return fmt.Sprintf("the process ended with 
 
 // secretsRun runs a process with secrets.
 type secretsRun struct {
+	operator    *operator
 	envs, files []string
 	grace       time.Duration
 	once        bool
@@ -40,7 +42,7 @@ const readPause = 5 * time.Second // after which secrets that could not be read 
 var passedOn = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH}
 
 func newSecretsRun(o *operator) *cobra.Command {
-	run := &secretsRun{known: map[string]int64{}}
+	run := &secretsRun{operator: o, known: map[string]int64{}}
 	cmd := o.command("run --env NAME=SECRET --file FILE=SECRET -- COMMAND", "Run a process with secrets, and start it again when they change",
 		`  fountain secrets run --env DB_PASSWORD=app.db -- ./server
   fountain secrets run --file tls.key=app.tls -- sh -c 'exec server --key "$FOUNTAIN_SECRETS_DIR/tls.key"'`,
@@ -54,10 +56,13 @@ func newSecretsRun(o *operator) *cobra.Command {
 folder that it finds as FOUNTAIN_SECRETS_DIR and that is removed when it ends. When another version of a
 secret is current, the process gets SIGTERM, SIGKILL after --grace, and is started again with the new
 value. Signals are passed on, and its exit status is that of this command. While the kms is away the
-process goes on with what it has.
+process goes on with what it has. The process shares the terminal, which sends it Ctrl-C itself: in
+the foreground of a terminal SIGINT, SIGQUIT and SIGWINCH are not passed on a second time, so end it
+from elsewhere with SIGTERM.
 
 A service uses its API key (FOUNTAIN_API_KEY), which the process does not get. A person is asked for a
-code; when it does not hold any more, changes can't be read, which is said once.`
+code before the process starts, and never while it runs; when the code does not hold any more, changes
+can't be read, which is said once.`
 	cmd.Flags().StringArrayVar(&run.envs, "env", nil, "variable of the environment and the secret whose value it gets, NAME=SECRET; may be repeated")
 	cmd.Flags().StringArrayVar(&run.files, "file", nil, "file and the secret whose value it gets, FILE=SECRET; may be repeated")
 	cmd.Flags().DurationVar(&run.grace, "grace", 10*time.Second, "between SIGTERM and SIGKILL when the process is started again")
@@ -124,15 +129,14 @@ func (r *secretsRun) do(cmd *cobra.Command, c *fountain.Client, args []string) e
 	changed := make(chan struct{}, 1)
 	var watching sync.WaitGroup
 	defer func() { cancel(); watching.Wait() }()
-	var once sync.Once
 	status, err := supervise.Run(ctx, supervise.Config{
-		Command: args, Places: places, Environ: withoutCredential(os.Environ()), Folder: folder, Grace: r.grace, Pause: readPause, Changed: changed, Signals: signals, Log: log,
-		Read: func(ctx context.Context) (supervise.Values, error) {
-			values, err := r.read(ctx, c)
-			if err == nil && !r.once {
-				once.Do(func() { r.watchAll(ctx, c, &watching, changed, log) })
+		Command: args, Places: places, Environ: withoutCredential(os.Environ()), Folder: folder, Grace: r.grace, Pause: readPause, Changed: changed, Signals: signals, Log: log, Reached: fromTerminal,
+		Read: func(ctx context.Context) (supervise.Values, error) { return r.read(ctx, c) },
+		Begun: func() {
+			r.operator.unattended.Store(true) // the terminal is the process's now
+			if !r.once {
+				r.watchAll(ctx, c, &watching, changed, log)
 			}
-			return values, err
 		},
 	})
 	if err != nil {
@@ -142,6 +146,21 @@ func (r *secretsRun) do(cmd *cobra.Command, c *fountain.Client, args []string) e
 		return exitStatus(status)
 	}
 	return nil
+}
+
+// fromTerminal reports whether a signal is one that the terminal sends, and this process in the terminal's foreground: then the process that it runs got it
+// too, for it is of the same group. A group of its own would take the terminal away from it.
+func fromTerminal(s os.Signal) bool {
+	if s != os.Interrupt && s != syscall.SIGQUIT && s != syscall.SIGWINCH {
+		return false
+	}
+	terminal, err := os.Open("/dev/tty")
+	if err != nil { // there is none
+		return false
+	}
+	defer terminal.Close()
+	foreground, err := unix.IoctlGetInt(int(terminal.Fd()), unix.TIOCGPGRP)
+	return err == nil && foreground == syscall.Getpgrp()
 }
 
 // withoutCredential takes the credential of this command out of an environment: the process is given secrets, not the key to all of them.

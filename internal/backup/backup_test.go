@@ -3,6 +3,7 @@ package backup_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"io/fs"
@@ -329,4 +330,43 @@ func TestVerify_tellsWhatIsInTheArchive(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(p.Database.Dir, "settings.json"))
 	require.NoError(t, err)
 	require.Equal(t, "{}", string(text))
+}
+
+// The mark is there before the first migration: an instance that starts while tables are made does not open them.
+func TestFill_isMarkedBeforeItsFirstMigration(t *testing.T) {
+	storetest.EachConfig(t, tables, func(t *testing.T, c store.Config) {
+		if c.URL == "" {
+			return // the lock of the file keeps every other instance off
+		}
+		held, err := sql.Open("pgx", c.URL)
+		require.NoError(t, err)
+		defer held.Close()
+		conn, err := held.Conn(t.Context())
+		require.NoError(t, err)
+		defer conn.Close()
+		const lock = 0x666f756e // of migrations, which wait for it
+		_, err = conn.ExecContext(t.Context(), "SELECT pg_advisory_lock($1)", lock)
+		require.NoError(t, err)
+		var f *store.Filling
+		done := make(chan error, 1)
+		go func() {
+			var err error
+			f, err = store.Fill(context.Background(), c, []int64{1, 100}, func(context.Context, *store.Loader) error { return nil })
+			done <- err
+		}()
+		require.Eventually(t, func() bool {
+			var n int
+			err := conn.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM goose_db_version WHERE version_id > 0").Scan(&n)
+			return err == nil && n == 1
+		}, 20*time.Second, time.Millisecond, "marked while the first migration waits")
+		_, err = conn.ExecContext(t.Context(), "SELECT pg_advisory_unlock($1)", lock)
+		require.NoError(t, err)
+		require.NoError(t, <-done)
+		_, err = store.Open(t.Context(), c)
+		require.ErrorIs(t, err, store.ErrUnfinished)
+		require.NoError(t, f.Finish(t.Context()))
+		db, err := store.Open(t.Context(), c)
+		require.NoError(t, err)
+		require.NoError(t, db.Close())
+	})
 }

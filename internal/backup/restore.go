@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -17,8 +18,9 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// staging is the directory beside a database in which it is made, so that it appears whole or not at all.
-const staging = ".restore"
+// staging is the directory beside a database in which it is made, so that it appears whole or not at all, and which keeps services from opening what is
+// beside it.
+const staging = store.Staging
 
 // mayBeThere are what an empty place may hold: the root key is brought back by hand, before or after.
 var mayBeThere = []string{"root.key", "lost+found", staging}
@@ -35,11 +37,14 @@ type RestoreOptions struct {
 	Look func(ctx context.Context, c Copy, db *store.DB) error
 	// Discard leaves the places empty again: a drill.
 	Discard bool
+	// step is called before each step that puts something into its place; nil but in tests.
+	step func(what string) error
 }
 
 // Restore makes the places of all parts whole again. open opens the archive, which is read twice: nothing is touched before all of it was found whole,
 // known, and fit for empty places. When anything fails after that, the places are empty again; only where what is made and marked can't be put into its place,
-// because a disk or a server fails then, they have to be emptied by hand.
+// because a disk or a server fails then, they have to be emptied by hand. A restore that is killed leaves databases that no service opens, until all of them are
+// in their places.
 func Restore(ctx context.Context, open func() (io.ReadCloser, error), parts []Part, o RestoreOptions) (*Restored, []Sum, error) {
 	for _, p := range parts {
 		if err := empty(ctx, p); err != nil {
@@ -64,7 +69,7 @@ func Restore(ctx context.Context, open func() (io.ReadCloser, error), parts []Pa
 	if err != nil || o.Discard {
 		err = errors.Join(err, run.abandon(context.WithoutCancel(ctx)))
 	} else if failed := run.place(context.WithoutCancel(ctx)); failed != nil {
-		err = fmt.Errorf("the restore was not finished: empty the places and restore again: %w", failed)
+		err = fmt.Errorf("the restore was not finished: empty %s but for the root key, and restore again: %w", where(parts), failed)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -228,41 +233,89 @@ func (r *restoring) directory(dir string) error {
 	return nil
 }
 
-// place puts everything where the services look for it.
-func (r *restoring) place(ctx context.Context) error {
-	for i, f := range r.filled {
-		if err := f.Finish(ctx); err != nil {
-			return fmt.Errorf("end restore of %s: %w", r.parts[i].Name, err)
+// where names the places of all parts to who has to empty them. The address of a PostgreSQL database may hold its password.
+func where(parts []Part) string {
+	var names []string
+	for _, p := range parts {
+		if p.Database.URL != "" {
+			names = append(names, "the PostgreSQL database of "+p.Name)
+		}
+		if p.Database.Dir != "" {
+			names = append(names, p.Database.Dir)
 		}
 	}
-	for _, p := range r.parts {
-		if err := p.place(); err != nil {
+	return strings.Join(names, ", ")
+}
+
+// place puts everything where the services look for it. The first part is that of the kms, without which nobody gets in: it comes last. The directories of
+// staging go when all is in its place, so that no service makes a database of its own beside those of others.
+func (r *restoring) place(ctx context.Context) error {
+	for _, dir := range r.made { // a power cut must not lose the directory of one part, and leave another's
+		if err := syncDirectory(filepath.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	for i, p := range slices.Backward(r.parts) {
+		if err := r.placePart(ctx, p, r.filled[i]); err != nil {
 			return fmt.Errorf("put %s into its place: %w", p.Name, err)
+		}
+	}
+	for _, p := range slices.Backward(r.parts) {
+		if err := r.before("open " + p.Name); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(filepath.Join(p.Database.Dir, staging)); err != nil {
+			return err
+		}
+		if err := syncDirectory(p.Database.Dir); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (p Part) place() error {
-	dir := filepath.Join(p.Database.Dir, staging)
-	names := slices.Clone(p.Files)
-	if p.Database.URL == "" {
-		wal, err := os.Stat(filepath.Join(dir, p.Database.Name+".db-wal"))
-		if err == nil && wal.Size() > 0 { // closing the database writes it back; what is in it would stay behind
-			return errors.New("the database was not closed whole")
-		}
-		names = append(names, p.Database.Name+".db") // last: with it the part is there
+func (r *restoring) before(what string) error {
+	if r.step == nil {
+		return nil
 	}
-	for _, name := range names {
-		err := os.Link(filepath.Join(dir, name), filepath.Join(p.Database.Dir, name)) // unlike a rename it replaces nothing
-		if err != nil && !(errors.Is(err, fs.ErrNotExist) && slices.Contains(p.Files, name)) {
+	return r.step(what)
+}
+
+// placePart ends the filling of a part and links its files. What lets a service open it comes last: the file of SQLite, and on PostgreSQL the end itself.
+func (r *restoring) placePart(ctx context.Context, p Part, f *store.Filling) error {
+	for _, name := range p.Files {
+		if err := r.link(p, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	if err := syncDirectory(p.Database.Dir); err != nil {
+	if err := r.before("finish " + p.Name); err != nil {
 		return err
 	}
-	return os.RemoveAll(dir)
+	if p.Database.URL != "" {
+		if err := syncDirectory(p.Database.Dir); err != nil {
+			return err
+		}
+		return f.Finish(ctx)
+	}
+	if err := f.Finish(ctx); err != nil {
+		return err
+	}
+	wal, err := os.Stat(filepath.Join(p.Database.Dir, staging, p.Database.Name+".db-wal"))
+	if err == nil && wal.Size() > 0 { // closing the database writes it back; what is in it would stay behind
+		return errors.New("the database was not closed whole")
+	}
+	if err := r.link(p, p.Database.Name+".db"); err != nil {
+		return err
+	}
+	return syncDirectory(p.Database.Dir)
+}
+
+// link puts a file of staging into its place. Unlike a rename it replaces nothing.
+func (r *restoring) link(p Part, name string) error {
+	if err := r.before("link " + p.Name); err != nil {
+		return err
+	}
+	return os.Link(filepath.Join(p.Database.Dir, staging, name), filepath.Join(p.Database.Dir, name))
 }
 
 func syncDirectory(dir string) error {

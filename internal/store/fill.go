@@ -11,17 +11,35 @@ import (
 	"strings"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
 )
 
 // ErrNotEmpty: the place of a restore holds a database already.
 var ErrNotEmpty = errors.New("there is a database already")
 
 // ErrUnfinished: a restore of the database was begun and not ended. What it holds must not be used: nothing in it is marked as old.
-var ErrUnfinished = errors.New("a restore of this database was not finished: empty it and restore again")
+var ErrUnfinished = errors.New("a restore was not finished: empty the places of all services but for the root key, and restore again")
 
-// unfinished is the number of a migration that nobody has. It is there from the first copied row until the last mark, so that a restore which
+// unfinished is the number of a migration that nobody has. It is there from before the first table until the last mark, so that a restore which
 // was killed leaves no database that a service would open.
 const unfinished = 99999
+
+// Staging is the directory beside the databases of a service in which a restore makes them. While it is there no SQLite database beside it is opened: the
+// restore works, or was killed, and the databases of other services may not be in their places yet.
+const Staging = ".restore"
+
+// settled returns ErrUnfinished when a restore into the directory was begun and not ended.
+func settled(dir string) error {
+	staging := filepath.Join(dir, Staging)
+	_, err := os.Lstat(staging)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for an unfinished restore: %w", err)
+	}
+	return fmt.Errorf("%w (%s is there)", ErrUnfinished, staging)
+}
 
 // Knows reports whether this program has all of these migrations.
 func (c Config) Knows(numbers []int64) (bool, error) {
@@ -97,10 +115,46 @@ func Fill(ctx context.Context, c Config, migrations []int64, fill func(ctx conte
 		return nil, fmt.Errorf("make database %s: %w", c.Name, classify(err))
 	}
 	f := &Filling{config: c, db: db}
+	if err := f.begin(ctx); err != nil {
+		if c.URL != "" { // what is there is not this restore's
+			return nil, errors.Join(err, db.Close())
+		}
+		return nil, errors.Join(err, f.Abandon(context.WithoutCancel(ctx)))
+	}
 	if err := f.fill(ctx, migrations, fill); err != nil {
 		return nil, errors.Join(err, f.Abandon(context.WithoutCancel(ctx)))
 	}
 	return f, nil
+}
+
+// begin makes the table of migrations with the mark in it, in one transaction: a service that starts meanwhile either sees the mark, or has made the table
+// itself, and the place is not empty.
+func (f *Filling) begin(ctx context.Context) error {
+	dialect := goose.DialectSQLite3
+	if f.db.dialect == PostgreSQL {
+		dialect = goose.DialectPostgres
+	}
+	versions, err := database.NewStore(dialect, versionTable)
+	if err != nil {
+		return err
+	}
+	tx, err := f.db.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("note unfinished restore: %w", classify(err))
+	}
+	defer tx.Rollback() // does nothing after Commit
+	if err := versions.CreateVersionTable(ctx, tx); err != nil {
+		return fmt.Errorf("make table of migrations: %w", classify(err))
+	}
+	for _, n := range []int64{0, unfinished} { // goose's own first row
+		if err := versions.Insert(ctx, tx, database.InsertRequest{Version: n}); err != nil {
+			return fmt.Errorf("note unfinished restore: %w", classify(err))
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("note unfinished restore: %w", classify(err))
+	}
+	return nil
 }
 
 func (f *Filling) fill(ctx context.Context, migrations []int64, fill func(ctx context.Context, l *Loader) error) (err error) {
@@ -113,9 +167,6 @@ func (f *Filling) fill(ctx context.Context, migrations []int64, fill func(ctx co
 		}
 	}
 	err = f.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
-		if _, err := tx.Exec(ctx, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, TRUE)", unfinished); err != nil {
-			return fmt.Errorf("note unfinished restore: %w", err)
-		}
 		l := &Loader{tx: tx}
 		if err := l.clear(ctx); err != nil {
 			return err
@@ -203,9 +254,11 @@ type Target struct {
 	types []string // of its columns, in the order of the table's
 	args  []any
 	rows  int
+	bytes int // of the values in args
 }
 
-// maxPlaceholders keeps a statement below the limits of both databases; rowsPerStatement keeps it short enough to be read.
+// maxPlaceholders keeps a statement below the limits of both databases; rowsPerStatement keeps it short enough to be read; bytesPerInsert bounds what
+// gathers in memory: that, and one row.
 const (
 	maxPlaceholders  = 8000
 	rowsPerStatement = 200
@@ -240,18 +293,17 @@ func (t *Target) Add(ctx context.Context, row []any) error {
 	if len(row) != len(t.types) {
 		return fmt.Errorf("a row of %s has %d values", t.table.Name, len(row))
 	}
-	size := 0
 	for i, value := range row {
 		t.args = append(t.args, fit(value, t.types[i]))
 		switch v := value.(type) {
 		case string:
-			size += len(v)
+			t.bytes += len(v)
 		case []byte:
-			size += len(v)
+			t.bytes += len(v)
 		}
 	}
 	t.rows++
-	if t.rows >= rowsPerStatement || len(t.args)+len(row) > maxPlaceholders || size > bytesPerInsert {
+	if t.rows >= rowsPerStatement || len(t.args)+len(row) > maxPlaceholders || t.bytes > bytesPerInsert {
 		return t.Flush(ctx)
 	}
 	return nil
@@ -284,7 +336,8 @@ func (t *Target) Flush(ctx context.Context) error {
 	one := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(t.types)), ", ") + ")"
 	all := strings.TrimSuffix(strings.Repeat(one+", ", t.rows), ", ")
 	_, err := t.tx.Exec(ctx, `INSERT INTO "`+t.table.Name+`" (`+t.table.columnList()+") VALUES "+all, t.args...)
-	t.args, t.rows = t.args[:0], 0
+	clear(t.args) // the values may go
+	t.args, t.rows, t.bytes = t.args[:0], 0, 0
 	if err != nil {
 		return fmt.Errorf("put rows into %s: %w", t.table.Name, err)
 	}

@@ -34,6 +34,9 @@ var pragmas = []struct{ name, set, want string }{
 }
 
 func openSQLite(ctx context.Context, c Config) (*DB, error) {
+	if err := settled(c.Dir); err != nil { // before a file is made: the next restore wants an empty place
+		return nil, err
+	}
 	if err := ensureDir(c.Dir); err != nil {
 		return nil, err
 	}
@@ -54,7 +57,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 }
 
 func (db *DB) openFile(ctx context.Context, path string, readers int) error {
-	if err := noOrphanLog(path); err != nil {
+	if err := errors.Join(settled(filepath.Dir(path)), noOrphanLog(path)); err != nil {
 		return err
 	}
 	// SQLite gives the files beside the database the mode of the database.

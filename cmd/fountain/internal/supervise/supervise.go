@@ -30,12 +30,16 @@ type Config struct {
 	Environ []string // of the process, without secrets
 	Folder  string   // where files are written; the process finds it as FOUNTAIN_SECRETS_DIR
 	Grace   time.Duration
-	// Read returns all secrets.
+	// Read returns all secrets. It may take its time: signals and the end of the process are attended to meanwhile. One whose ctx has ended is not waited for.
 	Read func(ctx context.Context) (Values, error)
+	// Begun is called once, when the secrets were read for the first time; nil: nobody is told.
+	Begun func()
 	// Changed gets something whenever a secret may have changed.
 	Changed <-chan struct{}
-	// Signals are passed on to the process.
+	// Signals are passed on to the process. Before it runs, one that would end it ends Run.
 	Signals <-chan os.Signal
+	// Reached reports whether the process got a signal already, as it does what a terminal sends to all in its foreground; nil: none.
+	Reached func(s os.Signal) bool
 	// Pause is how long a failed Read waits for the next one.
 	Pause time.Duration
 	Log   func(text string)
@@ -47,12 +51,18 @@ const FolderVariable = "FOUNTAIN_SECRETS_DIR"
 // signalStatus is added to the number of the signal that ended a process, as shells do.
 const signalStatus = 128
 
-// Run runs the process until it ends, and returns its exit status: of one that a signal ended, 128 and the signal's number. Its files are removed then. An
+// Run runs the process until it ends, and returns its exit status: of one that a signal ended, also before it ran, 128 and the signal's number. Its files are
+// removed then. An
 // error says that the process could not be started at first.
 func Run(ctx context.Context, c Config) (status int, err error) {
-	values, err := c.Read(ctx)
-	if err != nil {
-		return 0, err
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	values, status, err := c.first(ctx)
+	if err != nil || status != 0 {
+		return status, err
+	}
+	if c.Begun != nil {
+		c.Begun()
 	}
 	defer c.remove()
 	for {
@@ -60,11 +70,46 @@ func Run(ctx context.Context, c Config) (status int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		again, err := c.attend(ctx, p, &values)
-		if err != nil || !again {
-			return p.status(), err
+		if again := c.attend(ctx, p, &values); !again {
+			return p.status(), nil
 		}
 	}
+}
+
+// reading is what a Read returned.
+type reading struct {
+	values Values
+	err    error
+}
+
+// read begins to read. Whoever waits no longer cancels ctx.
+func (c *Config) read(ctx context.Context) <-chan reading {
+	done := make(chan reading, 1)
+	go func() {
+		values, err := c.Read(ctx)
+		done <- reading{values, err}
+	}()
+	return done
+}
+
+// first reads the secrets before there is a process. A signal that would have ended it gives the status that it would have had.
+func (c *Config) first(ctx context.Context) (values Values, status int, err error) {
+	done := c.read(ctx)
+	for {
+		select {
+		case r := <-done:
+			return r.values, 0, r.err
+		case s := <-c.Signals:
+			if number, is := s.(syscall.Signal); is && ends(s) {
+				return nil, signalStatus + int(number), nil
+			}
+		}
+	}
+}
+
+// ends reports whether a signal asks a process to end.
+func ends(s os.Signal) bool {
+	return s == os.Interrupt || s == syscall.SIGTERM || s == syscall.SIGQUIT || s == syscall.SIGHUP
 }
 
 // process is one that runs.
@@ -142,37 +187,54 @@ func (c *Config) say(text string) {
 	}
 }
 
-// attend passes signals on until the process ends, or has been ended because its secrets have changed: then it is to be started again.
-func (c *Config) attend(ctx context.Context, p *process, values *Values) (again bool, err error) {
+// attend passes signals on until the process ends, or has been ended because its secrets have changed: then it is to be started again. Of a row of failures to
+// read them it tells the first, and the end.
+func (c *Config) attend(ctx context.Context, p *process, values *Values) (again bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var retry <-chan time.Time
+	var done <-chan reading // nil: nothing is read
+	changed, failing := false, false
 	for {
-		changed := false
+		if changed && done == nil {
+			changed, retry, done = false, nil, c.read(ctx)
+		}
 		select {
 		case <-p.ended:
-			return false, nil
+			return false
 		case s := <-c.Signals:
-			p.signal(s)
+			c.pass(p, s)
 		case <-c.Changed:
 			changed = true
 		case <-retry:
 			changed = true
+		case r := <-done:
+			done = nil
+			switch {
+			case r.err != nil:
+				if !failing {
+					c.say("the secrets can't be read; the process goes on with those it has: " + r.err.Error())
+				}
+				failing, retry = true, time.After(c.Pause)
+				continue
+			case failing:
+				failing = false
+				c.say("the secrets can be read again")
+			}
+			if same(*values, r.values) {
+				continue
+			}
+			*values = r.values
+			c.say("a secret has changed; the process is started again")
+			return c.stop(p)
 		}
-		if !changed {
-			continue
-		}
-		fresh, err := c.Read(ctx)
-		if err != nil {
-			c.say("the secrets can't be read; the process goes on with those it has: " + err.Error())
-			retry = time.After(c.Pause)
-			continue
-		}
-		retry = nil
-		if same(*values, fresh) {
-			continue
-		}
-		*values = fresh
-		c.say("a secret has changed; the process is started again")
-		return c.stop(p), nil
+	}
+}
+
+// pass passes a signal on, unless the process got it already.
+func (c *Config) pass(p *process, s os.Signal) {
+	if c.Reached == nil || !c.Reached(s) {
+		p.signal(s)
 	}
 }
 
@@ -200,10 +262,10 @@ func (c *Config) stop(p *process) (again bool) {
 		case <-p.ended:
 			return again
 		case s := <-c.Signals:
-			if s == os.Interrupt || s == syscall.SIGTERM || s == syscall.SIGQUIT || s == syscall.SIGHUP {
+			if ends(s) {
 				again = false
 			}
-			p.signal(s)
+			c.pass(p, s)
 		case <-over.C:
 			p.signal(os.Kill)
 		}

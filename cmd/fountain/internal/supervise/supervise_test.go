@@ -27,6 +27,11 @@ type stage struct {
 	mu     sync.Mutex
 	values supervise.Values
 	fail   error
+	log    []string
+	reads  int
+	hang   bool // a Read lasts until its ctx ends
+
+	reached func(os.Signal) bool
 }
 
 func newStage(t *testing.T) *stage {
@@ -43,16 +48,45 @@ func (s *stage) set(name, value string, fail error) {
 	s.values[name] = value
 }
 
+func (s *stage) read(ctx context.Context) (supervise.Values, error) {
+	s.mu.Lock()
+	values, fail, hang := s.values, s.fail, s.hang
+	s.reads++
+	s.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return values, fail
+}
+
+func (s *stage) hangs() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hang = true
+}
+
+// hasRead waits until Read was called so often.
+func (s *stage) hasRead(n int) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.reads >= n
+	}, 30*time.Second, time.Millisecond)
+}
+
 func (s *stage) run(script string, places ...supervise.Place) (end <-chan int) {
 	done := make(chan int, 1)
 	go func() {
 		status, err := supervise.Run(s.t.Context(), supervise.Config{
 			Command: []string{"/bin/sh", "-c", script}, Places: places, Environ: []string{"TOLD=" + s.told, "PATH=" + os.Getenv("PATH")}, Folder: s.folder,
 			Grace: 200 * time.Millisecond, Pause: time.Millisecond, Changed: s.changed, Signals: s.signals,
-			Read: func(context.Context) (supervise.Values, error) {
+			Read: s.read, Reached: s.reached,
+			Log: func(text string) {
 				s.mu.Lock()
 				defer s.mu.Unlock()
-				return s.values, s.fail
+				s.log = append(s.log, text)
 			},
 		})
 		if err != nil {
@@ -145,4 +179,62 @@ func TestRun_startsNothingWithoutItsSecrets(t *testing.T) {
 			require.NotContains(t, err.Error(), c.value, name)
 		}
 	}
+}
+
+// A kms that does not answer holds up neither a signal nor the end of the process.
+func TestRun_attendsWhileSecretsAreRead(t *testing.T) {
+	s := newStage(t)
+	end := s.run(`trap 'exit 5' USR1; echo up >> $TOLD; while :; do sleep 0.01; done`, supervise.Place{Secret: "app.db", Env: "DB"})
+	s.says("up")
+	s.hangs()
+	s.changed <- struct{}{}
+	s.hasRead(2)
+	s.signals <- syscall.SIGUSR1
+	require.Equal(t, 5, <-end)
+}
+
+// A signal ends what has no process yet.
+func TestRun_endsWhileSecretsAreReadAtFirst(t *testing.T) {
+	s := newStage(t)
+	s.hangs()
+	end := s.run(`echo up >> $TOLD`, supervise.Place{Secret: "app.db", Env: "DB"})
+	s.hasRead(1)
+	s.signals <- syscall.SIGWINCH
+	s.signals <- syscall.SIGTERM
+	require.Equal(t, 128+15, <-end)
+	require.NoFileExists(t, s.told)
+}
+
+// Of a row of failures the first is told, and the end.
+func TestRun_tellsARowOfFailuresOnce(t *testing.T) {
+	s := newStage(t)
+	end := s.run(`echo up >> $TOLD; while :; do sleep 0.01; done`, supervise.Place{Secret: "app.db", Env: "DB"})
+	s.says("up")
+	s.set("app.db", "first", errors.New("the kms is away"))
+	s.changed <- struct{}{}
+	s.hasRead(6)
+	s.set("app.db", "first", nil)
+	require.Eventually(t, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.log) == 2
+	}, 30*time.Second, time.Millisecond)
+	s.signals <- syscall.SIGTERM
+	require.Equal(t, 128+15, <-end)
+	require.Contains(t, s.log[0], "the kms is away")
+	require.Equal(t, "the secrets can be read again", s.log[1])
+}
+
+// What the terminal has sent to the process is not sent to it again.
+func TestRun_passesOnNothingTwice(t *testing.T) {
+	s := newStage(t)
+	s.reached = func(sent os.Signal) bool { return sent == os.Interrupt }
+	end := s.run(`trap 'echo interrupted >> $TOLD' INT; trap 'exit 5' USR1; echo up >> $TOLD; while :; do sleep 0.01; done`, supervise.Place{Secret: "app.db", Env: "DB"})
+	s.says("up")
+	s.signals <- os.Interrupt
+	s.signals <- syscall.SIGUSR1
+	require.Equal(t, 5, <-end)
+	raw, err := os.ReadFile(s.told)
+	require.NoError(t, err)
+	require.Equal(t, "up\n", string(raw))
 }
