@@ -159,7 +159,9 @@ func (s *Service) Serve(ctx context.Context, door Door) error {
 	if door.Revocations == nil && s.revocations != nil {
 		door.Revocations = s.revocations
 	}
-	if kept, ok := door.Keys.(interface{ Renew(ctx context.Context) error }); ok && s.revocations != nil {
+	if kept, ok := door.Keys.(interface {
+		Renew(ctx context.Context) error
+	}); ok && s.revocations != nil {
 		s.revocations.RenewKeys = kept.Renew // no part runs yet
 	}
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: door.Issuer, Keys: door.Keys, Revocations: door.Revocations, Clock: c.Clock})
