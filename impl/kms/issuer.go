@@ -3,15 +3,9 @@ package kms
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
-	"github.com/fountainai/fountain/impl/kms/internal/handlers"
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
-	"github.com/fountainai/fountain/internal/lifecycle"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -29,20 +23,9 @@ func MoveIssuer(ctx context.Context, c Config, to string) (Moved, error) {
 		return Moved{}, errors.New("the issuer must be an absolute http or https URL without user, query, fragment and final slash")
 	}
 	c.Issuer = "" // whatever it is: it is what changes
-	if err := c.Validate(); err != nil {
-		return Moved{}, fmt.Errorf("configuration of kms: %w", err)
-	}
-	if c.DatabaseURLFile == "" {
-		if _, err := os.Stat(filepath.Join(c.DataDir, handlers.Word+".db")); errors.Is(err, fs.ErrNotExist) {
-			return Moved{}, fmt.Errorf("there is no kms in %s", c.DataDir)
-		}
-	}
-	db, err := lifecycle.Open(ctx, handlers.Word, c.Service, schema)
-	if errors.Is(err, store.ErrLocked) {
-		return Moved{}, ErrRunning
-	}
+	db, err := openStopped(ctx, c)
 	if err != nil {
-		return Moved{}, fmt.Errorf("open database of kms: %w", err)
+		return Moved{}, err
 	}
 	moved, err := moveIssuerOn(ctx, c, db, to)
 	return moved, errors.Join(err, db.Close())

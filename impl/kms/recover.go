@@ -46,23 +46,32 @@ var ErrRefused = errors.New("refused")
 // Recover opens the database of the kms, unseals it with the root key, and does one recovery. The person's sessions, keys and tokens end;
 // factors are voided by a signed record that twofactor reads from the revocation feed. On SQLite no kms may run (ErrRunning).
 func Recover(ctx context.Context, c Config, r Recovery) (Recovered, error) {
+	db, err := openStopped(ctx, c)
+	if err != nil {
+		return Recovered{}, err
+	}
+	done, err := recoverOn(ctx, c, db, r)
+	return done, errors.Join(explain(err), db.Close())
+}
+
+// openStopped opens the database of a kms that does not run (ErrRunning).
+func openStopped(ctx context.Context, c Config) (*store.DB, error) {
 	if err := c.Validate(); err != nil {
-		return Recovered{}, fmt.Errorf("configuration of kms: %w", err)
+		return nil, fmt.Errorf("configuration of kms: %w", err)
 	}
 	if c.DatabaseURLFile == "" {
 		if _, err := os.Stat(filepath.Join(c.DataDir, handlers.Word+".db")); errors.Is(err, fs.ErrNotExist) {
-			return Recovered{}, fmt.Errorf("there is no kms in %s", c.DataDir)
+			return nil, fmt.Errorf("there is no kms in %s", c.DataDir)
 		}
 	}
 	db, err := lifecycle.Open(ctx, handlers.Word, c.Service, schema)
 	if errors.Is(err, store.ErrLocked) {
-		return Recovered{}, ErrRunning
+		return nil, ErrRunning
 	}
 	if err != nil {
-		return Recovered{}, fmt.Errorf("open database of kms: %w", err)
+		return nil, fmt.Errorf("open database of kms: %w", err)
 	}
-	done, err := recoverOn(ctx, c, db, r)
-	return done, errors.Join(explain(err), db.Close())
+	return db, nil
 }
 
 // explain gives a refusal its sentence.

@@ -45,6 +45,11 @@ func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	return g.await(ctx, turn)
+}
+
+// await waits for the turn, which has come where it is nil, and begins the work.
+func (g *Gate) await(ctx context.Context, turn chan struct{}) (leave func(), err error) {
 	if turn != nil {
 		select {
 		case <-turn:
@@ -75,14 +80,7 @@ func (g *Gate) EnterAgain(ctx context.Context) (leave func(), err error) {
 	turn := make(chan struct{})
 	g.back = append(g.back, turn)
 	g.mu.Unlock()
-	select {
-	case <-turn:
-	case <-ctx.Done():
-		if g.abandon(turn) {
-			return nil, context.Cause(ctx)
-		}
-	}
-	return g.work(), nil
+	return g.await(ctx, turn)
 }
 
 // arrive takes a slot, or a place among those who wait: a channel that is closed when a slot is passed on.

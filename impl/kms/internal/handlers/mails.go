@@ -5,6 +5,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/mail"
+	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -45,7 +46,7 @@ func (h api) ListMails(ctx context.Context, r kmsapi.ListMailsRequestObject) (km
 
 // ClaimMails implements claimMails.
 func (h api) ClaimMails(ctx context.Context, r kmsapi.ClaimMailsRequestObject) (kmsapi.ClaimMailsResponseObject, error) {
-	claimed, err := h.Mails.Claim(ctx, caller(ctx), waitFrom(r.Params.Prefer))
+	claimed, err := h.Mails.Claim(ctx, caller(ctx), httpserver.PreferredWait(r.Params.Prefer))
 	if err != nil {
 		return nil, err
 	}

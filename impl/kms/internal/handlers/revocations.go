@@ -2,8 +2,6 @@ package handlers
 
 import (
 	"context"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -11,6 +9,7 @@ import (
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/httpserver"
 	ended "github.com/fountainai/fountain/internal/revocation"
 )
 
@@ -23,7 +22,7 @@ func (h api) ListRevocations(ctx context.Context, r kmsapi.ListRevocationsReques
 	if r.Params.After != nil {
 		after = *r.Params.After
 	}
-	page, err := h.Feed.After(ctx, text(r.Params.Feed), after, limit, waitFrom(r.Params.Prefer))
+	page, err := h.Feed.After(ctx, text(r.Params.Feed), after, limit, httpserver.PreferredWait(r.Params.Prefer))
 	if err != nil {
 		return nil, err
 	}
@@ -53,18 +52,6 @@ func (h api) voidRecord(e ended.Entry) (string, error) {
 		},
 		Before: e.At.UnixMicro(),
 	})
-}
-
-// waitFrom reads how long the caller prefers to wait (RFC 7240, section 4.3).
-func waitFrom(prefer *string) time.Duration {
-	if prefer == nil {
-		return 0
-	}
-	seconds, err := strconv.Atoi(strings.TrimPrefix(*prefer, "wait="))
-	if err != nil { // the contract admits numbers alone
-		return 0
-	}
-	return time.Duration(seconds) * time.Second
 }
 
 func revocationBody(e ended.Entry) kmsapi.Revocation {

@@ -7,6 +7,7 @@ import (
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/internal/etag"
+	"github.com/fountainai/fountain/internal/httpserver"
 )
 
 // WatchSecret implements watchSecret.
@@ -14,7 +15,7 @@ func (h api) WatchSecret(ctx context.Context, r kmsapi.WatchSecretRequestObject)
 	known := func(version int64) bool {
 		return r.Params.IfNoneMatch != nil && etag.Names(*r.Params.IfNoneMatch, etag.Of(version))
 	}
-	found, err := h.Secrets.Watch(ctx, caller(ctx), r.SecretName, known, waitFrom(r.Params.Prefer))
+	found, err := h.Secrets.Watch(ctx, caller(ctx), r.SecretName, known, httpserver.PreferredWait(r.Params.Prefer))
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/sequenceapi"
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/internal/httpserver"
 )
 
 const (
@@ -33,7 +34,7 @@ func (s *Server) ListChanges(ctx context.Context, r sequenceapi.ListChangesReque
 	if err != nil {
 		return nil, refuse(err, nil)
 	}
-	changes, err := s.await(ctx, r.Scope, after, limit, waitFrom(r.Params.Prefer))
+	changes, err := s.await(ctx, r.Scope, after, limit, httpserver.PreferredWait(r.Params.Prefer))
 	if err != nil {
 		return nil, refuse(err, nil)
 	}
@@ -86,18 +87,6 @@ func (s *Server) await(ctx context.Context, scope string, after int64, limit int
 			return nil, err
 		}
 	}
-}
-
-// waitFrom reads the header Prefer, whose form the contract has checked.
-func waitFrom(prefer *string) time.Duration {
-	if prefer == nil {
-		return 0
-	}
-	seconds, err := strconv.Atoi(strings.TrimPrefix(*prefer, "wait="))
-	if err != nil { // the contract admits numbers alone
-		return 0
-	}
-	return time.Duration(seconds) * time.Second
 }
 
 // StreamChanges gives what changes in a scope as server-sent events.
