@@ -187,6 +187,12 @@ func TestConsole_aPersonHasTheirAccountAndKeys(t *testing.T) {
 	a.isAccessible()
 	a.presses("Sign out")
 	a.reads("You are signed out.")
+	a.signsIn("ada", "seven herons at the harbour")
+	a.sees("My account")
+	a.presses("Revoke all sessions")
+	a.sees("Revoke all sessions of ada?")
+	a.presses("Revoke all")
+	a.sees("Sign in") // its own session is one of them
 	a.ends()
 }
 
@@ -199,9 +205,10 @@ func (a *administration) uses(key string) error {
 	return err
 }
 
-// An administrator makes a user, is refused a second one of the name, changes roles, disables and enables, unlocks, resets, invites, ends a session that is refused
-// at once, and deletes the user; the address of the view can be reloaded, with the session.
+// An administrator makes a user, is refused a second one of the name, changes roles, disables and enables, unlocks, resets, invites, by mail too, ends a session that is
+// refused at once, rotates and revokes a key of theirs, and deletes the user; the address of the view can be reloaded, with the session.
 func TestConsole_anAdministratorHasTheUsers(t *testing.T) {
+	mails := newMailbox(t)
 	a := administers(t, nil)
 	a.goesTo("Users")
 	a.sees("Confirm that it is you")
@@ -265,12 +272,27 @@ func TestConsole_anAdministratorHasTheUsers(t *testing.T) {
 	require.Equal(t, resetPageOf(a.family), link)
 	require.NoError(t, c.KMS.ResetPassword(t.Context(), kms.PasswordResetUse{Token: token, NewPassword: "four terns at the harbour"}))
 	require.NotContains(t, a.text(), "Invite to a second factor", "that is for administrators")
+	require.NotContains(t, a.text(), "Mail a reset link", "there is no address")
+	a.presses("Update mail address")
+	a.fills("Mail address", "grace at home")
+	a.key("Enter", "\r")
+	a.isRefused("invalid_body")
+	a.fills("Mail address", "grace@example.org")
+	a.key("Enter", "\r")
+	a.reads("grace has a new mail address.")
+	a.presses("Mail a reset link")
+	a.presses("Send mail")
+	a.reads("A mail to g***@example.org is on its way.")
+	require.True(t, strings.HasPrefix(mails.link(1), resetPageOf(a.family)+"#"))
 	a.presses("Update roles")
 	a.ticks("admin")
 	a.key("Enter", "\r")
 	a.presses("Invite to a second factor")
 	a.presses("Create invitation")
 	require.NotEmpty(t, a.keeps("Save this invitation"))
+	a.presses("Mail an invitation")
+	a.presses("Send mail")
+	require.Contains(t, mails.link(2), "/twofactor/v1/enroll#")
 	a.presses("Create API key")
 	a.fills("Name", "for grace")
 	a.ticks("elements:read")
@@ -279,6 +301,19 @@ func TestConsole_anAdministratorHasTheUsers(t *testing.T) {
 	key := a.keeps("Save this API key")
 	require.Contains(t, key, "_test_")
 	require.NoError(t, a.uses(key))
+	a.presses("Rotate for grace")
+	a.fills("Seconds the old key remains valid", "-1")
+	a.key("Enter", "\r")
+	a.isRefused("invalid_body")
+	a.fills("Seconds the old key remains valid", "0")
+	a.key("Enter", "\r")
+	next := a.keeps("Save this API key")
+	require.Error(t, a.uses(key))
+	require.NoError(t, a.uses(next))
+	a.presses("Revoke for grace")
+	a.presses("Revoke")
+	a.reads("for grace revoked.")
+	require.Error(t, a.uses(next))
 	a.presses("Delete")
 	a.reads("This can't be undone.")
 	a.presses("Delete")
@@ -375,10 +410,6 @@ func TestConsole_anAdministratorHasServicesAndSecrets(t *testing.T) {
 	a.ends()
 }
 
-// What an adopted service asks of its callers is a table, and it can be retired; limits are those of the contracts; collections can be searched page by page,
-// elements read, omitted and restored.
-// An administrator creates a role, changes what it gives and what second factor it asks for, and deletes it, but not one that somebody has; registers a web app,
-// rotates its secret, changes where it is, and deletes it.
 // An administrator whose role asks for a second factor at sign-in needs no step-up afterwards, not after a reload either; and resets the second factors of somebody who
 // has lost their phone.
 func TestConsole_anAdministratorResetsSecondFactors(t *testing.T) {

@@ -1,4 +1,4 @@
-// Numbered elements by their scope and type, and their versions.
+// Scopes, their types with their counts, numbered elements, and their versions.
 
 import type { Schemas } from "@fountainai/client";
 import { say } from "#page/screen.js";
@@ -8,19 +8,39 @@ import { ask } from "../ask.js";
 import { family, me, take } from "../family.js";
 import type { Field, Given } from "../form.js";
 import { Form, json } from "../form.js";
-import { Facts, Listing } from "../listing.js";
+import { Facts, Listing, Table } from "../listing.js";
 import { from } from "../pages.js";
 import { address, go } from "../route.js";
 import { Frame, Show, useLoaded, type View } from "../view.js";
 
 type Element = Schemas["sequence"]["Element"];
 type Version = Schemas["sequence"]["Version"];
+type Summary = Schemas["sequence"]["ScopeSummary"];
 
 const Choice = () => <Frame title="Sequence">
   <p>Elements are numbered by scope (for example a script) and type, from 1 without gaps.</p>
   <Form label="Show the elements" fields={[{ name: "scope", label: "Scope", maxLength: 128 }, { name: "elementType", label: "Type", hint: "For example scene, character or action.", maxLength: 64 }]}
     act={async (given) => go("sequence", given.text("scope"), given.text("elementType"))} />
+  <Listing<Summary> label="Scopes" id={({ scope }) => scope} none="No scopes yet. A scope begins with its first element."
+    load={(cursor) => take(family.sequence.GET("/scopes", { params: { query: from(cursor) } }))}
+    columns={[
+      { head: "Scope", cell: ({ scope }) => <a href={address("sequence", scope)}>{scope}</a> },
+      { head: "Types", cell: ({ types }) => types },
+      { head: "Elements", cell: ({ count }) => count },
+    ]} />
 </Frame>;
+
+const Types = ({ scope }: { scope: string }) => {
+  const counts = useLoaded(() => take(family.sequence.GET("/scopes/{scope}", { params: { path: { scope } } })), [scope]);
+  return <Frame title={scope}>
+    <Show loaded={counts}>{({ types }) => <Table label={`Types of ${scope}`} items={types} id={({ elementType }) => elementType} columns={[
+      { head: "Type", cell: ({ elementType }) => <a href={address("sequence", scope, elementType)}>{elementType}</a> },
+      { head: "Elements", cell: ({ count }) => count },
+      { head: "Omitted", cell: ({ omitted }) => omitted },
+      { head: "Next number", cell: ({ nextNumber }) => nextNumber },
+    ]} />}</Show>
+  </Frame>;
+};
 
 const excerpt = (data: unknown): string => {
   const text = JSON.stringify(data);
@@ -109,6 +129,6 @@ const One = (path: { scope: string; elementType: string; elementId: string }) =>
 
 export const sequence: View = {
   route: "sequence", title: "Sequence", allowed: (person) => person.can("elements:read"),
-  Shown: ({ of: [scope, elementType, elementId] }) => (!scope || !elementType ? <Choice /> : elementId ? <One scope={scope} elementType={elementType} elementId={elementId} />
+  Shown: ({ of: [scope, elementType, elementId] }) => (!scope ? <Choice /> : !elementType ? <Types scope={scope} /> : elementId ? <One scope={scope} elementType={elementType} elementId={elementId} />
     : <Elements scope={scope} elementType={elementType} />),
 };
