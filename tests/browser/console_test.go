@@ -175,6 +175,7 @@ func TestConsole_aPersonHasTheirAccountAndKeys(t *testing.T) {
 	next := a.keeps("Save this API key")
 	require.Error(t, a.uses(key))
 	require.NoError(t, a.uses(next))
+	a.reads("expired") // the list is the new one
 	a.presses("Revoke lectern")
 	a.reads("This can't be undone.")
 	a.presses("Revoke")
@@ -310,6 +311,7 @@ func TestConsole_anAdministratorHasTheUsers(t *testing.T) {
 	next := a.keeps("Save this API key")
 	require.Error(t, a.uses(key))
 	require.NoError(t, a.uses(next))
+	a.reads("expired") // the list is the new one
 	a.presses("Revoke for grace")
 	a.presses("Revoke")
 	a.reads("for grace revoked.")
