@@ -23,7 +23,7 @@ func MoveIssuer(ctx context.Context, c Config, to string) (Moved, error) {
 		return Moved{}, errors.New("the issuer must be an absolute http or https URL without user, query, fragment and final slash")
 	}
 	c.Issuer = "" // whatever it is: it is what changes
-	db, err := openStopped(ctx, c)
+	db, err := openStopped(ctx, &c)
 	if err != nil {
 		return Moved{}, err
 	}

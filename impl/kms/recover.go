@@ -46,7 +46,7 @@ var ErrRefused = errors.New("refused")
 // Recover opens the database of the kms, unseals it with the root key, and does one recovery. The person's sessions, keys and tokens end;
 // factors are voided by a signed record that twofactor reads from the revocation feed. On SQLite no kms may run (ErrRunning).
 func Recover(ctx context.Context, c Config, r Recovery) (Recovered, error) {
-	db, err := openStopped(ctx, c)
+	db, err := openStopped(ctx, &c)
 	if err != nil {
 		return Recovered{}, err
 	}
@@ -54,8 +54,8 @@ func Recover(ctx context.Context, c Config, r Recovery) (Recovered, error) {
 	return done, errors.Join(explain(err), db.Close())
 }
 
-// openStopped opens the database of a kms that does not run (ErrRunning).
-func openStopped(ctx context.Context, c Config) (*store.DB, error) {
+// openStopped completes the configuration and opens the database of a kms that does not run (ErrRunning).
+func openStopped(ctx context.Context, c *Config) (*store.DB, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("configuration of kms: %w", err)
 	}
