@@ -30,7 +30,8 @@ var mutants = []mutant{
 	// The stations, as a whole.
 	{"preauth rate", "impl/gateway/gate.go", "return g.limits.Preauth(x)", "return nil"},
 	{"security", "internal/httpserver/stations.go", "	if x.Operation.Public {\n		return nil\n	}\n	token, err := auth.Bearer", "	if x.Operation.Public || x.Request.Header.Get(\"Authorization\") == \"\" {\n		return nil\n	}\n	token, err := auth.Bearer"},
-	{"permit", "internal/httpserver/stations.go", "return auth.Permit(x.Principal, x.Operation)", "return nil"},
+	{"permit", "internal/httpserver/stations.go", "if err := auth.Permit(x.Principal, x.Operation); err != nil {", "if err := error(nil); err != nil {"},
+	{"streams: token", "internal/httpserver/stations.go", "x.endWithToken(v)", "_ = v"},
 	{"rate", "impl/gateway/gate.go", "s.SubjectLimit = g.limits.Subject", "s.SubjectLimit = nil"},
 	{"concurrency", "impl/gateway/gate.go", "s.Concurrency = g.limits.Concurrency", "s.Concurrency = nil"},
 	{"stepUp", "impl/gateway/gate.go", "s.StepUp = g.stepup.Ask", "s.StepUp = nil"},
