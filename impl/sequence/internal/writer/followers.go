@@ -71,29 +71,34 @@ func (f *Followers) wake(scope string) {
 func (f *Followers) Run(ctx context.Context, ends Ends, log *slog.Logger) error {
 	ticks := time.NewTicker(lookPause)
 	defer ticks.Stop()
-	return f.run(ctx, ticks.C, ends, log)
-}
-
-func (f *Followers) run(ctx context.Context, ticks <-chan time.Time, ends Ends, log *slog.Logger) error {
-	failing := false
+	l := lookout{of: f, ends: ends, log: log}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticks:
+		case <-ticks.C:
+			l.look(ctx)
 		}
-		err := f.look(ctx, ends)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if (err != nil) == failing {
-			continue
-		}
-		if failing = err != nil; failing {
-			log.ErrorContext(ctx, "changes of other replicas can't be seen", "error", err)
-		} else {
-			log.InfoContext(ctx, "changes of other replicas are seen again")
-		}
+	}
+}
+
+// lookout looks again and again.
+type lookout struct {
+	of      *Followers
+	ends    Ends
+	log     *slog.Logger
+	failing bool // the last look failed, and it was logged
+}
+
+func (l *lookout) look(ctx context.Context) {
+	err := l.of.look(ctx, l.ends)
+	if ctx.Err() != nil || (err != nil) == l.failing {
+		return
+	}
+	if l.failing = err != nil; l.failing {
+		l.log.ErrorContext(ctx, "changes of other replicas can't be seen", "error", err)
+	} else {
+		l.log.InfoContext(ctx, "changes of other replicas are seen again")
 	}
 }
 

@@ -8,18 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// looks runs followers whose time is in the hands of the test: each tick ends with an answer of asked.
-func looks(t *testing.T, f *Followers, log *bytes.Buffer, ends Ends) (tick func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	ticks, ended := make(chan time.Time), make(chan error, 1)
-	go func() { ended <- f.run(ctx, ticks, ends, slog.New(slog.NewTextHandler(log, nil))) }()
-	t.Cleanup(func() { cancel(); require.NoError(t, <-ended) })
-	return func() { ticks <- time.Time{}; ticks <- time.Time{} } // the second is taken when the first is done
+// looks returns two looks, one after the other.
+func looks(t *testing.T, f *Followers, log *bytes.Buffer, ends Ends) (twice func()) {
+	l := lookout{of: f, ends: ends, log: slog.New(slog.NewTextHandler(log, nil))}
+	return func() { l.look(t.Context()); l.look(t.Context()) }
 }
 
 func told(changed <-chan struct{}) bool {
@@ -35,7 +31,7 @@ func TestFollowers_areWokenByWhatOthersCommitInOneLook(t *testing.T) {
 	var f Followers
 	var asked [][]string
 	last := map[string]int64{"hamlet": 3, "lear": 7, "macbeth": 1}
-	tick := looks(t, &f, &bytes.Buffer{}, func(_ context.Context, scopes []string) (map[string]int64, error) {
+	twice := looks(t, &f, &bytes.Buffer{}, func(_ context.Context, scopes []string) (map[string]int64, error) {
 		slices.Sort(scopes)
 		asked = append(asked, scopes)
 		out := map[string]int64{}
@@ -44,30 +40,30 @@ func TestFollowers_areWokenByWhatOthersCommitInOneLook(t *testing.T) {
 		}
 		return out, nil
 	})
-	tick()
+	twice()
 	require.Empty(t, asked, "without a follower nothing is asked")
 	hamlet, doneHamlet := f.Follow("hamlet", 3)
 	second, doneSecond := f.Follow("hamlet", 3)
 	lear, doneLear := f.Follow("lear", 7)
 	behind, doneBehind := f.Follow("macbeth", 0)
-	tick()
+	twice()
 	require.Equal(t, []string{"hamlet", "lear", "macbeth"}, asked[0], "one statement for all")
 	require.Equal(t, []string{"hamlet", "lear"}, asked[1])
 	require.True(t, told(behind), "it came between the look and the wait")
 	require.False(t, told(hamlet) || told(lear))
 	last["hamlet"] = 4
-	tick()
+	twice()
 	require.True(t, told(hamlet) && told(second))
 	require.False(t, told(lear))
 	doneHamlet()
 	doneSecond()
 	doneBehind()
 	asked = nil
-	tick()
+	twice()
 	require.Equal(t, [][]string{{"lear"}, {"lear"}}, asked, "who was told follows anew")
 	doneLear()
 	asked = nil
-	tick()
+	twice()
 	require.Empty(t, asked)
 }
 
@@ -75,15 +71,15 @@ func TestFollowers_sayWhenTheyAreBlind(t *testing.T) {
 	var f Followers
 	var log bytes.Buffer
 	var fail error
-	tick := looks(t, &f, &log, func(context.Context, []string) (map[string]int64, error) { return map[string]int64{"hamlet": 2}, fail })
+	twice := looks(t, &f, &log, func(context.Context, []string) (map[string]int64, error) { return map[string]int64{"hamlet": 2}, fail })
 	changed, done := f.Follow("hamlet", 1)
 	defer done()
 	fail = errors.New("the database is away")
-	tick()
+	twice()
 	require.False(t, told(changed))
 	require.Equal(t, 1, strings.Count(log.String(), "can't be seen"), "once")
 	fail = nil
-	tick()
+	twice()
 	require.True(t, told(changed))
 	require.Equal(t, 1, strings.Count(log.String(), "seen again"))
 }
