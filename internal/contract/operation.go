@@ -81,6 +81,18 @@ func (op *Operation) Idempotent() bool {
 	return op.Policy.Idempotency == IdempotencyRequired
 }
 
+// defaultRepeats is what a contract without `retry` allows: a service that restarts breaks the connections that it holds.
+const defaultRepeats = 1
+
+// Repeats is how often a request that may be repeated is sent again after a connection that broke before any answer: what `retry` says, and once
+// where the contract does not say it.
+func (op *Operation) Repeats() int {
+	if retry := op.Policy.Retry; retry != nil {
+		return retry.Max
+	}
+	return defaultRepeats
+}
+
 // HasBody reports whether the contract declares a request body.
 func (op *Operation) HasBody() bool { return op.body != nil }
 
@@ -323,10 +335,10 @@ func repeatContradictions(op *Operation) []error {
 	if wants && op.Method != http.MethodPost && op.Method != http.MethodPatch {
 		say("idempotency %s is for POST and PATCH; %s is idempotent by itself", p.Idempotency, op.Method)
 	}
-	if p.Retry != nil && !op.Idempotent() {
+	if p.Retry != nil && p.Retry.Max > 0 && !op.Idempotent() {
 		say("retry needs an idempotent method or idempotency: required")
 	}
-	if p.Retry != nil && p.Stream != nil && p.Stream.Kind != StreamLongPoll {
+	if p.Retry != nil && p.Retry.Max > 0 && p.Stream != nil && p.Stream.Kind != StreamLongPoll {
 		say("a stream cannot be retried")
 	}
 	return errs

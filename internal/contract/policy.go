@@ -18,7 +18,7 @@ type Policy struct {
 	Body        Size          // of the request
 	Response    Size          // of the answer; streams are exempt
 	Idempotency string        // IdempotencyRequired, IdempotencyOptional, IdempotencyNone or "" where the method needs none
-	Retry       *Retry        // nil: never
+	Retry       *Retry        // nil: see Operation.Repeats
 	Stream      *Stream       // nil: not a stream
 	Validate    Validation
 	Sensitive   bool   // nothing of body or query is logged, answers are not stored
@@ -79,9 +79,9 @@ type Rate struct {
 // Size is a cap in bytes.
 type Size struct{ Max int64 }
 
-// Retry says that the gateway may repeat the request on another target.
+// Retry says how often the gateway may send a request again, on another target, after a connection broke before any answer.
 type Retry struct {
-	Max int
+	Max int      // 0: never
 	On  []string // "connect"
 }
 

@@ -261,10 +261,12 @@ func resolveRetry(fault faultFunc, t *retryText) *Retry {
 	if t == nil {
 		return nil
 	}
-	if t.Max < 1 || t.Max > 5 {
-		fault("retry.max", "must be 1 to 5")
+	if t.Max < 0 || t.Max > 5 {
+		fault("retry.max", "must be 0 to 5")
 	}
-	checkWords(fault, "retry.on", t.On, "connect")
+	if t.Max > 0 || len(t.On) > 0 {
+		checkWords(fault, "retry.on", t.On, "connect")
+	}
 	return &Retry{Max: t.Max, On: t.On}
 }
 

@@ -182,8 +182,8 @@ func (d *demands) serve() {
 	if p.Idempotency != "" {
 		d.say("x-fountain.idempotency", "Idempotency-Key "+p.Idempotency)
 	}
-	if p.Retry != nil {
-		d.say("x-fountain.retry", fmt.Sprintf("sent again up to %d times, on %s", p.Retry.Max, strings.Join(p.Retry.On, ", ")))
+	if p.Retry != nil || d.op.Idempotent() {
+		d.say("x-fountain.retry", fmt.Sprintf("sent again up to %d times, after connections that broke before any answer", d.op.Repeats()))
 	}
 	d.say("x-fountain.validate", "answers that violate the contract: "+mode(p.Validate.Response))
 	if p.Errors == contract.ErrorsOAuth {

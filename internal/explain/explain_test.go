@@ -84,7 +84,7 @@ func keyOf(d Demand, op *contract.Operation) (text string, lines int) {
 }
 
 // What has a default may be said nowhere.
-var hasDefault = map[string]bool{"x-fountain.principals": true, "x-fountain.timeout": true, "x-fountain.body": true, "x-fountain.response": true, "x-fountain.validate": true}
+var hasDefault = map[string]bool{"x-fountain.principals": true, "x-fountain.timeout": true, "x-fountain.body": true, "x-fountain.response": true, "x-fountain.validate": true, "x-fountain.retry": true}
 
 func TestDemands_nameALineThatSaysThem(t *testing.T) {
 	text := map[string][]string{}
@@ -125,7 +125,7 @@ func TestDemands_leaveNothingOut(t *testing.T) {
 			"authenticate x-fountain.apiKey": p.APIKey, "step-up x-fountain.stepUp": p.StepUp != nil, "concurrency x-fountain.concurrency": p.Concurrency > 0,
 			"media requestBody": op.HasBody(), "body requestBody": op.HasBody(), "body x-fountain.body": op.HasBody(), "redeem code security": op.AcceptsOTP(),
 			"serve x-fountain.timeout": p.Stream == nil, "serve x-fountain.response": p.Stream == nil, "serve x-fountain.stream": p.Stream != nil,
-			"serve x-fountain.idempotency": p.Idempotency != "", "serve x-fountain.retry": p.Retry != nil, "serve x-fountain.validate": true,
+			"serve x-fountain.idempotency": p.Idempotency != "", "serve x-fountain.retry": p.Retry != nil || op.Idempotent(), "serve x-fountain.validate": true,
 			"serve x-fountain.sensitive": p.Sensitive, "serve x-fountain.errors": p.Errors == contract.ErrorsOAuth,
 			"route operation": true, "media responses": len(op.AnswerTypes()) > 0,
 		}

@@ -62,10 +62,10 @@ func Guard(r *http.Request) error {
 
 // originForm turns a target that is a whole URL into its path and query: a server must take both forms (RFC 9112, section 3.2.2). net/http has made
 // the URL's host the request's Host, which is checked as any other; checkHead has refused one that the Host header contradicts. What is no http or
-// https URL of a host, and a pseudo-header of HTTP/2 that is no path, stay as they are.
+// https URL of a host stays as it is.
 func originForm(r *http.Request) {
 	u := r.URL
-	if r.ProtoMajor != 1 || u.Host == "" || u.Host != r.Host || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+	if u.Host == "" || u.Host != r.Host || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return
 	}
 	_, behind, _ := strings.Cut(r.RequestURI, "://")

@@ -62,7 +62,7 @@ func refusal(h http.Handler) func(*strictConn, *problem.Error) {
 
 // farewell has every answer tell its client not to use the connection again while drains is set, so that none is left idle when the server
 // closes the idle ones: a request that a client sends at that moment is lost (RFC 9112, section 9.6). What was begun before, and is answered now,
-// says it too. HTTP/2 says it by GOAWAY.
+// says it too.
 func farewell(h http.Handler, drains *atomic.Bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if line, ok := r.Context().Value(lineKey{}).(*oneLine); ok {
@@ -115,8 +115,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 			_ = l.Close() // the certificate's error is the one that counts
 			return err
 		}
-		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.get, NextProtos: []string{"h2", "http/1.1"}}
-		l = newTLSListener(l, server.TLSConfig, func(c net.Conn) net.Conn { return &strictConn{Conn: c, secured: true, refused: refusal(h)} })
+		l = newTLSListener(l, tlsConfig(certificate), func(c net.Conn) net.Conn { return &strictConn{Conn: c, secured: true, refused: refusal(h)} })
 	} else {
 		l = &strictListener{l, refusal(h)}
 	}
@@ -129,6 +128,12 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 	}
 	drains.Store(true)
 	return (&drain{o, server, l, raw, silent, failed}).run(ctx)
+}
+
+// tlsConfig is how a listener of our own speaks TLS. It offers no HTTP/2: what net/http refuses there never reaches a handler, so that it would
+// be in no log line, metric or problem. Caddy in front has HTTP/2 and HTTP/3 (decision 61).
+func tlsConfig(c *certificate) *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: []string{"http/1.1"}}
 }
 
 // drain is the end of a server.

@@ -181,6 +181,16 @@ func TestServe_keepsAConnectionAfterABody(t *testing.T) {
 	}
 }
 
+// dialTLS connects as a client does that would speak HTTP/2 or HTTP/1.1.
+func (s *serving) dialTLS(t *testing.T) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}}}).DialContext(t.Context(), "tcp", s.address) //nolint:gosec // a certificate of its own
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	return conn, bufio.NewReader(conn)
+}
+
 func TestServe_refusesLargeHeaders(t *testing.T) {
 	s := serve(t, newWorld(t), ServeOptions{})
 	for name, c := range map[string]struct {
@@ -258,13 +268,14 @@ func writeCertificate(t *testing.T, dir string, serial int64) (certFile, keyFile
 func TestServe_speaksTLS(t *testing.T) {
 	certFile, keyFile := writeCertificate(t, t.TempDir(), 1)
 	s := serve(t, newWorld(t), ServeOptions{CertFile: certFile, KeyFile: keyFile})
-	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}}).DialContext(t.Context(), "tcp", s.address) //nolint:gosec // a certificate of its own
-	require.NoError(t, err)
+	conn, _ := s.dialTLS(t)
 	state := conn.(*tls.Conn).ConnectionState()
 	require.GreaterOrEqual(t, state.Version, uint16(tls.VersionTLS12))
-	require.Equal(t, "h2", state.NegotiatedProtocol)
+	require.Equal(t, "http/1.1", state.NegotiatedProtocol, "HTTP/2 is left to Caddy")
 	require.EqualValues(t, 1, state.PeerCertificates[0].SerialNumber.Int64())
 	require.NoError(t, conn.Close())
+	_, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}}).DialContext(t.Context(), "tcp", s.address) //nolint:gosec // a certificate of its own
+	require.Error(t, err, "a client that speaks HTTP/2 alone")
 	_, err = (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11}}).DialContext(t.Context(), "tcp", s.address) //nolint:gosec // it must be refused
 	require.Error(t, err)
 }

@@ -18,11 +18,13 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// heads that are refused before net/http sees them.
-var badHeads = map[string]struct {
+type badHead struct {
 	head, code string
 	status     int
-}{
+}
+
+// badHeads are refused before net/http sees them.
+var badHeads = map[string]badHead{
 	"bad escape in the path":      {"GET /a%zz HTTP/1.1\r\nHost: x\r\n\r\n", "malformed_target", 400},
 	"escape cut off":              {"GET /a% HTTP/1.1\r\nHost: x\r\n\r\n", "malformed_target", 400},
 	"no path":                     {"GET a/b HTTP/1.1\r\nHost: x\r\n\r\n", "malformed_target", 400},
@@ -68,38 +70,52 @@ var badHeads = map[string]struct {
 }
 
 func TestStrictConn_answersABadHeadAndCloses(t *testing.T) {
-	const good = "GET /sample/v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
-	for name, bad := range badHeads {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			s := serve(t, w, ServeOptions{})
-			conn, r := s.dial(t)
-			_, err := io.WriteString(conn, good) // on a connection that was good before
-			require.NoError(t, err)
-			res, _ := answer(t, r)
-			require.Equal(t, 204, res.StatusCode)
-			_, err = io.WriteString(conn, bad.head+good)
-			require.NoError(t, err)
-			res, body := answer(t, r)
-			require.Equal(t, bad.status, res.StatusCode, body)
-			require.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
-			require.Contains(t, body, `"code":"`+bad.code+`"`)
-			require.Contains(t, body, res.Header.Get("X-Request-Id"))
-			require.True(t, res.Close)
-			_, err = r.ReadByte()
-			require.Error(t, err, "nothing follows")
-			require.NoError(t, conn.Close())
-			require.Eventually(t, func() bool { return len(w.lines()) == 2 }, 5*time.Second, time.Millisecond)
-			line := w.lines()[1]
-			require.EqualValues(t, bad.status, line["status"])
-			require.Equal(t, "connection", line["refusedBy"])
-			require.Equal(t, bad.code, line["code"])
-			require.Equal(t, "INFO", line["level"])
-			require.Equal(t, "127.0.0.1", line["client"])
-			require.Contains(t, w.metrics(), fmt.Sprintf("operation:unmatched status:%d", bad.status))
-		})
+	certFile, keyFile := writeCertificate(t, t.TempDir(), 1)
+	for door, c := range map[string]struct {
+		options ServeOptions
+		dial    func(*serving, *testing.T) (net.Conn, *bufio.Reader)
+	}{
+		"plain": {ServeOptions{}, (*serving).dial},
+		"TLS":   {ServeOptions{CertFile: certFile, KeyFile: keyFile}, (*serving).dialTLS},
+	} {
+		for name, bad := range badHeads {
+			t.Run(door+" "+name, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				conn, r := c.dial(serve(t, w, c.options), t)
+				answersABadHead(t, w, conn, r, bad)
+			})
+		}
 	}
+}
+
+// answersABadHead sends a bad head on a connection that was good before: the problem, the end of the connection, the line and the metric tell of it.
+func answersABadHead(t *testing.T, w *world, conn net.Conn, r *bufio.Reader, bad badHead) {
+	t.Helper()
+	const good = "GET /sample/v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
+	_, err := io.WriteString(conn, good)
+	require.NoError(t, err)
+	res, _ := answer(t, r)
+	require.Equal(t, 204, res.StatusCode)
+	_, err = io.WriteString(conn, bad.head+good)
+	require.NoError(t, err)
+	res, body := answer(t, r)
+	require.Equal(t, bad.status, res.StatusCode, body)
+	require.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
+	require.Contains(t, body, `"code":"`+bad.code+`"`)
+	require.Contains(t, body, res.Header.Get("X-Request-Id"))
+	require.True(t, res.Close)
+	_, err = r.ReadByte()
+	require.Error(t, err, "nothing follows")
+	require.NoError(t, conn.Close())
+	require.Eventually(t, func() bool { return len(w.lines()) == 2 }, 5*time.Second, time.Millisecond)
+	line := w.lines()[1]
+	require.EqualValues(t, bad.status, line["status"])
+	require.Equal(t, "connection", line["refusedBy"])
+	require.Equal(t, bad.code, line["code"])
+	require.Equal(t, "INFO", line["level"])
+	require.Equal(t, "127.0.0.1", line["client"])
+	require.Contains(t, w.metrics(), fmt.Sprintf("operation:unmatched status:%d", bad.status))
 }
 
 // The answer to a request is whole before its connection ends for what came behind it.

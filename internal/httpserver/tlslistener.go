@@ -11,8 +11,8 @@ import (
 // handshakeTime is how long a TLS handshake may take.
 const handshakeTime = 5 * time.Second
 
-// tlsListener shakes hands before it hands a connection on, because HTTP/1.1 then goes through a strictConn while net/http must see the bare
-// *tls.Conn of HTTP/2.
+// tlsListener shakes hands before it hands a connection on: a client that speaks no TLS, or too slowly, is no refused request, and a strictConn
+// has only to read HTTP.
 type tlsListener struct {
 	net.Listener
 	config *tls.Config
@@ -81,12 +81,8 @@ func (t *tlsListener) shake(conn *tls.Conn) {
 		_ = conn.Close() // it speaks no TLS, or none of ours
 		return
 	}
-	var next net.Conn = conn
-	if conn.ConnectionState().NegotiatedProtocol != "h2" {
-		next = t.strict(conn)
-	}
 	select {
-	case t.ready <- next:
+	case t.ready <- t.strict(conn):
 	case <-t.done:
 		_ = conn.Close() // the server ends
 	}

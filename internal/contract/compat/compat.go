@@ -297,8 +297,11 @@ func (d *differ) idempotency(was, is string) {
 
 func (d *differ) retry(was, is *contract.Retry) {
 	text := func(r *contract.Retry) string {
-		if r == nil {
-			return "none"
+		switch {
+		case r == nil:
+			return "as by default"
+		case r.Max == 0:
+			return "never"
 		}
 		return fmt.Sprintf("%d on %s", r.Max, strings.Join(r.On, ", "))
 	}

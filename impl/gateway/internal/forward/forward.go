@@ -178,11 +178,8 @@ func (b *sentBody) failed() error {
 // as it comes.
 func (f *Forwarder) request(x *httpserver.Exchange, idle *idle) (out *upstream.Request, sent *sentBody) {
 	in := x.Request
-	out = &upstream.Request{Method: in.Method, Target: target(x), Fields: requestFields(x, f.passedOn(x.Operation)), Body: x.Body, Operation: x.Operation.Label(), Repeats: 1}
-	out.Repeatable, out.Probe = repeatable(x), httpserver.Probe(x.Operation)
-	if retry := x.Operation.Policy.Retry; retry != nil {
-		out.Repeats = max(1, retry.Max)
-	}
+	out = &upstream.Request{Method: in.Method, Target: target(x), Fields: requestFields(x, f.passedOn(x.Operation)), Body: x.Body, Operation: x.Operation.Label()}
+	out.Repeatable, out.Repeats, out.Probe = repeatable(x), x.Operation.Repeats(), httpserver.Probe(x.Operation)
 	if x.Stream != nil {
 		sent = &sentBody{ReadCloser: x.Stream, idle: idle}
 		out.Stream, out.Length = sent, in.ContentLength

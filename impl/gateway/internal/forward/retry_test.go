@@ -20,7 +20,7 @@ func TestRequest_isRepeatedAsOftenAsItsContractSays(t *testing.T) {
 	}{
 		"nothing is said": {nil, 1},
 		"three times":     {&contract.Retry{Max: 3, On: []string{"connect"}}, 3},
-		"none":            {&contract.Retry{}, 1},
+		"never":           {&contract.Retry{}, 0},
 	} {
 		op := &contract.Operation{ID: "x", Word: "sample", Method: http.MethodGet, Policy: contract.Policy{Retry: c.retry}}
 		x := &httpserver.Exchange{Operation: op, Principal: &auth.Principal{}, Request: httptest.NewRequest(http.MethodGet, "/sample/v1/x", nil)}
