@@ -39,9 +39,10 @@ type Field struct {
 	RangeIndex, Infix bool
 	// Hidden fields are not stored by Typesense (store: false): they are searched and never shown.
 	Hidden bool
-	// Stem reduces words to their stems, by the rules of the Locale.
-	Stem   bool
-	Locale string
+	// Stem reduces words to their stems, by the rules of the Locale, or by those of the dictionary called StemDictionary alone.
+	Stem           bool
+	StemDictionary string
+	Locale         string
 	// NumDim, Distance and HNSW describe a vector; it is stored and can't be searched.
 	NumDim   int
 	Distance string
@@ -118,7 +119,7 @@ type fieldJSON struct {
 func (f *Field) MarshalJSON() ([]byte, error) {
 	return json.Marshal(fieldJSON{
 		Facet: f.Facet, Index: f.Index, Name: f.Name, Optional: f.Optional, RangeIndex: f.RangeIndex, Sort: f.Sort, Store: !f.Hidden,
-		Symbols: f.Symbols, Separators: f.Separators, Type: f.Type(), Infix: f.Infix, Stem: f.Stem, Locale: f.Locale,
+		Symbols: f.Symbols, Separators: f.Separators, Type: f.Type(), Infix: f.Infix, Stem: f.Stem, StemDictionary: f.StemDictionary, Locale: f.Locale,
 		NumDim: f.NumDim, Distance: f.Distance, HNSW: f.HNSW,
 	})
 }
@@ -128,13 +129,14 @@ func (f *Field) Indexed() bool {
 	return f.Kind != GeoPoint && f.Kind != Image && f.Kind != Object && f.NumDim == 0
 }
 
-// newAnalyzer makes the field's analyzer; a field's own characters replace those of the schema.
-func (f *Field) newAnalyzer(separators, symbols []string) *text.Analyzer {
+// newAnalyzer makes the field's analyzer in a schema; a field's own characters replace those of the schema.
+func (f *Field) newAnalyzer(s *Schema) *text.Analyzer {
+	separators, symbols := s.Separators, s.Symbols
 	if len(f.Separators) > 0 {
 		separators = f.Separators
 	}
 	if len(f.Symbols) > 0 {
 		symbols = f.Symbols
 	}
-	return text.For(text.Rules{Separators: separators, Symbols: symbols, Locale: f.Locale, Stem: f.Stem})
+	return text.For(text.Rules{Separators: separators, Symbols: symbols, Locale: f.Locale, Stem: f.Stem, Dictionary: s.dictionary(f.StemDictionary)})
 }
