@@ -124,6 +124,7 @@ func TestEngine_theIndexEqualsTheStoreAfterKillNine(t *testing.T) {
 		e = open(t, dir, embedded.Limits{})
 		require.Equal(t, answers(t, e, from, next), found)
 		require.NoError(t, e.Close())
+		t.Logf("%d kills, %d chunks were begun", round+1, next)
 	}
 }
 

@@ -243,7 +243,7 @@ func (s *Schema) checkField(f *Field, doc Document, dirty Dirty, typed *Typed) e
 	if changed && own {
 		doc[f.Name] = coerced
 	}
-	if (f.Index || f.Sort) && f.Indexed() {
+	if (f.Index || f.Sort) && f.Indexed() || f.Index && f.NumDim > 0 {
 		typed.Values[f.Name] = v
 	}
 	if f.Kind == GeoPoint {

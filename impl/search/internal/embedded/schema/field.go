@@ -35,7 +35,7 @@ type Field struct {
 	Array bool
 	// Facet, Optional, Index and Sort are the flags of the same name.
 	Facet, Optional, Index, Sort bool
-	// RangeIndex is a speed hint: kept and shown, without effect. So is Infix, and a search that asks for infixes is refused.
+	// RangeIndex is a speed hint: kept and shown, without effect. Infix lets searches look inside words.
 	RangeIndex, Infix bool
 	// Hidden fields are not stored by Typesense (store: false): they are searched and never shown.
 	Hidden bool
@@ -43,7 +43,7 @@ type Field struct {
 	Stem           bool
 	StemDictionary string
 	Locale         string
-	// NumDim, Distance and HNSW describe a vector; it is stored and can't be searched.
+	// NumDim, Distance and HNSW describe a vector. HNSW is kept and shown: searches are exact.
 	NumDim   int
 	Distance string
 	HNSW     json.RawMessage
@@ -124,7 +124,7 @@ func (f *Field) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// Indexed says that the index holds the field's values as words, numbers or facets. Places are there beside them (Places).
+// Indexed says that the index holds the field's values as words, numbers or facets. Places (Places) and vectors are there beside them.
 func (f *Field) Indexed() bool {
 	return f.Kind != GeoPoint && f.Kind != Image && f.Kind != Object && f.NumDim == 0
 }
