@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -154,6 +155,50 @@ func TestStemming_anotherDictionaryOfTheNameHoldsForAllDocuments(t *testing.T) {
 	}
 	look(e)
 	must(t, e, 201, "POST", "/collections/shop/documents", `{"id":"4","s":"nobody runs"}`)
+	require.NoError(t, e.Close())
+	e = open(t, dir, embedded.Limits{})
+	look(e)
+	require.NoError(t, e.Close())
+}
+
+// TestStemming_besideWritesWhatIsFoundIsByTheLastDictionary replaces a dictionary by turns while others write, search, and make and alter collections that use it.
+func TestStemming_besideWritesWhatIsFoundIsByTheLastDictionary(t *testing.T) {
+	dir := t.TempDir()
+	e := stemmed(t, dir)
+	const rounds = 12
+	other := strings.ReplaceAll(plurals, "person", "walking")
+	var all sync.WaitGroup
+	all.Go(func() {
+		for i := range rounds {
+			call(e, "POST", "/stemming/dictionaries/import?id=plurals", []string{other, plurals}[i%2])
+		}
+	})
+	for w := range 3 {
+		all.Go(func() {
+			for i := range rounds {
+				call(e, "POST", "/collections/shop/documents?action=upsert", fmt.Sprintf(`{"id":"w%d-%d","s":"many people"}`, w, i))
+				call(e, "GET", "/collections/shop/documents/search?q=person&query_by=s", "")
+			}
+		})
+	}
+	all.Go(func() {
+		for i := range rounds {
+			name := fmt.Sprintf("c%d", i)
+			call(e, "POST", "/collections", `{"name":"`+name+`","fields":[{"name":"s","type":"string"}]}`)
+			call(e, "PATCH", "/collections/"+name, `{"fields":[{"name":"u","type":"string","optional":true,"stem_dictionary":"plurals"}]}`)
+			call(e, "POST", "/collections/"+name+"/documents", `{"id":"1","s":"x","u":"people"}`)
+		}
+	})
+	all.Wait()
+	look := func(e *served) {
+		t.Helper()
+		query := "/documents/search?q=person&num_typos=0&prefix=false&per_page=0&query_by="
+		require.JSONEq(t, fmt.Sprintf(`{"found":%d}`, 2+3*rounds), only(t, must(t, e, 200, "GET", "/collections/shop"+query+"s", ""), "found"))
+		for i := range rounds {
+			require.JSONEq(t, `{"found":1}`, only(t, must(t, e, 200, "GET", fmt.Sprintf("/collections/c%d%su", i, query), ""), "found"))
+		}
+	}
+	look(e)
 	require.NoError(t, e.Close())
 	e = open(t, dir, embedded.Limits{})
 	look(e)

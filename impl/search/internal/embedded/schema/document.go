@@ -270,9 +270,6 @@ func (f *Field) value(raw any, dirty Dirty) (v Value, coerced any, changed bool,
 	if !ok {
 		return Value{}, nil, false, refuse("Field `%s` must be an array.", f.Name)
 	}
-	if f.NumDim > 0 && len(list) != f.NumDim {
-		return Value{}, nil, false, refuse("Field `%s` must have %d dimensions.", f.Name, f.NumDim)
-	}
 	out := make([]any, 0, len(list))
 	for _, item := range list {
 		c, ok := f.one(item, coerce, &v)
@@ -287,6 +284,9 @@ func (f *Field) value(raw any, dirty Dirty) (v Value, coerced any, changed bool,
 			changed = true
 		}
 		out = append(out, c)
+	}
+	if f.NumDim > 0 && len(out) != f.NumDim { // also when a number of it was dropped
+		return Value{}, nil, false, refuse("Field `%s` must have %d dimensions.", f.Name, f.NumDim)
 	}
 	return v, out, changed, nil
 }
