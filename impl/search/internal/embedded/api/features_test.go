@@ -195,6 +195,16 @@ func TestScopedKey_filterCannotBeLeft(t *testing.T) {
 	require.Equal(t, 401, with(e, key, "GET", "/collections/shop/documents/search?q=*", "").Code, "a deleted parent ends its keys")
 }
 
+func TestDirty_aDroppedElementLeavesNothing(t *testing.T) {
+	e := open(t, t.TempDir(), embedded.Limits{})
+	defer e.Close()
+	must(t, e, 201, "POST", "/collections", `{"name":"shop","fields":[{"name":"n","type":"int32[]","facet":true},{"name":"v","type":"float[]","num_dim":2,"optional":true}]}`)
+	must(t, e, 200, "POST", "/collections/shop/documents/import?dirty_values=coerce_or_drop", `{"id":"1","n":[1,"a"],"v":[1,"x"]}`)
+	require.Equal(t, "1", ids(t, e, "q=*&filter_by=n:=1"))
+	require.Equal(t, "", ids(t, e, "q=*&filter_by=n:=0"))
+	require.JSONEq(t, `{"id":"1","n":[1]}`, must(t, e, 200, "GET", "/collections/shop/documents/1", ""))
+}
+
 // TestScopedKey_tellsNoDistanceToAHiddenDocument names one in a vector query, by which its vector could be learned.
 func TestScopedKey_tellsNoDistanceToAHiddenDocument(t *testing.T) {
 	e := open(t, t.TempDir(), embedded.Limits{})

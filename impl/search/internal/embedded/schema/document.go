@@ -272,10 +272,11 @@ func (f *Field) value(raw any, dirty Dirty) (v Value, coerced any, changed bool,
 	}
 	out := make([]any, 0, len(list))
 	for _, item := range list {
+		before := v
 		c, ok := f.one(item, coerce, &v)
 		if !ok {
 			if dirty == Drop || dirty == CoerceOrDrop {
-				changed = true
+				v, changed = before, true
 				continue
 			}
 			return Value{}, nil, false, refuse("Field `%s` must be an array of %s.", f.Name, kindNames[f.Kind])
