@@ -70,7 +70,7 @@ bench-peers: ## Measure the gateway beside nginx, haproxy, Caddy and others (ins
 	tests/bench/peers/run.sh $(FLAGS)
 
 .PHONY: search-truth
-search-truth: ## Replay the recorded answers of a real Typesense against the embedded engine and print the agreement (URL=... KEY=... asks a Typesense, which is wiped; FLAGS="--area facet"; needs python3)
+search-truth: ## Replay the recorded answers of a real Typesense against the embedded engine and print the agreement, also for variants of them (URL=... KEY=... asks a Typesense, which is wiped; FLAGS="--area facet"; needs python3)
 	@tools/search-truth.sh $(FLAGS)
 
 .PHONY: adopt-corpus

@@ -72,6 +72,8 @@ type Engine struct {
 	flush    int
 	clock    clock.Clock
 
+	dictionaries sync.Map // of stemming, by name: *text.Dictionary
+
 	documents atomic.Int64
 	loaded    chan struct{}
 	loadError error // set before loaded is closed
@@ -130,6 +132,10 @@ func (e *Engine) load(ctx context.Context) error {
 		s, err := schema.Load(r.Schema)
 		if err != nil {
 			return err
+		}
+		s = s.With(e.dictionary)
+		if err := s.MissingDictionary(); err != nil { // the settings were lost: importing it again makes the index anew
+			e.log.Warn("embedded engine: words of a collection are not stemmed", "collection", s.Name, "reason", err)
 		}
 		c := newCollection(r.Key, s, e)
 		if err := c.openIndex(); err != nil {
@@ -271,6 +277,10 @@ func (e *Engine) Create(s *schema.Schema) (*Collection, error) {
 		return nil, tooMany("collections", e.limits.Collections)
 	}
 	if err := e.dropRules(s.Name); err != nil { // of an earlier one, when the process ended before they were dropped
+		return nil, err
+	}
+	s = s.With(e.dictionary)
+	if err := s.MissingDictionary(); err != nil {
 		return nil, err
 	}
 	s.CreatedAt = e.clock.Now().Unix()

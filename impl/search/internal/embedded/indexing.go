@@ -183,22 +183,31 @@ func (c *Collection) fill(fresh *index.Segments) error {
 var errStale = errors.New("the index is not up to date")
 
 // find searches the index. One that is stale or found damaged is made anew, and searched then.
-func (c *Collection) find(ctx context.Context, plan index.Plan) (index.Result, error) {
+func (c *Collection) find(ctx context.Context, plan index.Plan) (res index.Result, err error) {
+	err = c.with(func(x *index.Segments) error {
+		res, err = x.Search(ctx, plan)
+		return err
+	})
+	return res, err
+}
+
+// with looks something up in the index. One that is stale or found damaged is made anew, and looked into then.
+func (c *Collection) with(look func(x *index.Segments) error) error {
 	x := c.idx()
 	if c.stale.Load() {
 		if err := c.heal(x, errStale); err != nil {
-			return index.Result{}, err
+			return err
 		}
 		x = c.idx()
 	}
-	res, err := x.Search(ctx, plan)
+	err := look(x)
 	if !errors.Is(err, index.ErrDamaged) {
-		return res, err
+		return err
 	}
 	if err := c.heal(x, err); err != nil {
-		return index.Result{}, err
+		return err
 	}
-	return c.idx().Search(ctx, plan)
+	return look(c.idx())
 }
 
 // heal makes a damaged index anew, unless another has done so.

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
@@ -20,8 +18,7 @@ type infixField struct {
 // maxInfixWords bounds the words that hold one of the query.
 const maxInfixWords = 100
 
-// inside returns the words that hold the query's only word inside. An index of words can't tell them, so the texts of the
-// documents that the filter lets through are read: infix is for fields with few and short texts, as its documentation says.
+// inside returns the words that hold the query's only word inside: all words of the fields are looked at, and of those that have it the documents.
 func (r *run) inside(q index.Query) ([]string, error) {
 	if len(r.infix) == 0 || len(q.Words) != 1 || len(q.Phrases) > 0 {
 		return nil, nil
@@ -51,32 +48,15 @@ func (r *run) inside(q index.Query) ([]string, error) {
 	return words[:min(len(words), maxInfixWords)], nil
 }
 
-// wordsHolding counts the words of the fields that have the text inside, within max_extra_prefix and max_extra_suffix letters.
-func (r *run) wordsHolding(text string, fields []*schema.Field) (map[string]int, error) {
+// wordsHolding counts the words of the fields that have the text inside, within max_extra_prefix and max_extra_suffix letters, in the documents that the
+// filter lets through.
+func (r *run) wordsHolding(text string, fields []*schema.Field) (counts map[string]int, err error) {
 	plan := *r.index
-	plan.Query, plan.Facets, plan.Limit = index.Query{All: true}, nil, r.everything()
-	res, err := r.collection.find(r.ctx, plan)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]row, len(res.Hits))
-	for i, h := range res.Hits {
-		rows[i] = row{seq: h.Seq}
-	}
-	before, after := r.params.Number("max_extra_prefix"), r.params.Number("max_extra_suffix")
-	counts := map[string]int{}
-	typed, err := r.typed(rows, fields)
-	for _, t := range typed {
-		for _, f := range fields {
-			for _, value := range t.Values[f.Name].Strings {
-				for _, w := range f.Analyzer().Words(value) {
-					at := strings.Index(w, text)
-					if at >= 0 && utf8.RuneCountInString(w[:at]) <= before && utf8.RuneCountInString(w[at+len(text):]) <= after {
-						counts[w]++
-					}
-				}
-			}
-		}
-	}
+	plan.Query, plan.Facets, plan.Limit = index.Query{All: true}, nil, 0
+	in := index.Inside{Text: text, Fields: fields, Before: r.params.Number("max_extra_prefix"), After: r.params.Number("max_extra_suffix")}
+	err = r.collection.with(func(x *index.Segments) error {
+		counts, err = x.WordsHolding(r.ctx, plan, in)
+		return err
+	})
 	return counts, err
 }

@@ -3,6 +3,7 @@ package embedded
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -12,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// vectorAsk is a vector_query: the documents whose vectors are nearest to one. The search is exact: it looks at the vector of every document
+// vectorAsk is a vector_query: the documents whose vectors are nearest to one. The search is exact: the index measures the vector of every document
 // that the filter lets through.
 type vectorAsk struct {
 	field *schema.Field
@@ -107,74 +108,112 @@ func (v *vectorAsk) options(text string) error {
 
 // vectorRows returns the nearest documents, or with words in the query those that words and vector together rank highest.
 func (r *run) vectorRows() ([]row, index.Result, error) {
+	own, err := r.own()
+	if err != nil {
+		return nil, index.Result{}, err
+	}
 	plan := *r.index
 	plan.Limit, plan.Facets, plan.Values = r.everything(), r.facets.asks(), r.placeFields()
+	if plan.Query.All {
+		plan.Near = r.near()
+	}
 	res, err := r.collection.find(r.ctx, plan)
 	if err != nil {
 		return nil, res, err
+	}
+	if plan.Query.All {
+		nearest, err := r.nearest(res.Hits, own)
+		res.Found = len(nearest)
+		return nearest, res, err
 	}
 	byWords := make([]row, len(res.Hits))
 	for i, h := range res.Hits {
 		byWords[i] = row{seq: h.Seq, match: h.Match, places: h.Values}
 	}
-	all := byWords
-	if !plan.Query.All {
-		plan.Query, plan.Facets = index.Query{All: true}, nil
-		filtered, err := r.collection.find(r.ctx, plan)
-		if err != nil {
-			return nil, res, err
-		}
-		all = make([]row, len(filtered.Hits))
-		for i, h := range filtered.Hits {
-			all[i] = row{seq: h.Seq, places: h.Values}
-		}
-	}
-	nearest, err := r.nearest(all)
+	plan.Query, plan.Facets, plan.Near = index.Query{All: true}, nil, r.near()
+	filtered, err := r.collection.find(r.ctx, plan)
 	if err != nil {
 		return nil, res, err
 	}
-	if !r.index.Query.All {
-		nearest = r.fuse(byWords, nearest)
+	nearest, err := r.nearest(filtered.Hits, own)
+	if err != nil {
+		return nil, res, err
 	}
-	res.Found = len(nearest)
-	return nearest, res, nil
+	fused := r.fuse(byWords, nearest)
+	res.Found, res.Cut = len(fused), res.Cut || filtered.Cut
+	return fused, res, nil
 }
 
-// nearest returns the documents by their distance, at most k and none beyond the threshold.
-func (r *run) nearest(rows []row) ([]row, error) {
+// near is what measures the vectors.
+func (r *run) near() *index.Near {
+	to, inner := r.vector.to, r.vector.field.Distance == "ip"
+	return &index.Near{Field: r.vector.field, Distance: func(v []float32) float64 { return distance(v, to, inner) }}
+}
+
+// none is the number of no document.
+const none = math.MaxUint64
+
+var errNoVector = badRequest("Document id referenced in vector query is not found.")
+
+// own reads the vector of the document that the query names and returns the document's number.
+func (r *run) own() (uint64, error) {
 	v := r.vector
-	vectors := make([][]float64, 0, len(rows))
-	own := -1
-	if err := r.documents(rows, []*schema.Field{v.field}, func(doc schema.Document) {
-		if id, _ := doc["id"].(string); v.id != "" && id == v.id {
-			own = len(vectors)
-		}
-		vectors = append(vectors, numbers(doc[v.field.Name]))
-	}); err != nil {
-		return nil, err
+	if v.id == "" {
+		return none, nil
 	}
-	to := v.to
-	if v.id != "" {
-		if own < 0 || len(vectors[own]) == 0 {
-			return nil, badRequest("Document id referenced in vector query is not found.")
-		}
-		to = vectors[own]
+	seqs, err := r.collection.seqsOf([]string{v.id})
+	if err != nil {
+		return none, err
 	}
-	var out []row
-	for i, x := range vectors {
-		if len(x) != len(to) || i == own {
+	seq, ok := seqs[v.id]
+	if !ok {
+		return none, errNoVector
+	}
+	docs, err := r.collection.bySeq([]uint64{seq})
+	if err != nil {
+		return none, err
+	}
+	if docs[0] == nil {
+		return none, errNoVector
+	}
+	doc, err := schema.ParseDocument(docs[0])
+	if err != nil {
+		return none, fmt.Errorf("read stored document: %w", err)
+	}
+	if v.to = numbers(doc[v.field.Name]); len(v.to) != v.field.NumDim {
+		return none, errNoVector
+	}
+	return seq, nil
+}
+
+// nearest returns the documents by their distance, at most k, none beyond the threshold, and not the one whose vector is meant: the filter must let that one through, too,
+// or distances would tell a caller of a document that is not his.
+func (r *run) nearest(hits []index.Hit, own uint64) ([]row, error) {
+	v, seen := r.vector, own == none
+	var near []int // places in hits
+	for i := range hits {
+		h := &hits[i]
+		if h.Seq == own {
+			seen = true
 			continue
 		}
-		if d := distance(x, to, v.field.Distance == "ip"); d <= v.threshold {
-			near := rows[i]
-			near.distance = &d
-			out = append(out, near)
+		if h.Measured && h.Distance <= v.threshold {
+			near = append(near, i)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b row) int { return cmp.Compare(*a.distance, *b.distance) })
-	return out[:min(len(out), v.k)], nil
+	if !seen {
+		return nil, errNoVector
+	}
+	slices.SortFunc(near, func(a, b int) int { return cmp.Or(cmp.Compare(hits[a].Distance, hits[b].Distance), cmp.Compare(a, b)) })
+	var out []row
+	for _, i := range near[:min(len(near), v.k)] {
+		h := hits[i]
+		out = append(out, row{seq: h.Seq, match: h.Match, places: h.Values, distance: &h.Distance})
+	}
+	return out, nil
 }
 
+// numbers are those of a vector in a document, as exact as the index has them.
 func numbers(raw any) []float64 {
 	list, _ := raw.([]any)
 	out := make([]float64, 0, len(list))
@@ -190,10 +229,11 @@ func numbers(raw any) []float64 {
 }
 
 // distance is 1 minus the cosine of the angle, or with inner 1 minus the inner product.
-func distance(a, b []float64, inner bool) float64 {
+func distance(a []float32, b []float64, inner bool) float64 {
 	var dot, aa, bb float64
-	for i := range a {
-		dot, aa, bb = dot+a[i]*b[i], aa+a[i]*a[i], bb+b[i]*b[i]
+	for i, y := range b[:len(a)] {
+		x := float64(a[i])
+		dot, aa, bb = dot+x*y, aa+x*x, bb+y*y
 	}
 	if inner {
 		return 1 - dot

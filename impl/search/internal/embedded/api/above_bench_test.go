@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"strconv"
@@ -11,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
-// BenchmarkAbove tells the CPU of a search that needs values of every document found: of groups, of facets in another field's order, and of places. BENCH_DOCS sets the number of documents.
+// BenchmarkAbove tells the CPU of a search that needs values of every document found: of groups, of facets in another field's order, of places, of vectors, and of the insides of words. BENCH_DOCS sets the number of documents.
 //
 //	BENCH_DOCS=100000 go test -run '^$' -bench Above -benchtime 10x ./impl/search/internal/embedded/api
 func BenchmarkAbove(b *testing.B) {
@@ -21,11 +22,19 @@ func BenchmarkAbove(b *testing.B) {
 	}
 	e := open(b, b.TempDir(), embedded.Limits{})
 	defer e.Close()
-	must(b, e, 201, "POST", "/collections", `{"name":"x","fields":[{"name":"title","type":"string"},{"name":"body","type":"string"},{"name":"kind","type":"string","facet":true},
-		{"name":"year","type":"int32","facet":true},{"name":"price","type":"float"},{"name":"at","type":"geopoint"}]}`)
+	must(b, e, 201, "POST", "/collections", `{"name":"x","fields":[{"name":"title","type":"string","infix":true},{"name":"body","type":"string"},{"name":"kind","type":"string","facet":true},
+		{"name":"year","type":"int32","facet":true},{"name":"price","type":"float"},{"name":"at","type":"geopoint"},{"name":"v","type":"float[]","num_dim":64}]}`)
 	var lines strings.Builder
+	r := rand.New(rand.NewPCG(3, 4))
+	vector := func() string {
+		numbers := make([]string, 64)
+		for i := range numbers {
+			numbers[i] = strconv.FormatFloat(r.NormFloat64(), 'g', 6, 32)
+		}
+		return "[" + strings.Join(numbers, ",") + "]"
+	}
 	for i, d := range drawFigures(docs).docs {
-		fmt.Fprintf(&lines, `{"id":"%d","title":%q,"body":%q,"kind":%q,"year":%d,"price":%g,"at":[%g,%g]}`+"\n", i, d.Title, d.Body, d.Kind, d.Year, d.Price, float64(i%180)-90, float64(i%360)-180)
+		fmt.Fprintf(&lines, `{"id":"%d","title":%q,"body":%q,"kind":%q,"year":%d,"price":%g,"at":[%g,%g],"v":%s}`+"\n", i, d.Title, d.Body, d.Kind, d.Year, d.Price, float64(i%180)-90, float64(i%360)-180, vector())
 		if i%1000 == 999 || i == docs-1 {
 			must(b, e, 200, "POST", "/collections/x/documents/import", lines.String())
 			lines.Reset()
@@ -37,6 +46,8 @@ func BenchmarkAbove(b *testing.B) {
 		{"facet in another's order", "q=*&per_page=1&facet_by=" + url.QueryEscape("kind(sort_by: year:asc)")},
 		{"filter by a circle", "q=*&filter_by=" + url.QueryEscape("at:(10,10,500 km)")},
 		{"order by a distance", "q=*&sort_by=" + url.QueryEscape("at(10,10):asc")},
+		{"vector of 64 numbers", "q=*&vector_query=" + url.QueryEscape("v:("+vector()+", k: 10)")},
+		{"infix", "q=omi&query_by=title&infix=always"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			began := cpuTime()

@@ -117,7 +117,6 @@ func TestEngine_theIndexEqualsTheStoreAfterKillNine(t *testing.T) {
 			next = max(next, chunk)
 		}
 		next += importers + 1
-		require.NotEmpty(t, segmentFiles(t, dir), "no index was on disk")
 		e := open(t, dir, embedded.Limits{})
 		found := answers(t, e, from, next)
 		require.NoError(t, e.Close())
@@ -125,6 +124,7 @@ func TestEngine_theIndexEqualsTheStoreAfterKillNine(t *testing.T) {
 		e = open(t, dir, embedded.Limits{})
 		require.Equal(t, answers(t, e, from, next), found)
 		require.NoError(t, e.Close())
+		t.Logf("%d kills, %d chunks were begun", round+1, next)
 	}
 }
 
@@ -246,7 +246,8 @@ func TestEngine_aDamagedStoreIsAnErrorAndIsRepaired(t *testing.T) {
 	require.JSONEq(t, `{"found":1}`, only(t, must(t, e, 200, "GET", "/collections/k/documents/search?q=word7&query_by=s&prefix=false&num_typos=0", ""), "found"))
 }
 
-// killedWriter starts a writer, kills it after so many acknowledgements and returns the chunks that were acknowledged.
+// killedWriter starts a writer, kills it after so many acknowledgements, when something of the index is on disk, and returns the chunks that were
+// acknowledged.
 func killedWriter(t *testing.T, dir string, first, chunks int) (acknowledged []int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -255,11 +256,13 @@ func killedWriter(t *testing.T, dir string, first, chunks int) (acknowledged []i
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
+	killed := false
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		v, err := strconv.Atoi(lines.Text())
 		require.NoError(t, err, lines.Text())
-		if acknowledged = append(acknowledged, v); len(acknowledged) == chunks {
+		if acknowledged = append(acknowledged, v); !killed && len(acknowledged) >= chunks && len(segmentFiles(t, dir)) > 0 {
 			require.NoError(t, cmd.Process.Kill()) // SIGKILL
+			killed = true
 		}
 	}
 	require.Error(t, cmd.Wait(), "the writer must have been killed")

@@ -195,6 +195,37 @@ func TestScopedKey_filterCannotBeLeft(t *testing.T) {
 	require.Equal(t, 401, with(e, key, "GET", "/collections/shop/documents/search?q=*", "").Code, "a deleted parent ends its keys")
 }
 
+func TestDirty_aDroppedElementLeavesNothing(t *testing.T) {
+	e := open(t, t.TempDir(), embedded.Limits{})
+	defer e.Close()
+	must(t, e, 201, "POST", "/collections", `{"name":"shop","fields":[{"name":"n","type":"int32[]","facet":true},{"name":"v","type":"float[]","num_dim":2,"optional":true}]}`)
+	must(t, e, 200, "POST", "/collections/shop/documents/import?dirty_values=coerce_or_drop", `{"id":"1","n":[1,"a"],"v":[1,"x"]}`)
+	require.Equal(t, "1", ids(t, e, "q=*&filter_by=n:=1"))
+	require.Equal(t, "", ids(t, e, "q=*&filter_by=n:=0"))
+	require.JSONEq(t, `{"id":"1","n":[1]}`, must(t, e, 200, "GET", "/collections/shop/documents/1", ""))
+}
+
+// TestScopedKey_tellsNoDistanceToAHiddenDocument names one in a vector query, by which its vector could be learned.
+func TestScopedKey_tellsNoDistanceToAHiddenDocument(t *testing.T) {
+	e := open(t, t.TempDir(), embedded.Limits{})
+	defer e.Close()
+	must(t, e, 201, "POST", "/collections", `{"name":"vec","fields":[{"name":"v","type":"float[]","num_dim":2,"optional":true},{"name":"owner","type":"string"},{"name":"s","type":"string"}]}`)
+	must(t, e, 200, "POST", "/collections/vec/documents/import", `{"id":"1","owner":"me","v":[1,0],"s":"sun"}
+{"id":"2","owner":"me","v":[0,1],"s":"sun"}
+{"id":"3","owner":"you","v":[1,1],"s":"sun"}
+{"id":"4","owner":"me","s":"sun"}`)
+	must(t, e, 201, "POST", "/keys", `{"description":"s","actions":["documents:search"],"collections":["vec"],"value":"search-parent"}`)
+	key := scopedKey("search-parent", `{"filter_by":"owner:=me"}`)
+	for _, words := range []string{"q=*", "q=sun&query_by=s"} {
+		for id, status := range map[string]int{"1": 200, "3": 400, "4": 400, "nobody": 400} {
+			w := with(e, key, "GET", "/collections/vec/documents/search?"+words+"&vector_query="+url.QueryEscape("v:([], id: "+id+")"), "")
+			require.Equal(t, status, w.Code, "%s of %s", id, words)
+			require.NotContains(t, w.Body.String(), `"you"`)
+		}
+		must(t, e, 200, "GET", "/collections/vec/documents/search?"+words+"&vector_query="+url.QueryEscape("v:([], id: 3)"), "")
+	}
+}
+
 func TestAlter_refusesWhatTheDocumentsDoNotFit(t *testing.T) {
 	e := openShop(t)
 	must(t, e, 400, "PATCH", "/collections/shop", `{"fields":[{"name":"colour","type":"string"}]}`)

@@ -77,6 +77,10 @@ var routes = slices.Concat([]route{
 	{"GET", "stopwords/*", "stopwords:get", (*Handler).getStopwords},
 	{"PUT", "stopwords/*", "stopwords:create", (*Handler).putStopwords},
 	{"DELETE", "stopwords/*", "stopwords:delete", (*Handler).deleteStopwords},
+	{"GET", "stemming/dictionaries", "stemming/dictionaries:list", (*Handler).listDictionaries},
+	{"POST", "stemming/dictionaries/import", "stemming/dictionaries:create", (*Handler).importDictionary},
+	{"GET", "stemming/dictionaries/*", "stemming/dictionaries:get", (*Handler).getDictionary},
+	{"DELETE", "stemming/dictionaries/*", "stemming/dictionaries:delete", (*Handler).deleteDictionary},
 	{"GET", "collections/*/synonyms", "synonyms:list", (*Handler).listSynonyms},
 	{"GET", "collections/*/synonyms/*", "synonyms:get", (*Handler).getSynonym},
 	{"PUT", "collections/*/synonyms/*", "synonyms:create", (*Handler).putSynonym},
@@ -107,7 +111,7 @@ var routes = slices.Concat([]route{
 
 // unsupportedRoutes are Typesense's operations that this engine refuses by name.
 var unsupportedRoutes = []struct{ method, path string }{
-	{"*", "stemming/*"}, {"*", "stemming/*/*"}, {"*", "analytics/*"}, {"*", "analytics/*/*"},
+	{"*", "analytics/*"}, {"*", "analytics/*/*"},
 	{"POST", "conversations/models"}, {"*", "conversations/models/*"}, {"POST", "nl_search_models"}, {"*", "nl_search_models/*"},
 	{"*", "personalization/*"}, {"*", "personalization/*/*"},
 	{"POST", "limits"}, {"*", "limits/*"},

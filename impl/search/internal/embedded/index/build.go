@@ -114,6 +114,9 @@ func (b *fieldBuilder) columns(v schema.Value, order string) {
 	if b.out.order != nil {
 		b.out.order.add(order)
 	}
+	if b.out.vectors != nil {
+		b.out.vectors.add(v.Floats)
+	}
 }
 
 // gap writes empty rows up to a document.

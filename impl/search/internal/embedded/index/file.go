@@ -43,6 +43,7 @@ type lengths []int
 
 func (l *lengths) bytes(p *[]byte)   { *l = append(*l, len(*p)) }
 func (l *lengths) u32s(p *[]uint32)  { *l = append(*l, len(*p)) }
+func (l *lengths) f32s(p *[]float32) { *l = append(*l, len(*p)) }
 func (l *lengths) u64s(p *[]uint64)  { *l = append(*l, len(*p)) }
 func (l *lengths) i64s(p *[]int64)   { *l = append(*l, len(*p)) }
 func (l *lengths) f64s(p *[]float64) { *l = append(*l, len(*p)) }
@@ -94,6 +95,7 @@ func writeSlice[T any](w *pageWriter, s []T) {
 
 func (w *pageWriter) bytes(p *[]byte)   { writeSlice(w, *p) }
 func (w *pageWriter) u32s(p *[]uint32)  { writeSlice(w, *p) }
+func (w *pageWriter) f32s(p *[]float32) { writeSlice(w, *p) }
 func (w *pageWriter) u64s(p *[]uint64)  { writeSlice(w, *p) }
 func (w *pageWriter) i64s(p *[]int64)   { writeSlice(w, *p) }
 func (w *pageWriter) f64s(p *[]float64) { writeSlice(w, *p) }
@@ -250,6 +252,7 @@ func readSlice[T any](r *pageReader, into *[]T) {
 
 func (r *pageReader) bytes(p *[]byte)   { readSlice(r, p) }
 func (r *pageReader) u32s(p *[]uint32)  { readSlice(r, p) }
+func (r *pageReader) f32s(p *[]float32) { readSlice(r, p) }
 func (r *pageReader) u64s(p *[]uint64)  { readSlice(r, p) }
 func (r *pageReader) i64s(p *[]int64)   { readSlice(r, p) }
 func (r *pageReader) f64s(p *[]float64) { readSlice(r, p) }

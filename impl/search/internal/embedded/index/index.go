@@ -114,6 +114,8 @@ type Plan struct {
 	FacetsOfAll bool
 	// Values are fields of which each hit shall tell its values: such as the index Holds, and those of places, of each the latitude and then the longitude.
 	Values []*schema.Field
+	// Near, unless it is nil, measures vectors: each hit tells its Distance.
+	Near *Near
 	// Cutoff is the time at which what is found is enough, however much that is; the zero time is none.
 	Cutoff time.Time
 	// Offset and Limit cut the sorted hits.
@@ -136,6 +138,9 @@ type Hit struct {
 	Match *Match
 	// Values are those of the plan's Values. Nobody changes them.
 	Values []schema.Value
+	// Measured says that the document has a vector, of which Distance is what the plan's Near measures.
+	Measured bool
+	Distance float64
 }
 
 // Match is how well the words fit.

@@ -19,7 +19,7 @@ import (
 // replaced as a whole, by a renaming; files that it does not name are nothing.
 const (
 	manifestName   = "manifest"
-	manifestFormat = 2 // 1 had no places
+	manifestFormat = 3 // 1 had no places, 2 no vectors
 	segmentSuffix  = ".seg"
 )
 

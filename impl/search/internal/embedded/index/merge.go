@@ -129,6 +129,9 @@ func (f *field) row(doc uint32) (v schema.Value, order string) {
 	if f.floats != nil {
 		v.Floats = f.floats.of(doc)
 	}
+	if f.vectors != nil {
+		v.Floats = f.vectors.numbers(doc)
+	}
 	if f.order != nil {
 		order = f.order.at(doc)
 	}

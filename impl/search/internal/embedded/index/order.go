@@ -13,9 +13,9 @@ import (
 type comparison func(a, b *scored) int
 
 // page cuts the wanted part from the documents that were kept.
-func (s *search) page() []Hit {
+func (s *search) page() ([]Hit, error) {
 	if s.plan.Limit == 0 {
-		return nil
+		return nil, nil
 	}
 	all := s.top.list
 	slices.SortFunc(all, func(a, b scored) int { return s.order(&a, &b) })
@@ -30,7 +30,7 @@ func (s *search) page() []Hit {
 		}
 		hits = append(hits, Hit{Seq: d.seq, Match: s.match(d), Values: values[len(values)-len(readers) : len(values) : len(values)]})
 	}
-	return hits
+	return hits, s.measure(wanted, hits)
 }
 
 func (s *search) match(d *scored) *Match {

@@ -139,7 +139,11 @@ func (s *search) result(outOf int) (Result, error) {
 	if err := s.run(); err != nil && !errors.Is(err, errCut) {
 		return Result{}, err
 	}
-	res := Result{Found: s.found, OutOf: outOf, Marks: s.marks, Hits: s.page()}
+	hits, err := s.page()
+	if err != nil {
+		return Result{}, err
+	}
+	res := Result{Found: s.found, OutOf: outOf, Marks: s.marks, Hits: hits}
 	for _, a := range s.areas {
 		if s.plan.FacetsOfAll {
 			a.found.AddRange(0, uint64(a.part.seg.n))
@@ -148,7 +152,6 @@ func (s *search) result(outOf int) (Result, error) {
 			}
 		}
 	}
-	var err error
 	res.Facets, err = s.facets()
 	res.Cut = s.cut
 	return res, err

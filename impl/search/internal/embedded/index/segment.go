@@ -27,6 +27,8 @@ type field struct {
 	facet  *facet
 	ints   *column[int64]
 	floats *column[float64]
+	// vectors is nil for fields that hold no vectors.
+	vectors *vectors
 	// order holds the normalised strings of a sortable string field, by document; empty: none.
 	order *texts
 }
@@ -34,11 +36,15 @@ type field struct {
 // fieldParts says which parts a field has.
 type fieldParts struct {
 	Array, Words, Facet, Ints, Floats, Order bool
+	// Dim is the number of numbers in a vector.
+	Dim int `json:",omitempty"`
 }
 
 func partsOf(f *schema.Field) fieldParts {
 	p := fieldParts{Array: f.Array}
 	switch {
+	case f.NumDim > 0:
+		p.Dim = f.NumDim
 	case f.Text():
 		p.Words = f.Index
 		p.Facet = f.Index && f.Facet
@@ -69,6 +75,9 @@ func newField(p fieldParts) *field {
 	}
 	if p.Order {
 		f.order = &texts{}
+	}
+	if p.Dim > 0 {
+		f.vectors = &vectors{dim: p.Dim}
 	}
 	return f
 }
@@ -144,6 +153,7 @@ type visitor interface {
 	bytes(*[]byte)
 	u32s(*[]uint32)
 	u64s(*[]uint64)
+	f32s(*[]float32)
 	i64s(*[]int64)
 	f64s(*[]float64)
 }
@@ -191,6 +201,10 @@ func (f *field) visit(v visitor) {
 	if f.order != nil {
 		f.order.visit(v)
 	}
+	if f.vectors != nil {
+		v.u32s(&f.vectors.docs)
+		v.f32s(&f.vectors.values)
+	}
 }
 
 // sizer adds up the bytes of a segment.
@@ -198,6 +212,7 @@ type sizer struct{ total int64 }
 
 func (z *sizer) bytes(p *[]byte)   { z.total += int64(cap(*p)) }
 func (z *sizer) u32s(p *[]uint32)  { z.total += 4 * int64(cap(*p)) }
+func (z *sizer) f32s(p *[]float32) { z.total += 4 * int64(cap(*p)) }
 func (z *sizer) u64s(p *[]uint64)  { z.total += 8 * int64(cap(*p)) }
 func (z *sizer) i64s(p *[]int64)   { z.total += 8 * int64(cap(*p)) }
 func (z *sizer) f64s(p *[]float64) { z.total += 8 * int64(cap(*p)) }

@@ -294,7 +294,7 @@ func TestSegments_goOnWhenNoFileCanBeWritten(t *testing.T) {
 	put(70, 100)
 	again, err := Open(Config{Dir: dir})
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, again.Stats().Documents, 90)
+	require.Greater(t, again.Stats().Documents, 80, "the last job began when fewer than FlushChanges were left")
 	require.EqualValues(t, again.Stats().Documents, again.Commit(), "what is said to be in the files is there")
 }
 
@@ -347,7 +347,7 @@ func TestApply_leavesPartsAloneThatGoToAFile(t *testing.T) {
 		put(i)
 	}
 	j := x.flush(x.view.Load())
-	x.current = j
+	x.current, x.working = j, true // there is one at work at a time, which is the test
 	m, err := x.result(j)
 	require.NoError(t, err)
 	put(mergeParts - 1)
@@ -357,6 +357,7 @@ func TestApply_leavesPartsAloneThatGoToAFile(t *testing.T) {
 	require.NoError(t, x.save(j, m))
 	v := x.view.Load()
 	require.NoError(t, x.do(&job{view: v, parts: v.parts[len(v.parts)-1:], file: true}))
+	x.working = false
 	x.mu.Unlock()
 	require.Equal(t, mergeParts, x.Stats().Documents)
 	again, err := Open(Config{Dir: dir})

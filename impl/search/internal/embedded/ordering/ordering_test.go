@@ -1,6 +1,7 @@
 package ordering
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -61,6 +62,24 @@ func FuzzParse(f *testing.F) {
 			t.Fatal("too many keys")
 		}
 		if _, ok := err.(*schema.Error); err != nil && !ok {
+			t.Fatalf("unexpected error %v", err)
+		}
+	})
+}
+
+// FuzzEval is FuzzParse inside of an expression that gives documents points.
+func FuzzEval(f *testing.F) {
+	for _, in := range []string{"a:1", "[(a:1):2,(b:>3 && s:x):4]", "[(s:=`x, y`):1", "[]", "(a:1):2", "[(a:1):-2,(a:2):99999999999999999999]", "[((a:1) || b:2):3]", "a:[1..2]"} {
+		f.Add(in)
+	}
+	s := fields(f)
+	f.Fuzz(func(t *testing.T, in string) {
+		keys, err := Parse("_eval("+in+"):desc", s)
+		if err == nil && (len(keys) == 0 || len(keys) > MaxKeys) {
+			t.Fatal("an expression is a key")
+		}
+		var known *schema.Error
+		if err != nil && (!errors.As(err, &known) || known.Status < 400 || known.Status > 499) {
 			t.Fatalf("unexpected error %v", err)
 		}
 	})

@@ -3,6 +3,7 @@ package rules
 import (
 	"encoding/json"
 
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
@@ -39,6 +40,7 @@ func ParseStopwords(id string, body []byte) (Stopwords, error) {
 			}
 		}
 	}
+	s.Words = schema.SetOrder(s.Words)
 	return s, nil
 }
 

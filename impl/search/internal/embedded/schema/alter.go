@@ -123,6 +123,9 @@ func (s *Schema) alterFields(v json.RawMessage, a *Alteration) error {
 		if f.Kind == Object && !s.Nested {
 			return errNested
 		}
+		if f.StemDictionary != "" && s.dictionary(f.StemDictionary) == nil {
+			return errDictionary(f.StemDictionary)
+		}
 		s.Fields = append(s.Fields, f)
 		a.Fields = append(a.Fields, Altered{Name: name, Field: f})
 	}

@@ -243,7 +243,7 @@ func (s *Schema) checkField(f *Field, doc Document, dirty Dirty, typed *Typed) e
 	if changed && own {
 		doc[f.Name] = coerced
 	}
-	if (f.Index || f.Sort) && f.Indexed() {
+	if (f.Index || f.Sort) && f.Indexed() || f.Index && f.NumDim > 0 {
 		typed.Values[f.Name] = v
 	}
 	if f.Kind == GeoPoint {
@@ -270,15 +270,13 @@ func (f *Field) value(raw any, dirty Dirty) (v Value, coerced any, changed bool,
 	if !ok {
 		return Value{}, nil, false, refuse("Field `%s` must be an array.", f.Name)
 	}
-	if f.NumDim > 0 && len(list) != f.NumDim {
-		return Value{}, nil, false, refuse("Field `%s` must have %d dimensions.", f.Name, f.NumDim)
-	}
 	out := make([]any, 0, len(list))
 	for _, item := range list {
+		before := v
 		c, ok := f.one(item, coerce, &v)
 		if !ok {
 			if dirty == Drop || dirty == CoerceOrDrop {
-				changed = true
+				v, changed = before, true
 				continue
 			}
 			return Value{}, nil, false, refuse("Field `%s` must be an array of %s.", f.Name, kindNames[f.Kind])
@@ -287,6 +285,9 @@ func (f *Field) value(raw any, dirty Dirty) (v Value, coerced any, changed bool,
 			changed = true
 		}
 		out = append(out, c)
+	}
+	if f.NumDim > 0 && len(out) != f.NumDim { // also when a number of it was dropped
+		return Value{}, nil, false, refuse("Field `%s` must have %d dimensions.", f.Name, f.NumDim)
 	}
 	return v, out, changed, nil
 }

@@ -35,14 +35,15 @@ type Field struct {
 	Array bool
 	// Facet, Optional, Index and Sort are the flags of the same name.
 	Facet, Optional, Index, Sort bool
-	// RangeIndex is a speed hint: kept and shown, without effect. So is Infix, and a search that asks for infixes is refused.
+	// RangeIndex is a speed hint: kept and shown, without effect. Infix lets searches look inside words.
 	RangeIndex, Infix bool
 	// Hidden fields are not stored by Typesense (store: false): they are searched and never shown.
 	Hidden bool
-	// Stem reduces words to their stems, by the rules of the Locale.
-	Stem   bool
-	Locale string
-	// NumDim, Distance and HNSW describe a vector; it is stored and can't be searched.
+	// Stem reduces words to their stems, by the rules of the Locale, or by those of the dictionary called StemDictionary alone.
+	Stem           bool
+	StemDictionary string
+	Locale         string
+	// NumDim, Distance and HNSW describe a vector. HNSW is kept and shown: searches are exact.
 	NumDim   int
 	Distance string
 	HNSW     json.RawMessage
@@ -118,23 +119,24 @@ type fieldJSON struct {
 func (f *Field) MarshalJSON() ([]byte, error) {
 	return json.Marshal(fieldJSON{
 		Facet: f.Facet, Index: f.Index, Name: f.Name, Optional: f.Optional, RangeIndex: f.RangeIndex, Sort: f.Sort, Store: !f.Hidden,
-		Symbols: f.Symbols, Separators: f.Separators, Type: f.Type(), Infix: f.Infix, Stem: f.Stem, Locale: f.Locale,
+		Symbols: f.Symbols, Separators: f.Separators, Type: f.Type(), Infix: f.Infix, Stem: f.Stem, StemDictionary: f.StemDictionary, Locale: f.Locale,
 		NumDim: f.NumDim, Distance: f.Distance, HNSW: f.HNSW,
 	})
 }
 
-// Indexed says that the index holds the field's values as words, numbers or facets. Places are there beside them (Places).
+// Indexed says that the index holds the field's values as words, numbers or facets. Places (Places) and vectors are there beside them.
 func (f *Field) Indexed() bool {
 	return f.Kind != GeoPoint && f.Kind != Image && f.Kind != Object && f.NumDim == 0
 }
 
-// newAnalyzer makes the field's analyzer; a field's own characters replace those of the schema.
-func (f *Field) newAnalyzer(separators, symbols []string) *text.Analyzer {
+// newAnalyzer makes the field's analyzer in a schema; a field's own characters replace those of the schema.
+func (f *Field) newAnalyzer(s *Schema) *text.Analyzer {
+	separators, symbols := s.Separators, s.Symbols
 	if len(f.Separators) > 0 {
 		separators = f.Separators
 	}
 	if len(f.Symbols) > 0 {
 		symbols = f.Symbols
 	}
-	return text.For(text.Rules{Separators: separators, Symbols: symbols, Locale: f.Locale, Stem: f.Stem})
+	return text.For(text.Rules{Separators: separators, Symbols: symbols, Locale: f.Locale, Stem: f.Stem, Dictionary: s.dictionary(f.StemDictionary)})
 }

@@ -70,9 +70,12 @@ func (s *Schema) inside(doc Document, added []*Field, dirty Dirty, typed *Typed)
 			if seen[l.path] {
 				continue
 			}
-			f := &Field{Name: l.path, Kind: l.kind, Array: l.array, Facet: object.Facet, Index: object.Index, Optional: true, Locale: object.Locale, Stem: object.Stem && l.kind == String}
+			f := &Field{Name: l.path, Kind: l.kind, Array: l.array, Facet: object.Facet, Index: object.Index, Optional: true, Locale: object.Locale}
+			if l.kind == String {
+				f.Stem, f.StemDictionary = object.Stem, object.StemDictionary
+			}
 			f.Sort = (f.number() || f.Kind == Bool) && !f.Array
-			f.analyzer = f.newAnalyzer(s.Separators, s.Symbols)
+			f.analyzer = f.newAnalyzer(s)
 			if err := s.checkField(f, doc, dirty, typed); err != nil {
 				return nil, err
 			}

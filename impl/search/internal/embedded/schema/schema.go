@@ -44,7 +44,8 @@ type Schema struct {
 	// CreatedAt is in unix seconds.
 	CreatedAt int64
 
-	byName map[string]*Field
+	byName       map[string]*Field
+	dictionaries Dictionaries
 }
 
 // Field finds a field by its exact name; patterns are not found.
@@ -288,7 +289,7 @@ func UnsupportedFlags() []string { return slices.Clone(unsupportedFlags) }
 
 // unsupportedFlags are the flags of a field that are refused when they ask for something: without them its documents would mean
 // something else.
-var unsupportedFlags = []string{"reference", "async_reference", "embed", "stem_dictionary"}
+var unsupportedFlags = []string{"reference", "async_reference", "embed"}
 
 func (f *Field) flags(raw map[string]json.RawMessage) error {
 	for _, name := range unsupportedFlags {
@@ -309,6 +310,10 @@ func (f *Field) flags(raw map[string]json.RawMessage) error {
 	if v, ok := raw["locale"]; ok && json.Unmarshal(v, &f.Locale) != nil {
 		return refuse("The `locale` property of the field `%s` should be a string.", f.Name)
 	}
+	if v, ok := raw["stem_dictionary"]; ok && json.Unmarshal(v, &f.StemDictionary) != nil {
+		return refuse("The `stem_dictionary` property of the field `%s` should be a string.", f.Name)
+	}
+	f.Stem = f.Stem || f.StemDictionary != "" // as documented
 	if err := f.vector(raw); err != nil {
 		return err
 	}
@@ -411,7 +416,9 @@ func (s *Schema) adopt(f *Field) {
 	if f.Pattern() {
 		return
 	}
-	f.analyzer = f.newAnalyzer(s.Separators, s.Symbols)
+	if f.analyzer == nil { // else the field is in use
+		f.analyzer = f.newAnalyzer(s)
+	}
 	s.byName[f.Name] = f
 }
 
@@ -435,7 +442,7 @@ func (s *Schema) derive(name string, kind Kind, array bool) *Field {
 		return nil
 	}
 	f := &Field{Name: name, Kind: p.Kind, Array: p.Array, Facet: p.Facet, Optional: true, Index: p.Index, Sort: p.Sort,
-		RangeIndex: p.RangeIndex, Separators: p.Separators, Symbols: p.Symbols, Locale: p.Locale, Stem: p.Stem, Infix: p.Infix}
+		RangeIndex: p.RangeIndex, Separators: p.Separators, Symbols: p.Symbols, Locale: p.Locale, Stem: p.Stem, StemDictionary: p.StemDictionary, Infix: p.Infix}
 	switch p.Kind {
 	case Auto:
 		f.Kind, f.Array = kind, array
@@ -444,7 +451,7 @@ func (s *Schema) derive(name string, kind Kind, array bool) *Field {
 		f.Kind, f.Array = String, array
 	}
 	f.Sort = f.Sort && !f.Array
-	f.analyzer = f.newAnalyzer(s.Separators, s.Symbols)
+	f.analyzer = f.newAnalyzer(s)
 	return f
 }
 

@@ -31,7 +31,12 @@ const (
 const (
 	MaxRecordBytes = 1 << 20
 	MaxBytes       = 32 << 20
+	// MaxLargeBytes bounds a record of KindStemming.
+	MaxLargeBytes = 8 << 20
 )
+
+// KindStemming is the kind of stemming dictionaries, whose records may be large.
+const KindStemming = "stemming"
 
 var (
 	// ErrFull says that a bound is reached.
@@ -179,7 +184,7 @@ func (s *Store) Update(do func(*Change) error) error {
 			delete(c.kinds, kind)
 		}
 		for _, body := range list {
-			if len(body) > MaxRecordBytes {
+			if len(body) > MaxRecordBytes && (kind != KindStemming || len(body) > MaxLargeBytes) {
 				return ErrFull
 			}
 		}

@@ -50,12 +50,14 @@ type Rules struct {
 	Locale string
 	// Stem reduces words to their stems by Snowball's rules of the locale, of English without one; a language without rules keeps its words.
 	Stem bool
+	// Dictionary reduces words to their roots instead: a word that is not in it stays as it is, as documented. Nil is none.
+	Dictionary *Dictionary
 }
 
 // For returns the analyzer of a field.
 func For(r Rules) *Analyzer {
 	separators, symbols, language := r.Separators, r.Symbols, ""
-	if r.Stem {
+	if r.Stem && r.Dictionary == nil {
 		if language = r.Locale; language == "" {
 			language = "en"
 		}
@@ -71,13 +73,20 @@ func For(r Rules) *Analyzer {
 	if stem := stemmers[language]; stem != nil {
 		filters = []analysis.TokenFilter{strip, lowercase.NewLowerCaseFilter(), stemFilter{stem}, fold}
 	}
-	switch r.Locale {
-	case "el":
+	if r.Locale == "el" {
 		filters = append(filters, accentFilter{})
+	}
+	analyzer := func(filters ...analysis.TokenFilter) *Analyzer {
+		return &Analyzer{strip: strip, chain: &analysis.DefaultAnalyzer{Tokenizer: character.NewCharacterTokenizer(inWord), TokenFilters: filters}}
+	}
+	if r.Dictionary != nil {
+		filters = append(filters, rootFilter(r.Dictionary.roots(r, analyzer(filters...))))
+	}
+	switch r.Locale {
 	case "th", "zh", "ja":
 		filters = append(filters, pairFilter{})
 	}
-	return &Analyzer{strip: strip, chain: &analysis.DefaultAnalyzer{Tokenizer: character.NewCharacterTokenizer(inWord), TokenFilters: filters}}
+	return analyzer(filters...)
 }
 
 func runes(list []string) map[rune]bool {

@@ -1,0 +1,173 @@
+package embedded
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+)
+
+// kept is a document of the oracle.
+type kept struct {
+	seq  int // of insertion
+	V    []float64
+	S    string
+	Kind int
+}
+
+// shaken is a collection of vectors and words after batches of updates, deletions and new documents, with merges and files between them, and what is in it.
+func shaken(t *rapid.T, e *Engine, name string) (*Collection, map[string]kept) {
+	distance := rapid.SampledFrom([]string{"cosine", "ip"}).Draw(t, "distance")
+	s, err := schema.Parse(fmt.Appendf(nil, `{"name":%q,"fields":[{"name":"v","type":"float[]","num_dim":3,"vec_dist":%q,"optional":true},
+		{"name":"s","type":"string","infix":true,"optional":true},{"name":"kind","type":"int32"}]}`, name, distance), 10)
+	require.NoError(t, err)
+	c, err := e.Create(s)
+	require.NoError(t, err)
+	number := rapid.SampledFrom([]float64{-1, 0, 0.25, 0.1, 3})
+	word := rapid.SampledFrom([]string{"lantern", "lant", "antern", "xlantx", "ant", "übelante", "no"})
+	docs, next := map[string]kept{}, 0
+	for range rapid.IntRange(1, 6).Draw(t, "batches") {
+		var writes []Write
+		for range rapid.IntRange(0, 12).Draw(t, "writes") {
+			id := fmt.Sprint(rapid.IntRange(0, 20).Draw(t, "id"))
+			if rapid.IntRange(0, 3).Draw(t, "remove") == 0 {
+				writes = append(writes, Write{Remove: true, ID: id})
+				delete(docs, id)
+				continue
+			}
+			doc := map[string]any{"id": id, "kind": rapid.IntRange(0, 1).Draw(t, "kind")}
+			k, there := docs[id]
+			if k = (kept{seq: k.seq, Kind: doc["kind"].(int)}); !there {
+				k.seq = next
+				next++
+			}
+			if rapid.IntRange(0, 3).Draw(t, "has") > 0 {
+				k.V = []float64{number.Draw(t, "x"), number.Draw(t, "y"), number.Draw(t, "z")}
+				doc["v"] = k.V
+			}
+			if rapid.Bool().Draw(t, "words") {
+				k.S = strings.Join(rapid.SliceOfN(word, 1, 3).Draw(t, "s"), " ")
+				doc["s"] = k.S
+			}
+			docs[id] = k
+			line, err := json.Marshal(doc)
+			require.NoError(t, err)
+			writes = append(writes, Write{Line: line, Action: Upsert})
+		}
+		_, err := c.Apply(writes)
+		require.NoError(t, err)
+		if rapid.Bool().Draw(t, "rest") {
+			c.idx().Rest()
+		}
+	}
+	if rapid.Bool().Draw(t, "reopen") {
+		require.NoError(t, c.idx().Close())
+		require.NoError(t, c.openIndex())
+	}
+	return c, docs
+}
+
+// flushing is an engine that brings its indexes to files all the time.
+func flushing(t *testing.T) *Engine {
+	e, err := Open(Config{Dir: t.TempDir(), FlushChanges: 7})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	require.NoError(t, e.WaitReady(context.Background()))
+	return e
+}
+
+// far is the distance as the documentation has it: of the angle, or of the inner product.
+func far(a, b []float64, inner bool) float64 {
+	var dot, aa, bb float64
+	for i := range a {
+		x, y := float64(float32(a[i])), b[i]
+		dot, aa, bb = dot+x*y, aa+x*x, bb+y*y
+	}
+	switch {
+	case inner:
+		return 1 - dot
+	case aa == 0 || bb == 0:
+		return 1
+	}
+	return max(0, 1-dot/math.Sqrt(aa*bb))
+}
+
+// TestVectors_areThoseOfTheDocuments compares searches by vectors with the documents themselves, over segments with merges, updates and deletions.
+func TestVectors_areThoseOfTheDocuments(t *testing.T) {
+	e, made := flushing(t), 0
+	rapid.Check(t, func(t *rapid.T) {
+		made++
+		c, docs := shaken(t, e, fmt.Sprint("c", made))
+		defer func() {
+			_, err := e.Drop(c.Name())
+			require.NoError(t, err)
+		}()
+		f, _ := c.schema.Load().Field("v")
+		to, k, kind := []float64{0.5, -0.25, 1}, rapid.IntRange(1, 30).Draw(t, "k"), rapid.IntRange(0, 1).Draw(t, "wanted kind")
+		var want []string
+		distances := map[string]float64{}
+		for id, d := range docs {
+			if d.V != nil && d.Kind == kind {
+				want = append(want, id)
+				distances[id] = far(d.V, to, f.Distance == "ip")
+			}
+		}
+		slices.SortFunc(want, func(a, b string) int {
+			return cmp.Or(cmp.Compare(distances[a], distances[b]), cmp.Compare(docs[b].seq, docs[a].seq)) // the newest of equals first
+		})
+		want = want[:min(len(want), k)]
+		res, err := e.Search(context.Background(), c.Name(), map[string]string{
+			"q": "*", "vector_query": fmt.Sprintf("v:([0.5,-0.25,1], k: %d)", k), "filter_by": fmt.Sprint("kind:=", kind), "per_page": "100"})
+		require.NoError(t, err)
+		var got []string
+		for _, h := range *res.Hits {
+			var doc struct{ ID string }
+			require.NoError(t, json.Unmarshal(h.Document, &doc))
+			got = append(got, doc.ID)
+			require.InDelta(t, distances[doc.ID], *h.VectorDistance, 1e-12)
+		}
+		require.Equal(t, want, got)
+	})
+}
+
+// TestInfix_wordsAreThoseOfTheDocuments compares the words that hold a text with those of the documents that the filter lets through.
+func TestInfix_wordsAreThoseOfTheDocuments(t *testing.T) {
+	e, made := flushing(t), 0
+	rapid.Check(t, func(t *rapid.T) {
+		made++
+		c, docs := shaken(t, e, fmt.Sprint("c", made))
+		defer func() {
+			_, err := e.Drop(c.Name())
+			require.NoError(t, err)
+		}()
+		before, after, kind := rapid.IntRange(0, 4).Draw(t, "before"), rapid.IntRange(0, 4).Draw(t, "after"), rapid.IntRange(0, 1).Draw(t, "wanted kind")
+		want := map[string]int{}
+		for _, d := range docs {
+			if d.Kind != kind {
+				continue
+			}
+			for _, w := range once(strings.Fields(strings.ReplaceAll(d.S, "ü", "u"))) {
+				if at := strings.Index(w, "ant"); at >= 0 && utf8.RuneCountInString(w[:at]) <= before && utf8.RuneCountInString(w[at+3:]) <= after {
+					want[w]++
+				}
+			}
+		}
+		r, err := e.prepare(context.Background(), c.Name(), map[string]string{
+			"q": "ant", "query_by": "s", "infix": "always", "max_extra_prefix": fmt.Sprint(before), "max_extra_suffix": fmt.Sprint(after), "filter_by": fmt.Sprint("kind:=", kind)})
+		require.NoError(t, err)
+		f, _ := c.schema.Load().Field("s")
+		got, err := r.wordsHolding("ant", []*schema.Field{f})
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	})
+}
