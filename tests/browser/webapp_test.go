@@ -143,6 +143,7 @@ func TestWebapp_aPersonIsAskedByAppsOfOthers(t *testing.T) {
 	p.browser.goTo(p.tab, family.site+"/kms/v1/oauth2/logout?id_token_hint=x")
 	p.sees("Sign-out failed")
 	p.isAccessible()
+	require.Empty(t, p.faults())
 }
 
 // What a person has allowed an app stands in their account, and is withdrawn there: the app is out at once, and asks again.
