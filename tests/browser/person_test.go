@@ -52,7 +52,7 @@ func (p *person) js(expression string, args ...any) any {
 		const top = () => [...document.querySelectorAll("dialog[open]")].pop() ?? document;
 		const name = (one) => (one.getAttribute("aria-label") ?? one.textContent).trim();
 		const by = (selector, text) => [...top().querySelectorAll(selector)].find((one) => shown(one) && name(one) === text);
-		const until = async (there) => { for (let i = 0; i < 300; i++) { const found = there(); if (found) return found; await new Promise((go) => setTimeout(go, 50)); } };
+		const until = async (there) => { for (let i = 0; i < 1200; i++) { const found = there(); if (found) return found; await new Promise((go) => setTimeout(go, 50)); } };
 		return await (`+expression+`)(...args);
 	})(...`+string(raw)+`)`)
 }
