@@ -51,7 +51,7 @@ browser: bin/caddy ## Use the family's pages in a Chromium, and show that adopte
 	SCREENSHOTS=$(CURDIR)/artifacts/screenshots CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -timeout 15m -tags browser ./tests/browser
 
 .PHONY: foreign
-foreign: build ## Let OAuth and JOSE clients of others use a family by its metadata alone, fountain-js judge the screenplay parser, InstantSearch use the engine, and use the TypeScript client (needs Node and npm)
+foreign: build ## Let OAuth and JOSE clients of others use a family by its metadata alone, fountain-js and aw-parser judge the screenplay parser, InstantSearch use the engine, and use the TypeScript client (needs Node and npm)
 	cd clients/typescript && npm ci --ignore-scripts --silent && npm run --silent check
 	cd tests/foreign && npm ci --ignore-scripts --silent && FOUNTAIN_BINARY=$(CURDIR)/bin/fountain $(GO) test -count=1 -timeout 5m ./...
 

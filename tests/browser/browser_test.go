@@ -186,7 +186,7 @@ func TestBrowser_whatMembersAnswerDoesNothing(t *testing.T) {
 	w := newWitness(t)
 	service := stranger(t, w)
 	gateway := adopt(t, service, w)
-	browser := start(t)
+	browser := start(t, []string{gateway, service, w.URL})
 	for name := range pages {
 		browser.open(gateway + "/hostile/pages/" + name)
 	}
@@ -218,7 +218,7 @@ func TestBrowser_whatMembersAnswerDoesNothing(t *testing.T) {
 func TestBrowser_documentsOfMembersDoNothingInTheDocumentationPage(t *testing.T) {
 	w := newWitness(t)
 	gateway := adopt(t, stranger(t, w), w)
-	browser := start(t)
+	browser := start(t, []string{gateway})
 	docs := browser.open(gateway + "/docs")
 	require.Equal(t, true, browser.evaluate(docs, `(async () => {
 		const until = async (there) => { for (let i = 0; i < 600 && !there(); i++) await new Promise((go) => setTimeout(go, 100)); return there(); };

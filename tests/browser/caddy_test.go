@@ -51,25 +51,31 @@ func root() string {
 // behindCaddy runs a family on a directory, and a Caddy in front of it, until the test ends.
 func behindCaddy(t *testing.T, dir string) *house {
 	t.Helper()
-	_, port, err := net.SplitHostPort(harness.FreeAddress(t))
-	require.NoError(t, err)
-	name := "localhost:" + port
-	h := &house{site: "https://" + name}
+	h := &house{site: freeSite(t)}
 	h.Process = harness.StartProcess(t, dir, "--issuer", h.site, "--trusted-proxies", "127.0.0.0/8")
-	h.pin = caddy(t, name, strings.TrimPrefix(h.URL, "http://"))
+	h.pin = caddy(t, h.site, h.URL)
 	return h
 }
 
-// browser runs one that trusts the family's Caddy, and nothing else that the machine does not.
-func (h *house) browser(t *testing.T) *chromium {
+// freeSite is an address for a family, by HTTPS.
+func freeSite(t *testing.T) string {
 	t.Helper()
-	return start(t, "--ignore-certificate-errors-spki-list="+h.pin)
+	_, port, err := net.SplitHostPort(harness.FreeAddress(t))
+	require.NoError(t, err)
+	return "https://localhost:" + port
+}
+
+// browser runs one that trusts the family's Caddy, and nothing else that the machine does not. It is expected to go to the family, and to origins that are named.
+func (h *house) browser(t *testing.T, origins ...string) *chromium {
+	t.Helper()
+	return start(t, append(origins, h.site), "--ignore-certificate-errors-spki-list="+h.pin)
 }
 
 // caddy runs the Caddy that CADDY names, with the project's Caddyfile, in front of a gateway, until the test ends. It returns the hash of the key of its certificate, by
 // which a browser can be told to trust it (RFC 7469, section 2.4).
 func caddy(t *testing.T, site, gateway string) (pin string) {
 	t.Helper()
+	site, gateway = strings.TrimPrefix(site, "https://"), strings.TrimPrefix(gateway, "http://")
 	program := os.Getenv("CADDY")
 	require.NotEmpty(t, program, "CADDY does not name a binary; run: make browser")
 	_, redirect, err := net.SplitHostPort(harness.FreeAddress(t))

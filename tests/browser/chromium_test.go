@@ -5,7 +5,9 @@ package browser
 import (
 	"bufio"
 	"cmp"
+	"encoding/base64"
 	"encoding/json"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -22,7 +24,20 @@ type chromium struct {
 	to     *os.File
 	from   *bufio.Reader
 	number int
+	hung   *time.Timer
 	events []message // what pages have told into their consoles, and the faults of their scripts
+
+	origins []string          // whose pages and files are expected; http://... without a slash at the end
+	foreign map[string]string // by the number of the request: where a page went that is of no expected origin
+
+	refusal *refusal // what is answered in the place of a service
+}
+
+// refusal is an answer that the browser gets without anybody being asked.
+type refusal struct {
+	method string
+	status int
+	body   string
 }
 
 // message is one of the protocol: an answer has the number of the call, an event a method.
@@ -38,8 +53,9 @@ type message struct {
 // patience is how long the browser may take for anything; a browser that hangs fails the test.
 const patience = 2 * time.Minute
 
-// start runs a browser with an empty profile until the test ends. flags are further ones of its command line.
-func start(t *testing.T, flags ...string) *chromium {
+// start runs a browser with an empty profile until the test ends. It finds no host but this machine. A request to another origin than the given ones fails the test, of
+// whatever page and whenever it was. flags are further ones of its command line.
+func start(t *testing.T, origins []string, flags ...string) *chromium {
 	t.Helper()
 	theirIn, ourOut, err := os.Pipe()
 	require.NoError(t, err)
@@ -47,19 +63,27 @@ func start(t *testing.T, flags ...string) *chromium {
 	require.NoError(t, err)
 	// Its own sandbox is against the pages of strangers; these are ours, and it can't be had as root in a container.
 	cmd := exec.Command(cmp.Or(os.Getenv("CHROMIUM"), "chromium"), append(flags, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(), "--remote-debugging-pipe", "about:blank")...)
+		"--disable-background-networking", "--disable-component-update", "--disable-sync",
+		"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1", "--user-data-dir="+t.TempDir(), "--remote-debugging-pipe", "about:blank")...)
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, as the switch says
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(t, cmd.Start(), "the browser is needed: apt-get install chromium")
 	_, _ = theirIn.Close(), theirOut.Close()
-	hung := time.AfterFunc(patience, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	c := &chromium{t: t, to: ourOut, from: bufio.NewReader(ourIn), origins: origins, foreign: map[string]string{}}
+	c.hung = time.AfterFunc(patience, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	t.Cleanup(func() {
-		hung.Stop()
+		c.hung.Stop()
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with the processes that it has started
 		_ = cmd.Wait()                                      // it was killed, and says so
 		_, _ = ourIn.Close(), ourOut.Close()
 	})
-	return &chromium{t: t, to: ourOut, from: bufio.NewReader(ourIn)}
+	t.Cleanup(func() {
+		if !t.Failed() {
+			c.call("", "Browser.getVersion", nil, nil) // what it had to tell before
+			require.Empty(t, c.foreign, "requests to other origins than %v", c.origins)
+		}
+	})
+	return c
 }
 
 // read returns the next message.
@@ -72,8 +96,67 @@ func (c *chromium) read() message {
 	switch m.Method {
 	case "Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown":
 		c.events = append(c.events, m)
+	case "Network.requestWillBeSent", "Network.webSocketCreated", "Network.loadingFailed", "Fetch.requestPaused":
+		c.requested(m)
 	}
 	return m
+}
+
+// requested notes where a page goes. What its policy has kept from being sent is no request.
+func (c *chromium) requested(m message) {
+	c.t.Helper()
+	var told struct {
+		RequestID, URL, BlockedReason string
+		Request                       struct{ URL, Method string }
+	}
+	raw, err := json.Marshal(m.Params)
+	require.NoError(c.t, err)
+	require.NoError(c.t, json.Unmarshal(raw, &told))
+	switch at := cmp.Or(told.Request.URL, told.URL); {
+	case m.Method == "Fetch.requestPaused":
+		c.answer(m.SessionID, told.RequestID, told.Request.Method)
+	case told.BlockedReason == "csp":
+		delete(c.foreign, told.RequestID)
+	case m.Method != "Network.loadingFailed" && !c.expects(at):
+		c.foreign[told.RequestID] = at
+	}
+}
+
+// expects tells whether an address is of an origin that is expected, or of none.
+func (c *chromium) expects(address string) bool {
+	at, err := url.Parse(address)
+	require.NoError(c.t, err)
+	return slices.Contains([]string{"data", "blob", "about"}, at.Scheme) || slices.Contains(c.origins, at.Scheme+"://"+at.Host)
+}
+
+// also expects another origin, and returns it.
+func (c *chromium) also(origin string) string {
+	c.origins = append(c.origins, origin)
+	return origin
+}
+
+// refuses has the requests of a method answered with a refusal that no service gave, until it is called with nil.
+func (c *chromium) refuses(session string, r *refusal) {
+	c.t.Helper()
+	c.refusal = r
+	if r == nil {
+		c.call(session, "Fetch.disable", nil, nil)
+		return
+	}
+	c.call(session, "Fetch.enable", nil, nil)
+}
+
+// answer says what becomes of a request that waits for it.
+func (c *chromium) answer(session, request, method string) {
+	c.t.Helper()
+	if c.refusal == nil || method != c.refusal.method {
+		c.send(session, "Fetch.continueRequest", map[string]any{"requestId": request})
+		return
+	}
+	c.send(session, "Fetch.fulfillRequest", map[string]any{
+		"requestId": request, "responseCode": c.refusal.status, "body": base64.StdEncoding.EncodeToString([]byte(c.refusal.body)),
+		"responseHeaders": []map[string]string{{"name": "Content-Type", "value": "application/problem+json"}},
+	})
 }
 
 // call returns the result of a method, in a session or in none.
@@ -89,16 +172,24 @@ func (c *chromium) call(session, method string, params any, into any) {
 // exchange calls a method and returns what the browser answers, which may be an error.
 func (c *chromium) exchange(session, method string, params any) message {
 	c.t.Helper()
+	number := c.send(session, method, params)
+	for {
+		if m := c.read(); m.ID == number {
+			return m
+		}
+	}
+}
+
+// send calls a method, whose answer has the number, and does not wait for it.
+func (c *chromium) send(session, method string, params any) (number int) {
+	c.t.Helper()
+	c.hung.Reset(patience)
 	c.number++
 	raw, err := json.Marshal(message{ID: c.number, SessionID: session, Method: method, Params: params})
 	require.NoError(c.t, err)
 	_, err = c.to.Write(append(raw, 0))
 	require.NoError(c.t, err)
-	for {
-		if m := c.read(); m.ID == c.number {
-			return m
-		}
-	}
+	return c.number
 }
 
 // open loads an address in a tab of its own, and waits until it is loaded or its loading has ended otherwise: by a download.
@@ -108,6 +199,7 @@ func (c *chromium) open(url string) (session string) {
 	c.call("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	c.call("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &target)
 	c.call(target.SessionID, "Page.enable", nil, nil)
+	c.call(target.SessionID, "Network.enable", nil, nil)
 	c.goTo(target.SessionID, url)
 	return target.SessionID
 }

@@ -301,7 +301,7 @@ func TestPage_failuresSayWhatToDo(t *testing.T) {
 	p.reads("Your session has ended. Sign in again.")
 	require.Empty(t, p.faults())
 
-	p.browser.goTo(p.tab, strings.Replace(family.URL, "localhost", "127.0.0.1", 1)+"/twofactor/v1/enroll") // the gateway itself
+	p.browser.goTo(p.tab, p.browser.also(strings.Replace(family.URL, "localhost", "127.0.0.1", 1))+"/twofactor/v1/enroll") // the gateway itself
 	p.reads("Passkeys belong to a name")
 	family.Stop()
 	p.signsInAgain("grace", password)
@@ -322,6 +322,7 @@ func TestPage_violationsOfItsPolicyAreSeen(t *testing.T) {
 		`() => document.body.setAttribute("style", "color: red")`,
 	} {
 		p := visit(t, browser, pageOf(family))
+		p.provoke = true
 		p.sees("Sign in")
 		require.Empty(t, p.faults())
 		p.js(put)

@@ -19,12 +19,20 @@ type person struct {
 	browser *chromium
 	tab     string
 	shots   int
+	provoke bool // the test wants faults
 }
 
-// visit opens a page in a tab of its own, where violations of the page's policy are noted from the first moment.
+// visit opens a page in a tab of its own, where violations of the page's policy are noted from the first moment. At the end of the test there must be none, and no fault
+// of a script.
 func visit(t *testing.T, browser *chromium, url string) *person {
 	t.Helper()
 	p := &person{t: t, browser: browser, tab: browser.open("about:blank")}
+	t.Cleanup(func() {
+		if !t.Failed() && !p.provoke {
+			browser.call(p.tab, "Page.getFrameTree", nil, nil) // what the browser had to tell before it
+			require.Empty(t, p.told(), "violations of the policy, and faults of scripts")
+		}
+	})
 	for _, domain := range []string{"Log.enable", "Runtime.enable", "DOM.enable"} {
 		browser.call(p.tab, domain, nil, nil)
 	}
@@ -44,7 +52,7 @@ func (p *person) js(expression string, args ...any) any {
 		const top = () => [...document.querySelectorAll("dialog[open]")].pop() ?? document;
 		const name = (one) => (one.getAttribute("aria-label") ?? one.textContent).trim();
 		const by = (selector, text) => [...top().querySelectorAll(selector)].find((one) => shown(one) && name(one) === text);
-		const until = async (there) => { for (let i = 0; i < 300; i++) { const found = there(); if (found) return found; await new Promise((go) => setTimeout(go, 50)); } };
+		const until = async (there) => { for (let i = 0; i < 1200; i++) { const found = there(); if (found) return found; await new Promise((go) => setTimeout(go, 50)); } };
 		return await (`+expression+`)(...args);
 	})(...`+string(raw)+`)`)
 }
@@ -164,6 +172,11 @@ func (p *person) shot(name string) {
 func (p *person) faults() (out []string) {
 	p.t.Helper()
 	p.js(`() => 1`) // what the browser had to tell before it
+	return p.told()
+}
+
+func (p *person) told() (out []string) {
+	p.t.Helper()
 	for _, m := range p.browser.events {
 		raw, err := json.Marshal(m.Params)
 		require.NoError(p.t, err)

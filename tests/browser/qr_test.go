@@ -68,14 +68,14 @@ func TestBrowser_enrolmentsAreReadByATelephone(t *testing.T) {
 	label := "Grace's phone & more"
 	made, err := grace.Twofactor.EnrolTotp(context.Background(), twofactor.TotpEnrol{Label: &label})
 	require.NoError(t, err)
-	browser := start(t)
+	browser := start(t, nil)
 
 	png, err := grace.Twofactor.GetTotpQrPng(t.Context(), made.FactorID, nil)
 	require.NoError(t, err)
 	require.Equal(t, made.OtpauthURI, scanned(t, png))
 	svg, err := grace.Twofactor.GetTotpQrSvg(t.Context(), made.FactorID, nil)
 	require.NoError(t, err)
-	drawing := browser.open(shown(t, `<img width="400" src="data:image/svg+xml;base64,`+base64.StdEncoding.EncodeToString(svg)+`">`))
+	drawing := browser.open(browser.also(shown(t, `<img width="400" src="data:image/svg+xml;base64,`+base64.StdEncoding.EncodeToString(svg)+`">`)))
 	require.Equal(t, made.OtpauthURI, scanned(t, browser.screenshot(drawing)))
 
 	home, secret := t.TempDir(), filepath.Join(t.TempDir(), "password")
@@ -97,7 +97,7 @@ func TestBrowser_enrolmentsAreReadByATelephone(t *testing.T) {
 		seed := regexp.MustCompile(`type the seed: ([A-Z2-7]+)`).FindStringSubmatch(text)
 		require.NotNil(t, seed, text)
 		code, _, _ := strings.Cut(text, "\n\n")
-		screen := browser.open(shown(t, `<pre style="margin: 40px; font: 16px/1 'DejaVu Sans Mono', monospace; display: inline-block; `+background+`">`+code+`</pre>`))
+		screen := browser.open(browser.also(shown(t, `<pre style="margin: 40px; font: 16px/1 'DejaVu Sans Mono', monospace; display: inline-block; `+background+`">`+code+`</pre>`)))
 		require.Contains(t, scanned(t, browser.screenshot(screen)), "secret="+seed[1]+"&", background)
 	}
 }

@@ -195,6 +195,44 @@ func TestDocs_theSignInAsksForASecondFactor(t *testing.T) {
 	require.Empty(t, p.faults())
 }
 
+// An operation that asks for a second factor takes a passkey too: the person signs in by the password alone, leaves the question, and is asked again.
+func TestDocs_anOperationIsRaisedByAPasskey(t *testing.T) {
+	family, _ := household(t)
+	t.Cleanup(family.Stop)
+	p := visit(t, family.browser(t), pageOf(family))
+	device := p.hasPasskeys()
+	p.signsIn("grace", password)
+	p.presses("Add a passkey")
+	p.presses("Continue")
+	p.keepsCodes()
+	p.presses("Sign out")
+	p.reads("You are signed out.")
+
+	p.browser.goTo(p.tab, family.site+"/docs?contract=twofactor")
+	p.presses("Sign in")
+	p.signsInAgain("grace", password)
+	p.reads("Signed in as grace")
+	p.tries("createRecoveryCodes", nil, "")
+	p.sees("Confirm that it is you")
+	p.isAccessible("#swagger-ui")
+	verified := func(is bool) {
+		p.browser.call(p.tab, "WebAuthn.setUserVerified", map[string]any{"authenticatorId": device, "isUserVerified": is}, nil)
+	}
+	verified(false)
+	p.presses("Use your passkey")
+	p.reads("No passkey was used:")
+	p.key("Escape", "")
+	require.Contains(t, p.answered("createRecoveryCodes", 401), "insufficient_user_authentication", "the refusal is shown to who does not confirm")
+	verified(true)
+	p.tries("createRecoveryCodes", nil, "")
+	p.sees("Confirm that it is you")
+	p.presses("Use your passkey")
+	require.Contains(t, p.answered("createRecoveryCodes", 201), "codes")
+	p.tries("createRecoveryCodes", nil, "")
+	require.Contains(t, p.answered("createRecoveryCodes", 201), "codes", "for five minutes it is not asked again")
+	p.ends()
+}
+
 // Somebody without a password tries with an API key, which "Authorize" asks for, and which needs no tick although its scopes reach several services. Codes are no entry there.
 func TestDocs_operationsAreTriedByAnAPIKey(t *testing.T) {
 	family, _ := household(t)

@@ -59,7 +59,7 @@ func TestWebapp_aPersonSignsInAndOut(t *testing.T) {
 	family, admin := household(t)
 	t.Cleanup(family.Stop)
 	app, client := webapp(t, family, admin, true)
-	p := visit(t, family.browser(t), app)
+	p := visit(t, family.browser(t, app), app)
 	p.hasPasskeys()
 	p.follows("Sign in")
 	p.sees("Sign in")
@@ -124,7 +124,7 @@ func TestWebapp_aPersonIsAskedByAppsOfOthers(t *testing.T) {
 	family, admin := household(t)
 	t.Cleanup(family.Stop)
 	app, client := webapp(t, family, admin, false)
-	p := visit(t, family.browser(t), app)
+	p := visit(t, family.browser(t, app), app)
 	p.follows("Sign in")
 	p.signsIn("grace", password)
 	p.sees("Continue to The app?")
@@ -143,6 +143,7 @@ func TestWebapp_aPersonIsAskedByAppsOfOthers(t *testing.T) {
 	p.browser.goTo(p.tab, family.site+"/kms/v1/oauth2/logout?id_token_hint=x")
 	p.sees("Sign-out failed")
 	p.isAccessible()
+	require.Empty(t, p.faults())
 }
 
 // What a person has allowed an app stands in their account, and is withdrawn there: the app is out at once, and asks again.
@@ -150,7 +151,7 @@ func TestWebapp_aPersonWithdrawsTheirConsent(t *testing.T) {
 	family, admin := household(t)
 	t.Cleanup(family.Stop)
 	app, client := webapp(t, family, admin, false)
-	p := visit(t, family.browser(t), app)
+	p := visit(t, family.browser(t, app), app)
 	p.follows("Sign in")
 	p.signsIn("grace", password)
 	p.sees("Continue to The app?")

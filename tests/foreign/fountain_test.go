@@ -13,20 +13,30 @@ import (
 	"github.com/fountainai/fountain/internal/screenplay"
 )
 
-// difference is an input that fountain-js and the product read in two ways.
+// difference is an input that a parser of others and the product read in two ways.
 type difference struct {
 	Ours, Theirs []string
 	Right        string // ours, theirs, or open where the format does not say
 	Words        string // of https://fountain.io/syntax
 }
 
-// TestForeign_fountainJSIsASecondOpinion lets npm's fountain-js read the corpus of the screenplay parser. Where it differs, fountain-differences.json says who
-// is right, by the format's own words; a difference that is not there, or no longer one, fails. UPDATE=1 writes the file anew and keeps what it says.
-func TestForeign_fountainJSIsASecondOpinion(t *testing.T) {
+// parsers are those of others, of npm, with the files of where they differ.
+var parsers = map[string]string{"fountain-js": "fountain-differences.json", "aw-parser": "aw-differences.json"}
+
+// TestForeign_otherParsersAreSecondOpinions lets npm's fountain-js and aw-parser, that of the tool afterwriting, read the corpus of the screenplay parser. Where one differs, its file says who
+// is right, by the format's own words; a difference that is not there, or no longer one, fails. UPDATE=1 writes the files anew and keeps what they say.
+func TestForeign_otherParsersAreSecondOpinions(t *testing.T) {
 	inputs := corpus(t)
+	for parser, file := range parsers {
+		t.Run(parser, func(t *testing.T) { holdAgainst(t, parser, file, inputs) })
+	}
+}
+
+// holdAgainst compares what a parser and the product read, and both with what the file knows.
+func holdAgainst(t *testing.T, parser, file string, inputs map[string]string) {
 	raw, err := json.Marshal(inputs)
 	require.NoError(t, err)
-	node := exec.CommandContext(t.Context(), "node", "fountain.mjs")
+	node := exec.CommandContext(t.Context(), "node", "fountain.mjs", parser)
 	node.Stdin, node.Stderr = bytes.NewReader(raw), os.Stderr
 	out, err := node.Output()
 	require.NoError(t, err)
@@ -34,7 +44,7 @@ func TestForeign_fountainJSIsASecondOpinion(t *testing.T) {
 	require.NoError(t, json.Unmarshal(out, &theirs))
 
 	known := map[string]difference{}
-	raw, err = os.ReadFile("fountain-differences.json")
+	raw, err = os.ReadFile(file)
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(raw, &known))
 	found := map[string]difference{}
@@ -42,7 +52,7 @@ func TestForeign_fountainJSIsASecondOpinion(t *testing.T) {
 		script, err := screenplay.Parse(strings.NewReader(src))
 		require.NoError(t, err)
 		a, b := ours(script), lines(theirs[name])
-		if strings.Join(a, "\n") != strings.Join(b, "\n") {
+		if folded(a) != folded(b) {
 			found[name] = difference{Ours: a, Theirs: b, Right: known[name].Right, Words: known[name].Words}
 		}
 	}
@@ -52,7 +62,7 @@ func TestForeign_fountainJSIsASecondOpinion(t *testing.T) {
 		encoder.SetEscapeHTML(false)
 		encoder.SetIndent("", "  ")
 		require.NoError(t, encoder.Encode(found))
-		require.NoError(t, os.WriteFile("fountain-differences.json", text.Bytes(), 0o644))
+		require.NoError(t, os.WriteFile(file, text.Bytes(), 0o644))
 	}
 	t.Logf("%d inputs, %d differences", len(inputs), len(found))
 	require.Equal(t, known, found)
@@ -60,6 +70,18 @@ func TestForeign_fountainJSIsASecondOpinion(t *testing.T) {
 		require.Contains(t, []string{"ours", "theirs", "open"}, d.Right, name)
 		require.NotEmpty(t, d.Words, name)
 	}
+}
+
+// folded is what was read without the letter case of headings and transitions, which aw-parser takes away, as printers do.
+func folded(lines []string) string {
+	var out []string
+	for _, line := range lines {
+		if strings.HasPrefix(line, string(screenplay.SceneHeading)) || strings.HasPrefix(line, string(screenplay.Transition)) {
+			line = strings.ToUpper(line)
+		}
+		out = append(out, line)
+	}
+	return strings.Join(out, "\n")
 }
 
 // corpus reads the inputs of the parser's own tests.

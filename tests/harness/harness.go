@@ -74,6 +74,7 @@ type Family struct {
 	Password string
 	Delivery service.Delivery // by which codes are sent
 
+	issuer     string // "" is the gateway's URL
 	stop       context.CancelFunc
 	ended      chan error
 	mu         sync.Mutex
@@ -91,7 +92,13 @@ func Start(tb testing.TB) *Family {
 // StartSending is Start with providers of codes.
 func StartSending(tb testing.TB, d service.Delivery) *Family {
 	tb.Helper()
-	f := &Family{tb: tb, Dir: filepath.Join(tb.TempDir(), "data"), Clock: &Clock{}, Password: "correct horse " + time.Now().Format("150405.000000"), Delivery: d}
+	return StartAt(tb, "", d)
+}
+
+// StartAt is StartSending for a family that people find at an address of its own, behind a proxy of this machine.
+func StartAt(tb testing.TB, issuer string, d service.Delivery) *Family {
+	tb.Helper()
+	f := &Family{tb: tb, Dir: filepath.Join(tb.TempDir(), "data"), Clock: &Clock{}, Password: "correct horse " + time.Now().Format("150405.000000"), Delivery: d, issuer: issuer}
 	f.Up()
 	tb.Cleanup(f.Down)
 	return f
@@ -112,12 +119,14 @@ func (f *Family) Up() {
 	ctx, stop := context.WithCancel(context.Background())
 	ready := make(chan family.Info, 1)
 	f.stop, f.ended = stop, make(chan error, 1)
-	go func() {
-		f.ended <- family.Run(ctx, family.Config{
-			DataDir: f.Dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Clock: f.Clock,
-			Delivery: f.Delivery, OnReady: func(i family.Info) { ready <- i },
-		})
-	}()
+	c := family.Config{
+		DataDir: f.Dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Clock: f.Clock,
+		Delivery: f.Delivery, Issuer: f.issuer, OnReady: func(i family.Info) { ready <- i },
+	}
+	if f.issuer != "" {
+		c.TrustedProxies = []string{"127.0.0.0/8"}
+	}
+	go func() { f.ended <- family.Run(ctx, c) }()
 	select {
 	case f.Info = <-ready:
 	case err := <-f.ended:

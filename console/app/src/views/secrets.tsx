@@ -1,6 +1,7 @@
 // Sealed values, for administrators: names and versions, and a value when it is asked for.
 
 import type { Schemas } from "@fountainai/client";
+import { Problem } from "#page/problem.js";
 import { say } from "#page/screen.js";
 import { moment } from "#page/words.js";
 import { useState } from "preact/hooks";
@@ -18,10 +19,14 @@ const value: Field = { name: "value", label: "Value", kind: "area", maxLength: 3
 const put = (secretName: string, text: string, header: { "If-Match": string } | { "If-None-Match": string }) =>
   take(family.kms.PUT("/secrets/{secretName}", { params: { path: { secretName }, header }, body: { value: text } }));
 
+/** Says of a secret that is there already that it is: the kms tells that its version is another one than none. */
+const taken = (cause: unknown): unknown => (cause instanceof Problem && cause.code === "precondition_failed"
+  ? new Problem({ code: cause.code, status: cause.status, requestId: cause.requestId, detail: "There is a secret with this name already. Choose another name, or replace it." }) : cause);
+
 const create = async (): Promise<boolean> => {
   const made = await ask({
     title: "Create secret", label: "Create secret", fields: [{ name: "name", label: "Name", hint: "Lowercase words separated by dots. The first is usually the service that it belongs to.", maxLength: 128 }, value],
-    act: (given) => put(given.text("name"), given.text("value"), { "If-None-Match": "*" }),
+    act: (given) => put(given.text("name"), given.text("value"), { "If-None-Match": "*" }).catch((cause: unknown) => { throw taken(cause); }),
   });
   if (made) say(`${made.value.name} created.`);
   return made !== undefined;
