@@ -79,6 +79,9 @@ type Committer[Req, Res any] struct {
 	idle  chan struct{} // closed when the queue is drained
 	lanes lanes[Req, Res]
 
+	turn sync.Mutex  // of the one who commits: the committer's goroutine, or a caller that met nobody
+	next atomic.Bool // the committer's goroutine has a request in hand and waits for its turn
+
 	closing sync.RWMutex // held for writing while queue is closed
 	closed  bool
 }
@@ -125,7 +128,9 @@ func (c *Committer[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	w := &waiting[Req, Res]{req: req, asked: ctx, answer: make(chan Result[Res], 1)}
 	over, stop := c.patience(w)
 	defer stop()
-	if err := c.enqueue(w); err != nil {
+	if c.alone() {
+		c.commitHere(w)
+	} else if err := c.enqueue(w); err != nil {
 		return none, err
 	}
 	gaveUp := error(nil)
@@ -155,6 +160,32 @@ func (c *Committer[Req, Res]) patience(w *waiting[Req, Res]) (over <-chan time.T
 	w.until = time.Now().Add(c.o.Wait)
 	timer := time.NewTimer(c.o.Wait)
 	return timer.C, timer.Stop
+}
+
+// alone reports that nobody commits or waits, and gives the caller the turn: it commits itself, which spares both the change to the committer's goroutine
+// and the one back, a tenth of a small commit. Requests whose wait ends are left to the goroutine, for whoever commits can't leave before its transaction is open.
+func (c *Committer[Req, Res]) alone() bool {
+	if c.o.MaxWait > 0 || c.o.Wait > 0 || len(c.queue) > 0 || c.next.Load() {
+		return false
+	}
+	c.closing.RLock()
+	defer c.closing.RUnlock()
+	if c.closed || !c.turn.TryLock() {
+		return false
+	}
+	c.lanes.running.Add(1) // Close waits for it
+	return true
+}
+
+// commitHere commits in the caller's goroutine. Until the transaction is open the caller can give up, and then the request stays where it is: queued, and in no
+// queue.
+func (c *Committer[Req, Res]) commitHere(w *waiting[Req, Res]) {
+	defer c.lanes.running.Done()
+	defer c.turn.Unlock()
+	ctx, giveUp := context.WithCancel(tracing.Follow(context.Background(), w.asked))
+	defer giveUp()
+	stay := context.AfterFunc(w.asked, giveUp)
+	c.commitIn(ctx, []*waiting[Req, Res]{w}, stay)
 }
 
 func (c *Committer[Req, Res]) enqueue(w *waiting[Req, Res]) error {
@@ -190,7 +221,11 @@ func (c *Committer[Req, Res]) run() {
 	defer c.lanes.running.Wait()
 	for w := range c.queue {
 		if w.state.Load() == queued {
+			c.next.Store(true)
+			c.turn.Lock()
+			c.next.Store(false)
 			c.commit(c.linger([]*waiting[Req, Res]{w}))
+			c.turn.Unlock()
 		}
 	}
 }
@@ -251,10 +286,18 @@ var errNobody = errors.New("nobody waits for this commit")
 // answers and new requests alternate, and batches settle at half of those who wait. Nobody is taken before the transaction is open, so
 // that a caller's wait ends when it should however long that takes.
 func (c *Committer[Req, Res]) commit(began []*waiting[Req, Res]) {
+	c.commitIn(tracing.Follow(context.Background(), began[0].asked), began, func() bool { return true })
+}
+
+// commitIn is commit in a context of the caller's. stay is asked once, when the transaction is open: false leaves those who began the batch where they are.
+func (c *Committer[Req, Res]) commitIn(ctx context.Context, began []*waiting[Req, Res], stay func() bool) {
 	var batch []*waiting[Req, Res]
 	opened := false
-	results, err := c.transact(began[0].asked, func(*store.Tx) []*waiting[Req, Res] {
+	results, err := c.transactWithin(ctx, func(*store.Tx) []*waiting[Req, Res] {
 		if !opened { // a transaction that collided is tried again, for the same requests
+			if !stay() {
+				return nil
+			}
 			opened, batch = true, take(began)
 		}
 		// Those just answered come back with their next request, if they are let.
@@ -265,7 +308,7 @@ func (c *Committer[Req, Res]) commit(began []*waiting[Req, Res]) {
 		}
 		return batch
 	})
-	if !opened {
+	if !opened && stay() {
 		batch = take(began)
 	}
 	if len(batch) > 0 {
@@ -331,7 +374,7 @@ func (c *Committer[Req, Res]) transact(asked context.Context, pick func(tx *stor
 }
 
 func (c *Committer[Req, Res]) transactWithin(ctx context.Context, pick func(tx *store.Tx) []*waiting[Req, Res]) (results []Result[Res], err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
+	ctx, cancel := context.WithTimeout(store.Brief(ctx), c.o.Timeout)
 	defer cancel()
 	err = c.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		batch := pick(tx)
