@@ -132,16 +132,40 @@ func (c *Chain) append(ctx context.Context, tx *store.Tx, events []Event) error 
 			return err
 		}
 		to := added.end(*tip, c.key)
-		moved, err := tx.Exec(ctx, "UPDATE audit_head SET seq = ?, hash = ?, mac = ? WHERE id = 1 AND seq = ? AND hash = ? AND mac = ? AND key_id = ?",
-			to.Seq, to.Hash, to.MAC, tip.Seq, tip.Hash, tip.MAC, tip.KeyID)
-		if err != nil {
-			return fmt.Errorf("move audit head: %w", err)
-		}
-		if moved == 1 {
-			return c.insert(ctx, tx, added, to)
+		if appended, err := c.appendTo(ctx, tx, *tip, added, to); appended || err != nil {
+			return err
 		}
 	}
 	return c.appendToHead(ctx, tx, events)
+}
+
+// appendTo moves the head and writes the events behind it, unless the head is not the one that is given. One event goes with the head in one message.
+func (c *Chain) appendTo(ctx context.Context, tx *store.Tx, from head, added linked, to head) (bool, error) {
+	move := store.Statement{
+		Query: "UPDATE audit_head SET seq = ?, hash = ?, mac = ? WHERE id = 1 AND seq = ? AND hash = ? AND mac = ? AND key_id = ?",
+		Args:  []any{to.Seq, to.Hash, to.MAC, from.Seq, from.Hash, from.MAC, from.KeyID},
+	}
+	if len(added) == 1 {
+		moved, err := tx.ExecAll(ctx, move, store.Statement{
+			Query: "INSERT INTO audit_events (" + columns + ") SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM audit_head WHERE id = 1 AND hash = ?)",
+			Args:  append(added[0].args(), to.Hash),
+		})
+		if err != nil {
+			return false, fmt.Errorf("append to audit chain: %w", err)
+		}
+		if moved[0] == 1 {
+			c.remember(tx, to)
+		}
+		return moved[0] == 1, nil
+	}
+	moved, err := tx.Exec(ctx, move.Query, move.Args...)
+	if err != nil {
+		return false, fmt.Errorf("move audit head: %w", err)
+	}
+	if moved == 0 {
+		return false, nil
+	}
+	return true, c.insert(ctx, tx, added, to)
 }
 
 // appendToHead is append for whoever has to look where the chain ends.
@@ -208,18 +232,23 @@ func (c *Chain) insert(ctx context.Context, tx *store.Tx, added linked, to head)
 	for part := range slices.Chunk(added, rowsPerInsert) {
 		args := make([]any, 0, 8*len(part))
 		for _, r := range part {
-			args = append(args, r.Seq, r.At, r.Action, r.Actor, r.Target, r.Body, r.Hash, r.MAC)
+			args = append(args, r.args()...)
 		}
 		rows := strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?), ", len(part)), ", ")
 		if _, err := tx.Exec(ctx, "INSERT INTO audit_events ("+columns+") VALUES "+rows, args...); err != nil {
 			return fmt.Errorf("append to audit chain: %w", err)
 		}
 	}
+	c.remember(tx, to)
+	return nil
+}
+
+// remember notes the end of the chain when it is committed.
+func (c *Chain) remember(tx *store.Tx, to head) {
 	tx.AfterCommit(func() {
 		c.tip.Store(&to)
 		c.grown(to.Seq)
 	})
-	return nil
 }
 
 const columns = "seq, at, action, actor, target, body, hash, mac"
@@ -240,4 +269,9 @@ type row struct {
 	Body   []byte
 	Hash   []byte
 	MAC    []byte `db:"mac"` // none in events from before there was a key
+}
+
+// args are the values of columns.
+func (r row) args() []any {
+	return []any{r.Seq, r.At, r.Action, r.Actor, r.Target, r.Body, r.Hash, r.MAC}
 }

@@ -79,8 +79,8 @@ type Committer[Req, Res any] struct {
 	idle  chan struct{} // closed when the queue is drained
 	lanes lanes[Req, Res]
 
-	turn sync.Mutex  // of the one who commits: the committer's goroutine, or a caller that met nobody
-	next atomic.Bool // the committer's goroutine has a request in hand and waits for its turn
+	turn sync.Mutex    // of the one who commits: the committer's goroutine, or a caller that met nobody
+	wake chan struct{} // holds one when something was put into the queue
 
 	closing sync.RWMutex // held for writing while queue is closed
 	closed  bool
@@ -90,7 +90,7 @@ type Committer[Req, Res any] struct {
 func New[Req, Res any](db *store.DB, o Options, apply func(ctx context.Context, tx *store.Tx, batch []Req) ([]Result[Res], error)) *Committer[Req, Res] {
 	o = o.withDefaults()
 	c := &Committer[Req, Res]{
-		db: db, o: o, apply: apply, queue: make(chan *waiting[Req, Res], o.Queue), idle: make(chan struct{}),
+		db: db, o: o, apply: apply, queue: make(chan *waiting[Req, Res], o.Queue), wake: make(chan struct{}, 1), idle: make(chan struct{}),
 	}
 	c.lanes.init(o.Lanes)
 	go c.run()
@@ -163,9 +163,9 @@ func (c *Committer[Req, Res]) patience(w *waiting[Req, Res]) (over <-chan time.T
 }
 
 // alone reports that nobody commits or waits, and gives the caller the turn: it commits itself, which spares both the change to the committer's goroutine
-// and the one back, a tenth of a small commit. Requests whose wait ends are left to the goroutine, for whoever commits can't leave before its transaction is open.
+// and the one back. Requests whose wait ends are left to the goroutine, for whoever commits can't leave before its transaction is open.
 func (c *Committer[Req, Res]) alone() bool {
-	if c.o.MaxWait > 0 || c.o.Wait > 0 || len(c.queue) > 0 || c.next.Load() {
+	if c.o.MaxWait > 0 || c.o.Wait > 0 || len(c.queue) > 0 {
 		return false
 	}
 	c.closing.RLock()
@@ -196,6 +196,10 @@ func (c *Committer[Req, Res]) enqueue(w *waiting[Req, Res]) error {
 	}
 	select {
 	case c.queue <- w:
+		select {
+		case c.wake <- struct{}{}:
+		default: // it has not looked since the last
+		}
 		return nil
 	default:
 		return problem.New(problem.Overloaded, "Too many changes are waiting to be written.").WithRetryAfter(time.Second)
@@ -211,6 +215,7 @@ func (c *Committer[Req, Res]) Close() {
 	if !c.closed {
 		c.closed = true
 		close(c.queue)
+		close(c.wake)
 	}
 	c.closing.Unlock()
 	<-c.idle
@@ -219,13 +224,26 @@ func (c *Committer[Req, Res]) Close() {
 func (c *Committer[Req, Res]) run() {
 	defer close(c.idle)
 	defer c.lanes.running.Wait()
-	for w := range c.queue {
-		if w.state.Load() == queued {
-			c.next.Store(true)
-			c.turn.Lock()
-			c.next.Store(false)
-			c.commit(c.linger([]*waiting[Req, Res]{w}))
-			c.turn.Unlock()
+	for range c.wake {
+		c.turn.Lock()
+		c.commitQueue()
+		c.turn.Unlock()
+	}
+}
+
+// commitQueue commits until the queue is empty.
+func (c *Committer[Req, Res]) commitQueue() {
+	for {
+		select {
+		case w, open := <-c.queue:
+			if !open {
+				return
+			}
+			if w.state.Load() == queued {
+				c.commit(c.linger([]*waiting[Req, Res]{w}))
+			}
+		default:
+			return
 		}
 	}
 }

@@ -206,9 +206,9 @@ func (j *judging) decide(ctx context.Context) error {
 // mark marks the steps of right codes as used: exactly one winner for each step, and forward only. A code that did not win was used before.
 func (j *judging) mark(ctx context.Context) error {
 	var steps []step
-	for _, v := range j.verdicts {
+	for i, v := range j.verdicts {
 		if v.Used != nil {
-			steps = append(steps, step{v.Used.ID, v.Used.LastStep, v.Used.Clock.Drift, v.Used.Clock.Offset, micros(v.Used.LastUsed)})
+			steps = append(steps, step{v.Used.ID, v.Used.LastStep, v.Used.Clock.Drift, v.Used.Clock.Offset, micros(v.Used.LastUsed), j.attempts[i].Session})
 		}
 	}
 	if len(steps) == 0 {
@@ -218,42 +218,27 @@ func (j *judging) mark(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var used []any
 	for i := range j.verdicts {
-		v := &j.verdicts[i]
-		switch {
-		case v.Used == nil:
-		case slices.Contains(won, v.Used.ID):
-			used = append(used, v.Used.ID, v.Used.LastStep, micros(v.Used.LastUsed), j.attempts[i].Session)
-		default:
+		if v := &j.verdicts[i]; v.Used != nil && !slices.Contains(won, v.Used.ID) {
 			*v = j.attempts[i].Lost(j.before[i])
 			j.states[j.attempts[i].Subject].Tries = v.Tries
 			j.putOff(i)
 		}
 	}
-	if len(used) == 0 {
-		return nil
-	}
-	_, err = j.tx.Exec(ctx, `INSERT INTO used_steps (factor_id, step, used_at, session) `+store.Values(len(used)/4, store.Text, store.Bigint, store.Bigint, store.Text), used...)
-	return err
+	return nil
 }
 
-// step is the arguments of a factor's move to the step of its code.
+// step is a factor's move to the step of its code.
 type step struct {
 	id                      string
 	step, drift, offset, at int64
+	session                 string
 }
 
-// markSteps moves factors to the steps of their codes and returns those that moved. One alone is moved by a plain statement, which costs half.
+// markSteps moves factors to the steps of their codes and keeps these as used. It returns the factors that moved.
 func (j *judging) markSteps(ctx context.Context, steps []step) (won []string, err error) {
 	if len(steps) == 1 {
-		s := steps[0]
-		rows, err := j.tx.Exec(ctx, `UPDATE factors SET last_step = ?, drift = ?, last_offset = ?, last_used_at = ? WHERE id = ? AND status = 'active' AND `+newStep(bigint, bigint),
-			s.step, s.drift, s.offset, s.at, s.id, s.step, s.at, s.step, s.step)
-		if rows == 1 {
-			won = append(won, s.id)
-		}
-		return won, err
+		return j.markStep(ctx, steps[0])
 	}
 	args := make([]any, 0, 5*len(steps))
 	for _, s := range steps {
@@ -262,6 +247,33 @@ func (j *judging) markSteps(ctx context.Context, steps []step) (won []string, er
 	err = j.tx.Select(ctx, &won, `WITH used (factor_id, new_step, new_drift, new_offset, new_at) AS (`+store.Values(len(steps), store.Text, store.Bigint, store.Bigint, store.Bigint, store.Bigint)+`)
 		UPDATE factors SET last_step = used.new_step, drift = used.new_drift, last_offset = used.new_offset, last_used_at = used.new_at
 		FROM used WHERE factors.id = used.factor_id AND factors.status = 'active' AND `+newStep("used.new_step", "used.new_at")+` RETURNING factors.id`, args...)
+	if err != nil || len(won) == 0 {
+		return won, err
+	}
+	args = args[:0]
+	for _, s := range steps {
+		if slices.Contains(won, s.id) {
+			args = append(args, s.id, s.step, s.at, s.session)
+		}
+	}
+	_, err = j.tx.Exec(ctx, `INSERT INTO used_steps (factor_id, step, used_at, session) `+store.Values(len(won), store.Text, store.Bigint, store.Bigint, store.Text), args...)
+	return won, err
+}
+
+// markStep is markSteps for one alone, by two plain statements that go in one message; they cost half. The second writes nothing when the first has not moved
+// the factor: only who moved it has left this step and time in it, and the subject is locked.
+func (j *judging) markStep(ctx context.Context, s step) (won []string, err error) {
+	changed, err := j.tx.ExecAll(ctx, store.Statement{
+		Query: `UPDATE factors SET last_step = ?, drift = ?, last_offset = ?, last_used_at = ? WHERE id = ? AND status = 'active' AND ` + newStep(bigint, bigint),
+		Args:  []any{s.step, s.drift, s.offset, s.at, s.id, s.step, s.at, s.step, s.step},
+	}, store.Statement{
+		Query: `INSERT INTO used_steps (factor_id, step, used_at, session) SELECT id, last_step, last_used_at, ` + string(store.Text) + ` FROM factors WHERE id = ? AND last_step = ? AND last_used_at = ?
+			ON CONFLICT DO NOTHING`,
+		Args: []any{s.session, s.id, s.step, s.at},
+	})
+	if err == nil && changed[0] == 1 {
+		won = append(won, s.id)
+	}
 	return won, err
 }
 

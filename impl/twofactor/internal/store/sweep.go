@@ -17,7 +17,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (ahead int64, err erro
 	if ahead, err = s.clamp(ctx, now); err != nil {
 		return ahead, err
 	}
-	if err := s.forgetUsed(ctx, micros(now.Add(-keepUsed))); err != nil {
+	if err := s.forgetUsed(ctx, now); err != nil {
 		return ahead, err
 	}
 	return ahead, s.write(ctx, func(ctx context.Context, t *store.Tx) error {
@@ -34,16 +34,26 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (ahead int64, err erro
 // forgottenAtOnce bounds the used steps that one transaction deletes.
 const forgottenAtOnce = 500
 
-// forgetUsed deletes the steps that were used before a time. They are found by reading through all of them in the order of their key, outside the transactions
+// forgetEvery is how often they are looked through at most.
+const forgetEvery = time.Hour
+
+// forgetUsed deletes the steps that were used longer ago than keepUsed. They are found by reading through all of them in the order of their key, outside the transactions
 // that delete: an index of the times would cost every accepted code a tree more.
-func (s *Store) forgetUsed(ctx context.Context, before int64) error {
-	var last usedStep
+func (s *Store) forgetUsed(ctx context.Context, now time.Time) error {
+	if since := now.Sub(time.UnixMicro(s.forgot.Load())); since >= 0 && since < forgetEvery {
+		return nil
+	}
+	before, last := micros(now.Add(-keepUsed)), usedStep{}
 	for {
 		var old []usedStep
 		err := s.db.Read(ctx).Select(ctx, &old, `SELECT factor_id, step FROM used_steps WHERE used_at < ? AND (factor_id, step) > (?, CAST(? AS BIGINT)) ORDER BY factor_id, step LIMIT ?`,
 			before, last.FactorID, last.Step, forgottenAtOnce)
-		if err != nil || len(old) == 0 {
+		if err != nil {
 			return err
+		}
+		if len(old) == 0 {
+			s.forgot.Store(now.UnixMicro())
+			return nil
 		}
 		last = old[len(old)-1]
 		args := make([]any, 0, 2*len(old)+1)
