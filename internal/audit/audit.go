@@ -147,16 +147,20 @@ func (c *Chain) appendTo(ctx context.Context, tx *store.Tx, from head, added lin
 	}
 	if len(added) == 1 {
 		moved, err := tx.ExecAll(ctx, move, store.Statement{
-			Query: "INSERT INTO audit_events (" + columns + ") SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM audit_head WHERE id = 1 AND hash = ?)",
-			Args:  append(added[0].args(), to.Hash),
+			Query: `INSERT INTO audit_events (` + columns + `) SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM audit_head WHERE id = 1 AND hash = ?)
+				ON CONFLICT DO NOTHING`, // another process may just have written the very same event there; then the head was not moved by this one
+			Args: append(added[0].args(), to.Hash),
 		})
-		if err != nil {
+		switch {
+		case err != nil:
 			return false, fmt.Errorf("append to audit chain: %w", err)
+		case moved[0] == 0:
+			return false, nil
+		case moved[1] == 0:
+			return false, c.tampered("there is an event behind its end")
 		}
-		if moved[0] == 1 {
-			c.remember(tx, to)
-		}
-		return moved[0] == 1, nil
+		c.remember(tx, to)
+		return true, nil
 	}
 	moved, err := tx.Exec(ctx, move.Query, move.Args...)
 	if err != nil {

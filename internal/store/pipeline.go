@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -49,7 +50,11 @@ func (tx *Tx) ExecAll(ctx context.Context, statements ...Statement) ([]int64, er
 			if conn.Conn().PgConn().TxStatus() != 'T' {
 				return sql.ErrTxDone
 			}
-			return conn.Conn().SendBatch(ctx, batch).Close()
+			err := conn.Conn().SendBatch(ctx, batch).Close()
+			if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) {
+				return refused // whether it was while a statement was prepared or run depends on what was prepared before
+			}
+			return err
 		})
 	})
 	return changed, err

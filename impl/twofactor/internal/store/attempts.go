@@ -260,6 +260,9 @@ func (j *judging) markSteps(ctx context.Context, steps []step) (won []string, er
 	return won, err
 }
 
+// errNotKept fails the whole attempt: a code that is not kept as used could be used again.
+var errNotKept = errors.New("the step of the code was not kept")
+
 // markStep is markSteps for one alone, by two plain statements that go in one message; they cost half. The second writes nothing when the first has not moved
 // the factor: only who moved it has left this step and time in it, and the subject is locked.
 func (j *judging) markStep(ctx context.Context, s step) (won []string, err error) {
@@ -271,10 +274,13 @@ func (j *judging) markStep(ctx context.Context, s step) (won []string, err error
 			ON CONFLICT DO NOTHING`,
 		Args: []any{s.session, s.id, s.step, s.at},
 	})
-	if err == nil && changed[0] == 1 {
-		won = append(won, s.id)
+	switch {
+	case err != nil || changed[0] == 0:
+		return nil, err
+	case changed[1] == 0:
+		return nil, errNotKept
 	}
-	return won, err
+	return []string{s.id}, nil
 }
 
 // putOff sends what came after a lost attempt of the same subject, and was judged as if it had won, into the next commit.
