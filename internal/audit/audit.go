@@ -122,8 +122,58 @@ func readHead(ctx context.Context, q store.Querier) (h head, err error) {
 	return h, nil
 }
 
-// append locks the head of the chain until the transaction ends and writes the events behind it.
+// append locks the head of the chain until the transaction ends and writes the events behind it. What this process has appended last is mostly still the end
+// of the chain: then one statement sees that nothing of the head was changed and moves it.
 func (c *Chain) append(ctx context.Context, tx *store.Tx, events []Event) error {
+	tip := c.tip.Load()
+	if tip != nil && tip.Seq >= c.end.Load() {
+		added, err := c.follow(*tip, events)
+		if err != nil {
+			return err
+		}
+		to := added.end(*tip, c.key)
+		if appended, err := c.appendTo(ctx, tx, *tip, added, to); appended || err != nil {
+			return err
+		}
+	}
+	return c.appendToHead(ctx, tx, events)
+}
+
+// appendTo moves the head and writes the events behind it, unless the head is not the one that is given. One event goes with the head in one message.
+func (c *Chain) appendTo(ctx context.Context, tx *store.Tx, from head, added linked, to head) (bool, error) {
+	move := store.Statement{
+		Query: "UPDATE audit_head SET seq = ?, hash = ?, mac = ? WHERE id = 1 AND seq = ? AND hash = ? AND mac = ? AND key_id = ?",
+		Args:  []any{to.Seq, to.Hash, to.MAC, from.Seq, from.Hash, from.MAC, from.KeyID},
+	}
+	if len(added) == 1 {
+		moved, err := tx.ExecAll(ctx, move, store.Statement{
+			Query: `INSERT INTO audit_events (` + columns + `) SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM audit_head WHERE id = 1 AND hash = ?)
+				ON CONFLICT DO NOTHING`, // another process may just have written the very same event there; then the head was not moved by this one
+			Args: append(added[0].args(), to.Hash),
+		})
+		switch {
+		case err != nil:
+			return false, fmt.Errorf("append to audit chain: %w", err)
+		case moved[0] == 0:
+			return false, nil
+		case moved[1] == 0:
+			return false, c.tampered("there is an event behind its end")
+		}
+		c.remember(tx, to)
+		return true, nil
+	}
+	moved, err := tx.Exec(ctx, move.Query, move.Args...)
+	if err != nil {
+		return false, fmt.Errorf("move audit head: %w", err)
+	}
+	if moved == 0 {
+		return false, nil
+	}
+	return true, c.insert(ctx, tx, added, to)
+}
+
+// appendToHead is append for whoever has to look where the chain ends.
+func (c *Chain) appendToHead(ctx context.Context, tx *store.Tx, events []Event) error {
 	var h head
 	err := tx.Get(ctx, &h, "UPDATE audit_head SET seq = seq + ? WHERE id = 1 RETURNING "+headColumns, len(events))
 	if err != nil {
@@ -139,23 +189,24 @@ func (c *Chain) append(ctx context.Context, tx *store.Tx, events []Event) error 
 	if h.Seq < c.end.Load() { // it is set after commits alone, and the head is locked
 		return c.tampered("an older state was put back")
 	}
-	seq, hash := h.Seq, h.last()
-	for part := range slices.Chunk(events, rowsPerInsert) {
-		if hash, err = c.insert(ctx, tx, seq, hash, part); err != nil {
-			return err
-		}
-		seq += int64(len(part))
+	added, err := c.follow(h, events)
+	if err != nil {
+		return err
 	}
-	if _, err := tx.Exec(ctx, "UPDATE audit_head SET hash = ?, mac = ? WHERE id = 1", hash, c.key.sum(ofHead, seq, hash)); err != nil {
+	to := added.end(h, c.key)
+	if _, err := tx.Exec(ctx, "UPDATE audit_head SET hash = ?, mac = ? WHERE id = 1", to.Hash, to.MAC); err != nil {
 		return fmt.Errorf("move audit head: %w", err)
 	}
-	tx.AfterCommit(func() { c.grown(seq) })
-	return nil
+	return c.insert(ctx, tx, added, to)
 }
 
-// insert writes events after the one with this number and hash, and returns the hash of the last.
-func (c *Chain) insert(ctx context.Context, tx *store.Tx, seq int64, hash []byte, events []Event) ([]byte, error) {
-	args := make([]any, 0, 8*len(events))
+// linked are events with their places in the chain.
+type linked []row
+
+// follow links events to the end of the chain.
+func (c *Chain) follow(h head, events []Event) (linked, error) {
+	added := make(linked, 0, len(events))
+	seq, hash := h.Seq, h.last()
 	for _, e := range events {
 		e, body, err := e.encode()
 		if err != nil {
@@ -163,14 +214,45 @@ func (c *Chain) insert(ctx context.Context, tx *store.Tx, seq int64, hash []byte
 		}
 		seq++
 		hash = link(hash, seq, body)
-		args = append(args, seq, e.At.UnixMicro(), e.Action, e.Actor, e.Target, body, hash, c.key.sum(ofEvent, seq, hash))
+		added = append(added, row{
+			Seq: seq, At: e.At.UnixMicro(), Action: e.Action, Actor: e.Actor, Target: e.Target, Body: body, Hash: hash, MAC: c.key.sum(ofEvent, seq, hash),
+		})
 	}
-	rows := strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?), ", len(events)), ", ")
-	_, err := tx.Exec(ctx, "INSERT INTO audit_events ("+columns+") VALUES "+rows, args...)
-	if err != nil {
-		return nil, fmt.Errorf("append to audit chain: %w", err)
+	return added, nil
+}
+
+// end is the head after the events that follow one.
+func (l linked) end(h head, k *key) head {
+	if len(l) > 0 {
+		last := l[len(l)-1]
+		h.Seq, h.Hash = last.Seq, last.Hash
 	}
-	return hash, nil
+	h.MAC = k.sum(ofHead, h.Seq, h.last())
+	return h
+}
+
+// insert writes events, and remembers the end of the chain when they are committed.
+func (c *Chain) insert(ctx context.Context, tx *store.Tx, added linked, to head) error {
+	for part := range slices.Chunk(added, rowsPerInsert) {
+		args := make([]any, 0, 8*len(part))
+		for _, r := range part {
+			args = append(args, r.args()...)
+		}
+		rows := strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?), ", len(part)), ", ")
+		if _, err := tx.Exec(ctx, "INSERT INTO audit_events ("+columns+") VALUES "+rows, args...); err != nil {
+			return fmt.Errorf("append to audit chain: %w", err)
+		}
+	}
+	c.remember(tx, to)
+	return nil
+}
+
+// remember notes the end of the chain when it is committed.
+func (c *Chain) remember(tx *store.Tx, to head) {
+	tx.AfterCommit(func() {
+		c.tip.Store(&to)
+		c.grown(to.Seq)
+	})
 }
 
 const columns = "seq, at, action, actor, target, body, hash, mac"
@@ -191,4 +273,9 @@ type row struct {
 	Body   []byte
 	Hash   []byte
 	MAC    []byte `db:"mac"` // none in events from before there was a key
+}
+
+// args are the values of columns.
+func (r row) args() []any {
+	return []any{r.Seq, r.At, r.Action, r.Actor, r.Target, r.Body, r.Hash, r.MAC}
 }

@@ -107,6 +107,48 @@ func TestAppend_neverForksTheChain(t *testing.T) {
 	})
 }
 
+// The same event of the same microsecond, recorded by two replicas at once behind the same one, has the same hash at the same place in both.
+func TestAppend_keepsTheSameEventOfTwoReplicasTwice(t *testing.T) {
+	const rounds, writers = 10, 8
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		replicas := []*store.DB{opened(t, open), opened(t, open)}
+		same := event("same")
+		same.At = time.UnixMicro(1_700_000_000_000_000)
+		for range rounds {
+			appendEvents(t, replicas[0], same)
+			appendEvents(t, replicas[1], same)
+			var group sync.WaitGroup
+			for w := range writers {
+				group.Go(func() {
+					err := replicas[w%2].Write(context.Background(), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, same) })
+					if err != nil {
+						t.Errorf("append: %v", err)
+					}
+				})
+			}
+			group.Wait()
+		}
+		checked, firstBreak := verify(t, replicas[1])
+		require.EqualValues(t, rounds*(writers+2), checked)
+		require.Zero(t, firstBreak)
+	})
+}
+
+// What was put behind the end would hide the next event.
+func TestAppend_refusesWhereAnEventIsAlready(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := opened(t, open)
+		appendEvents(t, db, event("a"))
+		exec(t, db, "INSERT INTO audit_events (seq, at, action, actor, target, body, hash) SELECT seq + 1, at, 'planted', actor, target, body, hash FROM audit_events")
+		require.Error(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, event("b")) }))
+		exec(t, db, "DELETE FROM audit_events WHERE action = 'planted'")
+		appendEvents(t, db, event("b"))
+		checked, firstBreak := verify(t, db)
+		require.EqualValues(t, 2, checked)
+		require.Zero(t, firstBreak)
+	})
+}
+
 func TestAppend_linksMoreEventsThanOneStatementTakes(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := opened(t, open)

@@ -30,9 +30,10 @@ type Chain struct {
 	key  *key
 	lost int64 // how many older keys do not open
 
-	end      atomic.Int64  // number of the newest event that this process knows of
-	appended chan struct{} // one: a checkpoint may be due
-	refused  atomic.Bool   // an append found the chain changed, which the keeper has not looked at yet
+	tip      atomic.Pointer[head] // that this process committed last; nil: none yet. It may not be the end any more
+	end      atomic.Int64         // number of the newest event that this process knows of
+	appended chan struct{}        // one: a checkpoint may be due
+	refused  atomic.Bool          // an append found the chain changed, which the keeper has not looked at yet
 }
 
 // attachment is under which a database keeps its Chain.

@@ -79,6 +79,9 @@ type Committer[Req, Res any] struct {
 	idle  chan struct{} // closed when the queue is drained
 	lanes lanes[Req, Res]
 
+	turn sync.Mutex    // of the one who commits: the committer's goroutine, or a caller that met nobody
+	wake chan struct{} // holds one when something was put into the queue
+
 	closing sync.RWMutex // held for writing while queue is closed
 	closed  bool
 }
@@ -87,7 +90,7 @@ type Committer[Req, Res any] struct {
 func New[Req, Res any](db *store.DB, o Options, apply func(ctx context.Context, tx *store.Tx, batch []Req) ([]Result[Res], error)) *Committer[Req, Res] {
 	o = o.withDefaults()
 	c := &Committer[Req, Res]{
-		db: db, o: o, apply: apply, queue: make(chan *waiting[Req, Res], o.Queue), idle: make(chan struct{}),
+		db: db, o: o, apply: apply, queue: make(chan *waiting[Req, Res], o.Queue), wake: make(chan struct{}, 1), idle: make(chan struct{}),
 	}
 	c.lanes.init(o.Lanes)
 	go c.run()
@@ -125,7 +128,9 @@ func (c *Committer[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	w := &waiting[Req, Res]{req: req, asked: ctx, answer: make(chan Result[Res], 1)}
 	over, stop := c.patience(w)
 	defer stop()
-	if err := c.enqueue(w); err != nil {
+	if c.alone() {
+		c.commitHere(w)
+	} else if err := c.enqueue(w); err != nil {
 		return none, err
 	}
 	gaveUp := error(nil)
@@ -157,6 +162,32 @@ func (c *Committer[Req, Res]) patience(w *waiting[Req, Res]) (over <-chan time.T
 	return timer.C, timer.Stop
 }
 
+// alone reports that nobody commits or waits, and gives the caller the turn: it commits itself, which spares both the change to the committer's goroutine
+// and the one back. Requests whose wait ends are left to the goroutine, for whoever commits can't leave before its transaction is open.
+func (c *Committer[Req, Res]) alone() bool {
+	if c.o.MaxWait > 0 || c.o.Wait > 0 || len(c.queue) > 0 {
+		return false
+	}
+	c.closing.RLock()
+	defer c.closing.RUnlock()
+	if c.closed || !c.turn.TryLock() {
+		return false
+	}
+	c.lanes.running.Add(1) // Close waits for it
+	return true
+}
+
+// commitHere commits in the caller's goroutine. Until the transaction is open the caller can give up, and then the request stays where it is: queued, and in no
+// queue.
+func (c *Committer[Req, Res]) commitHere(w *waiting[Req, Res]) {
+	defer c.lanes.running.Done()
+	defer c.turn.Unlock()
+	ctx, giveUp := context.WithCancel(tracing.Follow(context.Background(), w.asked))
+	defer giveUp()
+	stay := context.AfterFunc(w.asked, giveUp)
+	c.commitIn(ctx, []*waiting[Req, Res]{w}, stay)
+}
+
 func (c *Committer[Req, Res]) enqueue(w *waiting[Req, Res]) error {
 	c.closing.RLock()
 	defer c.closing.RUnlock()
@@ -165,6 +196,10 @@ func (c *Committer[Req, Res]) enqueue(w *waiting[Req, Res]) error {
 	}
 	select {
 	case c.queue <- w:
+		select {
+		case c.wake <- struct{}{}:
+		default: // it has not looked since the last
+		}
 		return nil
 	default:
 		return problem.New(problem.Overloaded, "Too many changes are waiting to be written.").WithRetryAfter(time.Second)
@@ -180,6 +215,7 @@ func (c *Committer[Req, Res]) Close() {
 	if !c.closed {
 		c.closed = true
 		close(c.queue)
+		close(c.wake)
 	}
 	c.closing.Unlock()
 	<-c.idle
@@ -188,9 +224,26 @@ func (c *Committer[Req, Res]) Close() {
 func (c *Committer[Req, Res]) run() {
 	defer close(c.idle)
 	defer c.lanes.running.Wait()
-	for w := range c.queue {
-		if w.state.Load() == queued {
-			c.commit(c.linger([]*waiting[Req, Res]{w}))
+	for range c.wake {
+		c.turn.Lock()
+		c.commitQueue()
+		c.turn.Unlock()
+	}
+}
+
+// commitQueue commits until the queue is empty.
+func (c *Committer[Req, Res]) commitQueue() {
+	for {
+		select {
+		case w, open := <-c.queue:
+			if !open {
+				return
+			}
+			if w.state.Load() == queued {
+				c.commit(c.linger([]*waiting[Req, Res]{w}))
+			}
+		default:
+			return
 		}
 	}
 }
@@ -251,10 +304,18 @@ var errNobody = errors.New("nobody waits for this commit")
 // answers and new requests alternate, and batches settle at half of those who wait. Nobody is taken before the transaction is open, so
 // that a caller's wait ends when it should however long that takes.
 func (c *Committer[Req, Res]) commit(began []*waiting[Req, Res]) {
+	c.commitIn(tracing.Follow(context.Background(), began[0].asked), began, func() bool { return true })
+}
+
+// commitIn is commit in a context of the caller's. stay is asked once, when the transaction is open: false leaves those who began the batch where they are.
+func (c *Committer[Req, Res]) commitIn(ctx context.Context, began []*waiting[Req, Res], stay func() bool) {
 	var batch []*waiting[Req, Res]
 	opened := false
-	results, err := c.transact(began[0].asked, func(*store.Tx) []*waiting[Req, Res] {
+	results, err := c.transactWithin(ctx, func(*store.Tx) []*waiting[Req, Res] {
 		if !opened { // a transaction that collided is tried again, for the same requests
+			if !stay() {
+				return nil
+			}
 			opened, batch = true, take(began)
 		}
 		// Those just answered come back with their next request, if they are let.
@@ -265,7 +326,7 @@ func (c *Committer[Req, Res]) commit(began []*waiting[Req, Res]) {
 		}
 		return batch
 	})
-	if !opened {
+	if !opened && stay() {
 		batch = take(began)
 	}
 	if len(batch) > 0 {
@@ -331,7 +392,7 @@ func (c *Committer[Req, Res]) transact(asked context.Context, pick func(tx *stor
 }
 
 func (c *Committer[Req, Res]) transactWithin(ctx context.Context, pick func(tx *store.Tx) []*waiting[Req, Res]) (results []Result[Res], err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
+	ctx, cancel := context.WithTimeout(store.Brief(ctx), c.o.Timeout)
 	defer cancel()
 	err = c.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		batch := pick(tx)

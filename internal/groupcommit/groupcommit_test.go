@@ -274,6 +274,53 @@ func TestDo_givenUpIsNeverApplied(t *testing.T) {
 	})
 }
 
+// heededContext tells when somebody waits for its end.
+type heededContext struct {
+	context.Context
+	once   sync.Once
+	heeded chan struct{}
+}
+
+func (c *heededContext) Done() <-chan struct{} {
+	c.once.Do(func() { close(c.heeded) })
+	return c.Context.Done()
+}
+
+// A caller that meets nobody commits by itself. It can still give up for as long as its transaction can't begin.
+func TestDo_givenUpBeforeItsTransactionIsOpenIsNeverApplied(t *testing.T) {
+	storetest.EachConfig(t, migrations, func(t *testing.T, c store.Config) {
+		c.MaxConns = 1
+		db, err := store.Open(t.Context(), c)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, db.Close()) }()
+		committer := start(t, db, groupcommit.Options{}, number)
+		holding, release := make(chan struct{}), make(chan struct{})
+		held := make(chan error)
+		go func() {
+			held <- db.Write(t.Context(), func(context.Context, *store.Tx) error {
+				close(holding)
+				<-release
+				return nil
+			})
+		}()
+		<-holding
+		ctx, cancel := context.WithCancel(t.Context())
+		heeded := &heededContext{Context: ctx, heeded: make(chan struct{})}
+		answer := make(chan error)
+		go func() {
+			_, err := committer.Do(heeded, "first")
+			answer <- err
+		}()
+		<-heeded.heeded
+		cancel()
+		require.ErrorIs(t, <-answer, context.Canceled)
+		close(release)
+		require.NoError(t, <-held)
+		mustDo(t, committer, "second")
+		requireGapFree(t, db, 1)
+	})
+}
+
 func TestDo_insideAWriteFailsInsteadOfHanging(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)

@@ -95,6 +95,8 @@ func (db *DB) refuseNewer(ctx context.Context, provider *goose.Provider) error {
 var (
 	blobType = regexp.MustCompile(`\bBLOB\b`)
 	textType = regexp.MustCompile(`\bTEXT\b`)
+	rowKey   = regexp.MustCompile(`\bBIGINT((?: NOT NULL)? PRIMARY KEY)\b`)
+	noRowID  = regexp.MustCompile(`\) WITHOUT ROWID;`)
 )
 
 // mergeMigrations puts the *.sql files of all parts into one directory and spells them in the dialect: BLOB is BYTEA on
@@ -139,14 +141,16 @@ func addMigration(w *zip.Writer, d Dialect, part fs.FS, name string) error {
 	return err
 }
 
+// spell writes a migration in the dialect. What SQLite calls INTEGER PRIMARY KEY is the number of the row itself; under any other name, which BIGINT is, the key
+// is a tree of its own beside that of the rows. WITHOUT ROWID keeps a table in the tree of its key; PostgreSQL has no such tables.
 func (d Dialect) spell(migration string) string {
 	if d != PostgreSQL {
-		return migration
+		return rowKey.ReplaceAllString(migration, "INTEGER$1")
 	}
 	lines := strings.Split(migration, "\n")
 	for i, line := range lines {
 		if code, _, _ := strings.Cut(line, "--"); strings.TrimSpace(code) != "" {
-			line = blobType.ReplaceAllString(line, "BYTEA")
+			line = noRowID.ReplaceAllString(blobType.ReplaceAllString(line, "BYTEA"), ");")
 			lines[i] = textType.ReplaceAllString(line, `TEXT COLLATE "C"`)
 		}
 	}

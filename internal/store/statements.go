@@ -116,8 +116,25 @@ func repeated(query string) bool {
 	return false
 }
 
+// brief is the context key of statements that end by themselves.
+type brief struct{}
+
+// Brief is a context whose statements on SQLite are not interrupted when it ends; the transaction still is, before the next one. It is for the transactions of
+// a bounded size that many wait for: for each statement that can be interrupted the driver starts a goroutine. On PostgreSQL, where a statement can wait for
+// others' locks, it changes nothing.
+func Brief(ctx context.Context) context.Context { return context.WithValue(ctx, brief{}, true) }
+
+// interruptible is the context that a statement on SQLite is run in.
+func interruptible(ctx context.Context) context.Context {
+	if ctx.Value(brief{}) != nil {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
+}
+
 // ExecContext implements driver.ExecerContext.
 func (c *keepingConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	ctx = interruptible(ctx)
 	s, err := c.take(ctx, query)
 	if err != nil {
 		return nil, err
@@ -132,6 +149,7 @@ func (c *keepingConn) ExecContext(ctx context.Context, query string, args []driv
 
 // QueryContext implements driver.QueryerContext. The statement is in use until the rows are closed.
 func (c *keepingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	ctx = interruptible(ctx)
 	s, err := c.take(ctx, query)
 	if err != nil {
 		return nil, err

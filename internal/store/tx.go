@@ -32,6 +32,7 @@ type Querier interface {
 // no failure) every further one fails, on SQLite as on PostgreSQL, and nothing is committed.
 type Tx struct {
 	tx        *sqlx.Tx
+	conn      *sqlx.Conn // on which tx is
 	dialect   Dialect
 	traced    *tracing.Database
 	attached  *sync.Map // of the database
@@ -161,7 +162,7 @@ func (db *DB) transact(ctx context.Context, pool *sqlx.DB, o *sql.TxOptions, fn 
 		return fmt.Errorf("begin: %w", classify(err))
 	}
 	defer begun.Rollback() // does nothing after Commit
-	tx := &Tx{tx: begun, dialect: db.dialect, traced: db.traced, attached: &db.attached}
+	tx := &Tx{tx: begun, conn: conn, dialect: db.dialect, traced: db.traced, attached: &db.attached}
 	if err := fn(tx); err != nil {
 		return err
 	}

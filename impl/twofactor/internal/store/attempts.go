@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
+	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/groupcommit"
 	"github.com/fountainai/fountain/internal/store"
@@ -74,7 +75,7 @@ func judge(ctx context.Context, t *store.Tx, batch []*factor.Attempt) ([]groupco
 		tx: t, attempts: batch, states: make(map[string]*factor.State, len(batch)),
 		before: make([]factor.State, len(batch)), verdicts: make([]factor.Verdict, len(batch)), again: make([]bool, len(batch)),
 	}
-	for _, step := range []func(context.Context) error{j.lock, j.read, j.decide, j.mark, j.keepTries, j.keepProven, j.record} {
+	for _, step := range []func(context.Context) error{j.lock, j.decide, j.mark, j.keepTries, j.keepProven, j.record} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -99,19 +100,63 @@ func (j *judging) subjects() []string {
 	return slices.Compact(all)
 }
 
-// lock locks the rows of the subjects. One without a row gets one, factors or not, so that the answers tell nothing.
+// lockedRow is a subject with one of its factors, or with none.
+type lockedRow struct {
+	triesRow
+	ID         *string `db:"id"`
+	SealedSeed []byte  `db:"sealed_seed"`
+	Algorithm  *string `db:"algorithm"`
+	Digits     *int    `db:"digits"`
+	Period     *int    `db:"period"`
+	LastStep   *int64  `db:"last_step"`
+	Drift      *int64  `db:"drift"`
+	LastOffset *int64  `db:"last_offset"`
+}
+
+// lockedColumns are what a code is judged by. Every column that is read costs.
+const lockedColumns = `s.subject, s.wrong, s.locked_until, s.full_at, s.run, s.run_session,
+	f.id, f.sealed_seed, f.algorithm, f.digits, f.period, f.last_step, f.drift, f.last_offset`
+
+// record is the factor as it is judged; nil where there is none.
+func (r lockedRow) record() *factor.Record {
+	if r.ID == nil {
+		return nil
+	}
+	return &factor.Record{
+		Factor: factor.Factor{
+			ID: *r.ID, Subject: r.Subject, Type: factor.TypeTOTP, Status: factor.Active,
+			Parameters: totp.Parameters{Algorithm: totp.Algorithm(*r.Algorithm), Digits: *r.Digits, Period: *r.Period},
+		},
+		SealedSeed: r.SealedSeed, LastStep: *r.LastStep, Clock: totp.Clock{Drift: *r.Drift, Offset: *r.LastOffset},
+	}
+}
+
+// lock locks the rows of the subjects and reads their factors. A subject without a row gets one, factors or not, so that the answers tell nothing.
+//
+// On PostgreSQL what is read of a factor can be older than the lock, where that was waited for. Nothing hangs on it: the counts are those of the locked row, and a
+// code is marked by a statement that looks at its factor anew.
 func (j *judging) lock(ctx context.Context) error {
 	subjects := j.subjects()
 	for {
-		var rows []triesRow
-		err := j.tx.Select(ctx, &rows, `SELECT `+triesColumns+` FROM subjects WHERE subject IN (`+store.Marks(len(subjects))+`) ORDER BY subject`+inByteOrder(j.tx)+forUpdate(j.tx), anys(subjects)...)
+		var rows []lockedRow
+		err := j.tx.Select(ctx, &rows, `SELECT `+lockedColumns+` FROM subjects s LEFT JOIN factors f ON f.subject = s.subject AND f.status = 'active' AND f.type = '`+factor.TypeTOTP+`'
+			WHERE s.subject IN (`+store.Marks(len(subjects))+`) ORDER BY s.subject`+inByteOrder(j.tx)+forUpdateOf(j.tx, "s"), anys(subjects)...)
 		if err != nil {
 			return err
 		}
+		clear(j.states)
 		for _, r := range rows {
-			j.states[r.Subject] = &factor.State{Tries: r.tries()}
+			state := j.states[r.Subject]
+			if state == nil {
+				state = &factor.State{Tries: r.tries()}
+				j.states[r.Subject] = state
+			}
+			if f := r.record(); f != nil {
+				state.Factors = append(state.Factors, *f)
+			}
 		}
-		if len(rows) == len(subjects) {
+		if len(j.states) == len(subjects) {
+			j.sortFactors()
 			return nil
 		}
 		missing := slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { return j.states[s] != nil })
@@ -122,20 +167,11 @@ func (j *judging) lock(ctx context.Context) error {
 	}
 }
 
-// read reads the factors of the locked subjects. It is a statement of its own: what was committed while the lock was waited for is seen by it.
-func (j *judging) read(ctx context.Context) error {
-	var rows []row
-	subjects := j.subjects()
-	err := j.tx.Select(ctx, &rows, `SELECT `+columns+` FROM factors WHERE subject IN (`+store.Marks(len(subjects))+`) AND status = 'active' AND type = '`+factor.TypeTOTP+`' ORDER BY subject, id`,
-		anys(subjects)...)
-	if err != nil {
-		return err
+// sortFactors puts the factors of each subject in the order of their ids. The database would build a tree for it.
+func (j *judging) sortFactors() {
+	for _, s := range j.states {
+		slices.SortFunc(s.Factors, func(a, b factor.Record) int { return strings.Compare(a.ID, b.ID) })
 	}
-	for _, r := range rows {
-		state := j.states[r.Subject]
-		state.Factors = append(state.Factors, r.record())
-	}
-	return nil
 }
 
 // decide judges one attempt after the other, each on what those before it have left.
@@ -169,40 +205,82 @@ func (j *judging) decide(ctx context.Context) error {
 
 // mark marks the steps of right codes as used: exactly one winner for each step, and forward only. A code that did not win was used before.
 func (j *judging) mark(ctx context.Context) error {
-	var args []any
-	for _, v := range j.verdicts {
+	var steps []step
+	for i, v := range j.verdicts {
 		if v.Used != nil {
-			args = append(args, v.Used.ID, v.Used.LastStep, v.Used.Clock.Drift, v.Used.Clock.Offset, micros(v.Used.LastUsed))
+			steps = append(steps, step{v.Used.ID, v.Used.LastStep, v.Used.Clock.Drift, v.Used.Clock.Offset, micros(v.Used.LastUsed), j.attempts[i].Session})
 		}
 	}
-	if len(args) == 0 {
+	if len(steps) == 0 {
 		return nil
 	}
-	var won []string
-	err := j.tx.Select(ctx, &won, `WITH used (factor_id, new_step, new_drift, new_offset, new_at) AS (`+store.Values(len(args)/5, store.Text, store.Bigint, store.Bigint, store.Bigint, store.Bigint)+`)
-		UPDATE factors SET last_step = used.new_step, drift = used.new_drift, last_offset = used.new_offset, last_used_at = used.new_at
-		FROM used WHERE factors.id = used.factor_id AND factors.status = 'active' AND `+newStep("used.new_step", "used.new_at")+` RETURNING factors.id`, args...)
+	won, err := j.markSteps(ctx, steps)
 	if err != nil {
 		return err
 	}
-	var used []any
 	for i := range j.verdicts {
-		v := &j.verdicts[i]
-		switch {
-		case v.Used == nil:
-		case slices.Contains(won, v.Used.ID):
-			used = append(used, v.Used.ID, v.Used.LastStep, micros(v.Used.LastUsed), j.attempts[i].Session)
-		default:
+		if v := &j.verdicts[i]; v.Used != nil && !slices.Contains(won, v.Used.ID) {
 			*v = j.attempts[i].Lost(j.before[i])
 			j.states[j.attempts[i].Subject].Tries = v.Tries
 			j.putOff(i)
 		}
 	}
-	if len(used) == 0 {
-		return nil
+	return nil
+}
+
+// step is a factor's move to the step of its code.
+type step struct {
+	id                      string
+	step, drift, offset, at int64
+	session                 string
+}
+
+// markSteps moves factors to the steps of their codes and keeps these as used. It returns the factors that moved.
+func (j *judging) markSteps(ctx context.Context, steps []step) (won []string, err error) {
+	if len(steps) == 1 {
+		return j.markStep(ctx, steps[0])
 	}
-	_, err = j.tx.Exec(ctx, `INSERT INTO used_steps (factor_id, step, used_at, session) `+store.Values(len(used)/4, store.Text, store.Bigint, store.Bigint, store.Text), used...)
-	return err
+	args := make([]any, 0, 5*len(steps))
+	for _, s := range steps {
+		args = append(args, s.id, s.step, s.drift, s.offset, s.at)
+	}
+	err = j.tx.Select(ctx, &won, `WITH used (factor_id, new_step, new_drift, new_offset, new_at) AS (`+store.Values(len(steps), store.Text, store.Bigint, store.Bigint, store.Bigint, store.Bigint)+`)
+		UPDATE factors SET last_step = used.new_step, drift = used.new_drift, last_offset = used.new_offset, last_used_at = used.new_at
+		FROM used WHERE factors.id = used.factor_id AND factors.status = 'active' AND `+newStep("used.new_step", "used.new_at")+` RETURNING factors.id`, args...)
+	if err != nil || len(won) == 0 {
+		return won, err
+	}
+	args = args[:0]
+	for _, s := range steps {
+		if slices.Contains(won, s.id) {
+			args = append(args, s.id, s.step, s.at, s.session)
+		}
+	}
+	_, err = j.tx.Exec(ctx, `INSERT INTO used_steps (factor_id, step, used_at, session) `+store.Values(len(won), store.Text, store.Bigint, store.Bigint, store.Text), args...)
+	return won, err
+}
+
+// errNotKept fails the whole attempt: a code that is not kept as used could be used again.
+var errNotKept = errors.New("the step of the code was not kept")
+
+// markStep is markSteps for one alone, by two plain statements that go in one message; they cost half. The second writes nothing when the first has not moved
+// the factor: only who moved it has left this step and time in it, and the subject is locked.
+func (j *judging) markStep(ctx context.Context, s step) (won []string, err error) {
+	changed, err := j.tx.ExecAll(ctx, store.Statement{
+		Query: `UPDATE factors SET last_step = ?, drift = ?, last_offset = ?, last_used_at = ? WHERE id = ? AND status = 'active' AND ` + newStep(bigint, bigint),
+		Args:  []any{s.step, s.drift, s.offset, s.at, s.id, s.step, s.at, s.step, s.step},
+	}, store.Statement{
+		Query: `INSERT INTO used_steps (factor_id, step, used_at, session) SELECT id, last_step, last_used_at, ` + string(store.Text) + ` FROM factors WHERE id = ? AND last_step = ? AND last_used_at = ?
+			ON CONFLICT DO NOTHING`,
+		Args: []any{s.session, s.id, s.step, s.at},
+	})
+	switch {
+	case err != nil || changed[0] == 0:
+		return nil, err
+	case changed[1] == 0:
+		return nil, errNotKept
+	}
+	return []string{s.id}, nil
 }
 
 // putOff sends what came after a lost attempt of the same subject, and was judged as if it had won, into the next commit.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
@@ -35,6 +36,7 @@ var Migrations = func() fs.FS {
 // Store implements factor.Repository.
 type Store struct {
 	db       *store.DB
+	forgot   atomic.Int64 // when old steps were last looked for, in microseconds
 	attempts *groupcommit.Committer[*factor.Attempt, factor.Verdict]
 }
 

@@ -17,9 +17,11 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (ahead int64, err erro
 	if ahead, err = s.clamp(ctx, now); err != nil {
 		return ahead, err
 	}
+	if err := s.forgetUsed(ctx, now); err != nil {
+		return ahead, err
+	}
 	return ahead, s.write(ctx, func(ctx context.Context, t *store.Tx) error {
 		return deleteOld(ctx, t,
-			store.Rows{Table: "used_steps", Key: []string{"factor_id", "step"}, Where: "used_at < ?", Args: before(now, keepUsed)},
 			store.Rows{Table: "session_tries", Key: []string{"subject", "session"}, Where: "last_at < ?", Args: before(now, factor.ProvenLife)},
 			store.Rows{Table: "factors", Key: []string{"id"}, Where: "status = 'pending' AND expires_at < ?", Args: before(now, keepExpired)},
 			store.Rows{Table: "factors", Key: []string{"id"}, Where: "status = 'revoked' AND revoked_at < ?", Args: before(now, keepRevoked)},
@@ -27,6 +29,51 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (ahead int64, err erro
 				Args: before(now, factor.LongestLock)},
 		)
 	})
+}
+
+// forgottenAtOnce bounds the used steps that one transaction deletes.
+const forgottenAtOnce = 500
+
+// forgetEvery is how often they are looked through at most.
+const forgetEvery = time.Hour
+
+// forgetUsed deletes the steps that were used longer ago than keepUsed. They are found by reading through all of them in the order of their key, outside the transactions
+// that delete: an index of the times would cost every accepted code a tree more.
+func (s *Store) forgetUsed(ctx context.Context, now time.Time) error {
+	if since := now.Sub(time.UnixMicro(s.forgot.Load())); since >= 0 && since < forgetEvery {
+		return nil
+	}
+	before, last := micros(now.Add(-keepUsed)), usedStep{}
+	for {
+		var old []usedStep
+		err := s.db.Read(ctx).Select(ctx, &old, `SELECT factor_id, step FROM used_steps WHERE used_at < ? AND (factor_id, step) > (?, CAST(? AS BIGINT)) ORDER BY factor_id, step LIMIT ?`,
+			before, last.FactorID, last.Step, forgottenAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(old) == 0 {
+			s.forgot.Store(now.UnixMicro())
+			return nil
+		}
+		last = old[len(old)-1]
+		args := make([]any, 0, 2*len(old)+1)
+		for _, u := range old {
+			args = append(args, u.FactorID, u.Step)
+		}
+		err = s.write(ctx, func(ctx context.Context, t *store.Tx) error {
+			_, err := t.Exec(ctx, `DELETE FROM used_steps WHERE (factor_id, step) IN (`+store.Values(len(old), store.Text, store.Bigint)+`) AND used_at < ?`, append(args, before)...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// usedStep names an accepted code.
+type usedStep struct {
+	FactorID string `db:"factor_id"`
+	Step     int64  `db:"step"`
 }
 
 // before is the argument of a condition that selects what is older than an age.

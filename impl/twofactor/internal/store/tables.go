@@ -16,5 +16,5 @@ var Tables = []store.Table{
 	{Name: "send_counters", Bound: "a few for each subject, address and range of numbers; deleted when their window ends, 30 days at most"},
 	{Name: "session_tries", Bound: "deleted after two days"},
 	{Name: "subjects", Bound: "one for each user with factors; others deleted when their wrong codes are 50 days old at most"},
-	{Name: "used_steps", Bound: "deleted after two days"},
+	{Name: "used_steps", Bound: "deleted after two days and an hour"},
 }

@@ -31,3 +31,11 @@ func forUpdate(q store.Querier) string {
 	}
 	return " FOR UPDATE"
 }
+
+// forUpdateOf is forUpdate for the rows of one of the tables that are read.
+func forUpdateOf(q store.Querier, table string) string {
+	if end := forUpdate(q); end != "" {
+		return end + " OF " + table
+	}
+	return ""
+}
