@@ -40,7 +40,7 @@ e2e: ## Run the black-box suites afresh (FOUNTAIN_TEST_POSTGRES_URL adds Postgre
 	$(GO) test -count=1 -timeout 30m ./tests/...
 
 .PHONY: edge
-edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, and check what the compose file says
+edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, check what the compose file says, and run the queries of the dashboards (Debian: prometheus)
 	CADDY=$(CURDIR)/bin/caddy COMPOSE=$(CURDIR)/bin/docker-compose $(GO) test -count=1 -tags edge ./tests/edge/...
 	CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -tags edge -run Edge_ ./impl/gateway
 
@@ -110,8 +110,13 @@ check-generated: generate
 	  git ls-files -o --exclude-standard -- $(GENERATED); \
 	  echo 'generated files differ from what the contracts give: run "make generate" and add the result' >&2; exit 1; }
 
+.PHONY: secrets
+secrets: ## Make the secrets that the profiles of docker-compose.yml need, into deploy/secrets; nothing is replaced
+	./tools/secrets.sh
+
 .PHONY: alerts
 alerts: ## Check the alert rules of Prometheus with promtool, and what they fire on
+	promtool check config --syntax-only deploy/prometheus/prometheus.yml
 	promtool check rules deploy/prometheus/alerts.yml
 	promtool test rules deploy/prometheus/alerts_test.yml
 
