@@ -120,6 +120,10 @@ alerts: ## Check the alert rules of Prometheus with promtool, and what they fire
 	promtool check rules deploy/prometheus/alerts.yml
 	promtool test rules deploy/prometheus/alerts_test.yml
 
+.PHONY: units
+units: ## Check that the units of systemd leave the processes little (systemd-analyze: an exposure of at most 1.5 of 10)
+	for unit in deploy/systemd/*.service; do systemd-analyze security --offline=yes --no-pager --threshold=15 "$$unit" >/dev/null || exit 1; echo "$$unit"; done
+
 .PHONY: lint
 lint: ## Check formatting, vet, staticcheck and the rules of the contracts
 	@unformatted="$$(gofmt -l $(GO_FILES) </dev/null)"; test -z "$$unformatted" || { \
