@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -93,8 +94,14 @@ func (d *Doctor) modes(dir string) {
 	closed := root.Mode().Perm()&0o077 == 0
 	var faults int
 	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() && entry.Name() == store.Staging {
-			return fs.SkipDir // a file that has gone meanwhile is none; the rest of its directory is looked at by the next run
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it has gone meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && entry.Name() == store.Staging {
+			return fs.SkipDir
 		}
 		info, err := entry.Info()
 		if err != nil {
