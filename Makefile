@@ -40,7 +40,7 @@ e2e: ## Run the black-box suites afresh (FOUNTAIN_TEST_POSTGRES_URL adds Postgre
 	$(GO) test -count=1 -timeout 30m ./tests/...
 
 .PHONY: edge
-edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, and check what the compose file says
+edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, check what the compose file says, and run the queries of the dashboards (Debian: prometheus)
 	CADDY=$(CURDIR)/bin/caddy COMPOSE=$(CURDIR)/bin/docker-compose $(GO) test -count=1 -tags edge ./tests/edge/...
 	CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -tags edge -run Edge_ ./impl/gateway
 
@@ -110,10 +110,19 @@ check-generated: generate
 	  git ls-files -o --exclude-standard -- $(GENERATED); \
 	  echo 'generated files differ from what the contracts give: run "make generate" and add the result' >&2; exit 1; }
 
+.PHONY: secrets
+secrets: ## Make the secrets that the profiles of docker-compose.yml need, into deploy/secrets; nothing is replaced
+	./tools/secrets.sh
+
 .PHONY: alerts
 alerts: ## Check the alert rules of Prometheus with promtool, and what they fire on
+	promtool check config --syntax-only deploy/prometheus/prometheus.yml
 	promtool check rules deploy/prometheus/alerts.yml
 	promtool test rules deploy/prometheus/alerts_test.yml
+
+.PHONY: units
+units: ## Check that the units of systemd leave the processes little (systemd-analyze: an exposure of at most 1.5 of 10)
+	for unit in deploy/systemd/*.service; do systemd-analyze security --offline=yes --no-pager --threshold=15 "$$unit" >/dev/null || exit 1; echo "$$unit"; done
 
 .PHONY: lint
 lint: ## Check formatting, vet, staticcheck and the rules of the contracts

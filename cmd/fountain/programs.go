@@ -8,6 +8,7 @@ import (
 	"github.com/fountainai/fountain/impl/search"
 	"github.com/fountainai/fountain/impl/sequence"
 	"github.com/fountainai/fountain/impl/twofactor"
+	"github.com/fountainai/fountain/internal/backup"
 )
 
 // programs makes each service's program, still without settings.
@@ -18,10 +19,11 @@ var programs = map[string]func() *program{
 			Admin
 		}
 		return &program{
-			word: "kms", settings: &s, service: &s.Service, admin: &s.Admin, redis: &s.Redis,
+			word: "kms", settings: &s, service: &s.Service, admin: &s.Admin, redis: &s.Redis, rootKey: &s.RootKeyFile,
 			validate: func() error { s.Version = version; return s.Config.Validate() },
 			run:      func(ctx context.Context) error { return kms.Run(ctx, s.Config) },
 			migrate:  func(ctx context.Context) error { return kms.Migrate(ctx, s.Config) },
+			parts:    func() ([]backup.Part, error) { return onePart(kms.BackupPart(s.Config)) },
 		}
 	},
 	"twofactor": func() *program {
@@ -34,6 +36,7 @@ var programs = map[string]func() *program{
 			validate: func() error { s.Version = version; return s.Config.Validate() },
 			run:      func(ctx context.Context) error { return twofactor.Run(ctx, s.Config) },
 			migrate:  func(ctx context.Context) error { return twofactor.Migrate(ctx, s.Config) },
+			parts:    func() ([]backup.Part, error) { return onePart(twofactor.BackupPart(s.Service)) },
 			abandon:  func(ctx context.Context) error { return twofactor.AbandonDataKey(ctx, s.Service) },
 		}
 	},
@@ -47,6 +50,7 @@ var programs = map[string]func() *program{
 			validate: func() error { s.Version = version; return s.Config.Validate() },
 			run:      func(ctx context.Context) error { return search.Run(ctx, s.Config) },
 			migrate:  func(ctx context.Context) error { return search.Migrate(ctx, s.Config) },
+			parts:    func() ([]backup.Part, error) { return search.BackupParts(s.Config) },
 			abandon:  func(ctx context.Context) error { return search.AbandonDataKey(ctx, s.Service) },
 		}
 	},
@@ -60,6 +64,7 @@ var programs = map[string]func() *program{
 			validate: func() error { s.Version = version; return s.Config.Validate() },
 			run:      func(ctx context.Context) error { return sequence.Run(ctx, s.Config) },
 			migrate:  func(ctx context.Context) error { return sequence.Migrate(ctx, s.Config) },
+			parts:    func() ([]backup.Part, error) { return onePart(sequence.BackupPart(s.Service)) },
 			abandon:  func(ctx context.Context) error { return sequence.AbandonDataKey(ctx, s.Service) },
 		}
 	},
@@ -75,3 +80,6 @@ var programs = map[string]func() *program{
 		}
 	},
 }
+
+// onePart is the only database of a service.
+func onePart(part backup.Part, err error) ([]backup.Part, error) { return []backup.Part{part}, err }

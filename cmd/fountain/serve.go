@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
+	"github.com/fountainai/fountain/internal/backup"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/lifecycle"
@@ -38,8 +39,10 @@ type program struct {
 	redis    *config.Redis // over which it shares limits; nil: it has none
 	validate func() error
 	run      func(context.Context) error
-	migrate  func(context.Context) error // nil: it has no database
-	abandon  func(context.Context) error // deletes its data key; nil: it has none. Only service need be set.
+	migrate  func(context.Context) error   // nil: it has no database
+	abandon  func(context.Context) error   // deletes its data key; nil: it has none. Only service need be set.
+	parts    func() ([]backup.Part, error) // its databases; nil: it has none
+	rootKey  *string                       // file of the root key; nil: it has none
 }
 
 func newServe() *cobra.Command {

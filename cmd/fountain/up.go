@@ -84,6 +84,9 @@ and ends it. A second start on the same directory goes on where the first one st
 			if err := c.Validate(); err != nil {
 				return &usageError{err}
 			}
+			if err := checkRelease(cmd.Context(), c.DataDir); err != nil {
+				return err
+			}
 			c.Version = version
 			log, endLog := telemetry.NewBatchedLogger(os.Stderr, logLevel)
 			defer endLog()

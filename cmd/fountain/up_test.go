@@ -138,6 +138,28 @@ func TestUp_withAnotherOrNoRootKeySaysSoAndChangesNothing(t *testing.T) {
 	require.Zero(t, startUp(t, u.data).term(t), "with its own key it starts again")
 }
 
+// The way back from an upgrade: an older release says before it touches anything that it can't open what a newer one has changed, whichever database that is.
+func TestUp_refusesDataOfANewerReleaseAndTouchesNothing(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	require.Zero(t, u.term(t))
+	for _, word := range []string{"kms", "twofactor", "search", "sequence"} {
+		changeDatabase(word, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (88888, 1)")(t, u.data)
+		before := contents(t, u.data)
+		got := run(t, "up", "--data", u.data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+		require.Equal(t, 1, got.code, word)
+		require.Contains(t, got.sentenceOf(t), word+": database was migrated by a newer release")
+		require.Contains(t, got.stderr, "nothing was changed")
+		require.Equal(t, before, contents(t, u.data), word)
+		changeDatabase(word, "DELETE FROM goose_db_version WHERE version_id = 88888")(t, u.data)
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(u.data, "sequence", ".restore"), 0o700))
+	got := run(t, "up", "--data", u.data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "a restore was not finished")
+	require.NoError(t, os.Remove(filepath.Join(u.data, "sequence", ".restore")))
+	require.Zero(t, startUp(t, u.data).term(t), "and without it everything works")
+}
+
 // contents is every file of a directory with its bytes.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()

@@ -80,7 +80,7 @@ func startCaddy(t *testing.T, gateway string) (url string, roots *x509.CertPool)
 	t.Helper()
 	home, site, redirect := t.TempDir(), unused(t), unused(t)
 	cmd := exec.Command(os.Getenv("CADDY"), "run", "--config", filepath.Join("..", "..", "Caddyfile"), "--adapter", "caddyfile")
-	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home, "HOME="+home, "FOUNTAIN_SITE=localhost:"+site,
+	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home, "HOME="+home, "FOUNTAIN_SITE=localhost:"+site, "FOUNTAIN_HTTPS_PORT="+site,
 		"FOUNTAIN_HTTP_PORT="+redirect, "FOUNTAIN_GATEWAY="+gateway, "FOUNTAIN_EDGE_OPTIONS=default_bind 127.0.0.1")
 	log, err := cmd.StderrPipe()
 	require.NoError(t, err)

@@ -17,11 +17,11 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// What the manifest of a backup says of the kms.
+// What the facts of the kms's part say, and with them the manifest of a backup.
 const (
-	factRoot   = "rootKey"     // ids of the root keys that seal the keysets, with spaces between
-	factIssuer = "issuer"      // of the tokens
-	factUsers  = "activeUsers" // how many users can sign in
+	FactRoot   = "rootKey"     // ids of the root keys that seal the keysets, with spaces between
+	FactIssuer = "issuer"      // of the tokens
+	FactUsers  = "activeUsers" // how many users can sign in
 )
 
 // BackupPart is the database of the kms for backup and restore. Of the configuration it needs what says where the database is.
@@ -40,7 +40,7 @@ func facts(ctx context.Context, q store.Querier) (map[string]string, error) {
 		return nil, err
 	}
 	active, err := kmsdb.Restored{}.ActiveUsers(ctx, q)
-	return map[string]string{factRoot: strings.Join(roots, " "), factIssuer: issuer, factUsers: strconv.FormatInt(active, 10)}, err
+	return map[string]string{FactRoot: strings.Join(roots, " "), FactIssuer: issuer, FactUsers: strconv.FormatInt(active, 10)}, err
 }
 
 // ErrChooseUsers says that the operator has to say what becomes of the users.
@@ -55,10 +55,10 @@ func CheckBackup(c Config, m backup.Manifest, administrator string, keepUsers bo
 		return false, backup.ErrOtherParts
 	}
 	said := m.Parts[i].Facts
-	if said[factUsers] != "0" && administrator == "" && !keepUsers {
+	if said[FactUsers] != "0" && administrator == "" && !keepUsers {
 		return false, ErrChooseUsers
 	}
-	if said[factRoot] == "" {
+	if said[FactRoot] == "" {
 		return false, nil
 	}
 	root, err := seal.LoadRoot(c.RootKeyFile)
@@ -68,7 +68,7 @@ func CheckBackup(c Config, m backup.Manifest, administrator string, keepUsers bo
 	if err != nil {
 		return false, fmt.Errorf("load root key %s: %w", c.RootKeyFile, err)
 	}
-	if said[factRoot] != root.ID() {
+	if said[FactRoot] != root.ID() {
 		return false, fmt.Errorf("root key %s: this is not the root key that the backup was sealed with", c.RootKeyFile)
 	}
 	return false, nil

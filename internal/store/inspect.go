@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Inspect opens a database for reading alone, beside a process that may have it open: it takes no lock, creates nothing and migrates nothing. Reads
@@ -48,3 +49,52 @@ func inspectSQLite(ctx context.Context, c Config) (*DB, error) {
 	}
 	return db, nil
 }
+
+// Settled tells what is wrong with the place of a database before it is opened: ErrUnfinished when a restore was begun there and not ended, and ErrDamaged
+// when a write-ahead log lies there without its database.
+func Settled(c Config) error {
+	if c.URL != "" {
+		return nil
+	}
+	return errors.Join(settled(c.Dir), noOrphanLog(filepath.Join(c.Dir, c.Name+".db")))
+}
+
+// Standing compares the migrations of an open database with those that this program has for it. missing are those that the next start applies. The error
+// is ErrNewer when a newer release has migrated it, and ErrUnfinished when a restore was begun and not ended.
+func (db *DB) Standing(ctx context.Context, c Config) (missing []int64, err error) {
+	known, err := c.known()
+	if err != nil {
+		return nil, err
+	}
+	var applied []int64
+	err = db.Read(ctx).Select(ctx, &applied, "SELECT DISTINCT version_id FROM goose_db_version WHERE is_applied AND version_id > 0 ORDER BY version_id")
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	for _, n := range applied {
+		switch {
+		case n == unfinished:
+			return nil, ErrUnfinished
+		case !slices.Contains(known, n):
+			return nil, fmt.Errorf("%w: migration %05d is unknown here", ErrNewer, n)
+		}
+	}
+	for _, n := range known {
+		if !slices.Contains(applied, n) {
+			missing = append(missing, n)
+		}
+	}
+	return missing, nil
+}
+
+// Free tells how many bytes an unprivileged process can still write where a directory lies.
+func Free(dir string) (uint64, error) {
+	free, err := freeBytes(dir)
+	if err != nil {
+		return 0, fmt.Errorf("tell the free space of %s: %w", dir, err)
+	}
+	return free, nil
+}
+
+// SpareDisk is how many bytes must be free where a SQLite database lies, or its service is not ready.
+const SpareDisk = spareDisk

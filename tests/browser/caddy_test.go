@@ -80,8 +80,10 @@ func caddy(t *testing.T, site, gateway string) (pin string) {
 	require.NotEmpty(t, program, "CADDY does not name a binary; run: make browser")
 	_, redirect, err := net.SplitHostPort(harness.FreeAddress(t))
 	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(site)
+	require.NoError(t, err)
 	cmd := exec.Command(program, "run", "--config", filepath.Join("..", "..", "Caddyfile"), "--adapter", "caddyfile")
-	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+authority, "XDG_CONFIG_HOME="+authority, "HOME="+authority, "FOUNTAIN_SITE="+site, "FOUNTAIN_HTTP_PORT="+redirect,
+	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+authority, "XDG_CONFIG_HOME="+authority, "HOME="+authority, "FOUNTAIN_SITE="+site, "FOUNTAIN_HTTPS_PORT="+port, "FOUNTAIN_HTTP_PORT="+redirect,
 		"FOUNTAIN_GATEWAY="+gateway, "FOUNTAIN_EDGE_OPTIONS=default_bind 127.0.0.1")
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {

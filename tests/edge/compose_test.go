@@ -26,9 +26,14 @@ type composition struct {
 		CapAdd      []string `json:"cap_add"`
 		SecurityOpt []string `json:"security_opt"`
 		Privileged  bool
-		HealthCheck *struct{ Test []string }
-		Networks    map[string]*struct{ Aliases []string }
-		Volumes     []struct{ Source, Target, Type string }
+		MemLimit    string `json:"mem_limit"`
+		PidsLimit   int    `json:"pids_limit"`
+		HealthCheck *struct {
+			Test    []string
+			Disable bool
+		}
+		Networks map[string]*struct{ Aliases []string }
+		Volumes  []struct{ Source, Target, Type string }
 	}
 	Networks map[string]struct {
 		Internal bool
@@ -36,9 +41,11 @@ type composition struct {
 	}
 }
 
-func loadComposition(t *testing.T) composition {
+// loadComposition resolves the compose file, with profiles and settings of an environment.
+func loadComposition(t *testing.T, settings ...string) composition {
 	t.Helper()
 	config := exec.Command(os.Getenv("COMPOSE"), "-f", filepath.Join(root(), "docker-compose.yml"), "config", "--format", "json")
+	config.Env = append(os.Environ(), settings...)
 	out, err := config.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -87,6 +94,9 @@ func TestCompose_onlyCaddyIsReachableFromOutside(t *testing.T) {
 	for name, service := range c.Services {
 		if name != "caddy" && len(service.Ports) > 0 {
 			t.Errorf("%s publishes a port", name)
+		}
+		if len(service.Ports) == 0 && name == "caddy" {
+			t.Error("Caddy publishes no port")
 		}
 		for _, port := range service.Ports {
 			if port.HostIP != "127.0.0.1" {
@@ -166,7 +176,7 @@ func TestCompose_secretsHaveOneReader(t *testing.T) {
 					t.Errorf("%s: %s is a secret that is not a file", name, variable)
 				}
 			}
-			if strings.HasSuffix(variable, "_FILE") && !strings.HasPrefix(value, "/") {
+			if strings.HasSuffix(variable, "_FILE") && value != "" && !strings.HasPrefix(value, "/") {
 				t.Errorf("%s: %s names no file", name, variable)
 			}
 		}
@@ -181,5 +191,133 @@ func TestCompose_secretsHaveOneReader(t *testing.T) {
 		if !slices.Equal(names, want) {
 			t.Errorf("volume %s is read by %v, want %v", volume, names, want)
 		}
+	}
+}
+
+// everyProfile has the file resolved with all that it can start, as docs/operations.md says to set it.
+var everyProfile = []string{
+	"COMPOSE_PROFILES=observability,postgres,redis,typesense", "FOUNTAIN_DATABASE_URL_FILE=/run/fountain/database_url",
+	"FOUNTAIN_REDIS_URL=redis://redis", "FOUNTAIN_REDIS_PASSWORD_FILE=/run/fountain/redis_password",
+	"FOUNTAIN_SEARCH_ENGINE_URL=http://typesense:8108", "FOUNTAIN_SEARCH_ENGINE_KEY_FILE=/run/fountain/typesense_key",
+}
+
+func TestCompose_everyContainerHasBoundsAndAHealthCheck(t *testing.T) {
+	c := loadComposition(t, everyProfile...)
+	if len(c.Services) != len(aliases)+7 {
+		t.Errorf("%d services", len(c.Services))
+	}
+	for name, service := range c.Services {
+		if service.MemLimit == "" || service.PidsLimit <= 0 || !service.ReadOnly || service.Privileged ||
+			!slices.Equal(service.CapDrop, []string{"ALL"}) || !slices.Contains(service.SecurityOpt, "no-new-privileges:true") {
+			t.Errorf("%s is not bounded: %+v", name, service)
+		}
+		if once := name == "root-key"; service.HealthCheck == nil || service.HealthCheck.Disable != once || len(service.HealthCheck.Test) == 0 && !once {
+			t.Errorf("%s has no health check", name)
+		}
+		published := name == "caddy" || name == "grafana"
+		if (len(service.Ports) > 0) != published {
+			t.Errorf("%s publishes %d ports", name, len(service.Ports))
+		}
+		for _, port := range service.Ports {
+			if port.HostIP != "127.0.0.1" {
+				t.Errorf("%s publishes a port on %q", name, port.HostIP)
+			}
+		}
+	}
+}
+
+// With every profile the settings are still those of the services.
+func TestCompose_settingsOfTheProfilesAreGood(t *testing.T) {
+	c := loadComposition(t, everyProfile...)
+	for word := range aliases {
+		validate := exec.Command(program, "serve", word, "--validate")
+		validate.Env = []string{"HOME=" + t.TempDir()}
+		for name, value := range c.Services[word].Environment {
+			validate.Env = append(validate.Env, name+"="+value)
+		}
+		if out, err := validate.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", word, err, out)
+		}
+		if database := c.Services[word].Environment["FOUNTAIN_"+strings.ToUpper(word)+"_DATABASE_URL_FILE"]; word != "gateway" && database != "/run/fountain/database_url" {
+			t.Errorf("%s: database %q", word, database)
+		}
+	}
+}
+
+// Metrics and pprof listen on the address of a network that only the services and those who watch them are on, and Prometheus knows each.
+func TestCompose_adminPortsAreOnANetworkOfTheirOwn(t *testing.T) {
+	c := loadComposition(t, everyProfile...)
+	if !c.Networks["admin"].Internal {
+		t.Error("the network admin has a way out")
+	}
+	scraped, err := os.ReadFile(filepath.Join(root(), "deploy/prometheus/prometheus.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, service := range c.Services {
+		_, onAdmin := service.Networks["admin"]
+		if _, isService := aliases[name]; onAdmin != (isService || name == "prometheus" || name == "grafana") {
+			t.Errorf("%s is on the network admin: %v", name, onAdmin)
+		}
+	}
+	for word := range aliases {
+		address := c.Services[word].Environment["FOUNTAIN_"+strings.ToUpper(word)+"_ADMIN_ADDR"]
+		host, _, _ := strings.Cut(address, ":")
+		for network, on := range c.Services[word].Networks {
+			if on != nil && slices.Contains(on.Aliases, host) != (network == "admin") {
+				t.Errorf("%s has its admin port %s on the network %s", word, address, network)
+			}
+		}
+		if !strings.Contains(string(scraped), "["+address+"]") {
+			t.Errorf("Prometheus does not scrape %s at %s", word, address)
+		}
+	}
+}
+
+// make secrets makes what every profile reads, for its reader alone, and replaces nothing.
+func TestSecrets_areMadeOnceForTheirReaders(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "secrets")
+	create := func() map[string]string {
+		out, err := exec.Command(filepath.Join(root(), "tools/secrets.sh"), dir).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		made := map[string]string{}
+		err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			made[strings.TrimPrefix(path, dir+"/")] = string(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	made := create()
+	for name, text := range create() {
+		if made[name] != text {
+			t.Errorf("%s was replaced", name)
+		}
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("others can enter the folder: %v %v", info.Mode(), err)
+	}
+	for name, service := range loadComposition(t, append(everyProfile, "FOUNTAIN_SECRETS="+dir)...).Services {
+		for _, volume := range service.Volumes {
+			if inside, ok := strings.CutPrefix(volume.Source, dir+"/"); ok && inside != name && !strings.HasPrefix(inside, name+"/") {
+				t.Errorf("%s reads %s", name, volume.Source)
+			}
+		}
+		for variable, value := range service.Environment {
+			if file, ok := strings.CutPrefix(value, "/run/fountain/"); ok && made[name+"/"+file] == "" {
+				t.Errorf("%s: %s names %s, which is not made", name, variable, value)
+			}
+		}
+	}
+	if made["gateway/redis_password"] != made["kms/redis_password"] || !strings.Contains(made["redis/redis.conf"], made["kms/redis_password"]) {
+		t.Error("Redis has another password than its clients")
 	}
 }

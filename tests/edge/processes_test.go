@@ -200,6 +200,7 @@ func startEdge(t *testing.T, name, gateway string, env ...string) *edge {
 	e.process = start(t, append([]string{
 		"XDG_DATA_HOME=" + home, "XDG_CONFIG_HOME=" + home, "HOME=" + home,
 		"FOUNTAIN_SITE=" + net.JoinHostPort(name, port),
+		"FOUNTAIN_HTTPS_PORT=" + port,
 		"FOUNTAIN_HTTP_PORT=" + redirectPort,
 		"FOUNTAIN_GATEWAY=" + gateway,
 		"FOUNTAIN_EDGE_OPTIONS=default_bind 127.0.0.1",

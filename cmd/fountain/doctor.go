@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/cmd/fountain/internal/doctor"
+	"github.com/fountainai/fountain/impl/family"
+	"github.com/fountainai/fountain/impl/kms"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/openapi"
+)
+
+// exitWarned is the status of a doctor who found nothing worse than warnings.
+const exitWarned = 3
+
+// examination is how doctor was called.
+type examination struct {
+	data, url, caFile string
+	given             bool // --data was
+	asJSON, quick     bool
+}
+
+func newDoctor() *cobra.Command {
+	var e examination
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "On the machine of the services: look at keys, files, databases, disks, clocks and certificates, and say what to do",
+		Long: `doctor looks at the services that the environment configures (FOUNTAIN_<SERVICE>_...), as in a container
+or a unit of one service, and otherwise at the data directory of fountain up. It looks at settings, modes
+and owners of files, the root key and the services' own keys, free room, every database and its audit
+trail, certificates, the last backup and restore, and asks what runs whether it is ready, of which
+release it is, and how its clock and contract differ. It changes nothing and shows no secret. For what it
+finds it says what to do.
+
+Exit status: 0 nothing is wrong; 1 something is (errors), or doctor could not look; 2 a wrong call;
+3 there are warnings alone.`,
+		Example: `  fountain doctor
+  fountain doctor --data /var/lib/fountain --json
+  docker compose exec kms /fountain doctor`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			e.given = cmd.Flags().Changed("data")
+			return e.run(cmd)
+		},
+	}
+	cmd.Flags().StringVar(&e.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); where it is given, the environment of single services is not looked at")
+	cmd.Flags().StringVar(&e.url, "url", "", "where the gateway answers, to look at it as clients do, with its certificate; default: the address that is configured on this machine")
+	cmd.Flags().StringVar(&e.caFile, "ca-file", "", "trust only the authorities in this PEM file for --url")
+	cmd.Flags().BoolVar(&e.quick, "quick", false, "leave out what reads the whole of a database: its pages and its audit trail")
+	cmd.Flags().BoolVar(&e.asJSON, "json", false, "print the findings as JSON")
+	return cmd
+}
+
+func (e *examination) run(cmd *cobra.Command) error {
+	client, err := e.client()
+	if err != nil {
+		return err
+	}
+	d := &doctor.Doctor{
+		Clock: clock.System, Version: version, Digest: openapi.Digest, Free: store.Free, Client: client, Quick: e.quick,
+		Facts: func(facts map[string]string) doctor.Said {
+			return doctor.Said{Roots: strings.Fields(facts[kms.FactRoot]), Issuer: facts[kms.FactIssuer]}
+		},
+	}
+	words := servedWords(os.Environ())
+	if e.given || len(words) == 0 {
+		err = e.house(cmd.Context(), d)
+	} else {
+		e.single(cmd.Context(), d, words)
+	}
+	if err != nil {
+		return err
+	}
+	d.Together()
+	return e.tell(cmd.OutOrStdout(), d.Report())
+}
+
+// client asks services on this machine, whose certificates are for the names that others use, and believes them nothing but a status. Where --url is given it
+// trusts as every client does.
+func (e *examination) client() (*http.Client, error) {
+	if e.url == "" {
+		if e.caFile != "" {
+			return nil, usagef("--ca-file is for --url")
+		}
+		return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}, nil
+	}
+	if !strings.HasPrefix(e.url, "http://") && !strings.HasPrefix(e.url, "https://") {
+		return nil, usagef("--url must be an http or https URL")
+	}
+	trust := &tls.Config{MinVersion: tls.VersionTLS12}
+	if e.caFile != "" {
+		pem, err := os.ReadFile(e.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("read certificate authorities: %w", err)
+		}
+		trust.RootCAs = x509.NewCertPool()
+		if !trust.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s holds no certificate", e.caFile)
+		}
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: trust}}, nil
+}
+
+// servedWords are the services that the environment configures as processes of their own: those with an issuer or a place, which fountain up has none of.
+func servedWords(environ []string) (words []string) {
+	for _, word := range openapi.Words() {
+		prefix := "FOUNTAIN_" + strings.ToUpper(word) + "_"
+		if slices.ContainsFunc(environ, func(entry string) bool {
+			return slices.ContainsFunc([]string{"DATA_DIR=", "ISSUER=", "DATABASE_URL_FILE="}, func(name string) bool { return strings.HasPrefix(entry, prefix+name) })
+		}) {
+			words = append(words, word)
+		}
+	}
+	return words
+}
+
+// single looks at the services of serve that the environment configures.
+func (e *examination) single(ctx context.Context, d *doctor.Doctor, words []string) {
+	for _, word := range words {
+		p, err := loadProgram(word)
+		if err != nil {
+			d.Add(doctor.Finding{Service: word, Check: doctor.Settings, Level: doctor.Error, What: sentence(err), Do: "correct the settings; fountain serve " + word + " --validate says the same"})
+			continue
+		}
+		at := doctor.Place{Word: word, Service: *p.service, Issuer: p.service.Issuer, URL: strings.TrimRight(e.url, "/")}
+		if e.url == "" {
+			at.URL, _ = localURL(word) // the settings are good
+		}
+		e.examine(ctx, d, p, at)
+	}
+}
+
+// house looks at the data directory of fountain up.
+func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
+	if _, err := os.Stat(filepath.Join(e.data, "kms")); err != nil {
+		return fmt.Errorf("there is no family in %s: name its data directory with --data, or run doctor in the environment of fountain serve", e.data)
+	}
+	url := strings.TrimRight(e.url, "/")
+	if url == "" {
+		url = "http://" + env("FOUNTAIN_ADDR", "127.0.0.1:8002")
+	}
+	issuer := os.Getenv("FOUNTAIN_ISSUER")
+	if kept, err := os.ReadFile(filepath.Join(e.data, "issuer")); err == nil && issuer == "" {
+		issuer = strings.TrimSpace(string(kept))
+	}
+	running, err := family.Locked(filepath.Clean(e.data))
+	if err != nil {
+		d.Add(doctor.Finding{Check: doctor.Running, Level: doctor.Warning, What: "it can't be told whether fountain up runs on " + e.data, Do: "run this command as its user"})
+	}
+	if !running && err == nil && e.url == "" {
+		d.Add(doctor.Finding{Check: doctor.Running, Level: doctor.OK, What: "fountain up does not run on " + e.data + "; what runs is not asked"})
+		url = ""
+	}
+	for _, word := range openapi.Words() {
+		p := programs[word]()
+		c := p.service
+		c.DataDir, c.Log = filepath.Join(e.data, word), slog.New(slog.DiscardHandler)
+		at := doctor.Place{Word: word, Service: *c, Issuer: issuer, URL: url}
+		if p.rootKey != nil {
+			*p.rootKey = filepath.Join(c.DataDir, "root.key")
+		}
+		e.examine(ctx, d, p, at)
+	}
+	return nil
+}
+
+// examine has the doctor look at one service.
+func (e *examination) examine(ctx context.Context, d *doctor.Doctor, p *program, at doctor.Place) {
+	if p.rootKey != nil {
+		at.RootKey = *p.rootKey
+	}
+	if p.parts != nil {
+		parts, err := p.parts()
+		if err != nil {
+			d.Add(doctor.Finding{Service: p.word, Check: doctor.Settings, Level: doctor.Error, What: sentence(err), Do: "correct DATABASE_URL_FILE, and who may read that file"})
+		}
+		at.Parts = parts
+	}
+	if at.Word == "gateway" && !exists(at.Service.DataDir) {
+		at.Service.DataDir = "" // fountain up gives it one at its first start; nothing is kept there that can be lost
+	}
+	d.Examine(ctx, at)
+}
+
+// tell prints the findings, and returns the exit status as an error.
+func (e *examination) tell(out io.Writer, r doctor.Report) error {
+	var err error
+	if e.asJSON {
+		err = printJSON(out, map[string]any{"worst": r.Worst(), "version": version, "findings": r})
+	} else {
+		err = tellFindings(out, r)
+	}
+	switch {
+	case err != nil:
+		return err
+	case r.Worst() == doctor.Error:
+		return exitStatus(exitFailed)
+	case r.Worst() == doctor.Warning:
+		return exitStatus(exitWarned)
+	}
+	return nil
+}
+
+func tellFindings(out io.Writer, r doctor.Report) error {
+	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	for _, f := range r {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", strings.ToUpper(string(f.Level)), serviceOr(f.Service), f.Check, f.What)
+		if f.Do != "" {
+			fmt.Fprintf(table, "\t\t\t-> %s\n", f.Do)
+		}
+	}
+	err := table.Flush()
+	summary := map[doctor.Level]string{doctor.OK: "nothing is wrong", doctor.Warning: "there are warnings", doctor.Error: "something is wrong"}[r.Worst()]
+	_, last := fmt.Fprintln(out, summary)
+	return errors.Join(err, last)
+}
+
+// serviceOr is a service, or a dash for all of them.
+func serviceOr(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}

@@ -1,0 +1,202 @@
+package doctor
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/backup"
+	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+const bringBack = "stop the service, copy what is there as it is, and bring back a backup (docs/operations.md, Backup and restore)"
+
+// database looks at one database of a service. first: it holds the audit trail.
+func (d *Doctor) database(ctx context.Context, p Place, part backup.Part, first bool) {
+	if err := store.Settled(part.Database); err != nil {
+		d.unopened(part, err)
+		return
+	}
+	opening, cancel := context.WithTimeout(ctx, connectWithin)
+	defer cancel()
+	db, err := store.Inspect(opening, part.Database)
+	if err != nil {
+		d.unopened(part, err)
+		return
+	}
+	defer db.Close()
+	missing, err := db.Standing(ctx, part.Database)
+	if err != nil {
+		d.unopened(part, err)
+		return
+	}
+	if !d.whole(ctx, part, db) {
+		return
+	}
+	if len(missing) > 0 {
+		d.warn(Version, fmt.Sprintf("the database %s is of an older release: the next start applies %d migrations, and the older release does not open it any more", part.Name, len(missing)),
+			"make a backup first; after it the way back is that backup (docs/operations.md, Upgrade and the way back)")
+		return // the statements of the other checks are those of this release
+	}
+	if first {
+		d.trail(ctx, p, db)
+	}
+	if part.Facts != nil && p.RootKey != "" {
+		d.kms(ctx, p, part, db)
+	}
+}
+
+// unopened says why a database can't be looked at.
+func (d *Doctor) unopened(part backup.Part, err error) {
+	switch name := "the database " + part.Name; {
+	case errors.Is(err, store.ErrUnfinished):
+		d.wrong(Restore, "a restore of "+part.Name+" was begun and not ended", "empty the places of all services but for the root key, and restore again")
+	case errors.Is(err, store.ErrNewer):
+		d.wrong(Version, name+" was changed by a newer release than this program ("+d.Version+")", "run the newer release; the way back to this one is a backup that was made before the upgrade")
+	case errors.Is(err, store.ErrDamaged):
+		d.wrong(Database, name+" is damaged, or its file is gone while its write-ahead log is there", bringBack)
+	case errors.Is(err, fs.ErrNotExist) && part.Database.URL == "":
+		d.wrong(Database, name+" is not there", "bring back a backup; a service that was never started has none, and makes it at its first start")
+	case part.Database.URL != "":
+		d.wrong(Database, name+" (PostgreSQL) can't be used: "+reason(err), "see that the server runs and takes the user, password and database of the file in DATABASE_URL_FILE")
+	default:
+		d.wrong(Database, name+" can't be opened: "+reason(err), "run this command as the user of the service; if that fails too, "+bringBack)
+	}
+}
+
+// whole has the database look at itself, and reports whether it can be asked further.
+func (d *Doctor) whole(ctx context.Context, part backup.Part, db *store.DB) bool {
+	if d.Quick {
+		d.ok(Database, "the database "+part.Name+" opens; it was not looked at whole")
+		return true
+	}
+	err := db.Check(ctx)
+	switch {
+	case errors.Is(err, store.ErrDamaged):
+		d.wrong(Database, "the database "+part.Name+" is damaged: SQLite finds a fault in its pages", bringBack)
+	case err != nil:
+		d.wrong(Database, "the database "+part.Name+" can't be checked: "+reason(err), "run this command again; if it fails again, look at the disk")
+	case db.Dialect() == store.PostgreSQL:
+		d.ok(Database, "the database "+part.Name+" (PostgreSQL) answers; its pages are checked by pg_amcheck")
+	default:
+		d.ok(Database, "the database "+part.Name+" is whole")
+	}
+	return err == nil
+}
+
+// trail looks at the audit trail: its hashes, what was signed of it, its newest time, and whether it tells of a restore.
+func (d *Doctor) trail(ctx context.Context, p Place, db *store.DB) {
+	const do = "copy the database as it is, then docs/operations.md, The audit trail"
+	q := db.Read(ctx)
+	file := filepath.Join(p.Service.DataDir, p.Word+".checkpoint")
+	known, err := audit.ReadCheckpoint(file) // before the trail is read, which may grow meanwhile
+	var signed []audit.Checkpoint
+	switch {
+	case err == nil:
+		signed = append(signed, known)
+	case !errors.Is(err, fs.ErrNotExist):
+		d.wrong(Audit, file+" is no checkpoint of an audit trail", "if a backup was put back by hand, move it away and start the service again")
+	}
+	d.newest(ctx, q)
+	if !d.Quick {
+		report, err := audit.VerifyStored(ctx, q, p.Word, ed25519.PublicKey(known.PublicKey), signed...)
+		switch {
+		case errors.Is(err, audit.ErrSignature):
+			d.wrong(Audit, file+" is not signed by the key that it names, or is of another service", do)
+		case err != nil:
+			d.wrong(Audit, "the audit trail can't be read: "+reason(err), do)
+		case !report.Intact():
+			d.wrong(Audit, fmt.Sprintf("the audit trail does not hold at event %d (%s): somebody wrote to the database past the service, or an older state was put back", report.FirstBreak, report.Reason), do)
+		default:
+			d.ok(Audit, fmt.Sprintf("the audit trail of %d events holds by its hashes", report.Checked))
+		}
+	}
+	at, id, err := audit.Restored(ctx, q)
+	if err != nil {
+		d.wrong(Audit, "the audit trail can't be read: "+reason(err), do)
+		return
+	}
+	if d.restored == nil {
+		d.restored = map[string]string{}
+	}
+	d.restored[p.Word] = id
+	if !at.IsZero() {
+		d.ok(Restore, fmt.Sprintf("it was restored at %s from %s", at.UTC().Format("2006-01-02 15:04:05Z"), id))
+	}
+}
+
+// newest compares this machine's clock with the newest event.
+func (d *Doctor) newest(ctx context.Context, q store.Querier) {
+	at, err := audit.Newest(ctx, q)
+	if err != nil || at.IsZero() {
+		return // the trail's own check tells of it
+	}
+	if ahead := at.Sub(d.Clock.Now()); ahead > maxClockSkew {
+		d.wrong(Clock, fmt.Sprintf("the newest event of the audit trail is %d s ahead of this machine's clock: the clock is behind, or it was ahead", int(ahead.Seconds())),
+			"set the clock by NTP; docs/operations.md, After the clock was wrong")
+	}
+}
+
+// kms holds the root key and the issuer against what the database says.
+func (d *Doctor) kms(ctx context.Context, p Place, part backup.Part, db *store.DB) {
+	facts, err := part.Facts(ctx, db.Read(ctx))
+	if err != nil {
+		d.wrong(Database, "the kms's database can't be asked what it is sealed by: "+reason(err), bringBack)
+		return
+	}
+	said := d.Facts(facts)
+	root, err := seal.LoadRoot(p.RootKey)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && len(said.Roots) > 0:
+		d.wrong(Keys, "the root key "+p.RootKey+" is not there: nothing that the kms keeps can be opened", "bring it back from where it is kept; it is in no backup")
+	case errors.Is(err, fs.ErrNotExist):
+		d.ok(Keys, "there is no root key yet, and nothing that it would open")
+	case errors.Is(err, seal.ErrRootFile):
+		d.wrong(Keys, "the root key "+p.RootKey+" is refused: "+strings.TrimPrefix(err.Error(), seal.ErrRootFile.Error()+": "), "chmod 600 it and give it to the user of the kms, or bring back the right file")
+	case err != nil:
+		d.wrong(Keys, "the root key "+p.RootKey+" can't be read: "+reason(err), "run this command as the user of the kms")
+	case len(said.Roots) > 0 && !slices.Contains(said.Roots, root.ID()):
+		d.wrong(Keys, "the root key "+p.RootKey+" is another one than the database is sealed by", "bring back the root key of this database")
+	default:
+		d.ok(Keys, "the root key opens what the kms keeps")
+	}
+	switch {
+	case said.Issuer == "":
+	case p.Issuer != "" && p.Issuer != said.Issuer:
+		d.wrong(Issuer, "the issuer is set to "+p.Issuer+", and was fixed as "+said.Issuer+": the kms does not start", "set it back, or run fountain issuer move "+p.Issuer+" (docs/operations.md, Another name)")
+	default:
+		d.ok(Issuer, "the issuer is "+said.Issuer)
+	}
+}
+
+// reason is an error in words that hold no address with a password, and no path twice.
+func reason(err error) string {
+	var path *fs.PathError
+	var server *pgconn.PgError
+	var network *net.OpError
+	var syscall *os.SyscallError
+	switch {
+	case errors.As(err, &path):
+		return path.Err.Error()
+	case errors.As(err, &server):
+		return server.Message
+	case errors.As(err, &network):
+		return network.Error()
+	case errors.As(err, &syscall):
+		return syscall.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		return "it does not answer in time"
+	}
+	return "it is not what was expected"
+}

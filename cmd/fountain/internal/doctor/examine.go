@@ -1,0 +1,189 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fountainai/fountain/internal/backup"
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Examine looks at one service: its files, databases, certificates and, where it has a URL, at what it answers.
+func (d *Doctor) Examine(ctx context.Context, p Place) {
+	d.word = p.Word
+	defer func() { d.word = "" }()
+	if p.Service.DataDir != "" && d.directory(p) {
+		d.disk(p.Service.DataDir)
+		d.modes(p.Service.DataDir)
+		d.credential(filepath.Join(p.Service.DataDir, "credential.json"))
+		for i, part := range p.Parts {
+			d.database(ctx, p, part, i == 0)
+		}
+		if p.RootKey != "" {
+			d.lastBackup(p.Service.DataDir)
+		}
+	}
+	d.certificate(p.Service.TLS)
+	if p.URL != "" {
+		d.running(ctx, p)
+	}
+}
+
+// Together looks at what services have to agree on.
+func (d *Doctor) Together() {
+	from := map[string][]string{}
+	for word, id := range d.restored {
+		from[id] = append(from[id], word)
+	}
+	if len(from) < 2 {
+		return
+	}
+	var told []string
+	for _, id := range slices.Sorted(maps.Keys(from)) {
+		slices.Sort(from[id])
+		what := "never restored"
+		if id != "" {
+			what = "restored from " + id
+		}
+		told = append(told, strings.Join(from[id], ", ")+": "+what)
+	}
+	d.warn(Restore, "the services are not of one backup: "+strings.Join(told, "; "), "restore all of them from one archive, if nobody restored a single one on purpose: what one of them has ended, another may not know of")
+}
+
+// directory reports whether there is a data directory that can be looked at.
+func (d *Doctor) directory(p Place) bool {
+	dir := p.Service.DataDir
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		d.wrong(Modes, fmt.Sprintf("the data directory %s can't be looked at: %s", dir, reason(err)), "name the right one, and run this command as the user of the service; a service that was never started has none")
+		return false
+	case !info.IsDir():
+		d.wrong(Modes, dir+" is no directory", "name the data directory of the service")
+		return false
+	}
+	if err := config.CheckDataDir(dir); err != nil {
+		d.wrong(Modes, fmt.Sprintf("others can write to the data directory %s (mode %04o), and put files of their own in the place of the service's", dir, info.Mode().Perm()), "chmod 700 "+dir)
+	}
+	return true
+}
+
+// secret tells files of which one line opens something.
+func secret(name string) bool {
+	return name == "credential.json" || name == "root.key" || name == "bootstrap.token" || name == "token"
+}
+
+// modes looks whether others can read what is the service's alone, and whether a file belongs to somebody else than the directory, as after a command
+// that was run as root.
+func (d *Doctor) modes(dir string) {
+	root, err := os.Stat(dir)
+	if err != nil {
+		return // it was there a moment ago
+	}
+	closed := root.Mode().Perm()&0o077 == 0
+	var faults int
+	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it has gone meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && entry.Name() == store.Staging {
+			return fs.SkipDir
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return nil
+		}
+		if owner(info) != owner(root) && owner(info) >= 0 {
+			d.wrong(Modes, path+" belongs to another user than the data directory", fmt.Sprintf("chown -R --reference=%s %s; run commands on it as the user of the service", dir, dir))
+			faults++
+			return fs.SkipAll
+		}
+		mode := info.Mode().Perm()
+		if entry.Type().IsRegular() && mode&0o077 != 0 && (!closed || secret(entry.Name())) && (secret(entry.Name()) || strings.HasSuffix(entry.Name(), ".db")) {
+			d.wrong(Modes, fmt.Sprintf("others can read %s (mode %04o)", path, mode), "chmod 600 "+path)
+			faults++
+		}
+		return nil
+	})
+	if err != nil {
+		d.wrong(Modes, fmt.Sprintf("the files of %s can't be looked at: %s", dir, reason(err)), "run this command as the user of the service")
+		return
+	}
+	if faults == 0 {
+		d.ok(Modes, "the files of "+dir+" are the service's alone")
+	}
+}
+
+// credential looks how long the service's own key lives. The key itself is not read out of the file.
+func (d *Doctor) credential(path string) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return // a service that has none enrols, and its readiness says so
+	}
+	var life struct{ ExpiresAt, GrantedUntil time.Time }
+	if json.Unmarshal(text, &life) != nil {
+		d.wrong(Keys, path+" is no credential of a service", "remove it: the service enrols again, by a token that the kms writes or fountain recover enrolment-token creates")
+		return
+	}
+	now := d.Clock.Now()
+	switch {
+	case now.After(life.ExpiresAt), !life.GrantedUntil.IsZero() && now.After(life.GrantedUntil):
+		d.wrong(Keys, "the service's own key in "+path+" has expired", "start the service: it enrols again, by a token that the kms writes or fountain recover enrolment-token creates")
+	default:
+		d.ok(Keys, "the service's own key is good until "+life.ExpiresAt.UTC().Format("2006-01-02 15:04Z")+", and is rotated by the service")
+	}
+}
+
+// owner is the user id of a file; -1 where there is none.
+func owner(info fs.FileInfo) int {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(stat.Uid)
+	}
+	return -1
+}
+
+// disk looks at the room that is left.
+func (d *Doctor) disk(dir string) {
+	free, err := d.Free(dir)
+	switch {
+	case err != nil:
+		d.warn(Disk, "nobody can tell how much room is left where "+dir+" lies", "look with df")
+	case free < store.SpareDisk:
+		d.wrong(Disk, fmt.Sprintf("the disk of %s is full: %d bytes are free; the service writes nothing", dir, free), "free some room; the service goes on by itself")
+	case free < spareDisk:
+		d.warn(Disk, fmt.Sprintf("the disk of %s is nearly full: %d MiB are free", dir, free>>20), "free some room, or move the data to a larger disk")
+	default:
+		d.ok(Disk, fmt.Sprintf("%d MiB are free where %s lies", free>>20, dir))
+	}
+}
+
+// lastBackup looks when fountain backup was last run beside the kms.
+func (d *Doctor) lastBackup(dir string) {
+	last, err := backup.Recall(dir)
+	now := d.Clock.Now()
+	const do = "run fountain backup from a timer, and fountain backup drill too (docs/operations.md, Backup and restore)"
+	switch {
+	case err != nil:
+		d.warn(Backup, "it can't be told when the last backup was made: "+reason(err), do)
+	case last.MadeAt.IsZero():
+		d.warn(Backup, "no backup was ever made with fountain backup", do)
+	case now.Sub(last.MadeAt) > backupEvery:
+		d.warn(Backup, fmt.Sprintf("the last backup, %s, is %d hours old", last.ID, int(now.Sub(last.MadeAt).Hours())), do)
+	default:
+		d.ok(Backup, fmt.Sprintf("the last backup, %s, was made at %s", last.ID, last.MadeAt.UTC().Format("2006-01-02 15:04:05Z")))
+	}
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/openapi"
+)
+
+// checkRelease refuses a data directory of fountain up in which any database was changed by a newer release, or belongs to a restore that was not ended. The services
+// refuse it too, but each its own, when those before it have begun to write.
+func checkRelease(ctx context.Context, data string) error {
+	var errs []error
+	for _, word := range openapi.Words() {
+		p := programs[word]()
+		if p.parts == nil {
+			continue
+		}
+		p.service.DataDir, p.service.Log = filepath.Join(data, word), slog.New(slog.DiscardHandler)
+		parts, err := p.parts()
+		if err != nil {
+			return err
+		}
+		for _, part := range parts {
+			errs = append(errs, refused(ctx, part.Database))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// refused says why this release must not open a database; nil when it may, and when there is another fault, which its service tells.
+func refused(ctx context.Context, c store.Config) error {
+	err := store.Settled(c)
+	if err == nil {
+		db, opened := store.Inspect(ctx, c)
+		if opened != nil {
+			return nil
+		}
+		_, err = db.Standing(ctx, c)
+		err = errors.Join(err, db.Close())
+	}
+	switch {
+	case errors.Is(err, store.ErrNewer):
+		return fmt.Errorf("%s: %w; this is release %s, and nothing was changed: run the newer one, or restore a backup from before the upgrade", c.Name, err, version)
+	case errors.Is(err, store.ErrUnfinished):
+		return fmt.Errorf("%s: %w", c.Name, err)
+	}
+	return nil
+}

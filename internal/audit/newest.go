@@ -1,0 +1,46 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Newest returns when the newest event of the stored trail was recorded; the zero time when there is none. Nothing is verified.
+func Newest(ctx context.Context, q store.Querier) (time.Time, error) {
+	var at int64
+	err := q.Get(ctx, &at, "SELECT at FROM audit_events ORDER BY seq DESC LIMIT 1")
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read newest audit event: %w", err)
+	}
+	return time.UnixMicro(at), nil
+}
+
+// Restored returns when the database of a stored trail was last restored, and the id of the backup; the zero time when it never was. A restore that no
+// start has followed yet counts. Nothing is verified.
+func Restored(ctx context.Context, q store.Querier) (at time.Time, backup string, err error) {
+	var body []byte
+	for _, where := range []string{
+		"SELECT body FROM audit_pending ORDER BY id DESC LIMIT 1", // of a restore alone: other things wait there only while there is no key
+		"SELECT body FROM audit_events WHERE action = '" + RestoreBackup + "' ORDER BY seq DESC LIMIT 1",
+	} {
+		err := q.Get(ctx, &body, where)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return time.Time{}, "", fmt.Errorf("look for a restore in the audit trail: %w", err)
+		}
+		if event, err := decode(body); err == nil && event.Action == RestoreBackup {
+			return event.At, event.Detail["backup"], nil
+		}
+	}
+	return time.Time{}, "", nil
+}
