@@ -34,6 +34,8 @@ var mutants = []mutant{
 	{"streams: token", "internal/httpserver/stations.go", "x.endWithToken(v)", "_ = v"},
 	{"rate", "impl/gateway/gate.go", "s.SubjectLimit = g.limits.Subject", "s.SubjectLimit = nil"},
 	{"concurrency", "impl/gateway/gate.go", "s.Concurrency = g.limits.Concurrency", "s.Concurrency = nil"},
+	{"concurrencyPerSubject", "impl/gateway/internal/limit/subjects.go", "if s.running[subject] >= most {", "if false {"},
+	{"place of a subject is given back", "internal/httpserver/exchange.go", "		give()\n", ""},
 	{"stepUp", "impl/gateway/gate.go", "s.StepUp = g.stepup.Ask", "s.StepUp = nil"},
 	{"media", "internal/httpserver/stations.go", "return x.Operation.CheckMedia(x.Request)", "return nil"},
 	{"parameters", "internal/httpserver/stations.go", "return x.Operation.CheckParameters(x.Request, &x.Match)", "return nil"},
@@ -169,7 +171,7 @@ func TestMutants_stillTakeAChecksTextOut(t *testing.T) {
 		names[m.name] = true
 	}
 	for _, key := range []string{
-		"principals", "roles", "apiKey", "stepUp", "rate", "concurrency", "timeout", "body.max", "response.max", "idempotency", "retry", "stream", "stream.lineMax", "validate", "sensitive", "errors",
+		"principals", "roles", "apiKey", "stepUp", "rate", "concurrency", "concurrencyPerSubject", "timeout", "body.max", "response.max", "idempotency", "retry", "stream", "stream.lineMax", "validate", "sensitive", "errors",
 	} {
 		require.True(t, names[key], "no mutant is without the check of x-fountain.%s", key)
 	}
