@@ -82,34 +82,3 @@ func names(parts int, form string) cobra.PositionalArgs {
 		return nil
 	}
 }
-
-func newSequence() *cobra.Command {
-	o := &operator{}
-	scopes := o.command("scopes", "List scopes, with how many elements they have", "  fountain sequence scopes\n  fountain sequence scopes --output json", noArgs,
-		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
-			all := []sequence.ScopeSummary{}
-			var rows [][]string
-			for one, err := range c.Sequence.ElementScopes(cmd.Context()) {
-				if err != nil {
-					return err
-				}
-				all = append(all, one)
-				rows = append(rows, []string{one.Scope, strconv.FormatInt(one.Types, 10), strconv.FormatInt(one.Count, 10)})
-			}
-			return o.print(cmd, all, []string{"SCOPE", "TYPES", "ELEMENTS"}, rows)
-		})
-	p := &operator{}
-	scope := p.command("scope SCOPE", "Count a scope's elements by type, with the next numbers", "  fountain sequence scope hamlet\n  fountain sequence scope hamlet --output json", oneArg("the scope"),
-		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-			counts, err := c.Sequence.GetElementScope(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			rows := make([][]string, len(counts.Types))
-			for i, one := range counts.Types {
-				rows[i] = []string{one.ElementType, strconv.FormatInt(one.Count, 10), strconv.FormatInt(one.Omitted, 10), strconv.FormatInt(one.NextNumber, 10)}
-			}
-			return p.print(cmd, counts, []string{"TYPE", "ELEMENTS", "OMITTED", "NEXT NUMBER"}, rows)
-		})
-	return group("sequence", "Show scopes and their numbers", scopes, scope)
-}

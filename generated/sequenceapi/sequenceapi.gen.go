@@ -102,6 +102,24 @@ func (e PatchOperationOp) Valid() bool {
 	}
 }
 
+// Defines values for ScopeLineElementStatus.
+const (
+	ScopeLineElementStatusActive  ScopeLineElementStatus = "active"
+	ScopeLineElementStatusOmitted ScopeLineElementStatus = "omitted"
+)
+
+// Valid indicates whether the value is a known member of the ScopeLineElementStatus enum.
+func (e ScopeLineElementStatus) Valid() bool {
+	switch e {
+	case ScopeLineElementStatusActive:
+		return true
+	case ScopeLineElementStatusOmitted:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListElementsParamsStatus.
 const (
 	ListElementsParamsStatusActive  ListElementsParamsStatus = "active"
@@ -274,8 +292,14 @@ type ElementSearch struct {
 	ElementType *string           `json:"elementType,omitempty"`
 	Facets      *[]PropertyName   `json:"facets,omitempty"`
 	Filters     *[]PropertyFilter `json:"filters,omitempty"`
-	Page        *int32            `json:"page,omitempty"`
-	PerPage     *int32            `json:"perPage,omitempty"`
+
+	// NumberFrom Only elements with this number or a higher one.
+	NumberFrom *int64 `json:"numberFrom,omitempty"`
+
+	// NumberTo Only elements with this number or a lower one.
+	NumberTo *int64 `json:"numberTo,omitempty"`
+	Page     *int32 `json:"page,omitempty"`
+	PerPage  *int32 `json:"perPage,omitempty"`
 
 	// Q Words; `*` finds everything.
 	Q      string               `json:"q"`
@@ -348,14 +372,109 @@ type ReorderResult struct {
 
 // ScopeCounts defines model for ScopeCounts.
 type ScopeCounts struct {
-	Scope string        `json:"scope"`
-	Types []TypeSummary `json:"types"`
+	// Origin The import that the scope was made of.
+	Origin *ScopeOrigin  `json:"origin,omitempty"`
+	Scope  string        `json:"scope"`
+	Types  []TypeSummary `json:"types"`
+}
+
+// ScopeImport defines model for ScopeImport.
+type ScopeImport struct {
+	// Elements Of the file.
+	Elements int64 `json:"elements"`
+
+	// Imported False: this scope was made of the same file before, and nothing was done.
+	Imported bool   `json:"imported"`
+	Scope    string `json:"scope"`
+
+	// Sha256 Of the file's lines but the last.
+	Sha256 string `json:"sha256"`
+
+	// Versions Of the file.
+	Versions int64 `json:"versions"`
+}
+
+// ScopeLine One of these. A number that the contract bounds elsewhere has the same bounds here.
+type ScopeLine struct {
+	// Checksum The last line.
+	Checksum *ScopeLineChecksum `json:"checksum,omitempty"`
+
+	// Element An element. Its versions follow, 1 to `version`.
+	Element *ScopeLineElement `json:"element,omitempty"`
+
+	// Export The first line.
+	Export *ScopeLineExport `json:"export,omitempty"`
+
+	// Version A version of the element before.
+	Version *ScopeLineVersion `json:"version,omitempty"`
+}
+
+// ScopeLineChecksum The last line.
+type ScopeLineChecksum struct {
+	Elements int64 `json:"elements"`
+
+	// Sha256 Of all bytes before this line, in hex.
+	Sha256   string `json:"sha256"`
+	Versions int64  `json:"versions"`
+}
+
+// ScopeLineElement An element. Its versions follow, 1 to `version`.
+type ScopeLineElement struct {
+	CreatedAt   time.Time `json:"createdAt"`
+	ElementType string    `json:"elementType"`
+	ID          ElementID `json:"id"`
+
+	// Number One more than that of the element before of the same type.
+	Number    int64                  `json:"number"`
+	Status    ScopeLineElementStatus `json:"status"`
+	UpdatedAt time.Time              `json:"updatedAt"`
+	Version   int64                  `json:"version"`
+}
+
+// ScopeLineElementStatus defines model for ScopeLineElement.Status.
+type ScopeLineElementStatus string
+
+// ScopeLineExport The first line.
+type ScopeLineExport struct {
+	// Format Of the lines.
+	Format int32 `json:"format"`
+
+	// Scope What the scope was called where it came from.
+	Scope string `json:"scope"`
+}
+
+// ScopeLineVersion A version of the element before.
+type ScopeLineVersion struct {
+	Comment   *string   `json:"comment,omitempty"`
+	CreatedAt time.Time `json:"createdAt"`
+	CreatedBy string    `json:"createdBy"`
+
+	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
+	// was written. Answers leave out the white space between its tokens, and nothing else.
+	Data    Data  `json:"data"`
+	Version int64 `json:"version"`
 }
 
 // ScopeList defines model for ScopeList.
 type ScopeList struct {
 	Items      []ScopeSummary `json:"items"`
 	NextCursor *string        `json:"nextCursor,omitempty"`
+}
+
+// ScopeOrigin The import that the scope was made of.
+type ScopeOrigin struct {
+	At time.Time `json:"at"`
+
+	// By The subject that imported it.
+	By     string `json:"by"`
+	Sha256 string `json:"sha256"`
+}
+
+// ScopeReindex defines model for ScopeReindex.
+type ScopeReindex struct {
+	// Elements How many there are to bring.
+	Elements int64  `json:"elements"`
+	Scope    string `json:"scope"`
 }
 
 // ScopeSummary defines model for ScopeSummary.
@@ -634,6 +753,15 @@ type ServerInterface interface {
 	// StreamChanges Follow what changes in a scope as server-sent events
 	// (GET /scopes/{scope}/changes/stream)
 	StreamChanges(w http.ResponseWriter, r *http.Request, scope Scope, params StreamChangesParams)
+	// ExportScope Take a scope out, line by line
+	// (GET /scopes/{scope}/export)
+	ExportScope(w http.ResponseWriter, r *http.Request, scope Scope)
+	// ImportScope Bring a scope in as it was exported
+	// (POST /scopes/{scope}/import)
+	ImportScope(w http.ResponseWriter, r *http.Request, scope Scope)
+	// ReindexScope Bring a scope to the search service again
+	// (POST /scopes/{scope}/reindex)
+	ReindexScope(w http.ResponseWriter, r *http.Request, scope Scope)
 	// SearchElements Find a scope's elements by their words
 	// (POST /scopes/{scope}/search)
 	SearchElements(w http.ResponseWriter, r *http.Request, scope Scope)
@@ -736,6 +864,24 @@ func (_ Unimplemented) ListChanges(w http.ResponseWriter, r *http.Request, scope
 // StreamChanges Follow what changes in a scope as server-sent events
 // (GET /scopes/{scope}/changes/stream)
 func (_ Unimplemented) StreamChanges(w http.ResponseWriter, r *http.Request, scope Scope, params StreamChangesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExportScope Take a scope out, line by line
+// (GET /scopes/{scope}/export)
+func (_ Unimplemented) ExportScope(w http.ResponseWriter, r *http.Request, scope Scope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ImportScope Bring a scope in as it was exported
+// (POST /scopes/{scope}/import)
+func (_ Unimplemented) ImportScope(w http.ResponseWriter, r *http.Request, scope Scope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReindexScope Bring a scope to the search service again
+// (POST /scopes/{scope}/reindex)
+func (_ Unimplemented) ReindexScope(w http.ResponseWriter, r *http.Request, scope Scope) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1179,6 +1325,84 @@ func (siw *ServerInterfaceWrapper) StreamChanges(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.StreamChanges(w, r, scope, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExportScope operation middleware
+func (siw *ServerInterfaceWrapper) ExportScope(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "scope" -------------
+	var scope Scope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", chi.URLParam(r, "scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "scope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportScope(w, r, scope)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ImportScope operation middleware
+func (siw *ServerInterfaceWrapper) ImportScope(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "scope" -------------
+	var scope Scope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", chi.URLParam(r, "scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "scope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ImportScope(w, r, scope)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReindexScope operation middleware
+func (siw *ServerInterfaceWrapper) ReindexScope(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "scope" -------------
+	var scope Scope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", chi.URLParam(r, "scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "scope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReindexScope(w, r, scope)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2350,6 +2574,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/scopes/{scope}", wrapper.GetElementScope)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/scopes/{scope}/export", wrapper.ExportScope)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/scopes/{scope}/import", wrapper.ImportScope)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/scopes/{scope}/changes", wrapper.ListChanges)
 	})
 	r.Group(func(r chi.Router) {
@@ -2405,6 +2635,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/scopes/{scope}/search", wrapper.SearchElements)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/scopes/{scope}/reindex", wrapper.ReindexScope)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/dead-letters", wrapper.ListDeadLetters)
@@ -3932,6 +4165,838 @@ type StreamChangesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StreamChangesdefaultApplicationProblemPlusJSONResponse) VisitStreamChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportScopeRequestObject struct {
+	Scope Scope `json:"scope"`
+}
+
+type ExportScopeResponseObject interface {
+	VisitExportScopeResponse(w http.ResponseWriter) error
+}
+
+type ExportScope200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportScope200ApplicationXNdjsonResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportScope401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ExportScope401ApplicationProblemPlusJSONResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportScope403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExportScope403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ExportScope403ResponseHeaders
+}
+
+func (response ExportScope403ApplicationProblemPlusJSONResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportScope404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExportScope404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ExportScope404ResponseHeaders
+}
+
+func (response ExportScope404ApplicationProblemPlusJSONResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportScope429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExportScope429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ExportScope429ResponseHeaders
+}
+
+func (response ExportScope429ApplicationProblemPlusJSONResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportScope503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExportScope503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ExportScope503ResponseHeaders
+}
+
+func (response ExportScope503ApplicationProblemPlusJSONResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportScopedefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExportScopedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ExportScopedefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ExportScopedefaultApplicationProblemPlusJSONResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScopeRequestObject struct {
+	Scope Scope `json:"scope"`
+	Body  io.Reader
+}
+
+type ImportScopeResponseObject interface {
+	VisitImportScopeResponse(w http.ResponseWriter) error
+}
+
+type ImportScope200JSONResponse ScopeImport
+
+func (response ImportScope200JSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScope401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ImportScope401ApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScope403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ImportScope403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ImportScope403ResponseHeaders
+}
+
+func (response ImportScope403ApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScope409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ImportScope409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ImportScope409ResponseHeaders
+}
+
+func (response ImportScope409ApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScope422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ImportScope422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ImportScope422ResponseHeaders
+}
+
+func (response ImportScope422ApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScope429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ImportScope429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ImportScope429ResponseHeaders
+}
+
+func (response ImportScope429ApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScope503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ImportScope503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ImportScope503ResponseHeaders
+}
+
+func (response ImportScope503ApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScopedefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ImportScopedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ImportScopedefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ImportScopedefaultApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScopeRequestObject struct {
+	Scope Scope `json:"scope"`
+}
+
+type ReindexScopeResponseObject interface {
+	VisitReindexScopeResponse(w http.ResponseWriter) error
+}
+
+type ReindexScope202JSONResponse ScopeReindex
+
+func (response ReindexScope202JSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScope401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ReindexScope401ApplicationProblemPlusJSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScope403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ReindexScope403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ReindexScope403ResponseHeaders
+}
+
+func (response ReindexScope403ApplicationProblemPlusJSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScope404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ReindexScope404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ReindexScope404ResponseHeaders
+}
+
+func (response ReindexScope404ApplicationProblemPlusJSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScope429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ReindexScope429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ReindexScope429ResponseHeaders
+}
+
+func (response ReindexScope429ApplicationProblemPlusJSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScope503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ReindexScope503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ReindexScope503ResponseHeaders
+}
+
+func (response ReindexScope503ApplicationProblemPlusJSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScopedefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ReindexScopedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ReindexScopedefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ReindexScopedefaultApplicationProblemPlusJSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8912,6 +9977,15 @@ type StrictServerInterface interface {
 	// StreamChanges Follow what changes in a scope as server-sent events
 	// (GET /scopes/{scope}/changes/stream)
 	StreamChanges(ctx context.Context, request StreamChangesRequestObject) (StreamChangesResponseObject, error)
+	// ExportScope Take a scope out, line by line
+	// (GET /scopes/{scope}/export)
+	ExportScope(ctx context.Context, request ExportScopeRequestObject) (ExportScopeResponseObject, error)
+	// ImportScope Bring a scope in as it was exported
+	// (POST /scopes/{scope}/import)
+	ImportScope(ctx context.Context, request ImportScopeRequestObject) (ImportScopeResponseObject, error)
+	// ReindexScope Bring a scope to the search service again
+	// (POST /scopes/{scope}/reindex)
+	ReindexScope(ctx context.Context, request ReindexScopeRequestObject) (ReindexScopeResponseObject, error)
 	// SearchElements Find a scope's elements by their words
 	// (POST /scopes/{scope}/search)
 	SearchElements(ctx context.Context, request SearchElementsRequestObject) (SearchElementsResponseObject, error)
@@ -9208,6 +10282,86 @@ func (sh *strictHandler) StreamChanges(w http.ResponseWriter, r *http.Request, s
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(StreamChangesResponseObject); ok {
 		if err := validResponse.VisitStreamChangesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportScope operation middleware
+func (sh *strictHandler) ExportScope(w http.ResponseWriter, r *http.Request, scope Scope) {
+	var request ExportScopeRequestObject
+
+	request.Scope = scope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportScope(ctx, request.(ExportScopeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportScope")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportScopeResponseObject); ok {
+		if err := validResponse.VisitExportScopeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ImportScope operation middleware
+func (sh *strictHandler) ImportScope(w http.ResponseWriter, r *http.Request, scope Scope) {
+	var request ImportScopeRequestObject
+
+	request.Scope = scope
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportScope(ctx, request.(ImportScopeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportScope")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ImportScopeResponseObject); ok {
+		if err := validResponse.VisitImportScopeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReindexScope operation middleware
+func (sh *strictHandler) ReindexScope(w http.ResponseWriter, r *http.Request, scope Scope) {
+	var request ReindexScopeRequestObject
+
+	request.Scope = scope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReindexScope(ctx, request.(ReindexScopeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReindexScope")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReindexScopeResponseObject); ok {
+		if err := validResponse.VisitReindexScopeResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

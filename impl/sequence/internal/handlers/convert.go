@@ -82,6 +82,12 @@ func toQuery(scope string, in *sequenceapi.ElementSearch) searchsync.Query {
 	if in.Status != nil {
 		q.Status = domain.Status(*in.Status)
 	}
+	if in.NumberFrom != nil {
+		q.From = *in.NumberFrom
+	}
+	if in.NumberTo != nil {
+		q.To = *in.NumberTo
+	}
 	if in.Filters != nil {
 		for _, f := range *in.Filters {
 			q.Filters = append(q.Filters, searchsync.Filter{Property: f.Property, Values: f.Values})
@@ -162,6 +168,7 @@ func (a answer) VisitReorderElementsResponse(w http.ResponseWriter) error   { re
 func (a answer) VisitCreateVersionResponse(w http.ResponseWriter) error     { return a.write(w) }
 func (a answer) VisitListVersionsResponse(w http.ResponseWriter) error      { return a.write(w) }
 func (a answer) VisitGetVersionResponse(w http.ResponseWriter) error        { return a.write(w) }
+func (a answer) VisitReindexScopeResponse(w http.ResponseWriter) error      { return a.write(w) }
 func (a answer) VisitSearchElementsResponse(w http.ResponseWriter) error    { return a.write(w) }
 func (a answer) VisitListDeadLettersResponse(w http.ResponseWriter) error   { return a.write(w) }
 func (a answer) VisitRetryDeadLettersResponse(w http.ResponseWriter) error  { return a.write(w) }
