@@ -267,6 +267,8 @@ var (
 	opPreviewReorder       = secured("sequence", "previewReorder", http.MethodPost, "/scopes/{scope}/{elementType}/reorder/preview", always, 200)
 	opListDeadLetters      = secured("sequence", "listDeadLetters", http.MethodGet, "/dead-letters", always, 200)
 	opRetryDeadLetters     = secured("sequence", "retryDeadLetters", http.MethodPost, "/dead-letters/retry", always, 200)
+	opGetNumberFormat      = secured("sequence", "getNumberFormat", http.MethodGet, "/scopes/{scope}/{elementType}/number-format", always, 200)
+	opPutNumberFormat      = secured("sequence", "putNumberFormat", http.MethodPut, "/scopes/{scope}/{elementType}/number-format", always, 200)
 	opReindexScope         = secured("sequence", "reindexScope", http.MethodPost, "/scopes/{scope}/reindex", always, 202)
 	opSearchElements       = secured("sequence", "searchElements", http.MethodPost, "/scopes/{scope}/search", always, 200)
 )

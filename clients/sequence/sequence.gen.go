@@ -81,6 +81,54 @@ func (e ElementSearchStatus) Valid() bool {
 	}
 }
 
+// Defines values for NumberFormatResets.
+const (
+	NumberFormatResetsDay   NumberFormatResets = "day"
+	NumberFormatResetsMonth NumberFormatResets = "month"
+	NumberFormatResetsNever NumberFormatResets = "never"
+	NumberFormatResetsYear  NumberFormatResets = "year"
+)
+
+// Valid indicates whether the value is a known member of the NumberFormatResets enum.
+func (e NumberFormatResets) Valid() bool {
+	switch e {
+	case NumberFormatResetsDay:
+		return true
+	case NumberFormatResetsMonth:
+		return true
+	case NumberFormatResetsNever:
+		return true
+	case NumberFormatResetsYear:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NumberFormatPutResets.
+const (
+	NumberFormatPutResetsDay   NumberFormatPutResets = "day"
+	NumberFormatPutResetsMonth NumberFormatPutResets = "month"
+	NumberFormatPutResetsNever NumberFormatPutResets = "never"
+	NumberFormatPutResetsYear  NumberFormatPutResets = "year"
+)
+
+// Valid indicates whether the value is a known member of the NumberFormatPutResets enum.
+func (e NumberFormatPutResets) Valid() bool {
+	switch e {
+	case NumberFormatPutResetsDay:
+		return true
+	case NumberFormatPutResetsMonth:
+		return true
+	case NumberFormatPutResetsNever:
+		return true
+	case NumberFormatPutResetsYear:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PatchOperationOp.
 const (
 	PatchOperationOpAdd     PatchOperationOp = "add"
@@ -114,6 +162,30 @@ func (e ScopeLineElementStatus) Valid() bool {
 	case ScopeLineElementStatusActive:
 		return true
 	case ScopeLineElementStatusOmitted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ScopeLineNumberFormatResets.
+const (
+	ScopeLineNumberFormatResetsDay   ScopeLineNumberFormatResets = "day"
+	ScopeLineNumberFormatResetsMonth ScopeLineNumberFormatResets = "month"
+	ScopeLineNumberFormatResetsNever ScopeLineNumberFormatResets = "never"
+	ScopeLineNumberFormatResetsYear  ScopeLineNumberFormatResets = "year"
+)
+
+// Valid indicates whether the value is a known member of the ScopeLineNumberFormatResets enum.
+func (e ScopeLineNumberFormatResets) Valid() bool {
+	switch e {
+	case ScopeLineNumberFormatResetsDay:
+		return true
+	case ScopeLineNumberFormatResetsMonth:
+		return true
+	case ScopeLineNumberFormatResetsNever:
+		return true
+	case ScopeLineNumberFormatResetsYear:
 		return true
 	default:
 		return false
@@ -222,7 +294,10 @@ type Element struct {
 	// was written. Answers leave out the white space between its tokens, and nothing else.
 	Data        Data   `json:"data"`
 	ElementType string `json:"elementType"`
-	ID          string `json:"id"`
+
+	// FormattedNumber Of a type with a number format: given once, and the element's for good.
+	FormattedNumber *string `json:"formattedNumber,omitempty"`
+	ID              string  `json:"id"`
 
 	// Number From 1 without a gap.
 	Number    int64         `json:"number"`
@@ -336,6 +411,38 @@ type NumberChange struct {
 	To   int64  `json:"to"`
 }
 
+// NumberFormat defines model for NumberFormat.
+type NumberFormat struct {
+	ElementType string `json:"elementType"`
+
+	// Next What the next element gets if nobody comes before.
+	Next     string             `json:"next"`
+	Padding  int32              `json:"padding"`
+	Prefix   string             `json:"prefix"`
+	Resets   NumberFormatResets `json:"resets"`
+	Scope    string             `json:"scope"`
+	TimeZone string             `json:"timeZone"`
+}
+
+// NumberFormatResets defines model for NumberFormat.Resets.
+type NumberFormatResets string
+
+// NumberFormatPut defines model for NumberFormatPut.
+type NumberFormatPut struct {
+	// Padding Digits at the least, filled up with zeros. A longer number is not cut.
+	Padding int32  `json:"padding"`
+	Prefix  string `json:"prefix"`
+
+	// Resets When the numbers begin at 1 again; the period stands before the number.
+	Resets NumberFormatPutResets `json:"resets"`
+
+	// TimeZone Of the periods, by its name in the IANA's database, UTC for example.
+	TimeZone string `json:"timeZone"`
+}
+
+// NumberFormatPutResets When the numbers begin at 1 again; the period stands before the number.
+type NumberFormatPutResets string
+
 // PatchOperation One operation of an RFC 6902 patch.
 type PatchOperation struct {
 	Op PatchOperationOp `json:"op"`
@@ -405,6 +512,9 @@ type ScopeLine struct {
 	// Export The first line.
 	Export *ScopeLineExport `json:"export,omitempty"`
 
+	// NumberFormat The number format of the type whose first element follows.
+	NumberFormat *ScopeLineNumberFormat `json:"numberFormat,omitempty"`
+
 	// Version A version of the element before.
 	Version *ScopeLineVersion `json:"version,omitempty"`
 }
@@ -420,9 +530,10 @@ type ScopeLineChecksum struct {
 
 // ScopeLineElement An element. Its versions follow, 1 to `version`.
 type ScopeLineElement struct {
-	CreatedAt   time.Time `json:"createdAt"`
-	ElementType string    `json:"elementType"`
-	ID          ElementID `json:"id"`
+	CreatedAt       time.Time `json:"createdAt"`
+	ElementType     string    `json:"elementType"`
+	FormattedNumber *string   `json:"formattedNumber,omitempty"`
+	ID              ElementID `json:"id"`
 
 	// Number One more than that of the element before of the same type.
 	Number    int64                  `json:"number"`
@@ -442,6 +553,24 @@ type ScopeLineExport struct {
 	// Scope What the scope was called where it came from.
 	Scope string `json:"scope"`
 }
+
+// ScopeLineNumberFormat The number format of the type whose first element follows.
+type ScopeLineNumberFormat struct {
+	ElementType string `json:"elementType"`
+
+	// Last The last number of the period.
+	Last    int64 `json:"last"`
+	Padding int32 `json:"padding"`
+
+	// Period Of the last number.
+	Period   string                      `json:"period"`
+	Prefix   string                      `json:"prefix"`
+	Resets   ScopeLineNumberFormatResets `json:"resets"`
+	TimeZone string                      `json:"timeZone"`
+}
+
+// ScopeLineNumberFormatResets defines model for ScopeLineNumberFormat.Resets.
+type ScopeLineNumberFormatResets string
 
 // ScopeLineVersion A version of the element before.
 type ScopeLineVersion struct {
@@ -721,6 +850,9 @@ type CreateVersionJSONRequestBody = VersionCreate
 // RestoreVersionJSONRequestBody defines body for RestoreVersion for application/json ContentType.
 type RestoreVersionJSONRequestBody = VersionRestore
 
+// PutNumberFormatJSONRequestBody defines body for PutNumberFormat for application/json ContentType.
+type PutNumberFormatJSONRequestBody = NumberFormatPut
+
 // ReorderElementsJSONRequestBody defines body for ReorderElements for application/json ContentType.
 type ReorderElementsJSONRequestBody = Reorder
 
@@ -878,7 +1010,7 @@ type ClientInterface interface {
 
 	// ExportScope Take a scope out, line by line
 	//
-	// NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, each element in order of its number, a line `element` with a line `version` behind
+	// NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, a line `numberFormat` where it has one and each element in order of its number, a line `element` with a line `version` behind
 	// it for each of its versions, and at the end a line `checksum` with the SHA-256 of all bytes before it. An export without that line is not whole. It is what the
 	// scope was at one moment, and the same bytes for the same elements. Changes of the feed and former numbers are not in it.
 	//
@@ -1099,6 +1231,41 @@ type ClientInterface interface {
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore (the `RestoreVersion` operationId).
 	RestoreVersion(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params *RestoreVersionParams, body RestoreVersionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetNumberFormat Read how a type's numbers are written, and the next one
+	//
+	// `next` is what the next element gets if nobody comes before and its period goes on. A preview reserves nothing.
+	//
+	// Corresponds with GET /scopes/{scope}/{elementType}/number-format (the `GetNumberFormat` operationId).
+	GetNumberFormat(ctx context.Context, scope Scope, elementType ElementType, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutNumberFormatWithBody Say how a type's numbers are written
+	//
+	// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
+	// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
+	// Elements from before have none.
+	//
+	// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
+	// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /scopes/{scope}/{elementType}/number-format (the `PutNumberFormat` operationId).
+	PutNumberFormatWithBody(ctx context.Context, scope Scope, elementType ElementType, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutNumberFormat Say how a type's numbers are written
+	//
+	// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
+	// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
+	// Elements from before have none.
+	//
+	// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
+	// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /scopes/{scope}/{elementType}/number-format (the `PutNumberFormat` operationId).
+	PutNumberFormat(ctx context.Context, scope Scope, elementType ElementType, body PutNumberFormatJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ReorderElementsWithBody Give elements each other's numbers
 	//
 	// The listed elements share out, in the order listed, the numbers they hold now; others keep theirs. Atomic. Asks for a second
@@ -1305,7 +1472,7 @@ func (c *Client) StreamChanges(ctx context.Context, scope Scope, params *StreamC
 
 // ExportScope Take a scope out, line by line
 //
-// NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, each element in order of its number, a line `element` with a line `version` behind
+// NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, a line `numberFormat` where it has one and each element in order of its number, a line `element` with a line `version` behind
 // it for each of its versions, and at the end a line `checksum` with the SHA-256 of all bytes before it. An export without that line is not whole. It is what the
 // scope was at one moment, and the same bytes for the same elements. Changes of the feed and former numbers are not in it.
 //
@@ -1776,6 +1943,71 @@ func (c *Client) RestoreVersionWithBody(ctx context.Context, scope Scope, elemen
 // Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore (the `RestoreVersion` operationId).
 func (c *Client) RestoreVersion(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params *RestoreVersionParams, body RestoreVersionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRestoreVersionRequest(c.Server, scope, elementType, elementID, version, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetNumberFormat Read how a type's numbers are written, and the next one
+//
+// `next` is what the next element gets if nobody comes before and its period goes on. A preview reserves nothing.
+//
+// Corresponds with GET /scopes/{scope}/{elementType}/number-format (the `GetNumberFormat` operationId).
+func (c *Client) GetNumberFormat(ctx context.Context, scope Scope, elementType ElementType, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetNumberFormatRequest(c.Server, scope, elementType)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutNumberFormatWithBody Say how a type's numbers are written
+//
+// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
+// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
+// Elements from before have none.
+//
+// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
+// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /scopes/{scope}/{elementType}/number-format (the `PutNumberFormat` operationId).
+func (c *Client) PutNumberFormatWithBody(ctx context.Context, scope Scope, elementType ElementType, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutNumberFormatRequestWithBody(c.Server, scope, elementType, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutNumberFormat Say how a type's numbers are written
+//
+// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
+// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
+// Elements from before have none.
+//
+// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
+// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /scopes/{scope}/{elementType}/number-format (the `PutNumberFormat` operationId).
+func (c *Client) PutNumberFormat(ctx context.Context, scope Scope, elementType ElementType, body PutNumberFormatJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutNumberFormatRequest(c.Server, scope, elementType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3483,6 +3715,101 @@ func NewRestoreVersionRequestWithBody(server string, scope Scope, elementType El
 	return req, nil
 }
 
+// NewGetNumberFormatRequest constructs an http.Request for the GetNumberFormat method
+func NewGetNumberFormatRequest(server string, scope Scope, elementType ElementType) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "scope", scope, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "elementType", elementType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/scopes/%s/%s/number-format", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutNumberFormatRequest calls the generic PutNumberFormat builder with application/json body
+func NewPutNumberFormatRequest(server string, scope Scope, elementType ElementType, body PutNumberFormatJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutNumberFormatRequestWithBody(server, scope, elementType, "application/json", bodyReader)
+}
+
+// NewPutNumberFormatRequestWithBody constructs an http.Request for the PutNumberFormat method, with any body, and a specified content type
+func NewPutNumberFormatRequestWithBody(server string, scope Scope, elementType ElementType, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "scope", scope, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "elementType", elementType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/scopes/%s/%s/number-format", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewReorderElementsRequest calls the generic ReorderElements builder with application/json body
 func NewReorderElementsRequest(server string, scope Scope, elementType ElementType, body ReorderElementsJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3726,7 +4053,7 @@ type ClientWithResponsesInterface interface {
 
 	// ExportScopeWithResponse Take a scope out, line by line
 	//
-	// NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, each element in order of its number, a line `element` with a line `version` behind
+	// NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, a line `numberFormat` where it has one and each element in order of its number, a line `element` with a line `version` behind
 	// it for each of its versions, and at the end a line `checksum` with the SHA-256 of all bytes before it. An export without that line is not whole. It is what the
 	// scope was at one moment, and the same bytes for the same elements. Changes of the feed and former numbers are not in it.
 	//
@@ -3964,6 +4291,43 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore (the `RestoreVersion` operationId).
 	RestoreVersionWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params *RestoreVersionParams, body RestoreVersionJSONRequestBody, reqEditors ...RequestEditorFn) (*RestoreVersionResult, error)
+
+	// GetNumberFormatWithResponse Read how a type's numbers are written, and the next one
+	//
+	// `next` is what the next element gets if nobody comes before and its period goes on. A preview reserves nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /scopes/{scope}/{elementType}/number-format (the `GetNumberFormat` operationId).
+	GetNumberFormatWithResponse(ctx context.Context, scope Scope, elementType ElementType, reqEditors ...RequestEditorFn) (*GetNumberFormatResult, error)
+
+	// PutNumberFormatWithBodyWithResponse Say how a type's numbers are written
+	//
+	// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
+	// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
+	// Elements from before have none.
+	//
+	// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
+	// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /scopes/{scope}/{elementType}/number-format (the `PutNumberFormat` operationId).
+	PutNumberFormatWithBodyWithResponse(ctx context.Context, scope Scope, elementType ElementType, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutNumberFormatResult, error)
+
+	// PutNumberFormatWithResponse Say how a type's numbers are written
+	//
+	// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
+	// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
+	// Elements from before have none.
+	//
+	// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
+	// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /scopes/{scope}/{elementType}/number-format (the `PutNumberFormat` operationId).
+	PutNumberFormatWithResponse(ctx context.Context, scope Scope, elementType ElementType, body PutNumberFormatJSONRequestBody, reqEditors ...RequestEditorFn) (*PutNumberFormatResult, error)
 
 	// ReorderElementsWithBodyWithResponse Give elements each other's numbers
 	//
@@ -7916,6 +8280,304 @@ func (r RestoreVersionResult) ContentType() string {
 	return ""
 }
 
+// GetNumberFormatResult401Headers the declared response headers of an HTTP 401 response for GetNumberFormat
+type GetNumberFormatResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetNumberFormatResult403Headers the declared response headers of an HTTP 403 response for GetNumberFormat
+type GetNumberFormatResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetNumberFormatResult404Headers the declared response headers of an HTTP 404 response for GetNumberFormat
+type GetNumberFormatResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetNumberFormatResult429Headers the declared response headers of an HTTP 429 response for GetNumberFormat
+type GetNumberFormatResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetNumberFormatResultDefaultHeaders the declared response headers of an HTTP default response for GetNumberFormat
+type GetNumberFormatResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetNumberFormatResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NumberFormat
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetNumberFormatResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetNumberFormatResult403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetNumberFormatResult404Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetNumberFormatResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetNumberFormatResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetNumberFormatResult) GetJSON200() *NumberFormat {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetNumberFormatResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetNumberFormatResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetNumberFormatResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetNumberFormatResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetNumberFormatResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetNumberFormatResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetNumberFormatResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetNumberFormatResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetNumberFormatResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutNumberFormatResult401Headers the declared response headers of an HTTP 401 response for PutNumberFormat
+type PutNumberFormatResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutNumberFormatResult403Headers the declared response headers of an HTTP 403 response for PutNumberFormat
+type PutNumberFormatResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutNumberFormatResult409Headers the declared response headers of an HTTP 409 response for PutNumberFormat
+type PutNumberFormatResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutNumberFormatResult422Headers the declared response headers of an HTTP 422 response for PutNumberFormat
+type PutNumberFormatResult422Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutNumberFormatResult429Headers the declared response headers of an HTTP 429 response for PutNumberFormat
+type PutNumberFormatResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutNumberFormatResult503Headers the declared response headers of an HTTP 503 response for PutNumberFormat
+type PutNumberFormatResult503Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutNumberFormatResultDefaultHeaders the declared response headers of an HTTP default response for PutNumberFormat
+type PutNumberFormatResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutNumberFormatResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NumberFormat
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PutNumberFormatResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutNumberFormatResult403Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutNumberFormatResult409Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *PutNumberFormatResult422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *PutNumberFormatResult429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutNumberFormatResult503Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PutNumberFormatResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutNumberFormatResult) GetJSON200() *NumberFormat {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PutNumberFormatResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PutNumberFormatResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PutNumberFormatResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PutNumberFormatResult) GetApplicationProblemJSON422() *externalRef0.Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r PutNumberFormatResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PutNumberFormatResult) GetApplicationProblemJSON503() *externalRef0.Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutNumberFormatResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutNumberFormatResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutNumberFormatResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutNumberFormatResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutNumberFormatResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ReorderElementsResult401Headers the declared response headers of an HTTP 401 response for ReorderElements
 type ReorderElementsResult401Headers struct {
 	Allow           *string
@@ -8377,7 +9039,7 @@ func (c *ClientWithResponses) StreamChangesWithResponse(ctx context.Context, sco
 
 // ExportScopeWithResponse Take a scope out, line by line
 //
-// NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, each element in order of its number, a line `element` with a line `version` behind
+// NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, a line `numberFormat` where it has one and each element in order of its number, a line `element` with a line `version` behind
 // it for each of its versions, and at the end a line `checksum` with the SHA-256 of all bytes before it. An export without that line is not whole. It is what the
 // scope was at one moment, and the same bytes for the same elements. Changes of the feed and former numbers are not in it.
 //
@@ -8770,6 +9432,61 @@ func (c *ClientWithResponses) RestoreVersionWithResponse(ctx context.Context, sc
 		return nil, err
 	}
 	return ParseRestoreVersionResult(rsp)
+}
+
+// GetNumberFormatWithResponse Read how a type's numbers are written, and the next one
+//
+// `next` is what the next element gets if nobody comes before and its period goes on. A preview reserves nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /scopes/{scope}/{elementType}/number-format (the `GetNumberFormat` operationId).
+func (c *ClientWithResponses) GetNumberFormatWithResponse(ctx context.Context, scope Scope, elementType ElementType, reqEditors ...RequestEditorFn) (*GetNumberFormatResult, error) {
+	rsp, err := c.GetNumberFormat(ctx, scope, elementType, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetNumberFormatResult(rsp)
+}
+
+// PutNumberFormatWithBodyWithResponse Say how a type's numbers are written
+//
+// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
+// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
+// Elements from before have none.
+//
+// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
+// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /scopes/{scope}/{elementType}/number-format (the `PutNumberFormat` operationId).
+func (c *ClientWithResponses) PutNumberFormatWithBodyWithResponse(ctx context.Context, scope Scope, elementType ElementType, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutNumberFormatResult, error) {
+	rsp, err := c.PutNumberFormatWithBody(ctx, scope, elementType, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutNumberFormatResult(rsp)
+}
+
+// PutNumberFormatWithResponse Say how a type's numbers are written
+//
+// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
+// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
+// Elements from before have none.
+//
+// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
+// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /scopes/{scope}/{elementType}/number-format (the `PutNumberFormat` operationId).
+func (c *ClientWithResponses) PutNumberFormatWithResponse(ctx context.Context, scope Scope, elementType ElementType, body PutNumberFormatJSONRequestBody, reqEditors ...RequestEditorFn) (*PutNumberFormatResult, error) {
+	rsp, err := c.PutNumberFormat(ctx, scope, elementType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutNumberFormatResult(rsp)
 }
 
 // ReorderElementsWithBodyWithResponse Give elements each other's numbers
@@ -16614,6 +17331,604 @@ func ParseRestoreVersionResult(rsp *http.Response) (*RestoreVersionResult, error
 		response.Headers503 = &headers
 	case true:
 		var headers RestoreVersionResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetNumberFormatResult parses an HTTP response from a GetNumberFormatWithResponse call
+func ParseGetNumberFormatResult(rsp *http.Response) (*GetNumberFormatResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetNumberFormatResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NumberFormat
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetNumberFormatResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetNumberFormatResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetNumberFormatResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetNumberFormatResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers GetNumberFormatResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutNumberFormatResult parses an HTTP response from a PutNumberFormatWithResponse call
+func ParsePutNumberFormatResult(rsp *http.Response) (*PutNumberFormatResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutNumberFormatResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NumberFormat
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers PutNumberFormatResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutNumberFormatResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutNumberFormatResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 422:
+		var headers PutNumberFormatResult422Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers PutNumberFormatResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutNumberFormatResult503Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers503 = &headers
+	case true:
+		var headers PutNumberFormatResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 func newElements() *cobra.Command {
-	return group("elements", "List the elements of a scope, and move them", newElementsList(), newElementsMove())
+	return group("elements", "List the elements of a scope, and move them", newElementsList(), newElementsMove(), newElementsFormat())
 }
 
 func newElementsList() *cobra.Command {
@@ -31,9 +31,9 @@ func newElementsList() *cobra.Command {
 					return err
 				}
 				elements = append(elements, one)
-				rows = append(rows, []string{strconv.FormatInt(one.Number, 10), one.ID, string(one.Status), strconv.FormatInt(one.Version, 10), when(one.UpdatedAt)})
+				rows = append(rows, []string{strconv.FormatInt(one.Number, 10), one.ID, string(one.Status), strconv.FormatInt(one.Version, 10), when(one.UpdatedAt), formattedNumber(one)})
 			}
-			return o.print(cmd, elements, []string{"NUMBER", "ID", "STATUS", "VERSION", "UPDATED"}, rows)
+			return o.print(cmd, elements, []string{"NUMBER", "ID", "STATUS", "VERSION", "UPDATED", "FORMATTED"}, rows)
 		})
 	cmd.Flags().StringVar(&status, "status", "", "only those that are active, or omitted")
 	return cmd
@@ -81,4 +81,40 @@ func names(parts int, form string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+func formattedNumber(e sequence.Element) string {
+	if e.FormattedNumber == nil {
+		return ""
+	}
+	return *e.FormattedNumber
+}
+
+func newElementsFormat() *cobra.Command {
+	o := &operator{}
+	set, format := false, sequence.NumberFormatPut{}
+	resets := ""
+	cmd := o.command("format SCOPE/TYPE", "Show how the numbers of a type are written, or say it",
+		"  fountain elements format books/invoice\n  fountain elements format books/invoice --set --prefix INV- --padding 5 --resets year --time-zone Europe/Berlin",
+		names(2, "SCOPE/TYPE"), func(cmd *cobra.Command, c *fountain.Client, args []string) (err error) {
+			of := strings.Split(args[0], "/")
+			var now *sequence.NumberFormat
+			if set {
+				format.Resets = sequence.NumberFormatPutResets(resets)
+				now, err = c.Sequence.PutNumberFormat(cmd.Context(), of[0], of[1], format)
+			} else {
+				now, err = c.Sequence.GetNumberFormat(cmd.Context(), of[0], of[1])
+			}
+			if err != nil {
+				return err
+			}
+			return o.print(cmd, now, []string{"PREFIX", "PADDING", "RESETS", "TIME ZONE", "NEXT"},
+				[][]string{{now.Prefix, strconv.Itoa(int(now.Padding)), string(now.Resets), now.TimeZone, now.Next}})
+		})
+	cmd.Flags().BoolVar(&set, "set", false, "give the type this format; one that has given a number stays as it is")
+	cmd.Flags().StringVar(&format.Prefix, "prefix", "", "what stands before the number")
+	cmd.Flags().Int32Var(&format.Padding, "padding", 0, "digits at the least, filled up with zeros")
+	cmd.Flags().StringVar(&resets, "resets", "never", "when the numbers begin at 1 again: never, year, month or day")
+	cmd.Flags().StringVar(&format.TimeZone, "time-zone", "UTC", "time zone of the periods, by its name in the IANA's database")
+	return cmd
 }

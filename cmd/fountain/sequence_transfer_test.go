@@ -47,5 +47,8 @@ func TestSequence_takesAScopeOutAndBringsItInFromTheCommandLine(t *testing.T) {
 	require.Equal(t, 2, ada.run("sequence", "import", "hall").code)
 	require.Regexp(t, `(?m)^hall-2 +[1-9]`, good("sequence", "reindex", "hall-2"))
 	require.Equal(t, 1, ada.run("sequence", "reindex", "hall-3").code)
+	require.Equal(t, 1, ada.run("elements", "format", "hall/invoice").code, "it has none")
+	require.Regexp(t, `INV-20[0-9]{2}-00001$`, strings.TrimSpace(good("elements", "format", "hall/invoice", "--set", "--prefix", "INV-", "--padding", "5", "--resets", "year")))
+	require.Contains(t, good("elements", "format", "hall/invoice"), "INV-")
 	require.Zero(t, u.term(t))
 }

@@ -81,6 +81,54 @@ func (e ElementSearchStatus) Valid() bool {
 	}
 }
 
+// Defines values for NumberFormatResets.
+const (
+	NumberFormatResetsDay   NumberFormatResets = "day"
+	NumberFormatResetsMonth NumberFormatResets = "month"
+	NumberFormatResetsNever NumberFormatResets = "never"
+	NumberFormatResetsYear  NumberFormatResets = "year"
+)
+
+// Valid indicates whether the value is a known member of the NumberFormatResets enum.
+func (e NumberFormatResets) Valid() bool {
+	switch e {
+	case NumberFormatResetsDay:
+		return true
+	case NumberFormatResetsMonth:
+		return true
+	case NumberFormatResetsNever:
+		return true
+	case NumberFormatResetsYear:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NumberFormatPutResets.
+const (
+	NumberFormatPutResetsDay   NumberFormatPutResets = "day"
+	NumberFormatPutResetsMonth NumberFormatPutResets = "month"
+	NumberFormatPutResetsNever NumberFormatPutResets = "never"
+	NumberFormatPutResetsYear  NumberFormatPutResets = "year"
+)
+
+// Valid indicates whether the value is a known member of the NumberFormatPutResets enum.
+func (e NumberFormatPutResets) Valid() bool {
+	switch e {
+	case NumberFormatPutResetsDay:
+		return true
+	case NumberFormatPutResetsMonth:
+		return true
+	case NumberFormatPutResetsNever:
+		return true
+	case NumberFormatPutResetsYear:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PatchOperationOp.
 const (
 	PatchOperationOpAdd     PatchOperationOp = "add"
@@ -114,6 +162,30 @@ func (e ScopeLineElementStatus) Valid() bool {
 	case ScopeLineElementStatusActive:
 		return true
 	case ScopeLineElementStatusOmitted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ScopeLineNumberFormatResets.
+const (
+	ScopeLineNumberFormatResetsDay   ScopeLineNumberFormatResets = "day"
+	ScopeLineNumberFormatResetsMonth ScopeLineNumberFormatResets = "month"
+	ScopeLineNumberFormatResetsNever ScopeLineNumberFormatResets = "never"
+	ScopeLineNumberFormatResetsYear  ScopeLineNumberFormatResets = "year"
+)
+
+// Valid indicates whether the value is a known member of the ScopeLineNumberFormatResets enum.
+func (e ScopeLineNumberFormatResets) Valid() bool {
+	switch e {
+	case ScopeLineNumberFormatResetsDay:
+		return true
+	case ScopeLineNumberFormatResetsMonth:
+		return true
+	case ScopeLineNumberFormatResetsNever:
+		return true
+	case ScopeLineNumberFormatResetsYear:
 		return true
 	default:
 		return false
@@ -222,7 +294,10 @@ type Element struct {
 	// was written. Answers leave out the white space between its tokens, and nothing else.
 	Data        Data   `json:"data"`
 	ElementType string `json:"elementType"`
-	ID          string `json:"id"`
+
+	// FormattedNumber Of a type with a number format: given once, and the element's for good.
+	FormattedNumber *string `json:"formattedNumber,omitempty"`
+	ID              string  `json:"id"`
 
 	// Number From 1 without a gap.
 	Number    int64         `json:"number"`
@@ -336,6 +411,38 @@ type NumberChange struct {
 	To   int64  `json:"to"`
 }
 
+// NumberFormat defines model for NumberFormat.
+type NumberFormat struct {
+	ElementType string `json:"elementType"`
+
+	// Next What the next element gets if nobody comes before.
+	Next     string             `json:"next"`
+	Padding  int32              `json:"padding"`
+	Prefix   string             `json:"prefix"`
+	Resets   NumberFormatResets `json:"resets"`
+	Scope    string             `json:"scope"`
+	TimeZone string             `json:"timeZone"`
+}
+
+// NumberFormatResets defines model for NumberFormat.Resets.
+type NumberFormatResets string
+
+// NumberFormatPut defines model for NumberFormatPut.
+type NumberFormatPut struct {
+	// Padding Digits at the least, filled up with zeros. A longer number is not cut.
+	Padding int32  `json:"padding"`
+	Prefix  string `json:"prefix"`
+
+	// Resets When the numbers begin at 1 again; the period stands before the number.
+	Resets NumberFormatPutResets `json:"resets"`
+
+	// TimeZone Of the periods, by its name in the IANA's database, UTC for example.
+	TimeZone string `json:"timeZone"`
+}
+
+// NumberFormatPutResets When the numbers begin at 1 again; the period stands before the number.
+type NumberFormatPutResets string
+
 // PatchOperation One operation of an RFC 6902 patch.
 type PatchOperation struct {
 	Op PatchOperationOp `json:"op"`
@@ -405,6 +512,9 @@ type ScopeLine struct {
 	// Export The first line.
 	Export *ScopeLineExport `json:"export,omitempty"`
 
+	// NumberFormat The number format of the type whose first element follows.
+	NumberFormat *ScopeLineNumberFormat `json:"numberFormat,omitempty"`
+
 	// Version A version of the element before.
 	Version *ScopeLineVersion `json:"version,omitempty"`
 }
@@ -420,9 +530,10 @@ type ScopeLineChecksum struct {
 
 // ScopeLineElement An element. Its versions follow, 1 to `version`.
 type ScopeLineElement struct {
-	CreatedAt   time.Time `json:"createdAt"`
-	ElementType string    `json:"elementType"`
-	ID          ElementID `json:"id"`
+	CreatedAt       time.Time `json:"createdAt"`
+	ElementType     string    `json:"elementType"`
+	FormattedNumber *string   `json:"formattedNumber,omitempty"`
+	ID              ElementID `json:"id"`
 
 	// Number One more than that of the element before of the same type.
 	Number    int64                  `json:"number"`
@@ -442,6 +553,24 @@ type ScopeLineExport struct {
 	// Scope What the scope was called where it came from.
 	Scope string `json:"scope"`
 }
+
+// ScopeLineNumberFormat The number format of the type whose first element follows.
+type ScopeLineNumberFormat struct {
+	ElementType string `json:"elementType"`
+
+	// Last The last number of the period.
+	Last    int64 `json:"last"`
+	Padding int32 `json:"padding"`
+
+	// Period Of the last number.
+	Period   string                      `json:"period"`
+	Prefix   string                      `json:"prefix"`
+	Resets   ScopeLineNumberFormatResets `json:"resets"`
+	TimeZone string                      `json:"timeZone"`
+}
+
+// ScopeLineNumberFormatResets defines model for ScopeLineNumberFormat.Resets.
+type ScopeLineNumberFormatResets string
 
 // ScopeLineVersion A version of the element before.
 type ScopeLineVersion struct {
@@ -721,6 +850,9 @@ type CreateVersionJSONRequestBody = VersionCreate
 // RestoreVersionJSONRequestBody defines body for RestoreVersion for application/json ContentType.
 type RestoreVersionJSONRequestBody = VersionRestore
 
+// PutNumberFormatJSONRequestBody defines body for PutNumberFormat for application/json ContentType.
+type PutNumberFormatJSONRequestBody = NumberFormatPut
+
 // ReorderElementsJSONRequestBody defines body for ReorderElements for application/json ContentType.
 type ReorderElementsJSONRequestBody = Reorder
 
@@ -807,6 +939,12 @@ type ServerInterface interface {
 	// RestoreVersion Make an old version the newest
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore)
 	RestoreVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params RestoreVersionParams)
+	// GetNumberFormat Read how a type's numbers are written, and the next one
+	// (GET /scopes/{scope}/{elementType}/number-format)
+	GetNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType)
+	// PutNumberFormat Say how a type's numbers are written
+	// (PUT /scopes/{scope}/{elementType}/number-format)
+	PutNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType)
 	// ReorderElements Give elements each other's numbers
 	// (POST /scopes/{scope}/{elementType}/reorder)
 	ReorderElements(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType)
@@ -972,6 +1110,18 @@ func (_ Unimplemented) CompareVersions(w http.ResponseWriter, r *http.Request, s
 // RestoreVersion Make an old version the newest
 // (POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore)
 func (_ Unimplemented) RestoreVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params RestoreVersionParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetNumberFormat Read how a type's numbers are written, and the next one
+// (GET /scopes/{scope}/{elementType}/number-format)
+func (_ Unimplemented) GetNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutNumberFormat Say how a type's numbers are written
+// (PUT /scopes/{scope}/{elementType}/number-format)
+func (_ Unimplemented) PutNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2378,6 +2528,76 @@ func (siw *ServerInterfaceWrapper) RestoreVersion(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// GetNumberFormat operation middleware
+func (siw *ServerInterfaceWrapper) GetNumberFormat(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "scope" -------------
+	var scope Scope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", chi.URLParam(r, "scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "scope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "elementType" -------------
+	var elementType ElementType
+
+	err = runtime.BindStyledParameterWithOptions("simple", "elementType", chi.URLParam(r, "elementType"), &elementType, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "elementType", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetNumberFormat(w, r, scope, elementType)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutNumberFormat operation middleware
+func (siw *ServerInterfaceWrapper) PutNumberFormat(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "scope" -------------
+	var scope Scope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", chi.URLParam(r, "scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "scope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "elementType" -------------
+	var elementType ElementType
+
+	err = runtime.BindStyledParameterWithOptions("simple", "elementType", chi.URLParam(r, "elementType"), &elementType, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "elementType", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutNumberFormat(w, r, scope, elementType)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ReorderElements operation middleware
 func (siw *ServerInterfaceWrapper) ReorderElements(w http.ResponseWriter, r *http.Request) {
 
@@ -2626,6 +2846,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/compare", wrapper.CompareVersions)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/scopes/{scope}/{elementType}/number-format", wrapper.GetNumberFormat)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/scopes/{scope}/{elementType}/number-format", wrapper.PutNumberFormat)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/scopes/{scope}/{elementType}/reorder", wrapper.ReorderElements)
@@ -9399,6 +9625,517 @@ func (response RestoreVersiondefaultApplicationProblemPlusJSONResponse) VisitRes
 	return err
 }
 
+type GetNumberFormatRequestObject struct {
+	Scope       Scope       `json:"scope"`
+	ElementType ElementType `json:"elementType"`
+}
+
+type GetNumberFormatResponseObject interface {
+	VisitGetNumberFormatResponse(w http.ResponseWriter) error
+}
+
+type GetNumberFormat200JSONResponse NumberFormat
+
+func (response GetNumberFormat200JSONResponse) VisitGetNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNumberFormat401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GetNumberFormat401ApplicationProblemPlusJSONResponse) VisitGetNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNumberFormat403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetNumberFormat403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetNumberFormat403ResponseHeaders
+}
+
+func (response GetNumberFormat403ApplicationProblemPlusJSONResponse) VisitGetNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNumberFormat404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetNumberFormat404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetNumberFormat404ResponseHeaders
+}
+
+func (response GetNumberFormat404ApplicationProblemPlusJSONResponse) VisitGetNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNumberFormat429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetNumberFormat429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetNumberFormat429ResponseHeaders
+}
+
+func (response GetNumberFormat429ApplicationProblemPlusJSONResponse) VisitGetNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNumberFormatdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetNumberFormatdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    GetNumberFormatdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response GetNumberFormatdefaultApplicationProblemPlusJSONResponse) VisitGetNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormatRequestObject struct {
+	Scope       Scope       `json:"scope"`
+	ElementType ElementType `json:"elementType"`
+	Body        *PutNumberFormatJSONRequestBody
+}
+
+type PutNumberFormatResponseObject interface {
+	VisitPutNumberFormatResponse(w http.ResponseWriter) error
+}
+
+type PutNumberFormat200JSONResponse NumberFormat
+
+func (response PutNumberFormat200JSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormat401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response PutNumberFormat401ApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormat403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutNumberFormat403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutNumberFormat403ResponseHeaders
+}
+
+func (response PutNumberFormat403ApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormat409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutNumberFormat409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutNumberFormat409ResponseHeaders
+}
+
+func (response PutNumberFormat409ApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormat422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutNumberFormat422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutNumberFormat422ResponseHeaders
+}
+
+func (response PutNumberFormat422ApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormat429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutNumberFormat429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutNumberFormat429ResponseHeaders
+}
+
+func (response PutNumberFormat429ApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormat503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutNumberFormat503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutNumberFormat503ResponseHeaders
+}
+
+func (response PutNumberFormat503ApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormatdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutNumberFormatdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    PutNumberFormatdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response PutNumberFormatdefaultApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReorderElementsRequestObject struct {
 	Scope       Scope       `json:"scope"`
 	ElementType ElementType `json:"elementType"`
@@ -10031,6 +10768,12 @@ type StrictServerInterface interface {
 	// RestoreVersion Make an old version the newest
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore)
 	RestoreVersion(ctx context.Context, request RestoreVersionRequestObject) (RestoreVersionResponseObject, error)
+	// GetNumberFormat Read how a type's numbers are written, and the next one
+	// (GET /scopes/{scope}/{elementType}/number-format)
+	GetNumberFormat(ctx context.Context, request GetNumberFormatRequestObject) (GetNumberFormatResponseObject, error)
+	// PutNumberFormat Say how a type's numbers are written
+	// (PUT /scopes/{scope}/{elementType}/number-format)
+	PutNumberFormat(ctx context.Context, request PutNumberFormatRequestObject) (PutNumberFormatResponseObject, error)
 	// ReorderElements Give elements each other's numbers
 	// (POST /scopes/{scope}/{elementType}/reorder)
 	ReorderElements(ctx context.Context, request ReorderElementsRequestObject) (ReorderElementsResponseObject, error)
@@ -10846,6 +11589,67 @@ func (sh *strictHandler) RestoreVersion(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RestoreVersionResponseObject); ok {
 		if err := validResponse.VisitRestoreVersionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetNumberFormat operation middleware
+func (sh *strictHandler) GetNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType) {
+	var request GetNumberFormatRequestObject
+
+	request.Scope = scope
+	request.ElementType = elementType
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetNumberFormat(ctx, request.(GetNumberFormatRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetNumberFormat")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetNumberFormatResponseObject); ok {
+		if err := validResponse.VisitGetNumberFormatResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutNumberFormat operation middleware
+func (sh *strictHandler) PutNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType) {
+	var request PutNumberFormatRequestObject
+
+	request.Scope = scope
+	request.ElementType = elementType
+
+	var body PutNumberFormatJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutNumberFormat(ctx, request.(PutNumberFormatRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutNumberFormat")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutNumberFormatResponseObject); ok {
+		if err := validResponse.VisitPutNumberFormatResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

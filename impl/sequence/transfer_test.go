@@ -214,6 +214,11 @@ func (i *instance) sendIn(t testing.TB, ctx context.Context, scope string) *send
 	return s
 }
 
+// awaitImport waits until an import has taken its scope.
+func (f *family) awaitImport(t testing.TB) {
+	require.Eventually(t, func() bool { return strings.Contains(f.log.String(), "import began") }, 60*time.Second, 10*time.Millisecond)
+}
+
 // A scope that is being imported is there for nobody, and nobody else begins it; others write meanwhile. With the last line all of it is there.
 func TestImportScope_isSeenByNobodyBeforeItsEnd(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
@@ -223,11 +228,11 @@ func TestImportScope_isSeenByNobodyBeforeItsEnd(t *testing.T) {
 		half := strings.LastIndexByte(file[:len(file)/2], '\n') + 1
 		_, err := io.WriteString(sent.write, file[:half])
 		require.NoError(t, err)
-		require.Eventually(t, func() bool { // some of it is in the database
-			r := i.do(t, editor, http.MethodPost, "/scopes/hamlet/line/elements", `{"data":{}}`)
-			code, _ := r.problem(t)
-			return r.status == 409 && code == "state_conflict"
-		}, 20*time.Second, 10*time.Millisecond)
+		f.awaitImport(t)
+		r := i.do(t, editor, http.MethodPost, "/scopes/hamlet/line/elements", `{"data":{}}`)
+		require.Equal(t, 409, r.status)
+		code, _ := r.problem(t)
+		require.Equal(t, "state_conflict", code)
 		_, err = io.WriteString(sent.write, file[half:half+1]) // the reader has taken what was before
 		require.NoError(t, err)
 		for _, path := range []string{"", "/line/elements", "/line/elements/e1", "/line/elements/e1/versions", "/line/elements/e1/versions/1", "/changes", "/export", "/changes/stream"} {
@@ -240,9 +245,9 @@ func TestImportScope_isSeenByNobodyBeforeItsEnd(t *testing.T) {
 		}
 		require.Contains(t, []int{404, 422}, i.do(t, stepped, http.MethodPost, "/scopes/hamlet/line/reorder", `{"order":["e1","e2"]}`).status)
 		require.Equal(t, 404, i.do(t, editor, http.MethodPost, "/scopes/hamlet/line/elements/e1/versions", `{"data":{}}`, "If-Match", `"1"`).status)
-		r := i.bringIn(t, steppedAdmin, "hamlet", fileOf("line", 1))
+		r = i.bringIn(t, steppedAdmin, "hamlet", fileOf("line", 1))
 		require.Equal(t, 409, r.status)
-		code, _ := r.problem(t)
+		code, _ = r.problem(t)
 		require.Equal(t, "state_conflict", code)
 		i.create(t, "/scopes/lear/line/elements", `{"data":{}}`)
 		_, err = io.WriteString(sent.write, file[half+1:])
@@ -265,6 +270,7 @@ func TestImportScope_leavesNothingWhenItEndsHalfway(t *testing.T) {
 		sent := i.sendIn(t, ctx, "hamlet")
 		_, err := io.WriteString(sent.write, file[:len(file)/2])
 		require.NoError(t, err)
+		f.awaitImport(t)
 		leave()
 		require.Eventually(t, func() bool {
 			return i.do(t, editor, http.MethodPost, "/scopes/hamlet/line/elements", `{"id":"e7","data":{}}`).status == 201

@@ -99,7 +99,7 @@ export interface paths {
         };
         /**
          * Take a scope out, line by line
-         * @description NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, each element in order of its number, a line `element` with a line `version` behind
+         * @description NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, a line `numberFormat` where it has one and each element in order of its number, a line `element` with a line `version` behind
          *     it for each of its versions, and at the end a line `checksum` with the SHA-256 of all bytes before it. An export without that line is not whole. It is what the
          *     scope was at one moment, and the same bytes for the same elements. Changes of the feed and former numbers are not in it.
          */
@@ -609,6 +609,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/scopes/{scope}/{elementType}/number-format": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Read how a type's numbers are written, and the next one
+         * @description `next` is what the next element gets if nobody comes before and its period goes on. A preview reserves nothing.
+         */
+        get: operations["getNumberFormat"];
+        /**
+         * Say how a type's numbers are written
+         * @description From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
+         *     without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
+         *     Elements from before have none.
+         *
+         *     The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
+         *     409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+         */
+        put: operations["putNumberFormat"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/scopes/{scope}/{elementType}/reorder": {
         parameters: {
             query?: never;
@@ -799,6 +839,8 @@ export interface components {
              * @description From 1 without a gap.
              */
             number: number;
+            /** @description Of a type with a number format: given once, and the element's for good. */
+            formattedNumber?: string;
             /** @enum {string} */
             status: "active" | "omitted";
             /**
@@ -884,6 +926,7 @@ export interface components {
         /** @description One of these. A number that the contract bounds elsewhere has the same bounds here. */
         ScopeLine: {
             export?: components["schemas"]["ScopeLineExport"];
+            numberFormat?: components["schemas"]["ScopeLineNumberFormat"];
             element?: components["schemas"]["ScopeLineElement"];
             version?: components["schemas"]["ScopeLineVersion"];
             checksum?: components["schemas"]["ScopeLineChecksum"];
@@ -898,6 +941,23 @@ export interface components {
             /** @description What the scope was called where it came from. */
             scope: string;
         };
+        /** @description The number format of the type whose first element follows. */
+        ScopeLineNumberFormat: {
+            elementType: string;
+            prefix: string;
+            /** Format: int32 */
+            padding: number;
+            /** @enum {string} */
+            resets: "never" | "year" | "month" | "day";
+            timeZone: string;
+            /** @description Of the last number. */
+            period: string;
+            /**
+             * Format: int64
+             * @description The last number of the period.
+             */
+            last: number;
+        };
         /** @description An element. Its versions follow, 1 to `version`. */
         ScopeLineElement: {
             elementType: string;
@@ -907,6 +967,7 @@ export interface components {
              * @description One more than that of the element before of the same type.
              */
             number: number;
+            formattedNumber?: string;
             /** @enum {string} */
             status: "active" | "omitted";
             /** Format: int64 */
@@ -1025,6 +1086,33 @@ export interface components {
             to: number;
         };
         PropertyName: string;
+        NumberFormatPut: {
+            prefix: string;
+            /**
+             * Format: int32
+             * @description Digits at the least, filled up with zeros. A longer number is not cut.
+             */
+            padding: number;
+            /**
+             * @description When the numbers begin at 1 again; the period stands before the number.
+             * @enum {string}
+             */
+            resets: "never" | "year" | "month" | "day";
+            /** @description Of the periods, by its name in the IANA's database, UTC for example. */
+            timeZone: string;
+        };
+        NumberFormat: {
+            scope: string;
+            elementType: string;
+            prefix: string;
+            /** Format: int32 */
+            padding: number;
+            /** @enum {string} */
+            resets: "never" | "year" | "month" | "day";
+            timeZone: string;
+            /** @description What the next element gets if nobody comes before. */
+            next: string;
+        };
         ScopeReindex: {
             scope: string;
             /**
@@ -2776,6 +2864,118 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getNumberFormat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The format. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "scope": "books",
+                     *       "elementType": "invoice",
+                     *       "prefix": "INV-",
+                     *       "padding": 5,
+                     *       "resets": "year",
+                     *       "timeZone": "Europe/Berlin",
+                     *       "next": "INV-2026-00042"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NumberFormat"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putNumberFormat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "prefix": "INV-",
+                 *       "padding": 5,
+                 *       "resets": "year",
+                 *       "timeZone": "Europe/Berlin"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NumberFormatPut"];
+            };
+        };
+        responses: {
+            /** @description The format. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "scope": "books",
+                     *       "elementType": "invoice",
+                     *       "prefix": "INV-",
+                     *       "padding": 5,
+                     *       "resets": "year",
+                     *       "timeZone": "Europe/Berlin",
+                     *       "next": "INV-2026-00042"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NumberFormat"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };

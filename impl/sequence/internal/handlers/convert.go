@@ -24,8 +24,13 @@ func toDrafts(in []sequenceapi.ElementCreate) []domain.Draft {
 }
 
 func fromElement(e domain.Element) sequenceapi.Element {
+	var formatted *string
+	if e.Formatted != "" {
+		formatted = &e.Formatted
+	}
 	return sequenceapi.Element{
-		ID: e.ID, Scope: e.Scope, ElementType: e.ElementType, Number: e.Number, Status: sequenceapi.ElementStatus(e.Status),
+		FormattedNumber: formatted,
+		ID:              e.ID, Scope: e.Scope, ElementType: e.ElementType, Number: e.Number, Status: sequenceapi.ElementStatus(e.Status),
 		Version: e.Version, Comment: e.Comment, Data: e.Data, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt,
 	}
 }

@@ -18,6 +18,7 @@ const format = 1
 // line is one of these.
 type line struct {
 	Export   *header       `json:"export,omitempty"`
+	Format   *formatLine   `json:"numberFormat,omitempty"`
 	Element  *elementLine  `json:"element,omitempty"`
 	Version  *versionLine  `json:"version,omitempty"`
 	Checksum *checksumLine `json:"checksum,omitempty"`
@@ -28,10 +29,21 @@ type header struct {
 	Scope  string `json:"scope"`
 }
 
+type formatLine struct {
+	ElementType string       `json:"elementType"`
+	Prefix      string       `json:"prefix"`
+	Padding     int          `json:"padding"`
+	Resets      domain.Reset `json:"resets"`
+	TimeZone    string       `json:"timeZone"`
+	Period      string       `json:"period"`
+	Last        int64        `json:"last"`
+}
+
 type elementLine struct {
 	ElementType string        `json:"elementType"`
 	ID          string        `json:"id"`
 	Number      int64         `json:"number"`
+	Formatted   string        `json:"formattedNumber,omitempty"`
 	Status      domain.Status `json:"status"`
 	Version     int64         `json:"version"`
 	CreatedAt   time.Time     `json:"createdAt"`

@@ -27,6 +27,7 @@ func (f *Fault) Error() string { return fmt.Sprintf("line %d %s", f.Line, f.Why)
 
 // Item is an element, or a version of the element before.
 type Item struct {
+	Format  *domain.Format  // of the type whose first element is next
 	Element *domain.Element // without scope and data
 	Version *domain.Version
 	Last    bool // the version is the element's current one: nothing more comes of it
@@ -40,6 +41,7 @@ type Reader struct {
 	n       int            // lines read
 	current domain.Element // the last one
 	version int64          // the last one of it
+	format  *domain.Format // of the type of the last element, or of the next one; nil: none
 	done    Sum
 }
 
@@ -68,6 +70,8 @@ func (r *Reader) Next() (Item, error) {
 			if l.Export == nil || l.Export.Format != format {
 				return Item{}, r.fault("first", "is not the first line of an export of this format")
 			}
+		case l.Format != nil:
+			return r.formatOf(l.Format)
 		case l.Element != nil:
 			return r.element(l.Element)
 		case l.Version != nil:
@@ -122,13 +126,38 @@ func (r *Reader) element(e *elementLine) (Item, error) {
 	case e.Version < 1 || e.Status != domain.Active && e.Status != domain.Omitted || !kept(e.CreatedAt, e.UpdatedAt):
 		return Item{}, r.fault("element", "has a version, a status or a time that no element has")
 	}
+	if r.format != nil && r.format.ElementType != e.ElementType {
+		if r.format.ElementType != last.ElementType {
+			return Item{}, r.fault("numberFormat", "does not have the type of the number format before")
+		}
+		r.format = nil
+	}
+	if e.Formatted != "" && (r.format == nil || !r.format.Gave(e.Formatted)) {
+		return Item{}, r.fault("formattedNumber", "has a formatted number that the type's format has not given")
+	}
 	r.current = domain.Element{
-		Ref: domain.Ref{Group: domain.Group{ElementType: e.ElementType}, ID: e.ID}, Number: e.Number, Status: e.Status, Version: e.Version,
+		Ref: domain.Ref{Group: domain.Group{ElementType: e.ElementType}, ID: e.ID}, Number: e.Number, Formatted: e.Formatted, Status: e.Status, Version: e.Version,
 		CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt,
 	}
 	r.version = 0
 	r.done.Elements++
 	return Item{Element: new(r.current)}, nil
+}
+
+func (r *Reader) formatOf(f *formatLine) (Item, error) {
+	format := domain.Format{
+		Group: domain.Group{ElementType: f.ElementType}, Prefix: f.Prefix, Padding: f.Padding, Reset: f.Resets, TimeZone: f.TimeZone, Period: f.Period, Last: f.Last,
+	}
+	switch {
+	case r.version != r.current.Version:
+		return Item{}, r.fault("versions", "comes before all versions of the element before")
+	case f.ElementType <= r.current.ElementType || r.format != nil && r.format.ElementType != r.current.ElementType:
+		return Item{}, r.fault("order", "is not the number format of the type that follows")
+	case format.Check() != nil || f.Last < 0 || f.Last > domain.MaxNumber || f.Last > 0 && !format.Gave(format.Text(f.Period, f.Last)) || f.Last == 0 && f.Period != "":
+		return Item{}, r.fault("numberFormat", "is no number format")
+	}
+	r.format = &format
+	return Item{Format: &format}, nil
 }
 
 func (r *Reader) versionOf(v *versionLine) (Item, error) {
@@ -164,6 +193,8 @@ func (r *Reader) end(last *checksumLine) error {
 	switch {
 	case r.version != r.current.Version:
 		return r.fault("versions", "comes before all versions of the element before")
+	case r.format != nil && r.format.ElementType != r.current.ElementType:
+		return r.fault("order", "comes before the elements of a number format")
 	case r.done.Elements == 0:
 		return r.fault("empty", "comes before any element")
 	case subtle.ConstantTimeCompare([]byte(last.SHA256), []byte(r.done.SHA256)) != 1:

@@ -106,3 +106,36 @@ func FuzzReader(f *testing.F) {
 		require.EqualValues(t, len(items), sum.Elements+sum.Versions)
 	})
 }
+
+// What a wrong order is written in is refused, though the last line fits it.
+func TestReader_refusesVersionsAndNumbersOutOfOrder(t *testing.T) {
+	at := time.UnixMicro(1_700_000_000_000_000)
+	element := func(number, version int64) domain.Element {
+		return domain.Element{Ref: domain.Ref{Group: domain.Group{ElementType: "line"}, ID: fmt.Sprint("e", number)}, Number: number, Status: domain.Active, Version: version, CreatedAt: at, UpdatedAt: at}
+	}
+	for name, order := range map[string][]int64{"2 before 1": {2, 1}, "1 twice": {1, 1}, "1 missing": {2}, "one too many": {1, 2, 3}} {
+		var out bytes.Buffer
+		w, err := NewWriter(&out, "hamlet")
+		require.NoError(t, err)
+		require.NoError(t, w.Element(element(1, 2)))
+		for _, v := range order {
+			require.NoError(t, w.Version(domain.Version{Version: v, Data: []byte(`{}`), CreatedAt: at, CreatedBy: "usr_1"}))
+		}
+		require.NoError(t, w.Close())
+		_, _, err = read(out.Bytes())
+		var fault *Fault
+		require.ErrorAs(t, err, &fault, name)
+	}
+	for _, numbers := range [][]int64{{2}, {1, 3}, {1, 1}} {
+		var out bytes.Buffer
+		w, err := NewWriter(&out, "hamlet")
+		require.NoError(t, err)
+		for _, n := range numbers {
+			require.NoError(t, w.Element(element(n, 1)))
+			require.NoError(t, w.Version(domain.Version{Version: 1, Data: []byte(`{}`), CreatedAt: at, CreatedBy: "usr_1"}))
+		}
+		require.NoError(t, w.Close())
+		_, _, err = read(out.Bytes())
+		require.Error(t, err, "%v", numbers)
+	}
+}

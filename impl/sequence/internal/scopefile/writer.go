@@ -25,11 +25,18 @@ func NewWriter(w io.Writer, scope string) (*Writer, error) {
 	return out, out.line(line{Export: &header{Format: format, Scope: scope}})
 }
 
+// Format writes the number format of the type whose first element is next.
+func (w *Writer) Format(f domain.Format) error {
+	return w.line(line{Format: &formatLine{
+		ElementType: f.ElementType, Prefix: f.Prefix, Padding: f.Padding, Resets: f.Reset, TimeZone: f.TimeZone, Period: f.Period, Last: f.Last,
+	}})
+}
+
 // Element writes an element, without its versions.
 func (w *Writer) Element(e domain.Element) error {
 	w.done.Elements++
 	return w.line(line{Element: &elementLine{
-		ElementType: e.ElementType, ID: e.ID, Number: e.Number, Status: e.Status, Version: e.Version, CreatedAt: e.CreatedAt.UTC(), UpdatedAt: e.UpdatedAt.UTC(),
+		ElementType: e.ElementType, ID: e.ID, Number: e.Number, Formatted: e.Formatted, Status: e.Status, Version: e.Version, CreatedAt: e.CreatedAt.UTC(), UpdatedAt: e.UpdatedAt.UTC(),
 	}})
 }
 

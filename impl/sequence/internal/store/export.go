@@ -17,6 +17,7 @@ const (
 
 // Sink takes a scope: each element, without its data, then its versions, oldest first.
 type Sink interface {
+	Format(domain.Format) error // before the first element of its type
 	Element(domain.Element) error
 	Version(domain.Version) error
 }
@@ -47,9 +48,18 @@ func (s *Store) Export(ctx context.Context, scope string, to Sink) error {
 }
 
 func exportType(ctx context.Context, q database.Querier, g domain.Group, to Sink) error {
+	var formats []formatRow
+	if err := q.Select(ctx, &formats, selectFormats+"WHERE f.scope = ? AND f.element_type = ?", g.Scope, g.ElementType); err != nil {
+		return err
+	}
+	for _, f := range formats {
+		if err := to.Format(f.format()); err != nil {
+			return err
+		}
+	}
 	for after := int64(0); ; {
 		var rows []row
-		err := q.Select(ctx, &rows, `SELECT scope, element_type, id, number, status, version, created_at, updated_at FROM elements
+		err := q.Select(ctx, &rows, `SELECT scope, element_type, id, number, formatted, status, version, created_at, updated_at FROM elements
 			WHERE scope = ? AND element_type = ? AND number > ? ORDER BY number LIMIT ?`, g.Scope, g.ElementType, after, exportElements)
 		if err != nil || len(rows) == 0 {
 			return err

@@ -22,6 +22,7 @@ type Load struct {
 	Scope string
 	ID    string // nobody else's
 
+	formats  []domain.Format
 	counters []counterRow // of the types so far
 	position int64        // of the feed
 }
@@ -38,7 +39,7 @@ func BeginLoad(ctx context.Context, tx *database.Tx, l *Load, at time.Time) erro
 		return err
 	}
 	var taken int
-	if err := tx.Get(ctx, &taken, "SELECT (SELECT COUNT(*) FROM feeds WHERE scope = ?) + (SELECT COUNT(*) FROM counters WHERE scope = ? AND last > 0)", l.Scope, l.Scope); err != nil {
+	if err := tx.Get(ctx, &taken, "SELECT (SELECT COUNT(*) FROM feeds WHERE scope = ?) + (SELECT COUNT(*) FROM counters WHERE scope = ? AND last > 0) + (SELECT COUNT(*) FROM number_formats WHERE scope = ?)", l.Scope, l.Scope, l.Scope); err != nil {
 		return fmt.Errorf("look for scope: %w", err)
 	}
 	if taken > 0 {
@@ -71,6 +72,7 @@ type LoadedVersion struct {
 
 // Part is what one transaction of a load puts there: elements that follow those before, and versions of these and of the last one before.
 type Part struct {
+	Formats  []domain.Format // of types that begin in this part
 	Elements []domain.Element
 	Versions []LoadedVersion
 	Changes  []domain.Change // of the feed, without positions
@@ -84,13 +86,13 @@ func (l *Load) Add(ctx context.Context, tx *database.Tx, at time.Time, p *Part) 
 	}
 	inserted := int64(0)
 	err := inChunks(p.Elements, func(part []domain.Element) error {
-		args := make([]any, 0, 8*len(part))
+		args := make([]any, 0, 9*len(part))
 		for _, e := range part {
-			args = append(args, l.Scope, e.ElementType, e.ID, e.Number, string(e.Status), e.Version, e.CreatedAt.UnixMicro(), e.UpdatedAt.UnixMicro())
+			args = append(args, l.Scope, e.ElementType, e.ID, e.Number, formattedOrNull(e), string(e.Status), e.Version, e.CreatedAt.UnixMicro(), e.UpdatedAt.UnixMicro())
 		}
-		rows, err := tx.Exec(ctx, "INSERT INTO elements (scope, element_type, id, number, status, version, created_at, updated_at) "+
-			database.Values(len(part), database.Text, database.Text, database.Text, database.Bigint, database.Text, database.Bigint, database.Bigint, database.Bigint)+
-			" ON CONFLICT (scope, element_type, id) DO NOTHING", args...)
+		rows, err := tx.Exec(ctx, "INSERT INTO elements (scope, element_type, id, number, formatted, status, version, created_at, updated_at) "+
+			database.Values(len(part), database.Text, database.Text, database.Text, database.Bigint, database.Text, database.Text, database.Bigint, database.Bigint, database.Bigint)+
+			" ON CONFLICT DO NOTHING", args...)
 		inserted += rows
 		return err
 	})
@@ -98,7 +100,7 @@ func (l *Load) Add(ctx context.Context, tx *database.Tx, at time.Time, p *Part) 
 		return fmt.Errorf("load elements: %w", err)
 	}
 	if inserted != int64(len(p.Elements)) {
-		return &domain.InvalidItems{Faults: []domain.ItemFault{{Property: "id", Rule: "unique", Message: "is given to two elements of a type"}}}
+		return &domain.InvalidItems{Faults: []domain.ItemFault{{Property: "id", Rule: "unique", Message: "or formatted number is given to two elements of a type"}}}
 	}
 	if err := l.versions(ctx, tx, p.Versions); err != nil {
 		return err
@@ -138,6 +140,7 @@ func (l *Load) Added(p *Part) {
 		}
 		l.counters[len(l.counters)-1].last = e.Number
 	}
+	l.formats = append(l.formats, p.Formats...)
 	l.position += int64(len(p.Changes))
 }
 
@@ -178,6 +181,18 @@ func (l *Load) Finish(ctx context.Context, tx *database.Tx, origin domain.Origin
 	})
 	if err != nil {
 		return fmt.Errorf("give counters: %w", err)
+	}
+	err = inChunks(l.formats, func(part []domain.Format) error {
+		args := make([]any, 0, 8*len(part))
+		for _, f := range part {
+			args = append(args, l.Scope, f.ElementType, f.Prefix, f.Padding, string(f.Reset), f.TimeZone, f.Period, f.Last)
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO number_formats (scope, element_type, prefix, padding, resets, time_zone, period, last) "+
+			database.Values(len(part), database.Text, database.Text, database.Text, database.Bigint, database.Text, database.Text, database.Text, database.Bigint), args...)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("give number formats: %w", err)
 	}
 	if _, err := tx.Exec(ctx, "INSERT INTO feeds (scope, last) VALUES (?, ?)", l.Scope, l.position); err != nil {
 		return fmt.Errorf("begin feed: %w", err)

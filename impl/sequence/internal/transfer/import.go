@@ -33,6 +33,7 @@ func (s *Service) Import(ctx context.Context, scope string, who domain.Actor, fi
 	if err != nil {
 		return Imported{}, err
 	}
+	s.Log.InfoContext(ctx, "import began", "scope", scope, "import", load.ID)
 	run := &run{Service: s, load: load, file: scopefile.NewReader(file), actor: who.Subject}
 	sum, err := run.all(ctx)
 	if err == nil {
@@ -42,6 +43,7 @@ func (s *Service) Import(ctx context.Context, scope string, who domain.Actor, fi
 		s.giveUp(ctx, load)
 		return Imported{}, err
 	}
+	s.Log.InfoContext(ctx, "scope imported", "scope", scope, "import", load.ID, "elements", sum.Elements)
 	s.Imported(scope)
 	return Imported{Sum: sum, New: true}, nil
 }
@@ -112,6 +114,10 @@ func (r *run) all(ctx context.Context) (scopefile.Sum, error) {
 }
 
 func (r *run) take(item scopefile.Item) {
+	if f := item.Format; f != nil {
+		r.part.Formats = append(r.part.Formats, *f)
+		return
+	}
 	if e := item.Element; e != nil {
 		e.Scope = r.load.Scope
 		r.element = *e

@@ -72,14 +72,27 @@ type lateFile struct {
 	begin func() io.Writer
 }
 
+// Format implements store.Sink.
+func (f *lateFile) Format(format domain.Format) error {
+	if err := f.open(); err != nil {
+		return err
+	}
+	return f.Writer.Format(format)
+}
+
 // Element implements store.Sink.
-func (f *lateFile) Element(e domain.Element) (err error) {
-	if f.Writer == nil {
-		if f.Writer, err = scopefile.NewWriter(f.begin(), f.scope); err != nil {
-			return err
-		}
+func (f *lateFile) Element(e domain.Element) error {
+	if err := f.open(); err != nil {
+		return err
 	}
 	return f.Writer.Element(e)
+}
+
+func (f *lateFile) open() (err error) {
+	if f.Writer == nil {
+		f.Writer, err = scopefile.NewWriter(f.begin(), f.scope)
+	}
+	return err
 }
 
 // Sweep gives up imports that are silent, and takes away what is left of those that were given up: of ones whose process ended, above all.
