@@ -84,6 +84,17 @@ var mutants = []mutant{
 	{"stream.maxDuration", "internal/httpserver/httpserver.go", "allowed = op.Policy.Stream.MaxDuration\n", "allowed = op.Policy.Stream.MaxDuration + time.Hour\n"},
 	{"stream", "impl/gateway/internal/admit/admit.go", "service == nil || x.Operation.Policy.Stream != nil", "service == nil"},
 
+	// What the outbox keeps to.
+	{"message that changes while it is leased", "internal/outbox/outbox.go", "CASE WHEN outbox.lease = '' THEN 0 ELSE outbox.due_at END", "0"},
+	{"state that changes while it is delivered", "internal/outbox/outbox.go", "version = outbox.version + 1", "version = outbox.version"},
+	{"messages of a delivery", "internal/outbox/worker.go", "min(w.o.Batch, w.limit*2)", "w.limit*2"},
+	{"time of a delivery", "internal/outbox/worker.go", "context.WithTimeout(ctx, w.o.Timeout)", "context.WithTimeout(ctx, time.Hour)"},
+	{"attempts of a message", "internal/outbox/worker.go", "case m.Attempts+1 >= w.o.Attempts:", "case false:"},
+
+	// What a file of a scope must prove.
+	{"checksum of a file", "impl/sequence/internal/scopefile/reader.go", "subtle.ConstantTimeCompare([]byte(last.SHA256), []byte(r.done.SHA256)) != 1", "len(last.SHA256) != 64 && subtle.ConstantTimeCompare(nil, nil) == 1"},
+	{"versions of an element in a file", "impl/sequence/internal/scopefile/reader.go", "v.Version != r.version+1 || v.Version > r.current.Version", "v.Version > r.current.Version"},
+
 	// What a member may answer.
 	{"one media type", "impl/gateway/internal/forward/answer.go", `len(res.Header["Content-Type"]) > 1`, "false"},
 	{"final status", "internal/contract/response.go", "h.Status < http.StatusOK || h.Status > 599", "false"},
