@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -19,16 +20,18 @@ func TestEnqueue_leavesALeasedMessageToItsWorker(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db, other := open(t), open(t)
 		enqueue(t, db, "a", "old")
-		busy, release := make(chan struct{}), make(chan struct{})
+		busy, released := make(chan struct{}), make(chan struct{})
+		release := sync.OnceFunc(func() { close(released) })
 		var once sync.Once
 		first := newSink(func(context.Context, []outbox.Message) error {
 			once.Do(func() {
 				close(busy)
-				<-release
+				<-released
 			})
 			return nil
 		})
 		w, stopFirst := run(t, db, outbox.Options{Lease: time.Hour}, first)
+		t.Cleanup(release) // before the worker is waited for
 		<-busy
 		enqueue(t, db, "a", "new")
 		enqueue(t, db, "b", "")
@@ -38,7 +41,7 @@ func TestEnqueue_leavesALeasedMessageToItsWorker(t *testing.T) {
 		stopSecond()
 		require.Equal(t, []string{""}, second.payloads("b"))
 		require.Empty(t, second.payloads("a"), "it is leased")
-		close(release)
+		release()
 		<-first.received
 		w.Notify()
 		<-first.received
@@ -57,17 +60,18 @@ func TestRun_deliversNoMoreThanABatchAtOnce(t *testing.T) {
 		}
 		s := newSink(nil)
 		w, stop := run(t, db, outbox.Options{Batch: 3}, s)
-		for range 7 {
-			<-s.received
-		}
+		require.Eventually(t, func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(s.got) == 20
+		}, 30*time.Second, 5*time.Millisecond)
 		stop()
-		require.Len(t, s.got, 20)
 		require.Equal(t, 3, s.largest)
 		requireEmpty(t, w)
 	})
 }
 
-// A delivery that does not end is ended, and tried again. Without a limit this test hangs.
+// A delivery that does not end is ended, and tried again.
 func TestRun_endsADeliveryThatTakesTooLong(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -77,10 +81,11 @@ func TestRun_endsADeliveryThatTakesTooLong(t *testing.T) {
 			once.Do(func() {
 				select {
 				case <-ctx.Done():
+					err = context.Cause(ctx)
 				case <-time.After(time.Minute):
 					t.Error("nobody ended the delivery")
+					err = errors.New("too late")
 				}
-				err = context.Cause(ctx)
 			})
 			return err
 		})
