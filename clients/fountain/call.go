@@ -123,7 +123,11 @@ func (x *exchange) attempt(ctx context.Context) (*transport.Response, error) {
 		return nil, &finalError{fmt.Errorf("%s: authenticate: %w", x.op.id, err)}
 	}
 	x.sent++
-	resp, err := x.client.sender.Send(ctx, x.req, func(r *http.Request) {
+	sender := x.client.sender
+	if x.opts.untimed {
+		sender.Timeout = 0
+	}
+	resp, err := sender.Send(ctx, x.req, func(r *http.Request) {
 		if x.token != "" && r.Header.Get("Authorization") == "" {
 			r.Header.Set("Authorization", "Bearer "+x.token)
 		}

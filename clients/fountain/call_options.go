@@ -18,6 +18,7 @@ type callOptions struct {
 	noRetry        bool
 	noStepUp       bool
 	pageSize       int32
+	untimed        bool
 	into           *Response
 }
 
@@ -28,6 +29,9 @@ func newCallOptions(opts []CallOption) *callOptions {
 	}
 	return o
 }
+
+// withoutTimeout leaves the time of each attempt to the call's context alone.
+func withoutTimeout(o *callOptions) { o.untimed = true }
 
 // WithOTP sends a TOTP code along (X-OTP): the gateway redeems it if the operation asks for a second factor. A call with a
 // code is repeated only if it surely never arrived, because a code works once.

@@ -82,6 +82,7 @@ const (
 	CodeUnsupportedEncoding            Code = "unsupported_encoding"
 	CodeRequestTimeout                 Code = "request_timeout"
 	CodeRateLimited                    Code = "rate_limited"
+	CodeConcurrencyLimited             Code = "concurrency_limited"
 	CodeTooManyAttempts                Code = "too_many_attempts"
 	CodeResponseTooLarge               Code = "response_too_large"
 	CodeInternalError                  Code = "internal_error"

@@ -255,6 +255,8 @@ var (
 	opReorderElements      = secured("sequence", "reorderElements", http.MethodPost, "/scopes/{scope}/{elementType}/reorder", never, 200)
 	opListElementScopes    = secured("sequence", "listElementScopes", http.MethodGet, "/scopes", always, 200)
 	opGetElementScope      = secured("sequence", "getElementScope", http.MethodGet, "/scopes/{scope}", always, 200)
+	opExportScope          = secured("sequence", "exportScope", http.MethodGet, "/scopes/{scope}/export", always, 200)
+	opImportScope          = secured("sequence", "importScope", http.MethodPost, "/scopes/{scope}/import", always, 200)
 	opListChanges          = secured("sequence", "listChanges", http.MethodGet, "/scopes/{scope}/changes", always, 200)
 	opStreamChanges        = secured("sequence", "streamChanges", http.MethodGet, "/scopes/{scope}/changes/stream", always, 200)
 	opUpdateElement        = secured("sequence", "updateElement", http.MethodPatch, "/scopes/{scope}/{elementType}/elements/{elementId}", withKey, 200)
@@ -265,6 +267,9 @@ var (
 	opPreviewReorder       = secured("sequence", "previewReorder", http.MethodPost, "/scopes/{scope}/{elementType}/reorder/preview", always, 200)
 	opListDeadLetters      = secured("sequence", "listDeadLetters", http.MethodGet, "/dead-letters", always, 200)
 	opRetryDeadLetters     = secured("sequence", "retryDeadLetters", http.MethodPost, "/dead-letters/retry", always, 200)
+	opGetNumberFormat      = secured("sequence", "getNumberFormat", http.MethodGet, "/scopes/{scope}/{elementType}/number-format", always, 200)
+	opPutNumberFormat      = secured("sequence", "putNumberFormat", http.MethodPut, "/scopes/{scope}/{elementType}/number-format", always, 200)
+	opReindexScope         = secured("sequence", "reindexScope", http.MethodPost, "/scopes/{scope}/reindex", always, 202)
 	opSearchElements       = secured("sequence", "searchElements", http.MethodPost, "/scopes/{scope}/search", always, 200)
 )
 

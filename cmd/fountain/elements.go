@@ -11,7 +11,7 @@ import (
 )
 
 func newElements() *cobra.Command {
-	return group("elements", "List the elements of a scope, and move them", newElementsList(), newElementsMove())
+	return group("elements", "List the elements of a scope, and move them", newElementsList(), newElementsMove(), newElementsFormat())
 }
 
 func newElementsList() *cobra.Command {
@@ -31,9 +31,9 @@ func newElementsList() *cobra.Command {
 					return err
 				}
 				elements = append(elements, one)
-				rows = append(rows, []string{strconv.FormatInt(one.Number, 10), one.ID, string(one.Status), strconv.FormatInt(one.Version, 10), when(one.UpdatedAt)})
+				rows = append(rows, []string{strconv.FormatInt(one.Number, 10), one.ID, string(one.Status), strconv.FormatInt(one.Version, 10), when(one.UpdatedAt), formattedNumber(one)})
 			}
-			return o.print(cmd, elements, []string{"NUMBER", "ID", "STATUS", "VERSION", "UPDATED"}, rows)
+			return o.print(cmd, elements, []string{"NUMBER", "ID", "STATUS", "VERSION", "UPDATED", "FORMATTED"}, rows)
 		})
 	cmd.Flags().StringVar(&status, "status", "", "only those that are active, or omitted")
 	return cmd
@@ -83,33 +83,38 @@ func names(parts int, form string) cobra.PositionalArgs {
 	}
 }
 
-func newSequence() *cobra.Command {
+func formattedNumber(e sequence.Element) string {
+	if e.FormattedNumber == nil {
+		return ""
+	}
+	return *e.FormattedNumber
+}
+
+func newElementsFormat() *cobra.Command {
 	o := &operator{}
-	scopes := o.command("scopes", "List scopes, with how many elements they have", "  fountain sequence scopes\n  fountain sequence scopes --output json", noArgs,
-		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
-			all := []sequence.ScopeSummary{}
-			var rows [][]string
-			for one, err := range c.Sequence.ElementScopes(cmd.Context()) {
-				if err != nil {
-					return err
-				}
-				all = append(all, one)
-				rows = append(rows, []string{one.Scope, strconv.FormatInt(one.Types, 10), strconv.FormatInt(one.Count, 10)})
+	set, format := false, sequence.NumberFormatPut{}
+	resets := ""
+	cmd := o.command("format SCOPE/TYPE", "Show how the numbers of a type are written, or say it",
+		"  fountain elements format books/invoice\n  fountain elements format books/invoice --set --prefix INV- --padding 5 --resets year --time-zone Europe/Berlin",
+		names(2, "SCOPE/TYPE"), func(cmd *cobra.Command, c *fountain.Client, args []string) (err error) {
+			of := strings.Split(args[0], "/")
+			var now *sequence.NumberFormat
+			if set {
+				format.Resets = sequence.NumberFormatPutResets(resets)
+				now, err = c.Sequence.PutNumberFormat(cmd.Context(), of[0], of[1], format)
+			} else {
+				now, err = c.Sequence.GetNumberFormat(cmd.Context(), of[0], of[1])
 			}
-			return o.print(cmd, all, []string{"SCOPE", "TYPES", "ELEMENTS"}, rows)
-		})
-	p := &operator{}
-	scope := p.command("scope SCOPE", "Count a scope's elements by type, with the next numbers", "  fountain sequence scope hamlet\n  fountain sequence scope hamlet --output json", oneArg("the scope"),
-		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-			counts, err := c.Sequence.GetElementScope(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			rows := make([][]string, len(counts.Types))
-			for i, one := range counts.Types {
-				rows[i] = []string{one.ElementType, strconv.FormatInt(one.Count, 10), strconv.FormatInt(one.Omitted, 10), strconv.FormatInt(one.NextNumber, 10)}
-			}
-			return p.print(cmd, counts, []string{"TYPE", "ELEMENTS", "OMITTED", "NEXT NUMBER"}, rows)
+			return o.print(cmd, now, []string{"PREFIX", "PADDING", "RESETS", "TIME ZONE", "NEXT"},
+				[][]string{{now.Prefix, strconv.Itoa(int(now.Padding)), string(now.Resets), now.TimeZone, now.Next}})
 		})
-	return group("sequence", "Show scopes and their numbers", scopes, scope)
+	cmd.Flags().BoolVar(&set, "set", false, "give the type this format; one that has given a number stays as it is")
+	cmd.Flags().StringVar(&format.Prefix, "prefix", "", "what stands before the number")
+	cmd.Flags().Int32Var(&format.Padding, "padding", 0, "digits at the least, filled up with zeros")
+	cmd.Flags().StringVar(&resets, "resets", "never", "when the numbers begin at 1 again: never, year, month or day")
+	cmd.Flags().StringVar(&format.TimeZone, "time-zone", "UTC", "time zone of the periods, by its name in the IANA's database")
+	return cmd
 }

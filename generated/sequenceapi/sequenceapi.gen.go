@@ -81,6 +81,54 @@ func (e ElementSearchStatus) Valid() bool {
 	}
 }
 
+// Defines values for NumberFormatResets.
+const (
+	NumberFormatResetsDay   NumberFormatResets = "day"
+	NumberFormatResetsMonth NumberFormatResets = "month"
+	NumberFormatResetsNever NumberFormatResets = "never"
+	NumberFormatResetsYear  NumberFormatResets = "year"
+)
+
+// Valid indicates whether the value is a known member of the NumberFormatResets enum.
+func (e NumberFormatResets) Valid() bool {
+	switch e {
+	case NumberFormatResetsDay:
+		return true
+	case NumberFormatResetsMonth:
+		return true
+	case NumberFormatResetsNever:
+		return true
+	case NumberFormatResetsYear:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NumberFormatPutResets.
+const (
+	NumberFormatPutResetsDay   NumberFormatPutResets = "day"
+	NumberFormatPutResetsMonth NumberFormatPutResets = "month"
+	NumberFormatPutResetsNever NumberFormatPutResets = "never"
+	NumberFormatPutResetsYear  NumberFormatPutResets = "year"
+)
+
+// Valid indicates whether the value is a known member of the NumberFormatPutResets enum.
+func (e NumberFormatPutResets) Valid() bool {
+	switch e {
+	case NumberFormatPutResetsDay:
+		return true
+	case NumberFormatPutResetsMonth:
+		return true
+	case NumberFormatPutResetsNever:
+		return true
+	case NumberFormatPutResetsYear:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PatchOperationOp.
 const (
 	PatchOperationOpAdd     PatchOperationOp = "add"
@@ -96,6 +144,48 @@ func (e PatchOperationOp) Valid() bool {
 	case PatchOperationOpRemove:
 		return true
 	case PatchOperationOpReplace:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ScopeLineElementStatus.
+const (
+	ScopeLineElementStatusActive  ScopeLineElementStatus = "active"
+	ScopeLineElementStatusOmitted ScopeLineElementStatus = "omitted"
+)
+
+// Valid indicates whether the value is a known member of the ScopeLineElementStatus enum.
+func (e ScopeLineElementStatus) Valid() bool {
+	switch e {
+	case ScopeLineElementStatusActive:
+		return true
+	case ScopeLineElementStatusOmitted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ScopeLineNumberFormatResets.
+const (
+	ScopeLineNumberFormatResetsDay   ScopeLineNumberFormatResets = "day"
+	ScopeLineNumberFormatResetsMonth ScopeLineNumberFormatResets = "month"
+	ScopeLineNumberFormatResetsNever ScopeLineNumberFormatResets = "never"
+	ScopeLineNumberFormatResetsYear  ScopeLineNumberFormatResets = "year"
+)
+
+// Valid indicates whether the value is a known member of the ScopeLineNumberFormatResets enum.
+func (e ScopeLineNumberFormatResets) Valid() bool {
+	switch e {
+	case ScopeLineNumberFormatResetsDay:
+		return true
+	case ScopeLineNumberFormatResetsMonth:
+		return true
+	case ScopeLineNumberFormatResetsNever:
+		return true
+	case ScopeLineNumberFormatResetsYear:
 		return true
 	default:
 		return false
@@ -204,7 +294,10 @@ type Element struct {
 	// was written. Answers leave out the white space between its tokens, and nothing else.
 	Data        Data   `json:"data"`
 	ElementType string `json:"elementType"`
-	ID          string `json:"id"`
+
+	// FormattedNumber Of a type with a number format: given once, and the element's for good.
+	FormattedNumber *string `json:"formattedNumber,omitempty"`
+	ID              string  `json:"id"`
 
 	// Number From 1 without a gap.
 	Number    int64         `json:"number"`
@@ -274,8 +367,14 @@ type ElementSearch struct {
 	ElementType *string           `json:"elementType,omitempty"`
 	Facets      *[]PropertyName   `json:"facets,omitempty"`
 	Filters     *[]PropertyFilter `json:"filters,omitempty"`
-	Page        *int32            `json:"page,omitempty"`
-	PerPage     *int32            `json:"perPage,omitempty"`
+
+	// NumberFrom Only elements with this number or a higher one.
+	NumberFrom *int64 `json:"numberFrom,omitempty"`
+
+	// NumberTo Only elements with this number or a lower one.
+	NumberTo *int64 `json:"numberTo,omitempty"`
+	Page     *int32 `json:"page,omitempty"`
+	PerPage  *int32 `json:"perPage,omitempty"`
 
 	// Q Words; `*` finds everything.
 	Q      string               `json:"q"`
@@ -311,6 +410,38 @@ type NumberChange struct {
 	ID   string `json:"id"`
 	To   int64  `json:"to"`
 }
+
+// NumberFormat defines model for NumberFormat.
+type NumberFormat struct {
+	ElementType string `json:"elementType"`
+
+	// Next What the next element gets if nobody comes before.
+	Next     string             `json:"next"`
+	Padding  int32              `json:"padding"`
+	Prefix   string             `json:"prefix"`
+	Resets   NumberFormatResets `json:"resets"`
+	Scope    string             `json:"scope"`
+	TimeZone string             `json:"timeZone"`
+}
+
+// NumberFormatResets defines model for NumberFormat.Resets.
+type NumberFormatResets string
+
+// NumberFormatPut defines model for NumberFormatPut.
+type NumberFormatPut struct {
+	// Padding Digits at the least, filled up with zeros. A longer number is not cut.
+	Padding int32  `json:"padding"`
+	Prefix  string `json:"prefix"`
+
+	// Resets When the numbers begin at 1 again; the period stands before the number.
+	Resets NumberFormatPutResets `json:"resets"`
+
+	// TimeZone Of the periods, by its name in the IANA's database, UTC for example.
+	TimeZone string `json:"timeZone"`
+}
+
+// NumberFormatPutResets When the numbers begin at 1 again; the period stands before the number.
+type NumberFormatPutResets string
 
 // PatchOperation One operation of an RFC 6902 patch.
 type PatchOperation struct {
@@ -348,14 +479,131 @@ type ReorderResult struct {
 
 // ScopeCounts defines model for ScopeCounts.
 type ScopeCounts struct {
-	Scope string        `json:"scope"`
-	Types []TypeSummary `json:"types"`
+	// Origin The import that the scope was made of.
+	Origin *ScopeOrigin  `json:"origin,omitempty"`
+	Scope  string        `json:"scope"`
+	Types  []TypeSummary `json:"types"`
+}
+
+// ScopeImport defines model for ScopeImport.
+type ScopeImport struct {
+	// Elements Of the file.
+	Elements int64 `json:"elements"`
+
+	// Imported False: this scope was made of the same file before, and nothing was done.
+	Imported bool   `json:"imported"`
+	Scope    string `json:"scope"`
+
+	// Sha256 Of the file's lines but the last.
+	Sha256 string `json:"sha256"`
+
+	// Versions Of the file.
+	Versions int64 `json:"versions"`
+}
+
+// ScopeLine One of these. A number that the contract bounds elsewhere has the same bounds here.
+type ScopeLine struct {
+	// Checksum The last line.
+	Checksum *ScopeLineChecksum `json:"checksum,omitempty"`
+
+	// Element An element. Its versions follow, 1 to `version`.
+	Element *ScopeLineElement `json:"element,omitempty"`
+
+	// Export The first line.
+	Export *ScopeLineExport `json:"export,omitempty"`
+
+	// NumberFormat The number format of the type whose first element follows.
+	NumberFormat *ScopeLineNumberFormat `json:"numberFormat,omitempty"`
+
+	// Version A version of the element before.
+	Version *ScopeLineVersion `json:"version,omitempty"`
+}
+
+// ScopeLineChecksum The last line.
+type ScopeLineChecksum struct {
+	Elements int64 `json:"elements"`
+
+	// Sha256 Of all bytes before this line, in hex.
+	Sha256   string `json:"sha256"`
+	Versions int64  `json:"versions"`
+}
+
+// ScopeLineElement An element. Its versions follow, 1 to `version`.
+type ScopeLineElement struct {
+	CreatedAt       time.Time `json:"createdAt"`
+	ElementType     string    `json:"elementType"`
+	FormattedNumber *string   `json:"formattedNumber,omitempty"`
+	ID              ElementID `json:"id"`
+
+	// Number One more than that of the element before of the same type.
+	Number    int64                  `json:"number"`
+	Status    ScopeLineElementStatus `json:"status"`
+	UpdatedAt time.Time              `json:"updatedAt"`
+	Version   int64                  `json:"version"`
+}
+
+// ScopeLineElementStatus defines model for ScopeLineElement.Status.
+type ScopeLineElementStatus string
+
+// ScopeLineExport The first line.
+type ScopeLineExport struct {
+	// Format Of the lines.
+	Format int32 `json:"format"`
+
+	// Scope What the scope was called where it came from.
+	Scope string `json:"scope"`
+}
+
+// ScopeLineNumberFormat The number format of the type whose first element follows.
+type ScopeLineNumberFormat struct {
+	ElementType string `json:"elementType"`
+
+	// Last The last number of the period.
+	Last    int64 `json:"last"`
+	Padding int32 `json:"padding"`
+
+	// Period Of the last number.
+	Period   string                      `json:"period"`
+	Prefix   string                      `json:"prefix"`
+	Resets   ScopeLineNumberFormatResets `json:"resets"`
+	TimeZone string                      `json:"timeZone"`
+}
+
+// ScopeLineNumberFormatResets defines model for ScopeLineNumberFormat.Resets.
+type ScopeLineNumberFormatResets string
+
+// ScopeLineVersion A version of the element before.
+type ScopeLineVersion struct {
+	Comment   *string   `json:"comment,omitempty"`
+	CreatedAt time.Time `json:"createdAt"`
+	CreatedBy string    `json:"createdBy"`
+
+	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
+	// was written. Answers leave out the white space between its tokens, and nothing else.
+	Data    Data  `json:"data"`
+	Version int64 `json:"version"`
 }
 
 // ScopeList defines model for ScopeList.
 type ScopeList struct {
 	Items      []ScopeSummary `json:"items"`
 	NextCursor *string        `json:"nextCursor,omitempty"`
+}
+
+// ScopeOrigin The import that the scope was made of.
+type ScopeOrigin struct {
+	At time.Time `json:"at"`
+
+	// By The subject that imported it.
+	By     string `json:"by"`
+	Sha256 string `json:"sha256"`
+}
+
+// ScopeReindex defines model for ScopeReindex.
+type ScopeReindex struct {
+	// Elements How many there are to bring.
+	Elements int64  `json:"elements"`
+	Scope    string `json:"scope"`
 }
 
 // ScopeSummary defines model for ScopeSummary.
@@ -602,6 +850,9 @@ type CreateVersionJSONRequestBody = VersionCreate
 // RestoreVersionJSONRequestBody defines body for RestoreVersion for application/json ContentType.
 type RestoreVersionJSONRequestBody = VersionRestore
 
+// PutNumberFormatJSONRequestBody defines body for PutNumberFormat for application/json ContentType.
+type PutNumberFormatJSONRequestBody = NumberFormatPut
+
 // ReorderElementsJSONRequestBody defines body for ReorderElements for application/json ContentType.
 type ReorderElementsJSONRequestBody = Reorder
 
@@ -634,6 +885,15 @@ type ServerInterface interface {
 	// StreamChanges Follow what changes in a scope as server-sent events
 	// (GET /scopes/{scope}/changes/stream)
 	StreamChanges(w http.ResponseWriter, r *http.Request, scope Scope, params StreamChangesParams)
+	// ExportScope Take a scope out, line by line
+	// (GET /scopes/{scope}/export)
+	ExportScope(w http.ResponseWriter, r *http.Request, scope Scope)
+	// ImportScope Bring a scope in as it was exported
+	// (POST /scopes/{scope}/import)
+	ImportScope(w http.ResponseWriter, r *http.Request, scope Scope)
+	// ReindexScope Bring a scope to the search service again
+	// (POST /scopes/{scope}/reindex)
+	ReindexScope(w http.ResponseWriter, r *http.Request, scope Scope)
 	// SearchElements Find a scope's elements by their words
 	// (POST /scopes/{scope}/search)
 	SearchElements(w http.ResponseWriter, r *http.Request, scope Scope)
@@ -679,6 +939,12 @@ type ServerInterface interface {
 	// RestoreVersion Make an old version the newest
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore)
 	RestoreVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params RestoreVersionParams)
+	// GetNumberFormat Read how a type's numbers are written, and the next one
+	// (GET /scopes/{scope}/{elementType}/number-format)
+	GetNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType)
+	// PutNumberFormat Say how a type's numbers are written
+	// (PUT /scopes/{scope}/{elementType}/number-format)
+	PutNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType)
 	// ReorderElements Give elements each other's numbers
 	// (POST /scopes/{scope}/{elementType}/reorder)
 	ReorderElements(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType)
@@ -736,6 +1002,24 @@ func (_ Unimplemented) ListChanges(w http.ResponseWriter, r *http.Request, scope
 // StreamChanges Follow what changes in a scope as server-sent events
 // (GET /scopes/{scope}/changes/stream)
 func (_ Unimplemented) StreamChanges(w http.ResponseWriter, r *http.Request, scope Scope, params StreamChangesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExportScope Take a scope out, line by line
+// (GET /scopes/{scope}/export)
+func (_ Unimplemented) ExportScope(w http.ResponseWriter, r *http.Request, scope Scope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ImportScope Bring a scope in as it was exported
+// (POST /scopes/{scope}/import)
+func (_ Unimplemented) ImportScope(w http.ResponseWriter, r *http.Request, scope Scope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReindexScope Bring a scope to the search service again
+// (POST /scopes/{scope}/reindex)
+func (_ Unimplemented) ReindexScope(w http.ResponseWriter, r *http.Request, scope Scope) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -826,6 +1110,18 @@ func (_ Unimplemented) CompareVersions(w http.ResponseWriter, r *http.Request, s
 // RestoreVersion Make an old version the newest
 // (POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore)
 func (_ Unimplemented) RestoreVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params RestoreVersionParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetNumberFormat Read how a type's numbers are written, and the next one
+// (GET /scopes/{scope}/{elementType}/number-format)
+func (_ Unimplemented) GetNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutNumberFormat Say how a type's numbers are written
+// (PUT /scopes/{scope}/{elementType}/number-format)
+func (_ Unimplemented) PutNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1179,6 +1475,84 @@ func (siw *ServerInterfaceWrapper) StreamChanges(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.StreamChanges(w, r, scope, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExportScope operation middleware
+func (siw *ServerInterfaceWrapper) ExportScope(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "scope" -------------
+	var scope Scope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", chi.URLParam(r, "scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "scope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportScope(w, r, scope)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ImportScope operation middleware
+func (siw *ServerInterfaceWrapper) ImportScope(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "scope" -------------
+	var scope Scope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", chi.URLParam(r, "scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "scope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ImportScope(w, r, scope)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReindexScope operation middleware
+func (siw *ServerInterfaceWrapper) ReindexScope(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "scope" -------------
+	var scope Scope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", chi.URLParam(r, "scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "scope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReindexScope(w, r, scope)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2154,6 +2528,76 @@ func (siw *ServerInterfaceWrapper) RestoreVersion(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// GetNumberFormat operation middleware
+func (siw *ServerInterfaceWrapper) GetNumberFormat(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "scope" -------------
+	var scope Scope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", chi.URLParam(r, "scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "scope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "elementType" -------------
+	var elementType ElementType
+
+	err = runtime.BindStyledParameterWithOptions("simple", "elementType", chi.URLParam(r, "elementType"), &elementType, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "elementType", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetNumberFormat(w, r, scope, elementType)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutNumberFormat operation middleware
+func (siw *ServerInterfaceWrapper) PutNumberFormat(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "scope" -------------
+	var scope Scope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", chi.URLParam(r, "scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "scope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "elementType" -------------
+	var elementType ElementType
+
+	err = runtime.BindStyledParameterWithOptions("simple", "elementType", chi.URLParam(r, "elementType"), &elementType, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "elementType", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutNumberFormat(w, r, scope, elementType)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ReorderElements operation middleware
 func (siw *ServerInterfaceWrapper) ReorderElements(w http.ResponseWriter, r *http.Request) {
 
@@ -2350,6 +2794,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/scopes/{scope}", wrapper.GetElementScope)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/scopes/{scope}/export", wrapper.ExportScope)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/scopes/{scope}/import", wrapper.ImportScope)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/scopes/{scope}/changes", wrapper.ListChanges)
 	})
 	r.Group(func(r chi.Router) {
@@ -2398,6 +2848,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/compare", wrapper.CompareVersions)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/scopes/{scope}/{elementType}/number-format", wrapper.GetNumberFormat)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/scopes/{scope}/{elementType}/number-format", wrapper.PutNumberFormat)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/scopes/{scope}/{elementType}/reorder", wrapper.ReorderElements)
 	})
 	r.Group(func(r chi.Router) {
@@ -2405,6 +2861,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/scopes/{scope}/search", wrapper.SearchElements)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/scopes/{scope}/reindex", wrapper.ReindexScope)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/dead-letters", wrapper.ListDeadLetters)
@@ -3932,6 +4391,838 @@ type StreamChangesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StreamChangesdefaultApplicationProblemPlusJSONResponse) VisitStreamChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportScopeRequestObject struct {
+	Scope Scope `json:"scope"`
+}
+
+type ExportScopeResponseObject interface {
+	VisitExportScopeResponse(w http.ResponseWriter) error
+}
+
+type ExportScope200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportScope200ApplicationXNdjsonResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportScope401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ExportScope401ApplicationProblemPlusJSONResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportScope403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExportScope403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ExportScope403ResponseHeaders
+}
+
+func (response ExportScope403ApplicationProblemPlusJSONResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportScope404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExportScope404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ExportScope404ResponseHeaders
+}
+
+func (response ExportScope404ApplicationProblemPlusJSONResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportScope429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExportScope429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ExportScope429ResponseHeaders
+}
+
+func (response ExportScope429ApplicationProblemPlusJSONResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportScope503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExportScope503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ExportScope503ResponseHeaders
+}
+
+func (response ExportScope503ApplicationProblemPlusJSONResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportScopedefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExportScopedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ExportScopedefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ExportScopedefaultApplicationProblemPlusJSONResponse) VisitExportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScopeRequestObject struct {
+	Scope Scope `json:"scope"`
+	Body  io.Reader
+}
+
+type ImportScopeResponseObject interface {
+	VisitImportScopeResponse(w http.ResponseWriter) error
+}
+
+type ImportScope200JSONResponse ScopeImport
+
+func (response ImportScope200JSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScope401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ImportScope401ApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScope403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ImportScope403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ImportScope403ResponseHeaders
+}
+
+func (response ImportScope403ApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScope409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ImportScope409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ImportScope409ResponseHeaders
+}
+
+func (response ImportScope409ApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScope422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ImportScope422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ImportScope422ResponseHeaders
+}
+
+func (response ImportScope422ApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScope429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ImportScope429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ImportScope429ResponseHeaders
+}
+
+func (response ImportScope429ApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScope503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ImportScope503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ImportScope503ResponseHeaders
+}
+
+func (response ImportScope503ApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportScopedefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ImportScopedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ImportScopedefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ImportScopedefaultApplicationProblemPlusJSONResponse) VisitImportScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScopeRequestObject struct {
+	Scope Scope `json:"scope"`
+}
+
+type ReindexScopeResponseObject interface {
+	VisitReindexScopeResponse(w http.ResponseWriter) error
+}
+
+type ReindexScope202JSONResponse ScopeReindex
+
+func (response ReindexScope202JSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScope401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ReindexScope401ApplicationProblemPlusJSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScope403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ReindexScope403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ReindexScope403ResponseHeaders
+}
+
+func (response ReindexScope403ApplicationProblemPlusJSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScope404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ReindexScope404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ReindexScope404ResponseHeaders
+}
+
+func (response ReindexScope404ApplicationProblemPlusJSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScope429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ReindexScope429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ReindexScope429ResponseHeaders
+}
+
+func (response ReindexScope429ApplicationProblemPlusJSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScope503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ReindexScope503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ReindexScope503ResponseHeaders
+}
+
+func (response ReindexScope503ApplicationProblemPlusJSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReindexScopedefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ReindexScopedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ReindexScopedefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ReindexScopedefaultApplicationProblemPlusJSONResponse) VisitReindexScopeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8334,6 +9625,517 @@ func (response RestoreVersiondefaultApplicationProblemPlusJSONResponse) VisitRes
 	return err
 }
 
+type GetNumberFormatRequestObject struct {
+	Scope       Scope       `json:"scope"`
+	ElementType ElementType `json:"elementType"`
+}
+
+type GetNumberFormatResponseObject interface {
+	VisitGetNumberFormatResponse(w http.ResponseWriter) error
+}
+
+type GetNumberFormat200JSONResponse NumberFormat
+
+func (response GetNumberFormat200JSONResponse) VisitGetNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNumberFormat401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GetNumberFormat401ApplicationProblemPlusJSONResponse) VisitGetNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNumberFormat403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetNumberFormat403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetNumberFormat403ResponseHeaders
+}
+
+func (response GetNumberFormat403ApplicationProblemPlusJSONResponse) VisitGetNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNumberFormat404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetNumberFormat404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetNumberFormat404ResponseHeaders
+}
+
+func (response GetNumberFormat404ApplicationProblemPlusJSONResponse) VisitGetNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNumberFormat429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetNumberFormat429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetNumberFormat429ResponseHeaders
+}
+
+func (response GetNumberFormat429ApplicationProblemPlusJSONResponse) VisitGetNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNumberFormatdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetNumberFormatdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    GetNumberFormatdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response GetNumberFormatdefaultApplicationProblemPlusJSONResponse) VisitGetNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormatRequestObject struct {
+	Scope       Scope       `json:"scope"`
+	ElementType ElementType `json:"elementType"`
+	Body        *PutNumberFormatJSONRequestBody
+}
+
+type PutNumberFormatResponseObject interface {
+	VisitPutNumberFormatResponse(w http.ResponseWriter) error
+}
+
+type PutNumberFormat200JSONResponse NumberFormat
+
+func (response PutNumberFormat200JSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormat401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response PutNumberFormat401ApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormat403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutNumberFormat403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutNumberFormat403ResponseHeaders
+}
+
+func (response PutNumberFormat403ApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormat409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutNumberFormat409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutNumberFormat409ResponseHeaders
+}
+
+func (response PutNumberFormat409ApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormat422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutNumberFormat422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutNumberFormat422ResponseHeaders
+}
+
+func (response PutNumberFormat422ApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormat429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutNumberFormat429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutNumberFormat429ResponseHeaders
+}
+
+func (response PutNumberFormat429ApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormat503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutNumberFormat503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutNumberFormat503ResponseHeaders
+}
+
+func (response PutNumberFormat503ApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutNumberFormatdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutNumberFormatdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    PutNumberFormatdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response PutNumberFormatdefaultApplicationProblemPlusJSONResponse) VisitPutNumberFormatResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReorderElementsRequestObject struct {
 	Scope       Scope       `json:"scope"`
 	ElementType ElementType `json:"elementType"`
@@ -8912,6 +10714,15 @@ type StrictServerInterface interface {
 	// StreamChanges Follow what changes in a scope as server-sent events
 	// (GET /scopes/{scope}/changes/stream)
 	StreamChanges(ctx context.Context, request StreamChangesRequestObject) (StreamChangesResponseObject, error)
+	// ExportScope Take a scope out, line by line
+	// (GET /scopes/{scope}/export)
+	ExportScope(ctx context.Context, request ExportScopeRequestObject) (ExportScopeResponseObject, error)
+	// ImportScope Bring a scope in as it was exported
+	// (POST /scopes/{scope}/import)
+	ImportScope(ctx context.Context, request ImportScopeRequestObject) (ImportScopeResponseObject, error)
+	// ReindexScope Bring a scope to the search service again
+	// (POST /scopes/{scope}/reindex)
+	ReindexScope(ctx context.Context, request ReindexScopeRequestObject) (ReindexScopeResponseObject, error)
 	// SearchElements Find a scope's elements by their words
 	// (POST /scopes/{scope}/search)
 	SearchElements(ctx context.Context, request SearchElementsRequestObject) (SearchElementsResponseObject, error)
@@ -8957,6 +10768,12 @@ type StrictServerInterface interface {
 	// RestoreVersion Make an old version the newest
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore)
 	RestoreVersion(ctx context.Context, request RestoreVersionRequestObject) (RestoreVersionResponseObject, error)
+	// GetNumberFormat Read how a type's numbers are written, and the next one
+	// (GET /scopes/{scope}/{elementType}/number-format)
+	GetNumberFormat(ctx context.Context, request GetNumberFormatRequestObject) (GetNumberFormatResponseObject, error)
+	// PutNumberFormat Say how a type's numbers are written
+	// (PUT /scopes/{scope}/{elementType}/number-format)
+	PutNumberFormat(ctx context.Context, request PutNumberFormatRequestObject) (PutNumberFormatResponseObject, error)
 	// ReorderElements Give elements each other's numbers
 	// (POST /scopes/{scope}/{elementType}/reorder)
 	ReorderElements(ctx context.Context, request ReorderElementsRequestObject) (ReorderElementsResponseObject, error)
@@ -9208,6 +11025,86 @@ func (sh *strictHandler) StreamChanges(w http.ResponseWriter, r *http.Request, s
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(StreamChangesResponseObject); ok {
 		if err := validResponse.VisitStreamChangesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportScope operation middleware
+func (sh *strictHandler) ExportScope(w http.ResponseWriter, r *http.Request, scope Scope) {
+	var request ExportScopeRequestObject
+
+	request.Scope = scope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportScope(ctx, request.(ExportScopeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportScope")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportScopeResponseObject); ok {
+		if err := validResponse.VisitExportScopeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ImportScope operation middleware
+func (sh *strictHandler) ImportScope(w http.ResponseWriter, r *http.Request, scope Scope) {
+	var request ImportScopeRequestObject
+
+	request.Scope = scope
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportScope(ctx, request.(ImportScopeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportScope")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ImportScopeResponseObject); ok {
+		if err := validResponse.VisitImportScopeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReindexScope operation middleware
+func (sh *strictHandler) ReindexScope(w http.ResponseWriter, r *http.Request, scope Scope) {
+	var request ReindexScopeRequestObject
+
+	request.Scope = scope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReindexScope(ctx, request.(ReindexScopeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReindexScope")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReindexScopeResponseObject); ok {
+		if err := validResponse.VisitReindexScopeResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -9692,6 +11589,67 @@ func (sh *strictHandler) RestoreVersion(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RestoreVersionResponseObject); ok {
 		if err := validResponse.VisitRestoreVersionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetNumberFormat operation middleware
+func (sh *strictHandler) GetNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType) {
+	var request GetNumberFormatRequestObject
+
+	request.Scope = scope
+	request.ElementType = elementType
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetNumberFormat(ctx, request.(GetNumberFormatRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetNumberFormat")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetNumberFormatResponseObject); ok {
+		if err := validResponse.VisitGetNumberFormatResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutNumberFormat operation middleware
+func (sh *strictHandler) PutNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType) {
+	var request PutNumberFormatRequestObject
+
+	request.Scope = scope
+	request.ElementType = elementType
+
+	var body PutNumberFormatJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutNumberFormat(ctx, request.(PutNumberFormatRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutNumberFormat")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutNumberFormatResponseObject); ok {
+		if err := validResponse.VisitPutNumberFormatResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

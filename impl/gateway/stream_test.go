@@ -30,6 +30,13 @@ paths:
       x-fountain: {stream: {kind: sse, idle: IDLE}}
       responses:
         '200': {description: Events., content: {text/event-stream: {schema: {type: string}}}}
+  /mine:
+    get:
+      operationId: followMine
+      security: [{oauth: []}]
+      x-fountain: {stream: {kind: sse, idle: IDLE}, concurrency: 3, concurrencyPerSubject: 2}
+      responses:
+        '200': {description: Events., content: {text/event-stream: {schema: {type: string}}}}
   /lines:
     get:
       operationId: followLines
@@ -44,6 +51,9 @@ paths:
         content: {application/x-ndjson: {schema: {type: object, required: [n], properties: {n: {type: integer}}}}}
       responses:
         '200': {description: Taken., content: {application/x-ndjson: {schema: {type: object}}}}
+components:
+  securitySchemes:
+    oauth: {type: oauth2, flows: {clientCredentials: {tokenUrl: /kms/v1/oauth2/token, scopes: {}}}}
 `
 
 // streaming is a gateway of that contract. upstream sends what comes over pieces, and ends when it is closed.
@@ -213,4 +223,42 @@ func TestStream_checksEachLineOfABodyAsItComes(t *testing.T) {
 		require.Equal(t, want.status, res.StatusCode, string(text))
 		require.Contains(t, string(text), want.code)
 	}
+}
+
+// TestStream_leavesPlacesToOtherSubjects has one subject hold all the places that it may have: it gets no more with whichever token, others get theirs, and a
+// stream that ends, or whose client leaves, gives its place back.
+func TestStream_leavesPlacesToOtherSubjects(t *testing.T) {
+	pieces := make(chan string)
+	h, url := streaming(t, "30s", "text/event-stream", pieces)
+	as := func(who string) string {
+		return "Bearer " + h.token(func(c *auth.Claims) { c.Subject = who })
+	}
+	open := func(who string) *http.Response {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/sequence/v1/mine", nil)
+		require.NoError(t, err)
+		request.Header.Set("Authorization", as(who))
+		res, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = res.Body.Close() })
+		return res
+	}
+	const greedy, other, third = "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8A", "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8B", "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8C"
+	first := open(greedy)
+	require.Equal(t, 200, first.StatusCode)
+	require.Equal(t, 200, open(greedy).StatusCode)
+	refused := open(greedy)
+	require.Equal(t, 429, refused.StatusCode)
+	require.Equal(t, "1", refused.Header.Get("Retry-After"))
+	text, err := io.ReadAll(refused.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"concurrency_limited"`)
+	require.Equal(t, 200, open(other).StatusCode, "another subject has places of its own")
+	full := open(third)
+	require.Equal(t, 503, full.StatusCode, "the operation's places are all taken")
+	require.Equal(t, 503, open(third).StatusCode, "what was refused holds none of the subject's")
+	require.NoError(t, first.Body.Close())
+	require.Eventually(t, func() bool { return open(third).StatusCode == 200 }, 20*time.Second, 10*time.Millisecond, "the client has left")
+	require.Equal(t, 503, open(greedy).StatusCode, "the subject has its place back, the operation has none")
+	close(pieces)
+	require.Eventually(t, func() bool { return open(greedy).StatusCode == 200 }, 20*time.Second, 10*time.Millisecond, "all have ended")
 }

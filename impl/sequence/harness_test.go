@@ -24,10 +24,11 @@ type family struct {
 	kms     *servicetest.KMS
 	search  *searchService
 	dataKey []byte
+	log     *servicetest.Log // of its instances
 }
 
 func newFamily(t testing.TB) *family {
-	return &family{kms: servicetest.NewKMS(t, word), search: newSearchService(t), dataKey: seal.NewDataKey()}
+	return &family{kms: servicetest.NewKMS(t, word), search: newSearchService(t), dataKey: seal.NewDataKey(), log: &servicetest.Log{}}
 }
 
 // Token, Forget, DataKey, Ready and Run make family an identity.
@@ -75,7 +76,7 @@ func (f *family) token(t testing.TB, c caller) string {
 
 // settings are those of a service on a database.
 func (f *family) settings(t testing.TB, db database.Config) Config {
-	return Config{SearchURL: f.search.server.URL, Version: "test", Service: servicetest.Settings(t, f.kms, db, &servicetest.Log{})}
+	return Config{SearchURL: f.search.server.URL, Version: "test", Service: servicetest.Settings(t, f.kms, db, f.log)}
 }
 
 // instance is a running service.

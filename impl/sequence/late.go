@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fountainai/fountain/impl/sequence/internal/searchsync"
+	"github.com/fountainai/fountain/impl/sequence/internal/store"
 	"github.com/fountainai/fountain/internal/outbox"
 	"github.com/fountainai/fountain/internal/seal"
 )
@@ -51,16 +52,23 @@ func (l *lateKey) Open(sealed, aad []byte) ([]byte, error) {
 type lag struct {
 	worker  *outbox.Worker
 	letters searchsync.Letters
+	store   *store.Store
 }
 
 var (
 	lagCount = prometheus.NewDesc("fountain_sequence_search_waiting_elements", "Changed elements that have not reached the search service.", nil, nil)
 	lagDead  = prometheus.NewDesc("fountain_sequence_search_dead_letters", "Elements that the search service has refused and does not get by itself.", nil, nil)
+	lagWalks = prometheus.NewDesc("fountain_sequence_search_waiting_scopes", "Scopes whose elements are yet to be marked for search, after an import or reindexScope.", nil, nil)
 	lagAge   = prometheus.NewDesc("fountain_sequence_search_oldest_waiting_seconds", "How long the oldest of them has waited.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
-func (lag) Describe(out chan<- *prometheus.Desc) { out <- lagCount; out <- lagDead; out <- lagAge }
+func (lag) Describe(out chan<- *prometheus.Desc) {
+	out <- lagCount
+	out <- lagDead
+	out <- lagWalks
+	out <- lagAge
+}
 
 // Collect implements prometheus.Collector.
 func (l lag) Collect(out chan<- prometheus.Metric) {
@@ -74,6 +82,11 @@ func (l lag) Collect(out chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
+	walks, err := l.store.Walks(ctx)
+	if err != nil {
+		return
+	}
+	out <- prometheus.MustNewConstMetric(lagWalks, prometheus.GaugeValue, float64(walks))
 	out <- prometheus.MustNewConstMetric(lagDead, prometheus.GaugeValue, float64(dead))
 	out <- prometheus.MustNewConstMetric(lagCount, prometheus.GaugeValue, float64(count))
 	out <- prometheus.MustNewConstMetric(lagAge, prometheus.GaugeValue, oldest.Seconds())

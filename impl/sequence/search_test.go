@@ -214,3 +214,53 @@ func TestSearchElements_keepsApartWhatTheEngineTakesForOne(t *testing.T) {
 	require.EqualValues(t, 1, one.Found)
 	require.Equal(t, "of hamlet", one.Facets[0].Counts[0].Value)
 }
+
+func TestReindexScope_bringsEveryElementToSearchAgain(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		require.Equal(t, 404, i.do(t, admin, http.MethodPost, "/scopes/hamlet/reindex", nil).status)
+		for _, id := range []string{"a", "b", "c"} {
+			i.create(t, linesPath, `{"id":"`+id+`","data":{"text":"words"}}`)
+		}
+		i.create(t, "/scopes/lear/line/elements", `{"id":"other","data":{}}`)
+		f.search.await(t, holds(4))
+		f.search.set(func() { clear(f.search.documents) })
+		for _, who := range []caller{reader, editor} {
+			require.Equal(t, 403, i.do(t, who, http.MethodPost, "/scopes/hamlet/reindex", nil).status)
+		}
+		require.Equal(t, 401, i.send(t, "", http.MethodPost, "/scopes/hamlet/reindex", nil).status)
+		r := i.do(t, admin, http.MethodPost, "/scopes/hamlet/reindex", nil)
+		require.Equal(t, 202, r.status, string(r.body))
+		require.JSONEq(t, `{"scope":"hamlet","elements":3}`, string(r.body))
+		f.search.await(t, func(documents map[string]map[string]any) bool { return documents["hamlet:spokenWord:c"] != nil })
+		f.search.await(t, holds(3))
+	})
+}
+
+func TestSearchElements_keepsToARangeOfNumbers(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		for _, id := range []string{"a", "b", "c", "d"} {
+			i.create(t, linesPath, `{"id":"`+id+`","data":{"text":"words"}}`)
+		}
+		f.search.await(t, holds(4))
+		for body, want := range map[string]string{
+			`{"q":"*","numberFrom":2,"numberTo":3}`: "b c", `{"q":"*","numberFrom":3}`: "c d", `{"q":"*","numberTo":1}`: "a", `{"q":"*","numberFrom":5}`: "", `{"q":"*","numberFrom":2,"numberTo":2}`: "b",
+		} {
+			r := i.do(t, reader, http.MethodPost, "/scopes/hamlet/search", body)
+			require.Equal(t, 200, r.status, string(r.body))
+			var result struct{ Hits []struct{ Element element } }
+			r.into(t, &result)
+			var ids []string
+			for _, h := range result.Hits {
+				ids = append(ids, h.Element.ID)
+			}
+			require.Equal(t, want, strings.Join(ids, " "), body)
+		}
+		r := i.do(t, reader, http.MethodPost, "/scopes/hamlet/search", `{"q":"*","numberFrom":3,"numberTo":2}`)
+		require.Equal(t, 422, r.status)
+		_, pointers := r.problem(t)
+		require.Equal(t, []string{"/numberTo"}, pointers)
+		require.Equal(t, 422, i.do(t, reader, http.MethodPost, "/scopes/hamlet/search", `{"q":"*","numberFrom":0}`).status)
+	})
+}

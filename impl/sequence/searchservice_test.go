@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -161,6 +162,9 @@ func (s *searchService) sync(body []byte) any {
 
 var condition = regexp.MustCompile("^([A-Za-z0-9_]+):=(?:`([^`]*)`|\\[(`[^`]*`(?:,`[^`]*`)*)\\])$")
 
+// numberBound is one end of a range of numbers.
+var numberBound = regexp.MustCompile(`^number:([<>])=([0-9]+)$`)
+
 // search knows conditions joined by && and words that must all occur.
 func (s *searchService) search(body []byte) (int, any) {
 	var in map[string]any
@@ -174,7 +178,17 @@ func (s *searchService) search(body []byte) (int, any) {
 		}
 	}
 	var conditions [][]string
+	from, to := 0.0, 1e18
 	for _, text := range splitConditions(in["filterBy"].(string)) {
+		if bound := numberBound.FindStringSubmatch(text); bound != nil {
+			n, _ := strconv.ParseFloat(bound[2], 64)
+			if bound[1] == ">" {
+				from = n
+			} else {
+				to = n
+			}
+			continue
+		}
 		m := condition.FindStringSubmatch(text)
 		if m == nil || !known[m[1]] {
 			return 422, nil
@@ -190,7 +204,7 @@ func (s *searchService) search(body []byte) (int, any) {
 			return 422, nil
 		}
 	}
-	return 200, s.find(in["q"].(string), conditions, facets)
+	return 200, s.find(in["q"].(string), conditions, facets, from, to)
 }
 
 // normalised drops what the engine ignores: case and punctuation.
@@ -212,10 +226,11 @@ func splitConditions(filter string) (out []string) {
 	return strings.Split(strings.Join(parts, "`"), "\x01")
 }
 
-func (s *searchService) find(words string, conditions [][]string, facets []any) any {
+func (s *searchService) find(words string, conditions [][]string, facets []any, from, to float64) any {
 	var found []map[string]any
 	for _, d := range s.documents {
-		matches := true
+		number, _ := d["number"].(float64)
+		matches := number >= from && number <= to
 		for _, c := range conditions {
 			value, _ := d[c[0]].(string)
 			matches = matches && slices.ContainsFunc(c[1:], func(want string) bool { return normalised(want) == normalised(value) })

@@ -14,6 +14,7 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/handlers"
 	"github.com/fountainai/fountain/impl/sequence/internal/searchsync"
 	"github.com/fountainai/fountain/impl/sequence/internal/store"
+	"github.com/fountainai/fountain/impl/sequence/internal/transfer"
 	"github.com/fountainai/fountain/impl/sequence/internal/writer"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
@@ -99,7 +100,7 @@ func (s *service) work(ctx context.Context) error {
 	}
 	deliverer := outbox.New(db, outbox.Options{Batch: searchsync.Batch, Clock: s.Clock, Log: s.Log}, s.traced(syncer.Deliver))
 	letters := searchsync.Letters{DB: db, Retried: deliverer.Notify}
-	s.Registerer.MustRegister(lag{deliverer, letters})
+	s.Registerer.MustRegister(lag{deliverer, letters, elements})
 	known := idempotency.New(&s.keys, &s.keys, s.Clock)
 	s.server.Store, s.server.Search, s.server.DeadLetters = elements, syncer, letters
 	s.server.Writer = writer.New(writer.Options{
@@ -109,7 +110,22 @@ func (s *service) work(ctx context.Context) error {
 			s.server.Followers.Changed(scope)
 		},
 	})
+	walks := searchsync.Walks{DB: db, Log: s.Log, Marked: deliverer.Notify, Begun: make(chan struct{}, 1)}
+	transfers := transfer.New(transfer.Options{
+		DB: db, Store: elements, Clock: s.Clock, Log: s.Log, NewID: func() string { return id.New("imp") }, Imported: func(scope string) {
+			walks.Notify()
+			s.server.Followers.Changed(scope)
+		},
+	})
+	s.server.Transfer, s.server.Reindex = transfers, walks
+	if db.Dialect() == database.SQLite { // nobody else is at work on it
+		if err := transfers.EndAll(ctx); err != nil {
+			return fmt.Errorf("give up imports of the process before: %w", err)
+		}
+	}
 	var group runner.Group
+	group.Go("mark scopes for search", walks.Run)
+	group.Go("imports", s.life.Every(sweepPause, "take away rows of failed imports", transfers.Sweep))
 	group.Go("become ready", func(ctx context.Context) error { return s.becomeReady(ctx, db) })
 	group.Go("deliver to search", deliverer.Run)
 	group.Go("search collection", syncer.Run)

@@ -16,6 +16,7 @@ func TestAdoptedDefaults_areThoseOfThePage(t *testing.T) {
 		fmt.Sprintf("| time for a request | %s |", AdoptedTimeout),
 		fmt.Sprintf("| body | %s; %s where", AdoptedBody, AdoptedUpload),
 		fmt.Sprintf("| answer | %s |", AdoptedResponse),
+		fmt.Sprintf("| streams of one caller | %d of one operation at once", AdoptedStreams),
 		fmt.Sprintf("| at once | %d requests of one operation |", AdoptedConcurrency),
 		fmt.Sprintf("| one address | %d requests a minute, %d of them at once", AdoptedPerIP, AdoptedPerIPBurst),
 		fmt.Sprintf("| one caller | %d requests a minute, %d of them at once", AdoptedPerSubject, AdoptedPerSubjectBurst),

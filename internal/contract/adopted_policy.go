@@ -20,6 +20,8 @@ const (
 	AdoptedResponse = "8MiB"
 	// AdoptedConcurrency is how many requests of one operation are under way at once.
 	AdoptedConcurrency = 64
+	// AdoptedStreams is how many streams of one operation one subject has at once.
+	AdoptedStreams = 16
 	// AdoptedPerIP is how many requests a minute one address may send before it is known who it is, and AdoptedPerIPBurst how many of them at once.
 	AdoptedPerIP, AdoptedPerIPBurst = 3000, 500
 	// AdoptedPerSubject is how many requests a minute one caller may send, and AdoptedPerSubjectBurst how many of them at once.
@@ -113,6 +115,9 @@ func (b *adopter) policy(op *Operation, item, o *element) error {
 	var errs []error
 	if op.Policy, err = resolvePolicy(adoptedDefaults(op, own), b.rootText, onPath, own); err != nil {
 		errs = append(errs, err)
+	}
+	if op.Policy.Stream != nil && op.Policy.PerSubject == 0 {
+		op.Policy.PerSubject = min(AdoptedStreams, op.Policy.Concurrency)
 	}
 	op.Policy.APIKey = op.Policy.APIKey && !op.Public // nothing is looked at there
 	if op.Public && own.StepUp == nil {

@@ -14,6 +14,7 @@ type Policy struct {
 	StepUp      *StepUp       // nil: no second factor asked for
 	Rate        []Rate        // all must pass
 	Concurrency int           // requests of this operation at a time; 0: no limit
+	PerSubject  int           // of these, requests of one subject; 0: no limit of its own
 	Timeout     time.Duration // for the whole request; streams are exempt
 	Body        Size          // of the request
 	Response    Size          // of the answer; streams are exempt

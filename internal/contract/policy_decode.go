@@ -23,6 +23,7 @@ type policyText struct {
 	StepUp      *stepUpText     `json:"stepUp"`
 	Rate        []rateText      `json:"rate"`
 	Concurrency *int            `json:"concurrency"`
+	PerSubject  *int            `json:"concurrencyPerSubject"`
 	Timeout     *string         `json:"timeout"`
 	Body        *sizeText       `json:"body"`
 	Response    *sizeText       `json:"response"`
@@ -181,6 +182,12 @@ func resolvePolicy(levels ...*policyText) (Policy, error) {
 			fault("concurrency", "must be at least 1")
 		}
 	}
+	if merged.PerSubject != nil {
+		p.PerSubject = *merged.PerSubject
+		if p.PerSubject < 1 || p.Concurrency > 0 && p.PerSubject > p.Concurrency {
+			fault("concurrencyPerSubject", "must be at least 1, and not more than concurrency")
+		}
+	}
 	duration(fault, "timeout", merged.Timeout, &p.Timeout)
 	size(fault, "body.max", merged.Body, &p.Body)
 	size(fault, "response.max", merged.Response, &p.Response)
@@ -211,6 +218,7 @@ func (p *policyText) override(level *policyText) {
 	setIf(&p.APIKey, level.APIKey)
 	setIf(&p.StepUp, level.StepUp)
 	setIf(&p.Concurrency, level.Concurrency)
+	setIf(&p.PerSubject, level.PerSubject)
 	setIf(&p.Timeout, level.Timeout)
 	setIf(&p.Body, level.Body)
 	setIf(&p.Response, level.Response)

@@ -116,6 +116,9 @@ func (d *demands) concurrency() {
 	if most := d.op.Policy.Concurrency; most > 0 {
 		d.say("x-fountain.concurrency", fmt.Sprintf("at most %d at a time", most))
 	}
+	if most := d.op.Policy.PerSubject; most > 0 && !d.op.Public {
+		d.say("x-fountain.concurrencyPerSubject", fmt.Sprintf("of one subject at most %d at a time", most))
+	}
 }
 
 func (d *demands) stepUp() {

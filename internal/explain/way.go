@@ -172,7 +172,7 @@ func rates(op *contract.Operation, preauth bool) []contract.Rate {
 }
 
 func concurrency(x *httpserver.Exchange) error {
-	if x.Operation.Policy.Concurrency == 0 {
+	if x.Operation.Policy.Concurrency == 0 && x.Operation.Policy.PerSubject == 0 {
 		return nil
 	}
 	return depends("how many requests run at the moment")

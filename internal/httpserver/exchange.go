@@ -37,6 +37,7 @@ type Exchange struct {
 	trace      *exchangeTrace // nil: traces are off
 	bodyRead   bool           // to its end
 	place      *atomic.Int64  // how many places of the operation are taken, this one among them; nil: it has none
+	own        func()         // gives back the subject's place; nil: it has none
 	answered   func(status int, err error)
 	client     context.Context       // of the client's connection, without the operation's time
 	cancel     context.CancelFunc    // ends client; nil: nothing but the client does
@@ -99,6 +100,9 @@ func (x *Exchange) Network() string {
 // Hold says that the exchange has taken one of the operation's places, which taken counts. It is given back in the end.
 func (x *Exchange) Hold(taken *atomic.Int64) { x.place = taken }
 
+// HoldOwn says that the exchange has taken one of its subject's places, which give gives back. It is called once, in the end.
+func (x *Exchange) HoldOwn(give func()) { x.own = give }
+
 // OnAnswered registers what is done, once, when the answer of the service behind is known to its end, before the client reads it, or when it is known
 // that none comes: then err says why.
 func (x *Exchange) OnAnswered(do func(status int, err error)) { x.answered = do }
@@ -122,6 +126,10 @@ func (x *Exchange) end() {
 	if x.place != nil {
 		x.place.Add(-1)
 		x.place = nil
+	}
+	if give := x.own; give != nil {
+		x.own = nil
+		give()
 	}
 }
 
@@ -154,7 +162,7 @@ func (x *Exchange) TimeLeft() time.Duration { return time.Until(x.deadline) }
 // service, and its time stands still. Then it takes those again that it held, and may find none: all that waited go on at the same moment. wait
 // gets a context that ends when the client leaves.
 func (x *Exchange) Aside(wait func(context.Context) error) error {
-	held, entered := x.place != nil, x.answered != nil
+	held, entered := x.place != nil || x.own != nil, x.answered != nil
 	x.end()
 	began := time.Now()
 	if err := wait(x.client); err != nil {

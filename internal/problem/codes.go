@@ -98,6 +98,7 @@ const (
 	UnsupportedEncoding Code = "unsupported_encoding"
 	RequestTimeout      Code = "request_timeout"
 	RateLimited         Code = "rate_limited"
+	ConcurrencyLimited  Code = "concurrency_limited"
 	TooManyAttempts     Code = "too_many_attempts"
 	ResponseTooLarge    Code = "response_too_large"
 )
@@ -258,6 +259,7 @@ var definitions = map[Code]definition{
 	UnsupportedEncoding: {KindUnsupportedMedia, "Unsupported content coding"},
 	RequestTimeout:      {KindRequestTimeout, "Request timeout"},
 	RateLimited:         {KindTooManyRequests, "Rate limited"},
+	ConcurrencyLimited:  {KindTooManyRequests, "Concurrency limited"},
 	TooManyAttempts:     {KindTooManyRequests, "Too many attempts"},
 	ResponseTooLarge:    {KindBadGateway, "Response too large"},
 

@@ -485,8 +485,21 @@ func (tr *tour) elements() {
 		require.Equal(tr.t, all[len(all)-1].Position, followed.Position)
 		break
 	}
+	file := ok[[]byte](tr, "export scope")(s.ExportScope(ctx, "tour"))
+	for _, isNew := range []bool{true, false} {
+		brought := ok[*sequence.ScopeImport](tr, "import scope")(s.ImportScope(ctx, "tour-again", bytes.NewReader(file)))
+		require.Equal(tr.t, isNew, brought.Imported)
+	}
+	var copied bytes.Buffer
+	last := ok[*sequence.ScopeLineChecksum](tr, "write scope")(s.WriteScope(ctx, "tour-again", &copied))
+	require.Positive(tr.t, last.Elements)
+	require.Equal(tr.t, strings.SplitN(string(file), "\n", 2)[1][:40], strings.SplitN(copied.String(), "\n", 2)[1][:40])
 	ok[any](tr, "events")(any2(s.StreamChanges(ctx, "tour", &sequence.StreamChangesParams{Limit: new(int32(2))})))
 	ok[any](tr, "search")(any2(s.SearchElements(ctx, "tour", sequence.ElementSearch{Q: "*"})))
+	format := ok[*sequence.NumberFormat](tr, "put number format")(s.PutNumberFormat(ctx, "tour", "invoice", sequence.NumberFormatPut{Prefix: "INV-", Padding: 5, Resets: sequence.NumberFormatPutResetsYear, TimeZone: "UTC"}))
+	require.Regexp(tr.t, `^INV-20[0-9]{2}-00001$`, format.Next)
+	ok[any](tr, "number format")(any2(s.GetNumberFormat(ctx, "tour", "invoice")))
+	ok[any](tr, "reindex")(any2(s.ReindexScope(ctx, "tour")))
 	ok[any](tr, "dead letters")(any2(s.ListDeadLetters(ctx, nil)))
 	ok[any](tr, "retry dead letters")(any2(s.RetryDeadLetters(ctx, sequence.DeadLetterRetry{})))
 }

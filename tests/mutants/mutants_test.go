@@ -34,6 +34,8 @@ var mutants = []mutant{
 	{"streams: token", "internal/httpserver/stations.go", "x.endWithToken(v)", "_ = v"},
 	{"rate", "impl/gateway/gate.go", "s.SubjectLimit = g.limits.Subject", "s.SubjectLimit = nil"},
 	{"concurrency", "impl/gateway/gate.go", "s.Concurrency = g.limits.Concurrency", "s.Concurrency = nil"},
+	{"concurrencyPerSubject", "impl/gateway/internal/limit/subjects.go", "if s.running[subject] >= most {", "if false {"},
+	{"place of a subject is given back", "internal/httpserver/exchange.go", "		give()\n", ""},
 	{"stepUp", "impl/gateway/gate.go", "s.StepUp = g.stepup.Ask", "s.StepUp = nil"},
 	{"media", "internal/httpserver/stations.go", "return x.Operation.CheckMedia(x.Request)", "return nil"},
 	{"parameters", "internal/httpserver/stations.go", "return x.Operation.CheckParameters(x.Request, &x.Match)", "return nil"},
@@ -81,6 +83,17 @@ var mutants = []mutant{
 	{"stream.idle", "impl/gateway/internal/forward/stream.go", "time.AfterFunc(s.Idle,", "time.AfterFunc(s.Idle+time.Hour,"},
 	{"stream.maxDuration", "internal/httpserver/httpserver.go", "allowed = op.Policy.Stream.MaxDuration\n", "allowed = op.Policy.Stream.MaxDuration + time.Hour\n"},
 	{"stream", "impl/gateway/internal/admit/admit.go", "service == nil || x.Operation.Policy.Stream != nil", "service == nil"},
+
+	// What the outbox keeps to.
+	{"message that changes while it is leased", "internal/outbox/outbox.go", "CASE WHEN outbox.lease = '' THEN 0 ELSE outbox.due_at END", "0"},
+	{"state that changes while it is delivered", "internal/outbox/outbox.go", "version = outbox.version + 1", "version = outbox.version"},
+	{"messages of a delivery", "internal/outbox/worker.go", "min(w.o.Batch, w.limit*2)", "w.limit*2"},
+	{"time of a delivery", "internal/outbox/worker.go", "context.WithTimeout(ctx, w.o.Timeout)", "context.WithTimeout(ctx, time.Hour)"},
+	{"attempts of a message", "internal/outbox/worker.go", "case m.Attempts+1 >= w.o.Attempts:", "case false:"},
+
+	// What a file of a scope must prove.
+	{"checksum of a file", "impl/sequence/internal/scopefile/reader.go", "subtle.ConstantTimeCompare([]byte(last.SHA256), []byte(r.done.SHA256)) != 1", "len(last.SHA256) != 64 && subtle.ConstantTimeCompare(nil, nil) == 1"},
+	{"versions of an element in a file", "impl/sequence/internal/scopefile/reader.go", "v.Version != r.version+1 || v.Version > r.current.Version", "v.Version > r.current.Version"},
 
 	// What a member may answer.
 	{"one media type", "impl/gateway/internal/forward/answer.go", `len(res.Header["Content-Type"]) > 1`, "false"},
@@ -169,7 +182,7 @@ func TestMutants_stillTakeAChecksTextOut(t *testing.T) {
 		names[m.name] = true
 	}
 	for _, key := range []string{
-		"principals", "roles", "apiKey", "stepUp", "rate", "concurrency", "timeout", "body.max", "response.max", "idempotency", "retry", "stream", "stream.lineMax", "validate", "sensitive", "errors",
+		"principals", "roles", "apiKey", "stepUp", "rate", "concurrency", "concurrencyPerSubject", "timeout", "body.max", "response.max", "idempotency", "retry", "stream", "stream.lineMax", "validate", "sensitive", "errors",
 	} {
 		require.True(t, names[key], "no mutant is without the check of x-fountain.%s", key)
 	}

@@ -45,7 +45,7 @@ func forBrowsers(op *openapi3.Operation) bool {
 // repeatable are the operations beside reads and keyed ones whose contract says that repeating does no harm.
 var repeatable = []string{
 	"issueToken", "refreshToken", // a lost answer may be asked for again
-	"omitElement", "restoreElement", "retryDeadLetters", "syncDocuments", "putDocument", "patchDocument", "revokeApiKey", "retireApiKey", "putProofKey", "useInvitation", "revokeSession", // "Repeating is safe"
+	"omitElement", "restoreElement", "retryDeadLetters", "importScope", "reindexScope", "putNumberFormat", "syncDocuments", "putDocument", "patchDocument", "revokeApiKey", "retireApiKey", "putProofKey", "useInvitation", "revokeSession", // "Repeating is safe"
 	"revokeToken", "introspectToken", "checkInvitation", "checkAuthorization", "endSession",
 	"searchElements", "previewMove", "previewReorder", "searchDocuments", "multiSearch", "unionSearch", "exportDocuments", "verifyApiKey", "unwrapDataKey", "verifyAudit", // they read
 	"revokeSigningKey", // revoking twice is revoking once

@@ -84,6 +84,65 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/scopes/{scope}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Take a scope out, line by line
+         * @description NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, a line `numberFormat` where it has one and each element in order of its number, a line `element` with a line `version` behind
+         *     it for each of its versions, and at the end a line `checksum` with the SHA-256 of all bytes before it. An export without that line is not whole. It is what the
+         *     scope was at one moment, and the same bytes for the same elements. Changes of the feed and former numbers are not in it.
+         */
+        get: operations["exportScope"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scopes/{scope}/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring a scope in as it was exported
+         * @description Takes what `exportScope` gave, into a scope that has had no element, under any name. All or nothing: the elements are there, for everybody at the same moment, when the last line
+         *     has proved the others, and else nothing is. Numbers, statuses, versions, comments, times and authors are those of the file, so the caller answers for them: the audit
+         *     trail tells who imported what, and `getElementScope` shows it. The feed begins with a creation and a revision for each version. Search follows in the background.
+         *
+         *     Repeating is safe: the file that the scope came from changes nothing (`imported` is false), also when elements were changed since. Another one is 409 `already_exists`. While it is
+         *     under way, elements that somebody else would create in the scope are 409 `state_conflict`. Asks for a second factor.
+         */
+        post: operations["importScope"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/scopes/{scope}/changes": {
         parameters: {
             query?: never;
@@ -550,6 +609,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/scopes/{scope}/{elementType}/number-format": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Read how a type's numbers are written, and the next one
+         * @description `next` is what the next element gets if nobody comes before and its period goes on. A preview reserves nothing.
+         */
+        get: operations["getNumberFormat"];
+        /**
+         * Say how a type's numbers are written
+         * @description From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
+         *     without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
+         *     Elements from before have none.
+         *
+         *     The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
+         *     409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+         */
+        put: operations["putNumberFormat"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/scopes/{scope}/{elementType}/reorder": {
         parameters: {
             query?: never;
@@ -639,6 +738,33 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/scopes/{scope}/reindex": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring a scope to the search service again
+         * @description Every element of the scope is delivered anew, in the background and beside changes; dead letters of it too. For a copy that is not what it should be: elements find their way there by
+         *     themselves. Repeating is safe: it begins again.
+         */
+        post: operations["reindexScope"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/dead-letters": {
         parameters: {
             query?: never;
@@ -713,6 +839,8 @@ export interface components {
              * @description From 1 without a gap.
              */
             number: number;
+            /** @description Of a type with a number format: given once, and the element's for good. */
+            formattedNumber?: string;
             /** @enum {string} */
             status: "active" | "omitted";
             /**
@@ -793,6 +921,105 @@ export interface components {
         ScopeCounts: {
             scope: string;
             types: components["schemas"]["TypeSummary"][];
+            origin?: components["schemas"]["ScopeOrigin"];
+        };
+        /** @description One of these. A number that the contract bounds elsewhere has the same bounds here. */
+        ScopeLine: {
+            export?: components["schemas"]["ScopeLineExport"];
+            numberFormat?: components["schemas"]["ScopeLineNumberFormat"];
+            element?: components["schemas"]["ScopeLineElement"];
+            version?: components["schemas"]["ScopeLineVersion"];
+            checksum?: components["schemas"]["ScopeLineChecksum"];
+        };
+        /** @description The first line. */
+        ScopeLineExport: {
+            /**
+             * Format: int32
+             * @description Of the lines.
+             */
+            format: number;
+            /** @description What the scope was called where it came from. */
+            scope: string;
+        };
+        /** @description The number format of the type whose first element follows. */
+        ScopeLineNumberFormat: {
+            elementType: string;
+            prefix: string;
+            /** Format: int32 */
+            padding: number;
+            /** @enum {string} */
+            resets: "never" | "year" | "month" | "day";
+            timeZone: string;
+            /** @description Of the last number. */
+            period: string;
+            /**
+             * Format: int64
+             * @description The last number of the period.
+             */
+            last: number;
+        };
+        /** @description An element. Its versions follow, 1 to `version`. */
+        ScopeLineElement: {
+            elementType: string;
+            id: components["schemas"]["ElementId"];
+            /**
+             * Format: int64
+             * @description One more than that of the element before of the same type.
+             */
+            number: number;
+            formattedNumber?: string;
+            /** @enum {string} */
+            status: "active" | "omitted";
+            /** Format: int64 */
+            version: number;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            updatedAt: string;
+        };
+        /** @description A version of the element before. */
+        ScopeLineVersion: {
+            /** Format: int64 */
+            version: number;
+            comment?: string;
+            data: components["schemas"]["Data"];
+            /** Format: date-time */
+            createdAt: string;
+            createdBy: string;
+        };
+        /** @description The last line. */
+        ScopeLineChecksum: {
+            /** Format: int64 */
+            elements: number;
+            /** Format: int64 */
+            versions: number;
+            /** @description Of all bytes before this line, in hex. */
+            sha256: string;
+        };
+        ScopeImport: {
+            scope: string;
+            /** @description False: this scope was made of the same file before, and nothing was done. */
+            imported: boolean;
+            /**
+             * Format: int64
+             * @description Of the file.
+             */
+            elements: number;
+            /**
+             * Format: int64
+             * @description Of the file.
+             */
+            versions: number;
+            /** @description Of the file's lines but the last. */
+            sha256: string;
+        };
+        /** @description The import that the scope was made of. */
+        ScopeOrigin: {
+            /** Format: date-time */
+            at: string;
+            /** @description The subject that imported it. */
+            by: string;
+            sha256: string;
         };
         TypeSummary: {
             elementType: string;
@@ -859,12 +1086,57 @@ export interface components {
             to: number;
         };
         PropertyName: string;
+        NumberFormatPut: {
+            prefix: string;
+            /**
+             * Format: int32
+             * @description Digits at the least, filled up with zeros. A longer number is not cut.
+             */
+            padding: number;
+            /**
+             * @description When the numbers begin at 1 again; the period stands before the number.
+             * @enum {string}
+             */
+            resets: "never" | "year" | "month" | "day";
+            /** @description Of the periods, by its name in the IANA's database, UTC for example. */
+            timeZone: string;
+        };
+        NumberFormat: {
+            scope: string;
+            elementType: string;
+            prefix: string;
+            /** Format: int32 */
+            padding: number;
+            /** @enum {string} */
+            resets: "never" | "year" | "month" | "day";
+            timeZone: string;
+            /** @description What the next element gets if nobody comes before. */
+            next: string;
+        };
+        ScopeReindex: {
+            scope: string;
+            /**
+             * Format: int64
+             * @description How many there are to bring.
+             */
+            elements: number;
+        };
         ElementSearch: {
             /** @description Words; `*` finds everything. */
             q: string;
             elementType?: string;
             /** @enum {string} */
             status?: "active" | "omitted";
+            /**
+             * Format: int64
+             * @description Only elements with this number or a higher one.
+             */
+            numberFrom?: number;
+            /**
+             * Format: int64
+             * @description Only elements with this number or a lower one.
+             */
+            numberTo?: number;
             filters?: components["schemas"]["PropertyFilter"][];
             facets?: components["schemas"]["PropertyName"][];
             /**
@@ -1093,8 +1365,8 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request is well-formed, and what it says does not hold. */
-        Problem422: {
+        /** @description The state of the resource, or an earlier request, is in the way. */
+        Problem409: {
             headers: {
                 /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
                 "WWW-Authenticate"?: string;
@@ -1109,8 +1381,8 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The state of the resource, or an earlier request, is in the way. */
-        Problem409: {
+        /** @description The request is well-formed, and what it says does not hold. */
+        Problem422: {
             headers: {
                 /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
                 "WWW-Authenticate"?: string;
@@ -1382,6 +1654,88 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    exportScope: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The export. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["ScopeLine"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    importScope: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": components["schemas"]["ScopeLine"];
+            };
+        };
+        responses: {
+            /** @description The scope holds what the file holds, or was made of it before. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "scope": "hamlet",
+                     *       "imported": true,
+                     *       "elements": 1204,
+                     *       "versions": 1377,
+                     *       "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ScopeImport"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];
         };
     };
@@ -2513,6 +2867,118 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    getNumberFormat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The format. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "scope": "books",
+                     *       "elementType": "invoice",
+                     *       "prefix": "INV-",
+                     *       "padding": 5,
+                     *       "resets": "year",
+                     *       "timeZone": "Europe/Berlin",
+                     *       "next": "INV-2026-00042"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NumberFormat"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putNumberFormat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+                /**
+                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @example spokenWord
+                 */
+                elementType: components["parameters"]["ElementType"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "prefix": "INV-",
+                 *       "padding": 5,
+                 *       "resets": "year",
+                 *       "timeZone": "Europe/Berlin"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NumberFormatPut"];
+            };
+        };
+        responses: {
+            /** @description The format. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "scope": "books",
+                     *       "elementType": "invoice",
+                     *       "prefix": "INV-",
+                     *       "padding": 5,
+                     *       "resets": "year",
+                     *       "timeZone": "Europe/Berlin",
+                     *       "next": "INV-2026-00042"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NumberFormat"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
     reorderElements: {
         parameters: {
             query?: never;
@@ -2736,6 +3202,46 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    reindexScope: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @example hamlet
+                 */
+                scope: components["parameters"]["Scope"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It has begun, and goes on also when the service is started anew. */
+            202: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "scope": "hamlet",
+                     *       "elements": 1204
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ScopeReindex"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];

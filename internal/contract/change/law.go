@@ -10,7 +10,7 @@ import (
 // places are where a contract says what a name of compat is about, in the words of contract.Operation.OriginOf.
 var places = map[string]string{
 	"security": "security", "principals": "x-fountain.principals", "roles": "x-fountain.roles", "api-key": "x-fountain.apiKey", "step-up": "x-fountain.stepUp",
-	"rate": "x-fountain.rate", "concurrency": "x-fountain.concurrency", "timeout": "x-fountain.timeout", "body-max": "x-fountain.body",
+	"rate": "x-fountain.rate", "concurrency": "x-fountain.concurrency", "concurrency-per-subject": "x-fountain.concurrencyPerSubject", "timeout": "x-fountain.timeout", "body-max": "x-fountain.body",
 	"response-max": "x-fountain.response", "idempotency": "x-fountain.idempotency", "stream": "x-fountain.stream", "validate-request": "x-fountain.validate",
 	"validate-response": "x-fountain.validate", "sensitive": "x-fountain.sensitive", "errors": "x-fountain.errors",
 }

@@ -147,6 +147,7 @@ func (d *differ) compare(old, new *contract.Operation) {
 	d.stepUp(was.StepUp, is.StepUp)
 	d.rates(was.Rate, is.Rate)
 	d.room(atMost(is.Concurrency) < atMost(was.Concurrency), atMost(is.Concurrency) > atMost(was.Concurrency), "concurrency", "concurrency is %d instead of %d (0: no limit)", is.Concurrency, was.Concurrency)
+	d.room(atMost(is.PerSubject) < atMost(was.PerSubject), atMost(is.PerSubject) > atMost(was.PerSubject), "concurrency-per-subject", "concurrencyPerSubject is %d instead of %d (0: no limit)", is.PerSubject, was.PerSubject)
 	d.room(is.Timeout < was.Timeout, is.Timeout > was.Timeout, "timeout", "timeout is %s instead of %s", is.Timeout, was.Timeout)
 	d.room(is.Body.Max < was.Body.Max, is.Body.Max > was.Body.Max, "body-max", "body.max is %d instead of %d bytes", is.Body.Max, was.Body.Max)
 	d.room(is.Response.Max < was.Response.Max, is.Response.Max > was.Response.Max, "response-max", "response.max is %d instead of %d bytes", is.Response.Max, was.Response.Max)

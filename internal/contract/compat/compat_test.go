@@ -81,6 +81,7 @@ var pairs = []struct {
 	{"Rate", policy("rate: [{name: r, key: sub, quota: 60, window: 60s}]"), policy("rate: [{name: r, key: operation, quota: 60, window: 60s}]"), "tightens rate-tightened", "tightens rate-tightened"},
 	{"Concurrency", policy("concurrency: 8"), policy("concurrency: 4"), "tightens concurrency-lowered", "harmless concurrency-raised"},
 	{"Concurrency", policy(""), policy("concurrency: 4"), "tightens concurrency-lowered", "harmless concurrency-raised"},
+	{"PerSubject", policy(""), policy("concurrencyPerSubject: 4"), "tightens concurrency-per-subject-lowered", "harmless concurrency-per-subject-raised"},
 	{"Timeout", policy("timeout: 9s"), policy("timeout: 8s"), "tightens timeout-lowered", "harmless timeout-raised"},
 	{"Body", policy("body: {max: 80KiB}"), policy("body: {max: 1KiB}"), "tightens body-max-lowered", "harmless body-max-raised"},
 	{"Response", policy("response: {max: 80KiB}"), policy("response: {max: 1KiB}"), "tightens response-max-lowered", "harmless response-max-raised"},

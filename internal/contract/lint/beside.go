@@ -11,7 +11,7 @@ import (
 // besideAccepted are the segments beside a parameter that may have their text, by contract. They are there, and what is named so can't be reached by its name as it is.
 var besideAccepted = map[string][]string{
 	"search":   {"/collections/{}/documents/sync", "/collections/{}/documents/export", "/collections/{}/documents/delete-by-query"},
-	"sequence": {"/scopes/{}/changes", "/scopes/{}/search"},
+	"sequence": {"/scopes/{}/changes", "/scopes/{}/search", "/scopes/{}/export", "/scopes/{}/import", "/scopes/{}/reindex"},
 }
 
 var besideRules = []Rule{

@@ -91,13 +91,16 @@ func keyOf(p *contract.Rate, x *httpserver.Exchange) (ratelimit.Key, bool) {
 	return ratelimit.Key{}, false
 }
 
-// Concurrency admits as many requests of an operation at a time as its contract says.
+// Concurrency admits as many requests of an operation at a time as its contract says, and of one subject as many as that says: nobody takes all places.
 func (s *Steps) Concurrency(x *httpserver.Exchange) error {
+	if err := s.ofSubject(x); err != nil {
+		return err
+	}
 	most := int64(x.Operation.Policy.Concurrency)
 	if most == 0 {
 		return nil
 	}
-	running := s.flight(x.Operation)
+	running := &s.flight(x.Operation).running
 	if running.Add(1) > most {
 		running.Add(-1)
 		return problem.New(problem.Overloaded, "Too many requests of this operation run right now.").WithRetryAfter(time.Second)
@@ -106,7 +109,13 @@ func (s *Steps) Concurrency(x *httpserver.Exchange) error {
 	return nil
 }
 
-// flight returns how many requests of an operation run now.
-func (s *Steps) flight(op *contract.Operation) *atomic.Int64 {
-	return contract.Kept(op, s, func() *atomic.Int64 { return new(atomic.Int64) })
+// flight is which requests of an operation run now.
+type flight struct {
+	running  atomic.Int64
+	subjects subjects
+}
+
+// flight returns what runs of an operation.
+func (s *Steps) flight(op *contract.Operation) *flight {
+	return contract.Kept(op, s, func() *flight { return new(flight) })
 }

@@ -48,7 +48,8 @@ func (r Ref) Compare(other Ref) int {
 // Element is an element as it is now.
 type Element struct {
 	Ref
-	Number    int64 // 1..N in its group without a gap
+	Number    int64  // 1..N in its group without a gap
+	Formatted string // its formatted number; empty: the group had no format
 	Status    Status
 	Version   int64   // the current one, from 1
 	Comment   *string // of the current version

@@ -24,8 +24,13 @@ func toDrafts(in []sequenceapi.ElementCreate) []domain.Draft {
 }
 
 func fromElement(e domain.Element) sequenceapi.Element {
+	var formatted *string
+	if e.Formatted != "" {
+		formatted = &e.Formatted
+	}
 	return sequenceapi.Element{
-		ID: e.ID, Scope: e.Scope, ElementType: e.ElementType, Number: e.Number, Status: sequenceapi.ElementStatus(e.Status),
+		FormattedNumber: formatted,
+		ID:              e.ID, Scope: e.Scope, ElementType: e.ElementType, Number: e.Number, Status: sequenceapi.ElementStatus(e.Status),
 		Version: e.Version, Comment: e.Comment, Data: e.Data, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt,
 	}
 }
@@ -81,6 +86,12 @@ func toQuery(scope string, in *sequenceapi.ElementSearch) searchsync.Query {
 	}
 	if in.Status != nil {
 		q.Status = domain.Status(*in.Status)
+	}
+	if in.NumberFrom != nil {
+		q.From = *in.NumberFrom
+	}
+	if in.NumberTo != nil {
+		q.To = *in.NumberTo
 	}
 	if in.Filters != nil {
 		for _, f := range *in.Filters {
@@ -162,6 +173,7 @@ func (a answer) VisitReorderElementsResponse(w http.ResponseWriter) error   { re
 func (a answer) VisitCreateVersionResponse(w http.ResponseWriter) error     { return a.write(w) }
 func (a answer) VisitListVersionsResponse(w http.ResponseWriter) error      { return a.write(w) }
 func (a answer) VisitGetVersionResponse(w http.ResponseWriter) error        { return a.write(w) }
+func (a answer) VisitReindexScopeResponse(w http.ResponseWriter) error      { return a.write(w) }
 func (a answer) VisitSearchElementsResponse(w http.ResponseWriter) error    { return a.write(w) }
 func (a answer) VisitListDeadLettersResponse(w http.ResponseWriter) error   { return a.write(w) }
 func (a answer) VisitRetryDeadLettersResponse(w http.ResponseWriter) error  { return a.write(w) }

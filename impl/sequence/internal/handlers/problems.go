@@ -46,6 +46,12 @@ func refuse(err error, at pointer) error {
 	case errors.As(err, &stale):
 		return problem.New(problem.PreconditionFailed, fmt.Sprintf("The element has changed: version %d is current.", stale.Version)).
 			WithHeader("ETag", etag.OfState(stale.Version, domain.StateWords(stale.Number, stale.Status)...))
+	case errors.Is(err, domain.ErrImporting):
+		return problem.New(problem.StateConflict, "The scope is being imported: wait for the end of it.")
+	case errors.Is(err, domain.ErrFormatUsed):
+		return problem.New(problem.StateConflict, "The type has given numbers in another format, which stays as it is.")
+	case errors.Is(err, domain.ErrNoFormat):
+		return problem.New(problem.NotFound, "The type has no number format in this scope.")
 	case errors.Is(err, domain.ErrUnknownScope):
 		return problem.New(problem.NotFound, "The scope has no element.")
 	case errors.Is(err, domain.ErrUnknownElement):

@@ -46,5 +46,12 @@ func (s *Server) GetElementScope(ctx context.Context, r sequenceapi.GetElementSc
 	for i, one := range types {
 		out.Types[i] = sequenceapi.TypeSummary{ElementType: one.ElementType, Count: one.Count, Omitted: one.Omitted, NextNumber: one.Next()}
 	}
+	origin, err := s.Store.Origin(ctx, r.Scope)
+	if err != nil {
+		return nil, refuse(err, nil)
+	}
+	if origin != nil {
+		out.Origin = &sequenceapi.ScopeOrigin{At: origin.At, By: origin.By, Sha256: origin.SHA256}
+	}
 	return ok(out), nil
 }

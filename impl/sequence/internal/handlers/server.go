@@ -26,6 +26,8 @@ type Server struct {
 	Search      Searcher
 	DeadLetters DeadLetters
 	Followers   *writer.Followers
+	Transfer    Transfer
+	Reindex     Reindexer
 	Stopping    <-chan struct{}                 // closed when the service ends: who waits for changes is let go
 	Ready       func(ctx context.Context) error // nil when the service can work; else why it can't, in public words
 	NewID       func() string

@@ -78,6 +78,7 @@ func document(e domain.Element, attributes bool) (json.RawMessage, error) {
 		"updatedAt": e.UpdatedAt.UnixMicro(),
 	}
 	var text lines
+	text.add(e.Formatted) // so that it is found by it
 	err := eachText(e.Data, func(property, value string) {
 		text.add(value)
 		if attributes && propertyName.MatchString(property) && value != "" && utf8.RuneCountInString(value) <= maxAttribute {

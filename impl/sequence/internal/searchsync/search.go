@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type Query struct {
 	Words         string // "*" finds everything
 	ElementType   string
 	Status        domain.Status
+	From, To      int64    // numbers; 0: no bound
 	Filters       []Filter // all must hold
 	Facets        []string // properties to count
 	Page, PerPage int32    // from 1
@@ -188,6 +190,12 @@ func (q Query) filter() (string, error) {
 	if q.Status != "" {
 		conditions = append(conditions, "status:=`"+string(q.Status)+"`")
 	}
+	if q.From > 0 {
+		conditions = append(conditions, "number:>="+strconv.FormatInt(q.From, 10))
+	}
+	if q.To > 0 {
+		conditions = append(conditions, "number:<="+strconv.FormatInt(q.To, 10))
+	}
 	for _, f := range q.Filters {
 		if !propertyName.MatchString(f.Property) {
 			return "", badName("/filters")
@@ -239,12 +247,17 @@ func (s *Syncer) hits(ctx context.Context, q Query, in []search.DocumentHit) ([]
 	hits := make([]Hit, 0, len(refs))
 	for i, r := range refs {
 		e, exists := byRef[r]
-		if !exists || q.Status != "" && e.Status != q.Status {
+		if !exists || q.Status != "" && e.Status != q.Status || !q.within(e.Number) {
 			continue
 		}
 		hits = append(hits, Hit{Element: e, Snippet: snippets[i]})
 	}
 	return hits, nil
+}
+
+// within reports whether a number is one that was asked for.
+func (q Query) within(number int64) bool {
+	return number >= q.From && (q.To == 0 || number <= q.To)
 }
 
 func snippet(h search.DocumentHit) string {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
@@ -51,6 +52,10 @@ func (c *Change) Group() domain.Group {
 // transaction must be given up; with a batch of one it may be of the domain too. Record must follow in the same transaction.
 func Apply(ctx context.Context, tx *database.Tx, at time.Time, changes []*Change) error {
 	b := batch{tx: tx, at: at.UnixMicro()}
+	changes, err := b.withoutLoads(ctx, changes)
+	if err != nil {
+		return err
+	}
 	if err := b.create(ctx, pick(changes, func(c *Change) bool { return c.Create != nil })); err != nil {
 		return fmt.Errorf("create elements: %w", err)
 	}
@@ -79,6 +84,29 @@ func Record(ctx context.Context, tx *database.Tx, at time.Time, changes []*Chang
 		return fmt.Errorf("record changes: %w", err)
 	}
 	return nil
+}
+
+// withoutLoads fails the changes of scopes that an import fills: for everybody else there is nothing yet, and there will be something.
+func (b *batch) withoutLoads(ctx context.Context, changes []*Change) ([]*Change, error) {
+	var scopes []string
+	for _, c := range changes {
+		scopes = append(scopes, c.Group().Scope)
+	}
+	slices.Sort(scopes)
+	loads, err := loading(ctx, b.tx, slices.Compact(scopes))
+	if err != nil || len(loads) == 0 {
+		return changes, err
+	}
+	for _, c := range changes {
+		switch {
+		case !loads[c.Group().Scope]:
+		case c.Create != nil:
+			c.fail(domain.ErrImporting)
+		default:
+			c.fail(domain.ErrUnknownElement)
+		}
+	}
+	return pick(changes, func(c *Change) bool { return c.Err == nil }), nil
 }
 
 func pick(changes []*Change, want func(*Change) bool) (out []*Change) {

@@ -33,6 +33,14 @@ func (b *batch) create(ctx context.Context, changes []*Change) error {
 			authors = append(authors, c.Create.Actor.Subject)
 		}
 	}
+	if err := b.formatted(ctx, all); err != nil {
+		return err
+	}
+	done := all
+	for _, c := range changes {
+		n := len(c.Done.Elements)
+		c.Done.Elements, done = done[:n:n], done[n:] // with their formatted numbers
+	}
 	if err := b.insertElements(ctx, all); err != nil {
 		return err
 	}
@@ -123,12 +131,12 @@ func (b *batch) advance(ctx context.Context, changes []*Change) (before map[doma
 func (b *batch) insertElements(ctx context.Context, all []domain.Element) error {
 	inserted := int64(0)
 	err := inChunks(all, func(part []domain.Element) error {
-		args := make([]any, 0, 8*len(part))
+		args := make([]any, 0, 9*len(part))
 		for _, e := range part {
-			args = append(args, e.Scope, e.ElementType, e.ID, e.Number, string(e.Status), e.Version, b.at, b.at)
+			args = append(args, e.Scope, e.ElementType, e.ID, e.Number, formattedOrNull(e), string(e.Status), e.Version, b.at, b.at)
 		}
-		rows, err := b.tx.Exec(ctx, "INSERT INTO elements (scope, element_type, id, number, status, version, created_at, updated_at) "+
-			database.Values(len(part), database.Text, database.Text, database.Text, database.Bigint, database.Text, database.Bigint, database.Bigint, database.Bigint)+" ON CONFLICT (scope, element_type, id) DO NOTHING", args...)
+		rows, err := b.tx.Exec(ctx, "INSERT INTO elements (scope, element_type, id, number, formatted, status, version, created_at, updated_at) "+
+			database.Values(len(part), database.Text, database.Text, database.Text, database.Bigint, database.Text, database.Text, database.Bigint, database.Bigint, database.Bigint)+" ON CONFLICT (scope, element_type, id) DO NOTHING", args...)
 		inserted += rows
 		return err
 	})
@@ -136,6 +144,13 @@ func (b *batch) insertElements(ctx context.Context, all []domain.Element) error 
 		return err
 	}
 	return b.taken(ctx, all)
+}
+
+func formattedOrNull(e domain.Element) *string {
+	if e.Formatted == "" {
+		return nil
+	}
+	return &e.Formatted
 }
 
 // taken returns a *domain.Exists with the elements that another transaction has put there: they have another number.

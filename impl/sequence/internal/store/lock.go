@@ -23,13 +23,12 @@ func Lock(ctx context.Context, tx *database.Tx, groups []domain.Group, wait time
 	if tx.Dialect() != database.PostgreSQL || len(groups) == 0 {
 		return nil, nil
 	}
-	timeout, skip := int64(lockTimeout), " SKIP LOCKED"
+	skip := " SKIP LOCKED"
 	if wait > 0 {
-		timeout, skip = max(wait.Milliseconds(), 1), ""
+		skip = ""
 	}
-	var set string
-	if err := tx.Get(ctx, &set, "SELECT set_config('lock_timeout', ?, true)", strconv.FormatInt(timeout, 10)); err != nil {
-		return nil, fmt.Errorf("bound waits for locks: %w", err)
+	if err := boundWaits(ctx, tx, wait); err != nil {
+		return nil, err
 	}
 	groups = slices.Clone(groups)
 	slices.SortFunc(groups, domain.Group.Compare)
@@ -45,6 +44,22 @@ func Lock(ctx context.Context, tx *database.Tx, groups []domain.Group, wait time
 		}
 	}
 	return held, err
+}
+
+// boundWaits bounds every wait for a lock in a transaction on PostgreSQL; 0: in one that should wait for none.
+func boundWaits(ctx context.Context, tx *database.Tx, wait time.Duration) error {
+	if tx.Dialect() != database.PostgreSQL {
+		return nil
+	}
+	timeout := int64(lockTimeout)
+	if wait > 0 {
+		timeout = max(wait.Milliseconds(), 1)
+	}
+	var set string
+	if err := tx.Get(ctx, &set, "SELECT set_config('lock_timeout', ?, true)", strconv.FormatInt(timeout, 10)); err != nil {
+		return fmt.Errorf("bound waits for locks: %w", err)
+	}
+	return nil
 }
 
 // counters reads which of the groups have a counter.

@@ -35,7 +35,7 @@ func (s *Store) List(ctx context.Context, g domain.Group, status domain.Status, 
 	}
 	var rows []row
 	err := s.db.Read(ctx).Select(ctx, &rows, selectElements+
-		"WHERE e.scope = ? AND e.element_type = ? AND e.number > ? "+condition+"ORDER BY e.number LIMIT ?",
+		"WHERE e.scope = ? AND e.element_type = ? AND e.number > ? "+condition+"AND"+unloaded+"ORDER BY e.number LIMIT ?",
 		g.Scope, g.ElementType, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list elements: %w", err)
@@ -49,7 +49,7 @@ func (s *Store) List(ctx context.Context, g domain.Group, status domain.Status, 
 // Get returns an element, or domain.ErrUnknownElement.
 func (s *Store) Get(ctx context.Context, ref domain.Ref) (domain.Element, error) {
 	var r row
-	err := s.db.Read(ctx).Get(ctx, &r, selectElements+"WHERE e.scope = ? AND e.element_type = ? AND e.id = ?", ref.Scope, ref.ElementType, ref.ID)
+	err := s.db.Read(ctx).Get(ctx, &r, selectElements+"WHERE e.scope = ? AND e.element_type = ? AND e.id = ? AND"+unloaded, ref.Scope, ref.ElementType, ref.ID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return domain.Element{}, domain.ErrUnknownElement
 	}
@@ -61,7 +61,7 @@ func (s *Store) Get(ctx context.Context, ref domain.Ref) (domain.Element, error)
 
 // Current returns the elements of refs that exist, in no order.
 func (s *Store) Current(ctx context.Context, refs []domain.Ref) ([]domain.Element, error) {
-	rows, err := selectIn(ctx, s.db.Read(ctx), refs, selectElements+onWanted)
+	rows, err := selectIn(ctx, s.db.Read(ctx), refs, selectElements+onWanted+" WHERE"+unloaded)
 	if err != nil {
 		return nil, fmt.Errorf("read elements: %w", err)
 	}
@@ -76,8 +76,8 @@ func (s *Store) After(ctx context.Context, ref domain.Ref, limit int) ([]domain.
 // After is Store.After on any reader of the database.
 func After(ctx context.Context, q database.Querier, ref domain.Ref, limit int) ([]domain.Ref, error) {
 	var rows []row
-	err := q.Select(ctx, &rows, `SELECT scope, element_type, id FROM elements
-		WHERE (scope, element_type, id) > (?, ?, ?) ORDER BY scope, element_type, id LIMIT ?`, ref.Scope, ref.ElementType, ref.ID, limit)
+	err := q.Select(ctx, &rows, `SELECT e.scope, e.element_type, e.id FROM elements e
+		WHERE (e.scope, e.element_type, e.id) > (?, ?, ?) AND`+unloaded+`ORDER BY e.scope, e.element_type, e.id LIMIT ?`, ref.Scope, ref.ElementType, ref.ID, limit)
 	if err != nil {
 		return nil, fmt.Errorf("walk elements: %w", err)
 	}
@@ -100,7 +100,7 @@ func (r versionRow) version() domain.Version {
 	return domain.Version{Version: r.Version, Comment: r.Comment, Data: r.Data, CreatedAt: fromMicros(r.CreatedAt), CreatedBy: r.CreatedBy}
 }
 
-const selectVersions = `SELECT version, data, comment, created_at, created_by FROM versions WHERE scope = ? AND element_type = ? AND id = ? `
+const selectVersions = `SELECT version, data, comment, created_at, created_by FROM versions e WHERE scope = ? AND element_type = ? AND id = ? AND` + unloaded
 
 // Versions returns up to limit versions of an element above after, oldest first, or domain.ErrUnknownElement.
 func (s *Store) Versions(ctx context.Context, ref domain.Ref, after int64, limit int) ([]domain.Version, error) {
@@ -137,7 +137,7 @@ func (s *Store) Version(ctx context.Context, ref domain.Ref, version int64) (dom
 
 func (s *Store) exists(ctx context.Context, ref domain.Ref) error {
 	var one int
-	err := s.db.Read(ctx).Get(ctx, &one, "SELECT 1 FROM elements WHERE scope = ? AND element_type = ? AND id = ?", ref.Scope, ref.ElementType, ref.ID)
+	err := s.db.Read(ctx).Get(ctx, &one, "SELECT 1 FROM elements e WHERE e.scope = ? AND e.element_type = ? AND e.id = ? AND"+unloaded, ref.Scope, ref.ElementType, ref.ID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return domain.ErrUnknownElement
 	}

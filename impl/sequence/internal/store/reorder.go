@@ -71,7 +71,7 @@ func moved(ctx context.Context, q database.Querier, m *domain.Move) (r *domain.R
 		return nil, refused, nil
 	}
 	var ids []string
-	err = q.Select(ctx, &ids, "SELECT id FROM elements WHERE scope = ? AND element_type = ? AND number BETWEEN ? AND ? ORDER BY number LIMIT ?",
+	err = q.Select(ctx, &ids, "SELECT e.id FROM elements e WHERE e.scope = ? AND e.element_type = ? AND e.number BETWEEN ? AND ? AND"+unloaded+"ORDER BY e.number LIMIT ?",
 		m.Scope, m.ElementType, low, high, domain.MaxMoved)
 	if err != nil {
 		return nil, nil, err
@@ -86,7 +86,7 @@ func numbers(ctx context.Context, q database.Querier, g domain.Group, ids []stri
 	for i, id := range ids {
 		refs[i] = domain.Ref{Group: g, ID: id}
 	}
-	rows, err := selectIn(ctx, q, refs, "SELECT e.scope, e.element_type, e.id, e.number FROM elements e "+onWanted)
+	rows, err := selectIn(ctx, q, refs, "SELECT e.scope, e.element_type, e.id, e.number FROM elements e "+onWanted+" WHERE"+unloaded)
 	for _, row := range rows {
 		held[row.ID] = row.Number
 	}

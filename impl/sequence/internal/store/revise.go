@@ -52,7 +52,7 @@ func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
 		WHERE elements.scope = wanted.scope AND elements.element_type = wanted.element_type AND elements.id = wanted.id
 		  AND elements.status = 'active' AND (wanted.expected = '*' OR wanted.expected LIKE '%,' || CAST(elements.version AS TEXT) || ',%'
 		    OR wanted.expected LIKE '%,' || CAST(elements.version AS TEXT) || '-' || CAST(elements.number AS TEXT) || '-' || elements.status || ',%')
-		RETURNING elements.scope, elements.element_type, elements.id, elements.number, elements.status, elements.version,
+		RETURNING elements.scope, elements.element_type, elements.id, elements.number, elements.formatted, elements.status, elements.version,
 		  elements.created_at, elements.updated_at`, append(args, b.at)...)
 	if err != nil {
 		return err

@@ -50,6 +50,7 @@ type row struct {
 	ElementType string  `db:"element_type"`
 	ID          string  `db:"id"`
 	Number      int64   `db:"number"`
+	Formatted   *string `db:"formatted"`
 	Status      string  `db:"status"`
 	Version     int64   `db:"version"`
 	CreatedAt   int64   `db:"created_at"`
@@ -63,8 +64,12 @@ func (r row) ref() domain.Ref {
 }
 
 func (r row) element() domain.Element {
+	formatted := ""
+	if r.Formatted != nil {
+		formatted = *r.Formatted
+	}
 	return domain.Element{
-		Ref: r.ref(), Number: r.Number, Status: domain.Status(r.Status), Version: r.Version, Comment: r.Comment, Data: r.Data,
+		Ref: r.ref(), Number: r.Number, Formatted: formatted, Status: domain.Status(r.Status), Version: r.Version, Comment: r.Comment, Data: r.Data,
 		CreatedAt: fromMicros(r.CreatedAt), UpdatedAt: fromMicros(r.UpdatedAt),
 	}
 }
@@ -81,7 +86,7 @@ func fromMicros(t int64) time.Time { return time.UnixMicro(t).UTC() }
 
 // selectElements selects rows of row from elements e, whatever joins and conditions follow. The data are looked up row by row: a
 // join would leave PostgreSQL the choice to read all versions instead, which it makes while it has no statistics yet.
-const selectElements = `SELECT e.scope, e.element_type, e.id, e.number, e.status, e.version, e.created_at, e.updated_at,
+const selectElements = `SELECT e.scope, e.element_type, e.id, e.number, e.formatted, e.status, e.version, e.created_at, e.updated_at,
 	(SELECT v.data ` + currentVersion + `) AS data, (SELECT v.comment ` + currentVersion + `) AS comment
 	FROM elements e `
 

@@ -10,7 +10,11 @@ var Tables = []store.Table{
 	{Name: "elements", Bound: "the callers' own data"},
 	{Name: "feed_name", Bound: "one row"},
 	{Name: "feeds", Bound: "one for each scope"},
+	{Name: "number_formats", Bound: "one for each scope and type with one"},
 	{Name: "outbox", Bound: "one for each element that search does not have yet"},
 	{Name: "outbox_dead_letters", Bound: "one for each element that search has refused"},
+	{Name: "scope_loads", Bound: "one for each import under way"},
+	{Name: "scope_origins", Bound: "one for each scope that was imported"},
+	{Name: "search_walks", Bound: "one for each scope that is marked for search"},
 	{Name: "versions", Bound: "the callers' own data"},
 }

@@ -106,6 +106,13 @@ func TestDo_keepsWhatItAcknowledgedThroughKill(t *testing.T) {
 		if c.URL != "" {
 			children = 2
 		}
+		opened, err := database.Open(t.Context(), c)
+		require.NoError(t, err)
+		require.NoError(t, opened.Write(t.Context(), func(ctx context.Context, tx *database.Tx) error {
+			_, err := store.PutFormat(ctx, tx, domain.Format{Group: lines, Prefix: "L-", Padding: 3, Reset: domain.ResetNever, TimeZone: "UTC"})
+			return err
+		}))
+		require.NoError(t, opened.Close())
 		told := acknowledged{}
 		for range rounds {
 			var group sync.WaitGroup
@@ -180,6 +187,7 @@ func requireAcknowledged(t *testing.T, db *database.DB, told acknowledged) {
 	stored := make(map[string]domain.Element, len(all))
 	for _, e := range all {
 		stored[e.ID] = e
+		require.Equal(t, fmt.Sprintf("L-%03d", e.Number), e.Formatted, "formatted numbers have no gap either")
 	}
 	for name, want := range told {
 		e, ok := stored[name]

@@ -18,6 +18,7 @@ type receipt struct {
 type receiptElement struct {
 	ID        string        `json:"id"`
 	Number    int64         `json:"number"`
+	Formatted string        `json:"formatted,omitempty"`
 	Version   int64         `json:"version"`
 	Status    domain.Status `json:"status"`
 	CreatedAt int64         `json:"createdAt"` // unix microseconds
@@ -28,7 +29,7 @@ func encodeReceipt(done store.Done) ([]byte, error) {
 	r := receipt{Elements: make([]receiptElement, len(done.Elements))}
 	for i, e := range done.Elements {
 		r.Elements[i] = receiptElement{
-			ID: e.ID, Number: e.Number, Version: e.Version, Status: e.Status,
+			ID: e.ID, Number: e.Number, Formatted: e.Formatted, Version: e.Version, Status: e.Status,
 			CreatedAt: e.CreatedAt.UnixMicro(), UpdatedAt: e.UpdatedAt.UnixMicro(),
 		}
 	}
@@ -60,7 +61,7 @@ func decodeReceipt(text []byte, r Request) (store.Done, error) {
 	done := store.Done{Elements: make([]domain.Element, len(drafts))}
 	for i, e := range kept.Elements {
 		done.Elements[i] = domain.Element{
-			Ref: domain.Ref{Group: group, ID: e.ID}, Number: e.Number, Version: e.Version, Status: e.Status,
+			Ref: domain.Ref{Group: group, ID: e.ID}, Number: e.Number, Formatted: e.Formatted, Version: e.Version, Status: e.Status,
 			Comment: drafts[i].Comment, Data: drafts[i].Data,
 			CreatedAt: time.UnixMicro(e.CreatedAt).UTC(), UpdatedAt: time.UnixMicro(e.UpdatedAt).UTC(),
 		}

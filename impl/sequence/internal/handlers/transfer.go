@@ -1,0 +1,82 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/fountainai/fountain/generated/sequenceapi"
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/impl/sequence/internal/scopefile"
+	"github.com/fountainai/fountain/impl/sequence/internal/transfer"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Transfer takes scopes out and brings them in.
+type Transfer interface {
+	Export(ctx context.Context, scope string, begin func() io.Writer) error
+	Import(ctx context.Context, scope string, who domain.Actor, file io.Reader) (transfer.Imported, error)
+}
+
+// ExportScope gives a scope line by line.
+func (s *Server) ExportScope(ctx context.Context, r sequenceapi.ExportScopeRequestObject) (sequenceapi.ExportScopeResponseObject, error) {
+	return scopeExport{ctx: ctx, from: s.Transfer, scope: r.Scope}, nil
+}
+
+// scopeExport is an answer that is made while it is sent.
+type scopeExport struct {
+	ctx   context.Context
+	from  Transfer
+	scope string
+}
+
+// VisitExportScopeResponse writes the export. What fails before the first line is a problem; later the connection breaks, before the last line.
+func (e scopeExport) VisitExportScopeResponse(w http.ResponseWriter) error {
+	err := e.from.Export(e.ctx, e.scope, func() io.Writer {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		w.WriteHeader(http.StatusOK)
+		return w
+	})
+	if err != nil {
+		return refuseTransfer(err)
+	}
+	return nil
+}
+
+// ImportScope fills a scope with what a file holds.
+func (s *Server) ImportScope(ctx context.Context, r sequenceapi.ImportScopeRequestObject) (sequenceapi.ImportScopeResponseObject, error) {
+	done, err := s.Transfer.Import(ctx, r.Scope, actor(ctx), r.Body)
+	if err != nil {
+		return nil, refuseTransfer(err)
+	}
+	return ok(sequenceapi.ScopeImport{Scope: r.Scope, Imported: done.New, Elements: done.Elements, Versions: done.Versions, Sha256: done.SHA256}), nil
+}
+
+func (a answer) VisitImportScopeResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// busyPause is what a caller is asked to wait for the place of an export or the end of an import.
+const busyPause = 5 * time.Second
+
+// refuseTransfer is refuse for exports and imports.
+func refuseTransfer(err error) error {
+	var fault *scopefile.Fault
+	var invalid *domain.InvalidItems
+	switch {
+	case errors.As(err, &fault):
+		return problem.New(problem.ValidationFailed, fmt.Sprintf("Line %d of the file %s; nothing was changed.", fault.Line, fault.Why)).
+			WithField("body", "", fault.Rule, "does not hold a whole export")
+	case errors.As(err, &invalid):
+		return problem.New(problem.ValidationFailed, "An id of the file "+invalid.Faults[0].Message+"; nothing was changed.").
+			WithField("body", "", invalid.Faults[0].Rule, invalid.Faults[0].Message)
+	case errors.Is(err, domain.ErrScopeTaken):
+		return problem.New(problem.AlreadyExists, "The scope has had elements, and not from this file; nothing was changed.")
+	case errors.Is(err, domain.ErrImportLost):
+		return problem.New(problem.Unavailable, "The import was given up, because it was silent for too long; nothing was changed.").WithRetryAfter(busyPause)
+	case errors.Is(err, transfer.ErrBusy):
+		return problem.New(problem.Overloaded, "As many exports run as may.").WithRetryAfter(busyPause)
+	}
+	return refuse(err, nil)
+}

@@ -1,0 +1,70 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+// unloadStep is how many rows of an import that failed are taken away in one transaction.
+const unloadStep = 1000
+
+// EndLoads gives up the imports that have written nothing since a time, or all with a later one. Whoever still makes one finds it lost.
+func EndLoads(ctx context.Context, tx *database.Tx, silentSince time.Time) error {
+	if _, err := tx.Exec(ctx, "UPDATE scope_loads SET ended = TRUE WHERE NOT ended AND touched_at < ?", silentSince.UnixMicro()); err != nil {
+		return fmt.Errorf("give up silent imports: %w", err)
+	}
+	return nil
+}
+
+// EndLoad gives up one import.
+func EndLoad(ctx context.Context, tx *database.Tx, l *Load) error {
+	if _, err := tx.Exec(ctx, "UPDATE scope_loads SET ended = TRUE WHERE scope = ? AND id = ?", l.Scope, l.ID); err != nil {
+		return fmt.Errorf("give up import: %w", err)
+	}
+	return nil
+}
+
+// EndedLoads returns up to limit imports that were given up and have rows.
+func (s *Store) EndedLoads(ctx context.Context, limit int) ([]*Load, error) {
+	var rows []struct {
+		Scope string `db:"scope"`
+		ID    string `db:"id"`
+	}
+	if err := s.db.Read(ctx).Select(ctx, &rows, "SELECT scope, id FROM scope_loads WHERE ended ORDER BY scope LIMIT ?", limit); err != nil {
+		return nil, fmt.Errorf("list imports that were given up: %w", err)
+	}
+	out := make([]*Load, len(rows))
+	for i, r := range rows {
+		out[i] = &Load{Scope: r.Scope, ID: r.ID}
+	}
+	return out, nil
+}
+
+// Unload takes away some rows of an import that was given up, and at last that it was. It returns whether all are gone.
+func (s *Store) Unload(ctx context.Context, l *Load) (gone bool, err error) {
+	err = s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		gone = false
+		held, err := tx.Exec(ctx, "UPDATE scope_loads SET touched_at = touched_at WHERE scope = ? AND id = ? AND ended", l.Scope, l.ID)
+		if err != nil || held == 0 {
+			gone = true // by another replica
+			return err
+		}
+		for _, rows := range []struct{ table, key string }{{"versions", "element_type, id, version"}, {"changes", "position"}, {"elements", "element_type, id"}} {
+			n, err := tx.Exec(ctx, "DELETE FROM "+rows.table+" WHERE scope = ? AND ("+rows.key+") IN (SELECT "+rows.key+" FROM "+rows.table+" WHERE scope = ? ORDER BY "+rows.key+" LIMIT ?)",
+				l.Scope, l.Scope, unloadStep)
+			if err != nil || n > 0 {
+				return err
+			}
+		}
+		_, err = tx.Exec(ctx, "DELETE FROM scope_loads WHERE scope = ? AND id = ?", l.Scope, l.ID)
+		gone = err == nil
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("take away rows of an import: %w", err)
+	}
+	return gone, nil
+}
