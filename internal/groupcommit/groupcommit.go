@@ -113,7 +113,7 @@ const (
 	abandoned
 )
 
-// Do applies one request and returns after its commit is durable, or it has failed. When ctx ends first and Do returns its
+// Do applies one request and returns after its commit is durable, or it has failed. Where nobody commits or waits it does so in the goroutine of the caller. When ctx ends first and Do returns its
 // error, the request was not and will not be applied; once a batch has taken it, Do waits for the outcome. A wait that is over is
 // store.ErrUnavailable, and nothing was applied. A full queue is the problem overloaded, a closed committer unavailable, and a call from inside a write of the same database store.ErrNested.
 // After a lost connection to the database (store.ErrUnavailable) the outcome is unknown.
