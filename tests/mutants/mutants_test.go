@@ -86,7 +86,6 @@ var mutants = []mutant{
 
 	// What the outbox keeps to.
 	{"message that changes while it is leased", "internal/outbox/outbox.go", "CASE WHEN outbox.lease = '' THEN 0 ELSE outbox.due_at END", "0"},
-	{"state that changes while it is delivered", "internal/outbox/outbox.go", "version = outbox.version + 1", "version = outbox.version"},
 	{"messages of a delivery", "internal/outbox/worker.go", "min(w.o.Batch, w.limit*2)", "w.limit*2"},
 	{"time of a delivery", "internal/outbox/worker.go", "context.WithTimeout(ctx, w.o.Timeout)", "context.WithTimeout(ctx, time.Hour)"},
 	{"attempts of a message", "internal/outbox/worker.go", "case m.Attempts+1 >= w.o.Attempts:", "case false:"},
