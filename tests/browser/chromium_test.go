@@ -122,11 +122,11 @@ func (c *chromium) requested(m message) {
 	}
 }
 
-// expects tells whether an address is of an origin that is expected, or of none.
+// expects tells whether an address is of an origin that is expected, or of none: the browser shows PDF by a page of its own (chrome-extension).
 func (c *chromium) expects(address string) bool {
 	at, err := url.Parse(address)
 	require.NoError(c.t, err)
-	return slices.Contains([]string{"data", "blob", "about"}, at.Scheme) || slices.Contains(c.origins, at.Scheme+"://"+at.Host)
+	return slices.Contains([]string{"data", "blob", "about", "chrome-extension"}, at.Scheme) || slices.Contains(c.origins, at.Scheme+"://"+at.Host)
 }
 
 // also expects another origin, and returns it.
