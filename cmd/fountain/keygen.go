@@ -11,23 +11,23 @@ import (
 )
 
 func newKeygen() *cobra.Command {
-	return &cobra.Command{
+	var replace bool
+	cmd := &cobra.Command{
 		Use:     "keygen FILE",
-		Example: "  fountain keygen root.key\n  fountain keygen /run/keys/fountain-root.key",
-		Short:   "Create a root key for a kms that does not create its own",
+		Example: "  fountain keygen root.key\n  fountain keygen --replace /run/keys/fountain-root.key",
+		Short:   "Create a root key for a kms that does not create its own, or the next one",
 		Long: `keygen writes a new random root key to FILE, mode 0600, and never replaces a file.
 
 The root key seals everything the kms stores. Keep it on a volume of its own, never
 in a backup of the data: whoever has both has the secrets, and without it the data
 is lost. A kms on SQLite creates its own at the first start; one on PostgreSQL
-is given this file by FOUNTAIN_KMS_ROOT_KEY_FILE.`,
+is given this file by FOUNTAIN_KMS_ROOT_KEY_FILE.
+
+--replace is the first half of a rotation: it moves the key of FILE to FILE.previous and
+puts a new one in its place. The kms may run. Then: fountain root-key rotate.`,
 		Args: oneArg("the file to write"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := seal.CreateRoot(args[0])
-			if errors.Is(err, fs.ErrExist) {
-				return fmt.Errorf("%s exists already; a root key is never replaced", args[0])
-			}
-			if err != nil {
+			if err := writeRootKey(args[0], replace); err != nil {
 				return err
 			}
 			root, err := seal.LoadRoot(args[0])
@@ -38,4 +38,21 @@ is given this file by FOUNTAIN_KMS_ROOT_KEY_FILE.`,
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&replace, "replace", false, "keep the key that is there as FILE.previous, for a rotation")
+	return cmd
+}
+
+func writeRootKey(path string, replace bool) error {
+	if !replace {
+		err := seal.CreateRoot(path)
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%s exists already; a root key is replaced by a rotation alone (--replace)", path)
+		}
+		return err
+	}
+	err := seal.ReplaceRoot(path)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s keeps the key of an earlier rotation; when `fountain root-key status` says idle, take it off the machine", seal.PreviousFile(path))
+	}
+	return err
 }
