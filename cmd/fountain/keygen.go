@@ -11,27 +11,26 @@ import (
 )
 
 func newKeygen() *cobra.Command {
-	keep := false
+	var keep, replace bool
 	cmd := &cobra.Command{
 		Use:     "keygen FILE",
-		Example: "  fountain keygen root.key\n  fountain keygen --keep /run/keys/fountain-root.key",
-		Short:   "Create a root key for a kms that does not create its own",
+		Example: "  fountain keygen root.key\n  fountain keygen --keep /run/keys/fountain-root.key\n  fountain keygen --replace /run/keys/fountain-root.key",
+		Short:   "Create a root key for a kms that does not create its own, or the next one",
 		Long: `keygen writes a new random root key to FILE, mode 0600, and never replaces a file.
 
 The root key seals everything the kms stores. Keep it on a volume of its own, never
 in a backup of the data: whoever has both has the secrets, and without it the data
 is lost. A kms on SQLite creates its own at the first start; one on PostgreSQL
-is given this file by FOUNTAIN_KMS_ROOT_KEY_FILE.`,
+is given this file by FOUNTAIN_KMS_ROOT_KEY_FILE.
+
+--replace is the first half of a rotation: it moves the key of FILE to FILE.previous and
+puts a new one in its place. The kms may run. Then: fountain root-key rotate.`,
 		Args: oneArg("the file to write"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := seal.CreateRoot(args[0])
-			if errors.Is(err, fs.ErrExist) && !keep {
-				return fmt.Errorf("%s exists already; a root key is never replaced", args[0])
-			}
-			if err != nil && !errors.Is(err, fs.ErrExist) {
+			written, err := writeRootKey(args[0], keep, replace)
+			if err != nil {
 				return err
 			}
-			written := err == nil
 			root, err := seal.LoadRoot(args[0])
 			if err != nil {
 				return err
@@ -45,5 +44,26 @@ is given this file by FOUNTAIN_KMS_ROOT_KEY_FILE.`,
 		},
 	}
 	cmd.Flags().BoolVar(&keep, "keep", false, "succeed where FILE is a root key already, which stays as it is: for scripts that run at every start")
+	cmd.Flags().BoolVar(&replace, "replace", false, "keep the key that is there as FILE.previous, for a rotation")
+	cmd.MarkFlagsMutuallyExclusive("keep", "replace")
 	return cmd
+}
+
+// writeRootKey reports whether it has written a key; with keep one that is there already stays.
+func writeRootKey(path string, keep, replace bool) (bool, error) {
+	if replace {
+		err := seal.ReplaceRoot(path)
+		if errors.Is(err, fs.ErrExist) {
+			return false, fmt.Errorf("%s keeps the key of an earlier rotation; when `fountain root-key status` says idle, take it off the machine", seal.PreviousFile(path))
+		}
+		return true, err
+	}
+	err := seal.CreateRoot(path)
+	switch {
+	case errors.Is(err, fs.ErrExist) && keep:
+		return false, nil
+	case errors.Is(err, fs.ErrExist):
+		return false, fmt.Errorf("%s exists already; a root key is replaced by a rotation alone (--replace)", path)
+	}
+	return err == nil, err
 }

@@ -83,7 +83,7 @@ func newRoot() *cobra.Command {
 		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(), calling(newExplain()),
 		newKeygen(), newBootstrap(), newBootstrapToken(), newRecover(), newBackup(), newRestore(), newIssuer(), newDoctor(),
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), calling(newExport()), newDemo(),
-		newUsers(), newSessions(), newConsents(), newPasswd(), newServices(), newClients(), newPermissions(), newKeys(), newSecrets(), newSigningKeys(), newAudit(), newOTP(),
+		newUsers(), newSessions(), newConsents(), newPasswd(), newServices(), newClients(), newPermissions(), newKeys(), newSecrets(), newSigningKeys(), newRootKey(), newKeyrings(), newAudit(), newOTP(),
 		newAdopt(), newAdopted(), newRetire(), newGenerate(), newCall(), newToken(), newDeadLetters(),
 		newElements(), newSequence(), calling(newChanges()), newCollections(), newDocuments(), newSearch(),
 	)

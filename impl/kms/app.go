@@ -17,6 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
 	"github.com/fountainai/fountain/impl/kms/internal/handlers"
+	"github.com/fountainai/fountain/impl/kms/internal/keyring"
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
 	"github.com/fountainai/fountain/impl/kms/internal/mail"
 	"github.com/fountainai/fountain/impl/kms/internal/openid"
@@ -63,7 +64,7 @@ func build(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Limit
 
 // keysets are the keysets that every start needs.
 type keysets struct {
-	signing, refresh, pepper, secrets, answers, fingerprints, audit, mails *seal.Keyset
+	signing, refresh, pepper, secrets, answers, fingerprints, audit, mails, wrapping *seal.Keyset
 }
 
 func openKeysets(ctx context.Context, v *vault.Vault) (k keysets, err error) {
@@ -75,7 +76,7 @@ func openKeysets(ctx context.Context, v *vault.Vault) (k keysets, err error) {
 		{&k.signing, v.AEAD, vault.Signing}, {&k.refresh, v.AEAD, vault.Refresh}, {&k.pepper, v.MAC, vault.APIKeys},
 		{&k.secrets, v.AEAD, vault.Secrets}, {&k.answers, v.AEAD, vault.Answers}, {&k.fingerprints, v.MAC, vault.Fingerprints},
 		{&k.audit, v.AEAD, vault.Audit},
-		{&k.mails, v.AEAD, vault.Mails},
+		{&k.mails, v.AEAD, vault.Mails}, {&k.wrapping, v.AEAD, vault.Wrapping},
 	} {
 		if *one.into, err = one.open(ctx, one.name); err != nil {
 			return k, err
@@ -86,7 +87,7 @@ func openKeysets(ctx context.Context, v *vault.Vault) (k keysets, err error) {
 
 // assemble makes the domain. The root key comes first: a wrong one must not change anything.
 func assemble(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Limiter) (*handlers.Domain, error) {
-	v, err := vault.Open(ctx, db, kmsdb.Keysets{}, c.RootKeyFile, c.Clock)
+	v, err := vault.Open(ctx, db, kmsdb.Keysets{}, vault.Files{Current: c.RootKeyFile, Previous: c.PreviousRootKeyFile}, c.Clock)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +183,9 @@ func (p parts) domain() *handlers.Domain {
 			DB: db, Verifier: verifier, Standing: standing, Clients: clients, Sessions: sessions, Apps: provider, Feed: p.feed, Audit: log,
 		},
 		OpenID: provider, Sessions: sessions, Secrets: secret.New(db, kmsdb.Secrets{}, p.sets.secrets, standing, c.Clock, c.SecretVersions),
-		Keyrings: secret.NewKeyrings(db, p.v, standing, c.Clock), ProofKeys: proofKeys, Feed: p.feed, Mint: p.mint, Ring: p.ring, SigningKeys: p.rotation(standing), PublicURL: publicURL,
+		DataKeys: secret.NewKeyrings(db, p.v, standing, c.Clock),
+		Keyrings: keyring.New(db, kmsdb.Keyrings{}, p.v, standing, c.Clock), ProofKeys: proofKeys, Feed: p.feed, Mint: p.mint, Ring: p.ring, SigningKeys: p.rotation(standing),
+		RootKey: vault.NewRotation(p.v, standing, c.Clock, c.Log), PublicURL: publicURL,
 	}
 }
 
@@ -223,6 +226,9 @@ func fixIssuer(ctx context.Context, db *store.DB, configured string) (string, er
 
 // prepare does what every start does before the service is ready.
 func (a *app) prepare(ctx context.Context) error {
+	if err := a.domain.RootKey.Announce(ctx); err != nil {
+		return err
+	}
 	if err := a.domain.Services.RegisterFamily(ctx); err != nil {
 		return fmt.Errorf("register the family's services: %w", err)
 	}
@@ -268,6 +274,8 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 		life.Every(service.CheckInterval, "tend the enrolment files", d.TokenFiles.Tend),
 		life.Every(signing.ReloadPause, "read the signing keys", a.reloadKeys()),
 		life.Every(signing.TendPause, "tend the signing keys", d.SigningKeys.Tend),
+		life.Every(keyring.TendPause, "tend the keyrings", d.Keyrings.Tend),
+		life.Every(vault.TendPause, "tend the root key", d.RootKey.Tend),
 		life.Every(secret.RotationPause, "rotate secrets", d.Secrets.WorkOnRotations),
 		life.Every(flushPause, "write uses of keys", d.Presented.Flush),
 		life.Every(sweepPause, "delete ended sessions", a.sweepSessions),

@@ -68,8 +68,22 @@ func CheckBackup(c Config, m backup.Manifest, administrator string, keepUsers bo
 	if err != nil {
 		return false, fmt.Errorf("load root key %s: %w", c.RootKeyFile, err)
 	}
-	if said[FactRoot] != root.ID() {
-		return false, fmt.Errorf("root key %s: this is not the root key that the backup was sealed with", c.RootKeyFile)
+	previous := c.PreviousRootKeyFile
+	if previous == "" {
+		previous = seal.PreviousFile(c.RootKeyFile)
+	}
+	held := []string{root.ID()}
+	before, err := seal.LoadRoot(previous)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("load previous root key %s: %w", previous, err)
+	}
+	if before != nil {
+		held = append(held, before.ID())
+	}
+	for _, id := range strings.Fields(said[FactRoot]) {
+		if !slices.Contains(held, id) {
+			return false, fmt.Errorf("root key %s: this is not the root key that the backup was sealed with; if it was rotated since, put the one before into %s", c.RootKeyFile, previous)
+		}
 	}
 	return false, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/seal"
 )
 
 // Config configures the kms. DataDir is required, and Issuer at the first start.
@@ -19,8 +20,11 @@ type Config struct {
 	config.Service
 
 	RootKeyFile string `env:"ROOT_KEY_FILE"` // default <DataDir>/root.key
-	EnrolDir    string `env:"ENROL_DIR"`     // enrolment tokens are put into <EnrolDir>/<word>/token; default <DataDir>/enrol
-	PublicURL   string `env:"PUBLIC_URL"`    // base of the endpoints' URLs in the metadata; default the issuer
+	// PreviousRootKeyFile holds the root key before, while a rotation goes on; default <RootKeyFile>.previous. It need not exist.
+	PreviousRootKeyFile string `env:"PREVIOUS_ROOT_KEY_FILE"`
+
+	EnrolDir  string `env:"ENROL_DIR"`  // enrolment tokens are put into <EnrolDir>/<word>/token; default <DataDir>/enrol
+	PublicURL string `env:"PUBLIC_URL"` // base of the endpoints' URLs in the metadata; default the issuer
 
 	SigningKeyLife time.Duration `env:"SIGNING_KEY_LIFE"` // for which a key signs tokens before the next one does; default 90 days
 	SecretVersions int64         `env:"SECRET_VERSIONS"`  // that are kept of each secret; default 50
@@ -35,6 +39,9 @@ func (c *Config) Validate() error {
 	c.Complete(handlers.Word)
 	if c.DataDir != "" && c.RootKeyFile == "" {
 		c.RootKeyFile = filepath.Join(c.DataDir, "root.key")
+	}
+	if c.RootKeyFile != "" && c.PreviousRootKeyFile == "" {
+		c.PreviousRootKeyFile = seal.PreviousFile(c.RootKeyFile)
 	}
 	if c.DataDir != "" && c.EnrolDir == "" {
 		c.EnrolDir = filepath.Join(c.DataDir, "enrol")

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/handlers"
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
@@ -39,6 +40,7 @@ func Run(ctx context.Context, c Config) error {
 	life.Require(s.signs)
 	life.Go("limits", limiter.Run)
 	life.Cleanup("recorder", s.closeRecorder) // after the last request is answered
+	life.Cleanup("root key", s.leave)
 	life.Go("work", s.work)
 	return life.Serve(ctx, lifecycle.Door{Keys: keys{s}, Revocations: revocations{s}, Issuer: s.issuer, Mount: s.handlers.Mount})
 }
@@ -81,6 +83,19 @@ func (s *program) closeRecorder() error {
 	}
 	return nil
 }
+
+// leave has rotations of the root key wait no more for this replica.
+func (s *program) leave() error {
+	if built := s.app.Load(); built != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+		defer cancel()
+		return built.domain.RootKey.Leave(ctx)
+	}
+	return nil
+}
+
+// leaveTimeout bounds the last statement of a kms that ends; without it a rotation waits half a minute for this replica.
+const leaveTimeout = 5 * time.Second
 
 // signs says in public words that no token can be signed; nil when one can, and before the start, which readiness knows by itself.
 func (s *program) signs() error {

@@ -308,3 +308,36 @@ func TestLoadRoot_looksThroughLinks(t *testing.T) {
 	_, err = seal.LoadRoot(closed)
 	require.ErrorIs(t, err, seal.ErrRootFile, "it has another name elsewhere")
 }
+
+// A rotation that is cut off anywhere leaves a whole key, and goes on.
+func TestReplaceRoot_keepsTheOldKeyAndEndsWhatWasCutOff(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "root.key")
+	id := func(path string) string {
+		t.Helper()
+		root, err := seal.LoadRoot(path)
+		require.NoError(t, err)
+		return root.ID()
+	}
+	require.ErrorIs(t, seal.ReplaceRoot(file), fs.ErrNotExist)
+	require.NoError(t, seal.CreateRoot(file))
+	first := id(file)
+	// Cut off before the new key has its name: both names are the old key's.
+	require.NoError(t, seal.CreateRoot(file+".next"))
+	require.NoError(t, os.Link(file, seal.PreviousFile(file)))
+	next := id(file + ".next")
+	require.NoError(t, seal.ReplaceRoot(file))
+	require.Equal(t, next, id(file))
+	require.Equal(t, first, id(seal.PreviousFile(file)))
+	require.NoFileExists(t, file+".next")
+	require.ErrorIs(t, seal.ReplaceRoot(file), fs.ErrExist, "the first may still be needed")
+	require.Equal(t, next, id(file))
+	require.NoError(t, os.Remove(seal.PreviousFile(file)))
+	require.NoError(t, seal.ReplaceRoot(file))
+	require.Equal(t, next, id(seal.PreviousFile(file)))
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o600), info.Mode())
+	require.NoError(t, os.Remove(seal.PreviousFile(file)))
+	require.NoError(t, os.WriteFile(file+".next", []byte("half"), 0o600))
+	require.ErrorIs(t, seal.ReplaceRoot(file), seal.ErrRootFile)
+}

@@ -13,6 +13,8 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -281,6 +283,8 @@ func (tr *tour) services() {
 	require.NotNil(tr.t, named.ActiveAt)
 	require.NotEmpty(tr.t, signing.Items)
 	require.Equal(tr.t, kms.SigningKeyStateGone, ok[*kms.SigningKey](tr, "revoke signing key")(k.RevokeSigningKey(ctx, named.Kid)).State)
+	tr.rootKey()
+	tr.keyrings()
 	ok[any](tr, "audit events")(any2(k.ListAuditEvents(ctx, nil)))
 	kept := kms.AuditCheckpoint(*ok[*kms.AuditCheckpoint](tr, "audit checkpoint")(k.GetAuditCheckpoint(ctx)))
 	require.True(tr.t, ok[*kms.AuditReport](tr, "verify audit")(k.VerifyAudit(ctx, kms.AuditVerify{Checkpoint: &kept})).Intact)
@@ -289,6 +293,45 @@ func (tr *tour) services() {
 }
 
 // secretVersions takes a secret through its stages.
+// keyrings uses a keyring of each algorithm.
+func (tr *tour) keyrings() {
+	ctx, k := context.Background(), tr.admin.KMS
+	for name, algorithm := range map[string]kms.KeyringAlgorithm{"tour-seal": kms.KeyringAlgorithmAES256GCM, "tour-sum": kms.KeyringAlgorithmHMACSHA256, "tour-sign": kms.KeyringAlgorithmEdDSA} {
+		ok[any](tr, "create keyring")(any2(k.CreateKeyring(ctx, kms.KeyringCreate{Name: name, Algorithm: algorithm})))
+	}
+	sealed := ok[*kms.KeyringCiphertext](tr, "encrypt")(k.EncryptData(ctx, "tour-seal", kms.KeyringPlaintext{Plaintext: []byte("plain")}))
+	rotated := ok[*kms.Keyring](tr, "rotate keyring")(k.RotateKeyring(ctx, "tour-seal"))
+	again := ok[*kms.KeyringCiphertext](tr, "rewrap")(k.RewrapData(ctx, "tour-seal", kms.KeyringCiphertextInContext{Ciphertext: sealed.Ciphertext}))
+	require.EqualValues(tr.t, 2, again.KeyVersion)
+	ok[any](tr, "update keyring")(any2(k.UpdateKeyring(ctx, "tour-seal", fountain.IfMatch(rotated.Version), kms.KeyringUpdate{MinVersion: new(int64(2))})))
+	opened := ok[*kms.KeyringOpened](tr, "decrypt")(k.DecryptData(ctx, "tour-seal", kms.KeyringCiphertextInContext{Ciphertext: again.Ciphertext}))
+	require.Equal(tr.t, "plain", string(opened.Plaintext))
+	dataKey := ok[*kms.DataKey](tr, "data key")(k.CreateDataKey(ctx, "tour-seal"))
+	require.Equal(tr.t, dataKey.Plaintext, ok[*kms.DataKey](tr, "unwrap")(k.UnwrapDataKey(ctx, "tour-seal", kms.WrappedDataKey{Wrapped: dataKey.Wrapped})).Plaintext)
+	data := []byte("data")
+	mac := ok[*kms.KeyringMac](tr, "mac")(k.ComputeMac(ctx, "tour-sum", kms.KeyringData{Data: data}))
+	require.True(tr.t, ok[*kms.KeyringVerdict](tr, "verify mac")(k.VerifyMac(ctx, "tour-sum", kms.KeyringMacCheck{Data: data, Mac: mac.Mac, KeyVersion: 1})).Valid)
+	signed := ok[*kms.KeyringSignature](tr, "sign")(k.SignData(ctx, "tour-sign", kms.KeyringData{Data: data}))
+	require.True(tr.t, ok[*kms.KeyringVerdict](tr, "verify")(k.VerifySignature(ctx, "tour-sign", kms.KeyringSignatureCheck{Data: data, Signature: signed.Signature, KeyVersion: 1})).Valid)
+	public := *(*ok[*kms.Keyring](tr, "keyring")(k.GetKeyring(ctx, "tour-sign")).Keys)[0].PublicKey
+	require.True(tr.t, ed25519.Verify(public, data, signed.Signature), "by anybody who has the public key")
+	require.NotNil(tr.t, ok[*kms.Keyring](tr, "delete keyring")(k.DeleteKeyring(ctx, "tour-sum")).DeleteAt)
+	require.Nil(tr.t, ok[*kms.Keyring](tr, "restore keyring")(k.RestoreKeyring(ctx, "tour-sum")).DeleteAt)
+	require.Len(tr.t, ok[*kms.KeyringList](tr, "keyrings")(k.ListKeyrings(ctx, nil)).Items, 3)
+}
+
+// rootKey puts another root key beside the kms, as an operator does, and rotates to it.
+func (tr *tour) rootKey() {
+	ctx, k := context.Background(), tr.admin.KMS
+	file, next := filepath.Join(tr.f.Dir, "kms", "root.key"), make([]byte, 32)
+	_, _ = rand.Read(next)
+	require.NoError(tr.t, os.WriteFile(file+".next", next, 0o600))
+	require.NoError(tr.t, os.Link(file, file+".previous"))
+	require.NoError(tr.t, os.Rename(file+".next", file))
+	before := ok[*kms.RootKey](tr, "root key")(k.GetRootKey(ctx))
+	require.Equal(tr.t, before.Active, *ok[*kms.RootKey](tr, "rotate root key")(k.RotateRootKey(ctx)).Previous)
+}
+
 func (tr *tour) secretVersions() {
 	ctx, k := context.Background(), tr.admin.KMS
 	ok[any](tr, "propose secret")(any2(k.ProposeSecret(ctx, "tour.secret", kms.SecretPut{Value: "another"}, fountain.WithIfMatch(fountain.IfMatch(1)))))

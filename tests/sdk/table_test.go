@@ -48,6 +48,7 @@ var repeatable = []string{
 	"omitElement", "restoreElement", "retryDeadLetters", "importScope", "reindexScope", "putNumberFormat", "syncDocuments", "putDocument", "patchDocument", "revokeApiKey", "retireApiKey", "putProofKey", "useInvitation", "revokeSession", // "Repeating is safe"
 	"revokeToken", "introspectToken", "checkInvitation", "checkAuthorization", "endSession",
 	"searchElements", "previewMove", "previewReorder", "searchDocuments", "multiSearch", "unionSearch", "exportDocuments", "verifyApiKey", "unwrapDataKey", "verifyAudit", // they read
+	"decryptData", "computeMac", "verifyMac", "verifySignature", // they change nothing
 	"revokeSigningKey", // revoking twice is revoking once
 }
 

@@ -1760,6 +1760,308 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/keyrings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List keyrings by name
+         * @description Those that administrators have created, without their keys. What services of the family seal with are keyrings of their own, which are not listed.
+         */
+        get: operations["listKeyrings"];
+        put?: never;
+        /**
+         * Create a keyring
+         * @description The kms makes its keys, and no operation tells them. `services` are the services that may use it; administrators may always. A name that a keyring or a service has is 409 `already_exists`; there are at
+         *     most 200 keyrings (409 `limit_reached`).
+         */
+        post: operations["createKeyring"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keyrings/{keyring}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Read a keyring and its newest 100 keys
+         * @description Public keys are told, so that others can verify by themselves; secret and private ones never. Absent and not allowed look the same (404).
+         */
+        get: operations["getKeyring"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a keyring in seven days
+         * @description From now on it does nothing (409 `state_conflict`), and `restoreKeyring` has it back until `deleteAt`. Then its keys are gone, and what they have encrypted opens nowhere; backups from before keep them until they expire.
+         *     Repeating changes nothing.
+         */
+        delete: operations["deleteKeyring"];
+        options?: never;
+        head?: never;
+        /**
+         * Change who may use a keyring, and which keys it has given up
+         * @description What is absent stays. With `minVersion` older keys open and verify nothing any more; it only grows, and never beyond the current key (422). Rewrap what they have encrypted first. Data keys that they have wrapped are lost, too.
+         */
+        patch: operations["updateKeyring"];
+        trace?: never;
+    };
+    "/keyrings/{keyring}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Keep a keyring that was to be deleted
+         * @description Repeating changes nothing.
+         */
+        post: operations["restoreKeyring"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keyrings/{keyring}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a keyring another key
+         * @description The new key encrypts, sums and signs from now on; the older ones still open and verify, down to `minVersion`. A keyring of AES-256-GCM rotates by itself before a key has encrypted `maxUses` times. 409 `state_conflict` while the keyring
+         *     is to be deleted, 409 `limit_reached` after 10,000 keys.
+         */
+        post: operations["rotateKeyring"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keyrings/{keyring}/encrypt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Encrypt under the current key of a keyring
+         * @description For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
+         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         */
+        post: operations["encryptData"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keyrings/{keyring}/decrypt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Decrypt what a keyring has encrypted
+         * @description 422 when it was altered, is of another keyring or context, or its key was given up.
+         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         */
+        post: operations["decryptData"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keyrings/{keyring}/rewrap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Encrypt a ciphertext again under the current key
+         * @description As decrypting and encrypting it, without the plaintext leaving the kms.
+         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         */
+        post: operations["rewrapData"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keyrings/{keyring}/mac": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Compute the HMAC of data
+         * @description For keyrings of HMAC-SHA256 (RFC 2104).
+         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         */
+        post: operations["computeMac"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keyrings/{keyring}/verify-mac": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Verify an HMAC
+         * @description By the key of `keyVersion`, in constant time. One that was given up, or never was, is `valid: false`.
+         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         */
+        post: operations["verifyMac"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keyrings/{keyring}/sign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign data
+         * @description For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
+         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         */
+        post: operations["signData"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keyrings/{keyring}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Verify a signature
+         * @description By the key of `keyVersion`. One that was given up, or never was, is `valid: false`.
+         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         */
+        post: operations["verifySignature"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/keyrings/{keyring}/data-keys": {
         parameters: {
             query?: never;
@@ -1769,7 +2071,7 @@ export interface paths {
                  * @description The keyring; a service's has its name.
                  * @example twofactor
                  */
-                keyring: components["parameters"]["Keyring"];
+                keyring: components["parameters"]["KeyringName"];
             };
             cookie?: never;
         };
@@ -1778,7 +2080,8 @@ export interface paths {
         /**
          * Create a data key
          * @description The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
-         *     A service uses only the keyring that has its name.
+         *     A service uses the keyring that has its name, which need not be created, and keyrings of AES-256-GCM that name it (others: 404, or 409 `state_conflict`);
+         *     an administrator uses those that were created.
          */
         post: operations["createDataKey"];
         delete?: never;
@@ -1796,7 +2099,7 @@ export interface paths {
                  * @description The keyring; a service's has its name.
                  * @example twofactor
                  */
-                keyring: components["parameters"]["Keyring"];
+                keyring: components["parameters"]["KeyringName"];
             };
             cookie?: never;
         };
@@ -1902,6 +2205,49 @@ export interface paths {
          *     that were verified before. When it was the key that signs, the next one signs at once. People go on with their refresh token, services with their API key. Repeating changes nothing.
          */
         post: operations["revokeSigningKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/root-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell which root key seals, and how far a rotation is
+         * @description Root keys lie in files beside the kms and are named by ids, which tell nothing of them. `replicas` are the running ones, and those that were killed within the
+         *     last 30 seconds, each with the keys in its files.
+         */
+        get: operations["getRootKey"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/root-key/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have the root key in the file seal from now on
+         * @description First the new key is put into the file of the root key, and the one that seals into that of the previous one, at every replica (`fountain keygen --replace`). This operation then has the
+         *     new one seal; what the old one has sealed is opened by it and sealed again in the background, within seconds. No request fails. 409 `state_conflict` while the file holds
+         *     the key that seals already, a file is refused, a rotation goes on, or a replica does not hold both keys. When `state` is `idle` again the previous key is needed for older backups only.
+         */
+        post: operations["rotateRootKey"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3106,6 +3452,183 @@ export interface components {
         SigningKeyRotate: {
             algorithm?: components["schemas"]["SigningAlgorithm"];
         };
+        /** @enum {string} */
+        KeyringAlgorithm: "AES-256-GCM" | "HMAC-SHA256" | "EdDSA" | "ES256";
+        KeyringCreate: {
+            name: string;
+            algorithm: components["schemas"]["KeyringAlgorithm"];
+            maxUses?: components["schemas"]["KeyringUses"];
+            services?: components["schemas"]["KeyringServices"];
+        };
+        /**
+         * Format: int64
+         * @description Encryptions after which a key of AES-256-GCM is replaced, 2147483648 when absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
+         */
+        KeyringUses: number;
+        /** @description Names of the services that may use it. */
+        KeyringServices: string[];
+        KeyringUpdate: {
+            /**
+             * Format: int64
+             * @description The oldest key that still opens and verifies.
+             */
+            minVersion?: number;
+            maxUses?: components["schemas"]["KeyringUses"];
+            services?: components["schemas"]["KeyringServices"];
+        };
+        Keyring: {
+            name: string;
+            algorithm: components["schemas"]["KeyringAlgorithm"];
+            /**
+             * Format: int64
+             * @description Of this description, as in its ETag.
+             */
+            version: number;
+            /**
+             * Format: int64
+             * @description The key that encrypts, sums and signs.
+             */
+            currentKey: number;
+            /**
+             * Format: int64
+             * @description The oldest key that still opens and verifies.
+             */
+            minVersion: number;
+            /** Format: int64 */
+            maxUses: number;
+            services: string[];
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            rotatedAt: string;
+            /**
+             * Format: date-time
+             * @description When it is deleted; absent when it stays.
+             */
+            deleteAt?: string;
+            /** @description Newest first; absent in lists and answers to changes. */
+            keys?: components["schemas"]["KeyringKey"][];
+        };
+        KeyringKey: {
+            /** Format: int64 */
+            keyVersion: number;
+            /** Format: date-time */
+            createdAt: string;
+            /**
+             * Format: int64
+             * @description Encryptions that were reserved; at least those that were made.
+             */
+            uses?: number;
+            /**
+             * Format: byte
+             * @description Of EdDSA the 32 bytes of RFC 8032, of ES256 the uncompressed point (SEC 1).
+             */
+            publicKey?: string;
+        };
+        KeyringList: {
+            items: components["schemas"]["Keyring"][];
+            nextCursor?: string;
+        };
+        /**
+         * Format: byte
+         * @description What the ciphertext is bound to, for example the row that it is stored in; the empty one when absent.
+         */
+        KeyringContext: string;
+        KeyringPlaintext: {
+            /** Format: byte */
+            plaintext: string;
+            context?: components["schemas"]["KeyringContext"];
+        };
+        KeyringOpened: {
+            /** Format: byte */
+            plaintext: string;
+        };
+        KeyringCiphertext: {
+            /** Format: byte */
+            ciphertext: string;
+            /** Format: int64 */
+            keyVersion: number;
+        };
+        KeyringCiphertextInContext: {
+            /** Format: byte */
+            ciphertext: string;
+            context?: components["schemas"]["KeyringContext"];
+        };
+        KeyringData: {
+            /** Format: byte */
+            data: string;
+        };
+        KeyringMac: {
+            /** Format: byte */
+            mac: string;
+            /** Format: int64 */
+            keyVersion: number;
+        };
+        KeyringMacCheck: {
+            /** Format: byte */
+            data: string;
+            /** Format: byte */
+            mac: string;
+            /** Format: int64 */
+            keyVersion: number;
+        };
+        KeyringSignature: {
+            /** Format: byte */
+            signature: string;
+            /** Format: int64 */
+            keyVersion: number;
+        };
+        KeyringSignatureCheck: {
+            /** Format: byte */
+            data: string;
+            /** Format: byte */
+            signature: string;
+            /** Format: int64 */
+            keyVersion: number;
+        };
+        KeyringVerdict: {
+            valid: boolean;
+        };
+        RootKey: {
+            /** @description Id of the key that seals. */
+            active: string;
+            /** @description Id of the one before; absent when there was none. */
+            previous?: string;
+            /** @description Id of the key in the file of the replica that answers; absent when it is refused. */
+            inFile?: string;
+            /** @enum {string} */
+            state: "idle" | "resealing";
+            /**
+             * Format: int64
+             * @description Keysets under the active key.
+             */
+            sealed: number;
+            /**
+             * Format: int64
+             * @description Keysets that are still under another one.
+             */
+            remaining: number;
+            /**
+             * Format: date-time
+             * @description When the active key began to seal; absent when it is the first.
+             */
+            rotatedAt?: string;
+            /**
+             * Format: date-time
+             * @description When nothing remained.
+             */
+            finishedAt?: string;
+            replicas: components["schemas"]["RootKeyHolder"][];
+        };
+        RootKeyHolder: {
+            replica: string;
+            /** @description Ids of the keys in its files, that of the current file first. */
+            rootKeys: string[];
+            /** @description What is wrong with its files; absent when nothing is. */
+            fault?: string;
+            /** Format: date-time */
+            seenAt: string;
+        };
         WrappedDataKey: {
             /** Format: byte */
             wrapped: string;
@@ -3574,7 +4097,7 @@ export interface components {
          * @description The keyring; a service's has its name.
          * @example twofactor
          */
-        Keyring: string;
+        KeyringName: string;
         /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
         IfNoneMatch: string;
         /**
@@ -8499,6 +9022,738 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listKeyrings: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of keyrings. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "invoices",
+                     *           "algorithm": "AES-256-GCM",
+                     *           "version": 1,
+                     *           "currentKey": 1,
+                     *           "minVersion": 1,
+                     *           "maxUses": 2147483648,
+                     *           "services": [
+                     *             "billing"
+                     *           ],
+                     *           "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *           "rotatedAt": "2026-11-23T10:00:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["KeyringList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    createKeyring: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "invoices",
+                 *       "algorithm": "AES-256-GCM",
+                 *       "services": [
+                 *         "billing"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeyringCreate"];
+            };
+        };
+        responses: {
+            /** @description The keyring. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "invoices",
+                     *       "algorithm": "AES-256-GCM",
+                     *       "version": 1,
+                     *       "currentKey": 1,
+                     *       "minVersion": 1,
+                     *       "maxUses": 2147483648,
+                     *       "services": [
+                     *         "billing"
+                     *       ],
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "rotatedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Keyring"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getKeyring: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keyring. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "invoices",
+                     *       "algorithm": "AES-256-GCM",
+                     *       "version": 1,
+                     *       "currentKey": 1,
+                     *       "minVersion": 1,
+                     *       "maxUses": 2147483648,
+                     *       "services": [
+                     *         "billing"
+                     *       ],
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "rotatedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Keyring"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteKeyring: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keyring. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "invoices",
+                     *       "algorithm": "AES-256-GCM",
+                     *       "version": 1,
+                     *       "currentKey": 1,
+                     *       "minVersion": 1,
+                     *       "maxUses": 2147483648,
+                     *       "services": [
+                     *         "billing"
+                     *       ],
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "rotatedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Keyring"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateKeyring: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+                 *     428; when none is current, which a weak one never is, 412.
+                 * @example "1"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "minVersion": 2
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeyringUpdate"];
+            };
+        };
+        responses: {
+            /** @description The keyring. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "invoices",
+                     *       "algorithm": "AES-256-GCM",
+                     *       "version": 1,
+                     *       "currentKey": 1,
+                     *       "minVersion": 1,
+                     *       "maxUses": 2147483648,
+                     *       "services": [
+                     *         "billing"
+                     *       ],
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "rotatedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Keyring"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    restoreKeyring: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keyring. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "invoices",
+                     *       "algorithm": "AES-256-GCM",
+                     *       "version": 1,
+                     *       "currentKey": 1,
+                     *       "minVersion": 1,
+                     *       "maxUses": 2147483648,
+                     *       "services": [
+                     *         "billing"
+                     *       ],
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "rotatedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Keyring"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateKeyring: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keyring. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "invoices",
+                     *       "algorithm": "AES-256-GCM",
+                     *       "version": 1,
+                     *       "currentKey": 1,
+                     *       "minVersion": 1,
+                     *       "maxUses": 2147483648,
+                     *       "services": [
+                     *         "billing"
+                     *       ],
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "rotatedAt": "2026-11-23T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Keyring"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    encryptData: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "plaintext": "aGVsbG8=",
+                 *       "context": "aW52b2ljZSA3"
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeyringPlaintext"];
+            };
+        };
+        responses: {
+            /** @description The ciphertext. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "ciphertext": "AQAAAAE=",
+                     *       "keyVersion": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["KeyringCiphertext"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    decryptData: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "ciphertext": "AQAAAAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                 *       "context": "aW52b2ljZSA3"
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeyringCiphertextInContext"];
+            };
+        };
+        responses: {
+            /** @description The plaintext. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "plaintext": "aGVsbG8="
+                     *     }
+                     */
+                    "application/json": components["schemas"]["KeyringOpened"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rewrapData: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "ciphertext": "AQAAAAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeyringCiphertextInContext"];
+            };
+        };
+        responses: {
+            /** @description The ciphertext. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "ciphertext": "AQAAAAE=",
+                     *       "keyVersion": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["KeyringCiphertext"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    computeMac: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "data": "aGVsbG8="
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeyringData"];
+            };
+        };
+        responses: {
+            /** @description The HMAC. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "mac": "aGVsbG8=",
+                     *       "keyVersion": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["KeyringMac"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    verifyMac: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "data": "aGVsbG8=",
+                 *       "mac": "aGVsbG8taGVsbG8taGVsbG8taGVsbG8taGVsbG8taGU=",
+                 *       "keyVersion": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeyringMacCheck"];
+            };
+        };
+        responses: {
+            /** @description Whether it is right. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "valid": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["KeyringVerdict"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    signData: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "data": "aGVsbG8="
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeyringData"];
+            };
+        };
+        responses: {
+            /** @description The signature. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "signature": "aGVsbG8=",
+                     *       "keyVersion": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["KeyringSignature"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    verifySignature: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The keyring; a service's has its name.
+                 * @example twofactor
+                 */
+                keyring: components["parameters"]["KeyringName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "data": "aGVsbG8=",
+                 *       "signature": "aGVsbG8taGVsbG8taGVsbG8taGVsbG8taGVsbG8taGVsbG8taGVsbG8taGVsbG8taGVsbG8taGVsbG8taGVsbA==",
+                 *       "keyVersion": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeyringSignatureCheck"];
+            };
+        };
+        responses: {
+            /** @description Whether it is right. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "valid": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["KeyringVerdict"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
     createDataKey: {
         parameters: {
             query?: never;
@@ -8508,7 +9763,7 @@ export interface operations {
                  * @description The keyring; a service's has its name.
                  * @example twofactor
                  */
-                keyring: components["parameters"]["Keyring"];
+                keyring: components["parameters"]["KeyringName"];
             };
             cookie?: never;
         };
@@ -8534,6 +9789,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
@@ -8547,7 +9803,7 @@ export interface operations {
                  * @description The keyring; a service's has its name.
                  * @example twofactor
                  */
-                keyring: components["parameters"]["Keyring"];
+                keyring: components["parameters"]["KeyringName"];
             };
             cookie?: never;
         };
@@ -8582,6 +9838,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
@@ -8761,6 +10018,98 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getRootKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The state of the root key. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": "root_00112233445566aa",
+                     *       "inFile": "root_00112233445566aa",
+                     *       "state": "idle",
+                     *       "sealed": 11,
+                     *       "remaining": 0,
+                     *       "replicas": [
+                     *         {
+                     *           "replica": "rep_01JD0000000000000000000000",
+                     *           "rootKeys": [
+                     *             "root_00112233445566aa"
+                     *           ],
+                     *           "seenAt": "2026-11-23T10:00:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RootKey"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateRootKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rotation has begun. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": "root_8899aabbccddeeff",
+                     *       "previous": "root_00112233445566aa",
+                     *       "inFile": "root_8899aabbccddeeff",
+                     *       "state": "resealing",
+                     *       "sealed": 0,
+                     *       "remaining": 11,
+                     *       "rotatedAt": "2026-11-23T10:00:00.000000Z",
+                     *       "replicas": [
+                     *         {
+                     *           "replica": "rep_01JD0000000000000000000000",
+                     *           "rootKeys": [
+                     *             "root_8899aabbccddeeff",
+                     *             "root_00112233445566aa"
+                     *           ],
+                     *           "seenAt": "2026-11-23T10:00:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RootKey"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };

@@ -14,6 +14,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/credential"
+	"github.com/fountainai/fountain/impl/kms/internal/keyring"
 	"github.com/fountainai/fountain/impl/kms/internal/mail"
 	"github.com/fountainai/fountain/impl/kms/internal/openid"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
@@ -23,6 +24,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/session"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/impl/kms/internal/user"
+	"github.com/fountainai/fountain/impl/kms/internal/vault"
 	"github.com/fountainai/fountain/impl/kms/internal/witness"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
@@ -59,11 +61,13 @@ type Domain struct {
 	Tokens      *credential.Tokens
 	ProofKeys   *credential.ProofKeys
 	Secrets     *secret.Secrets
-	Keyrings    *secret.Keyrings
+	DataKeys    *secret.Keyrings // of services
+	Keyrings    *keyring.Keyrings
 	Feed        *revocation.Feed
 	Mint        *signing.Mint
 	Ring        *signing.Ring
 	SigningKeys *signing.Rotation
+	RootKey     *vault.Rotation
 	PublicURL   string // base of the endpoints' URLs in the metadata
 }
 

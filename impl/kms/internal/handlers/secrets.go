@@ -69,7 +69,18 @@ func (h api) ListSecrets(ctx context.Context, r kmsapi.ListSecretsRequestObject)
 
 // CreateDataKey implements createDataKey.
 func (h api) CreateDataKey(ctx context.Context, r kmsapi.CreateDataKeyRequestObject) (kmsapi.CreateDataKeyResponseObject, error) {
-	key, err := h.Keyrings.Create(ctx, caller(ctx), r.Keyring)
+	created, err := h.Keyrings.Has(ctx, r.Keyring)
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		key, err := h.Keyrings.CreateDataKey(ctx, caller(ctx), r.Keyring)
+		if err != nil {
+			return nil, err
+		}
+		return kmsapi.CreateDataKey201JSONResponse{Plaintext: key.Plain, Wrapped: key.Wrapped}, nil
+	}
+	key, err := h.DataKeys.Create(ctx, caller(ctx), r.Keyring)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +89,18 @@ func (h api) CreateDataKey(ctx context.Context, r kmsapi.CreateDataKeyRequestObj
 
 // UnwrapDataKey implements unwrapDataKey.
 func (h api) UnwrapDataKey(ctx context.Context, r kmsapi.UnwrapDataKeyRequestObject) (kmsapi.UnwrapDataKeyResponseObject, error) {
-	key, err := h.Keyrings.Unwrap(ctx, caller(ctx), r.Keyring, r.Body.Wrapped)
+	created, err := h.Keyrings.Has(ctx, r.Keyring)
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		key, err := h.Keyrings.UnwrapDataKey(ctx, caller(ctx), r.Keyring, r.Body.Wrapped)
+		if err != nil {
+			return nil, err
+		}
+		return kmsapi.UnwrapDataKey200JSONResponse{Plaintext: key.Plain, Wrapped: key.Wrapped}, nil
+	}
+	key, err := h.DataKeys.Unwrap(ctx, caller(ctx), r.Keyring, r.Body.Wrapped)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	h := &house{Parts: kmstest.New(t)}
-	v, err := vault.Open(t.Context(), h.DB, kmsdb.Keysets{}, filepath.Join(t.TempDir(), "root.key"), h.Clock)
+	v, err := vault.Open(t.Context(), h.DB, kmsdb.Keysets{}, vault.Files{Current: filepath.Join(t.TempDir(), "root.key")}, h.Clock)
 	require.NoError(t, err)
 	sealer, err := v.AEAD(t.Context(), vault.Secrets)
 	require.NoError(t, err)

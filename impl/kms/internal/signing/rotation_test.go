@@ -34,7 +34,7 @@ type smithy struct {
 func newSmithy(t *testing.T) *smithy {
 	t.Helper()
 	p := kmstest.New(t)
-	v, err := vault.Open(t.Context(), p.DB, kmsdb.Keysets{}, filepath.Join(t.TempDir(), "root.key"), p.Clock)
+	v, err := vault.Open(t.Context(), p.DB, kmsdb.Keysets{}, vault.Files{Current: filepath.Join(t.TempDir(), "root.key")}, p.Clock)
 	require.NoError(t, err)
 	sealer, err := v.AEAD(t.Context(), vault.Signing)
 	require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/clock"
@@ -43,39 +44,83 @@ type Rows interface {
 	Keyset(ctx context.Context, q store.Querier, name string) (sealed []byte, found bool, err error)
 	// InsertKeyset stores a keyset unless one of the name is there.
 	InsertKeyset(ctx context.Context, tx *store.Tx, name, rootID string, sealed []byte, at int64) error
+
+	// RootState returns which root key seals.
+	RootState(ctx context.Context, q store.Querier) (State, error)
+	// TakeRootTurn locks the state until the transaction ends, and returns it.
+	TakeRootTurn(ctx context.Context, tx *store.Tx) (State, error)
+	// SetRootState stores the state; with the turn.
+	SetRootState(ctx context.Context, tx *store.Tx, s State) error
+	// SealedByOthers returns names of keysets that another root key seals.
+	SealedByOthers(ctx context.Context, q store.Querier, rootID string, limit int) ([]string, error)
+	// CountSealed counts the keysets that a root key seals, and those that others do.
+	CountSealed(ctx context.Context, q store.Querier, rootID string) (by, byOthers int64, err error)
+	// ReplaceKeyset stores another keyset of a name that is there.
+	ReplaceKeyset(ctx context.Context, tx *store.Tx, name, rootID string, sealed []byte) error
+	// Reseal stores a keyset sealed by another root key, if from still seals it.
+	Reseal(ctx context.Context, tx *store.Tx, name, from, to string, sealed []byte) error
+	// Holders returns the replicas that were seen after a time.
+	Holders(ctx context.Context, q store.Querier, since time.Time) ([]Holder, error)
+	// PutHolder stores what a replica holds, and deletes those that were seen before a time.
+	PutHolder(ctx context.Context, tx *store.Tx, h Holder, before time.Time) error
+	// DeleteHolder deletes a replica.
+	DeleteHolder(ctx context.Context, tx *store.Tx, replica string) error
 }
 
 // Vault opens keysets. It is safe for concurrent use.
 type Vault struct {
 	db    *store.DB
 	rows  Rows
-	root  *seal.Root
+	roots *roots
 	clock clock.Clock
 
 	mu   sync.Mutex
 	open map[string]*seal.Keyset
 }
 
-// Open loads the root key and checks that it is the one that the database was sealed with. Only on SQLite, and only for a
+// Open loads the root keys and checks that they are those that the database was sealed with. Only on SQLite, and only for a
 // database that holds nothing yet, a missing root key is made.
-func Open(ctx context.Context, db *store.DB, rows Rows, rootFile string, c clock.Clock) (*Vault, error) {
-	roots, err := rows.Roots(ctx, db.Read(ctx))
+func Open(ctx context.Context, db *store.DB, rows Rows, files Files, c clock.Clock) (*Vault, error) {
+	sealedBy, err := rows.Roots(ctx, db.Read(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("read keysets: %w", err)
 	}
-	if err := ensureRoot(rootFile, db.Dialect() == store.SQLite && len(roots) == 0); err != nil {
+	if err := ensureRoot(files.Current, db.Dialect() == store.SQLite && len(sealedBy) == 0); err != nil {
 		return nil, err
 	}
-	root, err := seal.LoadRoot(rootFile)
+	held := &roots{files: files, known: map[string]*seal.Root{}}
+	if err := held.read(); err != nil {
+		return nil, err
+	}
+	if err := held.holds(sealedBy...); err != nil {
+		return nil, err
+	}
+	v := &Vault{db: db, rows: rows, roots: held, clock: c, open: map[string]*seal.Keyset{}}
+	return v, v.begin(ctx, sealedBy)
+}
+
+// begin fixes which key seals in a database where none is named yet: the one that has sealed all so far.
+func (v *Vault) begin(ctx context.Context, sealedBy []string) error {
+	state, err := v.rows.RootState(ctx, v.db.Read(ctx))
 	if err != nil {
-		return nil, fmt.Errorf("load root key %s: %w", rootFile, err)
+		return err
 	}
-	for _, sealedBy := range roots {
-		if sealedBy != root.ID() {
-			return nil, fmt.Errorf("root key %s: %w", rootFile, ErrWrongRoot)
-		}
+	if state.Active == "" {
+		err = v.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+			if state, err = v.rows.TakeRootTurn(ctx, tx); err != nil || state.Active != "" {
+				return err
+			}
+			_, state.Active, _ = v.roots.now()
+			if len(sealedBy) > 0 {
+				state.Active = sealedBy[0]
+			}
+			return v.rows.SetRootState(ctx, tx, state)
+		})
 	}
-	return &Vault{db: db, rows: rows, root: root, clock: c, open: map[string]*seal.Keyset{}}, nil
+	if err != nil {
+		return fmt.Errorf("name the root key that seals: %w", err)
+	}
+	return v.roots.holds(state.Active)
 }
 
 // ensureRoot makes the root key file where that is allowed.
@@ -116,7 +161,7 @@ func (v *Vault) keyset(ctx context.Context, name string, create func() (*seal.Ke
 	if err != nil {
 		return nil, fmt.Errorf("keyset %s: %w", name, err)
 	}
-	set, err := v.root.OpenKeyset(name, sealed)
+	set, _, err := v.unseal(name, sealed)
 	if err != nil {
 		return nil, fmt.Errorf("keyset %s: %w", name, err)
 	}
@@ -130,12 +175,16 @@ func (v *Vault) create(ctx context.Context, name string, create func() (*seal.Ke
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := v.root.SealKeyset(name, set)
-	if err != nil {
-		return nil, err
-	}
 	err = v.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return v.rows.InsertKeyset(ctx, tx, name, v.root.ID(), sealed, domain.Now(v.clock).UnixMicro())
+		state, err := v.rows.TakeRootTurn(ctx, tx) // no rotation comes between the sealing and the storing
+		if err != nil {
+			return err
+		}
+		sealed, err := v.seal(state.Active, name, set)
+		if err != nil {
+			return err
+		}
+		return v.rows.InsertKeyset(ctx, tx, name, state.Active, sealed, domain.Now(v.clock).UnixMicro())
 	})
 	if err != nil {
 		return nil, err
@@ -145,4 +194,27 @@ func (v *Vault) create(ctx context.Context, name string, create func() (*seal.Ke
 		err = errors.New("it was not stored")
 	}
 	return sealed, err
+}
+
+// seal seals a keyset under the root key of an id.
+func (v *Vault) seal(rootID, name string, set *seal.Keyset) ([]byte, error) {
+	root, found := v.roots.root(rootID)
+	if !found {
+		return nil, ErrWrongRoot
+	}
+	return root.SealKeyset(name, set)
+}
+
+// unseal opens a keyset by whichever root key sealed it, and returns that one's id.
+func (v *Vault) unseal(name string, sealed []byte) (*seal.Keyset, string, error) {
+	by, err := seal.RootID(sealed)
+	if err != nil {
+		return nil, "", err
+	}
+	root, found := v.roots.root(by)
+	if !found {
+		return nil, "", ErrWrongRoot
+	}
+	set, err := root.OpenKeyset(name, sealed)
+	return set, by, err
 }

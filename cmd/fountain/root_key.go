@@ -1,0 +1,53 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+)
+
+// newRootKey turns over the key that seals all others.
+func newRootKey() *cobra.Command {
+	o := &operator{}
+	status := o.command("status", "Tell which root key seals, and how far a rotation is", "  fountain root-key status\n  fountain root-key status --output json", noArgs,
+		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
+			k, err := c.KMS.GetRootKey(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return o.printRootKey(cmd, k)
+		})
+	rotate := o.command("rotate", "Rotate to the root key that was put into the file", "  fountain root-key rotate\n  fountain root-key rotate --code-file -", noArgs,
+		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
+			k, err := c.KMS.RotateRootKey(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return o.printRootKey(cmd, k)
+		})
+	rotate.Long = `rotate has the new root key seal, and everything that the old one has sealed be sealed again in the
+background; no request fails. Before it, put the new key into the root key file and the old one beside
+it, at every replica of the kms: on the machine of the file that is
+
+  fountain keygen --replace root.key
+
+When root-key status says idle again, take root.key.previous off the machine, and keep it for as long
+as there are backups from before the rotation: they open with it alone.`
+	return group("root-key", "Turn over the key that seals all others", status, rotate)
+}
+
+func (o *operator) printRootKey(cmd *cobra.Command, k *kms.RootKey) error {
+	rows := make([][]string, 0, len(k.Replicas))
+	for _, r := range k.Replicas {
+		fault := ""
+		if r.Fault != nil {
+			fault = *r.Fault
+		}
+		rows = append(rows, []string{k.Active, string(k.State), strconv.FormatInt(k.Remaining, 10), r.Replica, strings.Join(r.RootKeys, " "), when(r.SeenAt), fault})
+	}
+	return o.print(cmd, k, []string{"ACTIVE", "STATE", "REMAINING", "REPLICA", "ITS ROOT KEYS", "SEEN", "FAULT"}, rows)
+}

@@ -1,0 +1,90 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/fountainai/fountain/internal/seal"
+)
+
+// Files are where the root keys lie.
+type Files struct {
+	Current  string // seals new keysets once a rotation has begun
+	Previous string // opens what is not resealed yet; need not exist
+}
+
+// roots are the root keys of a process. It is safe for concurrent use.
+type roots struct {
+	files Files
+
+	mu      sync.RWMutex
+	known   map[string]*seal.Root // every key that was read since the start: one that leaves the files goes on until the process ends
+	held    []string              // ids of those in the files now, that of Current first
+	current string                // id of the key in Current; "" when it is refused
+	fault   error                 // what is wrong with the files
+}
+
+// read reads the files again. What is refused changes no key that was read before.
+func (r *roots) read() error {
+	current, err := load(r.files.Current)
+	if err != nil {
+		err = fmt.Errorf("load root key %s: %w", r.files.Current, err)
+	}
+	previous, before := load(r.files.Previous)
+	if errors.Is(before, os.ErrNotExist) {
+		before = nil
+	}
+	if before != nil {
+		err = errors.Join(err, fmt.Errorf("load previous root key %s: %w", r.files.Previous, before))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held, r.current, r.fault = nil, "", err
+	for _, root := range []*seal.Root{current, previous} {
+		if root != nil && !slices.Contains(r.held, root.ID()) {
+			r.held = append(r.held, root.ID())
+			r.known[root.ID()] = root
+		}
+	}
+	if current != nil {
+		r.current = current.ID()
+	}
+	return err
+}
+
+func load(path string) (*seal.Root, error) {
+	if path == "" {
+		return nil, nil
+	}
+	return seal.LoadRoot(path)
+}
+
+// root returns a key by its id.
+func (r *roots) root(id string) (*seal.Root, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	root, found := r.known[id]
+	return root, found
+}
+
+// now returns the ids of the keys in the files, the one in Current, and what is wrong with them.
+func (r *roots) now() (held []string, current string, fault error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.Clone(r.held), r.current, r.fault
+}
+
+// holds refuses ids of which the files have no key.
+func (r *roots) holds(ids ...string) error {
+	held, _, _ := r.now()
+	for _, id := range ids {
+		if !slices.Contains(held, id) {
+			return fmt.Errorf("root key %s: %w (%s; here: %s)", r.files.Current, ErrWrongRoot, id, strings.Join(held, ", "))
+		}
+	}
+	return nil
+}

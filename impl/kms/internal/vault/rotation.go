@@ -1,0 +1,282 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+const (
+	// TendPause is how often the files are read, and keysets resealed.
+	TendPause = 5 * time.Second
+
+	seenEvery = 10 * time.Second // a replica says which keys it holds, also when nothing has changed
+	seenFor   = 30 * time.Second // a replica counts since it was seen
+	forgotten = time.Hour        // after which a replica that was killed is deleted
+	batch     = 20               // keysets that are resealed in one tending
+)
+
+// State is which root key seals.
+type State struct {
+	Active     string    // id of the root key that seals; "" in a database that no release with rotations has opened
+	Previous   string    // id of the one before; "": there was none
+	RotatedAt  time.Time // zero: never
+	FinishedAt time.Time // when the last keyset was resealed; zero: never, or it goes on
+}
+
+// Holder is a replica and the root keys in its files.
+type Holder struct {
+	Replica  string
+	RootKeys []string
+	Fault    string // what is wrong with its files, in public words; "" when nothing is
+	SeenAt   time.Time
+}
+
+// Status is what is told of the root key.
+type Status struct {
+	State
+	Sealed    int64  // keysets under the active key
+	Remaining int64  // keysets under others
+	Current   string // id of the key in the file of the replica that answers; "" when it is refused
+	Holders   []Holder
+}
+
+// Rotation changes the root key. Every change has the turn of the row, so that of two replicas one comes after the other.
+type Rotation struct {
+	Vault    *Vault
+	Standing *authority.Standing
+	Audit    auditlog.Log
+	Clock    clock.Clock
+	Log      *slog.Logger
+
+	replica string
+	mu      sync.Mutex
+	said    Holder // what was stored last
+}
+
+// NewRotation returns what changes the root key of a vault.
+func NewRotation(v *Vault, standing *authority.Standing, c clock.Clock, log *slog.Logger) *Rotation {
+	return &Rotation{Vault: v, Standing: standing, Audit: auditlog.Log{Clock: c}, Clock: c, Log: log, replica: id.New("rep")}
+}
+
+// Status tells which key seals what. The reading is recorded.
+func (r *Rotation) Status(ctx context.Context, caller *auth.Principal) (s Status, err error) {
+	defer tried.To(&err, "read state of root key")
+	err = r.Vault.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if err := r.Standing.HoldAdministrator(ctx, tx, caller); err != nil {
+			return err
+		}
+		if s, err = r.status(ctx, tx); err != nil {
+			return err
+		}
+		return r.Audit.Append(ctx, tx, auditlog.Event{Action: "getRootKey"})
+	})
+	return s, err
+}
+
+func (r *Rotation) status(ctx context.Context, q store.Querier) (s Status, err error) {
+	rows := r.Vault.rows
+	if s.State, err = rows.RootState(ctx, q); err != nil {
+		return s, err
+	}
+	if s.Sealed, s.Remaining, err = rows.CountSealed(ctx, q, s.Active); err != nil {
+		return s, err
+	}
+	s.Holders, err = rows.Holders(ctx, q, domain.Now(r.Clock).Add(-seenFor))
+	_, s.Current, _ = r.Vault.roots.now()
+	return s, err
+}
+
+// Rotate has the key in the file seal from now on; what the one before has sealed is resealed in the background. It is state_conflict while the file holds the
+// active key, a file is refused, a rotation goes on, or a running replica does not hold both keys.
+func (r *Rotation) Rotate(ctx context.Context, caller *auth.Principal) (s Status, err error) {
+	defer tried.To(&err, "rotate root key")
+	_ = r.Vault.roots.read() // the fault is told below
+	if err := r.announce(ctx); err != nil {
+		return Status{}, err
+	}
+	err = r.Vault.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := r.Standing.HoldAdministrator(ctx, tx, caller); err != nil {
+			return err
+		}
+		state, err := r.Vault.rows.TakeRootTurn(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if s, err = r.status(ctx, tx); err != nil {
+			return err
+		}
+		if err := r.may(s); err != nil {
+			return err
+		}
+		next := State{Active: s.Current, Previous: state.Active, RotatedAt: domain.Now(r.Clock)}
+		if err := r.Vault.rows.SetRootState(ctx, tx, next); err != nil {
+			return err
+		}
+		if err := r.Vault.turnWrapping(ctx, tx); err != nil {
+			return err
+		}
+		if s, err = r.status(ctx, tx); err != nil {
+			return err
+		}
+		return r.Audit.Append(ctx, tx, auditlog.Event{Action: "rotateRootKey", Target: next.Active, Detail: map[string]string{"replaces": next.Previous}})
+	})
+	return s, err
+}
+
+// may refuses a rotation that would leave a replica with sealed text that it can't open.
+func (r *Rotation) may(s Status) error {
+	conflict := func(sentence string) error { return domain.Refuse(domain.StateConflict, sentence) }
+	_, _, fault := r.Vault.roots.now()
+	switch {
+	case fault != nil:
+		return domain.Refuse(domain.StateConflict, "A root key file is refused; the log of the kms says why.").Because(fault)
+	case s.Remaining > 0:
+		return conflict("A rotation is under way; the next one can begin when nothing remains.")
+	case s.Current == s.Active:
+		return conflict("The root key file holds the key that seals already; put a new one in its place, and the one that seals beside it (fountain keygen --replace).")
+	}
+	for _, h := range s.Holders {
+		if h.Fault != "" || !slices.Contains(h.RootKeys, s.Active) || !slices.Contains(h.RootKeys, s.Current) {
+			return conflict("A replica does not hold both root keys, or was killed within the last 30 seconds; the state of the root key says which.")
+		}
+	}
+	return nil
+}
+
+// Announce stores which keys the files of this replica hold, before it serves: no rotation goes past a replica that is there. It is ErrWrongRoot when one began meanwhile.
+func (r *Rotation) Announce(ctx context.Context) (err error) {
+	defer tried.To(&err, "announce root keys")
+	return r.announce(ctx)
+}
+
+func (r *Rotation) announce(ctx context.Context) error {
+	held, _, fault := r.Vault.roots.now()
+	now := domain.Now(r.Clock)
+	me := Holder{Replica: r.replica, RootKeys: held, SeenAt: now}
+	if fault != nil {
+		me.Fault = "a root key file is refused"
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if same := slices.Equal(r.said.RootKeys, held) && r.said.Fault == me.Fault; same && now.Sub(r.said.SeenAt) < seenEvery && !now.Before(r.said.SeenAt) {
+		return nil
+	}
+	err := r.Vault.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := r.Vault.rows.TakeRootTurn(ctx, tx); err != nil {
+			return err
+		}
+		return r.Vault.rows.PutHolder(ctx, tx, me, now.Add(-forgotten))
+	})
+	if err == nil {
+		r.said = me
+	}
+	return err
+}
+
+// Leave takes this replica from those that a rotation waits for.
+func (r *Rotation) Leave(ctx context.Context) (err error) {
+	defer tried.To(&err, "withdraw root keys")
+	return r.Vault.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return r.Vault.rows.DeleteHolder(ctx, tx, r.replica) })
+}
+
+// Tend reads the files, says which keys they hold, and reseals some keysets of a rotation that goes on. An error tells, too, that a restart of this replica
+// would fail, because its files lack a key.
+func (r *Rotation) Tend(ctx context.Context) (err error) {
+	defer tried.To(&err, "tend root key")
+	fault := r.Vault.roots.read()
+	if err := r.announce(ctx); err != nil {
+		return err
+	}
+	if fault != nil {
+		return fault
+	}
+	rows, db := r.Vault.rows, r.Vault.db
+	state, err := rows.RootState(ctx, db.Read(ctx))
+	if err != nil {
+		return err
+	}
+	sealedBy, err := rows.Roots(ctx, db.Read(ctx))
+	if err != nil {
+		return err
+	}
+	if err := r.Vault.roots.holds(append(sealedBy, state.Active)...); err != nil {
+		return err
+	}
+	names, err := rows.SealedByOthers(ctx, db.Read(ctx), state.Active, batch)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := r.reseal(ctx, name); err != nil {
+			return err
+		}
+	}
+	return r.finish(ctx, state)
+}
+
+// reseal seals one keyset under the active key. Another replica may be at the same one: the turn orders them, and the second changes nothing.
+func (r *Rotation) reseal(ctx context.Context, name string) error {
+	v := r.Vault
+	return v.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		state, err := v.rows.TakeRootTurn(ctx, tx)
+		if err != nil {
+			return err
+		}
+		sealed, found, err := v.rows.Keyset(ctx, tx, name)
+		if err != nil || !found {
+			return err
+		}
+		set, from, err := v.unseal(name, sealed)
+		if err != nil || from == state.Active {
+			return err
+		}
+		again, err := v.seal(state.Active, name, set)
+		if err != nil {
+			return err
+		}
+		return v.rows.Reseal(ctx, tx, name, from, state.Active, again)
+	})
+}
+
+// finish records once that nothing is left under the key before.
+func (r *Rotation) finish(ctx context.Context, seen State) error {
+	if seen.RotatedAt.IsZero() || !seen.FinishedAt.IsZero() {
+		return nil
+	}
+	done := false
+	err := r.Vault.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		state, err := r.Vault.rows.TakeRootTurn(ctx, tx)
+		if err != nil || !state.FinishedAt.IsZero() {
+			return err
+		}
+		_, left, err := r.Vault.rows.CountSealed(ctx, tx, state.Active)
+		if err != nil || left > 0 {
+			return err
+		}
+		state.FinishedAt, done = domain.Now(r.Clock), true
+		if err := r.Vault.rows.SetRootState(ctx, tx, state); err != nil {
+			return err
+		}
+		return r.Audit.Append(ctx, tx, auditlog.Event{Action: "finishRootKeyRotation", Target: state.Active, Detail: map[string]string{"replaces": state.Previous}})
+	})
+	if err != nil {
+		return fmt.Errorf("finish rotation: %w", err)
+	}
+	if done {
+		r.Log.InfoContext(ctx, "the root key is rotated; the previous one opens backups from before, and nothing here", "active", seen.Active, "previous", seen.Previous)
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// Wrapping is the keyset that seals the keys of keyrings. Unlike the others it turns over: with the root key, so that what is wrapped afterwards was never under the
+// old root key.
+const Wrapping = "keyrings"
+
+// Wrap seals a key under the newest key of the wrapping keyset, and tells which that is. It takes the turn of the root key: no turn of the keyset comes before the commit.
+// The keyset must be there already.
+func (v *Vault) Wrap(ctx context.Context, tx *store.Tx, plain, aad []byte) (sealed []byte, by uint32, err error) {
+	set, err := v.locked(ctx, tx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("wrap key: %w", err)
+	}
+	sealed, err = set.Seal(plain, aad)
+	return sealed, set.Primary(), err
+}
+
+// Unwrap opens what Wrap sealed with the same aad; all else is seal.ErrOpen.
+func (v *Vault) Unwrap(ctx context.Context, sealed, aad []byte) ([]byte, error) {
+	set, err := v.AEAD(ctx, Wrapping)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := set.Open(sealed, aad)
+	if !errors.Is(err, seal.ErrOpen) {
+		return plain, err
+	}
+	v.forget(Wrapping) // another replica may have turned it over
+	if set, err = v.AEAD(ctx, Wrapping); err != nil {
+		return nil, err
+	}
+	return set.Open(sealed, aad)
+}
+
+// Rewrapped is the state of the wrapping keyset.
+type Rewrapped struct {
+	Primary uint32 // the key that wraps
+	Older   bool   // there are others, of before
+}
+
+// Wraps tells which key wraps now, as the database has it.
+func (v *Vault) Wraps(ctx context.Context, q store.Querier) (Rewrapped, error) {
+	sealed, found, err := v.rows.Keyset(ctx, q, Wrapping)
+	if err != nil || !found {
+		return Rewrapped{}, err
+	}
+	set, _, err := v.unseal(Wrapping, sealed)
+	if err != nil {
+		return Rewrapped{}, fmt.Errorf("keyset %s: %w", Wrapping, err)
+	}
+	return Rewrapped{set.Primary(), len(set.Keys()) > 1}, nil
+}
+
+// DropOlder takes all keys but the newest out of the wrapping keyset. The caller has found, with the turn that this takes, that they wrap nothing: check is called with it.
+func (v *Vault) DropOlder(ctx context.Context, tx *store.Tx, unused func(primary uint32) (bool, error)) error {
+	set, err := v.locked(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if free, err := unused(set.Primary()); err != nil || !free {
+		return err
+	}
+	for _, id := range set.Keys() {
+		if id == set.Primary() {
+			continue
+		}
+		if set, err = set.Without(id); err != nil {
+			return err
+		}
+	}
+	return v.replace(ctx, tx, set)
+}
+
+// turnWrapping gives the wrapping keyset another key. It is called with the turn.
+func (v *Vault) turnWrapping(ctx context.Context, tx *store.Tx) error {
+	set, err := v.locked(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if set, err = set.Rotate(); err != nil {
+		return err
+	}
+	return v.replace(ctx, tx, set)
+}
+
+// locked returns the wrapping keyset as it is, and keeps it so until the transaction ends.
+func (v *Vault) locked(ctx context.Context, tx *store.Tx) (*seal.Keyset, error) {
+	if _, err := v.rows.TakeRootTurn(ctx, tx); err != nil {
+		return nil, err
+	}
+	sealed, found, err := v.rows.Keyset(ctx, tx, Wrapping)
+	if err == nil && !found {
+		err = errors.New("keyset " + Wrapping + " is missing")
+	}
+	if err != nil {
+		return nil, err
+	}
+	set, _, err := v.unseal(Wrapping, sealed)
+	return set, err
+}
+
+// replace stores the wrapping keyset under the active root key, with the turn.
+func (v *Vault) replace(ctx context.Context, tx *store.Tx, set *seal.Keyset) error {
+	state, err := v.rows.RootState(ctx, tx)
+	if err != nil {
+		return err
+	}
+	sealed, err := v.seal(state.Active, Wrapping, set)
+	if err != nil {
+		return err
+	}
+	tx.AfterCommit(func() { v.forget(Wrapping) })
+	return v.rows.ReplaceKeyset(ctx, tx, Wrapping, state.Active, sealed)
+}
+
+func (v *Vault) forget(name string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.open, name)
+}
