@@ -157,7 +157,8 @@ func (o *operator) reindexes() *cobra.Command {
 			return o.print(cmd, all, reindexHead, rows)
 		})
 	one := func(name, short string, do func(cmd *cobra.Command, c *fountain.Client, collection, id string) (*search.Reindex, error)) *cobra.Command {
-		return o.command(name+" COLLECTION REINDEX", short, "  fountain collections reindex "+name+" plays rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", collectionAndReindex,
+		example := "  fountain collections reindex " + name + " plays rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"
+		return o.command(name+" COLLECTION REINDEX", short, example+"\n"+example+" --output json", collectionAndReindex,
 			func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 				r, err := do(cmd, c, args[0], args[1])
 				if err != nil {

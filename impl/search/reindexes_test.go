@@ -176,6 +176,23 @@ func TestReindex_replacesTheCollectionAndGoesBack(t *testing.T) {
 	})
 }
 
+// The synonyms and overrides that an operator has given the collection at the engine are those of the new one.
+func TestReindex_keepsSynonymsAndOverrides(t *testing.T) {
+	w, engine := typesense(t)
+	admin := w.someone(t)
+	w.must(t, 201, admin, "POST", "/collections", books)
+	w.must(t, 200, admin, "POST", "/collections/books/documents/sync", upserts(`{"text":"sofa","number":1}`, `{"text":"table","number":2}`))
+	engine.must(t, "PUT", "/collections/books/synonyms/seats", `{"synonyms":["sofa","couch"]}`)
+	engine.must(t, "PUT", "/collections/books/overrides/pin", `{"rule":{"query":"table","match":"exact"},"includes":[{"id":"1","position":1}]}`)
+	found := func(q string) any {
+		return w.must(t, 200, admin, "POST", "/collections/books/search", `{"q":"`+q+`","queryBy":["text"]}`).JSON(t)["found"]
+	}
+	require.Equal(t, []any{float64(1), float64(2)}, []any{found("couch"), found("table")})
+	id := w.must(t, 202, admin, "POST", "/collections/books/reindexes", `{}`).JSON(t)["id"].(string)
+	w.reached(t, admin, "books", id, "done")
+	require.Equal(t, []any{float64(1), float64(2)}, []any{found("couch"), found("table")})
+}
+
 // While a reindex is under way there is no second one, and no other change of the schema; it can be given up. An engine that is away keeps it waiting, and does not end it.
 func TestReindex_oneIsUnderWayAtATime(t *testing.T) {
 	w, engine := typesense(t)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -163,4 +164,38 @@ func (e *Engine) collect(ctx context.Context, collection, filter string, into ma
 		}
 		into[id] = append([]byte(nil), line...)
 	}
+}
+
+// CopyRules gives a collection the synonyms and overrides of another, and those alone.
+func (e *Engine) CopyRules(ctx context.Context, from, to string) error {
+	for _, kind := range []tsclient.Kind{tsclient.Synonyms, tsclient.Overrides} {
+		var want, has map[string]json.RawMessage
+		err := e.again(ctx, func() (err error) {
+			if want, err = e.client.Rules(ctx, from, kind); err != nil {
+				return err
+			}
+			has, err = e.client.Rules(ctx, to, kind)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for id, rule := range want {
+			if bytes.Equal(has[id], rule) {
+				continue
+			}
+			if err := e.again(ctx, func() error { return e.client.PutRule(ctx, to, kind, id, rule) }); err != nil {
+				return err
+			}
+		}
+		for id := range has {
+			if want[id] != nil {
+				continue
+			}
+			if err := e.again(ctx, func() error { return e.client.DeleteRule(ctx, to, kind, id) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -23,6 +23,15 @@ func (s *steps) verify(ctx context.Context) error {
 	if err := s.compare(ctx); err != nil {
 		return err
 	}
+	call, cancel := limited(ctx)
+	defer cancel()
+	if err := s.Engine.CopyRules(call, s.Source, s.Target); err != nil {
+		return err
+	}
+	// A process that has died is waited for before writes wait.
+	if err := s.drained(ctx, callLimit); err != nil {
+		return err
+	}
 	return s.hold(ctx, Swapping)
 }
 
@@ -99,6 +108,9 @@ func (s *steps) rollBack(ctx context.Context) error {
 		if n <= fewNotes {
 			break
 		}
+	}
+	if err := s.drained(ctx, callLimit); err != nil {
+		return err
 	}
 	if err := s.hold(ctx, RollingBack); err != nil {
 		return err

@@ -189,7 +189,9 @@ func (s *steps) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Engine.Create(call, s.Wanted.Collection(s.Target, source.Scoped())); err != nil && !errors.Is(err, problem.AlreadyExists) {
+	target := s.Wanted.Collection(s.Target, source.Scoped())
+	target.SynonymSets, target.CurationSets = source.SynonymSets, source.CurationSets
+	if _, err := s.Engine.Create(call, target); err != nil && !errors.Is(err, problem.AlreadyExists) {
 		return err
 	}
 	s.Documents = source.Documents
