@@ -176,7 +176,9 @@ func (o *operator) reindexes() *cobra.Command {
 	back := one("rollback", "Go back to the collection before a reindex", func(cmd *cobra.Command, c *fountain.Client, collection, id string) (*search.Reindex, error) {
 		return c.Search.RollbackReindex(cmd.Context(), collection, id)
 	})
-	return group("reindex", "Copy collections into new ones that take their place", o.startReindex(), list, get, abort, back)
+	cmd := group("reindex", "Copy collections into new ones that take their place", o.startReindex(), list, get, abort, back)
+	cmd.Example = "  fountain collections reindex start plays --follow\n  fountain collections reindex list plays"
+	return cmd
 }
 
 func (o *operator) startReindex() *cobra.Command {
