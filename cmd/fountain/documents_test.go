@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -86,6 +88,19 @@ func TestDocuments_goInAndOutOfACollectionFromTheCommandLine(t *testing.T) {
 	require.Contains(t, good("collections", "grants", "plays"), "role:reader")
 	good("collections", "revoke", "plays", "role:reader")
 	require.NotContains(t, good("collections", "grants", "plays"), "role:reader")
+	require.Contains(t, good("collections", "schema", "plays"), "none")
+	faceted := write(t, `{"fields":[{"name":"text","type":"string","facet":true},{"name":"n","type":"int64","optional":true}]}`)
+	require.Regexp(t, `reindex +text +different`, good("collections", "schema", "plays", "--set", faceted, "--dry-run"))
+	require.Equal(t, 1, ada.run("collections", "schema", "plays", "--set", faceted, "--mode", "alter").code)
+	require.Equal(t, 2, ada.run("collections", "schema", "plays", "--set", faceted, "--mode", "other").code)
+	id := regexp.MustCompile(`rix_[0-9A-Z]{26}`).FindString(good("collections", "schema", "plays", "--set", faceted, "--follow"))
+	require.Contains(t, good("collections", "reindex", "get", "plays", id), "done")
+	require.Equal(t, 1, ada.run("collections", "reindex", "abort", "plays", id).code)
+	require.Contains(t, good("collections", "reindex", "rollback", "plays", id), "rollingBack")
+	require.Eventually(t, func() bool { return strings.Contains(good("collections", "reindex", "get", "plays", id), "rolledBack") }, time.Minute, 50*time.Millisecond)
+	require.Regexp(t, ` done `, good("collections", "reindex", "start", "plays", "--follow"))
+	require.Equal(t, 2, strings.Count(good("collections", "reindex", "list", "plays"), "rix_"))
+	require.Equal(t, 2, ada.run("collections", "reindex", "get", "plays").code)
 	require.Equal(t, 2, ada.run("collections", "delete", "plays").code, "it asks")
 	good("collections", "delete", "plays", "--yes")
 	require.Equal(t, 1, ada.run("collections", "get", "plays").code)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -246,6 +247,15 @@ func TestOwners_changesOfGrantsAreInTheAuditLog(t *testing.T) {
 // attempt is one request of the matrix.
 type attempt struct{ method, path, body string }
 
+// try makes an attempt. Where a version is asked for, any will do.
+func (w *world) try(t testing.TB, token string, a attempt) servicetest.Answer {
+	t.Helper()
+	if a.method == "PUT" && strings.HasSuffix(a.path, "/schema") {
+		return w.call(t, token, a.method, a.path, a.body, "If-Match", "*")
+	}
+	return w.call(t, token, a.method, a.path, a.body)
+}
+
 // attempts name a collection, a document of it, a field and a value in each way that an operation has. An operation that is missing here fails
 // the matrix.
 var attempts = map[string]func(collection, document, field, word string) []attempt{
@@ -265,6 +275,25 @@ var attempts = map[string]func(collection, document, field, word string) []attem
 	"deleteCollectionGrant": func(c, _, _, _ string) []attempt {
 		return []attempt{{"DELETE", "/collections/" + c + "/grants/tenant:red", ""}}
 	},
+	"getCollectionSchema": func(c, _, _, _ string) []attempt { return []attempt{{"GET", "/collections/" + c + "/schema", ""}} },
+	"putCollectionSchema": func(c, _, f, _ string) (all []attempt) {
+		for _, body := range []string{
+			`{"fields":[{"name":"text","type":"string"}]}`, `{"fields":[{"name":"` + f + `","type":"string"}]}`, `{"fields":[{"name":"text","type":"string"}],"dryRun":true}`,
+			`{"fields":[{"name":"fountain_tenant","type":"string"}]}`, `{"fields":[{"name":"text","type":"string"},{"name":"` + f + `","type":"int32"}],"mode":"reindex"}`,
+		} {
+			all = append(all, attempt{"PUT", "/collections/" + c + "/schema", body})
+		}
+		return all
+	},
+	"startReindex": func(c, _, _, _ string) []attempt {
+		return []attempt{{"POST", "/collections/" + c + "/reindexes", `{}`}}
+	},
+	"listReindexes": func(c, _, _, _ string) []attempt {
+		return []attempt{{"GET", "/collections/" + c + "/reindexes", ""}, {"GET", "/collections/" + c + "/reindexes?limit=1", ""}}
+	},
+	"getReindex":      func(c, _, _, _ string) []attempt { return reindexes("GET", c, "") },
+	"abortReindex":    func(c, _, _, _ string) []attempt { return reindexes("POST", c, "/abort") },
+	"rollbackReindex": func(c, _, _, _ string) []attempt { return reindexes("POST", c, "/rollback") },
 	"getDocument": func(c, d, _, _ string) []attempt {
 		return []attempt{
 			{"GET", "/collections/" + c + "/documents/" + d, ""}, {"GET", "/collections/" + c + "/documents/red:" + d, ""},
@@ -335,6 +364,21 @@ var attempts = map[string]func(collection, document, field, word string) []attem
 	},
 }
 
+// redsReindex is a reindex of the collection that others try to reach, once there is one.
+var redsReindex atomic.Value
+
+// reindexes are attempts at a reindex that is there, and at one that is not.
+func reindexes(method, c, verb string) (all []attempt) {
+	ids := []string{"rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"}
+	if id, ok := redsReindex.Load().(string); ok {
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		all = append(all, attempt{method, "/collections/" + c + "/reindexes/" + id + verb, ""})
+	}
+	return all
+}
+
 // documents are attempts at a document by each of the names that another tenant's may have.
 func documents(method, c, d string, bodies ...string) (all []attempt) {
 	for _, id := range []string{d, "2", "red:" + d, d + "?tenant=red", "2?tenant=red", "...", "%2e%2e", "%2e", "x"} {
@@ -397,8 +441,8 @@ func TestOwners_everyOperationAsksForATokenWithAScope(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		scopeless := w.someone(t, func(c *auth.Claims) { c.Scope = "elements:read" })
 		for _, try := range onceEach(t) {
-			refused(t, w.call(t, "", try.method, try.path, try.body), 401, "authentication_required")
-			refused(t, w.call(t, scopeless, try.method, try.path, try.body), 403, "insufficient_scope")
+			refused(t, w.try(t, "", try), 401, "authentication_required")
+			refused(t, w.try(t, scopeless, try), 403, "insufficient_scope")
 		}
 	})
 }
@@ -429,13 +473,14 @@ func TestMatrix_anothersCollectionIsOneThatIsNotThere(t *testing.T) {
 		blueUser, nobody := w.user(t, ada, "blue", "editor"), w.user(t, grace, "", "editor")
 		w.must(t, 201, red, "POST", "/collections", `{"name":"plays","fields":[{"name":"text","type":"string"},{"name":"kind","type":"string","facet":true,"optional":true},{"name":"redfield","type":"int64","optional":true}]}`)
 		w.must(t, 200, red, "POST", "/collections/plays/documents/sync", upserts(`{"text":"`+canary+` one","kind":"`+canary+`","redfield":7}`))
+		redsReindex.Store(w.must(t, 202, red, "POST", "/collections/plays/reindexes", `{}`).JSON(t)["id"])
 		tried := 0
 		for _, token := range []string{blue, blueUser, nobody} {
 			for _, name := range []string{"red.plays", "plays"} {
 				absent := strings.Replace(name, "plays", "nothing", 1)
 				there, missing := everyAttempt(t, name, canary), everyAttempt(t, absent, canary)
 				for i := range there {
-					a, b := w.call(t, token, there[i].method, there[i].path, there[i].body), w.call(t, token, missing[i].method, missing[i].path, missing[i].body)
+					a, b := w.try(t, token, there[i]), w.try(t, token, missing[i])
 					require.Equal(t, told(t, b), told(t, a), "%v", there[i])
 					require.NotContains(t, string(a.Body), canary, "%v", there[i])
 					require.NotContains(t, string(a.Body), "redfield", "%v", there[i])
@@ -460,11 +505,12 @@ func TestMatrix_tenantsOfOneCollectionSeeNothingOfEachOther(t *testing.T) {
 		}
 		w.must(t, 200, red, "POST", "/collections/shared/documents/sync", upserts(`{"text":"`+canary+` one","kind":"`+canary+`","redfield":7}`, `{"text":"`+canary+` two","kind":"`+canary+`"}`))
 		w.must(t, 200, blue, "POST", "/collections/shared/documents/sync", upserts(`{"text":"sparrow one","kind":"sparrow"}`))
+		redsReindex.Store(w.must(t, 202, maker, "POST", "/collections/shared/reindexes", `{}`).JSON(t)["id"]) // under way, or done, while everything is tried
 		reds := w.must(t, 200, red, "POST", "/collections/shared/search", `{"q":"*","queryBy":["text"],"facetBy":["kind"]}`)
 
 		for _, token := range []string{blue, w.user(t, ada, "blue", "editor"), w.user(t, grace, "", "editor")} {
 			for _, try := range everyAttempt(t, "shared", canary) {
-				a := w.call(t, token, try.method, try.path, try.body)
+				a := w.try(t, token, try)
 				require.NotContains(t, string(a.Body), canary, "%v", try)
 			}
 			seen := w.must(t, 200, token, "POST", "/collections/shared/search", `{"q":"*","queryBy":["text"]}`).JSON(t)

@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/enginekey"
 	"github.com/fountainai/fountain/impl/search/internal/handlers"
+	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
@@ -120,13 +121,37 @@ func (s *service) work(ctx context.Context) error {
 		return err
 	}
 	s.facts.KeyVersion = s.keys.Version
-	s.handlers.SetCore(&handlers.Core{Engine: s.engine, Store: rows, Facts: s.facts})
+	replica := reindex.NewReplica(rows, s.config.Clock)
+	worker := reindex.NewWorker(s.engine, rows, replica, s.config.Log, func() { s.life.CountFailure("go on with a reindex") })
+	if err := s.life.Await(ctx, "the database", func(ctx context.Context) error { return s.join(ctx, rows, replica) }); err != nil {
+		return err
+	}
+	s.handlers.SetCore(&handlers.Core{
+		Engine: s.engine, Store: rows, Facts: s.facts, Writer: reindex.NewWriter(s.engine, rows, replica),
+		Schemas: &reindex.Schemas{Engine: s.engine, Rows: rows, Wake: worker.Wake},
+	})
 	s.life.Started(ctx, "embedded", s.config.embedded())
 	var group runner.Group
 	group.Go("examine", s.life.Every(examinePause, "examine the search engine", s.examine))
 	group.Go("tidy", s.life.Every(tidyPause, "remove old rows", rows.Sweep))
 	group.Go("reconcile", s.life.Every(tidyPause, "reconcile the owners of collections", func(ctx context.Context) error { return s.reconcile(ctx, rows) }))
+	group.Go("reindex", worker.Run)
+	group.Go("tell of writes", func(ctx context.Context) error {
+		return replica.Run(ctx, func(err error) {
+			s.config.Log.WarnContext(ctx, "the writes under way could not be told to other replicas", "error", err)
+			s.life.CountFailure("tell of writes under way")
+		})
+	})
 	return group.Run(ctx)
+}
+
+// join makes this process known to the others, before it writes anything.
+func (s *service) join(ctx context.Context, rows *searchstore.Store, replica *reindex.Replica) error {
+	if err := rows.Alone(ctx); err != nil {
+		return err
+	}
+	_, err := replica.Beat(ctx)
+	return err
 }
 
 // start gets the keys and waits for the engine. Each step may be repeated.

@@ -202,7 +202,7 @@ func TestRun_isNotReadyUntilTheKmsIsThere(t *testing.T) {
 		require.Equal(t, 200, w.call(t, "", "GET", "/health", "").Status)
 		refused(t, w.call(t, "", "GET", "/ready", ""), 503, "not_ready")
 		for _, try := range onceEach(t) {
-			refused(t, w.call(t, w.someone(t), try.method, try.path, try.body), 503, "not_ready")
+			refused(t, w.try(t, w.someone(t), try), 503, "not_ready")
 		}
 		w.kms.Down.Store(false)
 		w.WaitReady(t)
@@ -269,10 +269,8 @@ func TestReadiness_saysThatTheEngineIsAway(t *testing.T) {
 		handler.ServeHTTP(rw, r)
 	}))
 	defer remote.Close()
-	keyFile := filepath.Join(t.TempDir(), "key")
-	require.NoError(t, os.WriteFile(keyFile, []byte("any-key\n"), 0o600))
 	w := newWorld(t, store.Config{})
-	w.settings.EngineURL, w.settings.EngineKeyFile = remote.URL, keyFile
+	w.settings.EngineURL, w.settings.EngineKeyFile = remote.URL, keyFile(t)
 	w.start(t)
 	w.WaitReady(t)
 	took := func(status int) time.Duration {
@@ -425,6 +423,24 @@ func typesense(t *testing.T) (*world, *counting) {
 	w.start(t)
 	w.WaitReady(t)
 	return w, c
+}
+
+// keyFile is a file with a key that the engine takes.
+func keyFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(path, []byte("any-key\n"), 0o600))
+	return path
+}
+
+// must asks the engine itself, as a program beside the service does.
+func (c *counting) must(t *testing.T, method, path, body string) {
+	t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("X-Typesense-Api-Key", "any-key")
+	done := httptest.NewRecorder()
+	c.Handler.ServeHTTP(done, r)
+	require.Less(t, done.Code, 300, done.Body)
 }
 
 func TestSync_deletesManyInFewCalls(t *testing.T) {

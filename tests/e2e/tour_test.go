@@ -547,12 +547,37 @@ func (tr *tour) elements() {
 	ok[any](tr, "retry dead letters")(any2(s.RetryDeadLetters(ctx, sequence.DeadLetterRetry{})))
 }
 
+// reindex brings the collection to other schemas, and back.
+func (tr *tour) reindex() {
+	ctx, s := context.Background(), tr.admin.Search
+	schema := ok[*search.CollectionSchema](tr, "schema")(s.GetCollectionSchema(ctx, "tour"))
+	yes := true
+	wanted := search.CollectionSchemaPut{Fields: []search.Field{{Name: "text", Type: "string", Facet: &yes}}}
+	begun := ok[*search.CollectionSchemaOutcome](tr, "reindex to a schema")(s.PutCollectionSchema(ctx, "tour", fountain.IfMatch(schema.Version), wanted))
+	await := func(id string, state search.ReindexState) {
+		require.Eventually(tr.t, func() bool {
+			now := ok[*search.Reindex](tr, "reindex")(s.GetReindex(ctx, "tour", id))
+			return now.State == state
+		}, time.Minute, 20*time.Millisecond)
+	}
+	await(begun.Reindex.ID, search.ReindexStateDone)
+	ok[any](tr, "roll back")(any2(s.RollbackReindex(ctx, "tour", begun.Reindex.ID)))
+	await(begun.Reindex.ID, search.ReindexStateRolledBack)
+	second := ok[*search.Reindex](tr, "start a reindex")(s.StartReindex(ctx, "tour", search.ReindexStart{}))
+	if _, err := s.AbortReindex(ctx, "tour", second.ID); err != nil { // it may be done already
+		require.ErrorIs(tr.t, err, fountain.ErrConflict)
+	}
+	list := ok[*search.ReindexList](tr, "reindexes")(s.ListReindexes(ctx, "tour", nil))
+	require.Len(tr.t, list.Items, 2)
+}
+
 func (tr *tour) documents() {
 	ctx, s := context.Background(), tr.admin.Search
 	ok[any](tr, "create")(any2(s.CreateCollection(ctx, search.CollectionCreate{Name: "tour", Fields: []search.Field{{Name: "text", Type: "string"}}})))
 	ok[any](tr, "engine")(any2(s.GetEngine(ctx)))
 	ok[any](tr, "list")(any2(s.ListCollections(ctx, nil)))
 	ok[any](tr, "get")(any2(s.GetCollection(ctx, "tour")))
+	tr.reindex()
 	doc := json.RawMessage(`{"text":"a tour"}`)
 	done := ok[*search.DocumentSyncResult](tr, "sync")(s.SyncDocuments(ctx, "tour", search.DocumentSync{Items: []search.SyncItem{{Op: "upsert", ID: "1", Document: &doc}}}))
 	require.EqualValues(tr.t, 1, done.Succeeded)

@@ -160,6 +160,157 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/collections/{collection}/schema": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        /** Compare the schema that a collection should have with the one that it has */
+        get: operations["getCollectionSchema"];
+        /**
+         * Say which schema a collection should have, and bring it there
+         * @description New fields that are optional, and fields that are no more, are a change of the collection as it is. Anything else is a reindex: the documents are copied into a new
+         *     collection, which takes the place of the old one while searches and writes go on. `mode` asks for one of the two, `dryRun` only tells what would be done.
+         *     While a reindex is under way, 409 `state_conflict`. A schema that the engine refuses, or that documents do not fit, changes nothing.
+         */
+        put: operations["putCollectionSchema"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/collections/{collection}/reindexes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the reindexes of a collection, the newest first
+         * @description For its owner. The last 100 are kept.
+         */
+        get: operations["listReindexes"];
+        put?: never;
+        /**
+         * Copy a collection into a new one that takes its place
+         * @description The new collection has the schema that `getCollectionSchema` tells. Searches go on with the old one, and writes with both: what is written meanwhile is in the new one before it takes
+         *     the place of the old. Writes wait for that moment, a second or less as a rule. Then the old one is kept, and kept up to date, so that `rollbackReindex` can go back. One reindex of a collection is under way at a time (409
+         *     `state_conflict`); the copy that an earlier one keeps is given up.
+         */
+        post: operations["startReindex"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/collections/{collection}/reindexes/{reindexId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The reindex's id.
+                 * @example rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                reindexId: components["parameters"]["ReindexId"];
+            };
+            cookie?: never;
+        };
+        /** Read how far a reindex is */
+        get: operations["getReindex"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/collections/{collection}/reindexes/{reindexId}/abort": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The reindex's id.
+                 * @example rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                reindexId: components["parameters"]["ReindexId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a reindex up
+         * @description Before the new collection has taken the place of the old; afterwards, and when it has ended, 409 `state_conflict`. The new collection is deleted.
+         */
+        post: operations["abortReindex"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/collections/{collection}/reindexes/{reindexId}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The reindex's id.
+                 * @example rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                reindexId: components["parameters"]["ReindexId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Go back to the collection before a reindex
+         * @description As long as the old one is kept, otherwise 409 `state_conflict`. What was written since is in it. When it holds documents that the old schema refuses, the rollback ends, the reindex is `done` as before, and `failure` tells why.
+         */
+        post: operations["rollbackReindex"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/collections/{collection}/documents/sync": {
         parameters: {
             query?: never;
@@ -445,6 +596,117 @@ export interface components {
             documents: number;
             /** Format: date-time */
             createdAt: string;
+        };
+        CollectionSchema: {
+            collection: string;
+            /**
+             * Format: int64
+             * @description Of the schema that the collection should have; its `ETag` begins with it.
+             */
+            version: number;
+            /** @description The fields that the collection should have. */
+            fields: components["schemas"]["Field"][];
+            defaultSortingField?: string;
+            /** @description What of the engine's schema is to be changed; empty when it is as it should be. */
+            changes: components["schemas"]["SchemaChange"][];
+            /**
+             * @description What brings the collection there: nothing, a change as it is, or a reindex.
+             * @enum {string}
+             */
+            remedy: "none" | "alter" | "reindex";
+            /** @description The reindex that is under way, or keeps the collection before. */
+            reindexId?: string;
+        };
+        SchemaChange: {
+            field: string;
+            /**
+             * @description The engine's schema lacks the field, has one too many, has it otherwise, or sorts by another.
+             * @enum {string}
+             */
+            change: "missing" | "unexpected" | "different" | "defaultSortingField";
+            wanted?: components["schemas"]["Field"];
+            actual?: components["schemas"]["Field"];
+        };
+        CollectionSchemaPut: {
+            fields: components["schemas"]["Field"][];
+            defaultSortingField?: string;
+            /**
+             * @description `alter` is refused (422) where only a reindex brings the collection there.
+             * @default auto
+             * @enum {string}
+             */
+            mode?: "auto" | "alter" | "reindex";
+            /**
+             * @description Only tell what would be done.
+             * @default false
+             */
+            dryRun?: boolean;
+            keepOldSeconds?: components["schemas"]["KeepOldSeconds"];
+        };
+        CollectionSchemaOutcome: {
+            /** @enum {string} */
+            outcome: "unchanged" | "altered" | "reindexing" | "planned";
+            schema: components["schemas"]["CollectionSchema"];
+            reindex?: components["schemas"]["Reindex"];
+        };
+        /**
+         * Format: int64
+         * @description For how long the collection before is kept, and kept up to date, after a reindex.
+         * @default 3600
+         */
+        KeepOldSeconds: number;
+        ReindexStart: {
+            keepOldSeconds?: components["schemas"]["KeepOldSeconds"];
+        };
+        Reindex: {
+            id: string;
+            collection: string;
+            /**
+             * @description `created`: the new collection is made. `copying`: the documents are copied. `verifying`: what was written meanwhile is caught up, and copies are compared. `swapping`: the new
+             *     collection takes the place of the old. The others are its ends, but for `rollingBack`.
+             * @enum {string}
+             */
+            state: "created" | "copying" | "verifying" | "swapping" | "done" | "rollingBack" | "rolledBack" | "aborted" | "failed";
+            /** Format: int64 */
+            schemaVersion: number;
+            /**
+             * Format: int64
+             * @description How many there were when copying began.
+             */
+            documents: number;
+            /** Format: int64 */
+            copied: number;
+            /**
+             * Format: int64
+             * @description How many documents were brought up to date that were written meanwhile.
+             */
+            caughtUp: number;
+            /**
+             * Format: int64
+             * @description Documents written after the swap that the old schema refuses: with any, there is no way back.
+             */
+            refused: number;
+            /** Format: date-time */
+            startedAt: string;
+            /**
+             * Format: date-time
+             * @description When it came into its state.
+             */
+            changedAt: string;
+            /**
+             * Format: date-time
+             * @description Until when it can be rolled back.
+             */
+            oldKeptUntil?: string;
+            failure?: components["schemas"]["ReindexFailure"];
+        };
+        ReindexFailure: {
+            code: string;
+            message: string;
+        };
+        ReindexList: {
+            items: components["schemas"]["Reindex"][];
+            nextCursor?: string;
         };
         Grantee: string;
         GrantPut: {
@@ -876,6 +1138,38 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The resource has changed since the caller read it. */
+        Problem412: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request must say which state of the resource it means. */
+        Problem428: {
+            headers: {
+                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                "WWW-Authenticate"?: string;
+                "Retry-After": components["headers"]["RetryAfter"];
+                /** @description The methods that the path knows; on 405. */
+                Allow?: string;
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
     };
     parameters: {
         /**
@@ -889,6 +1183,11 @@ export interface components {
          */
         Grantee: components["schemas"]["Grantee"];
         /**
+         * @description The reindex's id.
+         * @example rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+         */
+        ReindexId: string;
+        /**
          * @description How many items a page holds at most.
          * @example 50
          */
@@ -901,6 +1200,12 @@ export interface components {
          *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
          */
         IdempotencyKey: string;
+        /**
+         * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+         *     428; when none is current, which a weak one never is, 412.
+         * @example "1"
+         */
+        IfMatch: string;
     };
     requestBodies: never;
     headers: {
@@ -913,6 +1218,11 @@ export interface components {
         RateLimit: string;
         /** @description The same limits (draft-ietf-httpapi-ratelimit-headers): `"name";q=<requests at once>;w=<seconds in which they come back>`. */
         RateLimitPolicy: string;
+        /**
+         * @description The state of the resource (RFC 9110, section 8.8.3): its version and, where more can change, a word for that. `If-Match` looks at the version
+         *     alone, `If-None-Match` at all of it.
+         */
+        ETag: string;
     };
     pathItems: never;
 }
@@ -1393,6 +1703,442 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getCollectionSchema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schema, and what the engine's differs in. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "collection": "plays",
+                     *       "version": 2,
+                     *       "fields": [
+                     *         {
+                     *           "name": "text",
+                     *           "type": "string"
+                     *         },
+                     *         {
+                     *           "name": "scene",
+                     *           "type": "string",
+                     *           "facet": true,
+                     *           "optional": true
+                     *         }
+                     *       ],
+                     *       "changes": [
+                     *         {
+                     *           "field": "scene",
+                     *           "change": "missing",
+                     *           "wanted": {
+                     *             "name": "scene",
+                     *             "type": "string",
+                     *             "facet": true,
+                     *             "optional": true
+                     *           }
+                     *         }
+                     *       ],
+                     *       "remedy": "alter"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CollectionSchema"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putCollectionSchema: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+                 *     428; when none is current, which a weak one never is, 412.
+                 * @example "1"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "fields": [
+                 *         {
+                 *           "name": "text",
+                 *           "type": "string"
+                 *         },
+                 *         {
+                 *           "name": "scene",
+                 *           "type": "string",
+                 *           "facet": true,
+                 *           "optional": true
+                 *         }
+                 *       ],
+                 *       "mode": "auto"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CollectionSchemaPut"];
+            };
+        };
+        responses: {
+            /** @description What was done, or would be. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "outcome": "altered",
+                     *       "schema": {
+                     *         "collection": "plays",
+                     *         "version": 2,
+                     *         "fields": [
+                     *           {
+                     *             "name": "text",
+                     *             "type": "string"
+                     *           },
+                     *           {
+                     *             "name": "scene",
+                     *             "type": "string",
+                     *             "facet": true,
+                     *             "optional": true
+                     *           }
+                     *         ],
+                     *         "changes": [],
+                     *         "remedy": "none"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CollectionSchemaOutcome"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listReindexes: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of reindexes. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *           "collection": "plays",
+                     *           "state": "copying",
+                     *           "schemaVersion": 2,
+                     *           "documents": 1000,
+                     *           "copied": 400,
+                     *           "caughtUp": 0,
+                     *           "refused": 0,
+                     *           "startedAt": "2026-11-23T10:00:00.000000Z",
+                     *           "changedAt": "2026-11-23T10:00:01.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReindexList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    startReindex: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "keepOldSeconds": 3600
+                 *     }
+                 */
+                "application/json": components["schemas"]["ReindexStart"];
+            };
+        };
+        responses: {
+            /** @description The reindex has begun. */
+            202: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "collection": "plays",
+                     *       "state": "copying",
+                     *       "schemaVersion": 2,
+                     *       "documents": 1000,
+                     *       "copied": 400,
+                     *       "caughtUp": 0,
+                     *       "refused": 0,
+                     *       "startedAt": "2026-11-23T10:00:00.000000Z",
+                     *       "changedAt": "2026-11-23T10:00:01.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Reindex"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getReindex: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The reindex's id.
+                 * @example rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                reindexId: components["parameters"]["ReindexId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The reindex. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "collection": "plays",
+                     *       "state": "copying",
+                     *       "schemaVersion": 2,
+                     *       "documents": 1000,
+                     *       "copied": 400,
+                     *       "caughtUp": 0,
+                     *       "refused": 0,
+                     *       "startedAt": "2026-11-23T10:00:00.000000Z",
+                     *       "changedAt": "2026-11-23T10:00:01.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Reindex"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    abortReindex: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The reindex's id.
+                 * @example rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                reindexId: components["parameters"]["ReindexId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The reindex as it is now. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "collection": "plays",
+                     *       "state": "aborted",
+                     *       "schemaVersion": 2,
+                     *       "documents": 1000,
+                     *       "copied": 400,
+                     *       "caughtUp": 0,
+                     *       "refused": 0,
+                     *       "startedAt": "2026-11-23T10:00:00.000000Z",
+                     *       "changedAt": "2026-11-23T10:00:01.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Reindex"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rollbackReindex: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The reindex's id.
+                 * @example rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                reindexId: components["parameters"]["ReindexId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The reindex as it is now. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "collection": "plays",
+                     *       "state": "rollingBack",
+                     *       "schemaVersion": 2,
+                     *       "documents": 1000,
+                     *       "copied": 400,
+                     *       "caughtUp": 0,
+                     *       "refused": 0,
+                     *       "startedAt": "2026-11-23T10:00:00.000000Z",
+                     *       "changedAt": "2026-11-23T10:00:01.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Reindex"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];

@@ -15,6 +15,7 @@ import { Frame, Show, useLoaded, type View } from "../view.js";
 
 type Collection = Schemas["search"]["Collection"];
 type Result = Schemas["search"]["DocumentSearchResult"];
+type Reindex = Schemas["search"]["Reindex"];
 
 const create = async () => {
   const made = await ask({
@@ -66,8 +67,54 @@ const One = ({ name }: { name: string }) => {
       <Facts facts={[["Documents", one.documents], ["Fields", one.fields.map((field) => `${field.name} (${field.type})`).join(", ")]]} />
       {me().can("collections:write") && <div class="actions"><button type="button" onClick={() => remove(name)}>Delete</button></div>}
       <Query collection={one} />
+      {one.access === "own" && <Reindexes collection={name} />}
     </>}</Show>
   </Frame>;
+};
+
+const order = async (collection: string, { id }: Reindex, verb: "abort" | "rollback") => {
+  const path = { collection, reindexId: id };
+  const done = await ask(verb === "abort"
+    ? { title: "Abort the reindex?", label: "Abort", text: "The new collection is deleted; the one in use stays.",
+      act: () => take(family.search.POST("/collections/{collection}/reindexes/{reindexId}/abort", { params: { path } })) }
+    : { title: "Roll the reindex back?", label: "Roll back", text: "The collection before takes its place again, with what was written since.",
+      act: () => take(family.search.POST("/collections/{collection}/reindexes/{reindexId}/rollback", { params: { path } })) });
+  if (done) say(`Reindex of ${collection}: ${done.value.state}.`);
+};
+
+const start = async (collection: string) => {
+  const begun = await ask({
+    title: `Reindex ${collection}?`, label: "Start reindex", text: "Its documents are copied into a new collection with the wanted schema, which takes its place. Searches and writes go on.",
+    act: () => take(family.search.POST("/collections/{collection}/reindexes", { params: { path: { collection } }, body: {} })),
+  });
+  if (begun) say(`Reindex of ${collection} started.`);
+};
+
+const underWay = ["created", "copying", "verifying", "swapping"];
+
+const Reindexes = ({ collection }: { collection: string }) => {
+  const [turn, setTurn] = useState(0);
+  const after = (done: Promise<void>) => done.then(() => setTurn((n) => n + 1));
+  const schema = useLoaded(() => take(family.search.GET("/collections/{collection}/schema", { params: { path: { collection } } })), [collection, turn]);
+  return <section aria-label="Reindexes"><h2>Reindexes</h2>
+    <Show loaded={schema}>{({ remedy, changes }) => <p>{remedy === "none" ? "The schema is as it is wanted." : `The schema differs from the wanted one in ${changes.map(({ field }) => field).join(", ")}.`}</p>}</Show>
+    <div class="actions">
+      {me().can("collections:write") && <button type="button" onClick={() => after(start(collection))}>Start reindex</button>}
+      <button type="button" onClick={() => setTurn((n) => n + 1)}>Refresh</button>
+    </div>
+    <Listing<Reindex> key={turn} label="Reindexes" id={({ id }) => id} none="No reindexes."
+      load={(cursor) => take(family.search.GET("/collections/{collection}/reindexes", { params: { path: { collection }, query: from(cursor) } }))}
+      columns={[
+        { head: "Started", cell: ({ startedAt }) => moment(startedAt) },
+        { head: "State", cell: ({ state, failure }) => (failure ? `${state}: ${failure.message}` : state) },
+        { head: "Copied", cell: ({ copied, documents }) => `${copied} of ${documents}` },
+        { head: "Kept until", cell: ({ oldKeptUntil }) => oldKeptUntil && moment(oldKeptUntil) },
+        { head: "", cell: (one) => <>
+          {underWay.includes(one.state) && <button type="button" onClick={() => after(order(collection, one, "abort"))}>Abort</button>}
+          {one.oldKeptUntil && <button type="button" onClick={() => after(order(collection, one, "rollback"))}>Roll back</button>}
+        </> },
+      ]} />
+  </section>;
 };
 
 const Query = ({ collection: { name, fields } }: { collection: Collection }) => {

@@ -61,6 +61,9 @@ type Collection struct {
 	Name                string  `json:"name"`
 	Fields              []Field `json:"fields"`
 	DefaultSortingField string  `json:"default_sorting_field,omitempty"`
+	// SynonymSets and CurationSets are the sets of Typesense 30 that it uses.
+	SynonymSets  []string `json:"synonym_sets,omitempty"`
+	CurationSets []string `json:"curation_sets,omitempty"`
 	// Documents and CreatedAt (unix seconds) are told, never sent.
 	Documents int64 `json:"num_documents,omitempty"`
 	CreatedAt int64 `json:"created_at,omitempty"`

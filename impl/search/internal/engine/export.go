@@ -39,6 +39,10 @@ func (e *Engine) Export(ctx context.Context, collection, filter string, fields [
 		shown := strings.Join(append([]string{"id"}, fields...), ",")
 		params.IncludeFields = &shown
 	}
+	return e.export(ctx, collection, params)
+}
+
+func (e *Engine) export(ctx context.Context, collection string, params api.ExportDocumentsParams) (*Export, error) {
 	out := &Export{}
 	err := e.again(ctx, func() (err error) {
 		out.body, err = e.client.Export(ctx, collection, params)

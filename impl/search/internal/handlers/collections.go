@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -49,7 +48,7 @@ func (h *Handlers) CreateCollection(ctx context.Context, r searchapi.CreateColle
 		}
 		begun = before
 	}
-	made, err := h.create(ctx, core, want, collectionFrom(r.Body, want), begun)
+	made, err := h.create(ctx, core, want, schemaFrom(r.Body.Fields, r.Body.DefaultSortingField).Collection(want.Engine(), want.TenantScoped), begun)
 	if err != nil {
 		return nil, h.abandon(ctx, core, key, err)
 	}
@@ -69,17 +68,14 @@ func wantedBy(p *auth.Principal, b *searchapi.CollectionCreate) (*owner.Collecti
 		return nil, problem.New(problem.Forbidden, "Collections of a tenant are made by its services and by administrators.")
 	}
 	c := &owner.Collection{Name: name, Owner: owner.Of(name, p), TenantScoped: b.TenantScoped != nil && *b.TenantScoped}
-	for i, f := range b.Fields {
-		pointer := fmt.Sprintf("/fields/%d", i)
-		switch {
-		case reserved(f.Name):
-			return nil, problem.New(problem.ValidationFailed, "The service keeps names of that beginning for itself.").
-				WithField("body", pointer+"/name", "pattern", "must not begin with "+owner.ReservedPrefix)
-		case c.TenantScoped && (strings.Contains(f.Name, "*") || f.Type == searchapi.FieldTypeAuto):
-			return nil, problem.New(problem.ValidationFailed, "A tenant-scoped collection names and types its fields: what documents add is seen by every tenant.").
-				WithField("body", pointer, "tenantScoped", "must be a name, with a type other than auto")
-		}
+	if err := fitsFields(b.Fields, c.TenantScoped); err != nil {
+		return nil, err
 	}
+	text, err := schemaFrom(b.Fields, b.DefaultSortingField).Text()
+	if err != nil {
+		return nil, err
+	}
+	c.Desired = text
 	return c, nil
 }
 
@@ -154,12 +150,15 @@ func (core *Core) visible(ctx context.Context, p *auth.Principal) ([]described, 
 	if err != nil {
 		return nil, err
 	}
-	byName := make(map[string]held, len(owned))
+	byName, physical := make(map[string]held, len(owned)), make(map[string]held, len(owned))
 	for _, o := range owned {
 		c := hold(o, p)
 		if other, taken := byName[c.shown()]; c.access > owner.None && (!taken || other.Tenant == "") {
 			byName[c.shown()] = c
 		}
+	}
+	for _, c := range byName {
+		physical[c.Engine()] = c
 	}
 	schemas, err := core.Engine.Collections(ctx)
 	if err != nil {
@@ -167,8 +166,7 @@ func (core *Core) visible(ctx context.Context, p *auth.Principal) ([]described, 
 	}
 	var all []described
 	for _, s := range schemas {
-		n := owner.FromEngine(s.Name)
-		if c, ok := byName[n.For(p)]; ok && c.Name == n {
+		if c, ok := physical[s.Name]; ok {
 			all = append(all, described{c, s})
 		}
 	}
@@ -232,11 +230,17 @@ func (h *Handlers) DeleteCollection(ctx context.Context, r searchapi.DeleteColle
 	if c, err = core.again(ctx, c, owner.Own); err != nil {
 		return nil, err
 	}
-	if err := core.Engine.Delete(ctx, c.Engine()); err != nil && !errors.Is(err, problem.NotFound) {
-		return nil, err
+	// Both that of its own name, which a reindex may keep, and the one in its place: the rest is dropped by the reindexes.
+	for _, name := range []string{c.Engine(), c.Name.Engine()} {
+		if err := core.Engine.Delete(ctx, name); err != nil && !errors.Is(err, problem.NotFound) {
+			return nil, err
+		}
+		if name == c.Name.Engine() {
+			break
+		}
 	}
 	// It is gone: the chain must learn of it even if the caller has left.
-	if err := core.Store.Remove(context.WithoutCancel(ctx), c.Collection, event(ctx, p, "deleteCollection", c.Engine())); err != nil {
+	if err := core.Store.Remove(context.WithoutCancel(ctx), c.Collection, event(ctx, p, "deleteCollection", c.Name.Engine())); err != nil {
 		return nil, err
 	}
 	return searchapi.DeleteCollection204Response{}, nil

@@ -26,37 +26,20 @@ func limitFrom(wanted *int32) int {
 	return page.Limit(&n, defaultPage, largestPage)
 }
 
-// collectionFrom is the schema that the engine is asked for.
-func collectionFrom(b *searchapi.CollectionCreate, want *owner.Collection) engine.Collection {
-	c := engine.Collection{Name: want.Engine(), Fields: make([]engine.Field, len(b.Fields))}
-	if b.DefaultSortingField != nil {
-		c.DefaultSortingField = *b.DefaultSortingField
-	}
-	for i, f := range b.Fields {
-		c.Fields[i] = engine.Field{Name: f.Name, Type: string(f.Type), Facet: f.Facet, Optional: f.Optional, Index: f.Index, Sort: f.Sort}
-	}
-	if want.TenantScoped {
-		c.Fields = append(c.Fields, engine.Field{Name: owner.TenantField, Type: "string"})
-	}
-	return c
-}
-
 // reserved reports whether a field is the service's own.
 func reserved(field string) bool { return strings.HasPrefix(field, owner.ReservedPrefix) }
 
 // collectionTo leaves out fields of types that the contract does not know, since another program made them in the engine, and the service's own.
 func collectionTo(s engine.Collection, c held) searchapi.Collection {
 	out := searchapi.Collection{
-		Name: c.shown(), Documents: s.Documents, CreatedAt: time.Unix(s.CreatedAt, 0).UTC(), Fields: make([]searchapi.Field, 0, len(s.Fields)),
+		Name: c.shown(), Documents: s.Documents, CreatedAt: time.Unix(s.CreatedAt, 0).UTC(), Fields: fieldsTo(s.Fields),
 		Owner: c.Owner, Access: searchapi.CollectionAccess(accessNames[c.access]), TenantScoped: c.TenantScoped,
 	}
 	if s.DefaultSortingField != "" {
 		out.DefaultSortingField = &s.DefaultSortingField
 	}
-	for _, f := range s.Fields {
-		if kind := searchapi.FieldType(f.Type); kind.Valid() && !reserved(f.Name) {
-			out.Fields = append(out.Fields, searchapi.Field{Name: f.Name, Type: kind, Facet: f.Facet, Optional: f.Optional, Index: f.Index, Sort: f.Sort})
-		}
+	if c.Physical != "" { // the engine's time is that of its reindex
+		out.CreatedAt = c.Claimed
 	}
 	return out
 }

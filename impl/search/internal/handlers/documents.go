@@ -25,7 +25,7 @@ func (h *Handlers) SyncDocuments(ctx context.Context, r searchapi.SyncDocumentsR
 	if err != nil {
 		return nil, err
 	}
-	outcomes, err := core.Engine.Sync(ctx, c.Engine(), items)
+	outcomes, err := core.Writer.Sync(ctx, c.Collection, items)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (h *Handlers) PutDocument(ctx context.Context, r searchapi.PutDocumentReque
 		return nil, err
 	}
 	item.Document = *r.Body
-	if err := core.Engine.Put(ctx, c.Engine(), item); err != nil {
+	if err := core.Writer.Put(ctx, c.Collection, item); err != nil {
 		return nil, err
 	}
 	return searchapi.PutDocument204Response{}, nil
@@ -80,7 +80,7 @@ func (h *Handlers) PatchDocument(ctx context.Context, r searchapi.PatchDocumentR
 		return nil, err
 	}
 	item.Document = *r.Body
-	if err := core.Engine.Patch(ctx, c.Engine(), item); err != nil {
+	if err := core.Writer.Patch(ctx, c.Collection, item); err != nil {
 		return nil, err
 	}
 	return searchapi.PatchDocument204Response{}, nil
@@ -92,7 +92,7 @@ func (h *Handlers) DeleteDocument(ctx context.Context, r searchapi.DeleteDocumen
 	if err != nil {
 		return nil, err
 	}
-	if err := core.Engine.Remove(ctx, c.Engine(), item); err != nil {
+	if err := core.Writer.Remove(ctx, c.Collection, item); err != nil {
 		return nil, err
 	}
 	return searchapi.DeleteDocument204Response{}, nil
@@ -149,7 +149,7 @@ func (h *Handlers) DeleteDocumentsByQuery(ctx context.Context, r searchapi.Delet
 	}
 	out := searchapi.DocumentDeletionResult{DryRun: r.Body.DryRun != nil && *r.Body.DryRun}
 	if !out.DryRun {
-		out.Documents, err = core.Engine.DeleteWhere(ctx, c.Engine(), filter)
+		out.Documents, err = core.Writer.DeleteWhere(ctx, c.Collection, filter)
 		return searchapi.DeleteDocumentsByQuery200JSONResponse(out), err
 	}
 	found, err := core.Engine.Search(ctx, engine.CountSearch(c.Engine(), filter))

@@ -90,7 +90,7 @@ func (h *Handlers) DeleteCollectionGrant(ctx context.Context, r searchapi.Delete
 }
 
 func grantEvent(ctx context.Context, p *auth.Principal, action string, c held, grantee, access string) audit.Event {
-	e := event(ctx, p, action, c.Engine())
+	e := event(ctx, p, action, c.Name.Engine())
 	e.Detail = map[string]string{"grantee": grantee}
 	if access != "" {
 		e.Detail["access"] = access

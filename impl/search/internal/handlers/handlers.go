@@ -14,6 +14,7 @@ import (
 	"github.com/fountainai/fountain/generated/commonapi"
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	"github.com/fountainai/fountain/impl/search/internal/store"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
@@ -28,9 +29,11 @@ const Word = "search"
 
 // Core is what the handlers call once the service is ready.
 type Core struct {
-	Engine *engine.Engine
-	Store  *store.Store
-	Facts  Facts
+	Engine  *engine.Engine
+	Store   *store.Store
+	Writer  *reindex.Writer // of documents
+	Schemas *reindex.Schemas
+	Facts   Facts
 }
 
 // Handlers implements the contract. It exists before its Core, so that health and readiness can be told from the first moment.

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -14,6 +15,16 @@ func refuse(err error) error {
 		return problem.New(problem.AlreadyExists, "There is a collection with this name already.")
 	case errors.Is(err, owner.ErrGone):
 		return problem.New(problem.NotFound, "There is no such collection.")
+	case errors.Is(err, reindex.ErrUnderWay):
+		return problem.New(problem.StateConflict, "A reindex of the collection is under way.")
+	case errors.Is(err, reindex.ErrNone):
+		return problem.New(problem.NotFound, "The collection has no such reindex.")
+	case errors.Is(err, reindex.ErrPast):
+		return problem.New(problem.StateConflict, "The reindex is in a state that does not allow this.")
+	case errors.Is(err, reindex.ErrVersion):
+		return problem.New(problem.StateConflict, "The schema was changed meanwhile.")
+	case errors.Is(err, reindex.ErrAlter):
+		return problem.New(problem.ValidationFailed, "The collection can't be changed as it is: the schema needs a reindex.").WithField("body", "/mode", "enum", "must be auto or reindex")
 	case errors.Is(err, owner.ErrManyGrants):
 		return problem.New(problem.LimitReached, "The collection has as many grants as it may have.")
 	case errors.Is(err, owner.ErrNoGrant):

@@ -45,7 +45,7 @@ func Candidates(text string, p *auth.Principal) []Name {
 	return []Name{{p.Tenant, text}, {"", text}}
 }
 
-// Engine is the collection's name at the search engine.
+// Engine is the name at the search engine of a collection that was not reindexed, and of collections in the audit log.
 func (n Name) Engine() string {
 	if n.Tenant == "" {
 		return n.Local
@@ -97,8 +97,31 @@ type Collection struct {
 	TenantScoped bool
 	// Claimed is when its owner claimed the name: a later collection of the name has another time.
 	Claimed time.Time
-	Grants  []Grant // in no order
+	// Physical is the name that a reindex gave the collection at the engine; "" is that of Name.
+	Physical string
+	// Desired is the schema that it should have, as text, of one that is about to be made; otherwise "".
+	Desired string
+	// Swapping says that another collection of the engine is about to take its place.
+	Swapping bool
+	Grants   []Grant // in no order
 }
+
+// Engine is the collection's name at the search engine.
+func (c *Collection) Engine() string {
+	if c.Physical != "" {
+		return c.Physical
+	}
+	return c.Name.Engine()
+}
+
+// generation is between a name and the mark of one of its generations. No name of the contract has capitals, so that none is a generation's.
+const generation = "__R"
+
+// Generation is the name at the engine of what a reindex makes. mark is of capitals and digits, and no other reindex's.
+func (n Name) Generation(mark string) string { return n.Engine() + generation + mark }
+
+// IsGeneration reports whether a reindex made the collection of the engine.
+func IsGeneration(physical string) bool { return strings.Contains(physical, generation) }
 
 // Grant lets somebody beside the owner use a collection.
 type Grant struct {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/owner"
@@ -15,12 +16,14 @@ type ownerRow struct {
 	Tenant, Name, Owner string
 	Scoped              int64   `db:"tenant_scoped"`
 	ClaimedAt           int64   `db:"claimed_at"`
+	Physical            string  `db:"physical"`
+	Held                int64   `db:"held"`
 	Grantee             *string `db:"grantee"`
 	Access              *int64  `db:"access"`
 	GrantedAt           *int64  `db:"granted_at"`
 }
 
-const selectOwners = `SELECT c.tenant, c.name, c.owner, c.tenant_scoped, c.claimed_at, g.grantee, g.access, g.granted_at
+const selectOwners = `SELECT c.tenant, c.name, c.owner, c.tenant_scoped, c.claimed_at, c.physical, c.held, g.grantee, g.access, g.granted_at
 	FROM collections c LEFT JOIN collection_grants g ON g.tenant = c.tenant AND g.name = c.name WHERE c.made = 1`
 
 // Collections returns every collection that was made, in no order.
@@ -63,7 +66,9 @@ func (s *Store) named(ctx context.Context, of names) ([]*owner.Collection, error
 		return nil, err
 	}
 	found = collectionsOf(rows)
-	s.owners.put(of, found, s.clock.Now(), change)
+	if !slices.ContainsFunc(found, func(c *owner.Collection) bool { return c.Swapping }) { // what is about to change is not kept
+		s.owners.put(of, found, s.clock.Now(), change)
+	}
 	return found, nil
 }
 
@@ -88,7 +93,7 @@ func collectionsOf(rows []ownerRow) (all []*owner.Collection) {
 	for _, r := range rows {
 		name := owner.Name{Tenant: r.Tenant, Local: r.Name}
 		if len(all) == 0 || all[len(all)-1].Name != name {
-			all = append(all, &owner.Collection{Name: name, Owner: r.Owner, TenantScoped: r.Scoped == 1, Claimed: time.UnixMicro(r.ClaimedAt).UTC()})
+			all = append(all, &owner.Collection{Name: name, Owner: r.Owner, TenantScoped: r.Scoped == 1, Claimed: time.UnixMicro(r.ClaimedAt).UTC(), Physical: r.Physical, Swapping: r.Held == 1})
 		}
 		if c := all[len(all)-1]; r.Grantee != nil && r.Access != nil && r.GrantedAt != nil {
 			c.Grants = append(c.Grants, owner.Grant{Grantee: *r.Grantee, Access: owner.Access(*r.Access), At: time.UnixMicro(*r.GrantedAt).UTC()})
@@ -128,10 +133,11 @@ func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err
 // made turns a claim into a collection. The claim may have been released by another attempt of its owner, so it is made again. A row of a
 // collection before, which is being deleted, becomes the new one's, without its grants.
 func (s *Store) made(ctx context.Context, tx *store.Tx, c *owner.Collection) error {
-	n, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at) VALUES (?, ?, ?, ?, 1, ?)
-		ON CONFLICT (tenant, name) DO UPDATE SET made = 1, tenant_scoped = excluded.tenant_scoped, claimed_at = excluded.claimed_at
+	n, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at, desired) VALUES (?, ?, ?, ?, 1, ?, ?)
+		ON CONFLICT (tenant, name) DO UPDATE SET made = 1, tenant_scoped = excluded.tenant_scoped, claimed_at = excluded.claimed_at,
+			physical = '', desired = excluded.desired, schema_version = 1, reindex = '', held = 0
 		WHERE collections.owner = excluded.owner`,
-		c.Tenant, c.Local, c.Owner, flag(c.TenantScoped), s.clock.Now().UnixMicro())
+		c.Tenant, c.Local, c.Owner, flag(c.TenantScoped), s.clock.Now().UnixMicro(), c.Desired)
 	if err == nil && n == 0 {
 		return owner.ErrTaken
 	}
@@ -162,6 +168,9 @@ func (s *Store) Remove(ctx context.Context, c *owner.Collection, e audit.Event) 
 		}
 		if n == 1 {
 			if _, err := tx.Exec(ctx, `DELETE FROM collection_grants WHERE tenant = ? AND name = ?`, c.Tenant, c.Local); err != nil {
+				return err
+			}
+			if err := s.giveUp(ctx, tx, c); err != nil {
 				return err
 			}
 		}
@@ -253,7 +262,7 @@ func (s *Store) Reconcile(ctx context.Context, read func(ctx context.Context) (m
 		seen[n] = true
 	}
 	for text, scoped := range present {
-		if n := owner.FromEngine(text); seen[n] {
+		if n := owner.FromEngine(text); seen[n] || owner.IsGeneration(text) {
 			continue
 		} else if err := s.adopt(ctx, n, scoped); err != nil {
 			return err

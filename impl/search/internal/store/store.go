@@ -113,10 +113,13 @@ func (s *Store) Abandon(ctx context.Context, key idempotency.Key) (err error) {
 
 // Sweep removes what nobody may ask for any more.
 func (s *Store) Sweep(ctx context.Context) (err error) {
-	defer tried.To(&err, "delete old creations")
+	defer tried.To(&err, "delete old rows")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		before := s.clock.Now().Add(-2 * idempotency.Life)
 		if _, err := tx.Exec(ctx, `DELETE FROM creations WHERE begun_at < ?`, before.Truncate(time.Microsecond).UnixMicro()); err != nil {
+			return err
+		}
+		if err := s.sweepReindexes(ctx, tx); err != nil {
 			return err
 		}
 		_, err := s.answers.Sweep(ctx, tx)

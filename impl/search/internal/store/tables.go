@@ -8,4 +8,7 @@ var Tables = []store.Table{
 	{Name: "collection_grants", Bound: "100 for each collection"},
 	{Name: "creations", Bound: "deleted when they are old"},
 	{Name: "data_keys", Bound: "one row"},
+	{Name: "reindexes", Bound: "the last 100 of each collection"},
+	{Name: "reindex_notes", Bound: "a row for each document that was written during a reindex, until it is copied; deleted with the copy that is kept"},
+	{Name: "replicas", Bound: "a row for each process, deleted minutes after its end"},
 }

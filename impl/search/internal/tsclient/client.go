@@ -360,3 +360,11 @@ func (c *Client) Version(ctx context.Context) (version string, isEmbedded bool, 
 	}
 	return told.Version, embedded(header), nil
 }
+
+// AlterCollection changes the schema of a collection as a body in Typesense's form says. It has the time of an import, since documents are looked at.
+func (c *Client) AlterCollection(ctx context.Context, name string, body []byte) error {
+	_, _, err := call(ctx, c.times.Import, func(ctx context.Context) (*http.Response, error) {
+		return c.raw.UpdateCollectionWithBody(ctx, name, "application/json", bytes.NewReader(body))
+	})
+	return err
+}

@@ -1,0 +1,201 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/typesense/typesense-go/v3/typesense/api"
+
+	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// IDOf reads the id of a document at the engine.
+func IDOf(document []byte) (string, error) {
+	var doc struct {
+		ID string `json:"id"`
+	}
+	if err := decode(document, &doc); err != nil {
+		return "", err
+	}
+	if doc.ID == "" {
+		return "", problem.New(problem.BadUpstream, "The search engine's answer can't be read.")
+	}
+	return doc.ID, nil
+}
+
+// Alter drops fields of a collection and adds others, in one step. Problems: validation_failed (a document does not fit), state_conflict (another change is under
+// way), engine_unavailable.
+func (e *Engine) Alter(ctx context.Context, collection string, drop []string, add []Field) error {
+	fields := make([]any, 0, len(drop)+len(add))
+	for _, name := range drop {
+		fields = append(fields, map[string]any{"name": name, "drop": true})
+	}
+	for _, f := range add {
+		fields = append(fields, f)
+	}
+	body, err := json.Marshal(map[string]any{"fields": fields})
+	if err != nil {
+		return fmt.Errorf("write change of schema: %w", err)
+	}
+	return e.again(ctx, func() error { return e.client.AlterCollection(ctx, collection, body) })
+}
+
+// ExportWhole begins to read all documents as they are at the engine, the service's own fields too. It ends with ctx.
+func (e *Engine) ExportWhole(ctx context.Context, collection string) (*Export, error) {
+	return e.export(ctx, collection, api.ExportDocumentsParams{})
+}
+
+// ExportIDs begins to read the ids of all documents.
+func (e *Engine) ExportIDs(ctx context.Context, collection string) (*Export, error) {
+	only := "id"
+	return e.export(ctx, collection, api.ExportDocumentsParams{IncludeFields: &only})
+}
+
+// Add makes documents, as ExportWhole reads them. One whose id is there stays as it is, which is no failure. Documents are those of one import: at most
+// ImportDocuments and ImportBytes.
+func (e *Engine) Add(ctx context.Context, collection string, documents [][]byte) ([]Outcome, error) {
+	return e.copyIn(ctx, collection, api.Create, documents)
+}
+
+// Replace makes or replaces documents, as ExportWhole reads them.
+func (e *Engine) Replace(ctx context.Context, collection string, documents [][]byte) ([]Outcome, error) {
+	return e.copyIn(ctx, collection, api.Upsert, documents)
+}
+
+// ImportDocuments and ImportBytes bound one import.
+const (
+	ImportDocuments = importDocuments
+	ImportBytes     = importBytes
+)
+
+func (e *Engine) copyIn(ctx context.Context, collection string, action api.IndexAction, documents [][]byte) ([]Outcome, error) {
+	if len(documents) == 0 {
+		return nil, nil
+	}
+	var lines []tsclient.ImportLine
+	err := e.again(ctx, func() (err error) {
+		lines, err = e.client.Import(ctx, collection, action, documents)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	outcomes := make([]Outcome, len(lines))
+	for i, line := range lines {
+		if action == api.Create && line.Code == http.StatusConflict {
+			continue
+		}
+		if outcomes[i], err = outcomeOf(line); err != nil {
+			return nil, err
+		}
+	}
+	return outcomes, nil
+}
+
+// DeleteIDs deletes documents by their ids at the engine; those that are not there are no error.
+func (e *Engine) DeleteIDs(ctx context.Context, collection string, ids []string) error {
+	items, last := make([]Item, len(ids)), make(map[string]int, len(ids))
+	for i, id := range ids {
+		items[i], last[id] = Item{ID: id}, i
+	}
+	return e.deletes(ctx, collection, items, last)
+}
+
+// Documents reads documents by their ids at the engine, as ExportWhole does. Those that are not there are missing in the result.
+func (e *Engine) Documents(ctx context.Context, collection string, ids []string) (map[string][]byte, error) {
+	found := make(map[string][]byte, len(ids))
+	var some []string
+	size := 0
+	flush := func() error {
+		if len(some) == 0 {
+			return nil
+		}
+		filter := "id:=[`" + strings.Join(some, "`,`") + "`]"
+		some, size = nil, 0
+		return e.collect(ctx, collection, filter, found)
+	}
+	for _, id := range ids {
+		if !plainID.MatchString(id) {
+			doc, err := e.Document(ctx, collection, id)
+			if err == nil {
+				found[id] = doc
+			} else if !errors.Is(err, problem.NotFound) {
+				return nil, err
+			}
+			continue
+		}
+		n := len(url.QueryEscape("`" + id + "`,"))
+		if size+n > deletionBytes {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+		some, size = append(some, id), size+n
+	}
+	return found, flush()
+}
+
+// collect reads the documents that a filter lets through.
+func (e *Engine) collect(ctx context.Context, collection, filter string, into map[string][]byte) (err error) {
+	export, err := e.export(ctx, collection, api.ExportDocumentsParams{FilterBy: &filter})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, export.Close()) }()
+	for {
+		line, err := export.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		id, err := IDOf(line)
+		if err != nil {
+			return err
+		}
+		into[id] = append([]byte(nil), line...)
+	}
+}
+
+// CopyRules gives a collection the synonyms and overrides of another, and those alone.
+func (e *Engine) CopyRules(ctx context.Context, from, to string) error {
+	for _, kind := range []tsclient.Kind{tsclient.Synonyms, tsclient.Overrides} {
+		var want, has map[string]json.RawMessage
+		err := e.again(ctx, func() (err error) {
+			if want, err = e.client.Rules(ctx, from, kind); err != nil {
+				return err
+			}
+			has, err = e.client.Rules(ctx, to, kind)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for id, rule := range want {
+			if bytes.Equal(has[id], rule) {
+				continue
+			}
+			if err := e.again(ctx, func() error { return e.client.PutRule(ctx, to, kind, id, rule) }); err != nil {
+				return err
+			}
+		}
+		for id := range has {
+			if want[id] != nil {
+				continue
+			}
+			if err := e.again(ctx, func() error { return e.client.DeleteRule(ctx, to, kind, id) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

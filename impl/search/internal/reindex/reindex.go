@@ -1,0 +1,120 @@
+// Package reindex brings a collection to another schema while it is searched and written: its documents are copied into a new collection of
+// the engine, what is written meanwhile is noted and copied again, and the new collection takes the place of the old one in a single commit.
+//
+// Writer is the way of all writes to documents: it reads which collection of the engine is the current one, notes what it writes where a reindex is under
+// way, and waits while one takes the other's place. Replica tells the others which writes of this process are under way. Worker takes a
+// reindex from state to state; each step can be taken again, by another process too.
+package reindex
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+)
+
+// State is where a reindex is.
+type State string
+
+// The states. Those before Done can be aborted; the last three are ends.
+const (
+	Created     State = "created"     // the new collection is made, and every process notes its writes
+	Copying     State = "copying"     // the documents are copied
+	Verifying   State = "verifying"   // what was noted is caught up, and copies are compared
+	Swapping    State = "swapping"    // writes wait, and the new collection takes the place of the old one
+	Done        State = "done"        // the old collection may still be kept
+	RollingBack State = "rollingBack" // the old collection takes its place again
+	RolledBack  State = "rolledBack"
+	Aborted     State = "aborted"
+	Failed      State = "failed"
+)
+
+// UnderWay reports whether a reindex in the state can be aborted.
+func (s State) UnderWay() bool {
+	return s == Created || s == Copying || s == Verifying || s == Swapping
+}
+
+// What can be wrong with a request about a reindex. Nothing was changed.
+var (
+	ErrUnderWay = errors.New("a reindex of the collection is under way")
+	ErrNone     = errors.New("the collection has no such reindex")
+	ErrPast     = errors.New("the reindex is in a state that does not allow this")
+	ErrVersion  = errors.New("the schema has another version")
+)
+
+// errLost ends the work on a reindex that is another's by now, or was aborted.
+var errLost = errors.New("the lease of the reindex is lost")
+
+// ErrLost is the error of Rows when the lease that it was told is not that of the reindex, or the reindex is in another state.
+var ErrLost = errLost
+
+// Reindex is one reindex of a collection.
+type Reindex struct {
+	ID string
+	owner.Name
+	Claimed        time.Time // of the collection
+	State          State
+	Source, Target string // collections of the engine
+	Wanted         Schema // of the target
+	Earlier        string // the schema that was wanted before, as it is stored
+	SchemaVersion  int64
+	KeepOld        time.Duration
+	Documents      int64 // when copying began
+	Copied         int64
+	CaughtUp       int64
+	Refused        int64 // notes that the source does not take, after the swap
+	Failure        string
+	Reason         string
+	Cleanup        string // a collection of the engine to be dropped, or ""
+	CleanupAt      time.Time
+	Started        time.Time
+	Changed        time.Time
+}
+
+// Mapping is what a write must know of its collection.
+type Mapping struct {
+	Physical string // the collection's name at the engine
+	Noting   string // the reindex for which it is noted, or ""
+	Held     bool   // it has to wait
+}
+
+// Note is a document that was written.
+type Note struct {
+	Document string // its id at the engine
+	At       int64  // microseconds
+}
+
+// Schema is the schema that a collection should have, without the field of the tenant.
+type Schema struct {
+	Fields              []engine.Field `json:"fields"`
+	DefaultSortingField string         `json:"defaultSortingField,omitempty"`
+}
+
+// Collection is what the engine is asked for.
+func (s Schema) Collection(name string, scoped bool) engine.Collection {
+	c := engine.Collection{Name: name, Fields: append([]engine.Field{}, s.Fields...), DefaultSortingField: s.DefaultSortingField}
+	if scoped {
+		c.Fields = append(c.Fields, engine.Field{Name: owner.TenantField, Type: "string"})
+	}
+	return c
+}
+
+// Text is the schema as it is stored.
+func (s Schema) Text() (string, error) {
+	text, err := json.Marshal(s)
+	return string(text), err
+}
+
+// SchemaOf is the schema that a collection of the engine has.
+func SchemaOf(c engine.Collection) Schema {
+	s := Schema{Fields: make([]engine.Field, 0, len(c.Fields)), DefaultSortingField: c.DefaultSortingField}
+	for _, f := range c.Fields {
+		if !strings.HasPrefix(f.Name, owner.ReservedPrefix) {
+			s.Fields = append(s.Fields, f)
+		}
+	}
+	return s
+}

@@ -1,0 +1,334 @@
+package reindex_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/impl/search/internal/reindex"
+	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
+)
+
+// howMany is the number of documents that are reindexed: 100,000 with FOUNTAIN_PROVE.
+func howMany() int {
+	if os.Getenv("FOUNTAIN_PROVE") != "" {
+		return 100_000
+	}
+	return 2000
+}
+
+// known is what was written last, by document.
+type known struct{ last sync.Map }
+
+func (k *known) acked(id string, number int) { k.last.Store(id, number) }
+
+// Two replicas write, read what the other has written, and search, while one of them reindexes and then rolls back: no search fails, nothing is lost, and nothing that was answered is
+// read older, at any time.
+func TestWorker_replacesACollectionThatTwoReplicasUse(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		e, closeEngine := localEngine(t, t.TempDir())
+		defer closeEngine()
+		a, b := newRig(t, open(t), e), newRig(t, open(t), e)
+		total := howMany()
+		a.make(t, total)
+		stopA, stopB := a.run(t), b.run(t)
+		defer stopA()
+		defer stopB()
+
+		ctx, end := context.WithCancel(context.Background())
+		var group sync.WaitGroup
+		var searches, reads, writes atomic.Int64
+		var truth known
+		for i, w := range []*rig{a, b} {
+			other, prefix := []*rig{b, a}[i], fmt.Sprintf("w%d-", i)
+			// Each document is written by one writer alone, which reads it through the other replica.
+			group.Go(func() {
+				load{prefix: prefix, each: 20, tried: func(string, int) {}, acked: func(id string, number int) {
+					writes.Add(1)
+					truth.acked(id, number)
+					require.Equal(t, number, other.number(t, id), id)
+					reads.Add(1)
+				}}.run(ctx, t, w, w.collection(t))
+			})
+			group.Go(func() {
+				for ctx.Err() == nil {
+					c, err := w.rows.Collection(context.Background(), []owner.Name{plays}, func(*owner.Collection) bool { return true })
+					require.NoError(t, err)
+					found, err := w.engine.Search(context.Background(), map[string]any{"collection": c.Engine(), "q": "word", "query_by": "text"})
+					require.NoError(t, err)
+					require.GreaterOrEqual(t, found[0].OutOf, int64(total))
+					searches.Add(1)
+				}
+			})
+		}
+		begun := a.start(t, time.Hour)
+		done := a.await(t, begun.ID, reindex.Done)
+		require.Equal(t, begun.Target, b.collection(t).Physical)
+		require.GreaterOrEqual(t, done.Documents, int64(total))
+		seen := writes.Load()
+		require.Eventually(t, func() bool { return writes.Load() > seen+60 }, testWait, time.Millisecond)
+		_, err := b.rows.Rollback(t.Context(), b.collection(t), begun.ID, change)
+		require.NoError(t, err)
+		b.worker.Wake()
+		a.await(t, begun.ID, reindex.RolledBack)
+		require.Equal(t, "plays", a.collection(t).Engine())
+		seen = writes.Load()
+		require.Eventually(t, func() bool { return writes.Load() > seen+30 }, testWait, time.Millisecond)
+		second := b.start(t, time.Hour)
+		b.await(t, second.ID, reindex.Done)
+		end()
+		group.Wait()
+		truth.last.Range(func(id, number any) bool {
+			require.Equal(t, number, a.number(t, id.(string)), id)
+			return true
+		})
+		for i := 0; i < total; i += 97 {
+			require.Zero(t, b.number(t, "d"+strconv.Itoa(i)))
+		}
+		t.Logf("%d documents, %d writes, %d reads, %d searches", total, writes.Load(), reads.Load(), searches.Load())
+	})
+}
+
+// started are a rig with a collection that is being reindexed, without a worker that runs.
+func started(t *testing.T, open func(t *testing.T) *store.DB, n int) (*rig, *reindex.Reindex) {
+	e, closeEngine := localEngine(t, t.TempDir())
+	t.Cleanup(closeEngine)
+	r := newRig(t, open(t), e)
+	r.make(t, n)
+	return r, r.start(t, time.Hour)
+}
+
+func TestWorker_oneReindexOfACollectionIsUnderWay(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		r, begun := started(t, open, 3)
+		c := r.collection(t)
+		again, err := r.schemas.Compare(t.Context(), c)
+		require.NoError(t, err)
+		_, err = r.schemas.Reindex(t.Context(), c, again, time.Hour, change)
+		require.ErrorIs(t, err, reindex.ErrUnderWay)
+		_, err = r.rows.SetWanted(t.Context(), c, "{}", again.Version, nil)
+		require.ErrorIs(t, err, reindex.ErrUnderWay)
+		_, err = r.rows.Rollback(t.Context(), c, begun.ID, change)
+		require.ErrorIs(t, err, reindex.ErrPast)
+		_, err = r.rows.Abort(t.Context(), c, "rix_none", change)
+		require.ErrorIs(t, err, reindex.ErrNone)
+
+		// Of two that begin at once one begins.
+		aborted, err := r.rows.Abort(t.Context(), c, begun.ID, change)
+		require.NoError(t, err)
+		require.Equal(t, reindex.Aborted, aborted.State)
+		_, err = r.rows.Abort(t.Context(), c, begun.ID, change)
+		require.ErrorIs(t, err, reindex.ErrPast)
+		other := newRig(t, open(t), r.engine)
+		var group sync.WaitGroup
+		var ok atomic.Int64
+		for _, w := range []*rig{r, other, r, other} {
+			group.Go(func() {
+				plan, err := w.schemas.Compare(context.Background(), c)
+				if err == nil {
+					_, err = w.schemas.Reindex(context.Background(), c, plan, time.Hour, change)
+				}
+				if err == nil {
+					ok.Add(1)
+				}
+			})
+		}
+		group.Wait()
+		require.EqualValues(t, 1, ok.Load())
+	})
+}
+
+func TestWorker_anAbortedReindexLeavesNothing(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		r, begun := started(t, open, 10)
+		r.worker.Reached = func(of *reindex.Reindex, _ bool) {
+			if of.State == reindex.Verifying { // between two steps of the worker
+				_, err := r.rows.Abort(context.Background(), r.collection(t), of.ID, change)
+				require.NoError(t, err)
+			}
+		}
+		r.run(t)
+		r.await(t, begun.ID, reindex.Aborted)
+		require.Eventually(t, func() bool {
+			_, err := r.engine.Collection(context.Background(), begun.Target)
+			return errors.Is(err, problem.NotFound)
+		}, testWait, 10*time.Millisecond)
+		require.Equal(t, "plays", r.collection(t).Engine())
+		require.NoError(t, r.writer.Put(t.Context(), r.collection(t), engine.Item{ID: "d1", Document: document(8)}))
+		require.Equal(t, 8, r.number(t, "d1"))
+	})
+}
+
+// A document that the new schema refuses ends the reindex, and the collection stays as it was.
+func TestWorker_failsWhereADocumentDoesNotFit(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		e, closeEngine := localEngine(t, t.TempDir())
+		defer closeEngine()
+		r := newRig(t, open(t), e)
+		r.make(t, 10)
+		r.run(t)
+		c := r.collection(t)
+		plan, err := r.schemas.Plan(t.Context(), c, reindex.Schema{Fields: append(append([]engine.Field{}, before.Fields...), engine.Field{Name: "author", Type: "string"})})
+		require.NoError(t, err)
+		begun, err := r.schemas.Reindex(t.Context(), c, plan, time.Hour, change)
+		require.NoError(t, err)
+		failed := r.await(t, begun.ID, reindex.Failed)
+		require.Equal(t, "validation_failed", failed.Failure)
+		require.Contains(t, failed.Reason, "author")
+		require.Equal(t, "plays", r.collection(t).Engine())
+		require.NoError(t, r.writer.Put(t.Context(), c, engine.Item{ID: "d1", Document: document(8)}))
+	})
+}
+
+// What the old schema refuses is not lost by a rollback: that ends, and the reindex is done as before.
+func TestWorker_goesNotBackWhereADocumentWouldBeLost(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		e, closeEngine := localEngine(t, t.TempDir())
+		defer closeEngine()
+		r := newRig(t, open(t), e)
+		r.make(t, 10)
+		r.run(t)
+		c := r.collection(t)
+		plan, err := r.schemas.Plan(t.Context(), c, reindex.Schema{Fields: before.Fields[:1]}) // "number" may be missing
+		require.NoError(t, err)
+		begun, err := r.schemas.Reindex(t.Context(), c, plan, time.Hour, change)
+		require.NoError(t, err)
+		r.await(t, begun.ID, reindex.Done)
+		require.NoError(t, r.writer.Put(t.Context(), c, engine.Item{ID: "new", Document: []byte(`{"text":"without"}`)}))
+		_, err = r.rows.Rollback(t.Context(), c, begun.ID, change)
+		require.NoError(t, err)
+		r.worker.Wake()
+		require.Eventually(t, func() bool {
+			now, err := r.rows.Reindex(context.Background(), c, begun.ID)
+			require.NoError(t, err)
+			return now.State == reindex.Done && now.Failure == "validation_failed" && now.Refused == 1
+		}, testWait, 10*time.Millisecond)
+		require.Equal(t, begun.Target, r.collection(t).Engine())
+		require.NoError(t, r.writer.Remove(t.Context(), c, engine.Item{ID: "new"}))
+		_, err = r.rows.Rollback(t.Context(), c, begun.ID, change)
+		require.NoError(t, err)
+		r.worker.Wake()
+		r.await(t, begun.ID, reindex.RolledBack)
+		wanted, err := r.rows.Wanted(t.Context(), r.collection(t))
+		require.NoError(t, err)
+		require.Equal(t, before, wanted.Schema, "the schema before is wanted again")
+	})
+}
+
+// The collection before is dropped when its time is over, and by the next reindex.
+func TestWorker_dropsTheCollectionBefore(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		r, begun := started(t, open, 10)
+		r.run(t)
+		r.await(t, begun.ID, reindex.Done)
+		exists := func(physical string) bool {
+			_, err := r.engine.Collection(context.Background(), physical)
+			return !errors.Is(err, problem.NotFound)
+		}
+		require.True(t, exists("plays"))
+		c := r.collection(t)
+		plan, err := r.schemas.Compare(t.Context(), c)
+		require.NoError(t, err)
+		require.Empty(t, plan.Changes)
+		second, err := r.schemas.Reindex(t.Context(), c, plan, 0, change)
+		require.NoError(t, err)
+		r.await(t, second.ID, reindex.Done)
+		require.Eventually(t, func() bool { return !exists("plays") && !exists(begun.Target) }, testWait, 10*time.Millisecond)
+		_, err = r.rows.Rollback(t.Context(), c, second.ID, change)
+		require.ErrorIs(t, err, reindex.ErrPast, "nothing is kept")
+		require.Zero(t, r.number(t, "d3"))
+		require.Eventually(t, func() bool {
+			wanted, err := r.rows.Wanted(context.Background(), c)
+			require.NoError(t, err)
+			return wanted.Reindex == ""
+		}, testWait, 10*time.Millisecond)
+	})
+}
+
+// What was under way under a mapping of before is waited for: a write that began earlier and ends late is not lost.
+func TestWorker_waitsForWritesThatBeganBefore(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		r, begun := started(t, open, 10)
+		slow := newRig(t, open(t), r.engine) // of another replica, which has told that one is under way since long
+		_, err := r.rows.Beat(t.Context(), slow.replica.ID, func() time.Duration { return time.Hour })
+		require.NoError(t, err)
+		r.run(t)
+		require.Never(t, func() bool {
+			now, err := r.rows.Reindex(context.Background(), r.collection(t), begun.ID)
+			require.NoError(t, err)
+			return now.State != reindex.Created
+		}, 300*time.Millisecond, 50*time.Millisecond)
+		require.NoError(t, r.engine.Put(t.Context(), "plays", engine.Item{ID: "late", Document: document(5)}), "without a note")
+		slow.run(t)
+		r.await(t, begun.ID, reindex.Done)
+		require.Equal(t, 5, r.number(t, "late"))
+	})
+}
+
+// Writes go on when whoever holds them has died.
+func TestWriter_endsTheHoldOfADeadWorker(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		r, begun := started(t, open, 10)
+		died := make(chan struct{})
+		r.worker.Reached = func(_ *reindex.Reindex, held bool) {
+			if held {
+				close(died)
+				select {} // for good
+			}
+		}
+		r.runForGood(t)
+		<-died
+		require.True(t, r.collection(t).Swapping)
+		require.NoError(t, r.db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Exec(ctx, "UPDATE reindexes SET leased_until = 1")
+			return err
+		}))
+		require.NoError(t, r.writer.Put(t.Context(), r.collection(t), engine.Item{ID: "d1", Document: document(8)}))
+		now, err := r.rows.Reindex(t.Context(), r.collection(t), begun.ID)
+		require.NoError(t, err)
+		require.Equal(t, reindex.Verifying, now.State)
+		other := newRig(t, open(t), r.engine)
+		other.run(t)
+		other.await(t, begun.ID, reindex.Done)
+		require.Equal(t, 8, other.number(t, "d1"))
+	})
+}
+
+// runForGood works until the process ends.
+func (r *rig) runForGood(t *testing.T) {
+	go func() { _ = r.worker.Run(context.Background()) }()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = r.replica.Run(ctx, func(error) {}) }()
+	t.Cleanup(func() { cancel(); <-done })
+}
+
+func TestWorker_aDeletedCollectionTakesItsReindexesWithIt(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		r, begun := started(t, open, 10)
+		r.run(t)
+		r.await(t, begun.ID, reindex.Done)
+		c := r.collection(t)
+		require.NoError(t, r.engine.Delete(t.Context(), begun.Target))
+		require.NoError(t, r.engine.Delete(t.Context(), "plays"))
+		require.NoError(t, r.rows.Remove(t.Context(), c, change))
+		r.make(t, 3) // one of the same name, which is another
+		require.Equal(t, "plays", r.collection(t).Engine())
+		require.Zero(t, r.number(t, "d2"))
+		err := r.writer.Put(t.Context(), c, engine.Item{ID: "d1", Document: document(8)})
+		require.ErrorIs(t, err, problem.NotFound)
+	})
+}

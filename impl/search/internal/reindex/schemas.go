@@ -1,0 +1,125 @@
+package reindex
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/id"
+)
+
+// Wanted is the schema that a collection should have.
+type Wanted struct {
+	Schema
+	Text    string // as it is stored; "" says that nobody has said one, and that it should have what it has
+	Version int64
+	Reindex string // that is under way, or keeps the collection before; or ""
+}
+
+// SchemaRows keeps the schemas that collections should have.
+type SchemaRows interface {
+	// Wanted reads it. Error: owner.ErrGone.
+	Wanted(ctx context.Context, c *owner.Collection) (Wanted, error)
+	// SetWanted stores it in the place of a version, and returns the new one. A nil e is for putting back what was before. Errors: owner.ErrGone, ErrVersion,
+	// ErrUnderWay.
+	SetWanted(ctx context.Context, c *owner.Collection, text string, over int64, e *audit.Event) (version int64, err error)
+	// StartReindex begins a reindex. Of r it takes ID, Target, KeepOld and Wanted, which is stored as the schema that the collection should have, in the place of a
+	// version. What an earlier reindex keeps is given up. Errors: owner.ErrGone, ErrUnderWay, ErrVersion.
+	StartReindex(ctx context.Context, c *owner.Collection, r Reindex, over int64, e audit.Event) (*Reindex, error)
+}
+
+// Schemas brings collections to the schemas that they should have.
+type Schemas struct {
+	Engine *engine.Engine
+	Rows   SchemaRows
+	Wake   func() // a reindex has begun
+}
+
+// Comparison is the schema that a collection should have, and what the engine's differs in.
+type Comparison struct {
+	Wanted
+	Changes []Change
+}
+
+// ErrAlter says that the engine can't make the changes in the collection as it is.
+var ErrAlter = errors.New("the changes need a reindex")
+
+// Compare compares them. Errors: owner.ErrGone, and those of engine.Engine.Collection.
+func (s *Schemas) Compare(ctx context.Context, c *owner.Collection) (Comparison, error) {
+	w, err := s.Rows.Wanted(ctx, c)
+	if err != nil {
+		return Comparison{}, err
+	}
+	actual, err := s.Engine.Collection(ctx, c.Engine())
+	if err != nil {
+		return Comparison{}, err
+	}
+	if w.Text == "" {
+		w.Schema = SchemaOf(actual)
+	}
+	return Comparison{Wanted: w, Changes: Drift(w.Schema, actual)}, nil
+}
+
+// Plan is Compare with another schema.
+func (s *Schemas) Plan(ctx context.Context, c *owner.Collection, want Schema) (Comparison, error) {
+	w, err := s.Rows.Wanted(ctx, c)
+	if err != nil {
+		return Comparison{}, err
+	}
+	actual, err := s.Engine.Collection(ctx, c.Engine())
+	if err != nil {
+		return Comparison{}, err
+	}
+	w.Schema = want
+	return Comparison{Wanted: w, Changes: Drift(want, actual)}, nil
+}
+
+// Alter stores a schema, in the place of the version of p, and makes its changes in the collection as it is. What the engine refuses is not stored in the end; an attempt that was killed in between leaves
+// a difference, which Compare tells. Errors: those of SchemaRows.SetWanted, ErrAlter, and those of engine.Engine.Alter.
+func (s *Schemas) Alter(ctx context.Context, c *owner.Collection, p Comparison, e audit.Event) (version int64, err error) {
+	if !Alterable(p.Changes) {
+		return 0, ErrAlter
+	}
+	text, err := p.Schema.Text()
+	if err != nil {
+		return 0, err
+	}
+	version, err = s.Rows.SetWanted(ctx, c, text, p.Version, &e)
+	if err != nil || len(p.Changes) == 0 {
+		return version, err
+	}
+	var drop []string
+	var add []engine.Field
+	for _, change := range p.Changes {
+		if change.Kind == Unexpected {
+			drop = append(drop, change.Field)
+		} else {
+			add = append(add, *change.Wanted)
+		}
+	}
+	if err := s.Engine.Alter(ctx, c.Engine(), drop, add); err != nil {
+		if !final(err) {
+			return 0, err
+		}
+		_, back := s.Rows.SetWanted(context.WithoutCancel(ctx), c, p.Wanted.Text, version, nil)
+		return 0, errors.Join(err, back)
+	}
+	return version, nil
+}
+
+// Reindex begins a reindex to the schema of p, in the place of its version. Errors: those of SchemaRows.StartReindex.
+func (s *Schemas) Reindex(ctx context.Context, c *owner.Collection, p Comparison, keepOld time.Duration, e audit.Event) (*Reindex, error) {
+	name := id.New("rix")
+	_, mark, _ := strings.Cut(name, "_")
+	r, err := s.Rows.StartReindex(ctx, c, Reindex{ID: name, Target: c.Name.Generation(mark), KeepOld: keepOld, Wanted: p.Schema}, p.Version, e)
+	if err != nil {
+		return nil, fmt.Errorf("begin reindex: %w", err)
+	}
+	s.Wake()
+	return r, nil
+}

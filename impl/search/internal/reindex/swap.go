@@ -1,0 +1,129 @@
+package reindex
+
+import (
+	"context"
+
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// verify catches up what was written while documents were copied, until little is left, and compares.
+func (s *steps) verify(ctx context.Context) error {
+	for range mostRounds {
+		n, err := s.catchUp(ctx, s.Source, s.Target, false)
+		if err != nil {
+			return err
+		}
+		if err := s.unrefused(ctx); err != nil {
+			return err
+		}
+		if n <= fewNotes {
+			break
+		}
+	}
+	if err := s.compare(ctx); err != nil {
+		return err
+	}
+	call, cancel := limited(ctx)
+	defer cancel()
+	if err := s.Engine.CopyRules(call, s.Source, s.Target); err != nil {
+		return err
+	}
+	// A process that has died is waited for before writes wait.
+	if err := s.drained(ctx, callLimit); err != nil {
+		return err
+	}
+	return s.hold(ctx, Swapping)
+}
+
+// unrefused is an error when the target refuses what was written meanwhile.
+func (s *steps) unrefused(ctx context.Context) error {
+	refused, err := s.Rows.Refused(ctx, s.ID)
+	if err == nil && refused > 0 {
+		return problem.New(problem.ValidationFailed, "A document that was written meanwhile does not fit the new schema.")
+	}
+	return err
+}
+
+func (s *steps) hold(ctx context.Context, to State) error {
+	if err := s.Rows.HoldWrites(ctx, s.Reindex, s.lease, to); err != nil {
+		return err
+	}
+	s.State, s.held = to, true
+	return nil
+}
+
+// settled catches up the last of what was written, while writes wait, and says whether both collections hold as many documents.
+func (s *steps) settled(ctx context.Context, from, to string) error {
+	if s.Reached != nil {
+		s.Reached(s.Reindex, true)
+	}
+	if err := s.drained(ctx, drainLimit); err != nil {
+		return err
+	}
+	if _, err := s.catchUp(ctx, from, to, true); err != nil {
+		return err
+	}
+	if err := s.unrefused(ctx); err != nil {
+		return err
+	}
+	call, cancel := limited(ctx)
+	defer cancel()
+	a, err := s.Engine.Collection(call, from)
+	if err != nil {
+		return err
+	}
+	b, err := s.Engine.Collection(call, to)
+	if err != nil {
+		return err
+	}
+	if a.Documents != b.Documents {
+		return errDiffers("it holds another number of documents.")
+	}
+	return nil
+}
+
+// swap puts the target in the place of the source.
+func (s *steps) swap(ctx context.Context) error {
+	if err := s.hold(ctx, Swapping); err != nil { // another worker's hold may have been ended
+		return err
+	}
+	if err := s.settled(ctx, s.Source, s.Target); err != nil {
+		return err
+	}
+	if err := s.Rows.SwapReindex(ctx, s.Reindex, s.lease, s.event("swapReindex", map[string]string{"collection": s.Target})); err != nil {
+		return err
+	}
+	s.Log.InfoContext(ctx, "a collection was replaced by its reindex", "reindex", s.ID, "collection", s.Name.Engine(), "documents", s.Documents)
+	s.held, s.left = false, true
+	return s.Rows.LeaveReindex(ctx, &Reindex{ID: s.ID, State: Done}, s.lease, 0)
+}
+
+// rollBack puts the source in the place of the target, when it takes all that was written since.
+func (s *steps) rollBack(ctx context.Context) error {
+	for range mostRounds {
+		n, err := s.catchUp(ctx, s.Target, s.Source, false)
+		if err != nil {
+			return err
+		}
+		if n <= fewNotes {
+			break
+		}
+	}
+	if err := s.drained(ctx, callLimit); err != nil {
+		return err
+	}
+	if err := s.hold(ctx, RollingBack); err != nil {
+		return err
+	}
+	err := s.settled(ctx, s.Target, s.Source)
+	if final(err) {
+		p := problem.From(err)
+		s.Failure, s.Reason, s.left = string(p.Code), "The collection before can't take its place again: "+p.Detail, true
+		return s.Rows.LetWrites(ctx, s.Reindex, s.lease, Done, 0)
+	}
+	if err != nil {
+		return err
+	}
+	s.held, s.left = false, true
+	return s.Rows.UnswapReindex(ctx, s.Reindex, s.lease, s.event("unswapReindex", map[string]string{"collection": s.Source}))
+}

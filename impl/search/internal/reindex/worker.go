@@ -1,0 +1,257 @@
+package reindex
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+const (
+	leaseLast   = 30 * time.Second
+	callLimit   = 20 * time.Second // of one call of the engine: it ends before the lease does
+	workPause   = time.Second      // between two looks for reindexes that are due
+	againAfter  = 2 * time.Second  // after a step that can't be taken at the moment
+	keptPause   = 5 * time.Second  // between two times that a collection which is kept is brought up to date
+	drainLimit  = 10 * time.Second // for writes under way to end, while others wait
+	drainPause  = 20 * time.Millisecond
+	notesAtOnce = 500
+	fewNotes    = 200 // so many are caught up while writes wait
+	mostRounds  = 50  // of catching up before writes wait, however much is written
+)
+
+// Worker takes reindexes from state to state.
+type Worker struct {
+	Engine  *engine.Engine
+	Rows    Rows
+	Replica *Replica
+	Log     *slog.Logger
+	Failed  func()               // counts a step that failed
+	Reached func(*Reindex, bool) // is told of each state that is begun, and then that writes are held in it; may be nil
+	wake    chan struct{}
+}
+
+// NewWorker returns a Worker.
+func NewWorker(e *engine.Engine, rows Rows, r *Replica, log *slog.Logger, failed func()) *Worker {
+	return &Worker{Engine: e, Rows: rows, Replica: r, Log: log, Failed: failed, wake: make(chan struct{}, 1)}
+}
+
+// Wake makes Run look at once: a reindex is due.
+func (w *Worker) Wake() {
+	w.Replica.Wake()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx ends.
+func (w *Worker) Run(ctx context.Context) error {
+	for {
+		worked, err := w.Once(ctx)
+		if err != nil && ctx.Err() == nil {
+			w.Log.WarnContext(ctx, "a reindex can't go on at the moment", "error", err)
+			w.Failed()
+		}
+		if worked && err == nil {
+			continue
+		}
+		if !rest(ctx, workPause, w.wake) {
+			return nil
+		}
+	}
+}
+
+// Once works on one reindex that is due, as long as it can go on, and reports whether there was one.
+func (w *Worker) Once(ctx context.Context) (bool, error) {
+	lease := Lease{Name: id.New("lease"), Last: leaseLast}
+	r, err := w.Rows.ClaimReindex(ctx, lease.Name, lease.Last)
+	if err != nil || r == nil {
+		return false, err
+	}
+	s := &steps{Worker: w, Reindex: r, lease: lease}
+	err = s.run(ctx)
+	if errors.Is(err, errLost) {
+		// It was aborted, its collection deleted, or another worker has it.
+		return true, w.Rows.LeaveReindex(context.WithoutCancel(ctx), r, lease, againAfter)
+	}
+	if err != nil {
+		return true, errors.Join(fmt.Errorf("reindex %s, %s: %w", r.ID, r.State, err), s.leave(ctx))
+	}
+	return true, nil
+}
+
+// steps is the work on one reindex.
+type steps struct {
+	*Worker
+	*Reindex
+	lease Lease
+	held  bool // writes wait
+	left  bool // the lease was given back
+}
+
+// leave gives the lease back, and lets writes go on that wait.
+func (s *steps) leave(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	if !s.held {
+		return s.Rows.LeaveReindex(ctx, s.Reindex, s.lease, againAfter)
+	}
+	to := s.State
+	if to == Swapping {
+		to = Verifying
+	}
+	return s.Rows.LetWrites(ctx, s.Reindex, s.lease, to, againAfter)
+}
+
+func (s *steps) run(ctx context.Context) error {
+	for !s.left {
+		if s.Reached != nil {
+			s.Reached(s.Reindex, false)
+		}
+		if err := s.step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *steps) step(ctx context.Context) error {
+	var err error
+	switch s.State {
+	case Created:
+		err = s.create(ctx)
+	case Copying:
+		err = s.copy(ctx)
+	case Verifying:
+		err = s.verify(ctx)
+	case Swapping:
+		err = s.swap(ctx)
+	case RollingBack:
+		err = s.rollBack(ctx)
+	default:
+		return s.after(ctx)
+	}
+	if s.State.UnderWay() && final(err) {
+		return s.fail(ctx, err)
+	}
+	return err
+}
+
+// final reports whether an error is one that the same step would have again: a refusal of the engine.
+func final(err error) bool {
+	var p *problem.Error
+	if err == nil || errors.Is(err, errLost) || !errors.As(err, &p) {
+		return false
+	}
+	return !errors.Is(err, problem.EngineUnavailable) && !errors.Is(err, problem.Overloaded) && !errors.Is(err, problem.UpstreamTimeout) && !errors.Is(err, problem.BadUpstream)
+}
+
+func (s *steps) fail(ctx context.Context, cause error) error {
+	p := problem.From(cause)
+	s.Failure, s.Reason = string(p.Code), p.Detail
+	s.Log.WarnContext(ctx, "reindex failed", "reindex", s.ID, "state", s.State, "error", cause)
+	s.left = true
+	return s.Rows.FailReindex(ctx, s.Reindex, s.lease, s.event("failReindex", map[string]string{"code": s.Failure}))
+}
+
+func (s *steps) event(action string, detail map[string]string) audit.Event {
+	e := audit.Event{Action: action, ActorKind: audit.System, Target: s.Name.Engine(), Outcome: audit.OK, Detail: map[string]string{"reindex": s.ID}}
+	for k, v := range detail {
+		e.Detail[k] = v
+	}
+	return e
+}
+
+func (s *steps) move(ctx context.Context, to State) error {
+	if err := s.Rows.MoveReindex(ctx, s.Reindex, s.lease, to); err != nil {
+		return err
+	}
+	s.State = to
+	return nil
+}
+
+// limited gives a call of the engine its time.
+func limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, callLimit)
+}
+
+// create makes the target. Copying begins when every write is noted.
+func (s *steps) create(ctx context.Context) error {
+	call, cancel := limited(ctx)
+	defer cancel()
+	source, err := s.Engine.Collection(call, s.Source)
+	if err != nil {
+		return err
+	}
+	target := s.Wanted.Collection(s.Target, source.Scoped())
+	target.SynonymSets, target.CurationSets = source.SynonymSets, source.CurationSets
+	if _, err := s.Engine.Create(call, target); err != nil && !errors.Is(err, problem.AlreadyExists) {
+		return err
+	}
+	s.Documents = source.Documents
+	if err := s.drained(ctx, callLimit); err != nil {
+		return err
+	}
+	return s.move(ctx, Copying)
+}
+
+// errBusy says that writes are under way which began before a time.
+var errBusy = errors.New("writes that began earlier are still under way")
+
+// drained waits until no write is under way that has read its mapping before now: what was committed before, they all know.
+func (s *steps) drained(ctx context.Context, limit time.Duration) error {
+	since, err := s.Rows.Now(ctx)
+	if err != nil {
+		return err
+	}
+	s.Replica.Wake()
+	for began := time.Now(); ; {
+		oldest, err := s.Rows.OldestWrite(ctx)
+		switch {
+		case err != nil:
+			return err
+		case !oldest.Before(since):
+			return s.Rows.KeepReindex(ctx, s.Reindex, s.lease)
+		case time.Since(began) > limit:
+			return errBusy
+		}
+		if !rest(ctx, drainPause, nil) {
+			return ctx.Err()
+		}
+	}
+}
+
+// after is what is to be done when the target has taken the place of the source, or will not.
+func (s *steps) after(ctx context.Context) error {
+	now, err := s.Rows.Now(ctx)
+	if err != nil {
+		return err
+	}
+	s.left = true
+	if s.State == Done && now.Before(s.CleanupAt) {
+		if _, err := s.catchUp(ctx, s.Target, s.Source, false); err != nil {
+			return err
+		}
+		return s.Rows.LeaveReindex(ctx, s.Reindex, s.lease, min(keptPause, s.CleanupAt.Sub(now)))
+	}
+	if now.Before(s.CleanupAt) {
+		return s.Rows.LeaveReindex(ctx, s.Reindex, s.lease, s.CleanupAt.Sub(now))
+	}
+	if err := s.Rows.StopNoting(ctx, s.Reindex, s.lease); err != nil {
+		return err
+	}
+	return s.Rows.CleanReindex(ctx, s.Reindex, s.lease, func(ctx context.Context) error {
+		call, cancel := limited(ctx)
+		defer cancel()
+		if err := s.Engine.Delete(call, s.Cleanup); err != nil && !errors.Is(err, problem.NotFound) {
+			return err
+		}
+		return nil
+	})
+}

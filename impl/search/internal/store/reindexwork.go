@@ -1,0 +1,302 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/impl/search/internal/reindex"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// ClaimReindex implements reindex.Rows.
+func (s *Store) ClaimReindex(ctx context.Context, lease string, last time.Duration) (r *reindex.Reindex, err error) {
+	defer tried.To(&err, "claim reindex")
+	var due int64
+	now, err := s.time(ctx, s.db.Read(ctx))
+	if err != nil {
+		return nil, err
+	}
+	const isDue = "due_at > 0 AND due_at <= ? AND leased_until < ?"
+	err = s.db.Read(ctx).Get(ctx, &due, "SELECT COUNT(*) FROM reindexes WHERE "+isDue, now.UnixMicro(), now.UnixMicro())
+	if err != nil || due == 0 {
+		return nil, err // no write without need
+	}
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		r = nil
+		now, err := s.time(ctx, tx)
+		if err != nil {
+			return err
+		}
+		var id string
+		err = tx.Get(ctx, &id, "SELECT id FROM reindexes WHERE "+isDue+" ORDER BY due_at LIMIT 1", now.UnixMicro(), now.UnixMicro())
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, "UPDATE reindexes SET lease = ?, leased_until = ? WHERE id = ? AND leased_until < ?", lease, now.Add(last).UnixMicro(), id, now.UnixMicro())
+		if err != nil || n == 0 {
+			return err
+		}
+		var row reindexRow
+		if err := tx.Get(ctx, &row, selectReindexes+"WHERE id = ?", id); err != nil {
+			return err
+		}
+		r, err = row.reindex()
+		return err
+	})
+	return r, err
+}
+
+// leasing changes a reindex whose lease one has, and renews that. first is what is done before: what locks the row of the collection.
+func (s *Store) leasing(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, first func(ctx context.Context, tx *store.Tx) error, do func(ctx context.Context, tx *store.Tx, now int64) error) error {
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if first != nil {
+			if err := first(ctx, tx); err != nil {
+				return err
+			}
+		}
+		now, err := s.time(ctx, tx)
+		if err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, "UPDATE reindexes SET leased_until = ? WHERE id = ? AND lease = ? AND state = ?", now.Add(lease.Last).UnixMicro(), r.ID, lease.Name, string(r.State))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return reindex.ErrLost
+		}
+		return do(ctx, tx, now.UnixMicro())
+	})
+}
+
+// locked locks the row of the collection of a reindex; a collection that is gone has no reindex.
+func (s *Store) locked(r *reindex.Reindex) func(ctx context.Context, tx *store.Tx) error {
+	return func(ctx context.Context, tx *store.Tx) error {
+		err := s.lock(ctx, tx, collectionOf(r))
+		if errors.Is(err, owner.ErrGone) {
+			return reindex.ErrLost
+		}
+		return err
+	}
+}
+
+// KeepReindex implements reindex.Rows.
+func (s *Store) KeepReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease) (err error) {
+	defer tried.To(&err, "keep reindex")
+	return s.leasing(ctx, r, lease, nil, func(ctx context.Context, tx *store.Tx, _ int64) error {
+		_, err := tx.Exec(ctx, "UPDATE reindexes SET documents = ?, copied = ?, caught_up = ? WHERE id = ?", r.Documents, r.Copied, r.CaughtUp, r.ID)
+		return err
+	})
+}
+
+// MoveReindex implements reindex.Rows.
+func (s *Store) MoveReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, to reindex.State) (err error) {
+	defer tried.To(&err, "move reindex on")
+	return s.leasing(ctx, r, lease, nil, func(ctx context.Context, tx *store.Tx, now int64) error {
+		_, err := tx.Exec(ctx, "UPDATE reindexes SET state = ?, changed_at = ?, documents = ?, copied = ?, caught_up = ? WHERE id = ?", string(to), now, r.Documents, r.Copied, r.CaughtUp, r.ID)
+		return err
+	})
+}
+
+// HoldWrites implements reindex.Rows.
+func (s *Store) HoldWrites(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, to reindex.State) (err error) {
+	defer tried.To(&err, "hold writes")
+	return s.leasing(ctx, r, lease, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
+		n, err := tx.Exec(ctx, "UPDATE collections SET held = 1 WHERE "+ofCollection+" AND reindex = ?", append(key(collectionOf(r)), r.ID)...)
+		if err == nil && n == 0 {
+			return reindex.ErrLost
+		}
+		if err == nil {
+			_, err = tx.Exec(ctx, "UPDATE reindexes SET state = ?, changed_at = CASE WHEN state = ? THEN changed_at ELSE ? END WHERE id = ?", string(to), string(to), now, r.ID)
+		}
+		return err
+	})
+}
+
+// LetWrites implements reindex.Rows.
+func (s *Store) LetWrites(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, to reindex.State, after time.Duration) (err error) {
+	defer tried.To(&err, "let writes go on")
+	return s.leasing(ctx, r, lease, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
+		if _, err := tx.Exec(ctx, "UPDATE collections SET held = 0 WHERE "+ofCollection+" AND reindex = ?", append(key(collectionOf(r)), r.ID)...); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "UPDATE reindexes SET state = ?, lease = '', leased_until = 0, due_at = ?, caught_up = ?, failure = ?, reason = ? WHERE id = ?",
+			string(to), now+after.Microseconds(), r.CaughtUp, r.Failure, r.Reason, r.ID)
+		return err
+	})
+}
+
+// SwapReindex implements reindex.Rows.
+func (s *Store) SwapReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, e audit.Event) (err error) {
+	defer tried.To(&err, "swap collections")
+	return s.leasing(ctx, r, lease, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
+		n, err := tx.Exec(ctx, "UPDATE collections SET physical = ?, held = 0 WHERE "+ofCollection+" AND reindex = ? AND held = 1", append(append([]any{r.Target}, key(collectionOf(r))...), r.ID)...)
+		if err == nil && n == 0 {
+			return reindex.ErrLost
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "UPDATE reindexes SET state = ?, changed_at = ?, caught_up = ?, cleanup = source, cleanup_at = ?, due_at = ? WHERE id = ?",
+			string(reindex.Done), now, r.CaughtUp, now+r.KeepOld.Microseconds(), now, r.ID)
+		if err != nil {
+			return err
+		}
+		return audit.Append(ctx, tx, e)
+	})
+}
+
+// UnswapReindex implements reindex.Rows.
+func (s *Store) UnswapReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, e audit.Event) (err error) {
+	defer tried.To(&err, "swap collections back")
+	return s.leasing(ctx, r, lease, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
+		n, err := tx.Exec(ctx, `UPDATE collections SET physical = ?, held = 0, reindex = '', desired = CASE WHEN schema_version = ? THEN ? ELSE desired END,
+			schema_version = CASE WHEN schema_version = ? THEN schema_version + 1 ELSE schema_version END WHERE `+ofCollection+" AND reindex = ? AND held = 1",
+			append(append([]any{r.Source, r.SchemaVersion, r.Earlier, r.SchemaVersion}, key(collectionOf(r))...), r.ID)...)
+		if err == nil && n == 0 {
+			return reindex.ErrLost
+		}
+		if err != nil {
+			return err
+		}
+		// Searches that are under way in it have a minute.
+		_, err = tx.Exec(ctx, "UPDATE reindexes SET state = ?, changed_at = ?, caught_up = ?, cleanup = target, cleanup_at = ?, due_at = ?, lease = '', leased_until = 0 WHERE id = ?",
+			string(reindex.RolledBack), now, r.CaughtUp, now+time.Minute.Microseconds(), now+time.Minute.Microseconds(), r.ID)
+		if err != nil {
+			return err
+		}
+		return audit.Append(ctx, tx, e)
+	})
+}
+
+// FailReindex implements reindex.Rows.
+func (s *Store) FailReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, e audit.Event) (err error) {
+	defer tried.To(&err, "fail reindex")
+	return s.leasing(ctx, r, lease, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
+		if _, err := tx.Exec(ctx, "UPDATE collections SET reindex = '', held = 0 WHERE "+ofCollection+" AND reindex = ?", append(key(collectionOf(r)), r.ID)...); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE reindexes SET state = ?, changed_at = ?, copied = ?, caught_up = ?, failure = ?, reason = ?, cleanup = target, cleanup_at = ?, due_at = ?, lease = '', leased_until = 0
+			WHERE id = ?`, string(reindex.Failed), now, r.Copied, r.CaughtUp, r.Failure, r.Reason, now, now, r.ID)
+		if err != nil {
+			return err
+		}
+		return audit.Append(ctx, tx, e)
+	})
+}
+
+// LeaveReindex implements reindex.Rows.
+func (s *Store) LeaveReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, after time.Duration) (err error) {
+	defer tried.To(&err, "leave reindex")
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		now, err := s.time(ctx, tx)
+		if err != nil {
+			return err
+		}
+		// Whoever has given the reindex up meanwhile has said when it is due.
+		_, err = tx.Exec(ctx, "UPDATE reindexes SET lease = '', leased_until = 0, due_at = CASE WHEN state = ? THEN ? ELSE due_at END WHERE id = ? AND lease = ?",
+			string(r.State), now.Add(after).UnixMicro(), r.ID, lease.Name)
+		return err
+	})
+}
+
+// StopNoting implements reindex.Rows.
+func (s *Store) StopNoting(ctx context.Context, r *reindex.Reindex, lease reindex.Lease) (err error) {
+	defer tried.To(&err, "stop to note writes")
+	return s.leasing(ctx, r, lease, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Exec(ctx, "UPDATE collections SET reindex = '' WHERE "+ofCollection+" AND reindex = ?", append(key(collectionOf(r)), r.ID)...)
+		return err
+	}, func(context.Context, *store.Tx, int64) error { return nil })
+}
+
+// CleanReindex implements reindex.Rows.
+func (s *Store) CleanReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, drop func(ctx context.Context) error) (err error) {
+	defer tried.To(&err, "clean up after reindex")
+	ours := true
+	return s.leasing(ctx, r, lease, func(ctx context.Context, tx *store.Tx) error {
+		if r.Cleanup != r.Name.Engine() {
+			return nil
+		}
+		// As long as the row is locked nobody can make a collection of the name. Where it is gone somebody may have.
+		n, err := tx.Exec(ctx, "UPDATE collections SET made = 1 WHERE "+ofCollection+" AND physical <> ''", key(collectionOf(r))...)
+		ours = n == 1
+		return err
+	}, func(ctx context.Context, tx *store.Tx, _ int64) error {
+		if ours {
+			if err := drop(ctx); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(ctx, "UPDATE reindexes SET cleanup = '', due_at = 0, lease = '', leased_until = 0 WHERE id = ?", r.ID)
+		return err
+	})
+}
+
+// Notes implements reindex.Rows.
+func (s *Store) Notes(ctx context.Context, id string, before time.Time, limit int) (all []reindex.Note, err error) {
+	defer tried.To(&err, "read notes of reindex")
+	last := int64(math.MaxInt64)
+	if !before.IsZero() {
+		last = before.UnixMicro()
+	}
+	var rows []struct {
+		Document string
+		NotedAt  int64 `db:"noted_at"`
+	}
+	err = s.db.Read(ctx).Select(ctx, &rows, "SELECT document, noted_at FROM reindex_notes WHERE reindex = ? AND refused = 0 AND noted_at < ? ORDER BY noted_at LIMIT ?", id, last, limit)
+	for _, r := range rows {
+		all = append(all, reindex.Note{Document: r.Document, At: r.NotedAt})
+	}
+	return all, err
+}
+
+// Noted implements reindex.Rows.
+func (s *Store) Noted(ctx context.Context, id, document string) (_ bool, err error) {
+	defer tried.To(&err, "look for note of reindex")
+	var n int64
+	err = s.db.Read(ctx).Get(ctx, &n, "SELECT COUNT(*) FROM reindex_notes WHERE reindex = ? AND document = ?", id, document)
+	return n > 0, err
+}
+
+// Refused implements reindex.Rows.
+func (s *Store) Refused(ctx context.Context, id string) (n int64, err error) {
+	defer tried.To(&err, "count refused notes of reindex")
+	err = s.db.Read(ctx).Get(ctx, &n, "SELECT COUNT(*) FROM reindex_notes WHERE reindex = ? AND refused = 1", id)
+	return n, err
+}
+
+// SettleNotes implements reindex.Rows.
+func (s *Store) SettleNotes(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, done, refused []reindex.Note) (err error) {
+	defer tried.To(&err, "settle notes of reindex")
+	done, refused = byDocument(done), byDocument(refused)
+	return s.leasing(ctx, r, lease, nil, func(ctx context.Context, tx *store.Tx, _ int64) error {
+		for _, n := range done {
+			if _, err := tx.Exec(ctx, "DELETE FROM reindex_notes WHERE reindex = ? AND document = ? AND noted_at = ?", r.ID, n.Document, n.At); err != nil {
+				return err
+			}
+		}
+		for _, n := range refused {
+			if _, err := tx.Exec(ctx, "UPDATE reindex_notes SET refused = 1 WHERE reindex = ? AND document = ? AND noted_at = ?", r.ID, n.Document, n.At); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(ctx, "UPDATE reindexes SET caught_up = ? WHERE id = ?", r.CaughtUp, r.ID)
+		return err
+	})
+}
+
+// byDocument is the order in which documents are noted.
+func byDocument(notes []reindex.Note) []reindex.Note {
+	return slices.SortedFunc(slices.Values(notes), func(a, b reindex.Note) int { return strings.Compare(a.Document, b.Document) })
+}

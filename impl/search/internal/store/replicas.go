@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/reindex"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// time is that by which leases and replicas go: the database's where several processes may have it.
+func (s *Store) time(ctx context.Context, q store.Querier) (time.Time, error) {
+	if s.clock != clock.System || q.Dialect() != store.PostgreSQL {
+		return s.clock.Now(), nil
+	}
+	var micros int64
+	err := q.Get(ctx, &micros, "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
+	return time.UnixMicro(micros).UTC(), err
+}
+
+// Now is the time of the database.
+func (s *Store) Now(ctx context.Context) (_ time.Time, err error) {
+	defer tried.To(&err, "read the clock of the database")
+	return s.time(ctx, s.db.Read(ctx))
+}
+
+// Alone ends what an earlier process has left: on SQLite it is dead, for this one has the file.
+func (s *Store) Alone(ctx context.Context) (err error) {
+	defer tried.To(&err, "end what an earlier process has left")
+	if s.db.Dialect() != store.SQLite {
+		return nil // another process may be at work
+	}
+	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := tx.Exec(ctx, "DELETE FROM replicas"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "UPDATE reindexes SET lease = '', leased_until = 0 WHERE lease <> ''")
+		return err
+	})
+}
+
+// inUse are the collections with a reindex that does not only keep the collection before.
+const inUse = "reindex <> '' AND EXISTS (SELECT 1 FROM reindexes WHERE reindexes.id = collections.reindex AND reindexes.state <> 'done')"
+
+// Beat implements reindex.ReplicaRows. The time is taken first, so that what is told is never later than what is so.
+func (s *Store) Beat(ctx context.Context, replica string, age func() time.Duration) (active bool, err error) {
+	defer tried.To(&err, "tell that the replica lives")
+	now, err := s.time(ctx, s.db.Read(ctx))
+	if err != nil {
+		return false, err
+	}
+	var of struct {
+		Reindexes int64 `db:"reindexes"`
+		Held      int64 `db:"held"`
+	}
+	if err := s.db.Read(ctx).Get(ctx, &of, "SELECT COUNT(*) AS reindexes, COALESCE(SUM(held), 0) AS held FROM collections WHERE "+inUse); err != nil {
+		return false, err
+	}
+	if of.Held > 0 {
+		s.owners.forget() // what is read from now on tells that it must not be kept
+	}
+	oldest := now.Add(-age())
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO replicas (id, seen_at, oldest) VALUES (?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, oldest = excluded.oldest`, replica, now.UnixMicro(), oldest.UnixMicro())
+		return err
+	})
+	return of.Reindexes > 0, err
+}
+
+// Active implements reindex.ReplicaRows.
+func (s *Store) Active(ctx context.Context) (_ bool, err error) {
+	defer tried.To(&err, "look for reindexes")
+	var n int64
+	err = s.db.Read(ctx).Get(ctx, &n, "SELECT COUNT(*) FROM collections WHERE "+inUse)
+	return n > 0, err
+}
+
+// OldestWrite is a time before which no write began that is still under way, in any replica. It is the zero time when no replica has told.
+func (s *Store) OldestWrite(ctx context.Context) (_ time.Time, err error) {
+	defer tried.To(&err, "read which writes are under way")
+	now, err := s.time(ctx, s.db.Read(ctx))
+	if err != nil {
+		return time.Time{}, err
+	}
+	var oldest int64
+	err = s.db.Read(ctx).Get(ctx, &oldest, "SELECT COALESCE(MIN(oldest), 0) FROM replicas WHERE seen_at > ?", now.Add(-reindex.DeadAfter).UnixMicro())
+	return time.UnixMicro(oldest).UTC(), err
+}
+
+// Leave removes a replica that ends and has no write under way.
+func (s *Store) Leave(ctx context.Context, replica string) (err error) {
+	defer tried.To(&err, "remove replica")
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM replicas WHERE id = ?", replica)
+		return err
+	})
+}
+
+// sweepReindexes removes replicas that have ended, reindexes beyond those that are kept, and notes that nobody needs.
+func (s *Store) sweepReindexes(ctx context.Context, tx *store.Tx) error {
+	now, err := s.time(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for _, old := range []store.Rows{
+		{Table: "replicas", Key: []string{"id"}, Where: "seen_at < ?", Args: []any{now.Add(-2 * reindex.DeadAfter).UnixMicro()}},
+		{Table: "reindex_notes", Key: []string{"reindex", "document"}, Where: "NOT EXISTS (SELECT 1 FROM collections c WHERE c.reindex = reindex_notes.reindex)"},
+		{Table: "reindexes", Key: []string{"id"}, Where: `due_at = 0 AND (NOT EXISTS (SELECT 1 FROM collections c WHERE c.tenant = reindexes.tenant AND c.name = reindexes.name AND c.claimed_at = reindexes.claimed_at)
+			OR (SELECT COUNT(*) FROM reindexes later WHERE later.tenant = reindexes.tenant AND later.name = reindexes.name AND later.claimed_at = reindexes.claimed_at AND later.id > reindexes.id) >= 100)`},
+	} {
+		if _, err := old.Delete(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
