@@ -67,7 +67,7 @@ var mutants = []mutant{
 	{"timeout", "internal/httpserver/httpserver.go", "allowed := op.Policy.Timeout\n", "allowed := op.Policy.Timeout + time.Hour\n"},
 	{"time of a trusted proxy", "internal/httpserver/httpserver.go", "if x.timeLeft > 0 {", "if false {"},
 	{"body.max", "internal/httpserver/guard.go", "	limit := op.Policy.Body.Max", "	limit := op.Policy.Body.Max + 1<<30"},
-	{"retry", "impl/gateway/internal/forward/forward.go", "out.Repeats = max(1, retry.Max)", "out.Repeats = 1"},
+	{"retry", "internal/contract/operation.go", "return retry.Max\n", "return max(1, retry.Max)\n"},
 	{"idempotency", "internal/contract/parameter.go", "case strings.EqualFold(p.name, \"Idempotency-Key\"):", "case false:"},
 	{"sensitive", "internal/httpserver/httpserver.go", "if op.Policy.Sensitive || !op.Public {", "if false {"},
 	{"errors", "internal/httpserver/httpserver.go", "if op.Policy.Errors == contract.ErrorsOAuth {", "if false {"},
