@@ -214,7 +214,7 @@ func (e ListElementsParamsStatus) Valid() bool {
 type Change struct {
 	At time.Time `json:"at"`
 
-	// By The subject that did it; empty of omissions from before the feed was there.
+	// By The subject that did it; empty of omissions from before the feed was there or of an import.
 	By string `json:"by"`
 
 	// ElementID Of all but reordered.

@@ -22,6 +22,7 @@ import (
 type change struct {
 	Position, Version, Number int64
 	Kind, ElementType, By     string
+	At                        time.Time
 	ElementID                 string `json:"elementId"`
 	Numbers                   []struct {
 		ID       string

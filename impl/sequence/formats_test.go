@@ -62,7 +62,20 @@ func TestPutNumberFormat_formatsWhatIsCreatedFromThenOn(t *testing.T) {
 		var third numbered
 		i.do(t, reader, http.MethodGet, "/scopes/books/invoice/elements/third", nil).into(t, &third)
 		require.Equal(t, numbered{"third", 2, "INV-00003"}, third, "a new place takes no formatted number away")
-		require.Equal(t, 201, i.do(t, editor, http.MethodPost, "/scopes/books/invoice/elements/third/versions", `{"data":{"a":1}}`, "If-Match", `"1"`).status)
+		for _, step := range []struct{ method, path, body string }{
+			{http.MethodPost, "/versions", `{"data":{"a":1}}`}, {http.MethodPatch, "", `{"a":2}`}, {http.MethodPost, "/versions/1/restore", `{}`}, {http.MethodPost, "/omit", ""}, {http.MethodPost, "/restore", ""},
+		} {
+			media := "application/json"
+			if step.method == http.MethodPatch {
+				media = mergePatch
+			}
+			r := i.do(t, stepped, step.method, "/scopes/books/invoice/elements/third"+step.path, step.body, "If-Match", "*", "Content-Type", media)
+			require.Less(t, r.status, 300, "%s: %s", step.path, r.body)
+			require.Contains(t, string(r.body), `"formattedNumber":"INV-00003"`, "%s %s", step.method, step.path)
+		}
+		require.Equal(t, 200, i.do(t, stepped, http.MethodPost, "/scopes/books/invoice/reorder", fmt.Sprintf(`{"order":[%q,"third"]}`, first.ID)).status)
+		i.do(t, reader, http.MethodGet, "/scopes/books/invoice/elements/third", nil).into(t, &third)
+		require.Equal(t, numbered{"third", 3, "INV-00003"}, third, "nor does anything else")
 
 		require.Equal(t, 200, i.do(t, steppedAdmin, http.MethodPut, formatPath, invoices).status, "the same changes nothing")
 		r = i.do(t, steppedAdmin, http.MethodPut, formatPath, strings.Replace(invoices, "INV", "BILL", 1))
@@ -72,7 +85,7 @@ func TestPutNumberFormat_formatsWhatIsCreatedFromThenOn(t *testing.T) {
 
 		file := i.export(t, "books")
 		require.Equal(t, 200, i.bringIn(t, steppedAdmin, "copy", file).status)
-		require.Equal(t, strings.Split(file, "\n")[1:11], strings.Split(i.export(t, "copy"), "\n")[1:11])
+		require.Equal(t, strings.Split(file, "\n")[1:13], strings.Split(i.export(t, "copy"), "\n")[1:13])
 		r = i.do(t, editor, http.MethodPost, "/scopes/copy/invoice/elements", `{"data":{}}`)
 		require.Contains(t, string(r.body), `"INV-00004"`, "a copy goes on where the file ended")
 		wrong := strings.Replace(file, `"INV-00003"`, `"INV-00002"`, 1)

@@ -65,6 +65,7 @@ func TestRun_waitsForTheKmsAndSaysSo(t *testing.T) {
 		require.Equal(t, "not_ready", code)
 		require.NotEmpty(t, r.header.Get("Retry-After"))
 	}
+	i.notReady(t)
 	late.there.Store(true)
 	i.WaitReady(t)
 	require.Equal(t, 200, i.send(t, "", http.MethodGet, "/ready", nil).status)

@@ -99,6 +99,8 @@ func TestImportScope_makesTheScopeThatWasExported(t *testing.T) {
 			"5 created spokenWord/a v1 #3 0", "6 revised spokenWord/a v2 #3 0",
 		}, feed.told())
 		require.Equal(t, editor.subject, feed.Items[1].By, "the author of the file")
+		require.Equal(t, i.changes(t, "").Items[0].At, feed.Items[5-1].At, "the time of the file")
+		require.Equal(t, []time.Time{i.changes(t, "").Items[4].At, i.changes(t, "").Items[5].At}, []time.Time{feed.Items[5].At, feed.Items[3].At}, "of a revision, and of an omission")
 		require.Equal(t, admin.subject, feed.Items[5].By)
 
 		r = i.do(t, reader, http.MethodGet, "/scopes/denmark", nil)
@@ -178,6 +180,8 @@ func TestImportScope_refusesWhatIsDamagedAndLeavesNothing(t *testing.T) {
 			"no beginning":               sealed(join(lines[1:last])),
 			"empty":                      sealed(fileHead),
 			"a time beyond what is kept": sealed(strings.Replace(join(lines[:last]), "10:00:00Z", "10:00:00.0000001Z", 1)),
+			"a year beyond in UTC":       sealed(strings.Replace(join(lines[:last]), "2026-11-23T10:00:00Z", "9999-12-31T23:30:00-01:00", 1)),
+			"a year before in UTC":       sealed(strings.Replace(join(lines[:last]), "2026-11-23T10:00:00Z", "0001-01-01T00:30:00+01:00", 1)),
 			"something else":             `{"document":{}}` + "\n",
 		} {
 			r := i.bringIn(t, steppedAdmin, "hamlet", damaged)

@@ -96,7 +96,7 @@ const (
 // Stream marks an operation whose request or answer has no fixed end.
 type Stream struct {
 	Kind        string
-	Idle        time.Duration
+	Idle        time.Duration // without a piece of the request body or of the answer
 	MaxDuration time.Duration
 	LineMax     int64 // most bytes of one NDJSON line
 }

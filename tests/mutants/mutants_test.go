@@ -67,7 +67,7 @@ var mutants = []mutant{
 	{"timeout", "internal/httpserver/httpserver.go", "allowed := op.Policy.Timeout\n", "allowed := op.Policy.Timeout + time.Hour\n"},
 	{"time of a trusted proxy", "internal/httpserver/httpserver.go", "if x.timeLeft > 0 {", "if false {"},
 	{"body.max", "internal/httpserver/guard.go", "	limit := op.Policy.Body.Max", "	limit := op.Policy.Body.Max + 1<<30"},
-	{"retry", "internal/contract/operation.go", "return retry.Max\n", "return max(1, retry.Max)\n"},
+	{"retry", "internal/contract/operation.go", "		return retry.Max\n", "		return defaultRepeats\n"},
 	{"idempotency", "internal/contract/parameter.go", "case strings.EqualFold(p.name, \"Idempotency-Key\"):", "case false:"},
 	{"sensitive", "internal/httpserver/httpserver.go", "if op.Policy.Sensitive || !op.Public {", "if false {"},
 	{"errors", "internal/httpserver/httpserver.go", "if op.Policy.Errors == contract.ErrorsOAuth {", "if false {"},
@@ -86,6 +86,7 @@ var mutants = []mutant{
 
 	// What the outbox keeps to.
 	{"message that changes while it is leased", "internal/outbox/outbox.go", "CASE WHEN outbox.lease = '' THEN 0 ELSE outbox.due_at END", "0"},
+	{"state that changes while it is delivered", "internal/outbox/outbox.go", "version = outbox.version + 1", "version = outbox.version"},
 	{"messages of a delivery", "internal/outbox/worker.go", "min(w.o.Batch, w.limit*2)", "w.limit*2"},
 	{"time of a delivery", "internal/outbox/worker.go", "context.WithTimeout(ctx, w.o.Timeout)", "context.WithTimeout(ctx, time.Hour)"},
 	{"attempts of a message", "internal/outbox/worker.go", "case m.Attempts+1 >= w.o.Attempts:", "case false:"},

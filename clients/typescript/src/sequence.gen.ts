@@ -1068,7 +1068,7 @@ export interface components {
             numbers?: components["schemas"]["NumberChange"][];
             /** Format: date-time */
             at: string;
-            /** @description The subject that did it; empty of omissions from before the feed was there. */
+            /** @description The subject that did it; empty of omissions from before the feed was there or of an import. */
             by: string;
         };
         Reorder: {

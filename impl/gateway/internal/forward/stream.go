@@ -14,9 +14,9 @@ import (
 )
 
 // errIdle is why a stream was ended on which nothing came.
-var errIdle = errors.New("the service sent nothing for longer than the contract's stream.idle")
+var errIdle = errors.New("nothing came for longer than the contract's stream.idle")
 
-// idle ends a stream on which nothing comes. Where the operation is none it is nil, and does nothing.
+// idle ends a stream on which nothing comes, of the request body or of the answer. Where the operation is none it is nil, and does nothing.
 type idle struct {
 	most   time.Duration
 	timer  *time.Timer

@@ -177,10 +177,10 @@ func (r *Reader) versionOf(v *versionLine) (Item, error) {
 	}, nil
 }
 
-// kept reports whether the times can be kept as they are: in microseconds.
+// kept reports whether the times can be kept as they are, in microseconds, and written again, in UTC.
 func kept(times ...time.Time) bool {
 	for _, t := range times {
-		if t.Nanosecond()%1000 != 0 || t.Year() < 1 || t.Year() > 9999 {
+		if year := t.UTC().Year(); t.Nanosecond()%1000 != 0 || year < 1 || year > 9999 {
 			return false
 		}
 	}

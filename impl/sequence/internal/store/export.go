@@ -110,6 +110,9 @@ func exportSome(ctx context.Context, q database.Querier, all []domain.Element, t
 			return err
 		}
 		versions := of[e.ID]
+		if int64(len(versions)) != e.Version {
+			return fmt.Errorf("%w: an element has %d of %d versions", database.ErrDamaged, len(versions), e.Version)
+		}
 		slices.SortFunc(versions, func(a, b domain.Version) int { return cmp.Compare(a.Version, b.Version) })
 		for _, v := range versions {
 			if err := to.Version(v); err != nil {

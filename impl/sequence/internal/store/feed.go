@@ -55,7 +55,7 @@ func (b *batch) record(ctx context.Context, changes []*Change) error {
 	}
 	for i := range rows {
 		next[rows[i].Scope]++
-		rows[i].Position = next[rows[i].Scope]
+		rows[i].Position, rows[i].At = next[rows[i].Scope], b.at
 	}
 	return b.insertChanges(ctx, rows)
 }
@@ -136,7 +136,7 @@ func (b *batch) insertChanges(ctx context.Context, rows []changeRow) error {
 	return inChunks(rows, func(part []changeRow) error {
 		args := make([]any, 0, 10*len(part))
 		for _, r := range part {
-			args = append(args, r.Scope, r.Position, r.Kind, r.ElementType, r.ID, r.Version, r.Number, r.Numbers, b.at, r.Actor)
+			args = append(args, r.Scope, r.Position, r.Kind, r.ElementType, r.ID, r.Version, r.Number, r.Numbers, r.At, r.Actor)
 		}
 		_, err := b.tx.Exec(ctx, "INSERT INTO changes (scope, position, kind, element_type, id, version, number, numbers, at, actor) "+
 			database.Values(len(part), database.Text, database.Bigint, database.Text, database.Text, database.Text, database.Bigint, database.Bigint,

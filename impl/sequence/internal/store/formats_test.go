@@ -65,6 +65,13 @@ func TestFormat_knowsWhatItHasGiven(t *testing.T) {
 	for _, text := range []string{"A-2026-11-001", "A-2026-11-012", "A-2025-01-999", "A-2026-10-1234"} {
 		require.True(t, f.Gave(text), text)
 	}
+	for last, want := range map[int64]string{0: "A-2026-11-001", 998: "A-2026-11-999", 999: "A-2026-11-1000", domain.MaxNumber - 1: "A-2026-11-9007199254740991"} {
+		f := f
+		f.Last = last
+		next, err := f.Next(time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC))
+		require.NoError(t, err)
+		require.Equal(t, want, next, "a number that is longer than the padding is not cut")
+	}
 	for _, text := range []string{"", "A-", "A-2026-11", "A-2026-11-", "A-2026-11-13", "A-2026-11-013", "A-2026-11-12", "A-2026-11-000", "A-2026-12-001", "A-2026-13-001", "B-2026-11-001", "A-2026-11-+01"} {
 		require.False(t, f.Gave(text), text)
 	}

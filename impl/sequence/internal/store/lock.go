@@ -118,7 +118,28 @@ func LockFeeds(ctx context.Context, tx *database.Tx, scopes []string, wait time.
 		}
 	}
 	taken, err := lockNames(ctx, tx, missing, wait)
-	return append(held, taken...), err
+	if err != nil || len(missing) == len(taken) {
+		return append(held, taken...), err
+	}
+	late, err := lockLateFeeds(ctx, tx, missing, taken, how)
+	return slices.Concat(held, taken, late), err
+}
+
+// lockLateFeeds locks the feeds that others have made between the look for them and the lock of their names: from then on others lock the feed alone. It returns the scopes
+// whose feed another transaction holds.
+func lockLateFeeds(ctx context.Context, tx *database.Tx, missing, taken []string, how string) (held []string, err error) {
+	named := slices.DeleteFunc(slices.Clone(missing), func(scope string) bool { return slices.Contains(taken, scope) })
+	existing, err := feeds(ctx, tx, named, "")
+	if err != nil || len(existing) == 0 {
+		return nil, err
+	}
+	locked, err := feeds(ctx, tx, named, how)
+	for _, scope := range named {
+		if existing[scope] && !locked[scope] {
+			held = append(held, scope)
+		}
+	}
+	return held, err
 }
 
 // feeds reads which of the scopes have a feed.
