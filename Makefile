@@ -82,6 +82,7 @@ prove: bin/caddy bin/docker-compose ## Run the long proofs, 100 kills each, over
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 60m -v -run 'Kill|kill9|Crash|Overload|Abandon|Restart_' ./tests/chaos ./impl/sequence/internal/writer
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 6h -v -run 'Mint_|End_|SigningKey|RotateSecret' ./impl/kms
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run 'OneWinner|looksAtFive|MillionGuesses' ./impl/twofactor/internal/store
+	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 30m -v -run endsPumping ./impl/twofactor
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run AtScale ./internal/contract
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run missesNoBreak ./internal/contract/change
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 30m -v -run reloads ./impl/gateway

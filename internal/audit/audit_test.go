@@ -77,6 +77,33 @@ func TestAppend_goesWithItsTransaction(t *testing.T) {
 	})
 }
 
+// What the process remembers of the chain's end is what was committed: not what a later step of the same transaction has refused, nor what its commit has.
+func TestAppend_remembersNoEndThatWasRolledBack(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		replicas := []*store.DB{opened(t, open), opened(t, open)}
+		refused, kept := errors.New("refused"), 0
+		for i := range 12 {
+			db := replicas[i/2%2]
+			err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				if i%3 != 0 {
+					tx.AtEnd(store.LastCommit, func(context.Context) error { return refused })
+				}
+				events := []audit.Event{event("a"), event("b")}
+				return audit.Append(ctx, tx, events[:1+i%2]...)
+			})
+			if i%3 == 0 {
+				require.NoError(t, err)
+				kept += 1 + i%2
+				continue
+			}
+			require.ErrorIs(t, err, refused)
+		}
+		checked, firstBreak := verify(t, replicas[0])
+		require.EqualValues(t, kept, checked)
+		require.Zero(t, firstBreak)
+	})
+}
+
 func TestAppend_neverForksTheChain(t *testing.T) {
 	const writers, each = 16, 8
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {

@@ -113,9 +113,10 @@ const (
 	abandoned
 )
 
-// Do applies one request and returns after its commit is durable, or it has failed. Where nobody commits or waits it does so in the goroutine of the caller. When ctx ends first and Do returns its
-// error, the request was not and will not be applied; once a batch has taken it, Do waits for the outcome. A wait that is over is
-// store.ErrUnavailable, and nothing was applied. A full queue is the problem overloaded, a closed committer unavailable, and a call from inside a write of the same database store.ErrNested.
+// Do applies one request and returns after its commit is durable, or it has failed. Where nobody commits or waits it does so in the goroutine of the caller. When
+// ctx ends first and Do returns its error, the request was not and will not be applied; once a batch has taken it, Do waits for the outcome. A wait that is over is
+// store.ErrUnavailable, and nothing was applied. A full queue is the problem overloaded, a closed committer unavailable, and a call from inside a write of the same
+// database store.ErrNested.
 // After a lost connection to the database (store.ErrUnavailable) the outcome is unknown.
 func (c *Committer[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	var none Res
@@ -178,14 +179,28 @@ func (c *Committer[Req, Res]) alone() bool {
 }
 
 // commitHere commits in the caller's goroutine. Until the transaction is open the caller can give up, and then the request stays where it is: queued, and in no
-// queue.
+// queue. Requests that have to be tried one by one are tried in a goroutine of their own: the caller needs its own answer alone.
 func (c *Committer[Req, Res]) commitHere(w *waiting[Req, Res]) {
-	defer c.lanes.running.Done()
-	defer c.turn.Unlock()
+	end := func() {
+		c.turn.Unlock()
+		c.lanes.running.Done()
+	}
+	ended := false
+	defer func() {
+		if !ended {
+			end()
+		}
+	}()
 	ctx, giveUp := context.WithCancel(tracing.Follow(context.Background(), w.asked))
 	defer giveUp()
 	stay := context.AfterFunc(w.asked, giveUp)
-	c.commitIn(ctx, []*waiting[Req, Res]{w}, stay)
+	if rest := c.commitIn(ctx, []*waiting[Req, Res]{w}, stay); len(rest) > 0 {
+		ended = true
+		go func() {
+			defer end()
+			c.commitSingly(rest)
+		}()
+	}
 }
 
 func (c *Committer[Req, Res]) enqueue(w *waiting[Req, Res]) error {
@@ -304,11 +319,12 @@ var errNobody = errors.New("nobody waits for this commit")
 // answers and new requests alternate, and batches settle at half of those who wait. Nobody is taken before the transaction is open, so
 // that a caller's wait ends when it should however long that takes.
 func (c *Committer[Req, Res]) commit(began []*waiting[Req, Res]) {
-	c.commitIn(tracing.Follow(context.Background(), began[0].asked), began, func() bool { return true })
+	c.commitSingly(c.commitIn(tracing.Follow(context.Background(), began[0].asked), began, func() bool { return true }))
 }
 
-// commitIn is commit in a context of the caller's. stay is asked once, when the transaction is open: false leaves those who began the batch where they are.
-func (c *Committer[Req, Res]) commitIn(ctx context.Context, began []*waiting[Req, Res], stay func() bool) {
+// commitIn is commit in a context of the caller's; it returns those that are left to be tried one by one. stay is asked once, when the transaction is open or can't
+// be opened: false leaves those who began the batch where they are.
+func (c *Committer[Req, Res]) commitIn(ctx context.Context, began []*waiting[Req, Res], stay func() bool) (rest []*waiting[Req, Res]) {
 	var batch []*waiting[Req, Res]
 	opened := false
 	results, err := c.transactWithin(ctx, func(*store.Tx) []*waiting[Req, Res] {
@@ -332,11 +348,11 @@ func (c *Committer[Req, Res]) commitIn(ctx context.Context, began []*waiting[Req
 	if len(batch) > 0 {
 		c.o.Observe(len(batch))
 	}
-	c.settle(batch, results, err)
+	return c.settle(batch, results, err)
 }
 
-// settle answers a batch, or tries its requests one by one where that can tell them apart.
-func (c *Committer[Req, Res]) settle(batch []*waiting[Req, Res], results []Result[Res], err error) {
+// settle answers a batch, or returns its requests where trying them one by one can tell them apart.
+func (c *Committer[Req, Res]) settle(batch []*waiting[Req, Res], results []Result[Res], err error) (rest []*waiting[Req, Res]) {
 	switch {
 	case err == nil:
 		for i, w := range batch {
@@ -347,13 +363,19 @@ func (c *Committer[Req, Res]) settle(batch []*waiting[Req, Res], results []Resul
 			c.park(results[i].Lane, w)
 		}
 	case len(batch) > 1 && rolledBack(err):
-		for _, w := range batch {
-			c.commitOne(w)
-		}
+		return batch
 	default:
 		for _, w := range batch {
 			w.answer <- Result[Res]{Err: err}
 		}
+	}
+	return nil
+}
+
+// commitSingly applies each request in a transaction of its own, so that only the guilty one fails.
+func (c *Committer[Req, Res]) commitSingly(batch []*waiting[Req, Res]) {
+	for _, w := range batch {
+		c.commitOne(w)
 	}
 }
 

@@ -321,6 +321,62 @@ func TestDo_givenUpBeforeItsTransactionIsOpenIsNeverApplied(t *testing.T) {
 	})
 }
 
+// Whoever commits for others, too, does not wait for them when each has to be tried alone.
+func TestDo_isAnsweredBeforeTheOthersOfItsBatchAreTriedSingly(t *testing.T) {
+	storetest.EachConfig(t, migrations, func(t *testing.T, c store.Config) {
+		c.MaxConns = 1
+		db, err := store.Open(t.Context(), c)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, db.Close()) }()
+		answered := make(chan struct{})
+		committer := start(t, db, groupcommit.Options{}, func(ctx context.Context, tx *store.Tx, names []string) ([]groupcommit.Result[int64], error) {
+			if len(names) > 1 {
+				return nil, errRefused
+			}
+			if names[0] == "second" {
+				<-answered
+			}
+			return number(ctx, tx, names)
+		})
+		holding, release := make(chan struct{}), make(chan struct{})
+		var group sync.WaitGroup
+		group.Go(func() {
+			err := db.Write(t.Context(), func(context.Context, *store.Tx) error {
+				close(holding)
+				<-release
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		<-holding
+		heeded := &heededContext{Context: t.Context(), heeded: make(chan struct{})}
+		first := make(chan error, 1)
+		group.Go(func() {
+			_, err := committer.Do(heeded, "first")
+			first <- err
+		})
+		<-heeded.heeded
+		group.Go(func() {
+			if _, err := committer.Do(t.Context(), "second"); err != nil {
+				t.Error(err)
+			}
+		})
+		require.Eventually(t, func() bool { return committer.Waiting() == 1 }, time.Minute, time.Millisecond)
+		close(release)
+		select {
+		case err := <-first:
+			require.NoError(t, err)
+		case <-time.After(time.Minute):
+			t.Error("it waits for the second")
+		}
+		close(answered)
+		group.Wait()
+		requireGapFree(t, db, 2)
+	})
+}
+
 func TestDo_insideAWriteFailsInsteadOfHanging(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)

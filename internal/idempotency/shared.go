@@ -192,13 +192,15 @@ func (s *Store) keepSome(ctx context.Context, tx *store.Tx, entries []*Entry) er
 	return nil
 }
 
+// releaseOne deletes one claim. Several in one statement, as a list of values, SQLite finds by reading the whole table, while every writer waits.
+const releaseOne = "DELETE FROM idempotency WHERE principal = ? AND operation = ? AND value = ?"
+
 func release(ctx context.Context, tx *store.Tx, entries []*Entry) error {
-	args := make([]any, 0, 3*len(entries))
+	statements := make([]store.Statement, 0, len(entries))
 	for _, e := range entries {
-		args = append(args, e.Key.Principal, e.Key.Operation, e.Key.Value)
+		statements = append(statements, store.Statement{Query: releaseOne, Args: []any{e.Key.Principal, e.Key.Operation, e.Key.Value}})
 	}
-	_, err := tx.Exec(ctx, "DELETE FROM idempotency WHERE (principal, operation, value) IN (VALUES "+tuples(len(entries), "(?, ?, ?)")+")", args...)
-	if err != nil {
+	if _, err := tx.ExecAll(ctx, statements...); err != nil {
 		return fmt.Errorf("release idempotency keys: %w", err)
 	}
 	return nil

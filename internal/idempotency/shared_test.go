@@ -128,3 +128,17 @@ func TestClaim_refusesWhatAnotherReplicaIsAtWorkOn(t *testing.T) {
 		require.True(t, other.share(t, nil, named("a")...)[0].Replayed)
 	})
 }
+
+// Whoever releases keys holds up every writer meanwhile: a key is found by the index.
+func TestKeep_readsThroughNothingWhereItReleases(t *testing.T) {
+	db, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: migrations})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	var plan []struct {
+		ID, Parent, NotUsed int64
+		Detail              string
+	}
+	require.NoError(t, db.Read(t.Context()).Select(t.Context(), &plan, "EXPLAIN QUERY PLAN "+idempotency.ReleaseOne, "usr_1", "createElement", "k"))
+	require.Len(t, plan, 1)
+	require.Contains(t, plan[0].Detail, "(principal=? AND operation=? AND value=?)")
+}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -32,15 +34,15 @@ func (tx *Tx) ExecAll(ctx context.Context, statements ...Statement) ([]int64, er
 		}
 		return changed, nil
 	}
-	batch, all := &pgx.Batch{}, ""
+	batch, texts := &pgx.Batch{}, make([]string, 0, len(statements))
 	for i, s := range statements {
 		batch.Queue(tx.dialect.rebind(s.Query), s.Args...).Exec(func(done pgconn.CommandTag) error {
 			changed[i] = done.RowsAffected()
 			return nil
 		})
-		all += s.Query + ";"
+		texts = append(texts, s.Query)
 	}
-	err := tx.run(ctx, all, func() error {
+	err := tx.run(ctx, strings.Join(slices.Compact(texts), "; "), func() error {
 		return tx.conn.Raw(func(driverConn any) error {
 			conn, ok := driverConn.(*stdlib.Conn)
 			if !ok {
@@ -57,5 +59,8 @@ func (tx *Tx) ExecAll(ctx context.Context, statements ...Statement) ([]int64, er
 			return err
 		})
 	})
-	return changed, err
+	if err != nil {
+		return nil, err
+	}
+	return changed, nil
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,6 +45,104 @@ func TestExecAll_failsWhole(t *testing.T) {
 		require.True(t, store.IsUnique(err))
 		require.EqualValues(t, 1, value(t, db.Read(t.Context()), "a"))
 	})
+}
+
+// Whichever of them fails, none of the others is taken for done.
+func TestExecAll_failsWhereverTheFaultIs(t *testing.T) {
+	storetest.Each(t, counters, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		put(t, db, "a", 1)
+		for fault := range 3 {
+			statements := []store.Statement{add("a"), add("a"), add("a")}
+			statements[fault] = store.Statement{Query: "INSERT INTO counters (name, value) VALUES ('a', 1)"}
+			err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				changed, err := tx.ExecAll(ctx, statements...)
+				require.True(t, store.IsUnique(err))
+				require.Nil(t, changed)
+				return nil // an error that was swallowed
+			})
+			require.True(t, store.IsUnique(err))
+			require.EqualValues(t, 1, value(t, db.Read(t.Context()), "a"))
+		}
+	})
+}
+
+func TestExecAll_isTriedAgainAfterADeadlock(t *testing.T) {
+	storetest.Each(t, counters, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		put(t, db, "a", 0)
+		put(t, db, "b", 0)
+		var group, holding sync.WaitGroup
+		holding.Add(2)
+		for _, order := range [][2]string{{"a", "b"}, {"b", "a"}} {
+			group.Go(func() {
+				first := db.Dialect() == store.PostgreSQL // on SQLite they take turns
+				err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+					if _, err := tx.ExecAll(ctx, add(order[0])); err != nil {
+						return err
+					}
+					if first {
+						first = false
+						holding.Done()
+						holding.Wait()
+					}
+					_, err := tx.ExecAll(ctx, add(order[1]), add(order[0]))
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		require.EqualValues(t, 3, value(t, db.Read(t.Context()), "a"))
+		require.EqualValues(t, 3, value(t, db.Read(t.Context()), "b"))
+	})
+}
+
+func TestExecAll_isRolledBackWhenItsContextEndsWhileItWaits(t *testing.T) {
+	storetest.Each(t, counters, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		put(t, db, "a", 0)
+		put(t, db, "b", 0)
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			if err := increment(ctx, tx, "a"); err != nil {
+				return err
+			}
+			short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			err := db.Write(short, func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.ExecAll(ctx, add("b"), add("a"), add("b"))
+				return err
+			})
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			return nil
+		}))
+		require.EqualValues(t, 1, value(t, db.Read(t.Context()), "a"))
+		require.EqualValues(t, 0, value(t, db.Read(t.Context()), "b"))
+	})
+}
+
+func TestExecAll_saysThatItsConnectionIsLost(t *testing.T) {
+	storetest.Each(t, counters, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		if db.Dialect() != store.PostgreSQL {
+			t.Skip("SQLite has no connection that can be lost")
+		}
+		put(t, db, "a", 1)
+		err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.ExecAll(ctx, add("a"), store.Statement{Query: "UPDATE counters SET value = 9 WHERE pg_terminate_backend(pg_backend_pid())"}, add("a"))
+			require.ErrorIs(t, err, store.ErrUnavailable)
+			return nil // an error that was swallowed
+		})
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.EqualValues(t, 1, value(t, db.Read(t.Context()), "a"))
+	})
+}
+
+// add is a statement that counts one up.
+func add(name string) store.Statement {
+	return store.Statement{Query: "UPDATE counters SET value = value + 1 WHERE name = ?", Args: []any{name}}
 }
 
 // When its context ends database/sql rolls a transaction back by itself, whenever it comes to it. What is sent afterwards must not be written without one.

@@ -24,18 +24,18 @@ type breaker struct {
 	probes bool
 }
 
-// admit reports whether a message may be tried.
-func (b *breaker) admit() bool {
+// admit reports whether a message may be tried, and whether it is the one that finds out.
+func (b *breaker) admit() (admitted, probe bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.pause == 0 {
-		return true
+		return true, false
 	}
 	if b.probes || clock.Elapsed(b.clock) < b.until {
-		return false
+		return false, false
 	}
 	b.probes = true
-	return true
+	return true, true
 }
 
 // open reports whether a message would be refused now.
@@ -45,18 +45,25 @@ func (b *breaker) open() bool {
 	return b.pause > 0 && (b.probes || clock.Elapsed(b.clock) < b.until)
 }
 
-// settle tells what became of an admitted message.
-func (b *breaker) settle(ok bool) {
+// settle tells what became of an admitted message. Many are under way at once when a provider begins to fail: those that end after the pause has begun tell nothing
+// new, and make it no longer.
+func (b *breaker) settle(probe, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.probes = false
-	if ok {
+	if probe {
+		b.probes = false
+	}
+	switch {
+	case ok:
 		b.failed, b.pause = 0, 0
 		return
+	case b.pause == 0:
+		if b.failed++; b.failed < breakAfter {
+			return
+		}
+	case !probe:
+		return
 	}
-	b.failed++
-	if b.failed >= breakAfter {
-		b.pause = min(max(breakFor, 2*b.pause), breakMost)
-		b.until = clock.Elapsed(b.clock) + b.pause
-	}
+	b.pause = min(max(breakFor, 2*b.pause), breakMost)
+	b.until = clock.Elapsed(b.clock) + b.pause
 }

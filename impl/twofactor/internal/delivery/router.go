@@ -22,9 +22,9 @@ type route struct {
 }
 
 // send hands a message to the route's provider, and tells the breaker what became of it, also of one that panics.
-func (r *route) send(ctx context.Context, m Message, text Text) (receipt Receipt, err error) {
+func (r *route) send(ctx context.Context, m Message, text Text, probe bool) (receipt Receipt, err error) {
 	works := false
-	defer func() { r.breaker.settle(works) }()
+	defer func() { r.breaker.settle(probe, works) }()
 	receipt, err = r.sender.Send(ctx, m, text)
 	receipt.Provider = r.sender.Name()
 	works = err == nil || AsFailure(err).Reason == Rejected // a provider that refuses one message works
@@ -96,10 +96,11 @@ func (r *Router) Send(ctx context.Context, m Message) (Receipt, error) {
 	}
 	last := temporary(Resting, 0, nil)
 	for _, route := range r.routes[m.Channel] {
-		if !route.breaker.admit() {
+		admitted, probe := route.breaker.admit()
+		if !admitted {
 			continue
 		}
-		receipt, err := route.send(ctx, m, text)
+		receipt, err := route.send(ctx, m, text, probe)
 		if err == nil {
 			return receipt, nil
 		}

@@ -1,13 +1,16 @@
 package delivery_test
 
 import (
+	"context"
 	"encoding/base64"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/mail"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -155,4 +158,47 @@ func TestRouter_takesTheFallbackAndLeavesAFailingProviderAlone(t *testing.T) {
 	receipt, err := r.Send(t.Context(), message(delivery.Email, "ada@example.org"))
 	require.NoError(t, err)
 	require.Equal(t, "smtp", receipt.Provider)
+}
+
+// failing is a provider that fails when it is told to.
+type failing struct{ begun, fail chan struct{} }
+
+func (failing) Name() string { return "failing" }
+
+func (f failing) Send(context.Context, delivery.Message, delivery.Text) (delivery.Receipt, error) {
+	f.begun <- struct{}{}
+	<-f.fail
+	return delivery.Receipt{}, errors.New("down")
+}
+
+// A batch that fails at once is one outage: the provider is left alone for the first pause, as by five failures one after the other.
+func TestRouter_restsOnceForMessagesThatFailTogether(t *testing.T) {
+	const together = 12
+	h, provider := house(), failing{make(chan struct{}, together), make(chan struct{})}
+	templates, err := delivery.LoadTemplates("", h.Issuer)
+	require.NoError(t, err)
+	r, err := delivery.NewRouter(delivery.Routes{Email: []delivery.Sender{provider}, Templates: templates, Clock: h.Clock, Log: h.Log})
+	require.NoError(t, err)
+	var group sync.WaitGroup
+	for range together {
+		group.Go(func() {
+			if _, err := r.Send(t.Context(), message(delivery.Email, "ada@example.org")); err == nil {
+				t.Error("it was sent")
+			}
+		})
+	}
+	for range together {
+		<-provider.begun
+	}
+	close(provider.fail)
+	group.Wait()
+	require.False(t, r.Working(delivery.Email))
+	advance(h, 5)
+	require.True(t, r.Working(delivery.Email), "the first pause is over")
+	_, err = r.Send(t.Context(), message(delivery.Email, "ada@example.org"))
+	requireFailure(t, err, false, delivery.Unreachable)
+	advance(h, 9)
+	require.False(t, r.Working(delivery.Email), "the second is twice as long")
+	advance(h, 1)
+	require.True(t, r.Working(delivery.Email))
 }

@@ -74,8 +74,7 @@ func TestVerify_hasOneWinnerOfManyUsesOfOneCode(t *testing.T) {
 }
 
 func TestVerify_looksAtFiveOfManyParallelGuesses(t *testing.T) {
-	const guesses = 64
-	rounds := count(10, 100)
+	guesses, rounds := count(64, 500), count(10, 100)
 	each(t, func(t *testing.T, w *world) {
 		replicas := []*factor.Service{w.Service, w.more()}
 		for round := range rounds {

@@ -56,12 +56,12 @@ func (s *Store) forgetUsed(ctx context.Context, now time.Time) error {
 			return nil
 		}
 		last = old[len(old)-1]
-		args := make([]any, 0, 2*len(old)+1)
+		gone := make([]store.Statement, 0, len(old))
 		for _, u := range old {
-			args = append(args, u.FactorID, u.Step)
+			gone = append(gone, store.Statement{Query: forgetOne, Args: []any{u.FactorID, u.Step, before}})
 		}
 		err = s.write(ctx, func(ctx context.Context, t *store.Tx) error {
-			_, err := t.Exec(ctx, `DELETE FROM used_steps WHERE (factor_id, step) IN (`+store.Values(len(old), store.Text, store.Bigint)+`) AND used_at < ?`, append(args, before)...)
+			_, err := t.ExecAll(ctx, gone...)
 			return err
 		})
 		if err != nil {
@@ -69,6 +69,9 @@ func (s *Store) forgetUsed(ctx context.Context, now time.Time) error {
 		}
 	}
 }
+
+// forgetOne deletes one used step. Several in one statement, as a list of values, SQLite finds by reading the whole table, while every code waits for it.
+const forgetOne = `DELETE FROM used_steps WHERE factor_id = ? AND step = ? AND used_at < ?`
 
 // usedStep names an accepted code.
 type usedStep struct {

@@ -8,8 +8,26 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/impl/twofactor/internal/store"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+	base "github.com/fountainai/fountain/internal/store"
 )
+
+// Whoever deletes holds up every code meanwhile: a used step is found by its key.
+func TestSweep_readsThroughNothingWhereItDeletes(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		if w.db.Dialect() != base.SQLite {
+			t.Skip("PostgreSQL plans by what it has counted, and locks rows alone")
+		}
+		var plan []struct {
+			ID, Parent, NotUsed int64
+			Detail              string
+		}
+		require.NoError(t, w.db.Read(t.Context()).Select(t.Context(), &plan, "EXPLAIN QUERY PLAN "+store.ForgetOne, "fac_1", 1, 2))
+		require.Len(t, plan, 1)
+		require.Equal(t, "SEARCH used_steps USING PRIMARY KEY (factor_id=? AND step=?)", plan[0].Detail)
+	})
+}
 
 // What is old is deleted in several transactions, found among what is not.
 func TestSweep_forgetsCodesThatWereUsedTwoDaysAgo(t *testing.T) {
