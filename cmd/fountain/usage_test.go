@@ -134,7 +134,7 @@ func TestKeygen_makesAKeyForItsOwnerAndNeverReplacesOne(t *testing.T) {
 
 	got = run(t, "keygen", path)
 	require.Equal(t, 1, got.code)
-	require.Contains(t, got.sentenceOf(t), "never replaced")
+	require.Contains(t, got.sentenceOf(t), "replaced by a rotation alone")
 	require.Zero(t, run(t, "keygen", "--keep", path).code)
 	require.NoError(t, os.WriteFile(path+"2", []byte("no key"), 0o600))
 	require.Equal(t, 1, run(t, "keygen", "--keep", path+"2").code, "what is kept is a root key")

@@ -3,9 +3,13 @@ package kms_test
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -127,12 +131,13 @@ func TestKeyrings_areOpenToWhomTheyName(t *testing.T) {
 		all(t, http.StatusForbidden, h.administers("invoices", grace))
 		all(t, http.StatusForbidden, h.administers("invoices", search))
 		all(t, http.StatusNotFound, h.answers("invoices", sequence, 1))
-		all(t, http.StatusNotFound, h.answers("nothing", raised, 1), "data key", "unwrap")
+		all(t, http.StatusNotFound, h.answers("nothing", sequence, 1))
+		all(t, http.StatusNotFound, h.answers("nothing", raised, 1))
 		all(t, http.StatusNotFound, h.administers("nothing", raised), "create", "list")
 		require.Equal(t, http.StatusOK, h.encrypt("invoices", search, "plain", "").StatusCode())
 		dataKey, err := h.client.CreateDataKeyWithResponse(t.Context(), "sequence", bearer(raised))
 		require.NoError(t, err)
-		require.Equal(t, http.StatusForbidden, dataKey.StatusCode(), "an administrator does not get what a service seals with")
+		require.Equal(t, http.StatusNotFound, dataKey.StatusCode(), "an administrator does not get what a service seals with")
 
 		require.Equal(t, "already_exists", code(h.createKeyring("invoices", api.KeyringAlgorithmES256, raised).Body))
 		require.Equal(t, "already_exists", code(h.createKeyring("sequence", api.KeyringAlgorithmAES256GCM, raised).Body), "a service seals with it")
@@ -172,6 +177,75 @@ func TestKeyrings_areOpenToWhomTheyName(t *testing.T) {
 		require.Equal(t, "sums", two.JSON200.Items[0].Name)
 		require.Len(t, two.JSON200.Items, 1)
 	})
+}
+
+// What a service seals with is its own, also where a keyring had its name before it was registered.
+func TestKeyrings_neverTakeThePlaceOfAServicesOwn(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		h.bootstrap()
+		raised := h.prover().raise(h.login(adminName, adminPassword).AccessToken, "kms")
+		require.Equal(t, http.StatusCreated, h.createKeyring("lectern", api.KeyringAlgorithmAES256GCM, raised, "lectern").StatusCode())
+		_, key := h.resourceServer("lectern", raised, []string{"keyrings:use"})
+		lectern := h.token(key, "kms")
+		own, err := h.client.CreateDataKeyWithResponse(t.Context(), "lectern", bearer(lectern))
+		require.NoError(t, err)
+		require.Equal(t, http.StatusCreated, own.StatusCode(), string(own.Body))
+		opened, err := h.client.UnwrapDataKeyWithResponse(t.Context(), "lectern", api.WrappedDataKey{Wrapped: own.JSON201.Wrapped}, bearer(lectern))
+		require.NoError(t, err)
+		require.Equal(t, own.JSON201.Plaintext, opened.JSON200.Plaintext)
+		foreign, err := h.client.UnwrapDataKeyWithResponse(t.Context(), "lectern", api.WrappedDataKey{Wrapped: own.JSON201.Wrapped}, bearer(raised))
+		require.NoError(t, err)
+		require.Equal(t, http.StatusUnprocessableEntity, foreign.StatusCode(), "the administrator has the keyring, not the service's keys")
+	})
+}
+
+// Neither the database nor the log keeps what was encrypted, opened or handed out, also when the client asks for a repeatable answer.
+func TestKeyrings_leaveNoPlaintextBehind(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	h.bootstrap()
+	raised := h.prover().raise(h.login(adminName, adminPassword).AccessToken, "kms")
+	require.Equal(t, http.StatusCreated, h.createKeyring("seals", api.KeyringAlgorithmAES256GCM, raised).StatusCode())
+	repeatable := func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Idempotency-Key", "the-same-key-every-time")
+		return nil
+	}
+	const plain, bound = "a plaintext to look for", "a context to look for"
+	who, ctx := bearer(raised), t.Context()
+	sealed, err := h.client.EncryptDataWithResponse(ctx, "seals", api.KeyringPlaintext{Plaintext: []byte(plain), Context: new([]byte(bound))}, who, repeatable)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, sealed.StatusCode(), string(sealed.Body))
+	opened, err := h.client.DecryptDataWithResponse(ctx, "seals", api.KeyringCiphertextInContext{Ciphertext: sealed.JSON200.Ciphertext, Context: new([]byte(bound))}, who, repeatable)
+	require.NoError(t, err)
+	require.Equal(t, plain, string(opened.JSON200.Plaintext))
+	refused, err := h.client.DecryptDataWithResponse(ctx, "seals", api.KeyringCiphertextInContext{Ciphertext: sealed.JSON200.Ciphertext}, who, repeatable)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusUnprocessableEntity, refused.StatusCode())
+	first, err := h.client.CreateDataKeyWithResponse(ctx, "seals", who, repeatable)
+	require.NoError(t, err)
+	second, err := h.client.CreateDataKeyWithResponse(ctx, "seals", who, repeatable)
+	require.NoError(t, err)
+	require.NotEqual(t, first.JSON201.Plaintext, second.JSON201.Plaintext, "no answer was stored")
+
+	looked := 0
+	search := func(where, text string) {
+		looked++
+		for _, secret := range [][]byte{[]byte(plain), []byte(bound), first.JSON201.Plaintext, second.JSON201.Plaintext, sealed.JSON200.Ciphertext, first.JSON201.Wrapped} {
+			require.NotContains(t, text, string(secret), where)
+			require.NotContains(t, text, base64.StdEncoding.EncodeToString(secret), where)
+		}
+	}
+	search("log", h.log.String())
+	require.NoError(t, fs.WalkDir(os.DirFS(h.dir), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		raw, err := os.ReadFile(filepath.Join(h.dir, path))
+		search(path, string(raw))
+		return err
+	}))
+	require.Greater(t, looked, 2, "the database is among the files")
+	require.NoError(t, h.stop())
 }
 
 // What is not written as the contract says is 422 before anybody is asked.

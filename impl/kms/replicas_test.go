@@ -44,6 +44,9 @@ func replicasWith(t *testing.T, change func(*kms.Config), f func(a, b *house)) {
 		both.Go(func() { a = start(t, one) })
 		both.Go(func() { b = start(t, two) })
 		both.Wait()
+		if t.Failed() {
+			t.FailNow() // one has not started
+		}
 		f(a, b)
 	})
 }

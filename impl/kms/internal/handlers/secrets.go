@@ -69,11 +69,11 @@ func (h api) ListSecrets(ctx context.Context, r kmsapi.ListSecretsRequestObject)
 
 // CreateDataKey implements createDataKey.
 func (h api) CreateDataKey(ctx context.Context, r kmsapi.CreateDataKeyRequestObject) (kmsapi.CreateDataKeyResponseObject, error) {
-	created, err := h.Keyrings.Has(ctx, r.Keyring)
+	own, err := h.DataKeys.Owns(ctx, caller(ctx), r.Keyring)
 	if err != nil {
 		return nil, err
 	}
-	if created {
+	if !own {
 		key, err := h.Keyrings.CreateDataKey(ctx, caller(ctx), r.Keyring)
 		if err != nil {
 			return nil, err
@@ -89,11 +89,11 @@ func (h api) CreateDataKey(ctx context.Context, r kmsapi.CreateDataKeyRequestObj
 
 // UnwrapDataKey implements unwrapDataKey.
 func (h api) UnwrapDataKey(ctx context.Context, r kmsapi.UnwrapDataKeyRequestObject) (kmsapi.UnwrapDataKeyResponseObject, error) {
-	created, err := h.Keyrings.Has(ctx, r.Keyring)
+	own, err := h.DataKeys.Owns(ctx, caller(ctx), r.Keyring)
 	if err != nil {
 		return nil, err
 	}
-	if created {
+	if !own {
 		key, err := h.Keyrings.UnwrapDataKey(ctx, caller(ctx), r.Keyring, r.Body.Wrapped)
 		if err != nil {
 			return nil, err

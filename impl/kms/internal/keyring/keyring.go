@@ -114,8 +114,8 @@ type Keyrings struct {
 	blocks map[string]block // by the keyring's id: what is left of the uses that this process has reserved
 }
 
-// block is reserved uses of one key.
-type block struct{ number, left int64 }
+// block is reserved uses of one key, and how many it might have when they were reserved.
+type block struct{ number, left, max int64 }
 
 // New returns the domain of keyrings.
 func New(db *store.DB, rows Rows, v *vault.Vault, standing *authority.Standing, c clock.Clock) *Keyrings {

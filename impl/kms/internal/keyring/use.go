@@ -59,13 +59,6 @@ func (s *Keyrings) Rewrap(ctx context.Context, caller *auth.Principal, name stri
 // DataKey is a data key in clear and wrapped by a keyring.
 type DataKey struct{ Plain, Wrapped []byte }
 
-// Has reports whether there is a keyring of the name, made by an administrator.
-func (s *Keyrings) Has(ctx context.Context, name string) (_ bool, err error) {
-	defer tried.To(&err, "look for keyring")
-	_, found, err := s.rows.Find(ctx, s.db.Read(ctx), name)
-	return found, err
-}
-
 // CreateDataKey makes a data key.
 func (s *Keyrings) CreateDataKey(ctx context.Context, caller *auth.Principal, name string) (_ DataKey, err error) {
 	defer tried.To(&err, "create data key")
@@ -184,20 +177,26 @@ func (s *Keyrings) use(ctx context.Context, caller *auth.Principal, action, name
 	return k, err
 }
 
-// key opens a key of a keyring.
-func (s *Keyrings) key(ctx context.Context, k Keyring, number int64) ([]byte, error) {
-	key, found, err := s.rows.Key(ctx, s.db.Read(ctx), k.ID, number)
-	if err != nil {
-		return nil, err
+// key opens a key of a keyring. One that does not open is read once more: after the first reading it may have been wrapped again, and the key that wrapped it
+// before been dropped.
+func (s *Keyrings) key(ctx context.Context, k Keyring, number int64) (plain []byte, err error) {
+	for range 2 {
+		key, found, err := s.rows.Key(ctx, s.db.Read(ctx), k.ID, number)
+		if err != nil {
+			return nil, err
+		}
+		if !found { // the keyring was deleted meanwhile
+			return nil, absent()
+		}
+		plain, err = s.vault.Unwrap(ctx, key.Sealed, wrapAAD(k.ID, number))
+		if err == nil {
+			return plain, nil
+		}
+		if !errors.Is(err, seal.ErrOpen) {
+			break
+		}
 	}
-	if !found { // the keyring was deleted meanwhile
-		return nil, absent()
-	}
-	plain, err := s.vault.Unwrap(ctx, key.Sealed, wrapAAD(k.ID, number))
-	if err != nil {
-		return nil, fmt.Errorf("open key %d of keyring %s: %w", number, k.Name, err)
-	}
-	return plain, nil
+	return nil, fmt.Errorf("open key %d of keyring %s: %w", number, k.Name, err)
 }
 
 func (s *Keyrings) encrypt(ctx context.Context, k Keyring, purpose string, plain, bound []byte) (Text, error) {
@@ -239,7 +238,7 @@ func (s *Keyrings) reserve(ctx context.Context, k Keyring) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.blocks[k.ID]
-	if b.number != k.Current || b.left == 0 {
+	if b.number != k.Current || b.max != k.MaxUses || b.left == 0 {
 		var err error
 		if b, err = s.more(ctx, k); err != nil {
 			return 0, fmt.Errorf("reserve uses of the key: %w", err)
@@ -279,7 +278,7 @@ func (s *Keyrings) more(ctx context.Context, k Keyring) (b block, err error) {
 				return errors.Join(err, errors.New("a new key has no uses"))
 			}
 		}
-		b = block{now.Current, n}
+		b = block{now.Current, n, now.MaxUses}
 		return nil
 	})
 	return b, err

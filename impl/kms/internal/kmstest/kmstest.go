@@ -54,6 +54,12 @@ func New(t *testing.T) *Parts {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	return On(t, db)
+}
+
+// On makes the parts on an empty database with the tables of the kms and of the audit trail.
+func On(t *testing.T, db *store.DB) *Parts {
+	t.Helper()
 	audittest.Open(t, db)
 	c := clock.NewFake(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 	contracts, err := contract.LoadAll()

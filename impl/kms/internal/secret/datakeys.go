@@ -67,13 +67,25 @@ func (s *Keyrings) Unwrap(ctx context.Context, caller *auth.Principal, name stri
 	return DataKey{plain, wrapped}, nil
 }
 
-// keyset returns the keyset of the caller's own name.
-func (s *Keyrings) keyset(ctx context.Context, caller *auth.Principal, name string) (*seal.Keyset, error) {
+// Owns reports whether the caller is the service that the keyring has its name of. Its keys are the service's alone, whatever administrators have created under the name.
+func (s *Keyrings) Owns(ctx context.Context, caller *auth.Principal, name string) (bool, error) {
+	if caller.Kind != auth.KindService {
+		return false, nil
+	}
 	owner, found, err := s.standing.Rows.Owner(ctx, s.db.Read(ctx), authority.Ref{Kind: caller.Kind, ID: caller.Subject}, authority.Unlocked)
 	if err != nil {
-		return nil, fmt.Errorf("read the calling service: %w", err)
+		return false, fmt.Errorf("read the calling service: %w", err)
 	}
-	if caller.Kind != auth.KindService || !found || !owner.Active || owner.Name != name {
+	return found && owner.Active && owner.Name == name, nil
+}
+
+// keyset returns the keyset of the caller's own name.
+func (s *Keyrings) keyset(ctx context.Context, caller *auth.Principal, name string) (*seal.Keyset, error) {
+	own, err := s.Owns(ctx, caller, name)
+	if err != nil {
+		return nil, err
+	}
+	if !own {
 		return nil, domain.Refuse(domain.Forbidden, "A service uses only the keyring that has its name.")
 	}
 	return s.vault.AEAD(ctx, vault.KeyringPrefix+name)

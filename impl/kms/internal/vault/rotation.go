@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -159,7 +160,14 @@ func (r *Rotation) may(s Status) error {
 // Announce stores which keys the files of this replica hold, before it serves: no rotation goes past a replica that is there. It is ErrWrongRoot when one began meanwhile.
 func (r *Rotation) Announce(ctx context.Context) (err error) {
 	defer tried.To(&err, "announce root keys")
-	return r.announce(ctx)
+	if err := r.announce(ctx); err != nil {
+		return err
+	}
+	state, err := r.Vault.rows.RootState(ctx, r.Vault.db.Read(ctx))
+	if err != nil {
+		return err
+	}
+	return r.Vault.roots.holds(state.Active)
 }
 
 func (r *Rotation) announce(ctx context.Context) error {
@@ -193,35 +201,37 @@ func (r *Rotation) Leave(ctx context.Context) (err error) {
 }
 
 // Tend reads the files, says which keys they hold, and reseals some keysets of a rotation that goes on. An error tells, too, that a restart of this replica
-// would fail, because its files lack a key.
+// would fail, because its files lack a key. Keysets of a key that has left the files are resealed nevertheless: this process is perhaps the last that has it.
 func (r *Rotation) Tend(ctx context.Context) (err error) {
 	defer tried.To(&err, "tend root key")
 	fault := r.Vault.roots.read()
 	if err := r.announce(ctx); err != nil {
-		return err
-	}
-	if fault != nil {
-		return fault
+		return errors.Join(fault, err)
 	}
 	rows, db := r.Vault.rows, r.Vault.db
 	state, err := rows.RootState(ctx, db.Read(ctx))
 	if err != nil {
-		return err
+		return errors.Join(fault, err)
+	}
+	if err := r.Vault.roots.holds(state.Active); err != nil {
+		return errors.Join(fault, err) // what is sealed under a key without a file would be lost with this process
 	}
 	sealedBy, err := rows.Roots(ctx, db.Read(ctx))
 	if err != nil {
-		return err
+		return errors.Join(fault, err)
 	}
-	if err := r.Vault.roots.holds(append(sealedBy, state.Active)...); err != nil {
-		return err
-	}
-	names, err := rows.SealedByOthers(ctx, db.Read(ctx), state.Active, batch)
+	return errors.Join(fault, r.Vault.roots.holds(sealedBy...), r.resealSome(ctx, state))
+}
+
+// resealSome reseals a batch, and ends the rotation when nothing is left.
+func (r *Rotation) resealSome(ctx context.Context, state State) error {
+	names, err := r.Vault.rows.SealedByOthers(ctx, r.Vault.db.Read(ctx), state.Active, batch)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
 		if err := r.reseal(ctx, name); err != nil {
-			return err
+			return fmt.Errorf("reseal keyset %s: %w", name, err)
 		}
 	}
 	return r.finish(ctx, state)
