@@ -15,7 +15,7 @@ import (
 
 const (
 	leaseLast   = 30 * time.Second
-	callLimit   = 20 * time.Second // of one call of the engine: it ends before the lease does
+	callLimit   = 20 * time.Second // of calls of the engine, from before the lease is renewed: they end before it does
 	workPause   = time.Second      // between two looks for reindexes that are due
 	againAfter  = 2 * time.Second  // after a step that can't be taken at the moment
 	keptPause   = 5 * time.Second  // between two times that a collection which is kept is brought up to date
@@ -176,14 +176,23 @@ func (s *steps) move(ctx context.Context, to State) error {
 	return nil
 }
 
-// limited gives a call of the engine its time.
-func limited(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, callLimit)
+// call renews the lease and gives the calls of the engine that follow their time, which ends before the lease does: what this worker sends no longer arrives
+// when another has gone on with the reindex.
+func (s *steps) call(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	limited, cancel := context.WithTimeout(ctx, callLimit) // from before it is renewed
+	if err := s.Rows.KeepReindex(limited, s.Reindex, s.lease); err != nil {
+		cancel()
+		return nil, nil, err
+	}
+	return limited, cancel, nil
 }
 
 // create makes the target. Copying begins when every write is noted.
 func (s *steps) create(ctx context.Context) error {
-	call, cancel := limited(ctx)
+	call, cancel, err := s.call(ctx)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	source, err := s.Engine.Collection(call, s.Source)
 	if err != nil {
@@ -191,7 +200,7 @@ func (s *steps) create(ctx context.Context) error {
 	}
 	target := s.Wanted.Collection(s.Target, source.Scoped())
 	target.SynonymSets, target.CurationSets = source.SynonymSets, source.CurationSets
-	if _, err := s.Engine.Create(call, target); err != nil && !errors.Is(err, problem.AlreadyExists) {
+	if err := s.Engine.CreateLike(call, target, s.Source); err != nil && !errors.Is(err, problem.AlreadyExists) {
 		return err
 	}
 	s.Documents = source.Documents
@@ -247,7 +256,7 @@ func (s *steps) after(ctx context.Context) error {
 		return err
 	}
 	return s.Rows.CleanReindex(ctx, s.Reindex, s.lease, func(ctx context.Context) error {
-		call, cancel := limited(ctx)
+		call, cancel := context.WithTimeout(ctx, callLimit)
 		defer cancel()
 		if err := s.Engine.Delete(call, s.Cleanup); err != nil && !errors.Is(err, problem.NotFound) {
 			return err

@@ -132,3 +132,21 @@ func TestReconcile_takesFromTheEngineWhetherACollectionIsTenantScoped(t *testing
 		require.True(t, s.now(t, c.Name).TenantScoped)
 	})
 }
+
+// A note keeps its latest time, whichever of two writes of a document comes to note it last: it is copied when both have ended.
+func TestNote_keepsTheLatestTime(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
+		require.NoError(t, s.Note(t.Context(), "rix_a", []string{"d"}))
+		later := now.Now().Add(time.Second)
+		now.Set(later)
+		require.NoError(t, s.Note(t.Context(), "rix_a", []string{"d"}))
+		now.Set(later.Add(-time.Second / 2))
+		require.NoError(t, s.Note(t.Context(), "rix_a", []string{"d"}))
+		notes, err := s.Notes(t.Context(), "rix_a", later, 10)
+		require.NoError(t, err)
+		require.Empty(t, notes, "the second write may be under way")
+		notes, err = s.Notes(t.Context(), "rix_a", later.Add(time.Microsecond), 10)
+		require.NoError(t, err)
+		require.Len(t, notes, 1)
+	})
+}
