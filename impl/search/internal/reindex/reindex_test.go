@@ -370,6 +370,14 @@ func TestWorker_goesNotBackToACollectionThatIsGone(t *testing.T) {
 		require.Equal(t, "not_found", r.await(t, begun.ID, reindex.Done).Failure)
 		require.NoError(t, r.writer.Put(t.Context(), c, itemOf("d1", 9)))
 		require.Equal(t, 9, r.number(t, "d1"))
+		eventually(t, func() bool {
+			now, err := r.rows.Reindex(t.Context(), c, begun.ID)
+			require.NoError(t, err)
+			return now.Cleanup == "" // nothing is kept any more
+		})
+		_, err = r.rows.Rollback(t.Context(), c, begun.ID, change)
+		require.ErrorIs(t, err, reindex.ErrPast)
+		require.Equal(t, 9, r.number(t, "d1"))
 	})
 }
 

@@ -236,6 +236,17 @@ func (s *steps) drained(ctx context.Context, limit time.Duration) error {
 	}
 }
 
+// gone reports whether an error is that the source is not there any more.
+func (s *steps) gone(ctx context.Context, err error) bool {
+	if !errors.Is(err, problem.NotFound) {
+		return false
+	}
+	call, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	_, err = s.Engine.Collection(call, s.Source)
+	return errors.Is(err, problem.NotFound)
+}
+
 // after is what is to be done when the target has taken the place of the source, or will not.
 func (s *steps) after(ctx context.Context) error {
 	now, err := s.Rows.Now(ctx)
@@ -243,13 +254,17 @@ func (s *steps) after(ctx context.Context) error {
 		return err
 	}
 	s.left = true
-	if s.State == Done && now.Before(s.CleanupAt) {
-		if _, err := s.catchUp(ctx, s.Target, s.Source, false); err != nil {
+	switch kept := now.Before(s.CleanupAt); {
+	case kept && s.State == Done:
+		_, err := s.catchUp(ctx, s.Target, s.Source, false)
+		if err == nil {
+			return s.Rows.LeaveReindex(ctx, s.Reindex, s.lease, min(keptPause, s.CleanupAt.Sub(now)))
+		}
+		if !s.gone(ctx, err) {
 			return err
 		}
-		return s.Rows.LeaveReindex(ctx, s.Reindex, s.lease, min(keptPause, s.CleanupAt.Sub(now)))
-	}
-	if now.Before(s.CleanupAt) {
+		s.Log.WarnContext(ctx, "the collection before a reindex is gone: nothing is kept any more", "reindex", s.ID)
+	case kept:
 		return s.Rows.LeaveReindex(ctx, s.Reindex, s.lease, s.CleanupAt.Sub(now))
 	}
 	if err := s.Rows.StopNoting(ctx, s.Reindex, s.lease); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/audit/audittest"
 	"github.com/fountainai/fountain/internal/clock"
@@ -133,8 +134,8 @@ func TestReconcile_takesFromTheEngineWhetherACollectionIsTenantScoped(t *testing
 	})
 }
 
-// A note keeps its latest time, whichever of two writes of a document comes to note it last: it is copied when both have ended.
-func TestNote_keepsTheLatestTime(t *testing.T) {
+// The time of a note grows with each write of its document, whatever time that brings: it is copied when all have ended, and settled when none has come since.
+func TestNote_growsWithEachWrite(t *testing.T) {
 	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
 		require.NoError(t, s.Note(t.Context(), "rix_a", []string{"d"}))
 		later := now.Now().Add(time.Second)
@@ -142,11 +143,11 @@ func TestNote_keepsTheLatestTime(t *testing.T) {
 		require.NoError(t, s.Note(t.Context(), "rix_a", []string{"d"}))
 		now.Set(later.Add(-time.Second / 2))
 		require.NoError(t, s.Note(t.Context(), "rix_a", []string{"d"}))
-		notes, err := s.Notes(t.Context(), "rix_a", later, 10)
+		notes, err := s.Notes(t.Context(), "rix_a", later.Add(time.Microsecond), 10)
 		require.NoError(t, err)
 		require.Empty(t, notes, "the second write may be under way")
-		notes, err = s.Notes(t.Context(), "rix_a", later.Add(time.Microsecond), 10)
+		notes, err = s.Notes(t.Context(), "rix_a", later.Add(time.Second), 10)
 		require.NoError(t, err)
-		require.Len(t, notes, 1)
+		require.Equal(t, []reindex.Note{{Document: "d", At: later.UnixMicro() + 1}}, notes)
 	})
 }
