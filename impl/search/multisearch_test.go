@@ -134,16 +134,16 @@ func TestMultiSearch_refusesWhatHasNoPlaceInTheAnswer(t *testing.T) {
 		admin := w.someone(t)
 		w.must(t, 201, admin, "POST", "/collections", plays)
 		for i := range 2 {
-			w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", fmt.Sprintf(`{"items":[{"op":"upsert","id":"%d","document":{"text":"large","number":%d,"scan":"%s"}}]}`, i, i, strings.Repeat("x", 1000<<10)))
+			w.mustInTime(t, 200, admin, "POST", "/collections/plays/documents/sync", fmt.Sprintf(`{"items":[{"op":"upsert","id":"%d","document":{"text":"large","number":%d,"scan":"%s"}}]}`, i, i, strings.Repeat("x", 1000<<10)))
 		}
-		w.must(t, 200, admin, "POST", "/collections/plays/documents/sync", `{"items":[{"op":"upsert","id":"s","document":{"text":"small","number":1}}]}`)
+		w.mustInTime(t, 200, admin, "POST", "/collections/plays/documents/sync", `{"items":[{"op":"upsert","id":"s","document":{"text":"small","number":1}}]}`)
 		const large, small = `{"q":"large","queryBy":["text"]}`, `{"q":"small","queryBy":["text"]}`
 		list := make([][2]string, 20)
 		for i := range list {
 			list[i] = [2]string{"plays", large}
 		}
 		list[19][1] = small
-		got := w.must(t, 200, admin, "POST", "/search", searches(list...))
+		got := w.mustInTime(t, 200, admin, "POST", "/search", searches(list...))
 		require.LessOrEqual(t, len(got.Body), 31<<20)
 		body := got.JSON(t)
 		require.Equal(t, []any{16.0, 4.0}, []any{body["succeeded"], body["failed"]})

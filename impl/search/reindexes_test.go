@@ -35,13 +35,15 @@ func (w *world) schema(t testing.TB, token, fields, more string) servicetest.Ans
 // reached waits until a reindex is in a state.
 func (w *world) reached(t testing.TB, token, collection, id, state string) map[string]any {
 	t.Helper()
-	var now map[string]any
-	require.Eventually(t, func() bool {
-		now = w.must(t, 200, token, "GET", "/collections/"+collection+"/reindexes/"+id, "").JSON(t)
-		return now["state"] == state || now["state"] == "failed"
-	}, testWait, 10*time.Millisecond)
-	require.Equal(t, state, now["state"], now)
-	return now
+	// In the test's own goroutine, where it may end.
+	for end := time.Now().Add(testWait); ; time.Sleep(20 * time.Millisecond) {
+		now := w.must(t, 200, token, "GET", "/collections/"+collection+"/reindexes/"+id, "").JSON(t)
+		if now["state"] == state {
+			return now
+		}
+		require.NotEqual(t, "failed", now["state"], now)
+		require.Less(t, time.Now(), end, now)
+	}
 }
 
 func TestSchema_isComparedAndAlteredInPlace(t *testing.T) {
@@ -193,6 +195,52 @@ func TestReindex_keepsSynonymsAndOverrides(t *testing.T) {
 	require.Equal(t, []any{float64(1), float64(2)}, []any{found("couch"), found("table")})
 }
 
+// What others have given the collection and its fields at the engine is kept, and what can't be copied ends the reindex.
+func TestReindex_keepsWhatTheServiceDoesNotKnow(t *testing.T) {
+	w, engine := typesense(t)
+	admin := w.someone(t)
+	w.must(t, 201, admin, "POST", "/collections", books)
+	w.must(t, 200, admin, "POST", "/collections/books/documents/sync", upserts(`{"text":"lantern","number":1}`))
+	change := func(field string) {
+		engine.must(t, "PATCH", "/collections/books", `{"fields":[{"name":"text","drop":true},`+field+`]}`)
+	}
+	change(`{"name":"text","type":"string","infix":true,"locale":"de","stem":true}`)
+	id := w.must(t, 202, admin, "POST", "/collections/books/reindexes", `{}`).JSON(t)["id"].(string)
+	w.reached(t, admin, "books", id, "done")
+	physical := "books__R" + strings.TrimPrefix(id, "rix_")
+	kept := engine.must(t, "GET", "/collections/"+physical, "")
+	require.Contains(t, kept, `"infix":true`)
+	require.Contains(t, kept, `"locale":"de"`)
+	require.Contains(t, kept, `"stem":true`)
+	require.NotContains(t, string(w.must(t, 200, admin, "GET", "/collections/books", "").Body), "__R", "that name is the service's own")
+
+	engine.must(t, "PATCH", "/collections/"+physical, `{"fields":[{"name":"text","drop":true},{"name":"text","type":"string","store":false}]}`)
+	id = w.must(t, 202, admin, "POST", "/collections/books/reindexes", `{}`).JSON(t)["id"].(string)
+	require.Equal(t, "unsupported_query", w.reached(t, admin, "books", id, "failed")["failure"].(map[string]any)["code"])
+	w.must(t, 204, admin, "DELETE", "/collections/books", "")
+}
+
+// A collection is deleted while a reindex of it is under way: nothing of either is left.
+func TestReindex_isGivenUpByADeletion(t *testing.T) {
+	w, engine := typesense(t)
+	admin := w.someone(t)
+	w.must(t, 201, admin, "POST", "/collections", books)
+	engine.failing(func(r *http.Request) int {
+		if r.Method == "POST" && r.URL.Path == "/collections" {
+			return http.StatusServiceUnavailable
+		}
+		return 0
+	})
+	w.must(t, 202, admin, "POST", "/collections/books/reindexes", `{}`)
+	w.mustInTime(t, 204, admin, "DELETE", "/collections/books", "")
+	engine.failing(nil)
+	w.must(t, 201, admin, "POST", "/collections", books)
+	w.must(t, 204, admin, "PUT", "/collections/books/documents/1", `{"text":"new","number":1}`)
+	require.Eventually(t, func() bool { return !strings.Contains(engine.list(), "__R") }, testWait, 10*time.Millisecond)
+	require.Empty(t, w.must(t, 200, admin, "GET", "/collections/books/reindexes", "").JSON(t)["items"])
+	require.EqualValues(t, 1, w.must(t, 200, admin, "GET", "/collections/books", "").JSON(t)["documents"])
+}
+
 // While a reindex is under way there is no second one, and no other change of the schema; it can be given up. An engine that is away keeps it waiting, and does not end it.
 func TestReindex_oneIsUnderWayAtATime(t *testing.T) {
 	w, engine := typesense(t)
@@ -225,11 +273,8 @@ func TestReindex_failsWithoutHarm(t *testing.T) {
 		w.must(t, 200, admin, "POST", "/collections/books/documents/sync", upserts(`{"text":"quetzal","number":1}`))
 		begun := w.schema(t, admin, booksFields+`,{"name":"author","type":"string"}`, "").JSON(t)
 		id := begun["reindex"].(map[string]any)["id"].(string)
-		var now servicetest.Answer
-		require.Eventually(t, func() bool {
-			now = w.must(t, 200, admin, "GET", "/collections/books/reindexes/"+id, "")
-			return now.JSON(t)["state"] == "failed"
-		}, testWait, 10*time.Millisecond)
+		w.reached(t, admin, "books", id, "failed")
+		now := w.must(t, 200, admin, "GET", "/collections/books/reindexes/"+id, "")
 		require.Equal(t, "validation_failed", now.JSON(t)["failure"].(map[string]any)["code"])
 		require.NotContains(t, string(now.Body), "quetzal")
 		require.Equal(t, "reindex", w.must(t, 200, admin, "GET", "/collections/books/schema", "").JSON(t)["remedy"])

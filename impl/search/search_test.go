@@ -294,12 +294,17 @@ func TestRun_damagedDocumentsAreSaidAndWaitedFor(t *testing.T) {
 	path := filepath.Join(w.settings.DataDir, "engine", "documents.db")
 	good, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("no database ", 2000)), 0o600))
+	// At once: a file that is written in its place is an empty one first.
+	replace := func(content []byte) {
+		require.NoError(t, os.WriteFile(path+".new", content, 0o600))
+		require.NoError(t, os.Rename(path+".new", path))
+	}
+	replace([]byte(strings.Repeat("no database ", 2000)))
 	w.start(t)
 	waits := "The service is not ready: the documents of the search engine are damaged, or the disk is full."
-	require.Eventually(t, func() bool { return strings.Contains(string(w.call(t, "", "GET", "/ready", "").Body), waits) }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(string(w.call(t, "", "GET", "/ready", "").Body), waits) }, testWait, 20*time.Millisecond)
 	require.Contains(t, w.logs.String(), "the documents of the embedded search engine can't be opened")
-	require.NoError(t, os.WriteFile(path, good, 0o600))
+	replace(good)
 	w.WaitReady(t)
 	w.must(t, 200, w.someone(t), "GET", "/collections/plays", "")
 }
@@ -434,13 +439,22 @@ func keyFile(t *testing.T) string {
 }
 
 // must asks the engine itself, as a program beside the service does.
-func (c *counting) must(t *testing.T, method, path, body string) {
+func (c *counting) must(t *testing.T, method, path, body string) string {
 	t.Helper()
+	done := c.ask(method, path, body)
+	require.Less(t, done.Code, 300, done.Body)
+	return done.Body.String()
+}
+
+// list is what the engine tells of its collections.
+func (c *counting) list() string { return c.ask("GET", "/collections", "").Body.String() }
+
+func (c *counting) ask(method, path, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Header.Set("X-Typesense-Api-Key", "any-key")
 	done := httptest.NewRecorder()
 	c.Handler.ServeHTTP(done, r)
-	require.Less(t, done.Code, 300, done.Body)
+	return done
 }
 
 func TestSync_deletesManyInFewCalls(t *testing.T) {

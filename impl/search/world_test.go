@@ -124,6 +124,19 @@ func (w *world) must(t testing.TB, status int, token, method, path, body string,
 	return a
 }
 
+// mustInTime is must for what a busy machine may answer with 503 and a Retry-After: it is asked again.
+func (w *world) mustInTime(t testing.TB, status int, token, method, path, body string) servicetest.Answer {
+	t.Helper()
+	for end := time.Now().Add(testWait); ; time.Sleep(100 * time.Millisecond) {
+		a := w.call(t, token, method, path, body)
+		if a.Status == http.StatusServiceUnavailable && a.Header.Get("Retry-After") != "" && time.Now().Before(end) {
+			continue
+		}
+		require.Equal(t, status, a.Status, "%s %s: %s", method, path, a.Body)
+		return a
+	}
+}
+
 var refused = servicetest.Refused
 
 func upserts(docs ...string) string {

@@ -188,3 +188,30 @@ func TestRebuild_oneThatFailsLeavesNoIndexBehind(t *testing.T) {
 	_, err = index.Open(c.indexConfig())
 	require.ErrorIs(t, err, fs.ErrNotExist, "what is there is not whole")
 }
+
+// A file of documents that was cut off, or is being copied to its place, is no new one.
+func TestOpen_refusesAnEmptyFileBesideIndexes(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, docstore.FileName)
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	e, err := Open(Config{Dir: dir})
+	require.NoError(t, err, "the first start may have been killed")
+	require.NoError(t, e.WaitReady(context.Background()))
+	s, err := schema.Parse([]byte(`{"name":"a","fields":[{"name":"s","type":"string"}]}`), 10)
+	require.NoError(t, err)
+	_, err = e.Create(s)
+	require.NoError(t, err)
+	require.NoError(t, e.Close())
+	good, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.Truncate(path, 0))
+	_, err = Open(Config{Dir: dir})
+	require.ErrorIs(t, err, ErrDamaged)
+	require.NoError(t, os.WriteFile(path, good, 0o600))
+	e, err = Open(Config{Dir: dir})
+	require.NoError(t, err)
+	require.NoError(t, e.WaitReady(context.Background()))
+	_, err = e.Collection("a")
+	require.NoError(t, err)
+	require.NoError(t, e.Close())
+}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -91,6 +92,9 @@ func Open(cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if err := emptied(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("open embedded engine: %w", err)
+	}
 	store, err := docstore.Open(cfg.Dir, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("open embedded engine: %w", err)
@@ -115,6 +119,22 @@ func Open(cfg Config) (*Engine, error) {
 		}
 	}()
 	return e, nil
+}
+
+// emptied refuses a file of documents without a byte beside indexes of collections: it was cut off, or is being copied to its place, and would be taken for
+// a new one.
+func emptied(dir string) error {
+	for _, name := range []string{docstore.FileName, docstore.FileName + "-wal"} {
+		if file, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) && name != docstore.FileName {
+			continue
+		} else if err != nil || file.Size() > 0 {
+			return nil // docstore.Open has more to say
+		}
+	}
+	if indexes, err := os.ReadDir(filepath.Join(dir, indexDir)); err != nil || len(indexes) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s is empty, and there are indexes of its documents", docstore.ErrDamaged, docstore.FileName)
 }
 
 func (e *Engine) load(ctx context.Context) error {

@@ -171,3 +171,27 @@ func TestInfix_wordsAreThoseOfTheDocuments(t *testing.T) {
 		require.Equal(t, want, got)
 	})
 }
+
+// What has no distance, since its numbers are beyond 32 bits, is not found; a query of such numbers, or of none, is refused.
+func TestVectors_numbersBeyondTheirBits(t *testing.T) {
+	e := flushing(t)
+	for _, distance := range []string{"cosine", "ip"} {
+		s, err := schema.Parse(fmt.Appendf(nil, `{"name":%q,"fields":[{"name":"v","type":"float[]","num_dim":2,"vec_dist":%[1]q},{"name":"s","type":"string"}]}`, distance), 10)
+		require.NoError(t, err)
+		c, err := e.Create(s)
+		require.NoError(t, err)
+		_, err = c.Apply([]Write{{Line: []byte(`{"id":"large","s":"x","v":[1e300,1]}`)}, {Line: []byte(`{"id":"negative","s":"x","v":[-1e300,1]}`)}, {Line: []byte(`{"id":"plain","s":"x","v":[1,1]}`)}})
+		require.NoError(t, err)
+		for _, query := range []string{"v:([1,0])", "v:([3e38,3e38])", "v:([], id: large)"} {
+			res, err := e.Search(context.Background(), distance, map[string]string{"q": "*", "vector_query": query})
+			require.NoError(t, err, query)
+			_, err = json.Marshal(res)
+			require.NoError(t, err, query)
+		}
+		for _, query := range []string{"v:([NaN,0])", "v:([Inf,0])", "v:([1e39,0])", "v:([1,0], alpha: NaN)", "v:([1,0], distance_threshold: NaN)", "v:([1,0], alpha: 2)"} {
+			_, err := e.Search(context.Background(), distance, map[string]string{"q": "x", "query_by": "s", "vector_query": query})
+			var refused *schema.Error
+			require.ErrorAs(t, err, &refused, query)
+		}
+	}
+}

@@ -55,7 +55,7 @@ func (r *run) readVector() error {
 			continue
 		}
 		x, err := strconv.ParseFloat(item, 64)
-		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+		if err != nil || math.IsNaN(x) || math.Abs(x) > math.MaxFloat32 {
 			return malformed
 		}
 		v.to = append(v.to, x)
@@ -99,7 +99,7 @@ func (v *vectorAsk) options(text string) error {
 		default:
 			return schema.Unsupported("vector_query: " + name)
 		}
-		if err != nil || v.k < 0 || v.alpha < 0 || v.alpha > 1 {
+		if err != nil || v.k < 0 || math.IsNaN(v.threshold) || !(v.alpha >= 0 && v.alpha <= 1) { // NaN is none
 			return malformed
 		}
 	}
@@ -197,7 +197,8 @@ func (r *run) nearest(hits []index.Hit, own uint64) ([]row, error) {
 			seen = true
 			continue
 		}
-		if h.Measured && h.Distance <= v.threshold {
+		// Numbers beyond 32 bits have no distance.
+		if h.Measured && h.Distance <= v.threshold && !math.IsInf(h.Distance, 0) {
 			near = append(near, i)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/typesense/typesense-go/v3/typesense/api"
@@ -29,6 +30,92 @@ func IDOf(document []byte) (string, error) {
 		return "", problem.New(problem.BadUpstream, "The search engine's answer can't be read.")
 	}
 	return doc.ID, nil
+}
+
+// notInherited of a collection is what the engine only tells, and what this service knows.
+var notInherited = []string{"created_at", "num_documents", "num_memory_shards", "default_sorting_field", "synonym_sets", "curation_sets"}
+
+// CreateLike makes a collection that has of another what this service knows nothing of: its attributes, and those of fields of the same name and type. Problems: those of
+// Create, and unsupported_query where a field of it can't be copied.
+func (e *Engine) CreateLike(ctx context.Context, c Collection, like string) error {
+	var source, made struct {
+		rest   map[string]json.RawMessage
+		fields []map[string]json.RawMessage
+	}
+	err := e.again(ctx, func() error {
+		answer, err := e.client.Collection(ctx, like)
+		if err != nil {
+			return err
+		}
+		return errors.Join(decode(answer, &source.rest), decode(source.rest["fields"], &source.fields))
+	})
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("write schema: %w", err)
+	}
+	if err := errors.Join(json.Unmarshal(body, &made.rest), json.Unmarshal(made.rest["fields"], &made.fields)); err != nil {
+		return fmt.Errorf("read schema: %w", err)
+	}
+	for _, field := range made.fields {
+		for _, old := range source.fields {
+			if !bytes.Equal(old["name"], field["name"]) || !bytes.Equal(old["type"], field["type"]) {
+				continue
+			}
+			if name := uncopied(old); name != "" {
+				return problem.New(problem.UnsupportedQuery, "A field with `"+name+"` can't be copied.")
+			}
+			inherit(field, old)
+		}
+	}
+	if made.rest["fields"], err = json.Marshal(made.fields); err != nil {
+		return fmt.Errorf("write schema: %w", err)
+	}
+	for _, name := range notInherited {
+		delete(source.rest, name)
+	}
+	inherit(made.rest, source.rest)
+	if body, err = json.Marshal(made.rest); err != nil {
+		return fmt.Errorf("write schema: %w", err)
+	}
+	return e.again(ctx, func() error {
+		_, err := e.client.CreateCollection(ctx, body)
+		return err
+	})
+}
+
+// uncopied is the attribute by which a field can't be copied, or "": what another collection or a model has given it, and values that the engine searches and does not
+// store.
+func uncopied(field map[string]json.RawMessage) string {
+	for _, name := range []string{"embed", "reference", "async_reference"} {
+		if !blank(field[name]) {
+			return name
+		}
+	}
+	if string(field["store"]) == "false" {
+		return "store"
+	}
+	return ""
+}
+
+// inherit adds attributes that say something and are not there. The flags that this service knows are its own to say.
+func inherit(to, from map[string]json.RawMessage) {
+	for name, value := range from {
+		switch name {
+		case "facet", "optional", "index", "sort":
+			continue
+		}
+		if _, own := to[name]; !own && !blank(value) {
+			to[name] = value
+		}
+	}
+}
+
+// blank reports whether a value says nothing.
+func blank(value json.RawMessage) bool {
+	return slices.Contains([]string{"", "null", `""`, "false", "0", "[]", "{}"}, string(value))
 }
 
 // Alter drops fields of a collection and adds others, in one step. Problems: validation_failed (a document does not fit), state_conflict (another change is under

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
@@ -230,6 +231,9 @@ func (h *Handlers) DeleteCollection(ctx context.Context, r searchapi.DeleteColle
 	if c, err = core.again(ctx, c, owner.Own); err != nil {
 		return nil, err
 	}
+	if c, err = core.retire(ctx, c); err != nil {
+		return nil, err
+	}
 	// Both that of its own name, which a reindex may keep, and the one in its place: the rest is dropped by the reindexes.
 	for _, name := range []string{c.Engine(), c.Name.Engine()} {
 		if err := core.Engine.Delete(ctx, name); err != nil && !errors.Is(err, problem.NotFound) {
@@ -244,4 +248,31 @@ func (h *Handlers) DeleteCollection(ctx context.Context, r searchapi.DeleteColle
 		return nil, err
 	}
 	return searchapi.DeleteCollection204Response{}, nil
+}
+
+// How long a deletion has the reindexes of its collection for itself, how long it waits for them, and between two looks.
+const (
+	retireLast  = 2 * time.Minute
+	retireLimit = 10 * time.Second
+	retirePause = 20 * time.Millisecond
+)
+
+// retire ends the work on the reindexes of a collection that is deleted, and returns the collection as it is then. Problem: engine_unavailable, when a worker is not done.
+func (core *Core) retire(ctx context.Context, c held) (held, error) {
+	for began := time.Now(); ; {
+		alone, err := core.Store.Retire(ctx, c.Collection, retireLast)
+		switch {
+		case err != nil:
+			return held{}, refuse(err)
+		case alone:
+			return core.again(ctx, c, owner.Own)
+		case time.Since(began) > retireLimit:
+			return held{}, problem.New(problem.EngineUnavailable, "A reindex of the collection is under way.").WithRetryAfter(2 * time.Second)
+		}
+		select {
+		case <-ctx.Done():
+			return held{}, ctx.Err()
+		case <-time.After(retirePause):
+		}
+	}
 }

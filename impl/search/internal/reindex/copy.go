@@ -34,9 +34,6 @@ func (s *steps) copy(ctx context.Context) (err error) {
 			return err
 		}
 		s.Copied += int64(len(batch))
-		if err := s.Rows.KeepReindex(ctx, s.Reindex, s.lease); err != nil {
-			return err
-		}
 	}
 	return s.move(ctx, Verifying)
 }
@@ -57,7 +54,10 @@ func nextBatch(export *engine.Export) (batch [][]byte, done bool, err error) {
 }
 
 func (s *steps) add(ctx context.Context, batch [][]byte) error {
-	call, cancel := limited(ctx)
+	call, cancel, err := s.call(ctx)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	outcomes, err := s.Engine.Add(call, s.Target, batch)
 	if err != nil {
@@ -117,7 +117,10 @@ func (s *steps) bring(ctx context.Context, from, to string, notes []Note) (done,
 	for i, note := range notes {
 		ids[i] = note.Document
 	}
-	ctx, cancel := limited(ctx)
+	ctx, cancel, err := s.call(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	defer cancel()
 	current, err := s.Engine.Documents(ctx, from, ids)
 	if err != nil {
@@ -164,7 +167,10 @@ func (s *steps) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	call, cancel := limited(ctx)
+	call, cancel, err := s.call(ctx)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	copies, err := s.Engine.Documents(call, s.Target, ids)
 	if err != nil {

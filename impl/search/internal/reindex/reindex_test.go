@@ -11,12 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
+	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
@@ -50,26 +52,31 @@ func TestWorker_replacesACollectionThatTwoReplicasUse(t *testing.T) {
 
 		ctx, end := context.WithCancel(context.Background())
 		var group sync.WaitGroup
+		defer group.Wait() // before anything is closed
+		defer end()
 		var searches, reads, writes atomic.Int64
 		var truth known
 		for i, w := range []*rig{a, b} {
-			other, prefix := []*rig{b, a}[i], fmt.Sprintf("w%d-", i)
+			other, prefix, of := []*rig{b, a}[i], fmt.Sprintf("w%d-", i), w.collection(t)
 			// Each document is written by one writer alone, which reads it through the other replica.
 			group.Go(func() {
 				load{prefix: prefix, each: 20, tried: func(string, int) {}, acked: func(id string, number int) {
 					writes.Add(1)
 					truth.acked(id, number)
-					require.Equal(t, number, other.number(t, id), id)
+					assert.Equal(t, number, other.number(inGoroutine{t}, id), id)
 					reads.Add(1)
-				}}.run(ctx, t, w, w.collection(t))
+				}}.run(ctx, inGoroutine{t}, w, of)
 			})
 			group.Go(func() {
 				for ctx.Err() == nil {
 					c, err := w.rows.Collection(context.Background(), []owner.Name{plays}, func(*owner.Collection) bool { return true })
-					require.NoError(t, err)
+					if !assert.NoError(t, err) {
+						return
+					}
 					found, err := w.engine.Search(context.Background(), map[string]any{"collection": c.Engine(), "q": "word", "query_by": "text"})
-					require.NoError(t, err)
-					require.GreaterOrEqual(t, found[0].OutOf, int64(total))
+					if !assert.NoError(t, err) || !assert.GreaterOrEqual(t, found[0].OutOf, int64(total)) {
+						return
+					}
 					searches.Add(1)
 				}
 			})
@@ -156,8 +163,8 @@ func TestWorker_anAbortedReindexLeavesNothing(t *testing.T) {
 		r, begun := started(t, open, 10)
 		r.worker.Reached = func(of *reindex.Reindex, _ bool) {
 			if of.State == reindex.Verifying { // between two steps of the worker
-				_, err := r.rows.Abort(context.Background(), r.collection(t), of.ID, change)
-				require.NoError(t, err)
+				_, err := r.rows.Abort(context.Background(), r.collection(inGoroutine{t}), of.ID, change)
+				assert.NoError(t, err)
 			}
 		}
 		r.run(t)
@@ -211,11 +218,11 @@ func TestWorker_goesNotBackWhereADocumentWouldBeLost(t *testing.T) {
 		_, err = r.rows.Rollback(t.Context(), c, begun.ID, change)
 		require.NoError(t, err)
 		r.worker.Wake()
-		require.Eventually(t, func() bool {
-			now, err := r.rows.Reindex(context.Background(), c, begun.ID)
+		eventually(t, func() bool {
+			now, err := r.rows.Reindex(t.Context(), c, begun.ID)
 			require.NoError(t, err)
 			return now.State == reindex.Done && now.Failure == "validation_failed" && now.Refused == 1
-		}, testWait, 10*time.Millisecond)
+		})
 		require.Equal(t, begun.Target, r.collection(t).Engine())
 		require.NoError(t, r.writer.Remove(t.Context(), c, engine.Item{ID: "new"}))
 		_, err = r.rows.Rollback(t.Context(), c, begun.ID, change)
@@ -250,11 +257,11 @@ func TestWorker_dropsTheCollectionBefore(t *testing.T) {
 		_, err = r.rows.Rollback(t.Context(), c, second.ID, change)
 		require.ErrorIs(t, err, reindex.ErrPast, "nothing is kept")
 		require.Zero(t, r.number(t, "d3"))
-		require.Eventually(t, func() bool {
-			wanted, err := r.rows.Wanted(context.Background(), c)
+		eventually(t, func() bool {
+			wanted, err := r.rows.Wanted(t.Context(), c)
 			require.NoError(t, err)
 			return wanted.Reindex == ""
-		}, testWait, 10*time.Millisecond)
+		})
 	})
 }
 
@@ -265,16 +272,147 @@ func TestWorker_waitsForWritesThatBeganBefore(t *testing.T) {
 		slow := newRig(t, open(t), r.engine) // of another replica, which has told that one is under way since long
 		_, err := r.rows.Beat(t.Context(), slow.replica.ID, func() time.Duration { return time.Hour })
 		require.NoError(t, err)
+		// The worker looks again and again whether the write has ended; the third look finds it where it was.
+		asked := make(chan struct{}, 3)
+		r.worker.Rows = &asking{Rows: r.rows, asked: asked}
 		r.run(t)
-		require.Never(t, func() bool {
-			now, err := r.rows.Reindex(context.Background(), r.collection(t), begun.ID)
-			require.NoError(t, err)
-			return now.State != reindex.Created
-		}, 300*time.Millisecond, 50*time.Millisecond)
+		for range 3 {
+			<-asked
+		}
+		now, err := r.rows.Reindex(t.Context(), r.collection(t), begun.ID)
+		require.NoError(t, err)
+		require.Equal(t, reindex.Created, now.State)
 		require.NoError(t, r.engine.Put(t.Context(), "plays", engine.Item{ID: "late", Document: document(5)}), "without a note")
 		slow.run(t)
 		r.await(t, begun.ID, reindex.Done)
 		require.Equal(t, 5, r.number(t, "late"))
+	})
+}
+
+// asking tells each question for the oldest write.
+type asking struct {
+	reindex.Rows
+	asked chan struct{}
+}
+
+// OldestWrite implements reindex.Rows.
+func (a *asking) OldestWrite(ctx context.Context) (time.Time, error) {
+	select {
+	case a.asked <- struct{}{}:
+	default:
+	}
+	return a.Rows.OldestWrite(ctx)
+}
+
+// A replica that has not told of its writes begins none that a reindex would not wait for.
+func TestWriter_beginsNothingThatNobodyWouldWaitFor(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		e, closeEngine := localEngine(t, t.TempDir())
+		defer closeEngine()
+		r := newRig(t, open(t), e)
+		r.make(t, 1)
+		now := clock.NewFake(clock.System.Now())
+		replica := reindex.NewReplica(r.rows, now)
+		w := reindex.NewWriter(e, r.rows, replica)
+		put := func() error { return w.Put(t.Context(), r.collection(t), itemOf("d0", 7)) }
+		require.ErrorIs(t, put(), problem.EngineUnavailable, "it has never told")
+		_, err := replica.Beat(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, put())
+		now.Advance(reindex.DeadAfter - reindex.WriteLife)
+		require.NoError(t, put())
+		now.Advance(time.Millisecond)
+		require.ErrorIs(t, put(), problem.EngineUnavailable)
+		_, err = replica.Beat(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, put())
+	})
+}
+
+// A worker whose reindex is another's by now writes nothing more, whatever it has read.
+func TestWorker_writesNothingAfterItsLeaseIsLost(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		r, begun := started(t, open, 10)
+		r.tell(t)
+		r.worker.Reached = func(of *reindex.Reindex, _ bool) {
+			if of.State == reindex.Copying {
+				assert.NoError(t, r.db.Write(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+					_, err := tx.Exec(ctx, "UPDATE reindexes SET lease = 'another'")
+					return err
+				}))
+			}
+		}
+		worked, err := r.worker.Once(t.Context())
+		require.NoError(t, err)
+		require.True(t, worked)
+		target, err := r.engine.Collection(t.Context(), begun.Target)
+		require.NoError(t, err)
+		require.Zero(t, target.Documents)
+		now, err := r.rows.Reindex(t.Context(), r.collection(t), begun.ID)
+		require.NoError(t, err)
+		require.Equal(t, reindex.Copying, now.State, "it is the other one's to go on")
+	})
+}
+
+// A way back that can't be gone ends, and the reindex is done as before.
+func TestWorker_goesNotBackToACollectionThatIsGone(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		r, begun := started(t, open, 3)
+		stop := r.run(t)
+		r.await(t, begun.ID, reindex.Done)
+		stop()
+		c := r.collection(t)
+		require.NoError(t, r.engine.Delete(t.Context(), "plays"))
+		require.NoError(t, r.writer.Put(t.Context(), c, itemOf("d1", 8)))
+		_, err := r.rows.Rollback(t.Context(), c, begun.ID, change)
+		require.NoError(t, err)
+		r.run(t)
+		require.Equal(t, "not_found", r.await(t, begun.ID, reindex.Done).Failure)
+		require.NoError(t, r.writer.Put(t.Context(), c, itemOf("d1", 9)))
+		require.Equal(t, 9, r.number(t, "d1"))
+		eventually(t, func() bool {
+			now, err := r.rows.Reindex(t.Context(), c, begun.ID)
+			require.NoError(t, err)
+			return now.Cleanup == "" // nothing is kept any more
+		})
+		_, err = r.rows.Rollback(t.Context(), c, begun.ID, change)
+		require.ErrorIs(t, err, reindex.ErrPast)
+		require.Equal(t, 9, r.number(t, "d1"))
+	})
+}
+
+// A collection is deleted when no worker may write a copy any more: its name is anybody's then. What a worker may still make is dropped after it has left.
+func TestRetire_waitsForTheWorker(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		r, begun := started(t, open, 3)
+		c := r.collection(t)
+		lease := reindex.Lease{Name: "worker", Last: time.Minute}
+		working, err := r.rows.ClaimReindex(t.Context(), lease.Name, lease.Last)
+		require.NoError(t, err)
+		retired := func() bool {
+			alone, err := r.rows.Retire(t.Context(), c, time.Minute)
+			require.NoError(t, err)
+			return alone
+		}
+		require.False(t, retired())
+		require.ErrorIs(t, r.rows.KeepReindex(t.Context(), working, lease), reindex.ErrLost)
+		require.False(t, retired())
+		require.NoError(t, r.rows.LeaveReindex(t.Context(), working, lease, time.Hour))
+		require.True(t, retired())
+		require.True(t, retired(), "a deletion may be repeated")
+		none, err := r.rows.ClaimReindex(t.Context(), "other", time.Minute)
+		require.NoError(t, err)
+		require.Nil(t, none, "nobody works on it during the deletion")
+
+		require.NoError(t, r.engine.Delete(t.Context(), "plays"))
+		require.NoError(t, r.rows.Remove(t.Context(), c, change))
+		_, err = r.engine.Create(t.Context(), before.Collection(begun.Target, false)) // as the worker could
+		require.NoError(t, err)
+		r.run(t)
+		require.Eventually(t, func() bool {
+			_, err := r.engine.Collection(context.Background(), begun.Target)
+			return errors.Is(err, problem.NotFound)
+		}, testWait, 10*time.Millisecond)
 	})
 }
 
@@ -310,6 +448,11 @@ func TestWriter_endsTheHoldOfADeadWorker(t *testing.T) {
 // runForGood works until the process ends.
 func (r *rig) runForGood(t *testing.T) {
 	go func() { _ = r.worker.Run(context.Background()) }()
+	r.tell(t)
+}
+
+// tell tells of writes until the test ends.
+func (r *rig) tell(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = r.replica.Run(ctx, func(error) {}) }()

@@ -7,10 +7,11 @@ import (
 
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/problem"
 )
 
 // How often a replica tells of its writes while a reindex is under way, how often it looks whether one is, and how often it tells without one. One that did not tell
-// for DeadAfter has ended, and so have its writes, which have WriteLife.
+// for DeadAfter is taken for dead, and so are its writes: they have WriteLife, and none begins when it has not told for the rest.
 const (
 	beatPause = 200 * time.Millisecond
 	lookPause = time.Second
@@ -28,7 +29,11 @@ type Replica struct {
 
 	mu     sync.Mutex
 	writes map[*time.Time]struct{}
+	told   time.Time // before the last Beat that succeeded
 }
+
+// errUntold refuses a write that a reindex would not wait for.
+var errUntold = problem.New(problem.EngineUnavailable, "This instance can't tell the others of its writes.").WithRetryAfter(2 * time.Second)
 
 // ReplicaRows is where replicas tell of themselves.
 type ReplicaRows interface {
@@ -44,18 +49,22 @@ func NewReplica(rows ReplicaRows, c clock.Clock) *Replica {
 	return &Replica{ID: id.New("rep"), rows: rows, clock: c, wake: make(chan struct{}, 1), writes: map[*time.Time]struct{}{}}
 }
 
-// begin notes a write that begins to read its mapping now; end is called when the write has ended.
-func (r *Replica) begin() (end func()) {
+// begin notes a write that begins to read its mapping now; end is called when the write has ended. It is refused when others may take this replica for dead
+// before the write has ended.
+func (r *Replica) begin() (end func(), err error) {
 	began := r.clock.Now()
 	key := &began
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if began.Sub(r.told) > DeadAfter-WriteLife {
+		return nil, errUntold
+	}
 	r.writes[key] = struct{}{}
-	r.mu.Unlock()
 	return func() {
 		r.mu.Lock()
+		defer r.mu.Unlock()
 		delete(r.writes, key)
-		r.mu.Unlock()
-	}
+	}, nil
 }
 
 // age is how long ago the oldest write under way began; 0 without one.
@@ -71,7 +80,14 @@ func (r *Replica) age() (oldest time.Duration) {
 
 // Beat tells once.
 func (r *Replica) Beat(ctx context.Context) (active bool, err error) {
-	return r.rows.Beat(ctx, r.ID, r.age)
+	now := r.clock.Now()
+	if active, err = r.rows.Beat(ctx, r.ID, r.age); err != nil {
+		return false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told = now
+	return active, nil
 }
 
 // Wake makes Run look at once: a reindex has begun.

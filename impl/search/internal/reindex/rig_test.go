@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -40,6 +41,15 @@ var (
 	plays  = owner.Name{Local: "plays"}
 	change = audit.Event{Action: "startReindex", ActorKind: audit.System, Target: "plays", Outcome: audit.OK}
 )
+
+// inGoroutine is the test for what runs in a goroutine of its own: what fails there ends the goroutine.
+type inGoroutine struct{ testing.TB }
+
+// FailNow implements require.TestingT.
+func (t inGoroutine) FailNow() {
+	t.Fail()
+	runtime.Goexit()
+}
 
 type noKeys struct{}
 
@@ -147,16 +157,24 @@ func (r *rig) start(t *testing.T, keep time.Duration) *reindex.Reindex {
 func (r *rig) await(t *testing.T, id string, state reindex.State) *reindex.Reindex {
 	t.Helper()
 	var now *reindex.Reindex
-	require.Eventually(t, func() bool {
+	eventually(t, func() bool {
 		var err error
-		now, err = r.rows.Reindex(context.Background(), r.collection(t), id)
+		now, err = r.rows.Reindex(t.Context(), r.collection(t), id)
 		require.NoError(t, err)
 		if now.State != state && (now.State == reindex.Failed || now.State == reindex.Aborted) {
 			require.FailNow(t, "the reindex has ended", "%+v", now)
 		}
 		return now.State == state
-	}, testWait, 10*time.Millisecond)
+	})
 	return now
+}
+
+// eventually waits for a condition, which may end the test, since it is looked at in the test's own goroutine.
+func eventually(t *testing.T, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(testWait); !holds(); time.Sleep(10 * time.Millisecond) {
+		require.Less(t, time.Now(), end, "what is waited for does not come")
+	}
 }
 
 // number reads a document's number by the name that readers use; -1 says that there is none.

@@ -23,7 +23,10 @@ func (s *steps) verify(ctx context.Context) error {
 	if err := s.compare(ctx); err != nil {
 		return err
 	}
-	call, cancel := limited(ctx)
+	call, cancel, err := s.call(ctx)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	if err := s.Engine.CopyRules(call, s.Source, s.Target); err != nil {
 		return err
@@ -66,7 +69,10 @@ func (s *steps) settled(ctx context.Context, from, to string) error {
 	if err := s.unrefused(ctx); err != nil {
 		return err
 	}
-	call, cancel := limited(ctx)
+	call, cancel, err := s.call(ctx)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	a, err := s.Engine.Collection(call, from)
 	if err != nil {
@@ -98,8 +104,24 @@ func (s *steps) swap(ctx context.Context) error {
 	return s.Rows.LeaveReindex(ctx, &Reindex{ID: s.ID, State: Done}, s.lease, 0)
 }
 
-// rollBack puts the source in the place of the target, when it takes all that was written since.
+// rollBack puts the source in the place of the target, when it takes all that was written since. When it can't, the reindex is done as before, and tells why.
 func (s *steps) rollBack(ctx context.Context) error {
+	err := s.ready(ctx)
+	if final(err) {
+		p := problem.From(err)
+		s.Log.WarnContext(ctx, "reindex can't be rolled back", "reindex", s.ID, "error", err)
+		s.Failure, s.Reason, s.left = string(p.Code), "The collection before can't take its place again: "+p.Detail, true
+		return s.Rows.LetWrites(ctx, s.Reindex, s.lease, Done, 0)
+	}
+	if err != nil {
+		return err
+	}
+	s.held, s.left = false, true
+	return s.Rows.UnswapReindex(ctx, s.Reindex, s.lease, s.event("unswapReindex", map[string]string{"collection": s.Source}))
+}
+
+// ready brings the source up to date and has writes wait.
+func (s *steps) ready(ctx context.Context) error {
 	for range mostRounds {
 		n, err := s.catchUp(ctx, s.Target, s.Source, false)
 		if err != nil {
@@ -109,21 +131,14 @@ func (s *steps) rollBack(ctx context.Context) error {
 			break
 		}
 	}
+	if err := s.unrefused(ctx); err != nil {
+		return err // and nobody has waited
+	}
 	if err := s.drained(ctx, callLimit); err != nil {
 		return err
 	}
 	if err := s.hold(ctx, RollingBack); err != nil {
 		return err
 	}
-	err := s.settled(ctx, s.Target, s.Source)
-	if final(err) {
-		p := problem.From(err)
-		s.Failure, s.Reason, s.left = string(p.Code), "The collection before can't take its place again: "+p.Detail, true
-		return s.Rows.LetWrites(ctx, s.Reindex, s.lease, Done, 0)
-	}
-	if err != nil {
-		return err
-	}
-	s.held, s.left = false, true
-	return s.Rows.UnswapReindex(ctx, s.Reindex, s.lease, s.event("unswapReindex", map[string]string{"collection": s.Source}))
+	return s.settled(ctx, s.Target, s.Source)
 }

@@ -15,7 +15,7 @@ import (
 
 const (
 	leaseLast   = 30 * time.Second
-	callLimit   = 20 * time.Second // of one call of the engine: it ends before the lease does
+	callLimit   = 20 * time.Second // of calls of the engine, from before the lease is renewed: they end before it does
 	workPause   = time.Second      // between two looks for reindexes that are due
 	againAfter  = 2 * time.Second  // after a step that can't be taken at the moment
 	keptPause   = 5 * time.Second  // between two times that a collection which is kept is brought up to date
@@ -176,14 +176,23 @@ func (s *steps) move(ctx context.Context, to State) error {
 	return nil
 }
 
-// limited gives a call of the engine its time.
-func limited(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, callLimit)
+// call renews the lease and gives the calls of the engine that follow their time, which ends before the lease does: what this worker sends no longer arrives
+// when another has gone on with the reindex.
+func (s *steps) call(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	limited, cancel := context.WithTimeout(ctx, callLimit) // from before it is renewed
+	if err := s.Rows.KeepReindex(limited, s.Reindex, s.lease); err != nil {
+		cancel()
+		return nil, nil, err
+	}
+	return limited, cancel, nil
 }
 
 // create makes the target. Copying begins when every write is noted.
 func (s *steps) create(ctx context.Context) error {
-	call, cancel := limited(ctx)
+	call, cancel, err := s.call(ctx)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	source, err := s.Engine.Collection(call, s.Source)
 	if err != nil {
@@ -191,7 +200,7 @@ func (s *steps) create(ctx context.Context) error {
 	}
 	target := s.Wanted.Collection(s.Target, source.Scoped())
 	target.SynonymSets, target.CurationSets = source.SynonymSets, source.CurationSets
-	if _, err := s.Engine.Create(call, target); err != nil && !errors.Is(err, problem.AlreadyExists) {
+	if err := s.Engine.CreateLike(call, target, s.Source); err != nil && !errors.Is(err, problem.AlreadyExists) {
 		return err
 	}
 	s.Documents = source.Documents
@@ -227,6 +236,17 @@ func (s *steps) drained(ctx context.Context, limit time.Duration) error {
 	}
 }
 
+// gone reports whether an error is that the source is not there any more.
+func (s *steps) gone(ctx context.Context, err error) bool {
+	if !errors.Is(err, problem.NotFound) {
+		return false
+	}
+	call, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	_, err = s.Engine.Collection(call, s.Source)
+	return errors.Is(err, problem.NotFound)
+}
+
 // after is what is to be done when the target has taken the place of the source, or will not.
 func (s *steps) after(ctx context.Context) error {
 	now, err := s.Rows.Now(ctx)
@@ -234,20 +254,24 @@ func (s *steps) after(ctx context.Context) error {
 		return err
 	}
 	s.left = true
-	if s.State == Done && now.Before(s.CleanupAt) {
-		if _, err := s.catchUp(ctx, s.Target, s.Source, false); err != nil {
+	switch kept := now.Before(s.CleanupAt); {
+	case kept && s.State == Done:
+		_, err := s.catchUp(ctx, s.Target, s.Source, false)
+		if err == nil {
+			return s.Rows.LeaveReindex(ctx, s.Reindex, s.lease, min(keptPause, s.CleanupAt.Sub(now)))
+		}
+		if !s.gone(ctx, err) {
 			return err
 		}
-		return s.Rows.LeaveReindex(ctx, s.Reindex, s.lease, min(keptPause, s.CleanupAt.Sub(now)))
-	}
-	if now.Before(s.CleanupAt) {
+		s.Log.WarnContext(ctx, "the collection before a reindex is gone: nothing is kept any more", "reindex", s.ID)
+	case kept:
 		return s.Rows.LeaveReindex(ctx, s.Reindex, s.lease, s.CleanupAt.Sub(now))
 	}
 	if err := s.Rows.StopNoting(ctx, s.Reindex, s.lease); err != nil {
 		return err
 	}
 	return s.Rows.CleanReindex(ctx, s.Reindex, s.lease, func(ctx context.Context) error {
-		call, cancel := limited(ctx)
+		call, cancel := context.WithTimeout(ctx, callLimit)
 		defer cancel()
 		if err := s.Engine.Delete(call, s.Cleanup); err != nil && !errors.Is(err, problem.NotFound) {
 			return err

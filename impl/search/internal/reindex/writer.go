@@ -126,7 +126,11 @@ func (w *Writer) write(ctx context.Context, c *owner.Collection, which ids, do f
 func (w *Writer) attempt(ctx context.Context, c *owner.Collection, which ids, do func(ctx context.Context, physical string) error) (held bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, WriteLife) // a replica that is taken for dead has none under way
 	defer cancel()
-	defer w.replica.begin()()
+	end, err := w.replica.begin()
+	if err != nil {
+		return false, err
+	}
+	defer end()
 	m, err := w.rows.Mapping(ctx, c)
 	switch {
 	case errors.Is(err, owner.ErrGone):

@@ -42,7 +42,8 @@ func (s *Store) Mapping(ctx context.Context, c *owner.Collection) (m reindex.Map
 // notesAtOnce keeps a statement far below the placeholder limits of both databases.
 const notesAtOnce = 200
 
-// Note implements reindex.WriterRows. Documents are noted in one order, so that two that note the same ones don't wait for each other crosswise.
+// Note implements reindex.WriterRows. Documents are noted in one order, so that two that note the same ones don't wait for each other crosswise. Whoever had to wait brings an
+// earlier time: that of a note only grows, or it would be copied while the later write is under way. It grows each time: a note that was read before stays when that is settled.
 func (s *Store) Note(ctx context.Context, of string, documents []string) (err error) {
 	defer tried.To(&err, "note documents")
 	documents = slices.Compact(slices.Sorted(slices.Values(documents)))
@@ -61,7 +62,7 @@ func (s *Store) Note(ctx context.Context, of string, documents []string) (err er
 			}
 			_, err := tx.Exec(ctx, "INSERT INTO reindex_notes (reindex, document, noted_at, refused) VALUES "+
 				strings.TrimSuffix(strings.Repeat("(?, ?, ?, 0),", len(some)), ",")+
-				" ON CONFLICT (reindex, document) DO UPDATE SET noted_at = excluded.noted_at, refused = 0", args...)
+				" ON CONFLICT (reindex, document) DO UPDATE SET refused = 0, noted_at = CASE WHEN reindex_notes.noted_at >= excluded.noted_at THEN reindex_notes.noted_at + 1 ELSE excluded.noted_at END", args...)
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/audit/audittest"
 	"github.com/fountainai/fountain/internal/clock"
@@ -130,5 +131,23 @@ func TestReconcile_takesFromTheEngineWhetherACollectionIsTenantScoped(t *testing
 		now.Advance(claimLife + time.Second)
 		require.NoError(t, s.Reconcile(t.Context(), func(context.Context) (map[string]bool, error) { return map[string]bool{"plays": true}, nil }))
 		require.True(t, s.now(t, c.Name).TenantScoped)
+	})
+}
+
+// The time of a note grows with each write of its document, whatever time that brings: it is copied when all have ended, and settled when none has come since.
+func TestNote_growsWithEachWrite(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
+		require.NoError(t, s.Note(t.Context(), "rix_a", []string{"d"}))
+		later := now.Now().Add(time.Second)
+		now.Set(later)
+		require.NoError(t, s.Note(t.Context(), "rix_a", []string{"d"}))
+		now.Set(later.Add(-time.Second / 2))
+		require.NoError(t, s.Note(t.Context(), "rix_a", []string{"d"}))
+		notes, err := s.Notes(t.Context(), "rix_a", later.Add(time.Microsecond), 10)
+		require.NoError(t, err)
+		require.Empty(t, notes, "the second write may be under way")
+		notes, err = s.Notes(t.Context(), "rix_a", later.Add(time.Second), 10)
+		require.NoError(t, err)
+		require.Equal(t, []reindex.Note{{Document: "d", At: later.UnixMicro() + 1}}, notes)
 	})
 }

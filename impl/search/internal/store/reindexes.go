@@ -193,15 +193,53 @@ func (s *Store) order(ctx context.Context, c *owner.Collection, id string, e aud
 	return r, err
 }
 
-// giveUp ends the reindexes of a collection that is deleted. What they made under a name of their own is dropped; one of the collection's own name the caller has
-// dropped: it may be another's by the time.
+// Retire gives up the reindex of a collection that is about to be deleted, and takes the leases of all that have something to do: it reports whether it has them.
+// Until then a worker may still write a copy, perhaps under the collection's own name, which is anybody's once that is deleted. A deletion that is repeated has them already. Error: owner.ErrGone.
+func (s *Store) Retire(ctx context.Context, c *owner.Collection, last time.Duration) (alone bool, err error) {
+	defer tried.To(&err, "end reindexes of collection")
+	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.lock(ctx, tx, c); err != nil {
+			return err
+		}
+		now, err := s.time(ctx, tx)
+		if err != nil {
+			return err
+		}
+		const lease = "deletion"
+		at, of := now.UnixMicro(), []any{c.Tenant, c.Local, c.Claimed.UnixMicro()}
+		const ofIt = "tenant = ? AND name = ? AND claimed_at = ? AND due_at > 0"
+		n, err := tx.Exec(ctx, "UPDATE reindexes SET state = 'aborted', changed_at = ?, cleanup = target, cleanup_at = ?, due_at = ? WHERE "+ofIt+" AND "+underWay, append([]any{at, at, at}, of...)...)
+		if err == nil && n > 0 {
+			_, err = tx.Exec(ctx, "UPDATE collections SET reindex = '', held = 0 WHERE "+ofCollection, key(c)...)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "UPDATE reindexes SET lease = ?, leased_until = ? WHERE "+ofIt+" AND (leased_until < ? OR lease = ?)",
+			append(append([]any{lease, now.Add(last).UnixMicro()}, of...), at, lease)...)
+		if err != nil {
+			return err
+		}
+		var others int64
+		err = tx.Get(ctx, &others, "SELECT COUNT(*) FROM reindexes WHERE "+ofIt+" AND lease <> ?", append(of, lease)...)
+		alone = others == 0
+		return err
+	})
+	return alone, err
+}
+
+// underWay is State.UnderWay as a condition.
+const underWay = "state IN ('created', 'copying', 'verifying', 'swapping')"
+
+// giveUp ends the reindexes of a collection that is deleted. What they made under a name of their own is dropped, when whoever may still make it has left it; one of the collection's own
+// name the caller has dropped: it may be another's by the time.
 func (s *Store) giveUp(ctx context.Context, tx *store.Tx, c *owner.Collection) error {
 	now, err := s.time(ctx, tx)
 	if err != nil {
 		return err
 	}
-	const underWay = "state IN ('created', 'copying', 'verifying', 'swapping')"
-	_, err = tx.Exec(ctx, `UPDATE reindexes SET changed_at = ?, cleanup_at = ?, lease = '', leased_until = 0,
+	_, err = tx.Exec(ctx, `UPDATE reindexes SET changed_at = ?, cleanup_at = ?,
+			lease = CASE WHEN `+underWay+` THEN lease ELSE '' END, leased_until = CASE WHEN `+underWay+` THEN leased_until ELSE 0 END,
 			cleanup = CASE WHEN `+underWay+` OR state IN ('rolledBack', 'aborted', 'failed') THEN target WHEN source = ? THEN '' ELSE source END,
 			due_at = CASE WHEN NOT `+underWay+` AND state IN ('done', 'rollingBack') AND source = ? THEN 0 ELSE CAST(? AS BIGINT) END,
 			state = CASE WHEN `+underWay+` THEN 'aborted' WHEN state = 'rollingBack' THEN 'done' ELSE state END

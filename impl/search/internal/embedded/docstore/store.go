@@ -36,10 +36,13 @@ var (
 	ErrNoCollection = errors.New("no such collection")
 )
 
+// FileName is the name of the file in the data directory.
+const FileName = name + ".db"
+
 const (
 	// name is the name of the database: the file is documents.db.
 	name     = "documents"
-	fileName = name + ".db"
+	fileName = FileName
 	// proofTime bounds one proof that the store can be written to.
 	proofTime = 10 * time.Second
 )

@@ -235,13 +235,21 @@ func (s *Schema) checkField(f *Field, doc Document, dirty Dirty, typed *Typed) e
 		if (dirty == Drop || dirty == CoerceOrDrop) && f.Optional {
 			if own {
 				delete(doc, f.Name)
+			} else {
+				f.leaveOut(doc, nil)
 			}
 			return nil
 		}
 		return err
 	}
-	if changed && own {
+	switch {
+	case changed && own:
 		doc[f.Name] = coerced
+	case changed && f.Array && (dirty == Drop || dirty == CoerceOrDrop):
+		f.leaveOut(doc, func(item any) bool {
+			_, fits := f.one(item, dirty == CoerceOrDrop, new(Value))
+			return fits
+		})
 	}
 	if (f.Index || f.Sort) && f.Indexed() || f.Index && f.NumDim > 0 {
 		typed.Values[f.Name] = v

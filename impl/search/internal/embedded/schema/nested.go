@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,47 @@ func collect(node any, path []string, found *[]any, list *bool) {
 	if len(path) == 0 {
 		*found = append(*found, node)
 	}
+}
+
+// leaveOut takes what does not fit out of the objects of a document, all of the field with a nil fits: an index that is made anew of the document holds no more than
+// this one. Values that are coerced stay in objects as they are. The objects are copied, for others may hold them.
+func (f *Field) leaveOut(doc Document, fits func(item any) bool) {
+	name, rest, _ := strings.Cut(f.Name, ".")
+	if node, ok := doc[name]; ok {
+		doc[name], _ = without(node, strings.Split(rest, "."), fits)
+	}
+}
+
+// without is a node without what does not fit at the end of the path; false says that nothing is left of it.
+func without(node any, path []string, fits func(item any) bool) (any, bool) {
+	switch t := node.(type) {
+	case []any:
+		if len(path) == 0 && fits == nil {
+			return nil, false
+		}
+		out := make([]any, 0, len(t))
+		for _, v := range t {
+			if v, some := without(v, path, fits); some {
+				out = append(out, v)
+			}
+		}
+		return out, true
+	case map[string]any:
+		if len(path) == 0 {
+			break
+		}
+		v, ok := t[path[0]]
+		if !ok {
+			return t, true
+		}
+		out := maps.Clone(t)
+		delete(out, path[0])
+		if v, some := without(v, path[1:], fits); some {
+			out[path[0]] = v
+		}
+		return out, true
+	}
+	return node, len(path) > 0 || node == nil || fits != nil && fits(node)
 }
 
 // inside makes fields of what objects hold and nobody declares: they have the dotted path as name, are optional, and take facet and
