@@ -32,7 +32,7 @@ func (g *Gateway) GetOpenIDProvider(ctx context.Context, opts ...CallOption) (js
 // GetContract returns a contract as it is enforced, for example "kms.yaml".
 func (g *Gateway) GetContract(ctx context.Context, document string, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, g.client, opGetContract, opts, func(server string) (*http.Request, error) {
-		return gateway.NewGetContractRequest(server, document)
+		return gateway.NewGetContractRequest(server, document, nil)
 	}, "application/yaml")
 }
 

@@ -187,6 +187,12 @@ type GetFaviconParams struct {
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// GetContractParams defines parameters for GetContract.
+type GetContractParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // ListProblemPagesParams defines parameters for ListProblemPages.
 type ListProblemPagesParams struct {
 	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
@@ -348,7 +354,7 @@ type ClientInterface interface {
 	// GetContract Read a contract
 	//
 	// Corresponds with GET /openapi/{document} (the `GetContract` operationId).
-	GetContract(ctx context.Context, document string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetContract(ctx context.Context, document string, params *GetContractParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListProblemPages List the codes of problems, and what each means
 	//
@@ -560,8 +566,8 @@ func (c *Client) ListGatewayServices(ctx context.Context, reqEditors ...RequestE
 // GetContract Read a contract
 //
 // Corresponds with GET /openapi/{document} (the `GetContract` operationId).
-func (c *Client) GetContract(ctx context.Context, document string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetContractRequest(c.Server, document)
+func (c *Client) GetContract(ctx context.Context, document string, params *GetContractParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetContractRequest(c.Server, document, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1062,7 +1068,7 @@ func NewListGatewayServicesRequest(server string) (*http.Request, error) {
 }
 
 // NewGetContractRequest constructs an http.Request for the GetContract method
-func NewGetContractRequest(server string, document string) (*http.Request, error) {
+func NewGetContractRequest(server string, document string, params *GetContractParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1090,6 +1096,21 @@ func NewGetContractRequest(server string, document string) (*http.Request, error
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -1331,7 +1352,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /openapi/{document} (the `GetContract` operationId).
-	GetContractWithResponse(ctx context.Context, document string, reqEditors ...RequestEditorFn) (*GetContractResult, error)
+	GetContractWithResponse(ctx context.Context, document string, params *GetContractParams, reqEditors ...RequestEditorFn) (*GetContractResult, error)
 
 	// ListProblemPagesWithResponse List the codes of problems, and what each means
 	//
@@ -2252,6 +2273,17 @@ func (r ListGatewayServicesResult) ContentType() string {
 	return ""
 }
 
+// GetContractResult200Headers the declared response headers of an HTTP 200 response for GetContract
+type GetContractResult200Headers struct {
+	CacheControl string
+	ETag         string
+}
+
+// GetContractResult304Headers the declared response headers of an HTTP 304 response for GetContract
+type GetContractResult304Headers struct {
+	ETag string
+}
+
 // GetContractResult404Headers the declared response headers of an HTTP 404 response for GetContract
 type GetContractResult404Headers struct {
 	Allow           *string
@@ -2279,6 +2311,10 @@ type GetContractResult struct {
 	ApplicationProblemJSON404 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetContractResult200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetContractResult304Headers
 	// Headers404 the parsed response headers for an HTTP 404 response
 	Headers404 *GetContractResult404Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
@@ -2678,8 +2714,8 @@ func (c *ClientWithResponses) ListGatewayServicesWithResponse(ctx context.Contex
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /openapi/{document} (the `GetContract` operationId).
-func (c *ClientWithResponses) GetContractWithResponse(ctx context.Context, document string, reqEditors ...RequestEditorFn) (*GetContractResult, error) {
-	rsp, err := c.GetContract(ctx, document, reqEditors...)
+func (c *ClientWithResponses) GetContractWithResponse(ctx context.Context, document string, params *GetContractParams, reqEditors ...RequestEditorFn) (*GetContractResult, error) {
+	rsp, err := c.GetContract(ctx, document, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -4210,6 +4246,9 @@ func ParseGetContractResult(rsp *http.Response) (*GetContractResult, error) {
 		}
 		response.YAML200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4227,6 +4266,33 @@ func ParseGetContractResult(rsp *http.Response) (*GetContractResult, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers GetContractResult200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetContractResult304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 404:
 		var headers GetContractResult404Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

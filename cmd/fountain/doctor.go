@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,8 +100,8 @@ func (e *examination) client() (*http.Client, error) {
 		}
 		return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}, nil
 	}
-	if !strings.HasPrefix(e.url, "http://") && !strings.HasPrefix(e.url, "https://") {
-		return nil, usagef("--url must be an http or https URL")
+	if at, err := url.Parse(e.url); err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" || at.User != nil || at.RawQuery != "" || at.Fragment != "" {
+		return nil, usagef("--url must be an http or https URL without a user, query or fragment: it is shown in the findings") // and is not shown here
 	}
 	trust := &tls.Config{MinVersion: tls.VersionTLS12}
 	if e.caFile != "" {
@@ -150,9 +151,13 @@ func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 	if _, err := os.Stat(filepath.Join(e.data, "kms")); err != nil {
 		return fmt.Errorf("there is no family in %s: name its data directory with --data, or run doctor in the environment of fountain serve", e.data)
 	}
-	url := strings.TrimRight(e.url, "/")
-	if url == "" {
-		url = "http://" + env("FOUNTAIN_ADDR", "127.0.0.1:8002")
+	base := strings.TrimRight(e.url, "/")
+	if base == "" {
+		at, err := reachedAt(env("FOUNTAIN_ADDR", "127.0.0.1:8002"))
+		if err != nil {
+			return fmt.Errorf("FOUNTAIN_ADDR: %w", err)
+		}
+		base = "http://" + at
 	}
 	issuer := os.Getenv("FOUNTAIN_ISSUER")
 	if kept, err := os.ReadFile(filepath.Join(e.data, "issuer")); err == nil && issuer == "" {
@@ -164,13 +169,13 @@ func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 	}
 	if !running && err == nil && e.url == "" {
 		d.Add(doctor.Finding{Check: doctor.Running, Level: doctor.OK, What: "fountain up does not run on " + e.data + "; what runs is not asked"})
-		url = ""
+		base = ""
 	}
 	for _, word := range openapi.Words() {
 		p := programs[word]()
 		c := p.service
 		c.DataDir, c.Log = filepath.Join(e.data, word), slog.New(slog.DiscardHandler)
-		at := doctor.Place{Word: word, Service: *c, Issuer: issuer, URL: url}
+		at := doctor.Place{Word: word, Service: *c, Issuer: issuer, URL: base}
 		if p.rootKey != nil {
 			*p.rootKey = filepath.Join(c.DataDir, "root.key")
 		}

@@ -95,7 +95,7 @@ func TestDoctor_findsWhatIsBroken(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	_, pass := password(t)
 	u.bootstrap(t, pass)
-	healthy := askDoctor(t, []string{"FOUNTAIN_ADDR=" + strings.TrimPrefix(u.url, "http://")}, "--data", u.data)
+	healthy := askDoctor(t, []string{"FOUNTAIN_ADDR=" + strings.Replace(strings.TrimPrefix(u.url, "http://"), "127.0.0.1", "0.0.0.0", 1)}, "--data", u.data)
 	require.Equal(t, doctor.Warning, healthy.Worst, healthy.stdout)
 	require.Len(t, healthy.faults(doctor.Backup), 1, "there is none yet")
 	key := run(t, "backup", "key", filepath.Join(t.TempDir(), "key"))
@@ -185,4 +185,9 @@ func TestDoctor_looksAtTheServicesOfTheEnvironment(t *testing.T) {
 	require.Contains(t, people.stdout, "something is wrong")
 	require.Equal(t, exitFailed, run(t, "doctor", "--data", filepath.Join(dir, "none")).code)
 	require.Equal(t, exitUsage, run(t, "doctor", "--ca-file", file).code)
+	for _, address := range []string{"ftp://localhost", "http://", "https://ada:hunter2@localhost", "https://localhost?key=hunter2", "://hunter2"} {
+		refused := run(t, "doctor", "--url", address)
+		require.Equal(t, exitUsage, refused.code, address)
+		require.NotContains(t, refused.stdout+refused.stderr, "hunter2")
+	}
 }

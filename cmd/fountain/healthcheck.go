@@ -94,6 +94,19 @@ func localURL(word string) (string, error) {
 	if addr == "" {
 		addr = ":" + defaultPorts[word]
 	}
+	at, err := reachedAt(addr)
+	if err != nil {
+		return "", err
+	}
+	scheme := "http"
+	if os.Getenv(prefix+"TLS_CERT_FILE") != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + at, nil
+}
+
+// reachedAt is the host and port by which this machine reaches what listens at an address: the loopback one for what listens at every address.
+func reachedAt(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return "", errors.New("the configured address is not HOST:PORT")
@@ -101,11 +114,7 @@ func localURL(word string) (string, error) {
 	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
 		host = "127.0.0.1"
 	}
-	scheme := "http"
-	if os.Getenv(prefix+"TLS_CERT_FILE") != "" {
-		scheme = "https"
-	}
-	return scheme + "://" + net.JoinHostPort(host, port), nil
+	return net.JoinHostPort(host, port), nil
 }
 
 func checkReady(ctx context.Context, word string) error {

@@ -185,6 +185,12 @@ type GetFaviconParams struct {
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// GetContractParams defines parameters for GetContract.
+type GetContractParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // ListProblemPagesParams defines parameters for ListProblemPages.
 type ListProblemPagesParams struct {
 	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
@@ -237,7 +243,7 @@ type ServerInterface interface {
 	ListGatewayServices(w http.ResponseWriter, r *http.Request)
 	// GetContract Read a contract
 	// (GET /openapi/{document})
-	GetContract(w http.ResponseWriter, r *http.Request, document string)
+	GetContract(w http.ResponseWriter, r *http.Request, document string, params GetContractParams)
 	// ListProblemPages List the codes of problems, and what each means
 	// (GET /problems)
 	ListProblemPages(w http.ResponseWriter, r *http.Request, params ListProblemPagesParams)
@@ -324,7 +330,7 @@ func (_ Unimplemented) ListGatewayServices(w http.ResponseWriter, r *http.Reques
 
 // GetContract Read a contract
 // (GET /openapi/{document})
-func (_ Unimplemented) GetContract(w http.ResponseWriter, r *http.Request, document string) {
+func (_ Unimplemented) GetContract(w http.ResponseWriter, r *http.Request, document string, params GetContractParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -725,8 +731,32 @@ func (siw *ServerInterfaceWrapper) GetContract(w http.ResponseWriter, r *http.Re
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetContractParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetContract(w, r, document)
+		siw.Handler.GetContract(w, r, document, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2223,14 +2253,21 @@ func (response ListGatewayServicesdefaultApplicationProblemPlusJSONResponse) Vis
 
 type GetContractRequestObject struct {
 	Document string `json:"document"`
+	Params   GetContractParams
 }
 
 type GetContractResponseObject interface {
 	VisitGetContractResponse(w http.ResponseWriter) error
 }
 
+type GetContract200ResponseHeaders struct {
+	CacheControl string
+	ETag         string
+}
+
 type GetContract200ApplicationYamlResponse struct {
 	Body          io.Reader
+	Headers       GetContract200ResponseHeaders
 	ContentLength int64
 }
 
@@ -2240,6 +2277,8 @@ func (response GetContract200ApplicationYamlResponse) VisitGetContractResponse(w
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -2247,6 +2286,14 @@ func (response GetContract200ApplicationYamlResponse) VisitGetContractResponse(w
 	}
 	_, err := io.Copy(w, response.Body)
 	return err
+}
+
+type GetContract304Response externalRef0.NotModifiedResponse
+
+func (response GetContract304Response) VisitGetContractResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetContract404ApplicationProblemPlusJSONResponse struct {
@@ -2974,10 +3021,11 @@ func (sh *strictHandler) ListGatewayServices(w http.ResponseWriter, r *http.Requ
 }
 
 // GetContract operation middleware
-func (sh *strictHandler) GetContract(w http.ResponseWriter, r *http.Request, document string) {
+func (sh *strictHandler) GetContract(w http.ResponseWriter, r *http.Request, document string, params GetContractParams) {
 	var request GetContractRequestObject
 
 	request.Document = document
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetContract(ctx, request.(GetContractRequestObject))

@@ -524,6 +524,16 @@ func TestGate_servesItsPagesToBrowsers(t *testing.T) {
 	asset = h.do("GET", "/console/signin.js", "")
 	require.Equal(t, "text/javascript", asset.Header.Get("Content-Type"))
 	require.Equal(t, 304, h.do("GET", "/console/signin.js", "", "If-None-Match", asset.Header.Get("ETag")).StatusCode)
+	for _, path := range []string{"/openapi/kms.yaml", "/openapi/kms.bundled.yaml", "/openapi/common.yaml"} {
+		text := h.do("GET", path, "")
+		require.Equal(t, 200, text.StatusCode, path)
+		require.Equal(t, "no-cache", text.Header.Get("Cache-Control"), path)
+		kept := h.do("GET", path, "", "If-None-Match", text.Header.Get("ETag"))
+		require.Equal(t, 304, kept.StatusCode, path)
+		require.Empty(t, kept.Text, path)
+		require.Equal(t, 200, h.do("GET", path, "", "If-None-Match", `"another"`).StatusCode, path)
+	}
+	require.NotEqual(t, h.do("GET", "/openapi/kms.yaml", "").Header.Get("ETag"), h.do("GET", "/openapi/kms.bundled.yaml", "").Header.Get("ETag"))
 	slash := h.do("GET", "/docs/", "")
 	require.Equal(t, 308, slash.StatusCode)
 	require.Equal(t, "/docs", slash.Header.Get("Location"))

@@ -154,6 +154,37 @@ func TestEdge_asksSeveralGatewaysWhetherTheyAreReady(t *testing.T) {
 	require.Equal(t, both, answeredBy())
 }
 
+// A gateway that is away takes no request from one that is there, though it has the fewest in flight: requests find the other one, however many it has already.
+func TestEdge_passesByAGatewayThatIsAway(t *testing.T) {
+	const atOnce = 8
+	var arrived atomic.Int64
+	all := make(chan struct{})
+	there := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if arrived.Add(1) == atOnce {
+			close(all)
+		}
+		<-all
+	}))
+	t.Cleanup(there.Close)
+	e := startEdge(t, "localhost", harness.FreeAddress(t)+" "+there.Listener.Addr().String(), "FOUNTAIN_GATEWAY_WAIT=60s")
+	client := e.client(t)
+	statuses := make(chan int, atOnce)
+	for range atOnce {
+		go func() {
+			answer, err := client.Get(e.url("/docs"))
+			if err != nil {
+				statuses <- 0
+				return
+			}
+			answer.Body.Close()
+			statuses <- answer.StatusCode
+		}()
+	}
+	for range atOnce {
+		require.Equal(t, http.StatusOK, <-statuses)
+	}
+}
+
 // The port answers QUIC too: a packet of a version that nobody speaks is answered by those that are spoken (RFC 9000, section 6; RFC 8999).
 func TestEdge_speaksHTTP3(t *testing.T) {
 	e := startEdge(t, "localhost", harness.FreeAddress(t), noWait)
@@ -179,12 +210,13 @@ func TestEdge_speaksHTTP3(t *testing.T) {
 	require.True(t, bytes.Contains(answer[5:n], []byte{0, 0, 0, 1}), "version 1 is spoken: %x", answer[:n])
 }
 
-// Files of the documentation are kept by browsers, and asked for again by their ETag.
+// Files of the documentation and the contracts are sent compressed, kept by browsers, and asked for again by their ETag.
 func TestEdge_filesOfTheDocumentationAreKept(t *testing.T) {
 	f := startFamily(t)
 	e := startEdge(t, "localhost", f.gateway)
-	for _, path := range []string{"/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/init.js"} {
+	for _, path := range []string{"/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/init.js", "/openapi/kms.bundled.yaml"} {
 		first := e.get(t, path, "Accept-Encoding", "gzip")
+		require.Equal(t, "gzip", first.Header.Get("Content-Encoding"), path)
 		require.NotEmpty(t, first.Header.Get("ETag"), path)
 		require.NotEmpty(t, first.Header.Get("Cache-Control"), path)
 		require.NotContains(t, first.Header.Get("Cache-Control"), "no-store", path)

@@ -17,7 +17,7 @@ import (
 type difference struct {
 	Ours, Theirs []string
 	Right        string // ours, theirs, or open where the format does not say
-	Words        string // of https://fountain.io/syntax
+	Words        string // of https://fountain.io/syntax, or our reading of it where they say so
 }
 
 // parsers are those of others, of npm, with the files of where they differ.

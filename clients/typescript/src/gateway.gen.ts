@@ -470,6 +470,16 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The resource is still the one that `If-None-Match` names. */
+        NotModified: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description There is no such resource, or none that the caller may see. */
         Problem404: {
             headers: {
@@ -495,16 +505,6 @@ export interface components {
                 "Cross-Origin-Opener-Policy"?: string;
                 /** @description Other pages are not told what somebody reads here. */
                 "Referrer-Policy"?: string;
-                ETag: components["headers"]["ETag"];
-                RateLimit: components["headers"]["RateLimit"];
-                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                [name: string]: unknown;
-            };
-            content?: never;
-        };
-        /** @description The resource is still the one that `If-None-Match` names. */
-        NotModified: {
-            headers: {
                 ETag: components["headers"]["ETag"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -706,7 +706,10 @@ export interface operations {
     getContract: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
             path: {
                 /**
                  * @description The service's word or the adopted service's name with `.yaml`, or `common.yaml`. With `.bundled.yaml` the contract is one file without
@@ -725,6 +728,9 @@ export interface operations {
              */
             200: {
                 headers: {
+                    ETag: components["headers"]["ETag"];
+                    /** @description Browsers ask each time whether what they have is still current. */
+                    "Cache-Control": "no-cache";
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
@@ -733,6 +739,7 @@ export interface operations {
                     "application/yaml": string;
                 };
             };
+            304: components["responses"]["NotModified"];
             404: components["responses"]["Problem404"];
             default: components["responses"]["Problem"];
         };

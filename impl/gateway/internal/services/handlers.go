@@ -3,6 +3,8 @@ package services
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -148,16 +150,20 @@ func (m metadata) write(w http.ResponseWriter) error {
 	return err
 }
 
-// GetContract serves a contract's text.
+// GetContract serves a contract's text, whose ETag is a hash of it: every replica of one release gives the same.
 func (h *Handlers) GetContract(_ context.Context, request gatewayapi.GetContractRequestObject) (gatewayapi.GetContractResponseObject, error) {
 	text, err := h.Texts.Text(request.Document)
 	if err != nil {
 		return nil, problem.New(problem.NotFound, "There is no such contract.").Wrap(err)
 	}
-	return gatewayapi.GetContract200ApplicationYamlResponse{Body: bytes.NewReader(text), ContentLength: int64(len(text))}, nil
+	sum := sha256.Sum256(text)
+	return gatewayapi.GetContract200ApplicationYamlResponse{
+		Body: bytes.NewReader(text), ContentLength: int64(len(text)),
+		Headers: gatewayapi.GetContract200ResponseHeaders{CacheControl: revalidated, ETag: `"` + base64.RawURLEncoding.EncodeToString(sum[:18]) + `"`},
+	}, nil
 }
 
-// revalidated has browsers ask each time whether what they have is still current: a page and its scripts are always of one version.
+// revalidated has browsers ask each time whether what they have is still current: a page, its scripts and contracts are always of one version.
 const revalidated = "no-cache"
 
 // GetStartPage serves the page at the root.
