@@ -65,6 +65,7 @@ func Run(ctx context.Context, c Config) error {
 	life.Go("work", s.work)
 	life.Go("engine key", s.refreshKey)
 	life.Cleanup("engine", s.closeEngine)
+	life.Cleanup("replica", s.leave)
 	return life.Serve(ctx, lifecycle.Door{Keys: auth.NewJWKS(config.First(c.JWKSURL), client, c.Clock), Mount: s.handlers.Mount})
 }
 
@@ -75,12 +76,13 @@ type service struct {
 	identity lifecycle.Identity
 	keys     *enginekey.Holder
 	handlers *handlers.Handlers
-	engine   *engine.Engine // set by work
-	facts    handlers.Facts // set by work
-	close    func() error   // set by work with an embedded engine
-	stored   func() error   // the same: proves that the engine can store
-	unopened atomic.Bool    // the embedded engine can't open its documents
-	sick     atomic.Bool    // the engine did not answer its last examination
+	engine   *engine.Engine   // set by work
+	facts    handlers.Facts   // set by work
+	close    func() error     // set by work with an embedded engine
+	replica  *reindex.Replica // set by work when the others know of it
+	stored   func() error     // the same: proves that the engine can store
+	unopened atomic.Bool      // the embedded engine can't open its documents
+	sick     atomic.Bool      // the engine did not answer its last examination
 }
 
 // engineKey holds the engine's key: from a file, or from the kms.
@@ -126,6 +128,7 @@ func (s *service) work(ctx context.Context) error {
 	if err := s.life.Await(ctx, "the database", func(ctx context.Context) error { return s.join(ctx, rows, replica) }); err != nil {
 		return err
 	}
+	s.replica = replica
 	s.handlers.SetCore(&handlers.Core{
 		Engine: s.engine, Store: rows, Facts: s.facts, Writer: reindex.NewWriter(s.engine, rows, replica),
 		Schemas: &reindex.Schemas{Engine: s.engine, Rows: rows, Wake: worker.Wake},
@@ -152,6 +155,22 @@ func (s *service) join(ctx context.Context, rows *searchstore.Store, replica *re
 	}
 	_, err := replica.Beat(ctx)
 	return err
+}
+
+// leaveTime bounds how long the end waits for the database to be told of it.
+const leaveTime = 5 * time.Second
+
+// leave tells the others that this process ends. They find out by themselves when the database can't be told.
+func (s *service) leave() error {
+	if s.replica == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
+	if err := s.replica.Leave(ctx); err != nil {
+		s.config.Log.WarnContext(ctx, "other replicas could not be told of this one's end; a reindex may wait for it for two minutes", "error", err)
+	}
+	return nil
 }
 
 // start gets the keys and waits for the engine. Each step may be repeated.

@@ -194,6 +194,19 @@ func TestRun_keyIsMadeOnceAndDocumentsOutliveTheProcess(t *testing.T) {
 	})
 }
 
+// No reindex waits for a process that has ended in order.
+func TestRun_leavesTheReplicasAtItsEnd(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.must(t, 201, w.someone(t), "POST", "/collections", plays)
+		w.Stop(t)
+		db := w.database(t)
+		defer func() { require.NoError(t, db.Close()) }()
+		var left int
+		require.NoError(t, db.Read(t.Context()).Get(t.Context(), &left, "SELECT COUNT(*) FROM replicas"))
+		require.Zero(t, left)
+	})
+}
+
 func TestRun_isNotReadyUntilTheKmsIsThere(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		w := newWorld(t, c)

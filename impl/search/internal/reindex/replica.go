@@ -42,6 +42,8 @@ type ReplicaRows interface {
 	Beat(ctx context.Context, replica string, age func() time.Duration) (active bool, err error)
 	// Active says whether one is.
 	Active(ctx context.Context) (bool, error)
+	// Leave removes a replica that ends and has no write under way.
+	Leave(ctx context.Context, replica string) error
 }
 
 // NewReplica returns a Replica of a name of its own. Beat must have succeeded once before the first write.
@@ -88,6 +90,19 @@ func (r *Replica) Beat(ctx context.Context) (active bool, err error) {
 	defer r.mu.Unlock()
 	r.told = now
 	return active, nil
+}
+
+// Leave tells the others that this replica ends, so that no swap waits until it is taken for dead. It begins no write after it; one that is still under way
+// keeps it from leaving. Nothing may beat any more.
+func (r *Replica) Leave(ctx context.Context) error {
+	r.mu.Lock()
+	writes := len(r.writes)
+	r.told = time.Time{}
+	r.mu.Unlock()
+	if writes > 0 {
+		return nil
+	}
+	return r.rows.Leave(ctx, r.ID)
 }
 
 // Wake makes Run look at once: a reindex has begun.

@@ -90,7 +90,7 @@ func (s *Store) OldestWrite(ctx context.Context) (_ time.Time, err error) {
 	return time.UnixMicro(oldest).UTC(), err
 }
 
-// Leave removes a replica that ends and has no write under way.
+// Leave implements reindex.ReplicaRows.
 func (s *Store) Leave(ctx context.Context, replica string) (err error) {
 	defer tried.To(&err, "remove replica")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
