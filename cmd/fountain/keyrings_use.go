@@ -244,6 +244,6 @@ func (o *operator) check(verb, flag, short string, do func(cmd *cobra.Command, c
 	})
 	in.flags(cmd, "the data", false)
 	cmd.Flags().StringVar(&given, flag, "", "the "+flag+", in base64")
-	cmd.Flags().Int64Var(&number, "key-version", 1, "the key that made it")
+	cmd.Flags().Int64Var(&number, "key-version", 1, "version of the key")
 	return cmd
 }

@@ -84,17 +84,21 @@ func (s *program) closeRecorder() error {
 	return nil
 }
 
-// leave has rotations of the root key wait no more for this replica.
+// leave has rotations of the root key wait no more for this replica. They find out by themselves when the database can't be told: a kms ends in order without it.
 func (s *program) leave() error {
-	if built := s.app.Load(); built != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
-		defer cancel()
-		return built.domain.RootKey.Leave(ctx)
+	built := s.app.Load()
+	if built == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := built.domain.RootKey.Leave(ctx); err != nil {
+		s.config.Log.WarnContext(ctx, "other replicas could not be told of this one's end; a rotation of the root key may wait half a minute for it", "error", err)
 	}
 	return nil
 }
 
-// leaveTimeout bounds the last statement of a kms that ends; without it a rotation waits half a minute for this replica.
+// leaveTimeout bounds the last statement of a kms that ends.
 const leaveTimeout = 5 * time.Second
 
 // signs says in public words that no token can be signed; nil when one can, and before the start, which readiness knows by itself.
