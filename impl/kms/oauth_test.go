@@ -140,7 +140,7 @@ func TestIssueToken_refreshGrant(t *testing.T) {
 		return out
 	}
 	token := *tokens.RefreshToken
-	require.Equal(t, "invalid_scope", h.post(form(token, "scope", "keyrings:use"), nil).Error)
+	require.Equal(t, "invalid_scope", h.post(form(token, "scope", "keys:rotate-own"), nil).Error)
 	require.Equal(t, "invalid_target", h.post(form(token, "resource", "nowhere"), nil).Error)
 	require.Equal(t, "invalid_grant", h.post(form(token, "client_id", "key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"), nil).Error)
 	got := h.post(form(token, "scope", "elements:read", "resource", "sequence", "client_id", "fountain"), nil)

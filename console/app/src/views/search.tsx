@@ -72,15 +72,17 @@ const One = ({ name }: { name: string }) => {
   </Frame>;
 };
 
-const order = async (collection: string, { id }: Reindex, verb: "abort" | "rollback") => {
-  const path = { collection, reindexId: id };
-  const done = await ask(verb === "abort"
-    ? { title: "Abort the reindex?", label: "Abort", text: "The new collection is deleted; the one in use stays.",
-      act: () => take(family.search.POST("/collections/{collection}/reindexes/{reindexId}/abort", { params: { path } })) }
-    : { title: "Roll the reindex back?", label: "Roll back", text: "The collection before takes its place again, with what was written since.",
-      act: () => take(family.search.POST("/collections/{collection}/reindexes/{reindexId}/rollback", { params: { path } })) });
-  if (done) say(`Reindex of ${collection}: ${done.value.state}.`);
-};
+const tell = (collection: string, done?: { value: Reindex }) => { if (done) say(`Reindex of ${collection}: ${done.value.state}.`); };
+
+const abort = async (collection: string, { id }: Reindex) => tell(collection, await ask({
+  title: "Abort the reindex?", label: "Abort", text: "The new collection is deleted; the one in use stays.",
+  act: () => take(family.search.POST("/collections/{collection}/reindexes/{reindexId}/abort", { params: { path: { collection, reindexId: id } } })),
+}));
+
+const rollBack = async (collection: string, { id }: Reindex) => tell(collection, await ask({
+  title: "Roll the reindex back?", label: "Roll back", text: "The collection before takes its place again, with what was written since.",
+  act: () => take(family.search.POST("/collections/{collection}/reindexes/{reindexId}/rollback", { params: { path: { collection, reindexId: id } } })),
+}));
 
 const start = async (collection: string) => {
   const begun = await ask({
@@ -110,8 +112,8 @@ const Reindexes = ({ collection }: { collection: string }) => {
         { head: "Copied", cell: ({ copied, documents }) => `${copied} of ${documents}` },
         { head: "Kept until", cell: ({ oldKeptUntil }) => oldKeptUntil && moment(oldKeptUntil) },
         { head: "", cell: (one) => <>
-          {underWay.includes(one.state) && <button type="button" onClick={() => after(order(collection, one, "abort"))}>Abort</button>}
-          {one.oldKeptUntil && <button type="button" onClick={() => after(order(collection, one, "rollback"))}>Roll back</button>}
+          {underWay.includes(one.state) && <button type="button" onClick={() => after(abort(collection, one))}>Abort</button>}
+          {one.oldKeptUntil && <button type="button" onClick={() => after(rollBack(collection, one))}>Roll back</button>}
         </> },
       ]} />
   </section>;

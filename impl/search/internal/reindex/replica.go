@@ -69,6 +69,17 @@ func (r *Replica) begin() (end func(), err error) {
 	}, nil
 }
 
+// Begin is begin for a replica that has not told of itself for too long: it tells at once. It is refused when that fails.
+func (r *Replica) Begin(ctx context.Context) (end func(), err error) {
+	if end, err = r.begin(); err == nil {
+		return end, nil
+	}
+	if _, told := r.Beat(ctx); told != nil {
+		return nil, errUntold.Wrap(told)
+	}
+	return r.begin()
+}
+
 // age is how long ago the oldest write under way began; 0 without one.
 func (r *Replica) age() (oldest time.Duration) {
 	now := r.clock.Now()

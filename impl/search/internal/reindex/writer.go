@@ -126,7 +126,7 @@ func (w *Writer) write(ctx context.Context, c *owner.Collection, which ids, do f
 func (w *Writer) attempt(ctx context.Context, c *owner.Collection, which ids, do func(ctx context.Context, physical string) error) (held bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, WriteLife) // a replica that is taken for dead has none under way
 	defer cancel()
-	end, err := w.replica.begin()
+	end, err := w.replica.Begin(ctx)
 	if err != nil {
 		return false, err
 	}
