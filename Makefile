@@ -33,7 +33,7 @@ test: ## Run the tests that need Go alone
 
 .PHONY: race
 race: ## Run the same tests under the race detector (needs a C compiler), but those whose programs are processes of their own
-	CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -vE '/tests/chaos$$|/cmd/fountain$$')
+	CGO_ENABLED=1 $(GO) test -race -timeout 45m $$($(GO) list ./... | grep -vE '/tests/chaos$$|/cmd/fountain$$')
 
 .PHONY: e2e
 e2e: ## Run the black-box suites afresh (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL)
