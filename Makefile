@@ -32,8 +32,12 @@ test: ## Run the tests that need Go alone
 	$(GO) test ./...
 
 .PHONY: race
-race: ## Run the same tests under the race detector (needs a C compiler), but those whose programs are processes of their own
-	CGO_ENABLED=1 $(GO) test -race -timeout 45m $$($(GO) list ./... | grep -vE '/tests/chaos$$|/cmd/fountain$$')
+race: ## Run the same tests under the race detector (needs a C compiler), but those whose programs are processes of their own, and of the kms's those that do several things at once
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -vE '/tests/chaos$$|/cmd/fountain$$|/impl/kms$$')
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m -run '$(TOGETHER)' ./impl/kms
+
+# Names of tests that do several things at once: .ci/run has them, too.
+TOGETHER := Replica|Mint_|End_|race|Concurrent|Parallel|parallel|AtOnce|Kill
 
 .PHONY: e2e
 e2e: ## Run the black-box suites afresh (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL)
