@@ -91,7 +91,8 @@ func (e *examination) run(cmd *cobra.Command) error {
 	return e.tell(cmd.OutOrStdout(), d.Report())
 }
 
-// client asks services on this machine, whose certificates are for the names that others use, and believes them nothing but a status. Where --url is given it
+// client asks services on this machine, whose certificates are for the names that others use. It sends them nothing secret; what they answer (status, release, contract,
+// time) is only shown. Where --url is given it
 // trusts as every client does.
 func (e *examination) client() (*http.Client, error) {
 	if e.url == "" {
