@@ -156,24 +156,26 @@ func parseLevel(text string) (slog.Level, error) {
 	return level, nil
 }
 
-// announce tells people on stderr where everything is, and scripts on stdout, in one line, that it is there.
+// announce tells people on stderr where everything is, in one write so that no line of the log comes between, and scripts on stdout, in one line, that it
+// is there.
 func announce(stdout, stderr io.Writer, data string, info family.Info) {
-	fmt.Fprintf(stderr, "\n  FountainAI %s is ready.\n\n", version)
-	fmt.Fprintf(stderr, "  gateway         %s\n", info.GatewayURL)
-	fmt.Fprintf(stderr, "  console         %s/console\n", info.GatewayURL)
-	fmt.Fprintf(stderr, "  second factors  %s/twofactor/v1/enroll\n", info.GatewayURL)
-	fmt.Fprintf(stderr, "  documentation   %s/docs\n", info.GatewayURL)
-	fmt.Fprintf(stderr, "  metrics, pprof  %s/services\n", info.AdminURL)
-	fmt.Fprintf(stderr, "  data            %s\n", data)
+	var text strings.Builder
+	fmt.Fprintf(&text, "\n  FountainAI %s is ready.\n\n", version)
+	fmt.Fprintf(&text, "  gateway         %s\n", info.GatewayURL)
+	fmt.Fprintf(&text, "  console         %s/console\n", info.GatewayURL)
+	fmt.Fprintf(&text, "  second factors  %s/twofactor/v1/enroll\n", info.GatewayURL)
+	fmt.Fprintf(&text, "  documentation   %s/docs\n", info.GatewayURL)
+	fmt.Fprintf(&text, "  metrics, pprof  %s/services\n", info.AdminURL)
+	fmt.Fprintf(&text, "  data            %s\n", data)
 	if info.BootstrapTokenFile != "" {
 		at := ""
 		if info.GatewayURL != defaultURL {
 			at = " --url " + info.GatewayURL
 		}
-		fmt.Fprintln(stderr, "\n  There is no administrator yet. Within an hour the one-time token in this file creates the first one:")
-		fmt.Fprintf(stderr, "  fountain bootstrap --username NAME%s --token-file %s\n", at, info.BootstrapTokenFile)
+		text.WriteString("\n  There is no administrator yet. Within an hour the one-time token in this file creates the first one:\n")
+		fmt.Fprintf(&text, "  fountain bootstrap --username NAME%s --token-file %s\n", at, info.BootstrapTokenFile)
 	}
-	fmt.Fprintln(stderr)
+	fmt.Fprintln(stderr, text.String())
 	fmt.Fprintf(stdout, "ready %s\n", info.GatewayURL)
 }
 
