@@ -132,9 +132,9 @@ func (f *Family) Up() {
 	case err := <-f.ended:
 		stop()
 		f.tb.Fatalf("the family did not start: %v", err)
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		stop()
-		f.tb.Fatal("the family was not ready within a minute")
+		f.tb.Fatal("the family was not ready in time")
 	}
 }
 
@@ -149,8 +149,8 @@ func (f *Family) Down() {
 	select {
 	case err := <-f.ended:
 		require.NoError(f.tb, err, "the family's end")
-	case <-time.After(time.Minute):
-		f.tb.Fatal("the family did not end within a minute")
+	case <-time.After(5 * time.Minute):
+		f.tb.Fatal("the family did not end in time")
 	}
 }
 
