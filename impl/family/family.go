@@ -46,7 +46,7 @@ type Config struct {
 	Passkeys twofactor.Passkeys
 	// Adopted says where adopted services may be beside this machine's loopback addresses, their directory and their origin. Default none.
 	Adopted gateway.Adopted
-	// Engine is the search service's Typesense. Default is the embedded engine, in DataDir.
+	// Engine is the search service's Typesense, in families of tests. Default is the embedded engine, in DataDir; fountain up has no other.
 	Engine Engine
 
 	Clock   clock.Clock
