@@ -52,6 +52,7 @@ const whole = {
   codes_not_kept: "Save the codes first and confirm it: they are not shown again.",
   passwords_differ: "The new passwords do not match.",
   not_json: "This is not valid JSON.",
+  one_place: "Fill in one of the two: before or after which element.",
   copy_failed: "The browser did not allow copying. Select the text and copy it.",
 };
 

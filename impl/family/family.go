@@ -46,11 +46,16 @@ type Config struct {
 	Passkeys twofactor.Passkeys
 	// Adopted says where adopted services may be beside this machine's loopback addresses, their directory and their origin. Default none.
 	Adopted gateway.Adopted
+	// Engine is the search service's Typesense, in families of tests. Default is the embedded engine, in DataDir; fountain up has no other.
+	Engine Engine
 
 	Clock   clock.Clock
 	Log     *slog.Logger
 	OnReady func(Info) // called once, when every service is ready
 }
+
+// Engine is a Typesense: its base URL and the file with its API key.
+type Engine struct{ URL, KeyFile string }
 
 // Info tells where the family is.
 type Info struct {

@@ -30,6 +30,7 @@ type theatre struct {
 	admin  *fountain.Client  // of ada
 	own    *fountain.Client  // of grace, beside the browser
 	seed   string            // of grace's authenticator
+	engine *engine           // of its search service
 	ids    map[string]string // of what there is, by its name
 }
 
@@ -39,10 +40,11 @@ func opens(t *testing.T, _ *mailbox) *theatre {
 	var delivery service.Delivery // as newMailbox has told
 	delivery.SMTP.Addr, delivery.SMTP.From, delivery.SMTP.CAFile = os.Getenv("FOUNTAIN_TWOFACTOR_SMTP_ADDR"), os.Getenv("FOUNTAIN_TWOFACTOR_SMTP_FROM"), os.Getenv("FOUNTAIN_TWOFACTOR_SMTP_CA_FILE")
 	site := freeSite(t)
-	f := harness.StartAt(t, site, delivery)
+	engine := newEngine(t)
+	f := harness.StartAt(t, site, delivery, engine.Engine)
 	f.Bootstrap()
 	f.EnrolTOTP(f.Admin())
-	h := &theatre{family: &house{site: site, pin: caddy(t, site, f.Info.GatewayURL)}, clock: f.Clock, admin: f.Admin(), ids: map[string]string{}}
+	h := &theatre{family: &house{site: site, pin: caddy(t, site, f.Info.GatewayURL)}, clock: f.Clock, admin: f.Admin(), engine: engine, ids: map[string]string{}}
 	h.furnish(t)
 	made, err := h.admin.KMS.CreateUser(t.Context(), kms.UserCreate{Username: "grace", Password: password, Roles: []string{"admin"}})
 	require.NoError(t, err)

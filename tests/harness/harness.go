@@ -75,6 +75,7 @@ type Family struct {
 	Delivery service.Delivery // by which codes are sent
 
 	issuer     string // "" is the gateway's URL
+	engine     family.Engine
 	stop       context.CancelFunc
 	ended      chan error
 	mu         sync.Mutex
@@ -92,13 +93,14 @@ func Start(tb testing.TB) *Family {
 // StartSending is Start with providers of codes.
 func StartSending(tb testing.TB, d service.Delivery) *Family {
 	tb.Helper()
-	return StartAt(tb, "", d)
+	return StartAt(tb, "", d, family.Engine{})
 }
 
-// StartAt is StartSending for a family that people find at an address of its own, behind a proxy of this machine.
-func StartAt(tb testing.TB, issuer string, d service.Delivery) *Family {
+// StartAt is StartSending for a family that people find at an address of its own, behind a proxy of this machine, and whose search service uses an engine; the embedded one
+// where none is named.
+func StartAt(tb testing.TB, issuer string, d service.Delivery, engine family.Engine) *Family {
 	tb.Helper()
-	f := &Family{tb: tb, Dir: filepath.Join(tb.TempDir(), "data"), Clock: &Clock{}, Password: "correct horse " + time.Now().Format("150405.000000"), Delivery: d, issuer: issuer}
+	f := &Family{tb: tb, Dir: filepath.Join(tb.TempDir(), "data"), Clock: &Clock{}, Password: "correct horse " + time.Now().Format("150405.000000"), Delivery: d, issuer: issuer, engine: engine}
 	f.Up()
 	tb.Cleanup(f.Down)
 	return f
@@ -121,7 +123,7 @@ func (f *Family) Up() {
 	f.stop, f.ended = stop, make(chan error, 1)
 	c := family.Config{
 		DataDir: f.Dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Clock: f.Clock,
-		Delivery: f.Delivery, Issuer: f.issuer, OnReady: func(i family.Info) { ready <- i },
+		Delivery: f.Delivery, Issuer: f.issuer, Engine: f.engine, OnReady: func(i family.Info) { ready <- i },
 	}
 	if f.issuer != "" {
 		c.TrustedProxies = []string{"127.0.0.0/8"}

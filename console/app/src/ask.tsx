@@ -1,7 +1,7 @@
 // Dialogs: what is asked before something is done, and what is shown once afterwards. The dialog is that of all pages; it closes by Escape and gives the
 // focus back.
 
-import { render, type VNode } from "preact";
+import { render, type ComponentChildren, type VNode } from "preact";
 
 import { open } from "#page/dialog.js";
 import { el } from "#page/dom.js";
@@ -28,15 +28,18 @@ interface Question<T> {
   title: string;
   /** What it does, above all when that can't be undone. */
   text?: string;
+  /** What stands below the text: what would be done, for example. */
+  shows?: ComponentChildren;
   fields?: Field[];
   label: string;
   act: (given: Given) => Promise<T>;
 }
 
 /** Asks, and acts when the person wants it; what the act fails with is shown in the dialog. Resolves with what it gave, in an object; undefined when the person left. */
-export const ask = <T,>({ title, text, fields, label, act }: Question<T>): Promise<{ value: T } | undefined> => dialog<{ value: T }>(title, (close) =>
+export const ask = <T,>({ title, text, shows, fields, label, act }: Question<T>): Promise<{ value: T } | undefined> => dialog<{ value: T }>(title, (close) =>
   <Form {...(fields && { fields })} label={label} cancel={() => close()} act={async (given) => close({ value: await act(given) })}>
     {text && <p>{text}</p>}
+    {shows}
   </Form>);
 
 /** Shows a value that is not for every eye, and that usually can't be had again, until the person has kept it: Escape does not lose it, and the browser asks before it leaves the page. */

@@ -1,8 +1,9 @@
 // A form with labels, which tells what its act failed with, at the field where that is known.
 
 import type { ComponentChildren } from "preact";
-import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
+import { uniqueId } from "#page/dom.js";
 import { Problem } from "#page/problem.js";
 import { Trouble } from "./trouble.js";
 
@@ -93,7 +94,7 @@ const blamed = (problem: Problem, fields: Field[]): Record<string, string> => Ob
     .map(({ name, hint }) => [name, hint && message.startsWith("must match ") ? `This does not fit: ${hint}` : `This ${message}.`])));
 
 const Input = ({ field, wrong }: { field: Field; wrong: string | undefined }) => {
-  const id = useId();
+  const [id] = useState(() => uniqueId("field")); // useId begins anew in each dialog, whose labels would name fields of the view behind it
   const about = { "aria-describedby": `${id}-hint ${id}-error`, "aria-invalid": wrong !== undefined };
   const told = <><p id={`${id}-error`} class="error">{wrong}</p></>;
   const hint = <p id={`${id}-hint`} class="hint">{field.hint}</p>;

@@ -13,7 +13,8 @@ export interface Page<T> {
 
 export interface Column<T> {
   head: string;
-  cell: (item: T) => ComponentChildren;
+  /** What stands there; items are those that are shown. */
+  cell: (item: T, items: T[]) => ComponentChildren;
 }
 
 interface Listed<T> {
@@ -26,14 +27,18 @@ interface Listed<T> {
   none: string;
   /** When it changes, the table is loaded again. */
   of?: unknown;
+  /** The class of a row. */
+  mark?: (item: T) => string | undefined;
+  /** What gets the focus before the view's heading does, where what had it is gone. */
+  regain?: () => HTMLElement | null;
 }
 
 /** Gives the focus to the view's heading where what had it is gone: the button of a row that has changed. */
-const keepFocus = () => {
-  if (document.activeElement === document.body) document.querySelector<HTMLElement>("#views h1")?.focus({ preventScroll: true });
+const keepFocus = (regain?: () => HTMLElement | null) => {
+  if (document.activeElement === document.body) (regain?.() ?? document.querySelector<HTMLElement>("#views h1"))?.focus({ preventScroll: true });
 };
 
-export const Listing = <T,>({ label, load, columns, id, none, of }: Listed<T>) => {
+export const Listing = <T,>({ label, load, columns, id, none, of, mark, regain }: Listed<T>) => {
   const [state, set] = useState<{ items?: T[]; next?: string | undefined; problem?: unknown }>({});
   const [again, setAgain] = useState(0);
   useEffect(() => {
@@ -41,7 +46,7 @@ export const Listing = <T,>({ label, load, columns, id, none, of }: Listed<T>) =
     load(undefined).then((page) => { if (!left) set({ items: page.items, next: page.nextCursor }); }, (problem: unknown) => { if (!left) set({ problem }); });
     return () => { left = true; };
   }, [of, again]);
-  useLayoutEffect(keepFocus, [state.items]);
+  useLayoutEffect(() => keepFocus(regain), [state.items]);
   const more = async () => {
     try {
       const page = await load(state.next);
@@ -58,17 +63,17 @@ export const Listing = <T,>({ label, load, columns, id, none, of }: Listed<T>) =
   if (!items) return <p class="hint">Loading ...</p>;
   if (items.length === 0) return <p>{none}</p>;
   return <>
-    <Table label={label} columns={columns} items={items} id={id} />
+    <Table label={label} columns={columns} items={items} id={id} {...(mark && { mark })} />
     {next && <div class="actions"><button type="button" onClick={more}>Show more</button></div>}
   </>;
 };
 
 /** A table. On narrow screens each row stands as a card; the roles say what the style takes away. */
-export const Table = <T,>({ label, columns, items, id }: { label: string; columns: Column<T>[]; items: T[]; id: (item: T) => string }) =>
+export const Table = <T,>({ label, columns, items, id, mark }: { label: string; columns: Column<T>[]; items: T[]; id: (item: T) => string; mark?: (item: T) => string | undefined }) =>
   <table role="table" aria-label={label}>
     <thead role="rowgroup"><tr role="row">{columns.map(({ head }) => <th key={head} role="columnheader" scope="col">{head}</th>)}</tr></thead>
-    <tbody role="rowgroup">{items.map((item) => <tr key={id(item)} role="row">
-      {columns.map(({ head, cell }) => <td key={head} role="cell"><span class="head" aria-hidden="true">{head}</span><div>{cell(item)}</div></td>)}
+    <tbody role="rowgroup">{items.map((item) => <tr key={id(item)} role="row" data-id={id(item)} class={mark?.(item)}>
+      {columns.map(({ head, cell }) => <td key={head} role="cell"><span class="head" aria-hidden="true">{head}</span><div>{cell(item, items)}</div></td>)}
     </tr>)}</tbody>
   </table>;
 

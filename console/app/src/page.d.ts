@@ -57,6 +57,7 @@ declare module "#page/dialog.js" {
 }
 
 declare module "#page/dom.js" {
+  export const uniqueId: (stem: string) => string;
   export const el: (name: string, properties?: Record<string, string | boolean>, ...children: (Node | string)[]) => HTMLElement;
 }
 

@@ -8,13 +8,15 @@ import { ask } from "../ask.js";
 import { family, me, take } from "../family.js";
 import type { Field, Given } from "../form.js";
 import { Form, json } from "../form.js";
+import { excerpt, History, stateOf } from "../history.js";
 import { Facts, Listing, Table } from "../listing.js";
+import { moveBeside, Mover, useMove } from "../move.js";
 import { from } from "../pages.js";
 import { address, go } from "../route.js";
+import { Trouble } from "../trouble.js";
 import { Frame, Show, useLoaded, type View } from "../view.js";
 
 type Element = Schemas["sequence"]["Element"];
-type Version = Schemas["sequence"]["Version"];
 type Summary = Schemas["sequence"]["ScopeSummary"];
 
 const Choice = () => <Frame title="Sequence">
@@ -42,11 +44,6 @@ const Types = ({ scope }: { scope: string }) => {
   </Frame>;
 };
 
-const excerpt = (data: unknown): string => {
-  const text = JSON.stringify(data);
-  return text.length > 120 ? `${text.slice(0, 120)} ...` : text;
-};
-
 const data: Field = { name: "data", label: "Data", hint: "A JSON object.", kind: "area", maxLength: 65536, value: "{}" };
 const comment: Field = { name: "comment", label: "Comment", optional: true, maxLength: 1024 };
 
@@ -66,15 +63,21 @@ const Elements = ({ scope, elementType }: { scope: string; elementType: string }
     say(`Element ${made.value.number} created.`);
     setRound(round + 1);
   };
+  const moving = useMove(() => setRound((n) => n + 1));
+  const writes = me().can("elements:write");
   return <Frame title={`${scope}: ${elementType}`}>
-    {me().can("elements:write") && <div class="actions"><button type="button" onClick={create}>Create element</button></div>}
-    <Listing<Element> label="Elements" of={round} id={({ id }) => id} none="No elements."
+    {writes && <><div class="actions"><button type="button" onClick={create}>Create element</button></div>
+      <p class="hint">Move takes an element beside another one: drag it there, or press it. The arrows take it by one place. What changes is shown first.</p></>}
+    {moving.problem !== undefined && <Trouble problem={moving.problem} />}
+    <Listing<Element> label="Elements" of={round} id={({ id }) => id} none="No elements." mark={moving.mark} regain={moving.handle}
       load={(cursor) => take(family.sequence.GET("/scopes/{scope}/{elementType}/elements", { params: { path: { scope, elementType }, query: from(cursor) } }))}
       columns={[
         { head: "Number", cell: ({ id, number }) => <a href={address("sequence", scope, elementType, id)}>{number}</a> },
+        { head: "ID", cell: ({ id }) => <code>{id}</code> },
         { head: "Version", cell: ({ version }) => version },
         { head: "State", cell: ({ status }) => <span class={status === "active" ? "" : "off"}>{status}</span> },
         { head: "Data", cell: ({ data }) => <code>{excerpt(data)}</code> },
+        ...(writes ? [{ head: "Place", cell: (one: Element, items: Element[]) => <Mover one={one} items={items} moving={moving} /> }] : []),
       ]} />
   </Frame>;
 };
@@ -84,7 +87,7 @@ const One = (path: { scope: string; elementType: string; elementId: string }) =>
   const revise = async (one: Element) => {
     const done = await ask({
       title: `Create version of ${path.elementType} ${one.number}`, label: "Create version", fields: [{ ...data, value: JSON.stringify(one.data, null, 2) }, comment],
-      act: (given) => take(family.sequence.POST("/scopes/{scope}/{elementType}/elements/{elementId}/versions", { params: { path, header: { "If-Match": `"${one.version}-${one.number}-${one.status}"` } }, body: bodyOf(given) })),
+      act: (given) => take(family.sequence.POST("/scopes/{scope}/{elementType}/elements/{elementId}/versions", { params: { path, header: { "If-Match": stateOf(one) } }, body: bodyOf(given) })),
     });
     if (!done) return;
     say(`Version ${done.value.version} created.`);
@@ -108,22 +111,16 @@ const One = (path: { scope: string; elementType: string; elementId: string }) =>
     say("Element restored.");
     element.reload();
   };
+  const move = async (one: Element) => { if (await moveBeside(one)) element.reload(); };
   return <Frame title={`${path.scope}: ${path.elementType} ${path.elementId}`}>
     <Show loaded={element}>{(one) => <>
       <Facts facts={[["Number", one.number], ["State", one.status], ["Version", one.version], ["Changed", moment(one.updatedAt)]]} />
       <pre tabIndex={0}>{JSON.stringify(one.data, null, 2)}</pre>
       {me().can("elements:write") && <div class="actions">{one.status === "active"
         ? <><button type="button" onClick={() => revise(one)}>Create version</button><button type="button" onClick={omit}>Omit</button></>
-        : <button type="button" onClick={restore}>Restore</button>}</div>}
+        : <button type="button" onClick={restore}>Restore</button>}<button type="button" onClick={() => move(one)}>Move</button></div>}
     </>}</Show>
-    {element.value && <section aria-label="Versions"><h2>Versions</h2>
-      <Listing<Version> label="Versions" of={element.value.version} id={({ version }) => String(version)} none="No versions."
-        load={(cursor) => take(family.sequence.GET("/scopes/{scope}/{elementType}/elements/{elementId}/versions", { params: { path, query: from(cursor) } }))}
-        columns={[
-          { head: "Version", cell: ({ version }) => version }, { head: "Created", cell: ({ createdAt }) => moment(createdAt) }, { head: "By", cell: ({ createdBy }) => <code>{createdBy}</code> },
-          { head: "Data", cell: ({ data }) => <code>{excerpt(data)}</code> },
-        ]} />
-    </section>}
+    {element.value && <History of={element.value} changed={element.reload} />}
   </Frame>;
 };
 
