@@ -56,7 +56,7 @@ edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, che
 browser: bin/caddy ## Use the family's pages in a Chromium, and show that adopted services do nothing in them; pictures of each step go to artifacts/ (needs Node and npm for axe-core; Debian: chromium zbar-tools)
 	cd console/app && npm ci --ignore-scripts --silent
 	mkdir -p artifacts/screenshots
-	SCREENSHOTS=$(CURDIR)/artifacts/screenshots CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -timeout 15m -tags browser ./tests/browser
+	SCREENSHOTS=$(CURDIR)/artifacts/screenshots CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -timeout 30m -tags browser ./tests/browser
 
 .PHONY: foreign
 foreign: build ## Let OAuth and JOSE clients of others use a family by its metadata alone, fountain-js and aw-parser judge the screenplay parser, InstantSearch use the engine, and use the TypeScript client (needs Node and npm)
