@@ -58,14 +58,14 @@ type rotationFlags struct {
 }
 
 // rotationFlagNames are the names of the flags that say how.
-var rotationFlagNames = []string{"driver", "every", "length", "url", "credential", "overlap", "collection", "action"}
+var rotationFlagNames = []string{"driver", "every", "length", "target", "credential", "overlap", "collection", "action"}
 
 func (f *rotationFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.driver, "driver", "random", "with --set: random, webhook (a rotator of yours sets the value) or typesense (it is a key of an engine)")
 	flags.DurationVar(&f.every, "every", 0, "with --set: by the kms itself, so often, 1h to 8760h; default: by fountain secrets rotate alone")
 	flags.Int32Var(&f.length, "length", 43, "with --set: characters of a value, 22 to 1024")
-	flags.StringVar(&f.url, "url", "", "of webhook and typesense: where; the operator must allow it (FOUNTAIN_KMS_ROTATION_ALLOW)")
+	flags.StringVar(&f.url, "target", "", "of webhook and typesense: URL of the rotator or the engine; the operator must allow it (FOUNTAIN_KMS_ROTATION_ALLOW)")
 	flags.StringVar(&f.credential, "credential", "", "of webhook and typesense: the secret that requests are signed by, or that is the admin key")
 	flags.DurationVar(&f.overlap, "overlap", 24*time.Hour, "of webhook and typesense: for how long the version before works on there, at most 168h")
 	flags.StringSliceVar(&f.collections, "collection", nil, "of typesense: collections that the key reaches")
@@ -100,8 +100,8 @@ func (o *operator) secretRotation() *cobra.Command {
 	var set, stop bool
 	cmd := o.command("rotation NAME", "Show or say how a secret is rotated", `  fountain secrets rotation app.db
   fountain secrets rotation app.db --set --every 720h
-  fountain secrets rotation app.db --set --driver webhook --url https://rotator.example.org/db --credential app.rotator
-  fountain secrets rotation app.key --set --driver typesense --url https://search.example.org:8108 --credential app.admin --collection products
+  fountain secrets rotation app.db --set --driver webhook --target https://rotator.example.org/db --credential app.rotator
+  fountain secrets rotation app.key --set --driver typesense --target https://search.example.org:8108 --credential app.admin --collection products
   fountain secrets rotation app.db --stop`, oneArg("a secret"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 		if set && stop || !set && slices.ContainsFunc(rotationFlagNames, cmd.Flags().Changed) {
 			return usagef("--driver, --every, --length and the like go with --set, which excludes --stop")

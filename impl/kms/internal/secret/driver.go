@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
@@ -197,7 +198,7 @@ func (s *Secrets) credentials(ctx context.Context, q store.Querier, name string)
 	return values, nil
 }
 
-// do has a driver take a step in its time. A failure is counted.
+// do has a driver take a step in its time.
 func (s *Secrets) do(ctx context.Context, c Call) error {
 	driver, err := s.outside(c.Driver)
 	if err != nil {
@@ -215,12 +216,17 @@ func (s *Secrets) endOutside(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, p := range due {
-		if fault := s.endOne(ctx, p); fault != nil {
-			err = errors.Join(err, fmt.Errorf("end secret %s version %d: %w", p.Name, p.Version, fault))
-		}
+	faults := make([]error, len(due))
+	var all sync.WaitGroup
+	for i, p := range due { // each by itself, as rotations are
+		all.Go(func() {
+			if fault := s.endOne(ctx, p); fault != nil {
+				faults[i] = fmt.Errorf("end secret %s version %d: %w", p.Name, p.Version, fault)
+			}
+		})
 	}
-	return err
+	all.Wait()
+	return errors.Join(faults...)
 }
 
 func (s *Secrets) endOne(ctx context.Context, p Placement) error {

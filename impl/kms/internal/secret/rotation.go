@@ -116,10 +116,8 @@ func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rot
 		if _, err := s.owned(ctx, tx, caller, r.Name); err != nil {
 			return err
 		}
-		if r.Credential != "" { // or a caller would have others' keys sent where it likes
-			if _, err := s.owned(ctx, tx, caller, r.Credential); err != nil {
-				return err
-			}
+		if err := s.mayUse(ctx, tx, caller, r.Credential); err != nil {
+			return err
 		}
 		now, found, err := s.rotation(ctx, tx, r.Name)
 		if err != nil {
@@ -141,6 +139,23 @@ func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rot
 		return s.audit.Append(ctx, tx, auditlog.Event{Action: "putSecretRotation", Target: r.Name, Detail: detail})
 	})
 	return put, err
+}
+
+// mayUse refuses a credential that the caller does not reach: else it would have others' keys sent where it likes. It locks no second secret, so that two callers
+// who name each other's wait for nobody.
+func (s *Secrets) mayUse(ctx context.Context, tx *store.Tx, caller *auth.Principal, credential string) error {
+	if credential == "" {
+		return nil
+	}
+	allowed, err := s.reaches(ctx, tx, caller, credential)
+	if err != nil {
+		return err
+	}
+	_, found, err := s.rows.Get(ctx, tx, credential)
+	if err == nil && !(found && allowed) {
+		err = domain.Refuse(domain.NotFound, "There is no such secret as the credential.")
+	}
+	return err
 }
 
 // rotation reads how a secret is rotated, with what is to be ended outside.
