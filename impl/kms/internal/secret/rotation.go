@@ -109,14 +109,14 @@ func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rot
 	if r.Interval > 0 {
 		r.NextAt = domain.Now(s.clock).Add(r.Interval)
 	}
-	if err := s.check(ctx, r); err != nil {
-		return Rotation{}, err
-	}
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := s.owned(ctx, tx, caller, r.Name); err != nil {
 			return err
 		}
 		if err := s.mayUse(ctx, tx, caller, r.Credential); err != nil {
+			return err
+		}
+		if err := s.check(ctx, r); err != nil { // after that the caller may: what the operator allows is nobody else's business
 			return err
 		}
 		now, found, err := s.rotation(ctx, tx, r.Name)
