@@ -34,3 +34,11 @@ func (k *KMS) RotateSecret(ctx context.Context, name string, opts ...CallOption)
 		return kms.NewRotateSecretRequest(server, name)
 	})
 }
+
+// RollbackSecretRotation begins the way back to the previous version, also where a driver has put it; GetSecretRotation tells how far it is. It asks users for a second
+// factor.
+func (k *KMS) RollbackSecretRotation(ctx context.Context, name string, opts ...CallOption) (*kms.SecretRotation, error) {
+	return send[kms.SecretRotation](ctx, k.client, opRollBackSecret, opts, func(server string) (*http.Request, error) {
+		return kms.NewRollbackSecretRotationRequest(server, name)
+	})
+}

@@ -191,6 +191,7 @@ var (
 	opPutSecretRotation     = secured("kms", "putSecretRotation", http.MethodPut, "/secrets/{secretName}/rotation", never, 200)
 	opGetSecretRotation     = secured("kms", "getSecretRotation", http.MethodGet, "/secrets/{secretName}/rotation", always, 200)
 	opDeleteSecretRotation  = secured("kms", "deleteSecretRotation", http.MethodDelete, "/secrets/{secretName}/rotation", never, 204)
+	opRollBackSecret        = secured("kms", "rollbackSecretRotation", http.MethodPost, "/secrets/{secretName}/rotation/rollback", never, 202)
 	opRotateSecret          = secured("kms", "rotateSecret", http.MethodPost, "/secrets/{secretName}/rotate", never, 202)
 	opListSigningKeys       = secured("kms", "listSigningKeys", http.MethodGet, "/signing-keys", always, 200)
 	opRotateSigningKey      = secured("kms", "rotateSigningKey", http.MethodPost, "/signing-keys/rotate", never, 200)

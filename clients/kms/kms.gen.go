@@ -666,15 +666,81 @@ func (e SecretDestructionRemains) Valid() bool {
 	}
 }
 
+// Defines values for SecretEndingLastError.
+const (
+	SecretEndingLastErrorAnswerTooLarge SecretEndingLastError = "answer_too_large"
+	SecretEndingLastErrorInternal       SecretEndingLastError = "internal"
+	SecretEndingLastErrorNoAnswer       SecretEndingLastError = "no_answer"
+	SecretEndingLastErrorNoCredential   SecretEndingLastError = "no_credential"
+	SecretEndingLastErrorRefusedTarget  SecretEndingLastError = "refused_target"
+	SecretEndingLastErrorRejected       SecretEndingLastError = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the SecretEndingLastError enum.
+func (e SecretEndingLastError) Valid() bool {
+	switch e {
+	case SecretEndingLastErrorAnswerTooLarge:
+		return true
+	case SecretEndingLastErrorInternal:
+		return true
+	case SecretEndingLastErrorNoAnswer:
+		return true
+	case SecretEndingLastErrorNoCredential:
+		return true
+	case SecretEndingLastErrorRefusedTarget:
+		return true
+	case SecretEndingLastErrorRejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SecretRotationDriver.
 const (
-	SecretRotationDriverRandom SecretRotationDriver = "random"
+	SecretRotationDriverRandom    SecretRotationDriver = "random"
+	SecretRotationDriverTypesense SecretRotationDriver = "typesense"
+	SecretRotationDriverWebhook   SecretRotationDriver = "webhook"
 )
 
 // Valid indicates whether the value is a known member of the SecretRotationDriver enum.
 func (e SecretRotationDriver) Valid() bool {
 	switch e {
 	case SecretRotationDriverRandom:
+		return true
+	case SecretRotationDriverTypesense:
+		return true
+	case SecretRotationDriverWebhook:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecretRotationLastError.
+const (
+	SecretRotationLastErrorAnswerTooLarge SecretRotationLastError = "answer_too_large"
+	SecretRotationLastErrorInternal       SecretRotationLastError = "internal"
+	SecretRotationLastErrorNoAnswer       SecretRotationLastError = "no_answer"
+	SecretRotationLastErrorNoCredential   SecretRotationLastError = "no_credential"
+	SecretRotationLastErrorRefusedTarget  SecretRotationLastError = "refused_target"
+	SecretRotationLastErrorRejected       SecretRotationLastError = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the SecretRotationLastError enum.
+func (e SecretRotationLastError) Valid() bool {
+	switch e {
+	case SecretRotationLastErrorAnswerTooLarge:
+		return true
+	case SecretRotationLastErrorInternal:
+		return true
+	case SecretRotationLastErrorNoAnswer:
+		return true
+	case SecretRotationLastErrorNoCredential:
+		return true
+	case SecretRotationLastErrorRefusedTarget:
+		return true
+	case SecretRotationLastErrorRejected:
 		return true
 	default:
 		return false
@@ -728,13 +794,19 @@ func (e SecretRotationState) Valid() bool {
 
 // Defines values for SecretRotationPutDriver.
 const (
-	SecretRotationPutDriverRandom SecretRotationPutDriver = "random"
+	SecretRotationPutDriverRandom    SecretRotationPutDriver = "random"
+	SecretRotationPutDriverTypesense SecretRotationPutDriver = "typesense"
+	SecretRotationPutDriverWebhook   SecretRotationPutDriver = "webhook"
 )
 
 // Valid indicates whether the value is a known member of the SecretRotationPutDriver enum.
 func (e SecretRotationPutDriver) Valid() bool {
 	switch e {
 	case SecretRotationPutDriverRandom:
+		return true
+	case SecretRotationPutDriverTypesense:
+		return true
+	case SecretRotationPutDriverWebhook:
 		return true
 	default:
 		return false
@@ -2112,6 +2184,20 @@ type SecretDestruction struct {
 // SecretDestructionRemains defines model for SecretDestruction.Remains.
 type SecretDestructionRemains string
 
+// SecretEnding defines model for SecretEnding.
+type SecretEnding struct {
+	// At When it is tried next.
+	At       time.Time `json:"at"`
+	Attempts int32     `json:"attempts"`
+
+	// LastError Why the last attempt failed.
+	LastError *SecretEndingLastError `json:"lastError,omitempty"`
+	Version   int64                  `json:"version"`
+}
+
+// SecretEndingLastError Why the last attempt failed.
+type SecretEndingLastError string
+
 // SecretList defines model for SecretList.
 type SecretList struct {
 	Items      []SecretMetadata `json:"items"`
@@ -2141,11 +2227,21 @@ type SecretPut struct {
 
 // SecretRotation defines model for SecretRotation.
 type SecretRotation struct {
+	Actions *[]string `json:"actions,omitempty"`
+
 	// Attempts At the step that is next.
-	Attempts        int32                `json:"attempts"`
-	Driver          SecretRotationDriver `json:"driver"`
-	IntervalSeconds *int64               `json:"intervalSeconds,omitempty"`
-	LastEndedAt     *time.Time           `json:"lastEndedAt,omitempty"`
+	Attempts    int32                `json:"attempts"`
+	Collections *[]string            `json:"collections,omitempty"`
+	Credential  *string              `json:"credential,omitempty"`
+	Driver      SecretRotationDriver `json:"driver"`
+
+	// Ending Versions that still work outside and are to be ended there, the next one first; 10 at most.
+	Ending          *[]SecretEnding `json:"ending,omitempty"`
+	IntervalSeconds *int64          `json:"intervalSeconds,omitempty"`
+	LastEndedAt     *time.Time      `json:"lastEndedAt,omitempty"`
+
+	// LastError Why the last attempt failed, at the step that is next or of the last rotation that ended; absent: it did not.
+	LastError *SecretRotationLastError `json:"lastError,omitempty"`
 
 	// LastOutcome Of the last one that ended.
 	LastOutcome *SecretRotationLastOutcome `json:"lastOutcome,omitempty"`
@@ -2155,7 +2251,8 @@ type SecretRotation struct {
 	Length      *int32 `json:"length,omitempty"`
 
 	// NextAt When the schedule begins the next one.
-	NextAt *time.Time `json:"nextAt,omitempty"`
+	NextAt         *time.Time `json:"nextAt,omitempty"`
+	OverlapSeconds *int64     `json:"overlapSeconds,omitempty"`
 
 	// PendingVersion Of the rotation that runs.
 	PendingVersion *int64 `json:"pendingVersion,omitempty"`
@@ -2165,10 +2262,14 @@ type SecretRotation struct {
 
 	// State The step that is next, or `idle`.
 	State SecretRotationState `json:"state"`
+	URL   *string             `json:"url,omitempty"`
 }
 
 // SecretRotationDriver defines model for SecretRotation.Driver.
 type SecretRotationDriver string
+
+// SecretRotationLastError Why the last attempt failed, at the step that is next or of the last rotation that ended; absent: it did not.
+type SecretRotationLastError string
 
 // SecretRotationLastOutcome Of the last one that ended.
 type SecretRotationLastOutcome string
@@ -2178,13 +2279,27 @@ type SecretRotationState string
 
 // SecretRotationPut defines model for SecretRotationPut.
 type SecretRotationPut struct {
-	Driver SecretRotationPutDriver `json:"driver"`
+	// Actions Of `typesense`: what the key may do, `documents:search` among them; default that alone.
+	Actions *[]string `json:"actions,omitempty"`
+
+	// Collections Of `typesense`: those that the key reaches.
+	Collections *[]string `json:"collections,omitempty"`
+
+	// Credential The secret that requests of `webhook` are signed with, or with the admin key of `typesense`.
+	Credential *string                 `json:"credential,omitempty"`
+	Driver     SecretRotationPutDriver `json:"driver"`
 
 	// IntervalSeconds Between two rotations; absent: on demand alone.
 	IntervalSeconds *int64 `json:"intervalSeconds,omitempty"`
 
-	// Length Of `random`: characters, of 6 bits each.
+	// Length Characters of a value, of 6 bits each.
 	Length *int32 `json:"length,omitempty"`
+
+	// OverlapSeconds For which the version before works on outside, after another one is current.
+	OverlapSeconds *int64 `json:"overlapSeconds,omitempty"`
+
+	// URL Of `webhook`: https://HOST[:PORT]/PATH. Of `typesense`: the base of its API.
+	URL *string `json:"url,omitempty"`
 }
 
 // SecretRotationPutDriver defines model for SecretRotationPut.Driver.
@@ -4627,14 +4742,14 @@ type ClientInterface interface {
 	//
 	// Begins a job of four steps, each of which is one commit and is taken up by another replica when one dies: `create` stores a new value as the pending version, `set` puts it where it is to work, `test`
 	// tries it, `finish` makes it current and what was current the previous one. The answer is the job at its beginning; `getSecretRotation` tells how far it is. While one runs there is no other
-	// (409 `state_conflict`). To go back: `promoteSecretVersion` of `previous`.
+	// (409 `state_conflict`). To go back: `rollbackSecretRotation`.
 	//
 	// Corresponds with POST /secrets/{secretName}/rotate (the `RotateSecret` operationId).
 	RotateSecret(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteSecretRotation Have a secret rotated no more
 	//
-	// A rotation that runs is given up; its pending version is not current and stays readable. Repeating changes nothing.
+	// A rotation that runs is given up; its pending version is not current and stays readable. What a driver has put elsewhere and is not current is made not work there. Repeating changes nothing.
 	//
 	// Corresponds with DELETE /secrets/{secretName}/rotation (the `DeleteSecretRotation` operationId).
 	DeleteSecretRotation(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4646,8 +4761,11 @@ type ClientInterface interface {
 
 	// PutSecretRotationWithBody Have a secret rotated, by a schedule or on demand
 	//
-	// The driver `random` makes a random value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` the kms rotates by itself, first after one interval.
-	// The secret must be there (404).
+	// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+	//
+	// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
+	// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
+	// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4656,13 +4774,24 @@ type ClientInterface interface {
 
 	// PutSecretRotation Have a secret rotated, by a schedule or on demand
 	//
-	// The driver `random` makes a random value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` the kms rotates by itself, first after one interval.
-	// The secret must be there (404).
+	// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+	//
+	// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
+	// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
+	// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /secrets/{secretName}/rotation (the `PutSecretRotation` operationId).
 	PutSecretRotation(ctx context.Context, secretName SecretName, params *PutSecretRotationParams, body PutSecretRotationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RollbackSecretRotation Go back to the previous version, also where a driver has put it
+	//
+	// Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
+	// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside, 409 `state_conflict`. One that is deleted or destroyed is 410.
+	//
+	// Corresponds with POST /secrets/{secretName}/rotation/rollback (the `RollbackSecretRotation` operationId).
+	RollbackSecretRotation(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSecretVersions List a secret's versions, newest first, without their values
 	//
@@ -7492,7 +7621,7 @@ func (c *Client) PutSecret(ctx context.Context, secretName SecretName, params *P
 //
 // Begins a job of four steps, each of which is one commit and is taken up by another replica when one dies: `create` stores a new value as the pending version, `set` puts it where it is to work, `test`
 // tries it, `finish` makes it current and what was current the previous one. The answer is the job at its beginning; `getSecretRotation` tells how far it is. While one runs there is no other
-// (409 `state_conflict`). To go back: `promoteSecretVersion` of `previous`.
+// (409 `state_conflict`). To go back: `rollbackSecretRotation`.
 //
 // Corresponds with POST /secrets/{secretName}/rotate (the `RotateSecret` operationId).
 func (c *Client) RotateSecret(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7509,7 +7638,7 @@ func (c *Client) RotateSecret(ctx context.Context, secretName SecretName, reqEdi
 
 // DeleteSecretRotation Have a secret rotated no more
 //
-// A rotation that runs is given up; its pending version is not current and stays readable. Repeating changes nothing.
+// A rotation that runs is given up; its pending version is not current and stays readable. What a driver has put elsewhere and is not current is made not work there. Repeating changes nothing.
 //
 // Corresponds with DELETE /secrets/{secretName}/rotation (the `DeleteSecretRotation` operationId).
 func (c *Client) DeleteSecretRotation(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7541,8 +7670,11 @@ func (c *Client) GetSecretRotation(ctx context.Context, secretName SecretName, p
 
 // PutSecretRotationWithBody Have a secret rotated, by a schedule or on demand
 //
-// The driver `random` makes a random value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` the kms rotates by itself, first after one interval.
-// The secret must be there (404).
+// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+//
+// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
+// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
+// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7561,14 +7693,35 @@ func (c *Client) PutSecretRotationWithBody(ctx context.Context, secretName Secre
 
 // PutSecretRotation Have a secret rotated, by a schedule or on demand
 //
-// The driver `random` makes a random value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` the kms rotates by itself, first after one interval.
-// The secret must be there (404).
+// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+//
+// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
+// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
+// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /secrets/{secretName}/rotation (the `PutSecretRotation` operationId).
 func (c *Client) PutSecretRotation(ctx context.Context, secretName SecretName, params *PutSecretRotationParams, body PutSecretRotationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutSecretRotationRequest(c.Server, secretName, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RollbackSecretRotation Go back to the previous version, also where a driver has put it
+//
+// Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
+// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside, 409 `state_conflict`. One that is deleted or destroyed is 410.
+//
+// Corresponds with POST /secrets/{secretName}/rotation/rollback (the `RollbackSecretRotation` operationId).
+func (c *Client) RollbackSecretRotation(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRollbackSecretRotationRequest(c.Server, secretName)
 	if err != nil {
 		return nil, err
 	}
@@ -13006,6 +13159,40 @@ func NewPutSecretRotationRequestWithBody(server string, secretName SecretName, p
 	return req, nil
 }
 
+// NewRollbackSecretRotationRequest constructs an http.Request for the RollbackSecretRotation method
+func NewRollbackSecretRotationRequest(server string, secretName SecretName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "secretName", secretName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/secrets/%s/rotation/rollback", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListSecretVersionsRequest constructs an http.Request for the ListSecretVersions method
 func NewListSecretVersionsRequest(server string, secretName SecretName, params *ListSecretVersionsParams) (*http.Request, error) {
 	var err error
@@ -16014,7 +16201,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Begins a job of four steps, each of which is one commit and is taken up by another replica when one dies: `create` stores a new value as the pending version, `set` puts it where it is to work, `test`
 	// tries it, `finish` makes it current and what was current the previous one. The answer is the job at its beginning; `getSecretRotation` tells how far it is. While one runs there is no other
-	// (409 `state_conflict`). To go back: `promoteSecretVersion` of `previous`.
+	// (409 `state_conflict`). To go back: `rollbackSecretRotation`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16023,7 +16210,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteSecretRotationWithResponse Have a secret rotated no more
 	//
-	// A rotation that runs is given up; its pending version is not current and stays readable. Repeating changes nothing.
+	// A rotation that runs is given up; its pending version is not current and stays readable. What a driver has put elsewhere and is not current is made not work there. Repeating changes nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16039,8 +16226,11 @@ type ClientWithResponsesInterface interface {
 
 	// PutSecretRotationWithBodyWithResponse Have a secret rotated, by a schedule or on demand
 	//
-	// The driver `random` makes a random value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` the kms rotates by itself, first after one interval.
-	// The secret must be there (404).
+	// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+	//
+	// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
+	// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
+	// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16049,13 +16239,26 @@ type ClientWithResponsesInterface interface {
 
 	// PutSecretRotationWithResponse Have a secret rotated, by a schedule or on demand
 	//
-	// The driver `random` makes a random value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` the kms rotates by itself, first after one interval.
-	// The secret must be there (404).
+	// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+	//
+	// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
+	// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
+	// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /secrets/{secretName}/rotation (the `PutSecretRotation` operationId).
 	PutSecretRotationWithResponse(ctx context.Context, secretName SecretName, params *PutSecretRotationParams, body PutSecretRotationJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSecretRotationResult, error)
+
+	// RollbackSecretRotationWithResponse Go back to the previous version, also where a driver has put it
+	//
+	// Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
+	// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside, 409 `state_conflict`. One that is deleted or destroyed is 410.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /secrets/{secretName}/rotation/rollback (the `RollbackSecretRotation` operationId).
+	RollbackSecretRotationWithResponse(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*RollbackSecretRotationResult, error)
 
 	// ListSecretVersionsWithResponse List a secret's versions, newest first, without their values
 	//
@@ -27837,6 +28040,15 @@ type GetSecretRotationResult404Headers struct {
 	WWWAuthenticate *string
 }
 
+// GetSecretRotationResult422Headers the declared response headers of an HTTP 422 response for GetSecretRotation
+type GetSecretRotationResult422Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
 // GetSecretRotationResult429Headers the declared response headers of an HTTP 429 response for GetSecretRotation
 type GetSecretRotationResult429Headers struct {
 	Allow           *string
@@ -27866,6 +28078,8 @@ type GetSecretRotationResult struct {
 	ApplicationProblemJSON403 *externalRef0.Problem
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
@@ -27880,6 +28094,8 @@ type GetSecretRotationResult struct {
 	Headers403 *GetSecretRotationResult403Headers
 	// Headers404 the parsed response headers for an HTTP 404 response
 	Headers404 *GetSecretRotationResult404Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *GetSecretRotationResult422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *GetSecretRotationResult429Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
@@ -27904,6 +28120,11 @@ func (r GetSecretRotationResult) GetApplicationProblemJSON403() *externalRef0.Pr
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r GetSecretRotationResult) GetApplicationProblemJSON404() *externalRef0.Problem {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetSecretRotationResult) GetApplicationProblemJSON422() *externalRef0.Problem {
+	return r.ApplicationProblemJSON422
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -28095,6 +28316,173 @@ func (r PutSecretRotationResult) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutSecretRotationResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RollbackSecretRotationResult401Headers the declared response headers of an HTTP 401 response for RollbackSecretRotation
+type RollbackSecretRotationResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RollbackSecretRotationResult403Headers the declared response headers of an HTTP 403 response for RollbackSecretRotation
+type RollbackSecretRotationResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RollbackSecretRotationResult404Headers the declared response headers of an HTTP 404 response for RollbackSecretRotation
+type RollbackSecretRotationResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RollbackSecretRotationResult409Headers the declared response headers of an HTTP 409 response for RollbackSecretRotation
+type RollbackSecretRotationResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RollbackSecretRotationResult410Headers the declared response headers of an HTTP 410 response for RollbackSecretRotation
+type RollbackSecretRotationResult410Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RollbackSecretRotationResult429Headers the declared response headers of an HTTP 429 response for RollbackSecretRotation
+type RollbackSecretRotationResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// RollbackSecretRotationResultDefaultHeaders the declared response headers of an HTTP default response for RollbackSecretRotation
+type RollbackSecretRotationResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RollbackSecretRotationResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *SecretRotation
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RollbackSecretRotationResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RollbackSecretRotationResult403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RollbackSecretRotationResult404Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *RollbackSecretRotationResult409Headers
+	// Headers410 the parsed response headers for an HTTP 410 response
+	Headers410 *RollbackSecretRotationResult410Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RollbackSecretRotationResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RollbackSecretRotationResultDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RollbackSecretRotationResult) GetJSON202() *SecretRotation {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RollbackSecretRotationResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RollbackSecretRotationResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RollbackSecretRotationResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RollbackSecretRotationResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r RollbackSecretRotationResult) GetApplicationProblemJSON410() *externalRef0.Problem {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RollbackSecretRotationResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RollbackSecretRotationResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RollbackSecretRotationResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RollbackSecretRotationResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RollbackSecretRotationResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RollbackSecretRotationResult) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -34942,7 +35330,7 @@ func (c *ClientWithResponses) PutSecretWithResponse(ctx context.Context, secretN
 //
 // Begins a job of four steps, each of which is one commit and is taken up by another replica when one dies: `create` stores a new value as the pending version, `set` puts it where it is to work, `test`
 // tries it, `finish` makes it current and what was current the previous one. The answer is the job at its beginning; `getSecretRotation` tells how far it is. While one runs there is no other
-// (409 `state_conflict`). To go back: `promoteSecretVersion` of `previous`.
+// (409 `state_conflict`). To go back: `rollbackSecretRotation`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -34957,7 +35345,7 @@ func (c *ClientWithResponses) RotateSecretWithResponse(ctx context.Context, secr
 
 // DeleteSecretRotationWithResponse Have a secret rotated no more
 //
-// A rotation that runs is given up; its pending version is not current and stays readable. Repeating changes nothing.
+// A rotation that runs is given up; its pending version is not current and stays readable. What a driver has put elsewhere and is not current is made not work there. Repeating changes nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -34985,8 +35373,11 @@ func (c *ClientWithResponses) GetSecretRotationWithResponse(ctx context.Context,
 
 // PutSecretRotationWithBodyWithResponse Have a secret rotated, by a schedule or on demand
 //
-// The driver `random` makes a random value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` the kms rotates by itself, first after one interval.
-// The secret must be there (404).
+// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+//
+// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
+// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
+// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -35001,8 +35392,11 @@ func (c *ClientWithResponses) PutSecretRotationWithBodyWithResponse(ctx context.
 
 // PutSecretRotationWithResponse Have a secret rotated, by a schedule or on demand
 //
-// The driver `random` makes a random value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` the kms rotates by itself, first after one interval.
-// The secret must be there (404).
+// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+//
+// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
+// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
+// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -35013,6 +35407,22 @@ func (c *ClientWithResponses) PutSecretRotationWithResponse(ctx context.Context,
 		return nil, err
 	}
 	return ParsePutSecretRotationResult(rsp)
+}
+
+// RollbackSecretRotationWithResponse Go back to the previous version, also where a driver has put it
+//
+// Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
+// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside, 409 `state_conflict`. One that is deleted or destroyed is 410.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /secrets/{secretName}/rotation/rollback (the `RollbackSecretRotation` operationId).
+func (c *ClientWithResponses) RollbackSecretRotationWithResponse(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*RollbackSecretRotationResult, error) {
+	rsp, err := c.RollbackSecretRotation(ctx, secretName, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRollbackSecretRotationResult(rsp)
 }
 
 // ListSecretVersionsWithResponse List a secret's versions, newest first, without their values
@@ -57605,6 +58015,13 @@ func ParseGetSecretRotationResult(rsp *http.Response) (*GetSecretRotationResult,
 		}
 		response.ApplicationProblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -57756,6 +58173,44 @@ func ParseGetSecretRotationResult(rsp *http.Response) (*GetSecretRotationResult,
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers404 = &headers
+	case rsp.StatusCode == 422:
+		var headers GetSecretRotationResult422Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers422 = &headers
 	case rsp.StatusCode == 429:
 		var headers GetSecretRotationResult429Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -58105,6 +58560,350 @@ func ParsePutSecretRotationResult(rsp *http.Response) (*PutSecretRotationResult,
 		response.Headers429 = &headers
 	case true:
 		var headers PutSecretRotationResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRollbackSecretRotationResult parses an HTTP response from a RollbackSecretRotationWithResponse call
+func ParseRollbackSecretRotationResult(rsp *http.Response) (*RollbackSecretRotationResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RollbackSecretRotationResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest SecretRotation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RollbackSecretRotationResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RollbackSecretRotationResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RollbackSecretRotationResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 409:
+		var headers RollbackSecretRotationResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 410:
+		var headers RollbackSecretRotationResult410Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers410 = &headers
+	case rsp.StatusCode == 429:
+		var headers RollbackSecretRotationResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers RollbackSecretRotationResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

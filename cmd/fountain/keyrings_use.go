@@ -219,9 +219,12 @@ func (o *operator) verifySignature() *cobra.Command {
 }
 
 func (o *operator) check(verb, flag, short string, do func(cmd *cobra.Command, c *fountain.Client, name string, data, given []byte, number int64) (*kms.KeyringVerdict, error)) *cobra.Command {
-	in, given, number := &keyringInput{}, "", int64(1)
-	example := fmt.Sprintf("  fountain keyrings %s releases --file SHA256SUMS --%s BASE64\n  fountain keyrings %s releases --file SHA256SUMS --%s BASE64 --key-version 2", verb, flag, verb, flag)
+	in, given, number := &keyringInput{}, "", int64(0)
+	example := fmt.Sprintf("  fountain keyrings %s releases --file SHA256SUMS --%s BASE64 --key-version 1\n  fountain keyrings %s releases --%s BASE64 --key-version 2 < SHA256SUMS", verb, flag, verb, flag)
 	cmd := o.useKeyring(verb, short, example, func(cmd *cobra.Command, c *fountain.Client, name string) error {
+		if number < 1 { // a key that is guessed would call what is right wrong
+			return usagef("--key-version is required: what made the %s has told it", flag)
+		}
 		data, err := in.raw(cmd)
 		if err != nil {
 			return err
@@ -244,6 +247,6 @@ func (o *operator) check(verb, flag, short string, do func(cmd *cobra.Command, c
 	})
 	in.flags(cmd, "the data", false)
 	cmd.Flags().StringVar(&given, flag, "", "the "+flag+", in base64")
-	cmd.Flags().Int64Var(&number, "key-version", 1, "version of the key")
+	cmd.Flags().Int64Var(&number, "key-version", 0, "version of the key, as sign and mac tell it")
 	return cmd
 }

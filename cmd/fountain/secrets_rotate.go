@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -10,17 +11,20 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-var rotationHead = []string{"DRIVER", "EVERY", "NEXT", "STATE", "ATTEMPTS", "LAST", "VERSION", "ENDED"}
+var rotationHead = []string{"DRIVER", "EVERY", "NEXT", "STATE", "ATTEMPTS", "LAST", "VERSION", "ENDED", "ERROR"}
 
 func rotationRow(r kms.SecretRotation) []string {
-	every, last := "on demand", ""
+	every, last, failure := "on demand", "", ""
+	if r.LastError != nil {
+		failure = string(*r.LastError)
+	}
 	if r.IntervalSeconds != nil {
 		every = (time.Duration(*r.IntervalSeconds) * time.Second).String()
 	}
 	if r.LastOutcome != nil {
 		last = string(*r.LastOutcome)
 	}
-	return []string{string(r.Driver), every, whenOr(r.NextAt, ""), string(r.State), strconv.Itoa(int(r.Attempts)), last, numberOr(r.LastVersion, ""), whenOr(r.LastEndedAt, "")}
+	return []string{string(r.Driver), every, whenOr(r.NextAt, ""), string(r.State), strconv.Itoa(int(r.Attempts)), last, numberOr(r.LastVersion, ""), whenOr(r.LastEndedAt, ""), failure}
 }
 
 func (o *operator) rotateSecret() *cobra.Command {
@@ -34,15 +38,73 @@ func (o *operator) rotateSecret() *cobra.Command {
 		})
 }
 
+func (o *operator) rollbackSecret() *cobra.Command {
+	return o.command("rollback NAME", "Go back to the previous version of a secret, also where it was set", `  fountain secrets rollback app.db
+  fountain secrets rollback app.db --output json`, oneArg("a secret"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+		r, err := c.KMS.RollbackSecretRotation(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return o.print(cmd, r, rotationHead, [][]string{rotationRow(*r)})
+	})
+}
+
+// rotationFlags are the flags of how a secret is rotated.
+type rotationFlags struct {
+	driver, url, credential string
+	every, overlap          time.Duration
+	length                  int32
+	collections, actions    []string
+}
+
+// rotationFlagNames are the names of the flags that say how.
+var rotationFlagNames = []string{"driver", "every", "length", "target", "credential", "overlap", "collection", "action"}
+
+func (f *rotationFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.driver, "driver", "random", "with --set: random, webhook (a rotator of yours sets the value) or typesense (it is a key of an engine)")
+	flags.DurationVar(&f.every, "every", 0, "with --set: by the kms itself, so often, 1h to 8760h; default: by fountain secrets rotate alone")
+	flags.Int32Var(&f.length, "length", 43, "with --set: characters of a value, 22 to 1024")
+	flags.StringVar(&f.url, "target", "", "of webhook and typesense: URL of the rotator or the engine; the operator must allow it (FOUNTAIN_KMS_ROTATION_ALLOW)")
+	flags.StringVar(&f.credential, "credential", "", "of webhook and typesense: the secret that requests are signed by, or that is the admin key")
+	flags.DurationVar(&f.overlap, "overlap", 24*time.Hour, "of webhook and typesense: for how long the version before works on there, at most 168h")
+	flags.StringSliceVar(&f.collections, "collection", nil, "of typesense: collections that the key reaches")
+	flags.StringSliceVar(&f.actions, "action", nil, "of typesense: what the key may do; default documents:search")
+}
+
+func (f *rotationFlags) body() kms.SecretRotationPut {
+	body := kms.SecretRotationPut{Driver: kms.SecretRotationPutDriver(f.driver), Length: &f.length}
+	if f.every != 0 {
+		body.IntervalSeconds = new(int64(f.every / time.Second))
+	}
+	if f.driver != string(kms.SecretRotationPutDriverRandom) {
+		body.OverlapSeconds = new(int64(f.overlap / time.Second))
+	}
+	if f.url != "" {
+		body.URL = &f.url
+	}
+	if f.credential != "" {
+		body.Credential = &f.credential
+	}
+	if len(f.collections) > 0 {
+		body.Collections = &f.collections
+	}
+	if len(f.actions) > 0 {
+		body.Actions = &f.actions
+	}
+	return body
+}
+
 func (o *operator) secretRotation() *cobra.Command {
-	var every time.Duration
-	var length int32
+	var f rotationFlags
 	var set, stop bool
 	cmd := o.command("rotation NAME", "Show or say how a secret is rotated", `  fountain secrets rotation app.db
   fountain secrets rotation app.db --set --every 720h
+  fountain secrets rotation app.db --set --driver webhook --target https://rotator.example.org/db --credential app.rotator
+  fountain secrets rotation app.key --set --driver typesense --target https://search.example.org:8108 --credential app.admin --collection products
   fountain secrets rotation app.db --stop`, oneArg("a secret"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-		if set && stop || !set && (every != 0 || cmd.Flags().Changed("length")) {
-			return usagef("--every and --length go with --set, which excludes --stop")
+		if set && stop || !set && slices.ContainsFunc(rotationFlagNames, cmd.Flags().Changed) {
+			return usagef("--driver, --every, --length and the like go with --set, which excludes --stop")
 		}
 		if stop {
 			if err := c.KMS.DeleteSecretRotation(cmd.Context(), args[0]); err != nil {
@@ -52,11 +114,7 @@ func (o *operator) secretRotation() *cobra.Command {
 		}
 		r, err := (*kms.SecretRotation)(nil), error(nil)
 		if set {
-			body := kms.SecretRotationPut{Driver: kms.SecretRotationPutDriverRandom, Length: &length}
-			if every != 0 {
-				body.IntervalSeconds = new(int64(every / time.Second))
-			}
-			r, err = c.KMS.PutSecretRotation(cmd.Context(), args[0], body)
+			r, err = c.KMS.PutSecretRotation(cmd.Context(), args[0], f.body())
 		} else {
 			r, err = c.KMS.GetSecretRotation(cmd.Context(), args[0])
 		}
@@ -65,9 +123,8 @@ func (o *operator) secretRotation() *cobra.Command {
 		}
 		return o.print(cmd, r, rotationHead, [][]string{rotationRow(*r)})
 	})
-	cmd.Flags().BoolVar(&set, "set", false, "rotate it to random values")
-	cmd.Flags().DurationVar(&every, "every", 0, "with --set: by the kms itself, so often, 1h to 8760h; default: by fountain secrets rotate alone")
-	cmd.Flags().Int32Var(&length, "length", 43, "with --set: characters of a value, 22 to 1024")
+	cmd.Flags().BoolVar(&set, "set", false, "have it rotated")
 	cmd.Flags().BoolVar(&stop, "stop", false, "rotate it no more")
+	f.add(cmd)
 	return cmd
 }

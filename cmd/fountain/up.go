@@ -81,6 +81,12 @@ and ends it. A second start on the same directory goes on where the first one st
 			if err := c.Adopted.Validate(); err != nil {
 				return &usageError{fmt.Errorf("settings that begin with %s: %w", gatewayPrefix, err)}
 			}
+			if err := config.LoadFrom(kmsPrefix, &c.Rotators, settingsOf(kmsPrefix, "ROTATION_")); err != nil {
+				return &usageError{err}
+			}
+			if err := c.Rotators.Validate(); err != nil {
+				return &usageError{fmt.Errorf("settings that begin with %s: %w", kmsPrefix, err)}
+			}
 			if err := c.Validate(); err != nil {
 				return &usageError{err}
 			}
@@ -111,6 +117,9 @@ and ends it. A second start on the same directory goes on where the first one st
 // twofactorPrefix begins the names of the settings by which codes are sent, and of the site of passkeys. They are those of serve twofactor, of whose others up
 // has its own.
 const twofactorPrefix = "FOUNTAIN_TWOFACTOR_"
+
+// kmsPrefix begins the names of the settings of rotations that reach beyond the kms. They are those of serve kms, of whose others up has its own.
+const kmsPrefix = "FOUNTAIN_KMS_"
 
 // gatewayPrefix begins the names of the settings of adopted services. They are those of serve gateway, of whose others up has its own.
 const gatewayPrefix = "FOUNTAIN_GATEWAY_"

@@ -253,6 +253,16 @@ func TestUp_tellsTheRowsOfEveryTable(t *testing.T) {
 	require.Equal(t, there, told)
 }
 
+// Where rotations of secrets may reach is said by the settings of serve kms.
+func TestUp_takesTheSettingsOfRotations(t *testing.T) {
+	wrong := command(t, "up", "--data", filepath.Join(t.TempDir(), "data"), "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	wrong.Env = append(wrong.Env, "FOUNTAIN_KMS_ROTATION_ALLOW=10.0.0.0/8:eighty")
+	got := finish(t, wrong)
+	require.Equal(t, 2, got.code)
+	require.Contains(t, got.sentenceOf(t), "FOUNTAIN_KMS_")
+	require.Contains(t, got.sentenceOf(t), "ROTATION_ALLOW")
+}
+
 // The settings of adopted services are those of serve gateway: a directory of contracts, which targets are allowed beside loopback ones, an origin.
 func TestUp_takesTheSettingsOfAdoptedServices(t *testing.T) {
 	wrong := command(t, "up", "--data", filepath.Join(t.TempDir(), "data"), "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")

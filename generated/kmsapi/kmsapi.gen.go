@@ -666,15 +666,81 @@ func (e SecretDestructionRemains) Valid() bool {
 	}
 }
 
+// Defines values for SecretEndingLastError.
+const (
+	SecretEndingLastErrorAnswerTooLarge SecretEndingLastError = "answer_too_large"
+	SecretEndingLastErrorInternal       SecretEndingLastError = "internal"
+	SecretEndingLastErrorNoAnswer       SecretEndingLastError = "no_answer"
+	SecretEndingLastErrorNoCredential   SecretEndingLastError = "no_credential"
+	SecretEndingLastErrorRefusedTarget  SecretEndingLastError = "refused_target"
+	SecretEndingLastErrorRejected       SecretEndingLastError = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the SecretEndingLastError enum.
+func (e SecretEndingLastError) Valid() bool {
+	switch e {
+	case SecretEndingLastErrorAnswerTooLarge:
+		return true
+	case SecretEndingLastErrorInternal:
+		return true
+	case SecretEndingLastErrorNoAnswer:
+		return true
+	case SecretEndingLastErrorNoCredential:
+		return true
+	case SecretEndingLastErrorRefusedTarget:
+		return true
+	case SecretEndingLastErrorRejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SecretRotationDriver.
 const (
-	SecretRotationDriverRandom SecretRotationDriver = "random"
+	SecretRotationDriverRandom    SecretRotationDriver = "random"
+	SecretRotationDriverTypesense SecretRotationDriver = "typesense"
+	SecretRotationDriverWebhook   SecretRotationDriver = "webhook"
 )
 
 // Valid indicates whether the value is a known member of the SecretRotationDriver enum.
 func (e SecretRotationDriver) Valid() bool {
 	switch e {
 	case SecretRotationDriverRandom:
+		return true
+	case SecretRotationDriverTypesense:
+		return true
+	case SecretRotationDriverWebhook:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecretRotationLastError.
+const (
+	SecretRotationLastErrorAnswerTooLarge SecretRotationLastError = "answer_too_large"
+	SecretRotationLastErrorInternal       SecretRotationLastError = "internal"
+	SecretRotationLastErrorNoAnswer       SecretRotationLastError = "no_answer"
+	SecretRotationLastErrorNoCredential   SecretRotationLastError = "no_credential"
+	SecretRotationLastErrorRefusedTarget  SecretRotationLastError = "refused_target"
+	SecretRotationLastErrorRejected       SecretRotationLastError = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the SecretRotationLastError enum.
+func (e SecretRotationLastError) Valid() bool {
+	switch e {
+	case SecretRotationLastErrorAnswerTooLarge:
+		return true
+	case SecretRotationLastErrorInternal:
+		return true
+	case SecretRotationLastErrorNoAnswer:
+		return true
+	case SecretRotationLastErrorNoCredential:
+		return true
+	case SecretRotationLastErrorRefusedTarget:
+		return true
+	case SecretRotationLastErrorRejected:
 		return true
 	default:
 		return false
@@ -728,13 +794,19 @@ func (e SecretRotationState) Valid() bool {
 
 // Defines values for SecretRotationPutDriver.
 const (
-	SecretRotationPutDriverRandom SecretRotationPutDriver = "random"
+	SecretRotationPutDriverRandom    SecretRotationPutDriver = "random"
+	SecretRotationPutDriverTypesense SecretRotationPutDriver = "typesense"
+	SecretRotationPutDriverWebhook   SecretRotationPutDriver = "webhook"
 )
 
 // Valid indicates whether the value is a known member of the SecretRotationPutDriver enum.
 func (e SecretRotationPutDriver) Valid() bool {
 	switch e {
 	case SecretRotationPutDriverRandom:
+		return true
+	case SecretRotationPutDriverTypesense:
+		return true
+	case SecretRotationPutDriverWebhook:
 		return true
 	default:
 		return false
@@ -2112,6 +2184,20 @@ type SecretDestruction struct {
 // SecretDestructionRemains defines model for SecretDestruction.Remains.
 type SecretDestructionRemains string
 
+// SecretEnding defines model for SecretEnding.
+type SecretEnding struct {
+	// At When it is tried next.
+	At       time.Time `json:"at"`
+	Attempts int32     `json:"attempts"`
+
+	// LastError Why the last attempt failed.
+	LastError *SecretEndingLastError `json:"lastError,omitempty"`
+	Version   int64                  `json:"version"`
+}
+
+// SecretEndingLastError Why the last attempt failed.
+type SecretEndingLastError string
+
 // SecretList defines model for SecretList.
 type SecretList struct {
 	Items      []SecretMetadata `json:"items"`
@@ -2141,11 +2227,21 @@ type SecretPut struct {
 
 // SecretRotation defines model for SecretRotation.
 type SecretRotation struct {
+	Actions *[]string `json:"actions,omitempty"`
+
 	// Attempts At the step that is next.
-	Attempts        int32                `json:"attempts"`
-	Driver          SecretRotationDriver `json:"driver"`
-	IntervalSeconds *int64               `json:"intervalSeconds,omitempty"`
-	LastEndedAt     *time.Time           `json:"lastEndedAt,omitempty"`
+	Attempts    int32                `json:"attempts"`
+	Collections *[]string            `json:"collections,omitempty"`
+	Credential  *string              `json:"credential,omitempty"`
+	Driver      SecretRotationDriver `json:"driver"`
+
+	// Ending Versions that still work outside and are to be ended there, the next one first; 10 at most.
+	Ending          *[]SecretEnding `json:"ending,omitempty"`
+	IntervalSeconds *int64          `json:"intervalSeconds,omitempty"`
+	LastEndedAt     *time.Time      `json:"lastEndedAt,omitempty"`
+
+	// LastError Why the last attempt failed, at the step that is next or of the last rotation that ended; absent: it did not.
+	LastError *SecretRotationLastError `json:"lastError,omitempty"`
 
 	// LastOutcome Of the last one that ended.
 	LastOutcome *SecretRotationLastOutcome `json:"lastOutcome,omitempty"`
@@ -2155,7 +2251,8 @@ type SecretRotation struct {
 	Length      *int32 `json:"length,omitempty"`
 
 	// NextAt When the schedule begins the next one.
-	NextAt *time.Time `json:"nextAt,omitempty"`
+	NextAt         *time.Time `json:"nextAt,omitempty"`
+	OverlapSeconds *int64     `json:"overlapSeconds,omitempty"`
 
 	// PendingVersion Of the rotation that runs.
 	PendingVersion *int64 `json:"pendingVersion,omitempty"`
@@ -2165,10 +2262,14 @@ type SecretRotation struct {
 
 	// State The step that is next, or `idle`.
 	State SecretRotationState `json:"state"`
+	URL   *string             `json:"url,omitempty"`
 }
 
 // SecretRotationDriver defines model for SecretRotation.Driver.
 type SecretRotationDriver string
+
+// SecretRotationLastError Why the last attempt failed, at the step that is next or of the last rotation that ended; absent: it did not.
+type SecretRotationLastError string
 
 // SecretRotationLastOutcome Of the last one that ended.
 type SecretRotationLastOutcome string
@@ -2178,13 +2279,27 @@ type SecretRotationState string
 
 // SecretRotationPut defines model for SecretRotationPut.
 type SecretRotationPut struct {
-	Driver SecretRotationPutDriver `json:"driver"`
+	// Actions Of `typesense`: what the key may do, `documents:search` among them; default that alone.
+	Actions *[]string `json:"actions,omitempty"`
+
+	// Collections Of `typesense`: those that the key reaches.
+	Collections *[]string `json:"collections,omitempty"`
+
+	// Credential The secret that requests of `webhook` are signed with, or with the admin key of `typesense`.
+	Credential *string                 `json:"credential,omitempty"`
+	Driver     SecretRotationPutDriver `json:"driver"`
 
 	// IntervalSeconds Between two rotations; absent: on demand alone.
 	IntervalSeconds *int64 `json:"intervalSeconds,omitempty"`
 
-	// Length Of `random`: characters, of 6 bits each.
+	// Length Characters of a value, of 6 bits each.
 	Length *int32 `json:"length,omitempty"`
+
+	// OverlapSeconds For which the version before works on outside, after another one is current.
+	OverlapSeconds *int64 `json:"overlapSeconds,omitempty"`
+
+	// URL Of `webhook`: https://HOST[:PORT]/PATH. Of `typesense`: the base of its API.
+	URL *string `json:"url,omitempty"`
 }
 
 // SecretRotationPutDriver defines model for SecretRotationPut.Driver.
@@ -3612,6 +3727,9 @@ type ServerInterface interface {
 	// PutSecretRotation Have a secret rotated, by a schedule or on demand
 	// (PUT /secrets/{secretName}/rotation)
 	PutSecretRotation(w http.ResponseWriter, r *http.Request, secretName SecretName, params PutSecretRotationParams)
+	// RollbackSecretRotation Go back to the previous version, also where a driver has put it
+	// (POST /secrets/{secretName}/rotation/rollback)
+	RollbackSecretRotation(w http.ResponseWriter, r *http.Request, secretName SecretName)
 	// ListSecretVersions List a secret's versions, newest first, without their values
 	// (GET /secrets/{secretName}/versions)
 	ListSecretVersions(w http.ResponseWriter, r *http.Request, secretName SecretName, params ListSecretVersionsParams)
@@ -4242,6 +4360,12 @@ func (_ Unimplemented) GetSecretRotation(w http.ResponseWriter, r *http.Request,
 // PutSecretRotation Have a secret rotated, by a schedule or on demand
 // (PUT /secrets/{secretName}/rotation)
 func (_ Unimplemented) PutSecretRotation(w http.ResponseWriter, r *http.Request, secretName SecretName, params PutSecretRotationParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RollbackSecretRotation Go back to the previous version, also where a driver has put it
+// (POST /secrets/{secretName}/rotation/rollback)
+func (_ Unimplemented) RollbackSecretRotation(w http.ResponseWriter, r *http.Request, secretName SecretName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -7870,6 +7994,32 @@ func (siw *ServerInterfaceWrapper) PutSecretRotation(w http.ResponseWriter, r *h
 	handler.ServeHTTP(w, r)
 }
 
+// RollbackSecretRotation operation middleware
+func (siw *ServerInterfaceWrapper) RollbackSecretRotation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "secretName" -------------
+	var secretName SecretName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "secretName", chi.URLParam(r, "secretName"), &secretName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "secretName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RollbackSecretRotation(w, r, secretName)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListSecretVersions operation middleware
 func (siw *ServerInterfaceWrapper) ListSecretVersions(w http.ResponseWriter, r *http.Request) {
 
@@ -9626,6 +9776,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Put(options.BaseURL+"/secrets/{secretName}/rotation", wrapper.PutSecretRotation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/secrets/{secretName}/rotation/rollback", wrapper.RollbackSecretRotation)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/secrets/{secretName}/rotate", wrapper.RotateSecret)
@@ -28331,6 +28484,46 @@ func (response GetSecretRotation404ApplicationProblemPlusJSONResponse) VisitGetS
 	return err
 }
 
+type GetSecretRotation422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetSecretRotation422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetSecretRotation422ResponseHeaders
+}
+
+func (response GetSecretRotation422ApplicationProblemPlusJSONResponse) VisitGetSecretRotationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetSecretRotation429ResponseHeaders struct {
 	Allow           *string
 	RateLimit       *string
@@ -28650,6 +28843,300 @@ type PutSecretRotationdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutSecretRotationdefaultApplicationProblemPlusJSONResponse) VisitPutSecretRotationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackSecretRotationRequestObject struct {
+	SecretName SecretName `json:"secretName"`
+}
+
+type RollbackSecretRotationResponseObject interface {
+	VisitRollbackSecretRotationResponse(w http.ResponseWriter) error
+}
+
+type RollbackSecretRotation202JSONResponse SecretRotation
+
+func (response RollbackSecretRotation202JSONResponse) VisitRollbackSecretRotationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackSecretRotation401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response RollbackSecretRotation401ApplicationProblemPlusJSONResponse) VisitRollbackSecretRotationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackSecretRotation403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RollbackSecretRotation403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RollbackSecretRotation403ResponseHeaders
+}
+
+func (response RollbackSecretRotation403ApplicationProblemPlusJSONResponse) VisitRollbackSecretRotationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackSecretRotation404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RollbackSecretRotation404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RollbackSecretRotation404ResponseHeaders
+}
+
+func (response RollbackSecretRotation404ApplicationProblemPlusJSONResponse) VisitRollbackSecretRotationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackSecretRotation409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RollbackSecretRotation409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RollbackSecretRotation409ResponseHeaders
+}
+
+func (response RollbackSecretRotation409ApplicationProblemPlusJSONResponse) VisitRollbackSecretRotationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackSecretRotation410ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RollbackSecretRotation410ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RollbackSecretRotation410ResponseHeaders
+}
+
+func (response RollbackSecretRotation410ApplicationProblemPlusJSONResponse) VisitRollbackSecretRotationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackSecretRotation429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RollbackSecretRotation429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers RollbackSecretRotation429ResponseHeaders
+}
+
+func (response RollbackSecretRotation429ApplicationProblemPlusJSONResponse) VisitRollbackSecretRotationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackSecretRotationdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type RollbackSecretRotationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    RollbackSecretRotationdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response RollbackSecretRotationdefaultApplicationProblemPlusJSONResponse) VisitRollbackSecretRotationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -37044,6 +37531,9 @@ type StrictServerInterface interface {
 	// PutSecretRotation Have a secret rotated, by a schedule or on demand
 	// (PUT /secrets/{secretName}/rotation)
 	PutSecretRotation(ctx context.Context, request PutSecretRotationRequestObject) (PutSecretRotationResponseObject, error)
+	// RollbackSecretRotation Go back to the previous version, also where a driver has put it
+	// (POST /secrets/{secretName}/rotation/rollback)
+	RollbackSecretRotation(ctx context.Context, request RollbackSecretRotationRequestObject) (RollbackSecretRotationResponseObject, error)
 	// ListSecretVersions List a secret's versions, newest first, without their values
 	// (GET /secrets/{secretName}/versions)
 	ListSecretVersions(ctx context.Context, request ListSecretVersionsRequestObject) (ListSecretVersionsResponseObject, error)
@@ -39752,6 +40242,32 @@ func (sh *strictHandler) PutSecretRotation(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PutSecretRotationResponseObject); ok {
 		if err := validResponse.VisitPutSecretRotationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RollbackSecretRotation operation middleware
+func (sh *strictHandler) RollbackSecretRotation(w http.ResponseWriter, r *http.Request, secretName SecretName) {
+	var request RollbackSecretRotationRequestObject
+
+	request.SecretName = secretName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RollbackSecretRotation(ctx, request.(RollbackSecretRotationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RollbackSecretRotation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RollbackSecretRotationResponseObject); ok {
+		if err := validResponse.VisitRollbackSecretRotationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

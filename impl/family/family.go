@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/fountainai/fountain/impl/gateway"
+	"github.com/fountainai/fountain/impl/kms"
 	"github.com/fountainai/fountain/impl/twofactor"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
@@ -48,6 +49,8 @@ type Config struct {
 	Adopted gateway.Adopted
 	// Engine is the search service's Typesense, in families of tests. Default is the embedded engine, in DataDir; fountain up has no other.
 	Engine Engine
+	// Rotators says where secrets are put that are rotated outside. Default nowhere.
+	Rotators kms.Rotators
 
 	Clock   clock.Clock
 	Log     *slog.Logger

@@ -114,7 +114,7 @@ func (h *house) startKMS(ctx context.Context, s config.Service) error {
 	}
 	s.Issuer = issuer
 	k := kms.Config{
-		Service: s, EnrolDir: h.enrolDir(), Redis: h.Redis, Version: h.Version,
+		Service: s, EnrolDir: h.enrolDir(), Redis: h.Redis, Version: h.Version, Rotators: h.Rotators,
 		OnBootstrapToken: func(path string) { h.bootstrap.Store(&path) },
 	}
 	if h.Issuer == "" {

@@ -19,7 +19,7 @@ func (c Config) Validate() error {
 		Addr: "127.0.0.1:0", DataDir: c.DataDir, Issuer: cmp.Or(c.Issuer, somewhere), JWKSURL: somewhere, KMSURL: somewhere, EnrolTokenFile: "token",
 		TrustedProxies: c.TrustedProxies, Hosts: c.Hosts,
 	}
-	k := kms.Config{Service: s, Redis: c.Redis}
+	k := kms.Config{Service: s, Redis: c.Redis, Rotators: c.Rotators}
 	t := twofactor.Config{Service: s, Delivery: c.Delivery, StepUpChannels: c.StepUpChannels, Passkeys: c.Passkeys}
 	g := gateway.Config{Service: s, TwofactorURL: somewhere, SearchURL: somewhere, SequenceURL: somewhere, CORSOrigins: c.CORSOrigins, Redis: c.Redis, Adopted: c.Adopted}
 	var errs []error

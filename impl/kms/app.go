@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fountainai/fountain/impl/kms/internal/adoption"
@@ -24,6 +25,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/password"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
+	"github.com/fountainai/fountain/impl/kms/internal/rotator"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/service"
 	"github.com/fountainai/fountain/impl/kms/internal/session"
@@ -50,8 +52,8 @@ type app struct {
 }
 
 // build makes the domain on a database.
-func build(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Limiter) (*app, error) {
-	domain, err := assemble(ctx, c, db, limiter)
+func build(ctx context.Context, c Config, db *store.DB, shared *shared) (*app, error) {
+	domain, err := assemble(ctx, c, db, shared)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +87,8 @@ func openKeysets(ctx context.Context, v *vault.Vault) (k keysets, err error) {
 	return k, nil
 }
 
-// assemble makes the domain. The root key comes first: a wrong one must not change anything.
-func assemble(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Limiter) (*handlers.Domain, error) {
+// assemble makes the domain. The root key comes first: a wrong one must not change anything. Commands that serve nothing have nothing shared.
+func assemble(ctx context.Context, c Config, db *store.DB, shared *shared) (*handlers.Domain, error) {
 	v, err := vault.Open(ctx, db, kmsdb.Keysets{}, vault.Files{Current: c.RootKeyFile, Previous: c.PreviousRootKeyFile}, c.Clock)
 	if err != nil {
 		return nil, err
@@ -121,7 +123,12 @@ func assemble(ctx context.Context, c Config, db *store.DB, limiter *ratelimit.Li
 	}
 	feed.Watch(ended.SigningKey, ring.Reload)
 	mint := &signing.Mint{Issuer: issuer, Signer: ring, Catalogue: catalogue, Clock: c.Clock}
-	return parts{c, db, v, sets, chain, mint, ring, feed, limiter}.domain(), nil
+	if shared == nil {
+		return parts{c, db, v, sets, chain, mint, ring, feed, nil}.domain(), nil
+	}
+	made := parts{c, db, v, sets, chain, mint, ring, feed, shared.limiter}.domain()
+	made.Secrets.Drivers, made.Secrets.Count = shared.rotator.Drivers(issuer), shared.failed
+	return made, nil
 }
 
 // parts are what the domain is made of.
@@ -194,6 +201,52 @@ func (p parts) rotation(standing *authority.Standing) *signing.Rotation {
 	return &signing.Rotation{
 		DB: p.db, Rows: kmsdb.SigningKeys{}, Ring: p.ring, Standing: standing, Feed: p.feed, Audit: auditlog.Log{Clock: p.Clock}, Clock: p.Clock, Life: p.SigningKeyLife,
 	}
+}
+
+// shared is made once, before there is a database: it has metrics, and the domain may be built more than once.
+type shared struct {
+	limiter *ratelimit.Limiter
+	rotator *rotator.Rotator
+	failed  func(driver string, step secret.Step)
+}
+
+func share(c Config) (s *shared, err error) {
+	s = &shared{}
+	s.limiter, err = ratelimit.New(ratelimit.Options{Redis: c.Redis, CAFile: c.TLS.CAFile, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer})
+	if err != nil {
+		return nil, fmt.Errorf("make limits: %w", err)
+	}
+	if s.rotator, err = c.rotator(); err != nil {
+		return nil, fmt.Errorf("make drivers of rotations: %w", err)
+	}
+	s.failed, err = countRotations(c.Registerer)
+	return s, err
+}
+
+// rotator returns what puts secrets where they work. It connects to none of the listeners and stores of this kms, whatever the operator's list allows.
+func (c Config) rotator() (*rotator.Rotator, error) {
+	own := c.Addr
+	if c.Listener != nil {
+		own = c.Listener.Addr().String()
+	}
+	deny := []string{own}
+	if redis := c.Redis.Addr(); redis != "" {
+		deny = append(deny, redis)
+	}
+	return rotator.New(rotator.Options{
+		Allow: c.RotationAllow, Deny: deny, CAFile: c.RotationCAFile, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer, Tracer: c.Tracer,
+	})
+}
+
+// countRotations returns what counts failed steps of rotations.
+func countRotations(registerer prometheus.Registerer) (func(driver string, step secret.Step), error) {
+	failed := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "fountain_secret_rotation_failures_total", Help: "Steps of rotations of secrets that failed, by driver and step (end: of a version that is to work outside no more).",
+	}, []string{"driver", "step"})
+	if err := registerer.Register(failed); err != nil {
+		return nil, fmt.Errorf("register the metric of failed rotations: %w", err)
+	}
+	return func(driver string, step secret.Step) { failed.WithLabelValues(driver, string(step)).Inc() }, nil
 }
 
 // issuerSetting is the name of the setting that holds the issuer.

@@ -12,6 +12,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/signing"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/egress"
 	"github.com/fountainai/fountain/internal/seal"
 )
 
@@ -26,12 +27,28 @@ type Config struct {
 	EnrolDir  string `env:"ENROL_DIR"`  // enrolment tokens are put into <EnrolDir>/<word>/token; default <DataDir>/enrol
 	PublicURL string `env:"PUBLIC_URL"` // base of the endpoints' URLs in the metadata; default the issuer
 
+	Rotators // where secrets are put that are rotated outside
+
 	SigningKeyLife time.Duration `env:"SIGNING_KEY_LIFE"` // for which a key signs tokens before the next one does; default 90 days
 	SecretVersions int64         `env:"SECRET_VERSIONS"`  // that are kept of each secret; default 50
 
 	Redis            config.Redis      `env:"-"` // over which replicas share the limits of keys; config.RedisPrefix has its names
 	Version          string            `env:"-"` // of the program, told by health
 	OnBootstrapToken func(path string) `env:"-"` // told where a bootstrap token lies; default: a line in the log
+}
+
+// Rotators says what an operator decides about rotations that reach beyond the kms.
+type Rotators struct {
+	RotationAllow  []string `env:"ROTATION_ALLOW"`   // where rotators and engines may be: entries of package egress. Nowhere by default
+	RotationCAFile string   `env:"ROTATION_CA_FILE"` // authorities trusted for them, instead of the system's
+}
+
+// Validate checks the entries of RotationAllow.
+func (r Rotators) Validate() error {
+	if err := (egress.Options{Purpose: "rotation", Allow: r.RotationAllow}).Validate(); err != nil {
+		return fmt.Errorf("ROTATION_ALLOW: %w", err)
+	}
+	return nil
 }
 
 // Validate checks the configuration, reports all faults at once, and touches nothing outside. It fills in what has a default.
@@ -55,7 +72,7 @@ func (c *Config) Validate() error {
 	if c.Version == "" {
 		c.Version = "devel"
 	}
-	errs := []error{c.Service.Validate(), c.Redis.Validate()}
+	errs := []error{c.Service.Validate(), c.Redis.Validate(), c.Rotators.Validate()}
 	if c.SecretVersions < secret.MinKeep || c.SecretVersions > secret.MaxKeep {
 		errs = append(errs, fmt.Errorf("SECRET_VERSIONS: must be %d to %d", secret.MinKeep, secret.MaxKeep))
 	}

@@ -34,7 +34,10 @@ func TestMain(m *testing.M) {
 }
 
 // childConfig is what a child process is told.
-type childConfig struct{ DataDir, DatabaseURLFile, RootKeyFile string }
+type childConfig struct {
+	DataDir, DatabaseURLFile, RootKeyFile string
+	Rotators                              kms.Rotators
+}
 
 // child runs a kms until it is killed and prints its address once it is ready.
 func child(raw string) {
@@ -48,7 +51,7 @@ func child(raw string) {
 	}
 	c := kms.Config{Service: config.Service{
 		DataDir: told.DataDir, DatabaseURLFile: told.DatabaseURLFile, Issuer: issuer, Listener: listener, Log: slog.New(slog.DiscardHandler),
-	}, RootKeyFile: told.RootKeyFile}
+	}, RootKeyFile: told.RootKeyFile, Rotators: told.Rotators}
 	c.OnReady = func() { fmt.Println("http://" + listener.Addr().String()) }
 	panic(kms.Run(context.Background(), c))
 }
@@ -56,7 +59,7 @@ func child(raw string) {
 // spawn starts a child for the house and points its client at it.
 func (h *house) spawn() (kill func()) {
 	h.t.Helper()
-	raw, err := json.Marshal(childConfig{h.config.DataDir, h.config.DatabaseURLFile, h.config.RootKeyFile})
+	raw, err := json.Marshal(childConfig{h.config.DataDir, h.config.DatabaseURLFile, h.config.RootKeyFile, h.config.Rotators})
 	require.NoError(h.t, err)
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), childVariable+"="+string(raw))

@@ -15,7 +15,6 @@ import (
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/lifecycle"
-	"github.com/fountainai/fountain/internal/ratelimit"
 )
 
 // schema is what the database of the kms holds.
@@ -31,14 +30,14 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return fmt.Errorf("prepare kms: %w", err)
 	}
-	limiter, err := ratelimit.New(ratelimit.Options{Redis: c.Redis, CAFile: c.TLS.CAFile, Clock: c.Clock, Log: c.Log, Registerer: c.Registerer})
+	shared, err := share(c)
 	if err != nil {
-		return fmt.Errorf("make limits: %w", err)
+		return err
 	}
-	s := &program{config: c, life: life, limiter: limiter}
+	s := &program{config: c, life: life, shared: shared}
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}
 	life.Require(s.signs)
-	life.Go("limits", limiter.Run)
+	life.Go("limits", shared.limiter.Run)
 	life.Cleanup("recorder", s.closeRecorder) // after the last request is answered
 	life.Cleanup("root key", s.leave)
 	life.Go("work", s.work)
@@ -50,7 +49,7 @@ type program struct {
 	config   Config
 	life     *lifecycle.Service
 	handlers *handlers.Handlers
-	limiter  *ratelimit.Limiter
+	shared   *shared
 	app      atomic.Pointer[app]
 }
 
@@ -62,7 +61,7 @@ func (s *program) work(ctx context.Context) error {
 	}
 	var built *app
 	err = s.life.Await(ctx, "its database", func(ctx context.Context) (err error) {
-		built, err = build(ctx, s.config, db, s.limiter)
+		built, err = build(ctx, s.config, db, s.shared)
 		return lifecycle.UnlessUnavailable(err)
 	})
 	if err != nil {

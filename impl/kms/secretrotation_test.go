@@ -33,6 +33,12 @@ func (d versionDoor) stopRotation(name string) int {
 	return got.StatusCode()
 }
 
+func (d versionDoor) rollback(name string) *api.RollbackSecretRotationResult {
+	got, err := d.h.client.RollbackSecretRotationWithResponse(d.h.t.Context(), name, bearer(d.token))
+	require.NoError(d.h.t, err)
+	return got
+}
+
 func (d versionDoor) rotate(name string) *api.RotateSecretResult {
 	got, err := d.h.client.RotateSecretWithResponse(d.h.t.Context(), name, bearer(d.token))
 	require.NoError(d.h.t, err)
@@ -127,6 +133,7 @@ func TestSecretRotation_isForWhoMayHaveTheSecret(t *testing.T) {
 			require.Equal(t, []int{c.want, c.want, c.want, c.want}, []int{
 				d.putRotation("app.db", byRandom).StatusCode(), d.rotation("app.db").StatusCode(), d.stopRotation("app.db"), d.rotate("app.db").StatusCode(),
 			}, name)
+			require.Equal(t, c.want, d.rollback("app.db").StatusCode(), name)
 		}
 	})
 }

@@ -349,6 +349,10 @@ func (tr *tour) secretVersions() {
 	require.EqualValues(tr.t, 2, ok[int64](tr, "watch")(k.WatchSecret(ctx, "tour.secret", 1, 20*time.Second)))
 	require.EqualValues(tr.t, 2, ok[int64](tr, "watch")(k.WatchSecret(ctx, "tour.secret", 2, 0)))
 	ok[any](tr, "rotate secret")(any2(k.RotateSecret(ctx, "tour.secret")))
+	require.Eventually(tr.t, func() bool {
+		return ok[*kms.SecretRotation](tr, "rotation")(k.GetSecretRotation(ctx, "tour.secret")).State == kms.SecretRotationStateIdle
+	}, time.Minute, 50*time.Millisecond)
+	ok[any](tr, "roll back secret")(any2(k.RollbackSecretRotation(ctx, "tour.secret")))
 }
 
 // roles registers a resource server and hands its scopes out.

@@ -20,6 +20,7 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/clients/twofactor"
 	"github.com/fountainai/fountain/impl/family"
+	rotating "github.com/fountainai/fountain/impl/kms"
 	service "github.com/fountainai/fountain/impl/twofactor"
 	"github.com/fountainai/fountain/tests/recorder"
 )
@@ -72,7 +73,8 @@ type Family struct {
 	Info     family.Info
 	Clock    *Clock
 	Password string
-	Delivery service.Delivery // by which codes are sent
+	Delivery service.Delivery  // by which codes are sent
+	Rotators rotating.Rotators // where secrets are put that are rotated outside
 
 	issuer     string // "" is the gateway's URL
 	engine     family.Engine
@@ -88,6 +90,15 @@ type Family struct {
 func Start(tb testing.TB) *Family {
 	tb.Helper()
 	return StartSending(tb, service.Delivery{})
+}
+
+// StartRotating is Start with targets that rotations of secrets may reach.
+func StartRotating(tb testing.TB, r rotating.Rotators) *Family {
+	tb.Helper()
+	f := &Family{tb: tb, Dir: filepath.Join(tb.TempDir(), "data"), Clock: &Clock{}, Password: "correct horse " + time.Now().Format("150405.000000"), Rotators: r}
+	f.Up()
+	tb.Cleanup(f.Down)
+	return f
 }
 
 // StartSending is Start with providers of codes.
@@ -123,7 +134,7 @@ func (f *Family) Up() {
 	f.stop, f.ended = stop, make(chan error, 1)
 	c := family.Config{
 		DataDir: f.Dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Clock: f.Clock,
-		Delivery: f.Delivery, Issuer: f.issuer, Engine: f.engine, OnReady: func(i family.Info) { ready <- i },
+		Delivery: f.Delivery, Rotators: f.Rotators, Issuer: f.issuer, Engine: f.engine, OnReady: func(i family.Info) { ready <- i },
 	}
 	if f.issuer != "" {
 		c.TrustedProxies = []string{"127.0.0.0/8"}

@@ -1717,16 +1717,46 @@ export interface paths {
         get: operations["getSecretRotation"];
         /**
          * Have a secret rotated, by a schedule or on demand
-         * @description The driver `random` makes a random value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` the kms rotates by itself, first after one interval.
-         *     The secret must be there (404).
+         * @description The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+         *
+         *     The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
+         *     key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
+         *     caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
          */
         put: operations["putSecretRotation"];
         post?: never;
         /**
          * Have a secret rotated no more
-         * @description A rotation that runs is given up; its pending version is not current and stays readable. Repeating changes nothing.
+         * @description A rotation that runs is given up; its pending version is not current and stays readable. What a driver has put elsewhere and is not current is made not work there. Repeating changes nothing.
          */
         delete: operations["deleteSecretRotation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/secrets/{secretName}/rotation/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Go back to the previous version, also where a driver has put it
+         * @description Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
+         *     beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside, 409 `state_conflict`. One that is deleted or destroyed is 410.
+         */
+        post: operations["rollbackSecretRotation"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1751,7 +1781,7 @@ export interface paths {
          * Rotate a secret now
          * @description Begins a job of four steps, each of which is one commit and is taken up by another replica when one dies: `create` stores a new value as the pending version, `set` puts it where it is to work, `test`
          *     tries it, `finish` makes it current and what was current the previous one. The answer is the job at its beginning; `getSecretRotation` tells how far it is. While one runs there is no other
-         *     (409 `state_conflict`). To go back: `promoteSecretVersion` of `previous`.
+         *     (409 `state_conflict`). To go back: `rollbackSecretRotation`.
          */
         post: operations["rotateSecret"];
         delete?: never;
@@ -3332,10 +3362,10 @@ export interface components {
         };
         SecretRotationPut: {
             /** @enum {string} */
-            driver: "random";
+            driver: "random" | "webhook" | "typesense";
             /**
              * Format: int32
-             * @description Of `random`: characters, of 6 bits each.
+             * @description Characters of a value, of 6 bits each.
              * @default 43
              */
             length?: number;
@@ -3344,14 +3374,34 @@ export interface components {
              * @description Between two rotations; absent: on demand alone.
              */
             intervalSeconds?: number;
+            /** @description Of `webhook`: https://HOST[:PORT]/PATH. Of `typesense`: the base of its API. */
+            url?: string;
+            /** @description The secret that requests of `webhook` are signed with, or with the admin key of `typesense`. */
+            credential?: string;
+            /**
+             * Format: int64
+             * @description For which the version before works on outside, after another one is current.
+             * @default 86400
+             */
+            overlapSeconds?: number;
+            /** @description Of `typesense`: those that the key reaches. */
+            collections?: string[];
+            /** @description Of `typesense`: what the key may do, `documents:search` among them; default that alone. */
+            actions?: string[];
         };
         SecretRotation: {
             /** @enum {string} */
-            driver: "random";
+            driver: "random" | "webhook" | "typesense";
             /** Format: int32 */
             length?: number;
             /** Format: int64 */
             intervalSeconds?: number;
+            url?: string;
+            credential?: string;
+            /** Format: int64 */
+            overlapSeconds?: number;
+            collections?: string[];
+            actions?: string[];
             /**
              * Format: date-time
              * @description When the schedule begins the next one.
@@ -3373,10 +3423,17 @@ export interface components {
              */
             attempts: number;
             /**
+             * @description Why the last attempt failed, at the step that is next or of the last rotation that ended; absent: it did not.
+             * @enum {string}
+             */
+            lastError?: "refused_target" | "no_answer" | "answer_too_large" | "rejected" | "no_credential" | "internal";
+            /**
              * Format: date-time
              * @description Of the rotation that runs.
              */
             startedAt?: string;
+            /** @description Versions that still work outside and are to be ended there, the next one first; 10 at most. */
+            ending?: components["schemas"]["SecretEnding"][];
             /**
              * @description Of the last one that ended.
              * @enum {string}
@@ -3389,6 +3446,22 @@ export interface components {
             lastVersion?: number;
             /** Format: date-time */
             lastEndedAt?: string;
+        };
+        SecretEnding: {
+            /** Format: int64 */
+            version: number;
+            /**
+             * Format: date-time
+             * @description When it is tried next.
+             */
+            at: string;
+            /** Format: int32 */
+            attempts: number;
+            /**
+             * @description Why the last attempt failed.
+             * @enum {string}
+             */
+            lastError?: "refused_target" | "no_answer" | "answer_too_large" | "rejected" | "no_credential" | "internal";
         };
         SecretDestruction: {
             /** Format: int64 */
@@ -8883,6 +8956,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };
@@ -8907,9 +8981,11 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "driver": "random",
-                 *       "length": 43,
-                 *       "intervalSeconds": 2592000
+                 *       "driver": "webhook",
+                 *       "url": "https://rotator.example.org/db",
+                 *       "credential": "app.rotator",
+                 *       "intervalSeconds": 2592000,
+                 *       "overlapSeconds": 3600
                  *     }
                  */
                 "application/json": components["schemas"]["SecretRotationPut"];
@@ -8976,6 +9052,50 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rollbackSecretRotation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The way back has begun. */
+            202: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "driver": "random",
+                     *       "length": 43,
+                     *       "state": "set",
+                     *       "attempts": 0,
+                     *       "pendingVersion": 2
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretRotation"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };

@@ -9,16 +9,32 @@ import (
 	"github.com/fountainai/fountain/internal/etag"
 )
 
-const defaultLength = 43 // characters of a random value: 258 bits
+const (
+	defaultLength  = 43 // characters of a random value: 258 bits
+	defaultOverlap = 24 * time.Hour
+)
 
 // PutSecretRotation implements putSecretRotation.
 func (h api) PutSecretRotation(ctx context.Context, r kmsapi.PutSecretRotationRequestObject) (kmsapi.PutSecretRotationResponseObject, error) {
-	wanted := secret.Rotation{Name: r.SecretName, Driver: string(r.Body.Driver), Length: defaultLength}
+	wanted := secret.Rotation{Name: r.SecretName, Driver: string(r.Body.Driver), Length: defaultLength, Overlap: defaultOverlap}
 	if r.Body.Length != nil {
 		wanted.Length = int64(*r.Body.Length)
 	}
 	if r.Body.IntervalSeconds != nil {
 		wanted.Interval = time.Duration(*r.Body.IntervalSeconds) * time.Second
+	}
+	if r.Body.OverlapSeconds != nil {
+		wanted.Overlap = time.Duration(*r.Body.OverlapSeconds) * time.Second
+	}
+	wanted.URL, wanted.Credential = textOf(r.Body.URL), textOf(r.Body.Credential)
+	if r.Body.Collections != nil {
+		wanted.Collections = *r.Body.Collections
+	}
+	switch {
+	case r.Body.Actions != nil:
+		wanted.Actions = *r.Body.Actions
+	case wanted.Driver == secret.Typesense:
+		wanted.Actions = []string{"documents:search"}
 	}
 	var over *etag.Match
 	if r.Params.IfMatch != nil {
@@ -61,6 +77,22 @@ func (h api) RotateSecret(ctx context.Context, r kmsapi.RotateSecretRequestObjec
 	return kmsapi.RotateSecret202JSONResponse(secretRotationBody(begun)), nil
 }
 
+// RollbackSecretRotation implements rollbackSecretRotation.
+func (h api) RollbackSecretRotation(ctx context.Context, r kmsapi.RollbackSecretRotationRequestObject) (kmsapi.RollbackSecretRotationResponseObject, error) {
+	begun, err := h.Secrets.Rollback(ctx, caller(ctx), r.SecretName)
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.RollbackSecretRotation202JSONResponse(secretRotationBody(begun)), nil
+}
+
+func textOf(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
 func secretRotationBody(r secret.Rotation) kmsapi.SecretRotation {
 	length := int32(r.Length)
 	body := kmsapi.SecretRotation{
@@ -82,5 +114,33 @@ func secretRotationBody(r secret.Rotation) kmsapi.SecretRotation {
 	if r.LastVersion != 0 {
 		body.LastVersion = &r.LastVersion
 	}
+	if r.LastError != "" {
+		body.LastError = new(kmsapi.SecretRotationLastError(r.LastError))
+	}
+	if r.Driver != secret.Random {
+		outsideBody(&body, r)
+	}
 	return body
+}
+
+// outsideBody adds what a driver has that puts versions outside.
+func outsideBody(body *kmsapi.SecretRotation, r secret.Rotation) {
+	body.URL, body.Credential, body.OverlapSeconds = &r.URL, &r.Credential, new(int64(r.Overlap/time.Second))
+	if len(r.Collections) > 0 {
+		body.Collections = &r.Collections
+	}
+	if len(r.Actions) > 0 {
+		body.Actions = &r.Actions
+	}
+	if len(r.Ending) == 0 {
+		return
+	}
+	ending := make([]kmsapi.SecretEnding, len(r.Ending))
+	for i, p := range r.Ending {
+		ending[i] = kmsapi.SecretEnding{Version: p.Version, At: p.EndAt, Attempts: int32(p.Attempts)}
+		if p.LastError != "" {
+			ending[i].LastError = new(kmsapi.SecretEndingLastError(p.LastError))
+		}
+	}
+	body.Ending = &ending
 }

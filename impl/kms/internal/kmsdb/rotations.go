@@ -2,6 +2,7 @@ package kmsdb
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
@@ -23,16 +24,32 @@ type rotationRow struct {
 	LastOutcome     string `db:"last_outcome"`
 	LastVersion     *int64 `db:"last_version"`
 	LastEndedAt     *int64 `db:"last_ended_at"`
+	URL             string `db:"url"`
+	Credential      string `db:"credential"`
+	OverlapSeconds  int64  `db:"overlap_seconds"`
+	Collections     string `db:"collections"`
+	Actions         string `db:"actions"`
+	LastError       string `db:"last_error"`
 }
 
-const rotationColumns = "name, revision, driver, length, interval_seconds, next_at, step, version, attempts, started_at, last_outcome, last_version, last_ended_at"
+const rotationColumns = "name, revision, driver, length, interval_seconds, next_at, step, version, attempts, started_at, last_outcome, last_version, last_ended_at, url, credential, overlap_seconds, collections, actions, last_error"
 
 func (r rotationRow) rotation() secret.Rotation {
 	return secret.Rotation{
 		Name: r.Name, Revision: r.Revision, Driver: r.Driver, Length: r.Length, Interval: time.Duration(r.IntervalSeconds) * time.Second, NextAt: fromColumn(r.NextAt),
 		Step: secret.Step(r.Step), Version: value(r.Version), Attempts: r.Attempts, StartedAt: fromColumn(r.StartedAt),
 		LastOutcome: r.LastOutcome, LastVersion: value(r.LastVersion), LastEndedAt: fromColumn(r.LastEndedAt),
+		URL: r.URL, Credential: r.Credential, Overlap: time.Duration(r.OverlapSeconds) * time.Second, Collections: listed(r.Collections), Actions: listed(r.Actions),
+		LastError: secret.Failure(r.LastError),
 	}
+}
+
+// listed is a list as it is stored, with commas.
+func listed(column string) []string {
+	if column == "" {
+		return nil
+	}
+	return strings.Split(column, ",")
 }
 
 func rotations(rows []rotationRow) []secret.Rotation {
@@ -46,9 +63,12 @@ func rotations(rows []rotationRow) []secret.Rotation {
 // PutRotation implements secret.RotationRows.
 func (Secrets) PutRotation(ctx context.Context, tx *store.Tx, r secret.Rotation) (err error) {
 	defer tried.To(&err, "write rotation")
-	_, err = tx.Exec(ctx, `INSERT INTO secret_rotations (name, revision, driver, length, interval_seconds, next_at) VALUES (?, 1, ?, ?, ?, ?)
-		ON CONFLICT (name) DO UPDATE SET revision = secret_rotations.revision + 1, driver = excluded.driver, length = excluded.length, interval_seconds = excluded.interval_seconds, next_at = excluded.next_at`,
-		r.Name, r.Driver, r.Length, int64(r.Interval/time.Second), column(r.NextAt))
+	_, err = tx.Exec(ctx, `INSERT INTO secret_rotations (name, revision, driver, length, interval_seconds, next_at, url, credential, overlap_seconds, collections, actions)
+		VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (name) DO UPDATE SET revision = secret_rotations.revision + 1, driver = excluded.driver, length = excluded.length, interval_seconds = excluded.interval_seconds, next_at = excluded.next_at,
+		url = excluded.url, credential = excluded.credential, overlap_seconds = excluded.overlap_seconds, collections = excluded.collections, actions = excluded.actions`,
+		r.Name, r.Driver, r.Length, int64(r.Interval/time.Second), column(r.NextAt), r.URL, r.Credential, int64(r.Overlap/time.Second),
+		strings.Join(r.Collections, ","), strings.Join(r.Actions, ","))
 	return err
 }
 
@@ -70,7 +90,7 @@ func (Secrets) DeleteRotation(ctx context.Context, tx *store.Tx, name string) (_
 func (Secrets) BeginRotation(ctx context.Context, tx *store.Tx, name string, at time.Time, scheduled bool) (_ secret.Rotation, _ bool, err error) {
 	defer tried.To(&err, "begin rotation")
 	var r rotationRow
-	begun, err := one(ctx, tx, &r, `UPDATE secret_rotations SET step = 'create', version = NULL, attempts = 0, lease = '', due_at = ?, started_at = ?,
+	begun, err := one(ctx, tx, &r, `UPDATE secret_rotations SET step = 'create', version = NULL, attempts = 0, last_error = '', lease = '', due_at = ?, started_at = ?,
 		next_at = CASE WHEN interval_seconds > 0 THEN CAST(? AS BIGINT) + interval_seconds * 1000000 END WHERE name = ? AND step = ''
 		AND (CAST(? AS BIGINT) = 0 OR next_at <= ?) RETURNING `+rotationColumns, at.UnixMicro(), at.UnixMicro(), at.UnixMicro(), name, flag(scheduled), at.UnixMicro())
 	return r.rotation(), begun, err
@@ -110,7 +130,7 @@ func (Secrets) LeasedRotation(ctx context.Context, tx *store.Tx, name, lease str
 func (Secrets) SettleRotation(ctx context.Context, tx *store.Tx, r secret.Rotation, lease string, due time.Time) (err error) {
 	defer tried.To(&err, "settle rotation")
 	_, err = tx.Exec(ctx, `UPDATE secret_rotations SET step = ?, version = ?, attempts = ?, started_at = ?, lease = ?, due_at = ?, last_outcome = ?, last_version = ?,
-		last_ended_at = ? WHERE name = ?`, string(r.Step), number(r.Version), r.Attempts, column(r.StartedAt), lease, column(due), r.LastOutcome, number(r.LastVersion),
-		column(r.LastEndedAt), r.Name)
+		last_ended_at = ?, last_error = ? WHERE name = ?`, string(r.Step), number(r.Version), r.Attempts, column(r.StartedAt), lease, column(due), r.LastOutcome, number(r.LastVersion),
+		column(r.LastEndedAt), string(r.LastError), r.Name)
 	return err
 }

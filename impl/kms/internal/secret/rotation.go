@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
@@ -36,9 +37,6 @@ const (
 	Failed = "failed"
 )
 
-// Random is the driver whose values are random. Nothing has to be set: who uses the secret reads it.
-const Random = "random"
-
 const (
 	// RotationPause is how often it is looked whether a rotation has something to do.
 	RotationPause = 2 * time.Second
@@ -58,6 +56,11 @@ type Rotation struct {
 	Interval     time.Duration // between two rotations; 0: on demand alone
 	NextAt       time.Time     // when the schedule begins the next one
 
+	// Of drivers that put versions outside: where, by which secret, and how long the version before works on there.
+	URL, Credential      string
+	Overlap              time.Duration
+	Collections, Actions []string
+
 	Step      Step
 	Version   int64 // the pending one; 0 before there is one
 	Attempts  int64 // at the step
@@ -66,6 +69,9 @@ type Rotation struct {
 	LastOutcome string
 	LastVersion int64
 	LastEndedAt time.Time
+	LastError   Failure // of the last attempt; "" when it did not fail
+
+	Ending []Placement // versions that are to work outside no more
 }
 
 // RotationRows is what rotations ask of the database.
@@ -88,8 +94,12 @@ type RotationRows interface {
 
 // Words are what tells two readings of a revision apart.
 func (r Rotation) Words() []string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d %s %d %d %d %d", r.Step, r.Version, r.Attempts, r.LastOutcome, r.LastVersion,
-		r.NextAt.UnixMicro(), r.StartedAt.UnixMicro(), r.LastEndedAt.UnixMicro()))
+	text := fmt.Appendf(nil, "%s %d %d %s %d %d %d %d %s", r.Step, r.Version, r.Attempts, r.LastOutcome, r.LastVersion,
+		r.NextAt.UnixMicro(), r.StartedAt.UnixMicro(), r.LastEndedAt.UnixMicro(), r.LastError)
+	for _, p := range r.Ending {
+		text = fmt.Appendf(text, " %d %d %d %s", p.Version, p.EndAt.UnixMicro(), p.Attempts, p.LastError)
+	}
+	sum := sha256.Sum256(text)
 	return []string{hex.EncodeToString(sum[:8])}
 }
 
@@ -103,7 +113,13 @@ func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rot
 		if _, err := s.owned(ctx, tx, caller, r.Name); err != nil {
 			return err
 		}
-		now, found, err := s.rows.Rotation(ctx, tx, r.Name)
+		if err := s.mayUse(ctx, tx, caller, r.Credential); err != nil {
+			return err
+		}
+		if err := s.check(ctx, r); err != nil { // after that the caller may: what the operator allows is nobody else's business
+			return err
+		}
+		now, found, err := s.rotation(ctx, tx, r.Name)
 		if err != nil {
 			return err
 		}
@@ -113,14 +129,43 @@ func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rot
 		if err := s.rows.PutRotation(ctx, tx, r); err != nil {
 			return err
 		}
-		if put, _, err = s.rows.Rotation(ctx, tx, r.Name); err != nil {
+		if put, _, err = s.rotation(ctx, tx, r.Name); err != nil {
 			return err
 		}
-		return s.audit.Append(ctx, tx, auditlog.Event{Action: "putSecretRotation", Target: r.Name, Detail: map[string]string{
-			"driver": r.Driver, "interval": r.Interval.String(),
-		}})
+		detail := map[string]string{"driver": r.Driver, "interval": r.Interval.String()}
+		if r.URL != "" {
+			detail["url"], detail["credential"] = r.URL, r.Credential
+		}
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "putSecretRotation", Target: r.Name, Detail: detail})
 	})
 	return put, err
+}
+
+// mayUse refuses a credential that the caller does not reach: else it would have others' keys sent where it likes. It locks no second secret, so that two callers
+// who name each other's wait for nobody.
+func (s *Secrets) mayUse(ctx context.Context, tx *store.Tx, caller *auth.Principal, credential string) error {
+	if credential == "" {
+		return nil
+	}
+	allowed, err := s.reaches(ctx, tx, caller, credential)
+	if err != nil {
+		return err
+	}
+	_, found, err := s.rows.Get(ctx, tx, credential)
+	if err == nil && !(found && allowed) {
+		err = domain.Refuse(domain.NotFound, "There is no such secret as the credential.")
+	}
+	return err
+}
+
+// rotation reads how a secret is rotated, with what is to be ended outside.
+func (s *Secrets) rotation(ctx context.Context, q store.Querier, name string) (Rotation, bool, error) {
+	r, found, err := s.rows.Rotation(ctx, q, name)
+	if err != nil || !found {
+		return r, found, err
+	}
+	r.Ending, err = s.rows.Ending(ctx, q, name, shownEndings)
+	return r, true, err
 }
 
 // owned locks a secret that the caller reaches; another one does not exist.
@@ -152,7 +197,7 @@ func (s *Secrets) GetRotation(ctx context.Context, caller *auth.Principal, name 
 			return err
 		}
 		var found bool
-		if r, found, err = s.rows.Rotation(ctx, tx, name); err != nil {
+		if r, found, err = s.rotation(ctx, tx, name); err != nil {
 			return err
 		}
 		if !found || !allowed {
@@ -163,7 +208,7 @@ func (s *Secrets) GetRotation(ctx context.Context, caller *auth.Principal, name 
 	return r, err
 }
 
-// DeleteRotation has a secret rotated no more. A rotation that runs is given up.
+// DeleteRotation has a secret rotated no more. A rotation that runs is given up, and what works outside and is not current is ended there.
 func (s *Secrets) DeleteRotation(ctx context.Context, caller *auth.Principal, name string) (err error) {
 	defer tried.To(&err, "delete rotation of secret")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -176,6 +221,10 @@ func (s *Secrets) DeleteRotation(ctx context.Context, caller *auth.Principal, na
 			return err
 		}
 		if err := s.withdraw(ctx, tx, secret, r.Version); err != nil {
+			return err
+		}
+		// not before a step that is being taken outside has come back
+		if err := s.rows.EndOthers(ctx, tx, name, secret.Version, domain.Now(s.clock).Add(leaseLife)); err != nil {
 			return err
 		}
 		deleted, err := s.rows.DeleteRotation(ctx, tx, name)
@@ -229,10 +278,14 @@ func (s *Secrets) begin(ctx context.Context, tx *store.Tx, name string, schedule
 	return r, true, s.audit.Append(ctx, tx, auditlog.Event{Action: "rotateSecret", Target: name, Detail: map[string]string{"driver": r.Driver}})
 }
 
-// WorkOnRotations begins the rotations that are due and takes those that nobody is at to their end, as far as it goes. It returns why some did not go on; they
-// are tried again.
+// WorkOnRotations begins the rotations that are due, takes those that nobody is at to their end, as far as it goes, and has versions be ended outside. It
+// returns why some did not go on; they are tried again.
 func (s *Secrets) WorkOnRotations(ctx context.Context) (err error) {
 	defer tried.To(&err, "work on rotations of secrets")
+	return errors.Join(s.rotateDue(ctx), s.endOutside(ctx))
+}
+
+func (s *Secrets) rotateDue(ctx context.Context) error {
 	now := domain.Now(s.clock)
 	due, err := s.rows.DueRotations(ctx, s.db.Read(ctx), now, claimLimit)
 	if err != nil {
@@ -255,61 +308,103 @@ func (s *Secrets) WorkOnRotations(ctx context.Context) (err error) {
 		mine, err = s.rows.ClaimRotations(ctx, tx, lease, now, now.Add(leaseLife), claimLimit)
 		return err
 	})
-	for _, r := range mine {
-		err = errors.Join(err, s.goOn(ctx, r, lease))
+	faults := make([]error, len(mine))
+	var all sync.WaitGroup
+	for i, r := range mine { // each by itself: one that waits for an answer from outside keeps no other
+		all.Go(func() { faults[i] = s.goOn(ctx, r, lease) })
 	}
-	return err
+	all.Wait()
+	return errors.Join(append(faults, err)...)
 }
 
 // goOn takes steps of a rotation until it has ended, or one fails.
 func (s *Secrets) goOn(ctx context.Context, r Rotation, lease string) error {
 	for r.Step != Idle {
-		held := true
-		err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-			r, held, err = s.step(ctx, tx, r.Name, lease)
-			return err
-		})
+		next, held, err := s.advance(ctx, r.Name, lease)
 		if err != nil {
-			return errors.Join(fmt.Errorf("rotate secret %s, step %s: %w", r.Name, r.Step, err), s.putOff(ctx, r, lease))
+			s.Count(r.Driver, r.Step)
+			return errors.Join(fmt.Errorf("rotate secret %s, step %s: %w", r.Name, r.Step, err), s.putOff(ctx, r, lease, failureOf(err)))
 		}
 		if !held { // another replica is at it, or it was given up
 			return nil
 		}
+		r = next
 	}
 	return nil
 }
 
-// step takes one step in the caller's transaction; held is false when the lease is another's.
-func (s *Secrets) step(ctx context.Context, tx *store.Tx, name, lease string) (r Rotation, held bool, err error) {
+// advance takes one step: in one commit, or in one before and one after what its driver does outside.
+func (s *Secrets) advance(ctx context.Context, name, lease string) (r Rotation, held bool, err error) {
+	var c *Call
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		r, c, held, err = s.step(ctx, tx, name, lease)
+		return err
+	})
+	if err != nil || !held || c == nil {
+		return r, held, err
+	}
+	if err := s.do(ctx, *c); err != nil {
+		return r, true, err
+	}
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, _, err := s.rows.Lock(ctx, tx, name); err != nil {
+			return err
+		}
+		if r, held, err = s.rows.LeasedRotation(ctx, tx, name, lease); err != nil || !held {
+			return err
+		}
+		if r.Step != c.Step || r.Version != c.Version { // it was given up, and another one has begun
+			held = false
+			return nil
+		}
+		r.Step, r.Attempts, r.LastError = following[r.Step], 0, ""
+		return s.rows.SettleRotation(ctx, tx, r, lease, domain.Now(s.clock).Add(leaseLife))
+	})
+	return r, held, err
+}
+
+var following = map[Step]Step{Create: Set, Set: Test, Test: Finish}
+
+// step takes one step in the caller's transaction; held is false when the lease is another's. With a call the step is taken when its driver has done that.
+func (s *Secrets) step(ctx context.Context, tx *store.Tx, name, lease string) (r Rotation, c *Call, held bool, err error) {
 	secret, found, err := s.rows.Lock(ctx, tx, name) // before its rotation, as everywhere
 	if err != nil || !found {
-		return Rotation{Name: name}, false, err
+		return Rotation{Name: name}, nil, false, err
 	}
 	if r, held, err = s.rows.LeasedRotation(ctx, tx, name, lease); err != nil || !held {
-		return Rotation{Name: name}, false, err
+		return Rotation{Name: name}, nil, false, err
 	}
 	next := r
-	next.Attempts = 0
 	switch r.Step {
 	case Create:
 		if secret.Pending != 0 {
-			return r, true, errors.New("another version is pending")
+			return r, nil, true, errors.New("another version is pending")
 		}
-		next.Step = Set
 		if next.Version, err = s.proposeRandom(ctx, tx, name, r.Length); err != nil {
-			return r, true, err
+			return r, nil, true, err
 		}
-	case Set: // readers follow the secret: there is nothing to put anywhere
-		next.Step = Test
-	case Test:
-		if err := s.opens(ctx, tx, r); err != nil {
-			return r, true, err
+	case Set, Test:
+		driver, err := s.outside(r.Driver)
+		if err != nil {
+			return r, nil, true, err
 		}
-		next.Step = Finish
+		if driver != nil {
+			if c, err = s.begun(ctx, tx, r); err != nil {
+				return r, nil, true, err
+			}
+			return r, c, true, s.rows.SettleRotation(ctx, tx, r, lease, domain.Now(s.clock).Add(leaseLife))
+		}
+		if r.Step == Test { // at Set readers follow the secret: there is nothing to put anywhere
+			if err := s.opens(ctx, tx, secret, r); err != nil {
+				return r, nil, true, err
+			}
+		}
 	case Finish:
-		return s.finish(ctx, tx, secret, r)
+		r, held, err = s.finish(ctx, tx, secret, r)
+		return r, nil, held, err
 	}
-	return next, true, s.rows.SettleRotation(ctx, tx, next, lease, domain.Now(s.clock).Add(leaseLife))
+	next.Step, next.Attempts, next.LastError = following[r.Step], 0, ""
+	return next, nil, true, s.rows.SettleRotation(ctx, tx, next, lease, domain.Now(s.clock).Add(leaseLife))
 }
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -334,7 +429,7 @@ func (s *Secrets) proposeRandom(ctx context.Context, tx *store.Tx, name string, 
 }
 
 // opens sees to it that what is to become current can be read, and is what was made.
-func (s *Secrets) opens(ctx context.Context, tx *store.Tx, r Rotation) error {
+func (s *Secrets) opens(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) error {
 	found, ok, err := s.rows.Version(ctx, tx, r.Name, r.Version)
 	if err != nil {
 		return err
@@ -343,7 +438,7 @@ func (s *Secrets) opens(ctx context.Context, tx *store.Tx, r Rotation) error {
 		return errors.New("the pending version is not there")
 	}
 	value, err := s.open(Sealed{Secret{Name: r.Name, Version: r.Version}, found.WrappedKey, found.Value})
-	if err == nil && int64(len(value)) != r.Length {
+	if err == nil && r.Version > secret.Version && int64(len(value)) != r.Length { // an earlier one, to go back to, may be of any
 		err = errors.New("the pending version has another length")
 	}
 	return err
@@ -363,14 +458,34 @@ func (s *Secrets) finish(ctx context.Context, tx *store.Tx, secret Secret, r Rot
 		return r, true, err
 	}
 	tx.AfterCommit(s.wake)
+	if err := s.replaced(ctx, tx, secret, r); err != nil {
+		return r, true, err
+	}
 	return s.end(ctx, tx, r, Done)
 }
 
-// end writes what became of a rotation.
+// replaced has what is not current any more be ended outside after the overlap, by whoever put it there.
+func (s *Secrets) replaced(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) error {
+	if r.Driver == Random {
+		return nil
+	}
+	if secret.Previous != 0 { // it may be from before the driver, which is told all the same
+		err := s.rows.PlaceOnce(ctx, tx, Placement{Name: r.Name, Driver: r.Driver, URL: r.URL, Credential: r.Credential, Version: secret.Previous, PlacedAt: r.StartedAt})
+		if err != nil {
+			return err
+		}
+	}
+	return s.rows.EndOthers(ctx, tx, r.Name, secret.Version, domain.Now(s.clock).Add(r.Overlap))
+}
+
+// end writes what became of a rotation. What a failed one has put outside is ended there.
 func (s *Secrets) end(ctx context.Context, tx *store.Tx, r Rotation, outcome string) (Rotation, bool, error) {
 	detail := map[string]string{"version": fmt.Sprint(r.Version), "outcome": outcome}
 	if outcome == Failed {
 		detail["step"] = string(r.Step)
+		if err := s.rows.EndVersion(ctx, tx, r.Name, r.Version, domain.Now(s.clock)); err != nil {
+			return r, true, err
+		}
 	}
 	r.Step, r.LastOutcome, r.LastVersion, r.LastEndedAt = Idle, outcome, r.Version, domain.Now(s.clock)
 	r.Version, r.Attempts, r.StartedAt = 0, 0, time.Time{}
@@ -381,7 +496,7 @@ func (s *Secrets) end(ctx context.Context, tx *store.Tx, r Rotation, outcome str
 }
 
 // putOff counts a failed attempt and lets the step be tried again later, by whoever; after the last attempt the rotation has failed.
-func (s *Secrets) putOff(ctx context.Context, r Rotation, lease string) error {
+func (s *Secrets) putOff(ctx context.Context, r Rotation, lease string, why Failure) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		secret, _, err := s.rows.Lock(ctx, tx, r.Name)
 		if err != nil {
@@ -391,6 +506,7 @@ func (s *Secrets) putOff(ctx context.Context, r Rotation, lease string) error {
 		if err != nil || !held {
 			return err
 		}
+		now.LastError = why
 		now.Attempts++
 		if now.Attempts >= maxAttempts {
 			if err := s.withdraw(ctx, tx, secret, now.Version); err != nil {

@@ -2,6 +2,8 @@ package secret_test
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -107,4 +109,198 @@ func TestWorkOnRotations_failsRatherThanMakingCurrentWhatDoesNotOpen(t *testing.
 	of, _, err = h.secrets.Get(t.Context(), h.admin, "app.db")
 	require.NoError(t, err)
 	require.EqualValues(t, 3, of.Version)
+}
+
+// outside is a driver that remembers what works outside, as a rotator does that is told the same more than once.
+type outside struct {
+	mu    sync.Mutex
+	works map[int64]string
+	calls []string
+	fails map[secret.Step]error
+	lost  map[secret.Step]bool // it is done, and the answer does not come
+}
+
+func (o *outside) Check(context.Context, secret.Rotation) error { return nil }
+
+func (o *outside) Do(_ context.Context, c secret.Call) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.calls = append(o.calls, fmt.Sprint(c.Step, c.Version))
+	if err := o.fails[c.Step]; err != nil {
+		return err
+	}
+	switch c.Step {
+	case secret.Set:
+		o.works[c.Version] = c.Value
+	case secret.Test:
+		if o.works[c.Version] != c.Value {
+			return secret.Rejected
+		}
+	case secret.End:
+		delete(o.works, c.Version)
+		o.works[c.Current] = c.CurrentValue
+	}
+	if o.lost[c.Step] {
+		o.lost[c.Step] = false
+		return secret.NoAnswer
+	}
+	return nil
+}
+
+// outsideHouse has a secret that a driver puts outside.
+func outsideHouse(t *testing.T) (*house, *outside) {
+	h := newHouse(t)
+	o := &outside{works: map[int64]string{}, fails: map[secret.Step]error{}, lost: map[secret.Step]bool{}}
+	h.secrets.Drivers = map[string]secret.Driver{secret.Webhook: o}
+	for name, value := range map[string]string{"app.db": "first", "app.rotator": "signs"} {
+		_, err := h.put(h.admin, name, value, secret.Precondition{})
+		require.NoError(t, err)
+	}
+	_, err := h.secrets.PutRotation(t.Context(), h.admin, secret.Rotation{
+		Name: "app.db", Driver: secret.Webhook, Length: 43, URL: "https://rotator.example.org/", Credential: "app.rotator", Overlap: time.Hour,
+	}, nil)
+	require.NoError(t, err)
+	return h, o
+}
+
+func (h *house) current(name string) (secret.Secret, string) {
+	h.Helper()
+	h.admin = h.Caller(h.admin.Subject)
+	of, value, err := h.secrets.Get(h.T.Context(), h.admin, name)
+	require.NoError(h.T, err)
+	return of, value
+}
+
+// At every moment the current version works outside: the new one before it is current, the old one for the overlap, and after a way back the one before again.
+func TestRotation_outsideKeepsTheCurrentVersionWorking(t *testing.T) {
+	h, o := outsideHouse(t)
+	for range 2 {
+		_, err := h.secrets.Rotate(t.Context(), h.admin, "app.db")
+		require.NoError(t, err)
+		require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+	}
+	of, value := h.current("app.db")
+	require.EqualValues(t, 3, of.Version)
+	require.Equal(t, value, o.works[3])
+	require.Contains(t, o.works, int64(2), "who has the version before is not locked out")
+	r, err := h.secrets.GetRotation(t.Context(), h.admin, "app.db")
+	require.NoError(t, err)
+	require.Len(t, r.Ending, 2)
+
+	_, err = h.secrets.Rollback(t.Context(), h.admin, "app.db")
+	require.NoError(t, err)
+	_, err = h.secrets.Rollback(t.Context(), h.admin, "app.db")
+	require.ErrorIs(t, err, domain.StateConflict)
+	h.Clock.Advance(2 * time.Hour) // the end of version 2 would be due now
+	require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+	of, value = h.current("app.db")
+	require.EqualValues(t, []int64{2, 3}, []int64{of.Version, of.Previous})
+	require.Equal(t, value, o.works[2])
+	require.Contains(t, o.works, int64(3), "the overlap of what was current begins now")
+	h.Clock.Advance(2 * time.Hour)
+	require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+	require.Equal(t, map[int64]string{2: value}, o.works)
+	_, err = h.secrets.Rollback(t.Context(), h.Caller(h.admin.Subject), "app.db")
+	require.NoError(t, err)
+	require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+	of, value = h.current("app.db")
+	require.EqualValues(t, 3, of.Version, "also when it was ended: it is put again")
+	require.Equal(t, value, o.works[3])
+}
+
+// An answer that is lost, at each step, costs a repeat with the same value; nothing is left over.
+func TestRotation_outsideRepeatsAStepWhoseAnswerIsLost(t *testing.T) {
+	h, o := outsideHouse(t)
+	o.lost = map[secret.Step]bool{secret.Set: true, secret.Test: true, secret.End: true}
+	counted := map[string]int{}
+	h.secrets.Count = func(driver string, step secret.Step) { counted[driver+" "+string(step)]++ }
+	_, err := h.secrets.Rotate(t.Context(), h.admin, "app.db")
+	require.NoError(t, err)
+	require.ErrorIs(t, h.secrets.WorkOnRotations(t.Context()), secret.NoAnswer)
+	r, err := h.secrets.GetRotation(t.Context(), h.admin, "app.db")
+	require.NoError(t, err)
+	require.Equal(t, []any{secret.Set, secret.NoAnswer, int64(1)}, []any{r.Step, r.LastError, r.Attempts})
+	for range 8 {
+		h.Clock.Advance(time.Hour)
+		_ = h.secrets.WorkOnRotations(t.Context())
+	}
+	of, value := h.current("app.db")
+	require.EqualValues(t, 2, of.Version)
+	require.Equal(t, map[int64]string{2: value}, o.works)
+	require.Equal(t, []string{"set2", "set2", "test2", "test2", "end1", "end1"}, o.calls)
+	require.Equal(t, map[string]int{"webhook set": 1, "webhook test": 1, "webhook end": 1}, counted)
+	r, err = h.secrets.GetRotation(t.Context(), h.admin, "app.db")
+	require.NoError(t, err)
+	require.Empty(t, r.Ending)
+	require.Empty(t, r.LastError)
+}
+
+// What is refused outside never becomes current, and what was put there is ended.
+func TestRotation_outsideFailsWhole(t *testing.T) {
+	h, o := outsideHouse(t)
+	o.works[1] = "first"
+	o.fails[secret.Test] = secret.Rejected
+	_, err := h.secrets.Rotate(t.Context(), h.admin, "app.db")
+	require.NoError(t, err)
+	for range 12 {
+		_ = h.secrets.WorkOnRotations(t.Context())
+		h.Clock.Advance(10 * time.Minute)
+	}
+	_, value := h.current("app.db")
+	require.Equal(t, "first", value)
+	require.Equal(t, map[int64]string{1: "first"}, o.works)
+	r, err := h.secrets.GetRotation(t.Context(), h.admin, "app.db")
+	require.NoError(t, err)
+	require.Equal(t, []any{secret.Idle, secret.Failed, secret.Rejected}, []any{r.Step, r.LastOutcome, r.LastError})
+}
+
+// A replica that died after its driver had acted is followed by another one, which tells the driver the same.
+func TestRotation_outsideGoesOnWhereADeadReplicaStopped(t *testing.T) {
+	for _, at := range []secret.Step{secret.Set, secret.Test, secret.Finish} {
+		h, o := outsideHouse(t)
+		_, err := h.secrets.Rotate(t.Context(), h.admin, "app.db")
+		require.NoError(t, err)
+		rows := kmsdb.Secrets{}
+		h.Write(func(ctx context.Context, tx *store.Tx) error {
+			if _, err := rows.ClaimRotations(ctx, tx, "dead", h.Clock.Now(), h.Clock.Now().Add(30*time.Second), 10); err != nil {
+				return err
+			}
+			r, _, err := rows.LeasedRotation(ctx, tx, "app.db", "dead")
+			require.NoError(t, err)
+			r.Step, r.Version = at, h.proposed(ctx, tx, "app.db", 43)
+			o.works[2] = secret.Opened(h.secrets, ctx, tx, "app.db", 2) // the driver had acted, and nothing was committed
+			return rows.SettleRotation(ctx, tx, r, "dead", h.Clock.Now().Add(30*time.Second))
+		})
+		h.Clock.Advance(31 * time.Second)
+		require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+		of, value := h.current("app.db")
+		require.EqualValues(t, 2, of.Version)
+		require.Equal(t, value, o.works[2], "from %s", at)
+	}
+}
+
+// Nobody has a driver send a secret that it may not read, and without a credential nothing is sent.
+func TestPutRotation_takesNoCredentialOfOthers(t *testing.T) {
+	h, o := outsideHouse(t)
+	for _, name := range []string{"press.db", "press.key"} {
+		_, err := h.put(h.press, name, "mine", secret.Precondition{})
+		require.NoError(t, err)
+	}
+	r := secret.Rotation{Name: "press.db", Driver: secret.Webhook, Length: 43, URL: "https://rotator.example.org/", Credential: "app.rotator"}
+	_, err := h.secrets.PutRotation(t.Context(), h.press, r, nil)
+	require.ErrorIs(t, err, domain.NotFound)
+	r.Credential = "press.none"
+	_, err = h.secrets.PutRotation(t.Context(), h.press, r, nil)
+	require.ErrorIs(t, err, domain.NotFound)
+	for _, r := range []secret.Rotation{
+		{Name: "press.db", Driver: secret.Webhook, Credential: "press.key"}, {Name: "press.db", Driver: secret.Webhook, URL: "https://rotator.example.org/"},
+		{Name: "press.db", Driver: secret.Random, URL: "https://rotator.example.org/"},
+	} {
+		_, err = h.secrets.PutRotation(t.Context(), h.press, r, nil)
+		require.ErrorIs(t, err, domain.ValidationFailed)
+	}
+	r.Credential = "press.key"
+	_, err = h.secrets.PutRotation(t.Context(), h.press, r, nil)
+	require.NoError(t, err)
+	require.Empty(t, o.calls)
 }

@@ -64,6 +64,7 @@ type Rows interface {
 	// Shred leaves neither key nor value of a version in its row.
 	Shred(ctx context.Context, tx *store.Tx, name string, number int64, at time.Time) error
 	RotationRows
+	PlacementRows
 
 	// Prune deletes all but the newest versions and those that are in a stage.
 	Prune(ctx context.Context, tx *store.Tx, s Secret, keep int64) error
@@ -80,6 +81,10 @@ type Sealer interface {
 
 // Secrets is the domain of secrets.
 type Secrets struct {
+	// Drivers put versions outside, by their names beside random; Count counts a failed step of one. Both are set before the first call.
+	Drivers map[string]Driver
+	Count   func(driver string, step Step)
+
 	db       *store.DB
 	rows     Rows
 	sealer   Sealer
@@ -97,6 +102,7 @@ type Secrets struct {
 func New(db *store.DB, rows Rows, sealer Sealer, standing *authority.Standing, c clock.Clock, keep int64) *Secrets {
 	return &Secrets{
 		db: db, rows: rows, sealer: sealer, standing: standing, audit: auditlog.Log{Clock: c}, clock: c, keep: keep, more: make(chan struct{}), over: make(chan struct{}),
+		Count: func(string, Step) {},
 	}
 }
 

@@ -3,29 +3,22 @@ package delivery
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/webhook"
 )
 
 // WebhookTime bounds a call of a webhook.
 const WebhookTime = 3 * time.Second
-
-// SignatureHeader carries the signature of a webhook's body: t=<seconds since 1970>, v1=<hex HMAC-SHA256 of "<t>.<body>" by the secret>. While a previous
-// secret is configured, a second v1 is that one's.
-const SignatureHeader = "X-Fountain-Signature"
 
 // Webhooks are receivers that the operator has configured. Nobody else names an address.
 type Webhooks struct {
@@ -146,7 +139,7 @@ func (s *webhookSender) Send(ctx context.Context, m Message, _ Text) (Receipt, e
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Idempotency-Key", m.ID)
-	request.Header.Set(SignatureHeader, signature)
+	request.Header.Set(webhook.Header, signature)
 	answer, err := s.client.Do(request)
 	if err != nil {
 		return Receipt{}, temporary(Unreachable, 0, errors.New("no answer in time, or no connection that is allowed"))
@@ -164,10 +157,9 @@ func (s *webhookSender) Send(ctx context.Context, m Message, _ Text) (Receipt, e
 	return Receipt{}, permanent(Rejected, cause)
 }
 
-// sign returns the value of SignatureHeader.
+// sign returns the value of webhook.Header. While a previous secret is configured, the second sum is that one's.
 func (s *webhookSender) sign(body []byte) (string, error) {
-	at := strconv.FormatInt(s.clock.Now().Unix(), 10)
-	value := "t=" + at
+	var secrets []string
 	for _, file := range []string{s.c.SecretFile, s.c.PreviousSecretFile} {
 		if file == "" {
 			continue
@@ -176,10 +168,7 @@ func (s *webhookSender) sign(body []byte) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		mac := hmac.New(sha256.New, []byte(secret))
-		mac.Write([]byte(at + "."))
-		mac.Write(body)
-		value += ", v1=" + hex.EncodeToString(mac.Sum(nil))
+		secrets = append(secrets, secret)
 	}
-	return value, nil
+	return webhook.Sign(s.clock.Now(), body, secrets...), nil
 }

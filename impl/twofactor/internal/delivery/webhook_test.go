@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/delivery"
+	"github.com/fountainai/fountain/internal/webhook"
 )
 
 type call struct {
@@ -61,7 +62,7 @@ func TestWebhook_signsWithBothSecrets(t *testing.T) {
 	require.Len(t, *calls, 1)
 	got := (*calls)[0]
 	require.JSONEq(t, `{"id":"dlv_1","subject":"usr_1","code":"012345","purpose":"sign-in","operation":"pay 40 EUR to X","lifeSeconds":60}`, got.body)
-	require.Equal(t, "t=1800000000, "+signed("new", got.body)+", "+signed("old", got.body), got.header.Get(delivery.SignatureHeader))
+	require.Equal(t, "t=1800000000, "+signed("new", got.body)+", "+signed("old", got.body), got.header.Get(webhook.Header))
 	require.Equal(t, "dlv_1", got.header.Get("Idempotency-Key"))
 }
 

@@ -1,0 +1,133 @@
+package rotator
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/secret"
+)
+
+const keyHeader = "X-TYPESENSE-API-KEY"
+
+// typesenseDriver has an engine take values that are made here as its keys. Keys are found again by their description, so that nothing of the engine's has to be
+// remembered between a call and the commit that follows it.
+type typesenseDriver struct {
+	door
+	issuer string
+}
+
+// Check implements secret.Driver.
+func (d typesenseDriver) Check(ctx context.Context, r secret.Rotation) error {
+	u, err := url.Parse(r.URL)
+	if err != nil || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+		return domain.Refuse(domain.ValidationFailed, "An engine is named by its base URL.").WithField("body", "/url", "format", "is http[s]://HOST:PORT")
+	}
+	if len(r.Collections) == 0 {
+		return domain.Refuse(domain.ValidationFailed, "A key is of collections.").WithField("body", "/collections", "required", "is required by the driver typesense")
+	}
+	if !slices.Contains(r.Actions, "documents:search") && !slices.Contains(r.Actions, "documents:*") {
+		return domain.Refuse(domain.ValidationFailed, "A key is tried by a search.").WithField("body", "/actions", "search", "has documents:search or documents:*")
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	host := u.Hostname()
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return d.allowed(ctx, u.Scheme+"://"+host+":"+port)
+}
+
+// Do implements secret.Driver.
+func (d typesenseDriver) Do(ctx context.Context, c secret.Call) error {
+	c.URL = strings.TrimRight(c.URL, "/")
+	switch c.Step {
+	case secret.Set:
+		return d.set(ctx, c)
+	case secret.Test:
+		return d.test(ctx, c)
+	}
+	return d.end(ctx, c)
+}
+
+// description is that of the key of a version.
+func (d typesenseDriver) description(c secret.Call) string {
+	return fmt.Sprintf("%s secret %s version %d", d.issuer, c.Name, c.Version)
+}
+
+// admin makes a call by the admin key, or by the one before it, while the engine has that one yet.
+func (d typesenseDriver) admin(ctx context.Context, c secret.Call, method, path string, body []byte) (got answer, err error) {
+	err = secret.NoCredential
+	for _, key := range c.Credentials {
+		got, err = d.call(ctx, method, c.URL+path, body, map[string]string{keyHeader: key})
+		if err != nil || got.status != http.StatusUnauthorized && got.status != http.StatusForbidden {
+			break
+		}
+	}
+	return got, err
+}
+
+// set has the engine take the value as a key. That it has it already is as good: the value was made for this version.
+func (d typesenseDriver) set(ctx context.Context, c secret.Call) error {
+	body, err := json.Marshal(map[string]any{"description": d.description(c), "actions": c.Actions, "collections": c.Collections, "value": c.Value})
+	if err != nil {
+		return err
+	}
+	got, err := d.admin(ctx, c, http.MethodPost, "/keys", body)
+	if err == nil && got.status/100 != 2 && got.status != http.StatusConflict {
+		err = secret.Rejected
+	}
+	return err
+}
+
+// test searches in each collection by the key.
+func (d typesenseDriver) test(ctx context.Context, c secret.Call) error {
+	for _, collection := range c.Collections {
+		got, err := d.call(ctx, http.MethodGet, c.URL+"/collections/"+url.PathEscape(collection)+"/documents/search?q=*&per_page=1&include_fields=id", nil, map[string]string{keyHeader: c.Value})
+		if err != nil {
+			return err
+		}
+		if got.status != http.StatusOK {
+			return secret.Rejected
+		}
+	}
+	return nil
+}
+
+// end deletes the keys of the version. That there is none is as good.
+func (d typesenseDriver) end(ctx context.Context, c secret.Call) error {
+	got, err := d.admin(ctx, c, http.MethodGet, "/keys", nil)
+	if err != nil {
+		return err
+	}
+	var list struct {
+		Keys []struct {
+			ID          int64  `json:"id"`
+			Description string `json:"description"`
+		} `json:"keys"`
+	}
+	if got.status != http.StatusOK || json.Unmarshal(got.body, &list) != nil {
+		return secret.Rejected
+	}
+	for _, key := range list.Keys {
+		if key.Description != d.description(c) {
+			continue
+		}
+		got, err := d.admin(ctx, c, http.MethodDelete, "/keys/"+strconv.FormatInt(key.ID, 10), nil)
+		if err != nil {
+			return err
+		}
+		if got.status/100 != 2 && got.status != http.StatusNotFound {
+			return secret.Rejected
+		}
+	}
+	return nil
+}

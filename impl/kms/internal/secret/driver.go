@@ -1,0 +1,362 @@
+package secret
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// The drivers. Random puts values nowhere: who uses the secret reads it.
+const (
+	Random    = "random"
+	Webhook   = "webhook"   // has a rotator of a team put them
+	Typesense = "typesense" // makes them keys of an engine
+)
+
+// End is what is done to a version outside when it is to work there no more. No rotation waits for it.
+const End Step = "end"
+
+// StepTime bounds what a driver does for one step. It is shorter than the lease.
+const StepTime = 15 * time.Second
+
+const (
+	maxEndings   = 100       // attempts to end a version outside; then it is given up, after some four days
+	lastEndRetry = time.Hour // between two of them
+	shownEndings = 10
+)
+
+// Failure says why a step of a driver has failed, in a word that may be told. It is an error.
+type Failure string
+
+// The failures.
+const (
+	RefusedTarget  Failure = "refused_target"   // the operator does not allow a connection there
+	NoAnswer       Failure = "no_answer"        // in time
+	AnswerTooLarge Failure = "answer_too_large" // and not read to its end
+	Rejected       Failure = "rejected"         // the answer says no
+	NoCredential   Failure = "no_credential"    // the secret that is to sign, or the admin key, can't be read
+	internalFault  Failure = "internal"
+)
+
+// Error implements error.
+func (f Failure) Error() string { return string(f) }
+
+// failureOf is the word of an error.
+func failureOf(err error) Failure {
+	var f Failure
+	if errors.As(err, &f) {
+		return f
+	}
+	return internalFault
+}
+
+// Call is what a driver is to do.
+type Call struct {
+	Rotation
+	Step         Step
+	Version      int64
+	Value        string    // of the version; empty at End
+	Since        time.Time // tells this use of the version from an earlier one
+	Current      int64     // at End: what is current, with its value for a rotator that has room for one alone
+	CurrentValue string
+	Credentials  []string // the current and the previous version of the secret that is named
+}
+
+// Driver puts versions where they work outside the kms.
+type Driver interface {
+	// Check refuses (validation_failed) what can't work: a target that is not allowed, a part that is missing.
+	Check(ctx context.Context, r Rotation) error
+	// Do takes a step. It may be told the same again, and is within StepTime. Its errors are a Failure, or nobody's fault outside.
+	Do(ctx context.Context, c Call) error
+}
+
+// Placement is a version that may work outside. A zero EndAt is not decided.
+type Placement struct {
+	Name, Driver, URL, Credential string
+	Version                       int64
+	PlacedAt, EndAt               time.Time
+	Attempts                      int64
+	LastError                     Failure
+}
+
+// PlacementRows is what placements ask of the database.
+type PlacementRows interface {
+	// Place writes that a version may work outside, and is not to be ended.
+	Place(ctx context.Context, tx *store.Tx, p Placement) error
+	// PlaceOnce does so where nothing is written of the version yet.
+	PlaceOnce(ctx context.Context, tx *store.Tx, p Placement) error
+	// EndOthers has all versions but the given one be ended from the time on, whose end is not decided.
+	EndOthers(ctx context.Context, tx *store.Tx, name string, current int64, at time.Time) error
+	// EndVersion has one version be ended from the time on.
+	EndVersion(ctx context.Context, tx *store.Tx, name string, version int64, at time.Time) error
+	// Ending returns placements of a secret that are to be ended, the next one first.
+	Ending(ctx context.Context, q store.Querier, name string, limit int) ([]Placement, error)
+	// DueEndings returns those that are to be ended by the time and that nobody is at.
+	DueEndings(ctx context.Context, q store.Querier, at time.Time, limit int) ([]Placement, error)
+	// ClaimEnding leases one of them; false when it is not due any more, or somebody is at it.
+	ClaimEnding(ctx context.Context, tx *store.Tx, p Placement, at, until time.Time) (Placement, bool, error)
+	// Held reports whether somebody is ending a version.
+	Held(ctx context.Context, q store.Querier, name string, version int64, at time.Time) (bool, error)
+	// PutOffEnding writes a failed attempt, after which the next one is at the time.
+	PutOffEnding(ctx context.Context, tx *store.Tx, p Placement, at time.Time) error
+	// KeepPlacement lets a placement not be ended.
+	KeepPlacement(ctx context.Context, tx *store.Tx, name string, version int64) error
+	DeletePlacement(ctx context.Context, tx *store.Tx, name string, version int64) error
+}
+
+// outside returns the driver of a rotation; nil for random. A driver that this kms does not have is an error.
+func (s *Secrets) outside(name string) (Driver, error) {
+	if name == Random {
+		return nil, nil
+	}
+	if d := s.Drivers[name]; d != nil {
+		return d, nil
+	}
+	return nil, fmt.Errorf("there is no driver %s", name)
+}
+
+// check refuses a rotation that can't work, or whose credential the caller may not have.
+func (s *Secrets) check(ctx context.Context, r Rotation) error {
+	driver, err := s.outside(r.Driver)
+	if err != nil {
+		return err
+	}
+	if driver == nil {
+		if r.URL != "" || r.Credential != "" || len(r.Collections) > 0 || len(r.Actions) > 0 {
+			return domain.Refuse(domain.ValidationFailed, "The driver random has a length and an interval alone.").WithField("body", "/driver", "driver", "takes no url, credential, collections and actions")
+		}
+		return nil
+	}
+	for pointer, value := range map[string]string{"/url": r.URL, "/credential": r.Credential} {
+		if value == "" {
+			return domain.Refuse(domain.ValidationFailed, "The driver has to know where the secret is set, and by which credential.").WithField("body", pointer, "required", "is required by the driver")
+		}
+	}
+	return driver.Check(ctx, r)
+}
+
+// begun makes the call of a step in the caller's transaction: from then on the version may work outside, and that its value leaves is recorded.
+func (s *Secrets) begun(ctx context.Context, tx *store.Tx, r Rotation) (*Call, error) {
+	c := &Call{Rotation: r, Step: r.Step, Version: r.Version, Since: r.StartedAt}
+	found, ok, err := s.rows.Version(ctx, tx, r.Name, r.Version)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || found.Of.readable() != nil {
+		return nil, errors.New("the pending version is not there")
+	}
+	if c.Value, err = s.open(Sealed{Secret{Name: r.Name, Version: r.Version}, found.WrappedKey, found.Value}); err != nil {
+		return nil, err
+	}
+	if c.Credentials, err = s.credentials(ctx, tx, r.Credential); err != nil {
+		return nil, err
+	}
+	if err := s.rows.Place(ctx, tx, Placement{Name: r.Name, Driver: r.Driver, URL: r.URL, Credential: r.Credential, Version: r.Version, PlacedAt: r.StartedAt}); err != nil {
+		return nil, err
+	}
+	return c, s.sent(ctx, tx, *c)
+}
+
+// sent records that a driver gets what is of a secret.
+func (s *Secrets) sent(ctx context.Context, tx *store.Tx, c Call) error {
+	return s.audit.Append(ctx, tx, auditlog.Event{Action: "sendSecretVersion", Target: c.Name, Detail: map[string]string{
+		"driver": c.Driver, "step": string(c.Step), "version": fmt.Sprint(c.Version), "credential": c.Credential,
+	}})
+}
+
+// credentials returns the current and the previous version of a secret; NoCredential when there is none that can be read.
+func (s *Secrets) credentials(ctx context.Context, q store.Querier, name string) (values []string, err error) {
+	of, found, err := s.rows.Get(ctx, q, name)
+	if err != nil || !found {
+		return nil, errors.Join(err, NoCredential)
+	}
+	for _, number := range []int64{of.Version, of.Previous} {
+		v, found, err := s.rows.Version(ctx, q, name, number)
+		if err != nil {
+			return nil, err
+		}
+		if !found || v.Of.readable() != nil {
+			continue
+		}
+		value, err := s.open(Sealed{Secret{Name: name, Version: number}, v.WrappedKey, v.Value})
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, value)
+	}
+	if len(values) == 0 {
+		return nil, NoCredential
+	}
+	return values, nil
+}
+
+// do has a driver take a step in its time.
+func (s *Secrets) do(ctx context.Context, c Call) error {
+	driver, err := s.outside(c.Driver)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, StepTime)
+	defer cancel()
+	return driver.Do(ctx, c)
+}
+
+// endOutside has versions that are to work outside no more be ended there. It returns why some were not; they are tried again.
+func (s *Secrets) endOutside(ctx context.Context) (err error) {
+	defer tried.To(&err, "end versions of secrets outside")
+	due, err := s.rows.DueEndings(ctx, s.db.Read(ctx), domain.Now(s.clock), claimLimit)
+	if err != nil {
+		return err
+	}
+	faults := make([]error, len(due))
+	var all sync.WaitGroup
+	for i, p := range due { // each by itself, as rotations are
+		all.Go(func() {
+			if fault := s.endOne(ctx, p); fault != nil {
+				faults[i] = fmt.Errorf("end secret %s version %d: %w", p.Name, p.Version, fault)
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(faults...)
+}
+
+func (s *Secrets) endOne(ctx context.Context, p Placement) error {
+	var c *Call
+	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		c, err = s.beginEnding(ctx, tx, p)
+		return err
+	})
+	if err == nil && c == nil {
+		return nil
+	}
+	if err == nil {
+		err = s.do(ctx, *c)
+	}
+	settled := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.settleEnding(ctx, tx, p, err) })
+	if err != nil {
+		s.Count(p.Driver, End)
+	}
+	return errors.Join(err, settled)
+}
+
+// beginEnding leases the end of a version; nil when it is current again or about to be, or somebody else is at it.
+func (s *Secrets) beginEnding(ctx context.Context, tx *store.Tx, p Placement) (*Call, error) {
+	of, found, err := s.rows.Lock(ctx, tx, p.Name)
+	if err != nil || !found {
+		return nil, err
+	}
+	if p.Version == of.Version || p.Version == of.Pending {
+		return nil, s.rows.KeepPlacement(ctx, tx, p.Name, p.Version)
+	}
+	now := domain.Now(s.clock)
+	p, held, err := s.rows.ClaimEnding(ctx, tx, p, now, now.Add(leaseLife))
+	if err != nil || !held {
+		return nil, err
+	}
+	c := &Call{
+		Rotation: Rotation{Name: p.Name, Driver: p.Driver, URL: p.URL, Credential: p.Credential}, Step: End, Version: p.Version, Since: p.PlacedAt, Current: of.Version,
+	}
+	if c.Credentials, err = s.credentials(ctx, tx, p.Credential); err != nil {
+		return nil, err
+	}
+	current, _, err := s.rows.Get(ctx, tx, p.Name)
+	if err != nil {
+		return nil, err
+	}
+	if c.CurrentValue, err = s.open(current); err != nil {
+		return nil, err
+	}
+	return c, s.sent(ctx, tx, *c)
+}
+
+// settleEnding writes what became of an attempt.
+func (s *Secrets) settleEnding(ctx context.Context, tx *store.Tx, p Placement, failed error) error {
+	if _, _, err := s.rows.Lock(ctx, tx, p.Name); err != nil {
+		return err
+	}
+	p.Attempts++
+	if failed != nil && p.Attempts < maxEndings {
+		p.LastError = failureOf(failed)
+		return s.rows.PutOffEnding(ctx, tx, p, domain.Now(s.clock).Add(min(firstRetry<<min(p.Attempts, 20), lastEndRetry)))
+	}
+	if err := s.rows.DeletePlacement(ctx, tx, p.Name, p.Version); err != nil {
+		return err
+	}
+	outcome := Done
+	if failed != nil {
+		outcome = Failed
+	}
+	return s.audit.Append(ctx, tx, auditlog.Event{Action: "endSecretVersion", Target: p.Name, Detail: map[string]string{
+		"version": fmt.Sprint(p.Version), "driver": p.Driver, "outcome": outcome,
+	}})
+}
+
+// Rollback begins the way back to the previous version: it is put and tried where the driver puts versions, and current then.
+func (s *Secrets) Rollback(ctx context.Context, caller *auth.Principal, name string) (r Rotation, err error) {
+	defer tried.To(&err, "roll back secret")
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		secret, err := s.owned(ctx, tx, caller, name)
+		if err != nil {
+			return err
+		}
+		if _, found, err := s.rows.Rotation(ctx, tx, name); err != nil || !found {
+			return errors.Join(err, notRotated())
+		}
+		if err := s.mayReturn(ctx, tx, secret); err != nil {
+			return err
+		}
+		var begun bool
+		if r, begun, err = s.rows.BeginRotation(ctx, tx, name, domain.Now(s.clock), false); err != nil {
+			return err
+		}
+		if !begun {
+			return domain.Refuse(domain.StateConflict, "A rotation of the secret is under way.")
+		}
+		r.Step, r.Version = Set, secret.Previous
+		secret.Pending = secret.Previous
+		if err := s.rows.SetStages(ctx, tx, secret); err != nil {
+			return err
+		}
+		if err := s.rows.KeepPlacement(ctx, tx, name, r.Version); err != nil {
+			return err
+		}
+		if err := s.rows.SettleRotation(ctx, tx, r, "", domain.Now(s.clock)); err != nil {
+			return err
+		}
+		return s.audit.Append(ctx, tx, auditlog.Event{Action: "rollbackSecretRotation", Target: name, Detail: map[string]string{
+			"driver": r.Driver, "version": fmt.Sprint(r.Version),
+		}})
+	})
+	return r, err
+}
+
+// mayReturn refuses a way back that leads nowhere.
+func (s *Secrets) mayReturn(ctx context.Context, tx *store.Tx, secret Secret) error {
+	if secret.Pending != 0 {
+		return domain.Refuse(domain.StateConflict, "A version is pending; promote or delete it first.")
+	}
+	v, found, err := s.rows.Version(ctx, tx, secret.Name, secret.Previous)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return domain.Refuse(domain.NotFound, "The secret has no previous version.")
+	}
+	if err := v.Of.readable(); err != nil {
+		return err
+	}
+	held, err := s.rows.Held(ctx, tx, secret.Name, secret.Previous, domain.Now(s.clock))
+	if err == nil && held {
+		err = domain.Refuse(domain.StateConflict, "The previous version is just being ended where it worked; try again.")
+	}
+	return err
+}
