@@ -104,7 +104,7 @@ func (s *service) work(ctx context.Context) error {
 	known := idempotency.New(&s.keys, &s.keys, s.Clock)
 	s.server.Store, s.server.Search, s.server.DeadLetters = elements, syncer, letters
 	s.server.Writer = writer.New(writer.Options{
-		DB: db, Keys: known, Clock: s.Clock, Log: s.Log, Registerer: s.Registerer,
+		DB: db, Keys: known, Clock: s.Clock, Log: s.Log, Registerer: s.Registerer, MaxBatch: s.maxBatch,
 		Enqueue: searchsync.Enqueue, Committed: func(scope string) {
 			deliverer.Notify()
 			s.server.Followers.Changed(scope)

@@ -138,17 +138,17 @@ func (b *batch) renumber(ctx context.Context, g domain.Group, changes []domain.N
 	return nil
 }
 
-// setNumbers gives elements what step makes of their new numbers. What was written to one since the order was made keeps its time.
+// setNumbers gives elements what step makes of their new numbers. What was written to one since the order was made keeps its time. The group stands in the list: as a condition of its own it would have SQLite
+// read the whole group.
 func (b *batch) setNumbers(ctx context.Context, g domain.Group, changes []domain.NumberChange, step func(to int64) int64) error {
 	return inChunks(changes, func(part []domain.NumberChange) error {
-		args := make([]any, 0, 2*len(part)+4)
+		args := make([]any, 0, 4*len(part)+2)
 		for _, change := range part {
-			args = append(args, change.ID, step(change.To))
+			args = append(args, g.Scope, g.ElementType, change.ID, step(change.To))
 		}
-		args = append(args, b.at, b.at, g.Scope, g.ElementType)
-		_, err := b.tx.Exec(ctx, "WITH wanted (id, number) AS ("+database.Values(len(part), database.Text, database.Bigint)+`)
+		_, err := b.tx.Exec(ctx, "WITH wanted (scope, element_type, id, number) AS ("+database.Values(len(part), database.Text, database.Text, database.Text, database.Bigint)+`)
 			UPDATE elements SET number = wanted.number, updated_at = CASE WHEN elements.updated_at < ? THEN ? ELSE elements.updated_at END FROM wanted
-			WHERE elements.scope = ? AND elements.element_type = ? AND elements.id = wanted.id`, args...)
+			WHERE elements.scope = wanted.scope AND elements.element_type = wanted.element_type AND elements.id = wanted.id`, append(args, b.at, b.at)...)
 		return err
 	})
 }

@@ -113,6 +113,9 @@ func (w *Writer) step(ctx context.Context, do func(ctx context.Context, tx *data
 	if w.between != nil {
 		w.between()
 	}
+	if w.stepped != nil {
+		defer w.stepped()
+	}
 	return w.DB.Write(database.Brief(ctx), do)
 }
 

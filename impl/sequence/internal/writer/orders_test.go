@@ -97,16 +97,20 @@ func TestDo_letsOthersPassALongReorder(t *testing.T) {
 func TestDo_makesOneLongReorderAfterTheOther(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		writers := replicas(t, open)
-		ids := many(300)
+		ids := many(250)
 		_, err := writers[0].Do(t.Context(), create(lines, ids...))
 		require.NoError(t, err)
 		var group sync.WaitGroup
-		for n := range 6 { // even: nothing has changed at the end
+		for n := range 4 {
 			group.Go(func() {
 				w := writers[n%len(writers)]
 				for _, r := range []writer.Request{backwards(ids), create(lines, "")} {
-					for errors.Is(func() error { _, err = w.Do(context.Background(), r); return err }(), database.ErrUnavailable) {
-						t.Log("again") // on a slow machine the wait for the others is over
+					_, err := w.Do(context.Background(), r)
+					for errors.Is(err, database.ErrUnavailable) { // on a slow machine the wait for the others can be over
+						_, err = w.Do(context.Background(), r)
+					}
+					if err != nil {
+						t.Errorf("change: %v", err)
 					}
 				}
 			})
@@ -116,7 +120,7 @@ func TestDo_makesOneLongReorderAfterTheOther(t *testing.T) {
 			w.Close()
 		}
 		db := open(t)
-		requireWhole(t, db, lines, 306)
+		requireWhole(t, db, lines, 254)
 		requireFeedGivesOrder(t, db)
 		requireNothingLeft(t, db)
 	})
@@ -224,7 +228,7 @@ func TestDo_aLongReorderSurvivesAKillAtAnyStep(t *testing.T) {
 		require.NoError(t, err)
 		w.Close()
 		require.NoError(t, db.Close())
-		for _, step := range []int{2, 4, 5, 6, 8, 10, 12} {
+		for _, step := range []int{4, 5, 6, 10} {
 			child := exec.Command(os.Args[0], "-test.run", "^TestDo_aLongReorderSurvivesAKillAtAnyStep$")
 			child.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s %s %s", killedVariable, step, word(c.URL), word(c.Dir), c.Name))
 			out, err := child.CombinedOutput()

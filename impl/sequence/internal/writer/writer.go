@@ -69,7 +69,8 @@ type Writer struct {
 	large    chan struct{}
 	size     prometheus.Histogram
 	settling sync.WaitGroup // long reorders that are shown
-	between  func()         // before each transaction of a long reorder; for tests
+	between  func()         // before each transaction of a long reorder, for tests
+	stepped  func()         // behind it
 }
 
 // New starts a Writer.
