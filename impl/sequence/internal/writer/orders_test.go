@@ -288,7 +288,7 @@ func reorderAndDie(t *testing.T, where string) {
 	w.Close()
 }
 
-// TestFinishOrders_doesWhatADeadReplicaLeft has a reorder shown and not settled, with its process gone: who changes the order next does not wait for a sweep.
+// TestFinishOrders_doesWhatADeadReplicaLeft has a reorder staged and not shown, with its process gone: who changes the order next does not wait for a sweep.
 func TestFinishOrders_doesWhatADeadReplicaLeft(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
