@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -32,17 +31,13 @@ func newDocumentsExport(o *operator) *cobra.Command {
 				_, err := exportDocuments(cmd, c, args[0], ask, cmd.OutOrStdout())
 				return err
 			}
-			part := file + ".part" // a file of the name is whole
-			out, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+			n := 0
+			err := writeOut(file, func(out io.Writer) (err error) {
+				n, err = exportDocuments(cmd, c, args[0], ask, out)
+				return err
+			})
 			if err != nil {
 				return err
-			}
-			n, err := exportDocuments(cmd, c, args[0], ask, out)
-			if err = errors.Join(err, out.Close()); err == nil {
-				err = os.Rename(part, file)
-			}
-			if err != nil {
-				return errors.Join(err, os.Remove(part))
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "wrote %d %s to %s\n", n, plural(n, "document"), file)
 			return nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,17 +21,13 @@ func newScopeExport() *cobra.Command {
 				_, err := exportScope(cmd, c, args[0], cmd.OutOrStdout())
 				return err
 			}
-			part := file + ".part" // a file of the name is whole
-			out, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+			n := int64(0)
+			err := writeOut(file, func(out io.Writer) (err error) {
+				n, err = exportScope(cmd, c, args[0], out)
+				return err
+			})
 			if err != nil {
 				return err
-			}
-			n, err := exportScope(cmd, c, args[0], out)
-			if err = errors.Join(err, out.Close()); err == nil {
-				err = os.Rename(part, file)
-			}
-			if err != nil {
-				return errors.Join(err, os.Remove(part))
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "wrote %d %s to %s\n", n, plural(int(n), "element"), file)
 			return nil

@@ -16,6 +16,8 @@ type Config struct {
 
 	SearchURL string `env:"SEARCH_URL"` // base URL of the search service, without /search/v1, or of its instances with commas
 	Version   string `env:"-"`          // of the program, told by health
+
+	maxBatch int // requests in one commit, for the benchmark that compares; 0: as many as wait
 }
 
 // Validate fills in what has a default, checks the rest and touches nothing outside.

@@ -59,6 +59,7 @@ var (
 	lagCount = prometheus.NewDesc("fountain_sequence_search_waiting_elements", "Changed elements that have not reached the search service.", nil, nil)
 	lagDead  = prometheus.NewDesc("fountain_sequence_search_dead_letters", "Elements that the search service has refused and does not get by itself.", nil, nil)
 	lagWalks = prometheus.NewDesc("fountain_sequence_search_waiting_scopes", "Scopes whose elements are yet to be marked for search, after an import or reindexScope.", nil, nil)
+	orders   = prometheus.NewDesc("fountain_sequence_orders_unfinished", "Long reorders and moves whose rows are not all written, or not yet taken away.", nil, nil)
 	lagAge   = prometheus.NewDesc("fountain_sequence_search_oldest_waiting_seconds", "How long the oldest of them has waited.", nil, nil)
 )
 
@@ -67,6 +68,7 @@ func (lag) Describe(out chan<- *prometheus.Desc) {
 	out <- lagCount
 	out <- lagDead
 	out <- lagWalks
+	out <- orders
 	out <- lagAge
 }
 
@@ -86,6 +88,11 @@ func (l lag) Collect(out chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
+	unfinished, err := l.store.Orders(ctx)
+	if err != nil {
+		return
+	}
+	out <- prometheus.MustNewConstMetric(orders, prometheus.GaugeValue, float64(unfinished))
 	out <- prometheus.MustNewConstMetric(lagWalks, prometheus.GaugeValue, float64(walks))
 	out <- prometheus.MustNewConstMetric(lagDead, prometheus.GaugeValue, float64(dead))
 	out <- prometheus.MustNewConstMetric(lagCount, prometheus.GaugeValue, float64(count))

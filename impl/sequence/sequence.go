@@ -104,7 +104,7 @@ func (s *service) work(ctx context.Context) error {
 	known := idempotency.New(&s.keys, &s.keys, s.Clock)
 	s.server.Store, s.server.Search, s.server.DeadLetters = elements, syncer, letters
 	s.server.Writer = writer.New(writer.Options{
-		DB: db, Keys: known, Clock: s.Clock, Log: s.Log, Registerer: s.Registerer,
+		DB: db, Keys: known, Clock: s.Clock, Log: s.Log, Registerer: s.Registerer, MaxBatch: s.maxBatch,
 		Enqueue: searchsync.Enqueue, Committed: func(scope string) {
 			deliverer.Notify()
 			s.server.Followers.Changed(scope)
@@ -123,7 +123,13 @@ func (s *service) work(ctx context.Context) error {
 			return fmt.Errorf("give up imports of the process before: %w", err)
 		}
 	}
+	if db.Dialect() == database.SQLite {
+		if err := s.server.Writer.FinishAllOrders(ctx); err != nil {
+			return fmt.Errorf("finish reorders of the process before: %w", err)
+		}
+	}
 	var group runner.Group
+	group.Go("reorders", s.life.Every(sweepPause, "finish long reorders of processes that ended", s.server.Writer.FinishOrders))
 	group.Go("mark scopes for search", walks.Run)
 	group.Go("imports", s.life.Every(sweepPause, "take away rows of failed imports", transfers.Sweep))
 	group.Go("become ready", func(ctx context.Context) error { return s.becomeReady(ctx, db) })

@@ -22,6 +22,7 @@ import (
 // Options bound a Committer. Zero values take the defaults.
 type Options struct {
 	MaxBatch int            // requests in one transaction; default 512
+	MaxLoad  int            // begins no further request into a transaction whose requests (Loaded) have so much work; default: no bound
 	MaxWait  time.Duration  // how long a commit waits for company before it begins; default 0: what waits already is enough
 	Queue    int            // requests that may wait; default 4096
 	Timeout  time.Duration  // for one transaction; default 30 s
@@ -70,6 +71,9 @@ type Result[Res any] struct {
 // that of any request.
 type Apply[Req, Res any] func(ctx context.Context, tx *store.Tx, batch []Req) ([]Result[Res], error)
 
+// Loaded is a request that tells how much work it is, in a unit of the caller's. Others have a load of 1.
+type Loaded interface{ Load() int }
+
 // Committer collects requests and applies them in batches, one transaction each. It is safe for concurrent use.
 type Committer[Req, Res any] struct {
 	db    *store.DB
@@ -101,6 +105,7 @@ func New[Req, Res any](db *store.DB, o Options, apply func(ctx context.Context, 
 // caller by giving it up.
 type waiting[Req, Res any] struct {
 	req    Req
+	load   int             // how much work it is
 	asked  context.Context // of the caller; its trace alone is used
 	until  time.Time       // the end of its wait; zero: none
 	state  atomic.Int32
@@ -126,7 +131,10 @@ func (c *Committer[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	if err := ctx.Err(); err != nil {
 		return none, err
 	}
-	w := &waiting[Req, Res]{req: req, asked: ctx, answer: make(chan Result[Res], 1)}
+	w := &waiting[Req, Res]{req: req, load: 1, asked: ctx, answer: make(chan Result[Res], 1)}
+	if loaded, ok := any(req).(Loaded); ok {
+		w.load = loaded.Load()
+	}
 	over, stop := c.patience(w)
 	defer stop()
 	if c.alone() {
@@ -270,7 +278,7 @@ func (c *Committer[Req, Res]) linger(batch []*waiting[Req, Res]) []*waiting[Req,
 	}
 	timer := time.NewTimer(c.o.MaxWait)
 	defer timer.Stop()
-	for len(batch) < c.o.MaxBatch {
+	for c.holdsMore(batch) {
 		select {
 		case w, open := <-c.queue:
 			if !open {
@@ -286,7 +294,7 @@ func (c *Committer[Req, Res]) linger(batch []*waiting[Req, Res]) []*waiting[Req,
 
 // drain takes what waits now.
 func (c *Committer[Req, Res]) drain(batch []*waiting[Req, Res]) []*waiting[Req, Res] {
-	for len(batch) < c.o.MaxBatch {
+	for c.holdsMore(batch) {
 		select {
 		case w, open := <-c.queue:
 			if !open {
@@ -300,6 +308,21 @@ func (c *Committer[Req, Res]) drain(batch []*waiting[Req, Res]) []*waiting[Req, 
 		}
 	}
 	return batch
+}
+
+// holdsMore reports whether a transaction of the batch may take another request.
+func (c *Committer[Req, Res]) holdsMore(batch []*waiting[Req, Res]) bool {
+	if len(batch) >= c.o.MaxBatch {
+		return false
+	}
+	if c.o.MaxLoad <= 0 {
+		return true
+	}
+	load := 0
+	for _, w := range batch {
+		load += w.load
+	}
+	return load < c.o.MaxLoad
 }
 
 // take keeps those of the requests whose callers have not given up.

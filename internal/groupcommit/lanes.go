@@ -79,7 +79,10 @@ func (c *Committer[Req, Res]) nextOf(name string) []*waiting[Req, Res] {
 		delete(l.waiting, name)
 		return nil
 	}
-	n := min(len(queue), c.o.MaxBatch)
+	n := 1
+	for n < len(queue) && c.holdsMore(queue[:n]) {
+		n++
+	}
 	l.waiting[name] = queue[n:]
 	return queue[:n:n]
 }

@@ -80,8 +80,18 @@ func (h *handles) open(t *testing.T) *store.DB {
 	return db
 }
 
+// PostgresConfig is an empty database on the server of FOUNTAIN_TEST_POSTGRES_URL, removed after the test or benchmark, which skips itself without one.
+func PostgresConfig(t testing.TB) store.Config {
+	t.Helper()
+	admin := os.Getenv(urlVariable)
+	if admin == "" {
+		t.Skip(urlVariable + " is not set")
+	}
+	return store.Config{Name: "test", URL: createDatabase(t, admin), Log: slog.New(slog.DiscardHandler), MaxConns: 8}
+}
+
 // createDatabase makes an empty database and returns its URL.
-func createDatabase(t *testing.T, admin string) string {
+func createDatabase(t testing.TB, admin string) string {
 	t.Helper()
 	ctx := context.Background()
 	random := make([]byte, 8)

@@ -12,6 +12,7 @@ var (
 	ErrUnknownVersion = errors.New("element has no such version")
 	ErrOmitted        = errors.New("element is omitted")
 	ErrExhausted      = errors.New("no number is left")
+	ErrOrdering       = errors.New("another change of the order is under way")
 )
 
 // ItemFault is what is wrong with one item of a list, or with the only one.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // a container may have no zones of its own
 )
@@ -66,8 +67,18 @@ func (f *Format) location() (*time.Location, error) {
 	if f.TimeZone == "" || f.TimeZone == "Local" {
 		return nil, errors.New("no time zone of its own")
 	}
-	return time.LoadLocation(f.TimeZone)
+	if known, ok := locations.Load(f.TimeZone); ok {
+		return known.(*time.Location), nil
+	}
+	zone, err := time.LoadLocation(f.TimeZone)
+	if err == nil {
+		locations.Store(f.TimeZone, zone)
+	}
+	return zone, err
 }
+
+// locations are the time zones so far, by name: to load one reads a file. There are as many as the IANA's database has names.
+var locations sync.Map
 
 // Same reports whether both write numbers alike.
 func (f *Format) Same(other *Format) bool {

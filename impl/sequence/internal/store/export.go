@@ -59,8 +59,7 @@ func exportType(ctx context.Context, q database.Querier, g domain.Group, to Sink
 	}
 	for after := int64(0); ; {
 		var rows []row
-		err := q.Select(ctx, &rows, `SELECT scope, element_type, id, number, formatted, status, version, created_at, updated_at FROM elements
-			WHERE scope = ? AND element_type = ? AND number > ? ORDER BY number LIMIT ?`, g.Scope, g.ElementType, after, exportElements)
+		err := q.Select(ctx, &rows, inOrder(shortColumns, ""), inOrderArgs(g, after, exportElements)...)
 		if err != nil || len(rows) == 0 {
 			return err
 		}

@@ -34,9 +34,7 @@ func (s *Store) List(ctx context.Context, g domain.Group, status domain.Status, 
 		condition = "AND e.status = 'omitted' " // as text, so that the partial index is seen to fit
 	}
 	var rows []row
-	err := s.db.Read(ctx).Select(ctx, &rows, selectElements+
-		"WHERE e.scope = ? AND e.element_type = ? AND e.number > ? "+condition+"AND"+unloaded+"ORDER BY e.number LIMIT ?",
-		g.Scope, g.ElementType, after, limit)
+	err := s.db.Read(ctx).Select(ctx, &rows, inOrder(elementColumns, condition+"AND"+unloaded), inOrderArgs(g, after, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("list elements: %w", err)
 	}
@@ -49,7 +47,7 @@ func (s *Store) List(ctx context.Context, g domain.Group, status domain.Status, 
 // Get returns an element, or domain.ErrUnknownElement.
 func (s *Store) Get(ctx context.Context, ref domain.Ref) (domain.Element, error) {
 	var r row
-	err := s.db.Read(ctx).Get(ctx, &r, selectElements+"WHERE e.scope = ? AND e.element_type = ? AND e.id = ? AND"+unloaded, ref.Scope, ref.ElementType, ref.ID)
+	err := s.db.Read(ctx).Get(ctx, &r, "SELECT "+elementColumns+" FROM elements e"+shownMove+"WHERE e.scope = ? AND e.element_type = ? AND e.id = ? AND"+unloaded, ref.Scope, ref.ElementType, ref.ID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return domain.Element{}, domain.ErrUnknownElement
 	}
@@ -61,7 +59,7 @@ func (s *Store) Get(ctx context.Context, ref domain.Ref) (domain.Element, error)
 
 // Current returns the elements of refs that exist, in no order.
 func (s *Store) Current(ctx context.Context, refs []domain.Ref) ([]domain.Element, error) {
-	rows, err := selectIn(ctx, s.db.Read(ctx), refs, selectElements+onWanted+" WHERE"+unloaded)
+	rows, err := selectIn(ctx, s.db.Read(ctx), refs, selectWanted+" WHERE"+unloaded)
 	if err != nil {
 		return nil, fmt.Errorf("read elements: %w", err)
 	}

@@ -12,7 +12,15 @@ import (
 
 // reorder gives listed elements each other's numbers, or fails the change.
 func (b *batch) reorder(ctx context.Context, c *Change) error {
-	changes, refused, err := plan(ctx, b.tx, c)
+	busy, err := ordering(ctx, b.tx, c.Group())
+	if err != nil {
+		return err
+	}
+	if busy {
+		c.fail(domain.ErrOrdering)
+		return nil
+	}
+	changes, refused, err := plan(ctx, b.tx, c, LongOrder)
 	if err != nil {
 		return err
 	}
@@ -20,14 +28,28 @@ func (b *batch) reorder(ctx context.Context, c *Change) error {
 		c.fail(refused)
 		return nil
 	}
-	g := c.Group()
-	if err := b.renumber(ctx, g, changes); err != nil {
+	if err := b.renumber(ctx, c.Group(), changes); err != nil {
 		return err
 	}
+	c.reordered(changes)
+	return nil
+}
+
+// reordered says what a reorder or a move has brought about.
+func (c *Change) reordered(changes []domain.NumberChange) {
 	c.Done.Numbers = changes
 	for _, change := range changes {
-		c.Done.Touched = append(c.Done.Touched, domain.Ref{Group: g, ID: change.ID})
+		c.Done.Touched = append(c.Done.Touched, domain.Ref{Group: c.Group(), ID: change.ID})
 	}
+}
+
+// Plan fills Done with what a reorder or a move will bring about, which it does when no other changes the order of the group meanwhile: an Order does.
+func (s *Store) Plan(ctx context.Context, c *Change) error {
+	changes, err := s.Preview(ctx, c)
+	if err != nil {
+		return err
+	}
+	c.reordered(changes)
 	return nil
 }
 
@@ -35,7 +57,7 @@ func (b *batch) reorder(ctx context.Context, c *Change) error {
 func (s *Store) Preview(ctx context.Context, c *Change) (changes []domain.NumberChange, err error) {
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		var refused error
-		changes, refused, err = plan(ctx, q, c)
+		changes, refused, err = plan(ctx, q, c, domain.MaxMoved)
 		return errors.Join(err, refused)
 	})
 	if err != nil {
@@ -44,13 +66,17 @@ func (s *Store) Preview(ctx context.Context, c *Change) (changes []domain.Number
 	return changes, nil
 }
 
-// plan finds which numbers a reorder or a move changes; refused is an error of the domain. What it reads must stay as it is meanwhile.
-func plan(ctx context.Context, q database.Querier, c *Change) (changes []domain.NumberChange, refused, err error) {
+// plan finds which numbers a reorder or a move changes; refused is an error of the domain, or ErrLongOrder when it is about more than limit elements. What it reads must stay as it is
+// meanwhile.
+func plan(ctx context.Context, q database.Querier, c *Change, limit int) (changes []domain.NumberChange, refused, err error) {
 	r := c.Reorder
 	if c.Move != nil {
-		if r, refused, err = moved(ctx, q, c.Move); refused != nil || err != nil {
+		if r, refused, err = moved(ctx, q, c.Move, limit); refused != nil || err != nil {
 			return nil, refused, err
 		}
+	}
+	if len(r.Order) > limit {
+		return nil, ErrLongOrder, nil
 	}
 	held, err := numbers(ctx, q, r.Group, r.Order)
 	if err != nil {
@@ -61,7 +87,7 @@ func plan(ctx context.Context, q database.Querier, c *Change) (changes []domain.
 }
 
 // moved is a move as the order that it makes.
-func moved(ctx context.Context, q database.Querier, m *domain.Move) (r *domain.Reorder, refused, err error) {
+func moved(ctx context.Context, q database.Querier, m *domain.Move, limit int) (r *domain.Reorder, refused, err error) {
 	held, err := numbers(ctx, q, m.Group, []string{m.ID, m.Anchor()})
 	if err != nil {
 		return nil, nil, err
@@ -70,11 +96,16 @@ func moved(ctx context.Context, q database.Querier, m *domain.Move) (r *domain.R
 	if refused != nil {
 		return nil, refused, nil
 	}
-	var ids []string
-	err = q.Select(ctx, &ids, "SELECT e.id FROM elements e WHERE e.scope = ? AND e.element_type = ? AND e.number BETWEEN ? AND ? AND"+unloaded+"ORDER BY e.number LIMIT ?",
-		m.Scope, m.ElementType, low, high, domain.MaxMoved)
-	if err != nil {
+	if high-low >= int64(limit) {
+		return nil, ErrLongOrder, nil
+	}
+	var rows []row // numbers have no gap: so many there are from low to high
+	if err := q.Select(ctx, &rows, inOrder("e.id, "+numberNow+" AS number", "AND"+unloaded), inOrderArgs(m.Group, low-1, int(high-low)+1)...); err != nil {
 		return nil, nil, err
+	}
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ID
 	}
 	return m.Reorder(ids), nil, nil
 }
@@ -86,7 +117,7 @@ func numbers(ctx context.Context, q database.Querier, g domain.Group, ids []stri
 	for i, id := range ids {
 		refs[i] = domain.Ref{Group: g, ID: id}
 	}
-	rows, err := selectIn(ctx, q, refs, "SELECT e.scope, e.element_type, e.id, e.number FROM elements e "+onWanted+" WHERE"+unloaded)
+	rows, err := selectIn(ctx, q, refs, "SELECT e.scope, e.element_type, e.id, "+numberNow+" AS number FROM elements e "+onWanted+shownMove+"WHERE"+unloaded)
 	for _, row := range rows {
 		held[row.ID] = row.Number
 	}
@@ -100,20 +131,24 @@ func (b *batch) renumber(ctx context.Context, g domain.Group, changes []domain.N
 		func(to int64) int64 { return -to },
 		func(to int64) int64 { return to },
 	} {
-		err := inChunks(changes, func(part []domain.NumberChange) error {
-			args := make([]any, 0, 2*len(part)+3)
-			for _, change := range part {
-				args = append(args, change.ID, step(change.To))
-			}
-			args = append(args, b.at, g.Scope, g.ElementType)
-			_, err := b.tx.Exec(ctx, "WITH wanted (id, number) AS ("+database.Values(len(part), database.Text, database.Bigint)+`)
-				UPDATE elements SET number = wanted.number, updated_at = ? FROM wanted
-				WHERE elements.scope = ? AND elements.element_type = ? AND elements.id = wanted.id`, args...)
-			return err
-		})
-		if err != nil {
+		if err := b.setNumbers(ctx, g, changes, step); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// setNumbers gives elements what step makes of their new numbers. What was written to one since the order was made keeps its time. The group stands in the list: as a condition of its own it would have SQLite
+// read the whole group.
+func (b *batch) setNumbers(ctx context.Context, g domain.Group, changes []domain.NumberChange, step func(to int64) int64) error {
+	return inChunks(changes, func(part []domain.NumberChange) error {
+		args := make([]any, 0, 4*len(part)+2)
+		for _, change := range part {
+			args = append(args, g.Scope, g.ElementType, change.ID, step(change.To))
+		}
+		_, err := b.tx.Exec(ctx, "WITH wanted (scope, element_type, id, number) AS ("+database.Values(len(part), database.Text, database.Text, database.Text, database.Bigint)+`)
+			UPDATE elements SET number = wanted.number, updated_at = CASE WHEN elements.updated_at < ? THEN ? ELSE elements.updated_at END FROM wanted
+			WHERE elements.scope = wanted.scope AND elements.element_type = wanted.element_type AND elements.id = wanted.id`, append(args, b.at, b.at)...)
+		return err
+	})
 }

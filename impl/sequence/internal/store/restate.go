@@ -36,7 +36,7 @@ func (b *batch) restate(ctx context.Context, status domain.Status, changes []*Ch
 	if err != nil {
 		return err
 	}
-	rows, err := selectIn(ctx, b.tx, refs, selectElements+onWanted)
+	rows, err := selectIn(ctx, b.tx, refs, selectWanted)
 	if err != nil {
 		return err
 	}

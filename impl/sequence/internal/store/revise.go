@@ -51,8 +51,8 @@ func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
 		UPDATE elements SET version = elements.version + 1, updated_at = ? FROM wanted
 		WHERE elements.scope = wanted.scope AND elements.element_type = wanted.element_type AND elements.id = wanted.id
 		  AND elements.status = 'active' AND (wanted.expected = '*' OR wanted.expected LIKE '%,' || CAST(elements.version AS TEXT) || ',%'
-		    OR wanted.expected LIKE '%,' || CAST(elements.version AS TEXT) || '-' || CAST(elements.number AS TEXT) || '-' || elements.status || ',%')
-		RETURNING elements.scope, elements.element_type, elements.id, elements.number, elements.formatted, elements.status, elements.version,
+		    OR wanted.expected LIKE '%,' || CAST(elements.version AS TEXT) || '-' || CAST(`+numberOfUpdated+` AS TEXT) || '-' || elements.status || ',%')
+		RETURNING elements.scope, elements.element_type, elements.id, `+numberOfUpdated+` AS number, elements.formatted, elements.status, elements.version,
 		  elements.created_at, elements.updated_at`, append(args, b.at)...)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (b *batch) revisedData(ctx context.Context, changes []*Change) (map[domain.
 			merges = append(merges, c.Revise.Ref)
 		}
 	}
-	rows, err := selectIn(ctx, b.tx, merges, selectElements+onWanted)
+	rows, err := selectIn(ctx, b.tx, merges, selectWanted)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (b *batch) explain(ctx context.Context, changes []*Change) error {
 	for i, c := range changes {
 		refs[i] = c.Revise.Ref
 	}
-	rows, err := selectIn(ctx, b.tx, refs, "SELECT e.scope, e.element_type, e.id, e.version, e.number, e.status FROM elements e "+onWanted)
+	rows, err := selectIn(ctx, b.tx, refs, "SELECT e.scope, e.element_type, e.id, e.version, "+numberNow+" AS number, e.status FROM elements e "+onWanted+shownMove)
 	if err != nil {
 		return err
 	}

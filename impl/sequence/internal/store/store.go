@@ -84,11 +84,16 @@ func elements(rows []row) []domain.Element {
 
 func fromMicros(t int64) time.Time { return time.UnixMicro(t).UTC() }
 
-// selectElements selects rows of row from elements e, whatever joins and conditions follow. The data are looked up row by row: a
+// elementColumns are those of row, of elements e with shownMove. The data are looked up row by row: a
 // join would leave PostgreSQL the choice to read all versions instead, which it makes while it has no statistics yet.
-const selectElements = `SELECT e.scope, e.element_type, e.id, e.number, e.formatted, e.status, e.version, e.created_at, e.updated_at,
-	(SELECT v.data ` + currentVersion + `) AS data, (SELECT v.comment ` + currentVersion + `) AS comment
-	FROM elements e `
+const elementColumns = shortColumns + `,
+	(SELECT v.data ` + currentVersion + `) AS data, (SELECT v.comment ` + currentVersion + `) AS comment`
+
+// shortColumns are elementColumns without what stands in versions.
+const shortColumns = "e.scope, e.element_type, e.id, " + numberNow + " AS number, e.formatted, e.status, e.version, e.created_at, " + updatedNow + " AS updated_at"
+
+// selectWanted selects the elements that a VALUES list names.
+const selectWanted = "SELECT " + elementColumns + " FROM elements e " + onWanted + shownMove
 
 const currentVersion = "FROM versions v WHERE v.scope = e.scope AND v.element_type = e.element_type AND v.id = e.id AND v.version = e.version"
 

@@ -13,6 +13,8 @@ var Tables = []store.Table{
 	{Name: "number_formats", Bound: "one for each scope and type with one"},
 	{Name: "outbox", Bound: "one for each element that search does not have yet"},
 	{Name: "outbox_dead_letters", Bound: "one for each element that search has refused"},
+	{Name: "reorder_moves", Bound: "10,000 for each of reorders at most"},
+	{Name: "reorders", Bound: "one for each scope and type with a long reorder or move under way"},
 	{Name: "scope_loads", Bound: "one for each import under way"},
 	{Name: "scope_origins", Bound: "one for each scope that was imported"},
 	{Name: "search_walks", Bound: "one for each scope that is marked for search"},

@@ -106,44 +106,6 @@ func TestDo_waitsForNoGroupButItsOwn(t *testing.T) {
 	})
 }
 
-// TestDo_letsAppendsPassALongReorder holds an element that the reorder needs, so that it stands still half way.
-func TestDo_letsAppendsPassALongReorder(t *testing.T) {
-	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
-		db, other := open(t), open(t)
-		if db.Dialect() == database.SQLite {
-			return
-		}
-		w := newWriter(t, db, 0)
-		order := make([]string, 400)
-		for i := range order {
-			order[i] = fmt.Sprintf("line%d", i)
-		}
-		_, err := w.Do(t.Context(), create(lines, order...))
-		require.NoError(t, err)
-		var done chan error
-		require.NoError(t, other.Write(t.Context(), func(ctx context.Context, tx *database.Tx) error {
-			_, err := tx.Exec(ctx, "UPDATE elements SET number = number WHERE scope = ? AND id = ?", lines.Scope, order[7])
-			require.NoError(t, err)
-			done = make(chan error, 1)
-			go func() {
-				_, err := w.Do(context.Background(), writer.Request{Reorder: &domain.Reorder{Group: lines, Order: append(order[1:len(order):len(order)], order[0]), Actor: author}})
-				done <- err
-			}()
-			for blocked := 0; blocked == 0; { // the reorder waits for the element
-				require.NoError(t, db.Read(t.Context()).Get(t.Context(), &blocked,
-					"SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"))
-			}
-			for range 20 {
-				_, err := w.Do(t.Context(), create(lear, ""))
-				require.NoError(t, err)
-			}
-			return nil
-		}))
-		require.NoError(t, <-done)
-		requireWhole(t, db, lines, 400)
-	})
-}
-
 func TestDo_refusesWhenItsWaitIsOver(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
@@ -251,38 +213,4 @@ func TestDo_waitsForNoFeedButItsOwn(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestDo_holdsTheFeedForItsLastWorkAlone has a move stand still while it marks elements for search.
-func TestDo_holdsTheFeedForItsLastWorkAlone(t *testing.T) {
-	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
-		db := open(t)
-		if db.Dialect() == database.SQLite {
-			return
-		}
-		_, err := newWriter(t, db, 0).Do(t.Context(), create(lines, "a", "b"))
-		require.NoError(t, err)
-		marking, goOn := make(chan struct{}), make(chan struct{})
-		var once sync.Once
-		w := writerThat(t, db, time.Minute, func(ctx context.Context, tx *database.Tx, touched []domain.Ref) error {
-			if touched[0].Group == lines {
-				once.Do(func() { close(marking) })
-				<-goOn
-			}
-			return searchsync.Enqueue(ctx, tx, touched)
-		})
-		moved := make(chan error, 1)
-		go func() {
-			_, err := w.Do(context.Background(), writer.Request{Move: &domain.Move{Ref: domain.Ref{Group: lines, ID: "b"}, Before: "a", Actor: author}})
-			moved <- err
-		}()
-		<-marking
-		for range 3 { // of another type in the scope: they return, or the test hangs
-			_, err := w.Do(t.Context(), create(domain.Group{Scope: lines.Scope, ElementType: "section"}, ""))
-			require.NoError(t, err)
-		}
-		close(goOn)
-		require.NoError(t, <-moved)
-		requireWhole(t, db, lines, 2)
-	})
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,13 +25,12 @@ import (
 
 const (
 	maxBatch = 512
+	maxLoad  = 1000 // elements that requests which share a commit write; the last of them may go beyond
 	queue    = 4096
-	// A creation of more elements than this is large; few of those are in the queue at once, because each can hold megabytes.
+	// A creation of more elements than this is large, as is a long reorder; few of those are there at once, because each can hold megabytes.
 	largeCreate  = 64
 	largeAtATime = 16
-	// A reorder of more elements than this shares no commit with other groups where the database has several writers.
-	longReorder = 256
-	maxWait     = 10 * time.Second
+	maxWait      = 10 * time.Second
 )
 
 // Options configure a Writer.
@@ -64,9 +64,13 @@ type Request struct {
 // Writer is the one way to change elements. It is safe for concurrent use.
 type Writer struct {
 	Options
-	commits *groupcommit.Committer[Request, store.Done]
-	large   chan struct{}
-	size    prometheus.Histogram
+	commits  *groupcommit.Committer[Request, store.Done]
+	elements *store.Store
+	large    chan struct{}
+	size     prometheus.Histogram
+	settling sync.WaitGroup // long reorders that are shown
+	between  func()         // before each transaction of a long reorder, for tests
+	stepped  func()         // behind it
 }
 
 // New starts a Writer.
@@ -78,8 +82,9 @@ func New(o Options) *Writer {
 		o.Wait = maxWait
 	}
 	w := &Writer{
-		Options: o,
-		large:   make(chan struct{}, largeAtATime),
+		Options:  o,
+		elements: store.New(o.DB),
+		large:    make(chan struct{}, largeAtATime),
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "fountain_sequence_commit_requests", Help: "Requests that shared one commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
@@ -87,7 +92,7 @@ func New(o Options) *Writer {
 	}
 	o.Registerer.MustRegister(w.size)
 	w.commits = groupcommit.New(o.DB, groupcommit.Options{
-		MaxBatch: o.MaxBatch, Queue: queue, Wait: o.Wait, Log: o.Log, Observe: func(n int) { w.size.Observe(float64(n)) },
+		MaxBatch: o.MaxBatch, MaxLoad: maxLoad, Queue: queue, Wait: o.Wait, Log: o.Log, Observe: func(n int) { w.size.Observe(float64(n)) },
 	}, w.apply)
 	o.Registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fountain_sequence_commit_waiting_requests", Help: "Changes that wait for a commit.",
@@ -110,7 +115,11 @@ func (w *Writer) Do(ctx context.Context, r Request) (store.Done, error) {
 		}
 		defer func() { <-w.large }()
 	}
-	done, err := w.commits.Do(ctx, r)
+	do := w.commits.Do
+	if r.Reorder != nil || r.Move != nil {
+		do = w.reorder
+	}
+	done, err := do(ctx, r)
 	if err != nil {
 		return store.Done{}, err
 	}
@@ -120,7 +129,7 @@ func (w *Writer) Do(ctx context.Context, r Request) (store.Done, error) {
 	return done, nil
 }
 
-// enterLarge waits for the place of a large creation.
+// enterLarge waits for the place of a large change.
 func (w *Writer) enterLarge(ctx context.Context) error {
 	over := time.NewTimer(w.Wait)
 	defer over.Stop()
@@ -130,12 +139,15 @@ func (w *Writer) enterLarge(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-over.C:
-		return fmt.Errorf("%w: too many large creations wait for a commit", database.ErrUnavailable)
+		return fmt.Errorf("%w: too many large changes wait", database.ErrUnavailable)
 	}
 }
 
-// Close waits for what is queued.
-func (w *Writer) Close() { w.commits.Close() }
+// Close waits for what is queued, and for the long reorders that were shown.
+func (w *Writer) Close() {
+	w.commits.Close()
+	w.settling.Wait()
+}
 
 // check keeps the rules that need no database.
 func (r Request) check() error {
@@ -150,6 +162,19 @@ func (r Request) check() error {
 		return r.Move.Check()
 	}
 	return nil
+}
+
+// Load implements groupcommit.Loaded: how many elements the request writes at most.
+func (r Request) Load() int {
+	switch {
+	case r.Create != nil:
+		return len(r.Create.Drafts)
+	case r.Reorder != nil:
+		return len(r.Reorder.Order)
+	case r.Move != nil:
+		return store.LongOrder
+	}
+	return 1
 }
 
 // change is the request's change, not yet made.
@@ -198,7 +223,7 @@ func (w *Writer) applyAll(ctx context.Context, tx *database.Tx, batch []Request)
 	if err := w.Keys.Claim(ctx, tx, entries); err != nil {
 		return nil, err
 	}
-	at := w.Clock.Now().UTC().Truncate(time.Microsecond)
+	at := w.now()
 	if err := w.change(ctx, tx, at, tries); err != nil {
 		return nil, err
 	}
@@ -212,15 +237,11 @@ func (w *Writer) applyAll(ctx context.Context, tx *database.Tx, batch []Request)
 	return results, nil
 }
 
-// lock locks the groups and feeds of the tries. Those whose group or feed another transaction holds, and long reorders, go into a lane unless they are in one.
+// lock locks the groups and feeds of the tries. Those whose group or feed another transaction holds go into a lane unless they are in one.
 func (w *Writer) lock(ctx context.Context, tx *database.Tx, tries []*try) error {
 	wait := groupcommit.MayWait(ctx)
 	var groups []domain.Group
 	for _, t := range tries {
-		if wait == 0 && t.long() && tx.Dialect() == database.PostgreSQL {
-			t.lane = lane(t.change.Group())
-			continue
-		}
 		groups = append(groups, t.change.Group())
 	}
 	held, err := store.Lock(ctx, tx, groups, wait)
@@ -235,19 +256,13 @@ func (w *Writer) lock(ctx context.Context, tx *database.Tx, tries []*try) error 
 	return w.lockFeeds(ctx, tx, tries, wait)
 }
 
-// lockFeeds locks the feeds of the tries whose groups are locked. A long reorder, which works in a lane, takes the feed when its work is done: until then the scope's other
-// types are changed beside it.
+// lockFeeds locks the feeds of the tries whose groups are locked.
 func (w *Writer) lockFeeds(ctx context.Context, tx *database.Tx, tries []*try, wait time.Duration) error {
 	var scopes []string
-	short := false
 	for _, t := range tries {
 		if t.lane == "" {
 			scopes = append(scopes, t.change.Group().Scope)
-			short = short || !t.long()
 		}
-	}
-	if !short {
-		return nil
 	}
 	held, err := store.LockFeeds(ctx, tx, scopes, wait)
 	for _, t := range tries {
@@ -261,11 +276,6 @@ func (w *Writer) lockFeeds(ctx context.Context, tx *database.Tx, tries []*try, w
 // lane is where those wait whose group another transaction holds, laneOfScope those for whom it is the feed alone. All that share a lane share a scope.
 func lane(g domain.Group) string        { return g.Scope + "/" + g.ElementType }
 func laneOfScope(g domain.Group) string { return g.Scope + "/" }
-
-// long reports whether the request may hold its transaction for long. Over how many places an element moves is known in the transaction only.
-func (t *try) long() bool {
-	return t.Move != nil || t.Reorder != nil && len(t.Reorder.Order) > longReorder
-}
 
 // change does the work of those who wait for it and writes what must be committed with it.
 func (w *Writer) change(ctx context.Context, tx *database.Tx, at time.Time, tries []*try) error {

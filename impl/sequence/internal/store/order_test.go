@@ -1,0 +1,304 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/impl/sequence/internal/store"
+	"github.com/fountainai/fountain/internal/etag"
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+// staged is a long reorder on its way, one transaction after the other.
+type staged struct {
+	*store.Order
+	marked []domain.Ref
+}
+
+func write(t require.TestingT, db *database.DB, do func(ctx context.Context, tx *database.Tx) error) {
+	require.NoError(t, db.Write(context.Background(), do))
+}
+
+func beginOrder(t require.TestingT, db *database.DB, g domain.Group) *staged {
+	o := &staged{Order: &store.Order{Group: g, ID: "o"}}
+	write(t, db, func(ctx context.Context, tx *database.Tx) error { return store.BeginOrder(ctx, tx, o.Order, noon) })
+	return o
+}
+
+func (o *staged) mark(_ context.Context, _ *database.Tx, refs []domain.Ref) error {
+	o.marked = append(o.marked, refs...)
+	return nil
+}
+
+// stage returns a step for each transaction up to the one that shows the order, which is the last.
+func (o *staged) stage(t require.TestingT, db *database.DB, c *store.Change) (steps []func(db *database.DB)) {
+	require.NoError(t, store.New(db).Plan(context.Background(), c))
+	for _, part := range o.Parts(c.Done.Numbers) {
+		steps = append(steps, func(db *database.DB) {
+			write(t, db, func(ctx context.Context, tx *database.Tx) error { return o.Stage(ctx, tx, noon, part) })
+		})
+	}
+	return append(steps, func(db *database.DB) {
+		write(t, db, func(ctx context.Context, tx *database.Tx) error { return o.Show(ctx, tx, noon, c) })
+	})
+}
+
+// settle is one of the transactions that follow.
+func (o *staged) settle(t require.TestingT, db *database.DB) (settled bool) {
+	write(t, db, func(ctx context.Context, tx *database.Tx) (err error) {
+		settled, err = o.Settle(ctx, tx, noon, o.mark)
+		return err
+	})
+	return settled
+}
+
+func (o *staged) steps(t require.TestingT, db *database.DB, c *store.Change) []func(db *database.DB) {
+	return append(o.stage(t, db, c), func(db *database.DB) {
+		for !o.settle(t, db) {
+		}
+		require.Len(t, o.marked, len(c.Done.Numbers), "each is marked for search once it has its number")
+	})
+}
+
+// Whatever happens between the transactions of a long reorder, and however often the service starts again, readers see the old order up to one commit and the new one from it on.
+func TestOrder_isOneChangeToEverybodyElse(t *testing.T) {
+	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		run := 0
+		rapid.Check(t, func(rt *rapid.T) {
+			run++
+			scope := fmt.Sprintf("run%d", run)
+			g := domain.Group{Scope: scope, ElementType: "spokenWord"}
+			m := &model{groups: map[domain.Group]map[string]*thing{}}
+			do := func(changes ...*store.Change) {
+				want := m.apply(changes)
+				apply(rt, db, changes...)
+				for i, c := range changes {
+					require.Equal(rt, want[i], outcome(c.Err))
+				}
+			}
+			others := func() {
+				if rapid.IntRange(0, 15).Draw(rt, "restart") == 0 {
+					require.NoError(rt, db.Close())
+					db = open(t)
+				}
+				for range rapid.IntRange(0, 2).Draw(rt, "others") {
+					c := drawChange(rt, scope)
+					if (c.Reorder != nil || c.Move != nil) && c.Group() == g {
+						apply(rt, db, c)
+						require.ErrorIs(rt, c.Err, domain.ErrOrdering)
+						continue
+					}
+					do(c)
+				}
+				require.Equal(rt, m.dump(g), list(rt, store.New(db), g))
+				if rapid.IntRange(0, 5).Draw(rt, "reads") == 0 {
+					requireReads(rt, db, g)
+				}
+				replay(rt, db, scope, m)
+			}
+			do(create(g, "a", "b", "c", "d", "e", "f"))
+			order := reorder(g, rapid.Permutation([]string{"a", "b", "c", "d", "e", "f"}).Draw(rt, "order")[:rapid.IntRange(2, 6).Draw(rt, "length")]...)
+			o := beginOrder(rt, db, g)
+			others()
+			steps := o.stage(rt, db, order)
+			for i, step := range steps {
+				step(db)
+				if i == len(steps)-1 {
+					require.Equal(rt, []string{"ok"}, m.apply([]*store.Change{order}))
+				}
+				others()
+			}
+			for !o.settle(rt, db) {
+				others()
+			}
+			do(reorder(g, "a", "b"))
+			require.Equal(rt, m.dump(g), list(rt, store.New(db), g))
+		})
+	})
+}
+
+// requireReads compares each way to read a number with the list.
+func requireReads(t require.TestingT, db *database.DB, g domain.Group) {
+	ctx, s := context.Background(), store.New(db)
+	all, err := s.List(ctx, g, "", 0, 100)
+	require.NoError(t, err)
+	var ids, exported told
+	var active int
+	for i, e := range all {
+		require.EqualValues(t, i+1, e.Number)
+		one, err := s.Get(ctx, e.Ref)
+		require.NoError(t, err)
+		require.Equal(t, e, one)
+		some, err := s.Current(ctx, []domain.Ref{e.Ref})
+		require.NoError(t, err)
+		require.Equal(t, []domain.Element{e}, some)
+		page, err := s.List(ctx, g, "", int64(i), 1)
+		require.NoError(t, err)
+		require.Equal(t, []domain.Element{e}, page)
+		ids = append(ids, e.ID)
+		if e.Status == domain.Active {
+			active++
+		}
+	}
+	only, err := s.List(ctx, g, domain.Active, 0, 100)
+	require.NoError(t, err)
+	require.Len(t, only, active)
+	require.NoError(t, s.Export(ctx, g.Scope, &onlyIDs{group: g, told: &exported}))
+	require.Equal(t, ids, exported)
+	last := domain.Ref{Group: g, ID: ids[len(ids)-1]}
+	moves, err := s.Preview(ctx, &store.Change{Move: &domain.Move{Ref: last, Before: ids[0]}})
+	require.NoError(t, err)
+	require.Len(t, moves, len(ids))
+	for i, c := range moves[1:] {
+		require.Equal(t, domain.NumberChange{ID: ids[i], From: int64(i) + 1, To: int64(i) + 2}, c)
+	}
+}
+
+// onlyIDs takes the elements of one group of an export.
+type onlyIDs struct {
+	group domain.Group
+	*told
+}
+
+func (o *onlyIDs) Element(e domain.Element) error {
+	if e.Group == o.group {
+		return o.told.Element(e)
+	}
+	return nil
+}
+
+func (o *onlyIDs) Version(domain.Version) error { return nil }
+
+// Of everybody's states one is what a version is made from: the number that is shown, before its element has it.
+func TestOrder_isWhatVersionsAreMadeFrom(t *testing.T) {
+	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		apply(t, db, create(lines, "a", "b"))
+		o := beginOrder(t, db, lines)
+		for _, step := range o.stage(t, db, reorder(lines, "b", "a")) {
+			step(db)
+		}
+		stale, fresh := revise(lines, "a", 0, `{}`), revise(lines, "b", 0, `{}`)
+		stale.Revise.Expected, fresh.Revise.Expected = etag.ParseMatch(`"1-1-active"`), etag.ParseMatch(`"1-1-active"`)
+		apply(t, db, stale, fresh)
+		require.Equal(t, "stale 1 2 active", outcome(stale.Err))
+		require.NoError(t, fresh.Err)
+		require.EqualValues(t, 1, fresh.Done.Elements[0].Number)
+	})
+}
+
+// No transaction of the longest reorder writes more than a few rows for each element of a step. SQLite counts them, of triggers and indexes none.
+func TestOrder_writesFewRowsAtATime(t *testing.T) {
+	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		if db.Dialect() != database.SQLite {
+			return
+		}
+		ids := make([]string, domain.MaxMoved)
+		for i := range ids {
+			ids[i] = fmt.Sprintf("e%d", i)
+		}
+		apply(t, db, create(lines, ids...))
+		most, transactions := int64(0), 0
+		counted := func(do func(ctx context.Context, tx *database.Tx) error) {
+			write(t, db, func(ctx context.Context, tx *database.Tx) error {
+				var before, after int64
+				err := errors.Join(tx.Get(ctx, &before, "SELECT total_changes()"), do(ctx, tx), tx.Get(ctx, &after, "SELECT total_changes()"))
+				most = max(most, after-before)
+				transactions++
+				return err
+			})
+		}
+		slices.Reverse(ids)
+		change := reorder(lines, ids...)
+		o := &store.Order{Group: lines, ID: "o"}
+		counted(func(ctx context.Context, tx *database.Tx) error { return store.BeginOrder(ctx, tx, o, noon) })
+		require.NoError(t, store.New(db).Plan(t.Context(), change))
+		for _, part := range o.Parts(change.Done.Numbers) {
+			counted(func(ctx context.Context, tx *database.Tx) error { return o.Stage(ctx, tx, noon, part) })
+		}
+		counted(func(ctx context.Context, tx *database.Tx) error { return o.Show(ctx, tx, noon, change) })
+		mark := func(_ context.Context, _ *database.Tx, refs []domain.Ref) error {
+			require.LessOrEqual(t, len(refs), 200)
+			return nil
+		}
+		for settled := false; !settled; {
+			counted(func(ctx context.Context, tx *database.Tx) (err error) {
+				settled, err = o.Settle(ctx, tx, noon, mark)
+				return err
+			})
+		}
+		require.LessOrEqual(t, most, int64(2*200+1), "rows of one transaction")
+		require.Greater(t, transactions, 150)
+		require.Equal(t, "1:e9999", numbered(t, store.New(db), lines)[0])
+	})
+}
+
+// What is left of a process that ended is taken away when nobody has seen it, and finished when somebody has.
+func TestOrder_isTakenAwayOrFinishedByOthers(t *testing.T) {
+	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		s := store.New(db)
+		seen := domain.Group{Scope: "lear", ElementType: "line"}
+		apply(t, db, create(lines, "a", "b", "c"), create(seen, "a", "b", "c"))
+		unseen := beginOrder(t, db, lines)
+		unseen.stage(t, db, reorder(lines, "c", "b", "a"))[0](db)
+		shown := beginOrder(t, db, seen)
+		for _, step := range shown.stage(t, db, reorder(seen, "c", "b", "a")) {
+			step(db)
+		}
+		require.ErrorIs(t, db.Write(t.Context(), func(ctx context.Context, tx *database.Tx) error {
+			return store.BeginOrder(ctx, tx, &store.Order{Group: lines, ID: "second"}, noon)
+		}), domain.ErrOrdering)
+
+		left, err := s.LeftOrders(t.Context(), time.UnixMicro(math.MaxInt64/2), 10)
+		require.NoError(t, err)
+		require.Equal(t, []*store.Order{{Group: seen, ID: "o", Shown: true}}, left, "one that is staged may go on")
+		write(t, db, func(ctx context.Context, tx *database.Tx) error {
+			n, err := store.EndOrders(ctx, tx, noon)
+			require.Zero(t, n, "it is not silent")
+			return err
+		})
+		write(t, db, func(ctx context.Context, tx *database.Tx) error {
+			n, err := store.EndOrders(ctx, tx, noon.Add(time.Second))
+			require.EqualValues(t, 1, n, "what was shown is never given up")
+			return err
+		})
+		for _, late := range []func(ctx context.Context, tx *database.Tx) error{
+			func(ctx context.Context, tx *database.Tx) error { return unseen.Stage(ctx, tx, noon, nil) },
+			func(ctx context.Context, tx *database.Tx) error {
+				return unseen.Show(ctx, tx, noon, reorder(lines, "c", "b", "a"))
+			},
+		} {
+			require.ErrorIs(t, db.Write(t.Context(), late), store.ErrOrderLost, "its process was not dead after all")
+		}
+		left, err = s.LeftOrders(t.Context(), time.UnixMicro(math.MaxInt64/2), 10)
+		require.NoError(t, err)
+		require.Len(t, left, 2)
+		for gone := false; !gone; {
+			write(t, db, func(ctx context.Context, tx *database.Tx) (err error) {
+				gone, err = left[0].Remove(ctx, tx)
+				return err
+			})
+		}
+		for !shown.settle(t, db) {
+		}
+		require.Equal(t, []string{"1:a", "2:b", "3:c"}, numbered(t, s, lines))
+		require.Equal(t, []string{"1:c", "2:b", "3:a"}, numbered(t, s, seen))
+		n, err := s.Orders(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, n)
+		apply(t, db, reorder(lines, "b", "a"), reorder(seen, "a", "c"))
+		require.Equal(t, []string{"1:b", "2:a", "3:c"}, numbered(t, s, lines))
+	})
+}

@@ -1,0 +1,10 @@
+package writer
+
+// Between has a function called before each transaction of a long reorder. Call it before the first.
+func (w *Writer) Between(do func()) { w.between = do }
+
+// Stepped has a function called behind each of them.
+func (w *Writer) Stepped(do func()) { w.stepped = do }
+
+// Settled waits for the long reorders that were shown.
+func (w *Writer) Settled() { w.settling.Wait() }

@@ -1,0 +1,210 @@
+package writer
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/impl/sequence/internal/store"
+	"github.com/fountainai/fountain/internal/audit"
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+const (
+	// orderPause is between two tries of a change of an order that another one has.
+	orderPause = 50 * time.Millisecond
+	// stagedSilence is after how much silence an order that nobody sees is given up, shownSilence after how much one that is shown is settled by others. Each step breaks the silence.
+	stagedSilence = time.Minute
+	shownSilence  = 5 * time.Second
+	// finishWithin is for settling or removing an order, before others do it.
+	finishWithin = 2 * time.Minute
+	leftAtOnce   = 100
+)
+
+// reorder makes a reorder or a move: a short one in a shared commit, a long one as a store.Order. While an Order has the order of its group it waits, as long as a change waits for its commit.
+func (w *Writer) reorder(ctx context.Context, r Request) (store.Done, error) {
+	over := time.NewTimer(w.Wait)
+	defer over.Stop()
+	for n := 1; ; n++ {
+		done, err := w.tryReorder(ctx, r)
+		if !errors.Is(err, domain.ErrOrdering) {
+			return done, err
+		}
+		if n%20 == 0 { // its process may have ended
+			if err := w.FinishOrders(ctx); err != nil {
+				return store.Done{}, err
+			}
+		}
+		select {
+		case <-time.After(orderPause):
+		case <-ctx.Done():
+			return store.Done{}, ctx.Err()
+		case <-over.C:
+			return store.Done{}, fmt.Errorf("%w: %w", database.ErrUnavailable, err)
+		}
+	}
+}
+
+func (w *Writer) tryReorder(ctx context.Context, r Request) (store.Done, error) {
+	if r.Reorder == nil || len(r.Reorder.Order) <= store.LongOrder {
+		done, err := w.commits.Do(ctx, r)
+		if !errors.Is(err, store.ErrLongOrder) {
+			return done, err
+		}
+	}
+	if err := w.enterLarge(ctx); err != nil {
+		return store.Done{}, err
+	}
+	leave := func() { <-w.large }
+	o := &store.Order{Group: r.change().Group(), ID: rand.Text()}
+	done, err := w.order(ctx, o, r)
+	if err != nil {
+		leave()
+		return store.Done{}, err
+	}
+	w.settling.Go(func() {
+		defer leave()
+		w.finish(ctx, o)
+	})
+	return done, nil
+}
+
+// order stages a long reorder or move and shows it. When it returns an error nothing of it is seen, unless the answer to the last commit was lost.
+func (w *Writer) order(ctx context.Context, o *store.Order, r Request) (store.Done, error) {
+	t := &try{Request: r, change: r.change()}
+	if err := w.elements.Plan(ctx, t.change); err != nil { // so that what is refused begins nothing
+		return store.Done{}, err
+	}
+	if err := w.step(ctx, func(ctx context.Context, tx *database.Tx) error { return store.BeginOrder(ctx, tx, o, w.now()) }); err != nil {
+		return store.Done{}, err
+	}
+	t.change = r.change()
+	if err := w.stage(ctx, o, t); err != nil {
+		w.giveUp(ctx, o)
+		return store.Done{}, err
+	}
+	return t.change.Done, nil
+}
+
+func (w *Writer) stage(ctx context.Context, o *store.Order, t *try) error {
+	if err := w.elements.Plan(ctx, t.change); err != nil {
+		return err
+	}
+	for _, part := range o.Parts(t.change.Done.Numbers) {
+		if err := w.step(ctx, func(ctx context.Context, tx *database.Tx) error { return o.Stage(ctx, tx, w.now(), part) }); err != nil {
+			return err
+		}
+	}
+	return w.step(ctx, func(ctx context.Context, tx *database.Tx) error {
+		at := w.now()
+		if err := o.Show(ctx, tx, at, t.change); err != nil {
+			return err
+		}
+		return audit.Append(ctx, tx, t.events(at)...)
+	})
+}
+
+// step is one small transaction of an order.
+func (w *Writer) step(ctx context.Context, do func(ctx context.Context, tx *database.Tx) error) error {
+	if w.between != nil {
+		w.between()
+	}
+	if w.stepped != nil {
+		defer w.stepped()
+	}
+	return w.DB.Write(database.Brief(ctx), do)
+}
+
+func (w *Writer) now() time.Time { return w.Clock.Now().UTC().Truncate(time.Microsecond) }
+
+// finish settles an order that was shown. What fails here FinishOrders does.
+func (w *Writer) finish(ctx context.Context, o *store.Order) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin) // the caller has its answer
+	defer cancel()
+	if err := w.settle(ctx, o); err != nil {
+		w.Log.WarnContext(ctx, "numbers of a long reorder are settled later", "scope", o.Scope, "error", err)
+	}
+}
+
+func (w *Writer) settle(ctx context.Context, o *store.Order) error {
+	for settled := false; !settled; {
+		err := w.step(ctx, func(ctx context.Context, tx *database.Tx) (err error) {
+			settled, err = o.Settle(ctx, tx, w.now(), w.Enqueue)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	w.Committed(o.Scope)
+	return nil
+}
+
+// giveUp takes an order back that was not shown: its caller is answered when nothing is left of it. What fails here FinishOrders does.
+func (w *Writer) giveUp(ctx context.Context, o *store.Order) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin) // the caller may be gone
+	defer cancel()
+	err := w.step(ctx, o.End)
+	if err == nil {
+		err = w.remove(ctx, o)
+	}
+	if err != nil {
+		w.Log.WarnContext(ctx, "rows of a reorder that failed are taken away later", "scope", o.Scope, "error", err)
+	}
+}
+
+func (w *Writer) remove(ctx context.Context, o *store.Order) error {
+	for gone := false; !gone; {
+		err := w.step(ctx, func(ctx context.Context, tx *database.Tx) (err error) {
+			gone, err = o.Remove(ctx, tx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FinishOrders does what is left of long reorders and moves that are silent: of ones whose process ended, above all. Those that were shown are settled, the others taken away.
+func (w *Writer) FinishOrders(ctx context.Context) error {
+	return w.finishOrders(ctx, w.now().Add(-stagedSilence), w.now().Add(-shownSilence))
+}
+
+// FinishAllOrders is FinishOrders for a service that is the only one on its database, at its start: none goes on.
+func (w *Writer) FinishAllOrders(ctx context.Context) error {
+	late := time.UnixMicro(math.MaxInt64 / 2)
+	return w.finishOrders(ctx, late, late)
+}
+
+func (w *Writer) finishOrders(ctx context.Context, staged, shown time.Time) error {
+	ended := int64(0)
+	err := w.step(ctx, func(ctx context.Context, tx *database.Tx) (err error) {
+		ended, err = store.EndOrders(ctx, tx, staged)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if ended > 0 {
+		w.Log.WarnContext(ctx, "long reorders were given up, which nobody has seen", "count", ended)
+	}
+	left, err := w.elements.LeftOrders(ctx, shown, leftAtOnce)
+	if err != nil {
+		return err
+	}
+	for _, o := range left {
+		do := w.remove
+		if o.Shown {
+			do = w.settle
+		}
+		if err := do(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
