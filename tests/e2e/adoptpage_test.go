@@ -51,6 +51,7 @@ func TestReadme_isTrueLineByLine(t *testing.T) {
 
 // The page for those who write programs against a family, in curl and Go; tests/foreign runs its TypeScript.
 func TestConsumersPage_isTrueLineByLine(t *testing.T) {
+	need(t, "curl")
 	runPage(t, readPage(t, "../../docs/consumers.md"), "go")
 }
 
