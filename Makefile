@@ -52,6 +52,10 @@ edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, che
 	CADDY=$(CURDIR)/bin/caddy COMPOSE=$(CURDIR)/bin/docker-compose $(GO) test -count=1 -tags edge ./tests/edge/...
 	CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -tags edge -run Edge_ ./impl/gateway
 
+.PHONY: compose-proof
+compose-proof: bin/docker-compose ## Bring up docker-compose.yml as it is, from nothing to the death of each container, and remove it (needs root, a Docker engine and the images: docker compose build, docker compose pull caddy)
+	COMPOSE=$(CURDIR)/bin/docker-compose DOCKER=docker $(GO) test -count=1 -timeout 30m -v -tags compose ./tests/compose
+
 .PHONY: browser
 browser: bin/caddy ## Use the family's pages in a Chromium, and show that adopted services do nothing in them; pictures of each step go to artifacts/ (needs Node and npm for axe-core; Debian: chromium zbar-tools)
 	cd console/app && npm ci --ignore-scripts --silent
@@ -141,10 +145,12 @@ lint: ## Check formatting, vet, staticcheck and the rules of the contracts
 	$(GO) vet ./...
 	$(GO) vet -tags edge ./tests/edge/... ./impl/gateway
 	$(GO) vet -tags browser ./tests/browser
+	$(GO) vet -tags compose ./tests/compose
 	$(GO) vet -tags server ./cmd/fountain
 	$(STATICCHECK) $$($(GO) list ./... | grep -v '/generated/')
 	$(STATICCHECK) -tags edge ./tests/edge/... ./impl/gateway
 	$(STATICCHECK) -tags browser ./tests/browser
+	$(STATICCHECK) -tags compose ./tests/compose
 	$(GO) test ./internal/contract/lint/...
 	cd tools/breaking && $(GO) vet ./... && $(GO) test ./...
 	cd tests/bench/peers && $(GO) vet ./...

@@ -81,7 +81,7 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(
 		newUp(), newServe(), newMigrate(), newHealthcheck(), newVersion(), calling(newExplain()),
-		newKeygen(), newBootstrap(), newBootstrapToken(), newRecover(), newBackup(), newRestore(), newIssuer(), newDoctor(),
+		newKeygen(), newBootstrap(), newBootstrapToken(), newRecover(), newBackup(), newRestore(), newMoveStore(), newIssuer(), newDoctor(),
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), calling(newExport()), newDemo(),
 		newUsers(), newSessions(), newConsents(), newPasswd(), newServices(), newClients(), newPermissions(), newKeys(), newSecrets(), newSigningKeys(), newRootKey(), newKeyrings(), newAudit(), newOTP(),
 		newAdopt(), newAdopted(), newRetire(), newGenerate(), newCall(), newToken(), newDeadLetters(),

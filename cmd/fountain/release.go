@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
-// checkRelease refuses a data directory of fountain up in which any database was changed by a newer release, or belongs to a restore that was not ended. The services
+// checkRelease refuses a data directory of fountain up in which any database was changed by a newer release, belongs to a restore that was not ended, or was moved away. The services
 // refuse it too, but each its own, when those before it have begun to write.
 func checkRelease(ctx context.Context, data string) error {
 	var errs []error
@@ -46,7 +46,7 @@ func refused(ctx context.Context, c store.Config) error {
 	switch {
 	case errors.Is(err, store.ErrNewer):
 		return fmt.Errorf("%s: %w; this is release %s, and nothing was changed: run the newer one, or restore a backup from before the upgrade", c.Name, err, version)
-	case errors.Is(err, store.ErrUnfinished):
+	case errors.Is(err, store.ErrUnfinished), errors.Is(err, store.ErrMoved):
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}
 	return nil

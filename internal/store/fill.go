@@ -14,11 +14,11 @@ import (
 	"github.com/pressly/goose/v3/database"
 )
 
-// ErrNotEmpty: the place of a restore holds a database already.
+// ErrNotEmpty: the place of a restore or a move holds a database already.
 var ErrNotEmpty = errors.New("there is a database already")
 
 // ErrUnfinished: a restore of the database was begun and not ended. What it holds must not be used: nothing in it is marked as old.
-var ErrUnfinished = errors.New("a restore was not finished: empty the places of all services but for the root key, and restore again")
+var ErrUnfinished = errors.New("a restore was not finished: empty the places of all services but for the root key, and restore again; where fountain move-store was killed, empty this PostgreSQL database and move again")
 
 // unfinished is the number of a migration that nobody has. It is there from before the first table until the last mark, so that a restore which
 // was killed leaves no database that a service would open.

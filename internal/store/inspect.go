@@ -60,7 +60,7 @@ func Settled(c Config) error {
 }
 
 // Standing compares the migrations of an open database with those that this program has for it. missing are those that the next start applies. The error
-// is ErrNewer when a newer release has migrated it, and ErrUnfinished when a restore was begun and not ended.
+// is ErrNewer when a newer release has migrated it, ErrUnfinished when a restore was begun and not ended, and ErrMoved when it was moved away.
 func (db *DB) Standing(ctx context.Context, c Config) (missing []int64, err error) {
 	known, err := c.known()
 	if err != nil {
@@ -75,6 +75,8 @@ func (db *DB) Standing(ctx context.Context, c Config) (missing []int64, err erro
 		switch {
 		case n == unfinished:
 			return nil, ErrUnfinished
+		case n == moved:
+			return nil, ErrMoved
 		case !slices.Contains(known, n):
 			return nil, fmt.Errorf("%w: migration %05d is unknown here", ErrNewer, n)
 		}

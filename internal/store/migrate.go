@@ -85,6 +85,9 @@ func (db *DB) refuseNewer(ctx context.Context, provider *goose.Provider) error {
 		if version == unfinished {
 			return ErrUnfinished
 		}
+		if version == moved {
+			return ErrMoved
+		}
 		if !known[version] {
 			return fmt.Errorf("%w: migration %05d is unknown here", ErrNewer, version)
 		}

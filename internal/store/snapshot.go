@@ -41,8 +41,21 @@ func (db *DB) Snapshot(ctx context.Context, fn func(ctx context.Context, s *Snap
 // Querier reads the snapshot.
 func (s *Snapshot) Querier() Querier { return readOnly{s.tx} }
 
-// Migrations returns the numbers of the migrations that the database has, lowest first.
+// Migrations returns the numbers of the migrations that the database has, lowest first. ErrMoved and ErrUnfinished say that nobody may use what it holds.
 func (s *Snapshot) Migrations(ctx context.Context) (numbers []int64, err error) {
+	if numbers, err = s.applied(ctx); err != nil {
+		return nil, err
+	}
+	switch {
+	case slices.Contains(numbers, unfinished):
+		return nil, ErrUnfinished
+	case slices.Contains(numbers, moved):
+		return nil, ErrMoved
+	}
+	return numbers, nil
+}
+
+func (s *Snapshot) applied(ctx context.Context) (numbers []int64, err error) {
 	err = s.tx.Select(ctx, &numbers, "SELECT DISTINCT version_id FROM goose_db_version WHERE is_applied AND version_id > 0 ORDER BY version_id")
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
@@ -152,7 +165,11 @@ func (t CopiedTable) columnList() string { return `"` + strings.Join(t.Columns, 
 // Each calls do with every row of a table: a value is nil, an int64 (a boolean is 0 or 1), a string or bytes, which
 // do may keep.
 func (s *Snapshot) Each(ctx context.Context, t CopiedTable, do func(row []any) error) error {
-	rows, err := s.tx.tx.QueryxContext(ctx, "SELECT "+t.columnList()+` FROM "`+t.Name+`"`) // valid has looked at the names
+	return s.each(ctx, t, "", do)
+}
+
+func (s *Snapshot) each(ctx context.Context, t CopiedTable, order string, do func(row []any) error) error {
+	rows, err := s.tx.tx.QueryxContext(ctx, "SELECT "+t.columnList()+` FROM "`+t.Name+`"`+order) // valid has looked at the names
 	if err != nil {
 		return fmt.Errorf("read table %s: %w", t.Name, classify(err))
 	}
@@ -163,10 +180,15 @@ func (s *Snapshot) Each(ctx context.Context, t CopiedTable, do func(row []any) e
 			return fmt.Errorf("read row of %s: %w", t.Name, classify(err))
 		}
 		for i, value := range row {
-			if b, ok := value.(bool); ok {
+			switch v := value.(type) {
+			case bool:
 				row[i] = int64(0)
-				if b {
+				if v {
 					row[i] = int64(1)
+				}
+			case []byte:
+				if v == nil { // of SQLite, no bytes: it would be written as NULL
+					row[i] = []byte{}
 				}
 			}
 		}

@@ -49,7 +49,13 @@ func TestReadme_isTrueLineByLine(t *testing.T) {
 	}), "go")
 }
 
-// block is a fenced text of a page. The comments before it say what it is: file (its name), exit (status of the shell block), with (go or node), needs
+// The page for those who write programs against a family, in curl and Go; tests/foreign runs its TypeScript.
+func TestConsumersPage_isTrueLineByLine(t *testing.T) {
+	need(t, "curl")
+	runPage(t, readPage(t, "../../docs/consumers.md"), "go")
+}
+
+// block is a fenced text of a page. The comments before it say what it is: file (its name), more (the file that it goes on), exit (status of the shell block), with (go or node), needs
 // (a program), setup (what the test does in its place).
 type block struct {
 	line     int
@@ -58,7 +64,7 @@ type block struct {
 	marks    map[string]string
 }
 
-var mark = regexp.MustCompile(`^<!-- (file|exit|with|needs|setup)(?:: (\S+))? -->$`)
+var mark = regexp.MustCompile(`^<!-- (file|more|exit|with|needs|setup)(?:: (\S+))? -->$`)
 
 func readPage(t *testing.T, file string) []block {
 	t.Helper()
@@ -111,6 +117,12 @@ func runPage(t *testing.T, page []block, language string) {
 		case name != "":
 			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(b.text), 0o600))
+		case b.marks["more"] != "":
+			file, err := os.OpenFile(filepath.Join(dir, b.marks["more"]), os.O_APPEND|os.O_WRONLY, 0o600)
+			require.NoError(t, err, "line %d goes on with a file that there is", b.line)
+			_, err = file.WriteString("\n" + b.text)
+			require.NoError(t, err)
+			require.NoError(t, file.Close())
 		case b.language == "sh":
 			left = b.marks["needs"]
 			if left == "" || has(t, left) {

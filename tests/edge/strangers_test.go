@@ -229,12 +229,17 @@ func TestEdge_filesOfTheDocumentationAreKept(t *testing.T) {
 func TestEdge_tellsItsOwnHealth(t *testing.T) {
 	f := startFamily(t)
 	for status, gateway := range map[int]string{http.StatusOK: f.gateway, http.StatusServiceUnavailable: harness.FreeAddress(t)} {
-		e := startEdge(t, "localhost", gateway, noWait)
-		for host, want := range map[string]int{"127.0.0.1": status, "other.example": http.StatusMisdirectedRequest} {
-			connection, err := net.Dial("tcp", e.redirect)
-			require.NoError(t, err)
-			answer, _ := raw(t, connection, "GET /healthz HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
-			require.Equal(t, want, answer.StatusCode, host)
+		for site, hosts := range map[string]map[string]int{
+			"localhost": {"127.0.0.1": status, "127.0.0.2": status, "other.example": http.StatusMisdirectedRequest},
+			"127.0.0.1": {"127.0.0.1": http.StatusPermanentRedirect, "127.0.0.2": status, "other.example": http.StatusMisdirectedRequest}, // its own name goes to HTTPS
+		} {
+			e := startEdge(t, site, gateway, noWait)
+			for host, want := range hosts {
+				connection, err := net.Dial("tcp", e.redirect)
+				require.NoError(t, err)
+				answer, _ := raw(t, connection, "GET /healthz HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
+				require.Equal(t, want, answer.StatusCode, "%s at %s", host, site)
+			}
 		}
 	}
 }

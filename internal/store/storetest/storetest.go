@@ -59,6 +59,22 @@ func EachConfig(t *testing.T, migrations []fs.FS, f func(t *testing.T, c store.C
 	})
 }
 
+// EachPair runs f for each way from one database to another of either kind, with two fresh ones each time.
+func EachPair(t *testing.T, migrations []fs.FS, f func(t *testing.T, from, to store.Config)) {
+	t.Helper()
+	for _, same := range []bool{true, false} { // of the two that meet one "from", one at a time: the next one has a fresh "from"
+		t.Run(map[bool]string{true: "to its kind", false: "to the other"}[same], func(t *testing.T) {
+			EachConfig(t, migrations, func(t *testing.T, from store.Config) {
+				EachConfig(t, migrations, func(t *testing.T, to store.Config) {
+					if ((from.URL == "") == (to.URL == "")) == same {
+						f(t, from, to)
+					}
+				})
+			})
+		})
+	}
+}
+
 func isSeparator(r rune) bool { return r == ',' || r == ' ' }
 
 // handles closes what a test opened.

@@ -62,6 +62,8 @@ func (d *Doctor) unopened(part backup.Part, err error) {
 	switch name := "the database " + part.Name; {
 	case errors.Is(err, store.ErrUnfinished):
 		d.wrong(Restore, "a restore of "+part.Name+" was begun and not ended", "empty the places of all services but for the root key, and restore again")
+	case errors.Is(err, store.ErrMoved):
+		d.wrong(Restore, name+" was moved to another place, or a move was killed", "set or take away DATABASE_URL_FILE as the move has said; where it was killed, fountain move-store "+part.Name+" --reopen (docs/operations.md, Another database)")
 	case errors.Is(err, store.ErrNewer):
 		d.wrong(Version, name+" was changed by a newer release than this program ("+d.Version+")", "run the newer release; the way back to this one is a backup that was made before the upgrade")
 	case errors.Is(err, store.ErrDamaged):

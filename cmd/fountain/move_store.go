@@ -1,0 +1,169 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/store"
+)
+
+// newMoveStore brings a service's database from SQLite to PostgreSQL and back.
+func newMoveStore() *cobra.Command {
+	var m moveStore
+	cmd := &cobra.Command{
+		Use:   "move-store SERVICE",
+		Short: "On the machine of a service: move its database from SQLite to PostgreSQL, or back",
+		Long: `move-store copies every row of a service's database into an empty one, reads both again, compares them
+row by row in the order of their keys, and only then lets the service open the new one. It refuses a
+place that holds a database, a service that runs, and a database of another release. While it copies,
+and afterwards, nobody opens the old database; it stays where it is, untouched but for that.
+
+FOUNTAIN_<SERVICE>_... name the database as it is now, as for fountain serve, or --data does for a data
+directory of fountain up (which knows SQLite alone: start the services by fountain serve afterwards).
+Documents of the embedded search engine stay where they are.
+
+--reopen takes back that the old database is closed: after a move that was killed, or to go back to it
+without what was written since.`,
+		Example: `  fountain move-store kms --to-url-file /etc/fountain/kms-url
+  FOUNTAIN_KMS_DATABASE_URL_FILE=/etc/fountain/kms-url fountain move-store kms --to-sqlite
+  fountain move-store sequence --to-url-file url --data /var/lib/fountain
+  fountain move-store kms --reopen`,
+		Args: oneArg("a service"),
+		RunE: func(cmd *cobra.Command, args []string) error { return m.run(cmd, args[0]) },
+	}
+	cmd.Flags().StringVar(&m.urlFile, "to-url-file", "", "file with the postgres:// URL of the empty database that takes the rows")
+	cmd.Flags().BoolVar(&m.toSQLite, "to-sqlite", false, "the rows go into a new SQLite database in the service's data directory")
+	cmd.Flags().BoolVar(&m.reopen, "reopen", false, "let services open the configured database again that a move has closed")
+	cmd.Flags().BoolVar(&m.asJSON, "json", false, "print what was moved as JSON")
+	cmd.Flags().StringVar(&m.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR names that of a service alone")
+	return cmd
+}
+
+// moveStore is how the command was called.
+type moveStore struct {
+	data, urlFile            string
+	toSQLite, reopen, asJSON bool
+}
+
+func (m moveStore) run(cmd *cobra.Command, word string) error {
+	chosen := 0
+	for _, given := range []bool{m.urlFile != "", m.toSQLite, m.reopen} {
+		if given {
+			chosen++
+		}
+	}
+	if chosen != 1 {
+		return usagef("one of --to-url-file, --to-sqlite and --reopen says where to")
+	}
+	from, err := m.configured(word, cmd.Flags().Changed("data"))
+	if err != nil {
+		return err
+	}
+	if m.reopen {
+		return m.openAgain(cmd, from)
+	}
+	to := from
+	if to.URL = ""; m.urlFile != "" {
+		if to.URL, err = config.ReadSecret(m.urlFile); err != nil {
+			return err
+		}
+	} else if from.URL == "" {
+		return usagef("%s is on SQLite already: FOUNTAIN_%s_DATABASE_URL_FILE names the PostgreSQL database that it is moved from", word, strings.ToUpper(word))
+	}
+	tables, err := store.Move(cmd.Context(), from, to)
+	if err != nil {
+		return m.refusal(from, to, err)
+	}
+	return m.print(cmd, from, to, tables)
+}
+
+// configured is the database that a service has now. given: --data was.
+func (m moveStore) configured(word string, given bool) (store.Config, error) {
+	word, err := knownWord(word)
+	if err != nil {
+		return store.Config{}, err
+	}
+	p := programs[word]()
+	if p.parts == nil {
+		return store.Config{}, usagef("%s keeps no database", word)
+	}
+	if err := config.Load("FOUNTAIN_"+strings.ToUpper(word)+"_", p.settings); err != nil {
+		return store.Config{}, &usageError{err}
+	}
+	if p.service.DataDir == "" || given {
+		p.service.DataDir = filepath.Join(m.data, word)
+	}
+	p.service.Log = slog.New(slog.DiscardHandler)
+	parts, err := p.parts()
+	if err != nil {
+		return store.Config{}, err
+	}
+	return parts[0].Database, nil
+}
+
+// placeOf names a place. A URL may hold a password.
+func placeOf(c store.Config) string {
+	if c.URL != "" {
+		return "PostgreSQL"
+	}
+	return filepath.Join(c.Dir, c.Name+".db")
+}
+
+// refusal tells which of both places is meant.
+func (m moveStore) refusal(from, to store.Config, err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotEmpty):
+		return fmt.Errorf("%s, to which %s is to be moved, is not empty", placeOf(to), from.Name)
+	case errors.Is(err, store.ErrLocked):
+		return fmt.Errorf("%s is running: stop every instance of it first: %w", from.Name, err)
+	case errors.Is(err, fs.ErrNotExist) && from.URL == "":
+		return fmt.Errorf("there is no database %s", placeOf(from))
+	}
+	return fmt.Errorf("move %s from %s to %s: %w", from.Name, placeOf(from), placeOf(to), err)
+}
+
+func (m moveStore) print(cmd *cobra.Command, from, to store.Config, tables []store.MovedTable) error {
+	out := cmd.OutOrStdout()
+	if m.asJSON {
+		return printJSON(out, map[string]any{"service": from.Name, "from": placeOf(from), "to": placeOf(to), "tables": tables})
+	}
+	var rows int64
+	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(table, "TABLE\tROWS\tSHA-256 OF BOTH")
+	for _, t := range tables {
+		rows += t.Rows
+		fmt.Fprintf(table, "%s\t%d\t%s\n", t.Name, t.Rows, t.SHA256)
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("print tables: %w", err)
+	}
+	setting := "FOUNTAIN_" + strings.ToUpper(from.Name) + "_DATABASE_URL_FILE"
+	next := "without " + setting
+	if to.URL != "" {
+		next = "with " + setting + "=" + m.urlFile
+	}
+	_, err := fmt.Fprintf(out, "%s was moved from %s to %s: %d rows of %d tables are the same. Start it %s; the old database is closed\n",
+		from.Name, placeOf(from), placeOf(to), rows, len(tables), next)
+	return err
+}
+
+func (m moveStore) openAgain(cmd *cobra.Command, c store.Config) error {
+	was, err := store.Reopen(cmd.Context(), c)
+	if err != nil {
+		return m.refusal(c, c, err)
+	}
+	sentence := "%s can be opened by %s again; what was written to another place since is not in it\n"
+	if !was {
+		sentence = "%s was not closed by a move: %s can open it\n"
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), sentence, placeOf(c), c.Name)
+	return err
+}

@@ -1,0 +1,229 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
+)
+
+// movable has a table of each kind that services have: a number as key, several columns, bytes, and no key at all, and one row of a migration's own.
+var movable = []fs.FS{fstest.MapFS{"00100_movable.sql": {Data: []byte(`-- +goose Up
+CREATE TABLE plays (id TEXT PRIMARY KEY, title TEXT);
+CREATE TABLE lines (play TEXT NOT NULL REFERENCES plays (id), number BIGINT NOT NULL, text TEXT, sealed BLOB, said BOOLEAN NOT NULL, PRIMARY KEY (play, number));
+CREATE TABLE heads (id BIGINT PRIMARY KEY, hash BLOB);
+CREATE TABLE keys (identity BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE notes (a TEXT, b BIGINT);
+INSERT INTO heads (id) VALUES (1);
+`)}}}
+
+func fillMovable(t *testing.T, c store.Config) {
+	t.Helper()
+	db, err := store.Open(t.Context(), c)
+	require.NoError(t, err)
+	err = db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		for _, id := range []string{"b", "B", "ä", "a", "a b", "z\U0001F3AD", ""} { // an order by letters would be another one than that of the bytes
+			if _, err := tx.Exec(ctx, "INSERT INTO plays (id, title) VALUES (?, ?)", id, "title of "+id); err != nil {
+				return err
+			}
+		}
+		for n := range int64(700) { // more than one statement
+			var sealed []byte
+			if n%3 > 0 {
+				sealed = []byte{0, byte(n), 0xff}
+			}
+			if _, err := tx.Exec(ctx, "INSERT INTO lines (play, number, text, sealed, said) VALUES (?, ?, ?, ?, ?)", "ä", n-300, nil, sealed, n%2 == 0); err != nil {
+				return err
+			}
+		}
+		for _, b := range [][]byte{{0xff}, {0}, {}, {0, 0}} {
+			if _, err := tx.Exec(ctx, "INSERT INTO keys (identity) VALUES (?)", b); err != nil {
+				return err
+			}
+		}
+		for _, a := range []any{nil, "x", nil, "x"} {
+			if _, err := tx.Exec(ctx, "INSERT INTO notes (a, b) VALUES (?, ?)", a, nil); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(ctx, "UPDATE heads SET hash = ?", []byte("the newest"))
+		return err
+	})
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+}
+
+// opens returns what a service that starts there meets.
+func opens(t *testing.T, c store.Config) error {
+	t.Helper()
+	db, err := store.Open(t.Context(), c)
+	if err != nil {
+		return err
+	}
+	return db.Close()
+}
+
+// Every row is at the new place, in either database, and nobody opens the old one.
+func TestMove_bringsEveryRowAndClosesTheOldPlace(t *testing.T) {
+	storetest.EachPair(t, movable, func(t *testing.T, from, to store.Config) {
+		fillMovable(t, from)
+		if from.URL != "" {
+			from.Dir = t.TempDir() // as services have, whose other files lie there
+		}
+		there, err := store.Move(t.Context(), from, to)
+		require.NoError(t, err)
+		rows := map[string]int64{}
+		for _, table := range there {
+			rows[table.Name] = table.Rows
+			require.Len(t, table.SHA256, 64)
+		}
+		require.Equal(t, map[string]int64{"plays": 7, "lines": 700, "heads": 1, "keys": 4, "notes": 4, "store_proof": rows["store_proof"]}, rows)
+		require.ErrorIs(t, opens(t, from), store.ErrMoved)
+		_, err = store.Move(t.Context(), from, store.Config{Name: to.Name, Dir: t.TempDir(), Migrations: to.Migrations})
+		require.ErrorIs(t, err, store.ErrMoved, "an old state is not moved again")
+		require.NoError(t, opens(t, to))
+
+		home := from
+		home.URL, home.Dir = "", t.TempDir()
+		back, err := store.Move(t.Context(), to, home)
+		require.NoError(t, err)
+		require.Equal(t, there, back, "the digests of the way back are those of the way there")
+		entries, err := os.ReadDir(home.Dir)
+		require.NoError(t, err)
+		for _, e := range entries {
+			require.Contains(t, []string{"test.db", "test.lock"}, e.Name())
+		}
+		require.NoError(t, opens(t, home))
+
+		was, err := store.Reopen(t.Context(), from)
+		require.NoError(t, err)
+		require.True(t, was)
+		require.NoError(t, opens(t, from))
+		was, err = store.Reopen(t.Context(), from)
+		require.NoError(t, err)
+		require.False(t, was)
+	})
+}
+
+// What can't be moved is refused before anything is touched: the old place is open, and the new one as it was.
+func TestMove_refusesWhatIsInUseOrNotEmpty(t *testing.T) {
+	storetest.EachPair(t, movable, func(t *testing.T, from, to store.Config) {
+		fillMovable(t, from)
+		service, err := store.Open(t.Context(), from)
+		require.NoError(t, err)
+		_, err = store.Move(t.Context(), from, to)
+		require.ErrorIs(t, err, store.ErrLocked)
+		require.NoError(t, service.Ping(t.Context()))
+		require.NoError(t, service.Close())
+		require.NoError(t, opens(t, from), "a refusal leaves it open")
+		require.NoError(t, store.Empty(t.Context(), to))
+
+		newer := from
+		newer.Migrations = append([]fs.FS{fstest.MapFS{"00101_more.sql": {Data: []byte("-- +goose Up\nCREATE TABLE more (id BIGINT PRIMARY KEY);\n")}}}, movable...)
+		_, err = store.Move(t.Context(), newer, to)
+		require.ErrorIs(t, err, store.ErrOlder)
+		require.NoError(t, opens(t, to))
+		_, err = store.Move(t.Context(), from, to)
+		require.ErrorIs(t, err, store.ErrNotEmpty)
+		require.NoError(t, opens(t, from))
+		_, err = store.Move(t.Context(), from, from)
+		require.ErrorIs(t, err, store.ErrNotEmpty, "nor onto itself")
+	})
+}
+
+// A SQLite place in which a service starts meanwhile is not taken from it, and rests of another database are not given to the copy.
+func TestMove_refusesAPlaceWithRests(t *testing.T) {
+	from := store.Config{Name: "test", Dir: t.TempDir(), Migrations: movable}
+	fillMovable(t, from)
+	to := from
+	to.Dir = t.TempDir()
+	rest := filepath.Join(to.Dir, "test.db-wal")
+	require.NoError(t, os.WriteFile(rest, []byte("of another one"), 0o600))
+	_, err := store.Move(t.Context(), from, to)
+	require.ErrorIs(t, err, store.ErrNotEmpty)
+	require.NoError(t, os.Remove(rest))
+	service, err := store.Open(t.Context(), to)
+	require.NoError(t, err)
+	_, err = store.Move(t.Context(), from, to)
+	require.ErrorIs(t, err, store.ErrLocked)
+	require.NoError(t, service.Close())
+	require.NoError(t, opens(t, from))
+}
+
+// A copy that differs is thrown away, and the old place goes on: here because a trigger changes what is put in.
+func TestMove_throwsAwayACopyThatDiffers(t *testing.T) {
+	from := store.Config{Name: "test", Dir: t.TempDir(), Migrations: []fs.FS{fstest.MapFS{"00100_things.sql": {Data: []byte(`-- +goose Up
+CREATE TABLE things (id BIGINT PRIMARY KEY, n BIGINT NOT NULL);
+-- +goose StatementBegin
+CREATE TRIGGER counts AFTER INSERT ON things BEGIN UPDATE things SET n = n + 1 WHERE id = NEW.id; END;
+-- +goose StatementEnd
+`)}}}}
+	db, err := store.Open(t.Context(), from)
+	require.NoError(t, err)
+	require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO things (id, n) VALUES (1, 1)")
+		return err
+	}))
+	require.NoError(t, db.Close())
+	to := from
+	to.Dir = t.TempDir()
+	_, err = store.Move(t.Context(), from, to)
+	require.ErrorIs(t, err, store.ErrDiffers)
+	require.ErrorContains(t, err, "things")
+	require.NoError(t, store.Empty(t.Context(), to))
+	require.NoDirExists(t, filepath.Join(to.Dir, ".move"))
+	require.NoError(t, opens(t, from))
+}
+
+// A move that was killed leaves the old place closed and nothing that opens in the new one; it is opened again by hand, and moved.
+func TestMove_afterAKillNeitherPlaceIsOpenUntilItIsSaid(t *testing.T) {
+	storetest.EachConfig(t, movable, func(t *testing.T, from store.Config) {
+		fillMovable(t, from)
+		db, err := store.Open(t.Context(), from)
+		require.NoError(t, err)
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Exec(ctx, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99998, ?)", true)
+			return err
+		}))
+		require.NoError(t, db.Close())
+		to := store.Config{Name: from.Name, Dir: t.TempDir(), Migrations: from.Migrations}
+		half := filepath.Join(to.Dir, ".move")
+		require.NoError(t, os.Mkdir(half, 0o700))
+		raw, err := sql.Open("sqlite", filepath.Join(half, "test.db"))
+		require.NoError(t, err)
+		_, err = raw.Exec("CREATE TABLE plays (id TEXT)")
+		require.NoError(t, err)
+		require.NoError(t, raw.Close())
+
+		require.ErrorIs(t, opens(t, from), store.ErrMoved)
+		require.NoError(t, store.Empty(t.Context(), to))
+		was, err := store.Reopen(t.Context(), from)
+		require.NoError(t, err)
+		require.True(t, was)
+		_, err = store.Move(t.Context(), from, to)
+		require.NoError(t, err)
+		require.NoError(t, opens(t, to))
+	})
+}
+
+// A move that is stopped on its way leaves things as they were.
+func TestMove_thatIsStoppedChangesNothing(t *testing.T) {
+	storetest.EachConfig(t, movable, func(t *testing.T, from store.Config) {
+		fillMovable(t, from)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		to := store.Config{Name: from.Name, Dir: t.TempDir(), Migrations: from.Migrations}
+		_, err := store.Move(ctx, from, to)
+		require.ErrorIs(t, err, context.Canceled)
+		require.NoError(t, opens(t, from))
+		require.NoError(t, store.Empty(t.Context(), to))
+	})
+}
