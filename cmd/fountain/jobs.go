@@ -86,7 +86,7 @@ func (o *operator) followJob(cmd *cobra.Command, c *fountain.Client, collection,
 }
 
 func (o *operator) cancelJob() *cobra.Command {
-	return o.command("cancel COLLECTION JOB", "Cancel a job; what was done stays done", "  fountain jobs cancel plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", collectionAndJob,
+	return o.command("cancel COLLECTION JOB", "Cancel a job; what was done stays done", "  fountain jobs cancel plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P\n  fountain jobs cancel globe.plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P --output json", collectionAndJob,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			j, err := c.Search.CancelJob(cmd.Context(), args[0], args[1])
 			if err != nil {
@@ -97,7 +97,7 @@ func (o *operator) cancelJob() *cobra.Command {
 }
 
 func jobFailures(o *operator) *cobra.Command {
-	return o.command("failures COLLECTION JOB", "Write the items of a job that failed as NDJSON", "  fountain jobs failures plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P >failures.ndjson", collectionAndJob,
+	return o.command("failures COLLECTION JOB", "Write the items of a job that failed as NDJSON", "  fountain jobs failures plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P >failures.ndjson\n  fountain jobs failures globe.plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", collectionAndJob,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			out := json.NewEncoder(cmd.OutOrStdout())
 			for f, err := range c.Search.JobFailures(cmd.Context(), args[0], args[1]) {

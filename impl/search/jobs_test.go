@@ -65,6 +65,9 @@ func TestSync_takesLinesOfItems(t *testing.T) {
 		refused(t, send(`{"op":"upsert","id":"8","document":{"text":"x","number":1}}`+"\n"+`{"op":`), 400, "malformed_body")
 		refused(t, send(`{"op":"upsert","id":"8","document":{"text":"`+strings.Repeat("x", 2<<20)+`"}}`), 413, "body_too_large")
 		refused(t, w.call(t, admin, "GET", "/collections/plays/documents/8", ""), 404, "not_found")
+		large := `{"items":[{"op":"upsert","id":"8","document":{"text":"` + strings.Repeat("x", 16<<20) + `","number":1}}]}`
+		refused(t, w.call(t, admin, "POST", "/collections/plays/documents/sync", large), 413, "body_too_large")
+		refused(t, w.call(t, admin, "POST", "/collections/plays/documents/sync", large, "Prefer", "respond-async"), 413, "body_too_large")
 		refused(t, send(strings.Repeat(`{"op":"delete","id":"9"}`+"\n", 5001)), 413, "body_too_large")
 		require.Equal(t, 200, send(strings.Repeat(`{"op":"delete","id":"9"}`+"\n", 5000)).Status)
 		refused(t, send(strings.Repeat(`{"op":"upsert","id":"9","document":{"text":"`+strings.Repeat("x", 1<<20)+`","number":1}}`+"\n", 17)), 413, "body_too_large")

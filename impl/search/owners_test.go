@@ -358,8 +358,8 @@ var attempts = map[string]func(collection, document, field, word string) []attem
 	"listJobs": func(c, _, _, _ string) []attempt {
 		return []attempt{{"GET", "/collections/" + c + "/jobs", ""}, {"GET", "/collections/" + c + "/jobs?limit=1", ""}}
 	},
-	"getJob":          func(c, _, _, _ string) []attempt { return jobs("GET", c, "") },
-	"cancelJob":       func(c, _, _, _ string) []attempt { return jobs("POST", c, "/cancel") },
+	"getJob":         func(c, _, _, _ string) []attempt { return jobs("GET", c, "") },
+	"cancelJob":      func(c, _, _, _ string) []attempt { return jobs("POST", c, "/cancel") },
 	"getJobFailures": func(c, _, _, _ string) []attempt { return jobs("GET", c, "/failures") },
 	"searchDocuments": func(c, d, f, word string) (all []attempt) {
 		for _, body := range searchBodies(d, f, word) {

@@ -544,7 +544,7 @@ export interface paths {
          * Read which items of a job failed, line by line
          * @description NDJSON: a line for each item that failed, in their order, and at the end a line `failures` with their number. An answer without that line is not whole. While the job runs, they are those of now.
          */
-        get: operations["listJobFailures"];
+        get: operations["getJobFailures"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2888,7 +2888,7 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    listJobFailures: {
+    getJobFailures: {
         parameters: {
             query?: never;
             header?: never;
