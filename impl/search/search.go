@@ -33,6 +33,7 @@ const (
 	callTimeout  = 10 * time.Second // of a whole call to the kms
 	examinePause = time.Second      // between two looks at the engine: readiness has two to say that it is back
 	tidyPause    = time.Minute      // between two times that old rows are removed
+	jobsAtOnce   = 4                // jobs that a process works on, each of another collection
 )
 
 // Run serves until ctx ends, then drains and returns nil. What may come later, the kms, the database and Typesense among them, it
@@ -142,7 +143,9 @@ func (s *service) work(ctx context.Context) error {
 	group.Go("tidy", s.life.Every(tidyPause, "remove old rows", rows.Sweep))
 	group.Go("reconcile", s.life.Every(tidyPause, "reconcile the owners of collections", func(ctx context.Context) error { return s.reconcile(ctx, rows) }))
 	group.Go("reindex", worker.Run)
-	group.Go("jobs", jobs.Run)
+	for range jobsAtOnce {
+		group.Go("jobs", jobs.Run)
+	}
 	group.Go("tell of writes", func(ctx context.Context) error {
 		return replica.Run(ctx, func(err error) {
 			s.config.Log.WarnContext(ctx, "the writes under way could not be told to other replicas", "error", err)

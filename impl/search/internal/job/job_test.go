@@ -50,6 +50,47 @@ func TestWorker_replicasKeepTheOrderOfOneCollection(t *testing.T) {
 	})
 }
 
+// A long job does not keep those of other collections back: after a turn it is the last that is due.
+func TestWorker_takesTurns(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		rows := newRows(t, open(t), clock.System)
+		c := makeCollection(t, rows)
+		sent := send(t, rows, c, 21*job.PartItems, "x")
+		w := newWorker(rows, newShelf())
+		_, err := w.Once(t.Context())
+		require.NoError(t, err)
+		now := read(t, rows, c, sent.ID)
+		require.Equal(t, job.Running, now.State)
+		require.EqualValues(t, 20*job.PartItems, now.Succeeded)
+		worked, err := w.Once(t.Context())
+		require.NoError(t, err)
+		require.True(t, worked)
+		require.Equal(t, job.Done, read(t, rows, c, sent.ID).State)
+	})
+}
+
+// What was under way at a backup is not carried out after its restore, and says so.
+func TestEndJobs_carriesNothingOutAfterARestore(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		rows := newRows(t, db, clock.System)
+		c := makeCollection(t, rows)
+		done, waiting := send(t, rows, c, 1, "x"), send(t, rows, c, 1, "y")
+		docs := newShelf()
+		_, err := newWorker(rows, docs).Once(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return searchstore.EndJobs(ctx, tx, time.Now()) }))
+		worked, err := newWorker(rows, docs).Once(t.Context())
+		require.NoError(t, err)
+		require.False(t, worked)
+		require.Equal(t, job.Done, read(t, rows, c, done.ID).State)
+		ended := read(t, rows, c, waiting.ID)
+		require.Equal(t, job.Failed, ended.State)
+		require.Equal(t, "state_conflict", ended.Failure)
+		require.Len(t, docs.writes, 1)
+	})
+}
+
 // Spools that begin at once in two replicas are no more than may be.
 func TestSpool_boundsWhatIsUnderWay(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {

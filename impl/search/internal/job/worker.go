@@ -19,6 +19,7 @@ const (
 	workPause = time.Second      // between two looks for jobs that are due
 	longest   = time.Minute      // between two attempts
 	patience  = time.Hour        // after which a job that did not go on is given up
+	turn      = 20               // parts, after which those of other collections that are due come first
 )
 
 // Writer changes documents of a collection.
@@ -72,20 +73,20 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-// Once works on one job that is due, as long as it can go on, and reports whether there was one.
+// Once works on one job that is due, as long as it can go on and it is its turn, and reports whether there was one.
 func (w *Worker) Once(ctx context.Context) (bool, error) {
 	lease := Lease{Name: id.New("lease"), Last: leaseLast}
 	j, err := w.Rows.ClaimJob(ctx, lease)
 	if err != nil || j == nil {
 		return false, err
 	}
-	for err == nil && j.State == Running {
+	for n := 0; err == nil && j.State == Running && n < turn; n++ {
 		err = w.part(ctx, j, lease)
 	}
 	switch {
-	case err == nil, errors.Is(err, ErrLost): // it has ended, was cancelled, or another worker has it
+	case err == nil && j.State != Running, errors.Is(err, ErrLost): // it has ended, was cancelled, or another worker has it
 		return true, nil
-	case ctx.Err() != nil:
+	case err == nil, ctx.Err() != nil:
 		return true, w.Rows.LeaveJob(context.WithoutCancel(ctx), j, lease, 0)
 	}
 	return true, w.settle(ctx, j, lease, err)
