@@ -89,10 +89,10 @@ func (s *Search) DeleteCollectionGrant(ctx context.Context, collection, grantee 
 	})
 }
 
-// SyncDocuments upserts and deletes documents; the result tells the outcome of each. Repeating is safe.
+// SyncDocuments upserts and deletes up to 5,000 documents; the result tells the outcome of each. Repeating is safe. StartSync is for more.
 func (s *Search) SyncDocuments(ctx context.Context, collection string, body search.DocumentSync, opts ...CallOption) (*search.DocumentSyncResult, error) {
 	return send[search.DocumentSyncResult](ctx, s.client, opSyncDocuments, opts, func(server string) (*http.Request, error) {
-		return search.NewSyncDocumentsRequest(server, collection, body)
+		return search.NewSyncDocumentsRequest(server, collection, nil, body)
 	})
 }
 

@@ -87,20 +87,24 @@ func (s *Sequence) ImportScope(ctx context.Context, scope string, file io.ReadSe
 		if err != nil {
 			return nil, err
 		}
-		req.ContentLength = -1
-		var sent *fileBody // by the attempt before: its connection may still read it when the answer is there
-		req.GetBody = func() (io.ReadCloser, error) {
-			if sent != nil {
-				<-sent.closed
-			}
-			if _, err := file.Seek(begin, io.SeekStart); err != nil {
-				return nil, fmt.Errorf("read file again: %w", err)
-			}
-			sent = &fileBody{Reader: file, closed: make(chan struct{})}
-			return sent, nil
-		}
+		req.ContentLength, req.GetBody = -1, again(file, begin)
 		return req, nil
 	})
+}
+
+// again gives each attempt of a request the file from where it stood.
+func again(file io.ReadSeeker, begin int64) func() (io.ReadCloser, error) {
+	var sent *fileBody // by the attempt before: its connection may still read it when the answer is there
+	return func() (io.ReadCloser, error) {
+		if sent != nil {
+			<-sent.closed
+		}
+		if _, err := file.Seek(begin, io.SeekStart); err != nil {
+			return nil, fmt.Errorf("read file again: %w", err)
+		}
+		sent = &fileBody{Reader: file, closed: make(chan struct{})}
+		return sent, nil
+	}
 }
 
 // fileBody is a file as the body of one attempt. The connection closes it when it reads no more.

@@ -23,6 +23,7 @@ type documentImport struct {
 	documents.Load
 	path, failedPath string
 	restart          bool
+	background       bool
 	failed           *os.File
 	begun            begun
 }
@@ -44,10 +45,21 @@ func newDocumentsImport(o *operator) *cobra.Command {
 	cmd := o.command("import COLLECTION FILE.ndjson", "Store the documents of an NDJSON file in a collection",
 		"  fountain documents import plays plays.ndjson\n  fountain documents import plays plays.ndjson --batch 2000 --failed refused.ndjson", collectionAndFile,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-			if d.Batch < 1 || d.Batch > 5000 {
-				return usagef("--batch must be 1 to 5000")
+			most := 5000
+			d.Store = c.Search
+			if d.background {
+				most, d.Store, d.Bytes = 100_000, documents.Background{Jobs: c.Search}, documents.BackgroundBytes
 			}
-			d.Store, d.Collection, d.Tenant, d.path = c.Search, args[0], optional(tenant), args[1]
+			switch {
+			case d.Batch == 0 && d.background:
+				d.Batch = 20_000
+			case d.Batch == 0:
+				d.Batch = 1000
+			}
+			if d.Batch < 1 || d.Batch > most {
+				return usagef("--batch must be 1 to %d", most)
+			}
+			d.Collection, d.Tenant, d.path = args[0], optional(tenant), args[1]
 			if d.failedPath == "" {
 				d.failedPath = d.path + ".failed"
 			}
@@ -56,8 +68,13 @@ func newDocumentsImport(o *operator) *cobra.Command {
 	cmd.Long = `import reads a document with an id from each line and creates or replaces it in the collection. What is
 refused goes, with the number of its line and the reason, into a file, and the rest goes on. How far the
 import is stands in FILE.ndjson.progress until its end: when it is interrupted, the same command goes on
-there. Repeating does no harm.`
-	cmd.Flags().IntVar(&d.Batch, "batch", 1000, "how many documents go in one request, 1 to 5000")
+there. Repeating does no harm.
+
+With --background each request is carried out by a job of the search service, in parts that wait for the
+search engine where it is busy or away (fountain jobs shows it). It suits large files; a job that is under
+way goes on when the import is interrupted.`
+	cmd.Flags().IntVar(&d.Batch, "batch", 0, "how many documents go in one request, 1 to 5000, with --background to 100000 (default: 1000, with --background 20000)")
+	cmd.Flags().BoolVar(&d.background, "background", false, "have jobs of the search service carry the import out")
 	cmd.Flags().StringVar(&d.failedPath, "failed", "", "the file for what is refused (default: FILE.ndjson.failed)")
 	cmd.Flags().StringVar(&tenant, "tenant", "", "whose the documents are; for the owner of a tenant-scoped collection")
 	cmd.Flags().BoolVar(&d.restart, "restart", false, "begin at the first line, also where an import was interrupted")

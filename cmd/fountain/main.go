@@ -85,7 +85,7 @@ func newRoot() *cobra.Command {
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), calling(newExport()), newDemo(),
 		newUsers(), newSessions(), newConsents(), newPasswd(), newServices(), newClients(), newPermissions(), newKeys(), newSecrets(), newSigningKeys(), newRootKey(), newKeyrings(), newAudit(), newOTP(),
 		newAdopt(), newAdopted(), newRetire(), newGenerate(), newCall(), newToken(), newDeadLetters(),
-		newElements(), newSequence(), calling(newChanges()), newCollections(), newDocuments(), newSearch(),
+		newElements(), newSequence(), calling(newChanges()), newCollections(), newDocuments(), newJobs(), newSearch(),
 	)
 	return root
 }

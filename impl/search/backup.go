@@ -2,10 +2,12 @@ package search
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 	"github.com/fountainai/fountain/impl/search/internal/handlers"
+	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/backup"
 	"github.com/fountainai/fountain/internal/store"
@@ -25,6 +27,9 @@ func BackupParts(c Config) ([]backup.Part, error) {
 }
 
 func markRestored(ctx context.Context, tx *store.Tx, r *backup.Restored) error {
+	if err := searchstore.EndJobs(ctx, tx, r.At); err != nil {
+		return fmt.Errorf("end jobs of the backup: %w", err)
+	}
 	return audit.AppendLater(ctx, tx, audit.Event{
 		At: r.At, Action: audit.RestoreBackup, ActorKind: audit.System, Outcome: audit.OK, Detail: r.Detail(),
 	})

@@ -250,11 +250,20 @@ type attempt struct{ method, path, body string }
 // try makes an attempt. Where a version is asked for, any will do.
 func (w *world) try(t testing.TB, token string, a attempt) servicetest.Answer {
 	t.Helper()
+	if path, background := strings.CutSuffix(a.path, inBackground); background {
+		return w.call(t, token, a.method, path, a.body, "Content-Type", "application/x-ndjson", "Prefer", "respond-async")
+	}
+	if path, lines := strings.CutSuffix(a.path, inLines); lines {
+		return w.call(t, token, a.method, path, a.body, "Content-Type", "application/x-ndjson")
+	}
 	if a.method == "PUT" && strings.HasSuffix(a.path, "/schema") {
 		return w.call(t, token, a.method, a.path, a.body, "If-Match", "*")
 	}
 	return w.call(t, token, a.method, a.path, a.body)
 }
+
+// inLines and inBackground are ends of the paths of attempts that send lines of items, and have a job carry them out.
+const inLines, inBackground = "#lines", "#background"
 
 // attempts name a collection, a document of it, a field and a value in each way that an operation has. An operation that is missing here fails
 // the matrix.
@@ -335,6 +344,10 @@ var attempts = map[string]func(collection, document, field, word string) []attem
 			return attempt{"POST", "/collections/" + c + "/documents/sync", `{"items":[` + item + `]}`}
 		}
 		return []attempt{
+			{"POST", "/collections/" + c + "/documents/sync" + inLines, `{"op":"delete","id":"` + d + `","tenant":"red"}`},
+			{"POST", "/collections/" + c + "/documents/sync" + inLines, `{"op":"delete","id":"` + d + `"}` + "\n" + `{"op":"upsert","id":"red:` + d + `","document":{"text":"mine","` + f + `":1}}`},
+			{"POST", "/collections/" + c + "/documents/sync" + inBackground, `{"op":"delete","id":"` + d + `","tenant":"red"}`},
+			{"POST", "/collections/" + c + "/documents/sync" + inBackground, `{"op":"delete","id":"` + d + `"}` + "\n" + `{"op":"delete","id":"red:` + d + `"}` + "\n" + `{"op":"upsert","id":"x","document":{"text":"mine","fountain_tenant":"red"}}`},
 			sync(`{"op":"delete","id":"` + d + `"}`), sync(`{"op":"delete","id":"red:` + d + `"}`), sync(`{"op":"delete","id":"` + d + `","tenant":"red"}`),
 			sync(`{"op":"upsert","id":"` + d + `","document":{"text":"mine"}}`), sync(`{"op":"upsert","id":"red:` + d + `","document":{"text":"mine"}}`),
 			sync(`{"op":"upsert","id":"` + d + `","tenant":"red","document":{"text":"mine"}}`),
@@ -342,6 +355,12 @@ var attempts = map[string]func(collection, document, field, word string) []attem
 			sync(`{"op":"upsert","id":"x","document":{"` + f + `":1}}`), sync(`{"op":"upsert","id":"x"}`),
 		}
 	},
+	"listJobs": func(c, _, _, _ string) []attempt {
+		return []attempt{{"GET", "/collections/" + c + "/jobs", ""}, {"GET", "/collections/" + c + "/jobs?limit=1", ""}}
+	},
+	"getJob":         func(c, _, _, _ string) []attempt { return jobs("GET", c, "") },
+	"cancelJob":      func(c, _, _, _ string) []attempt { return jobs("POST", c, "/cancel") },
+	"getJobFailures": func(c, _, _, _ string) []attempt { return jobs("GET", c, "/failures") },
 	"searchDocuments": func(c, d, f, word string) (all []attempt) {
 		for _, body := range searchBodies(d, f, word) {
 			all = append(all, attempt{"POST", "/collections/" + c + "/search", body})
@@ -375,6 +394,21 @@ func reindexes(method, c, verb string) (all []attempt) {
 	}
 	for _, id := range ids {
 		all = append(all, attempt{method, "/collections/" + c + "/reindexes/" + id + verb, ""})
+	}
+	return all
+}
+
+// redsJob is a job of red's whose failures name the canary.
+var redsJob atomic.Value
+
+// jobs are attempts at a job that is there, and at one that is not.
+func jobs(method, c, verb string) (all []attempt) {
+	ids := []string{"job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"}
+	if id, ok := redsJob.Load().(string); ok {
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		all = append(all, attempt{method, "/collections/" + c + "/jobs/" + id + verb, ""})
 	}
 	return all
 }
@@ -474,6 +508,7 @@ func TestMatrix_anothersCollectionIsOneThatIsNotThere(t *testing.T) {
 		w.must(t, 201, red, "POST", "/collections", `{"name":"plays","fields":[{"name":"text","type":"string"},{"name":"kind","type":"string","facet":true,"optional":true},{"name":"redfield","type":"int64","optional":true}]}`)
 		w.must(t, 200, red, "POST", "/collections/plays/documents/sync", upserts(`{"text":"`+canary+` one","kind":"`+canary+`","redfield":7}`))
 		redsReindex.Store(w.must(t, 202, red, "POST", "/collections/plays/reindexes", `{}`).JSON(t)["id"])
+		redsJob.Store(w.background(t, red, "plays", `{"op":"upsert","id":"`+canary+`","document":{"text":7}}`)["id"])
 		tried := 0
 		for _, token := range []string{blue, blueUser, nobody} {
 			for _, name := range []string{"red.plays", "plays"} {
@@ -506,6 +541,8 @@ func TestMatrix_tenantsOfOneCollectionSeeNothingOfEachOther(t *testing.T) {
 		w.must(t, 200, red, "POST", "/collections/shared/documents/sync", upserts(`{"text":"`+canary+` one","kind":"`+canary+`","redfield":7}`, `{"text":"`+canary+` two","kind":"`+canary+`"}`))
 		w.must(t, 200, blue, "POST", "/collections/shared/documents/sync", upserts(`{"text":"sparrow one","kind":"sparrow"}`))
 		redsReindex.Store(w.must(t, 202, maker, "POST", "/collections/shared/reindexes", `{}`).JSON(t)["id"]) // under way, or done, while everything is tried
+		redsJob.Store(w.background(t, red, "shared", `{"op":"upsert","id":"`+canary+`","document":{"text":7}}`)["id"])
+		w.ended(t, red, "shared", redsJob.Load().(string))
 		reds := w.must(t, 200, red, "POST", "/collections/shared/search", `{"q":"*","queryBy":["text"],"facetBy":["kind"]}`)
 
 		for _, token := range []string{blue, w.user(t, ada, "blue", "editor"), w.user(t, grace, "", "editor")} {
@@ -517,6 +554,9 @@ func TestMatrix_tenantsOfOneCollectionSeeNothingOfEachOther(t *testing.T) {
 			require.Equal(t, seen["found"], seen["outOf"], "the others' documents are not counted")
 			require.Equal(t, seen["found"], w.must(t, 200, token, "GET", "/collections/shared", "").JSON(t)["documents"])
 		}
+		require.Contains(t, string(w.must(t, 200, red, "GET", "/collections/shared/jobs/"+redsJob.Load().(string)+"/failures", "").Body), canary)
+		require.Len(t, w.must(t, 200, red, "GET", "/collections/shared/jobs", "").JSON(t)["items"], 1, "the jobs of others are not listed")
+		require.Greater(t, len(w.must(t, 200, maker, "GET", "/collections/shared/jobs", "").JSON(t)["items"].([]any)), 1, "the owner sees all")
 		again := w.must(t, 200, red, "POST", "/collections/shared/search", `{"q":"*","queryBy":["text"],"facetBy":["kind"]}`)
 		require.Equal(t, told(t, reds), told(t, again), "nothing of red's was changed")
 		hit := reds.JSON(t)["hits"].([]any)[0].(map[string]any)

@@ -15,6 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/enginekey"
 	"github.com/fountainai/fountain/impl/search/internal/handlers"
+	"github.com/fountainai/fountain/impl/search/internal/job"
 	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
 	"github.com/fountainai/fountain/internal/auth"
@@ -32,6 +33,7 @@ const (
 	callTimeout  = 10 * time.Second // of a whole call to the kms
 	examinePause = time.Second      // between two looks at the engine: readiness has two to say that it is back
 	tidyPause    = time.Minute      // between two times that old rows are removed
+	jobsAtOnce   = 4                // jobs that a process works on, each of another collection
 )
 
 // Run serves until ctx ends, then drains and returns nil. What may come later, the kms, the database and Typesense among them, it
@@ -129,8 +131,10 @@ func (s *service) work(ctx context.Context) error {
 		return err
 	}
 	s.replica = replica
+	writer := reindex.NewWriter(s.engine, rows, replica)
+	jobs := job.NewWorker(rows, writer, s.config.Log, func() { s.life.CountFailure("go on with a job") })
 	s.handlers.SetCore(&handlers.Core{
-		Engine: s.engine, Store: rows, Facts: s.facts, Writer: reindex.NewWriter(s.engine, rows, replica),
+		Engine: s.engine, Store: rows, Facts: s.facts, Writer: writer, JobDue: jobs.Wake,
 		Schemas: &reindex.Schemas{Engine: s.engine, Rows: rows, Wake: worker.Wake},
 	})
 	s.life.Started(ctx, "embedded", s.config.embedded())
@@ -139,6 +143,9 @@ func (s *service) work(ctx context.Context) error {
 	group.Go("tidy", s.life.Every(tidyPause, "remove old rows", rows.Sweep))
 	group.Go("reconcile", s.life.Every(tidyPause, "reconcile the owners of collections", func(ctx context.Context) error { return s.reconcile(ctx, rows) }))
 	group.Go("reindex", worker.Run)
+	for range jobsAtOnce {
+		group.Go("jobs", jobs.Run)
+	}
 	group.Go("tell of writes", func(ctx context.Context) error {
 		return replica.Run(ctx, func(err error) {
 			s.config.Log.WarnContext(ctx, "the writes under way could not be told to other replicas", "error", err)

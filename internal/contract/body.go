@@ -29,6 +29,16 @@ type mediaContract struct {
 	encoding map[string]partEncoding // of fields or parts, in a document of others
 }
 
+// holds reports whether there is a media type that is no stream of lines: a body of it is read whole.
+func (b *bodyContract) holds() bool {
+	for _, m := range b.media {
+		if m.kind != mediaLines {
+			return true
+		}
+	}
+	return false
+}
+
 func (b *bodyContract) types() []string {
 	names := make([]string, 0, len(b.media))
 	for name := range b.media {

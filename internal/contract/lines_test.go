@@ -16,6 +16,21 @@ import (
 
 const ndjson = "application/x-ndjson"
 
+// What is held whole beside a stream of lines is not as large as that may be.
+func TestHeldBody_isBoundedBesideAStream(t *testing.T) {
+	c, err := Load("search")
+	require.NoError(t, err)
+	both, held := c.Operation("syncDocuments"), c.Operation("putDocument")
+	require.True(t, both.StreamsBodyOf("application/x-ndjson"))
+	require.False(t, both.StreamsBodyOf("application/json"))
+	require.EqualValues(t, 64<<20, both.Policy.Body.Max)
+	require.EqualValues(t, 16<<20, both.HeldBody())
+	require.Equal(t, both.Policy.Stream.Idle, both.HeldPatience())
+	require.Greater(t, both.MemoryBound(), 2*both.HeldBody(), "what is held counts")
+	require.Equal(t, held.Policy.Body.Max, held.HeldBody())
+	require.Equal(t, held.Policy.Timeout, held.HeldPatience())
+}
+
 // passed reads a body through the check.
 func passed(t *testing.T, op *Operation, body io.Reader) (got string, err error) {
 	t.Helper()

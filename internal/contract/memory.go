@@ -41,6 +41,9 @@ func (op *Operation) computeMemory() {
 		}
 	case op.StreamsBody():
 		held, checking = streamMemory, op.lineMax()+checkMemory(op.body.media, op.lineMax())
+		if !op.adopted && op.body.holds() {
+			held, checking = max(held, 2*op.HeldBody()), max(checking, checkMemory(op.body.media, op.HeldBody()))
+		}
 	default:
 		held, checking = 2*op.Policy.Body.Max, checkMemory(op.body.media, op.Policy.Body.Max) // twice: it is read into memory that grows
 	}

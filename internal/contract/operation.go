@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -102,6 +103,27 @@ func (op *Operation) BodyRequired() bool { return op.body != nil && op.body.requ
 // StreamsBody reports whether the request body is a stream that is not read before the handler runs.
 func (op *Operation) StreamsBody() bool {
 	return op.body != nil && op.Policy.Stream != nil && op.Policy.Stream.Kind == StreamNDJSON && op.body.streams
+}
+
+// maxHeldBeside is the most of a body that is held where the operation streams bodies of another media type, in bytes.
+const maxHeldBeside = 16 << 20
+
+// HeldBody returns how many bytes a body may have that is read whole before the handler runs: body.max, and at most 16 MiB where the contract's
+// size is that of a stream.
+func (op *Operation) HeldBody() int64 {
+	if op.StreamsBody() {
+		return min(op.Policy.Body.Max, maxHeldBeside)
+	}
+	return op.Policy.Body.Max
+}
+
+// HeldPatience returns how long a body that is read whole may take to come: the operation's timeout, and where it streams others how long
+// one of those may be silent.
+func (op *Operation) HeldPatience() time.Duration {
+	if op.StreamsBody() {
+		return op.Policy.Stream.Idle
+	}
+	return op.Policy.Timeout
 }
 
 // RequestHeaders returns the names of the declared header parameters in canonical form.

@@ -141,18 +141,18 @@ func (x *Exchange) openStream(contentType string) error {
 	return nil
 }
 
-// readBody reads the whole body, at most body.max of the operation and for at most its timeout (publicReadTime where nobody is known), and
+// readBody reads the whole body, at most HeldBody of the operation and for at most HeldPatience (publicReadTime where nobody is known), and
 // leaves a fresh reader of it in the request. It returns nil when the request has no body.
 func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	limit := op.Policy.Body.Max
+	limit := op.HeldBody()
 	if r.ContentLength > limit {
 		return nil, problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
 	}
 	connection := http.NewResponseController(w)
-	patience := op.Policy.Timeout
+	patience := op.HeldPatience()
 	if op.Public {
 		patience = min(patience, publicReadTime)
 	}

@@ -552,6 +552,26 @@ func (tr *tour) elements() {
 	ok[any](tr, "retry dead letters")(any2(s.RetryDeadLetters(ctx, sequence.DeadLetterRetry{})))
 }
 
+// jobs have documents written in the background.
+func (tr *tour) jobs() {
+	ctx, s := context.Background(), tr.admin.Search
+	lines := `{"op":"upsert","id":"job","document":{"text":"in the background"}}` + "\n" + `{"op":"upsert","id":"refused","document":{"text":7}}` + "\n" + `{"op":"delete","id":"job"}`
+	j := ok[*search.Job](tr, "start a job")(s.StartSync(ctx, "tour", strings.NewReader(lines)))
+	done := ok[*search.Job](tr, "await a job")(s.AwaitJob(ctx, "tour", j.ID, nil))
+	require.Equal(tr.t, search.JobStateDone, done.State)
+	require.EqualValues(tr.t, 1, done.Failed)
+	failures, err := fountain.Collect(s.JobFailures(ctx, "tour", j.ID))
+	require.NoError(tr.t, err)
+	require.Len(tr.t, failures, 1)
+	require.EqualValues(tr.t, 2, *failures[0].Item)
+	list := ok[*search.JobList](tr, "jobs")(s.ListJobs(ctx, "tour", nil))
+	require.Len(tr.t, list.Items, 1)
+	second := ok[*search.Job](tr, "start another job")(s.StartSync(ctx, "tour", strings.NewReader(`{"op":"delete","id":"job"}`)))
+	if _, err := s.CancelJob(ctx, "tour", second.ID); err != nil { // it may be done already
+		require.ErrorIs(tr.t, err, fountain.ErrConflict)
+	}
+}
+
 // reindex brings the collection to other schemas, and back.
 func (tr *tour) reindex() {
 	ctx, s := context.Background(), tr.admin.Search
@@ -582,6 +602,7 @@ func (tr *tour) documents() {
 	ok[any](tr, "engine")(any2(s.GetEngine(ctx)))
 	ok[any](tr, "list")(any2(s.ListCollections(ctx, nil)))
 	ok[any](tr, "get")(any2(s.GetCollection(ctx, "tour")))
+	tr.jobs()
 	tr.reindex()
 	doc := json.RawMessage(`{"text":"a tour"}`)
 	done := ok[*search.DocumentSyncResult](tr, "sync")(s.SyncDocuments(ctx, "tour", search.DocumentSync{Items: []search.SyncItem{{Op: "upsert", ID: "1", Document: &doc}}}))

@@ -66,7 +66,7 @@ var mutants = []mutant{
 	{"place given back", "impl/gateway/internal/limit/steps.go", "	x.Hold(running)", "	_ = running"},
 	{"timeout", "internal/httpserver/httpserver.go", "allowed := op.Policy.Timeout\n", "allowed := op.Policy.Timeout + time.Hour\n"},
 	{"time of a trusted proxy", "internal/httpserver/httpserver.go", "if x.timeLeft > 0 {", "if false {"},
-	{"body.max", "internal/httpserver/guard.go", "	limit := op.Policy.Body.Max", "	limit := op.Policy.Body.Max + 1<<30"},
+	{"body.max", "internal/httpserver/guard.go", "	limit := op.HeldBody()", "	limit := op.Policy.Body.Max + 1<<30"},
 	{"retry", "internal/contract/operation.go", "		return retry.Max\n", "		return defaultRepeats\n"},
 	{"idempotency", "internal/contract/parameter.go", "case strings.EqualFold(p.name, \"Idempotency-Key\"):", "case false:"},
 	{"sensitive", "internal/httpserver/httpserver.go", "if op.Policy.Sensitive || !op.Public {", "if false {"},

@@ -331,6 +331,10 @@ export interface paths {
          * @description Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
          *     outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
          *     and is to be repeated: a part of it may have been done.
+         *
+         *     The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
+         *     64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
+         *     refused as a whole.
          */
         post: operations["syncDocuments"];
         delete?: never;
@@ -427,6 +431,122 @@ export interface paths {
          *     not whole. It is read as the collection is: a document that changes meanwhile is there as before or as after.
          */
         post: operations["exportDocuments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/collections/{collection}/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the jobs of a collection, the newest first
+         * @description For whoever may write it; of a tenant-scoped collection those of the caller's tenant. A job is kept for 3 days after its end, and of those of a collection that have ended the last 100.
+         */
+        get: operations["listJobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/collections/{collection}/jobs/{jobId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The job's id.
+                 * @example job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                jobId: components["parameters"]["JobId"];
+            };
+            cookie?: never;
+        };
+        /** Read how far a job is */
+        get: operations["getJob"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/collections/{collection}/jobs/{jobId}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The job's id.
+                 * @example job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                jobId: components["parameters"]["JobId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a job
+         * @description What was done stays done; items that are being written at the moment may be written. When it has ended, 409 `state_conflict`.
+         */
+        post: operations["cancelJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/collections/{collection}/jobs/{jobId}/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The job's id.
+                 * @example job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                jobId: components["parameters"]["JobId"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Read which items of a job failed, line by line
+         * @description NDJSON: a line for each item that failed, in their order, and at the end a line `failures` with their number. An answer without that line is not whole. While the job runs, they are those of now.
+         */
+        get: operations["getJobFailures"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -793,6 +913,58 @@ export interface components {
             /** Format: int64 */
             failed: number;
             results: components["schemas"]["SyncOutcome"][];
+        };
+        Job: {
+            id: string;
+            collection: string;
+            /**
+             * @description The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the job was given up, and
+             *     `failure` tells why: the collection is gone, the engine could not be used for an hour, or 10,000 items have failed.
+             * @enum {string}
+             */
+            state: "queued" | "running" | "done" | "cancelled" | "failed";
+            /** Format: int64 */
+            items: number;
+            /** Format: int64 */
+            succeeded: number;
+            /** Format: int64 */
+            failed: number;
+            /** Format: date-time */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When it last went on, or ended.
+             */
+            changedAt: string;
+            /** Format: date-time */
+            endedAt?: string;
+            failure?: components["schemas"]["JobFailure"];
+        };
+        JobFailure: {
+            code: string;
+            message: string;
+        };
+        JobList: {
+            items: components["schemas"]["Job"][];
+            nextCursor?: string;
+        };
+        JobFailureLine: {
+            /**
+             * Format: int64
+             * @description The place of the item in what was sent, from 1.
+             */
+            item?: number;
+            /** @description The document's id. */
+            id?: string;
+            /** @description Whose document it is, as the item said it. */
+            tenant?: string;
+            code?: string;
+            message?: string;
+            /**
+             * Format: int64
+             * @description How many lines there were. Of the last line alone.
+             */
+            failures?: number;
         };
         FieldName: string;
         /**
@@ -1187,6 +1359,11 @@ export interface components {
          * @example rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
          */
         ReindexId: string;
+        /**
+         * @description The job's id.
+         * @example job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+         */
+        JobId: string;
         /**
          * @description How many items a page holds at most.
          * @example 50
@@ -2147,7 +2324,10 @@ export interface operations {
     syncDocuments: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description `respond-async`: carry the items out by a job. */
+                Prefer?: string;
+            };
             path: {
                 /**
                  * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
@@ -2177,6 +2357,7 @@ export interface operations {
                  *     }
                  */
                 "application/json": components["schemas"]["DocumentSync"];
+                "application/x-ndjson": components["schemas"]["SyncItem"];
             };
         };
         responses: {
@@ -2205,6 +2386,33 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["DocumentSyncResult"];
+                };
+            };
+            /** @description The items are stored, and a job carries them out. */
+            202: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    /** @description Where the job is. */
+                    Location?: string;
+                    /** @description `respond-async` */
+                    "Preference-Applied"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "collection": "plays",
+                     *       "state": "queued",
+                     *       "items": 12000,
+                     *       "succeeded": 0,
+                     *       "failed": 0,
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "changedAt": "2026-11-23T10:00:01.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             401: components["responses"]["Problem401"];
@@ -2514,6 +2722,206 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listJobs: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of jobs. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *           "collection": "plays",
+                     *           "state": "running",
+                     *           "items": 12000,
+                     *           "succeeded": 4000,
+                     *           "failed": 1,
+                     *           "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *           "changedAt": "2026-11-23T10:00:01.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["JobList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The job's id.
+                 * @example job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                jobId: components["parameters"]["JobId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "collection": "plays",
+                     *       "state": "running",
+                     *       "items": 12000,
+                     *       "succeeded": 4000,
+                     *       "failed": 1,
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "changedAt": "2026-11-23T10:00:01.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    cancelJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The job's id.
+                 * @example job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                jobId: components["parameters"]["JobId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job as it is now. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
+                     *       "collection": "plays",
+                     *       "state": "cancelled",
+                     *       "items": 12000,
+                     *       "succeeded": 4000,
+                     *       "failed": 1,
+                     *       "createdAt": "2026-11-23T10:00:00.000000Z",
+                     *       "changedAt": "2026-11-23T10:00:01.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getJobFailures: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+                /**
+                 * @description The job's id.
+                 * @example job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
+                 */
+                jobId: components["parameters"]["JobId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The failures. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["JobFailureLine"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
             default: components["responses"]["Problem"];

@@ -43,6 +43,7 @@ type Load struct {
 	Collection string
 	Tenant     *string // whose the documents are, said by the owner of a tenant-scoped collection
 	Batch      int     // documents in one request
+	Bytes      int     // of the documents of one request, about; 0: 8 MiB
 	// Fail takes a failure, Done the position behind a part whose documents are stored and whose failures Fail has. Their errors end the load.
 	Fail func(Failure) error
 	Done func(Position) error
@@ -67,6 +68,10 @@ var plainID = regexp.MustCompile(`^([.]{0,2}[A-Za-z0-9_:~-][A-Za-z0-9_.:~-]*|[.]
 // on from there, and repeating a part does no harm.
 func (l *Load) Run(ctx context.Context, file io.Reader, from Position) (Position, error) {
 	l.at, l.next = from, from
+	most := l.Bytes
+	if most == 0 {
+		most = batchBytes
+	}
 	in := bufio.NewReaderSize(file, lineBytes+2)
 	for {
 		line, taken, err := readLine(in)
@@ -83,7 +88,7 @@ func (l *Load) Run(ctx context.Context, file io.Reader, from Position) (Position
 		if err != nil {
 			return l.at, fmt.Errorf("read documents: %w", err)
 		}
-		if len(l.items) >= l.Batch || l.size >= batchBytes {
+		if len(l.items) >= l.Batch || l.size >= most {
 			if err := l.flush(ctx); err != nil {
 				return l.at, err
 			}

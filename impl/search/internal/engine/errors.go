@@ -27,6 +27,15 @@ func mapped(err error) error {
 	return refused(r)
 }
 
+// Passing reports whether an error is one that a repeat may not have: the engine can't be used or does not keep up, or it is no answer of the engine at all.
+func Passing(err error) bool {
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		return true
+	}
+	return errors.Is(err, problem.EngineUnavailable) || errors.Is(err, problem.Overloaded) || errors.Is(err, problem.UpstreamTimeout) || errors.Is(err, problem.BadUpstream)
+}
+
 func refused(r *tsclient.Error) error {
 	switch r.Status {
 	case http.StatusBadRequest:

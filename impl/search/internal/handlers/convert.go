@@ -71,18 +71,25 @@ func itemsFrom(items []searchapi.SyncItem, c held) ([]engine.Item, error) {
 	out := make([]engine.Item, len(items))
 	for i, item := range items {
 		var err error
-		if out[i], err = c.item(item.ID, item.Tenant, "body", fmt.Sprintf("/items/%d/tenant", i)); err != nil {
+		if out[i], err = itemFrom(item, c, fmt.Sprintf("/items/%d", i), ""); err != nil {
 			return nil, err
 		}
-		pointer := fmt.Sprintf("/items/%d/document", i)
-		switch {
-		case item.Op == searchapi.SyncItemOpUpsert && item.Document == nil:
-			return nil, problem.New(problem.ValidationFailed, "An upsert needs a document.").WithField("body", pointer, "required", "is required to upsert")
-		case item.Op == searchapi.SyncItemOpDelete && item.Document != nil:
-			return nil, problem.New(problem.ValidationFailed, "A deletion takes no document.").WithField("body", pointer, "not", "must be absent to delete")
-		case item.Document != nil:
-			out[i].Document = *item.Document
-		}
+	}
+	return out, nil
+}
+
+// itemFrom reads one item, whose faults are told below pointer, and in which place of the body.
+func itemFrom(item searchapi.SyncItem, c held, pointer, place string) (engine.Item, error) {
+	out, err := c.item(item.ID, item.Tenant, "body", pointer+"/tenant")
+	switch {
+	case err != nil:
+		return out, err
+	case item.Op == searchapi.SyncItemOpUpsert && item.Document == nil:
+		return out, problem.New(problem.ValidationFailed, "An upsert needs a document"+place+".").WithField("body", pointer+"/document", "required", "is required to upsert")
+	case item.Op == searchapi.SyncItemOpDelete && item.Document != nil:
+		return out, problem.New(problem.ValidationFailed, "A deletion takes no document"+place+".").WithField("body", pointer+"/document", "not", "must be absent to delete")
+	case item.Document != nil:
+		out.Document = *item.Document
 	}
 	return out, nil
 }

@@ -11,27 +11,6 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// SyncDocuments implements searchapi.StrictServerInterface.
-func (h *Handlers) SyncDocuments(ctx context.Context, r searchapi.SyncDocumentsRequestObject) (searchapi.SyncDocumentsResponseObject, error) {
-	core, p, err := h.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c, err := core.hold(ctx, p, r.Collection, owner.Write)
-	if err != nil {
-		return nil, err
-	}
-	items, err := itemsFrom(r.Body.Items, c)
-	if err != nil {
-		return nil, err
-	}
-	outcomes, err := core.Writer.Sync(ctx, c.Collection, items)
-	if err != nil {
-		return nil, err
-	}
-	return searchapi.SyncDocuments200JSONResponse(outcomesTo(items, outcomes)), nil
-}
-
 // item names a document of the collection, in the part that the caller reaches. Problem: validation_failed, at the place where the tenant was said.
 func (c held) item(id string, tenant *string, in, pointer string) (engine.Item, error) {
 	switch {

@@ -33,6 +33,7 @@ type Core struct {
 	Store   *store.Store
 	Writer  *reindex.Writer // of documents
 	Schemas *reindex.Schemas
+	JobDue  func() // a job was accepted
 	Facts   Facts
 }
 

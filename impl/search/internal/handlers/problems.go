@@ -3,6 +3,7 @@ package handlers
 import (
 	"errors"
 
+	"github.com/fountainai/fountain/impl/search/internal/job"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	"github.com/fountainai/fountain/internal/problem"
@@ -25,6 +26,14 @@ func refuse(err error) error {
 		return problem.New(problem.StateConflict, "The schema was changed meanwhile.")
 	case errors.Is(err, reindex.ErrAlter):
 		return problem.New(problem.ValidationFailed, "The collection can't be changed as it is: the schema needs a reindex.").WithField("body", "/mode", "enum", "must be auto or reindex")
+	case errors.Is(err, job.ErrNone):
+		return problem.New(problem.NotFound, "The collection has no such job.")
+	case errors.Is(err, job.ErrPast):
+		return problem.New(problem.StateConflict, "The job has ended.")
+	case errors.Is(err, job.ErrFull):
+		return problem.New(problem.ConcurrencyLimited, "As many jobs are under way, or as much waits, as may.").WithRetryAfter(fullWait)
+	case errors.Is(err, job.ErrLost):
+		return problem.New(problem.RequestTimeout, "The items came too slowly.").Wrap(err)
 	case errors.Is(err, owner.ErrManyGrants):
 		return problem.New(problem.LimitReached, "The collection has as many grants as it may have.")
 	case errors.Is(err, owner.ErrNoGrant):

@@ -145,11 +145,7 @@ func (s *steps) step(ctx context.Context) error {
 
 // final reports whether an error is one that the same step would have again: a refusal of the engine.
 func final(err error) bool {
-	var p *problem.Error
-	if err == nil || errors.Is(err, errLost) || !errors.As(err, &p) {
-		return false
-	}
-	return !errors.Is(err, problem.EngineUnavailable) && !errors.Is(err, problem.Overloaded) && !errors.Is(err, problem.UpstreamTimeout) && !errors.Is(err, problem.BadUpstream)
+	return err != nil && !errors.Is(err, errLost) && !engine.Passing(err)
 }
 
 func (s *steps) fail(ctx context.Context, cause error) error {

@@ -36,7 +36,10 @@ func (s *Store) Alone(ctx context.Context) (err error) {
 		if _, err := tx.Exec(ctx, "DELETE FROM replicas"); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, "UPDATE reindexes SET lease = '', leased_until = 0 WHERE lease <> ''")
+		if _, err := tx.Exec(ctx, "UPDATE reindexes SET lease = '', leased_until = 0 WHERE lease <> ''"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "UPDATE jobs SET lease = '', leased_until = 0 WHERE lease <> ''")
 		return err
 	})
 }

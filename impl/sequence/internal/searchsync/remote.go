@@ -88,7 +88,7 @@ func (r *remote) read(response *http.Response, err error, out any) error {
 }
 
 func (r *remote) sync(ctx context.Context, items []search.SyncItem) (out search.DocumentSyncResult, err error) {
-	response, err := r.client.SyncDocuments(ctx, Collection, search.DocumentSync{Items: items})
+	response, err := r.client.SyncDocuments(ctx, Collection, nil, search.DocumentSync{Items: items})
 	return out, r.read(response, err, &out)
 }
 

@@ -1,0 +1,132 @@
+package fountain
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"time"
+
+	"github.com/fountainai/fountain/clients/common"
+	"github.com/fountainai/fountain/clients/search"
+)
+
+// StartSync has documents upserted and deleted in the background: items is NDJSON, a search.SyncItem on each line, up to 64 MiB. It is read from where it stands, again from there where
+// the call is repeated, and has no time limit but that of ctx. Repeating is safe; each time is a job of its own. Errors: ErrRateLimited while as many jobs are under way, or as much waits,
+// as may; ErrInvalid when an item does not fit: then none is carried out.
+func (s *Search) StartSync(ctx context.Context, collection string, items io.ReadSeeker, opts ...CallOption) (*search.Job, error) {
+	begin, err := items.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", opSyncDocuments.id, err)
+	}
+	prefer := "respond-async"
+	return send[search.Job](ctx, s.client, opSyncDocuments, append(opts, withoutTimeout), func(server string) (*http.Request, error) {
+		req, err := search.NewSyncDocumentsRequestWithBody(server, collection, &search.SyncDocumentsParams{Prefer: &prefer}, "application/x-ndjson", http.NoBody)
+		if err != nil {
+			return nil, err
+		}
+		req.ContentLength, req.GetBody = -1, again(items, begin)
+		return req, nil
+	})
+}
+
+// ListJobs reads one page of the jobs of a collection, the newest first; Jobs reads all.
+func (s *Search) ListJobs(ctx context.Context, collection string, params *search.ListJobsParams, opts ...CallOption) (*search.JobList, error) {
+	return send[search.JobList](ctx, s.client, opListJobs, opts, func(server string) (*http.Request, error) {
+		return search.NewListJobsRequest(server, collection, params)
+	})
+}
+
+// Jobs yields the jobs of a collection, the newest first.
+func (s *Search) Jobs(ctx context.Context, collection string, opts ...CallOption) iter.Seq2[search.Job, error] {
+	return pages(ctx, opts, func(ctx context.Context, limit *common.Limit, cursor *common.Cursor) ([]search.Job, *string, error) {
+		page, err := s.ListJobs(ctx, collection, &search.ListJobsParams{Limit: limit, Cursor: cursor}, opts...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.NextCursor, nil
+	})
+}
+
+// GetJob reads how far a job is.
+func (s *Search) GetJob(ctx context.Context, collection, jobID string, opts ...CallOption) (*search.Job, error) {
+	return send[search.Job](ctx, s.client, opGetJob, opts, func(server string) (*http.Request, error) {
+		return search.NewGetJobRequest(server, collection, jobID)
+	})
+}
+
+// CancelJob ends a job; what was done stays done. Error: ErrConflict when it has ended.
+func (s *Search) CancelJob(ctx context.Context, collection, jobID string, opts ...CallOption) (*search.Job, error) {
+	return send[search.Job](ctx, s.client, opCancelJob, opts, func(server string) (*http.Request, error) {
+		return search.NewCancelJobRequest(server, collection, jobID)
+	})
+}
+
+// GetJobFailures reads the failures of a job whole: NDJSON, whose last line has their number. JobFailures yields them.
+func (s *Search) GetJobFailures(ctx context.Context, collection, jobID string, opts ...CallOption) ([]byte, error) {
+	return fetch(ctx, s.client, opGetJobFailures, opts, func(server string) (*http.Request, error) {
+		return search.NewGetJobFailuresRequest(server, collection, jobID)
+	}, "application/x-ndjson")
+}
+
+// ErrCutFailures says that a list of failures broke off: those before are not all.
+var ErrCutFailures = errors.New("the list of failures has no last line: the connection broke off")
+
+// JobFailures yields the items of a job that failed, in their order. Only when it ends without an error were they all.
+func (s *Search) JobFailures(ctx context.Context, collection, jobID string, opts ...CallOption) iter.Seq2[search.JobFailureLine, error] {
+	return func(yield func(search.JobFailureLine, error) bool) {
+		text, err := s.GetJobFailures(ctx, collection, jobID, opts...)
+		if err != nil {
+			yield(search.JobFailureLine{}, err)
+			return
+		}
+		lines := bufio.NewScanner(bytes.NewReader(text))
+		for read := int64(0); lines.Scan(); read++ {
+			var line search.JobFailureLine
+			switch err := json.Unmarshal(lines.Bytes(), &line); {
+			case err != nil:
+				yield(search.JobFailureLine{}, fmt.Errorf("%s: read line: %w", opGetJobFailures.id, err))
+				return
+			case line.Failures != nil && *line.Failures == read:
+				return
+			case line.Item == nil:
+				yield(search.JobFailureLine{}, ErrCutFailures)
+				return
+			case !yield(line, nil):
+				return
+			}
+		}
+		yield(search.JobFailureLine{}, ErrCutFailures)
+	}
+}
+
+// jobPause is between two looks at a job that is waited for.
+const jobPause = 500 * time.Millisecond
+
+// AwaitJob waits for the end of a job, and returns it as it is then, also one that failed or was cancelled. show is told of each look; it may be nil.
+func (s *Search) AwaitJob(ctx context.Context, collection, jobID string, show func(*search.Job), opts ...CallOption) (*search.Job, error) {
+	for {
+		j, err := s.GetJob(ctx, collection, jobID, opts...)
+		if err != nil {
+			return nil, err
+		}
+		if show != nil {
+			show(j)
+		}
+		if j.EndedAt != nil {
+			return j, nil
+		}
+		timer := time.NewTimer(jobPause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		}
+	}
+}

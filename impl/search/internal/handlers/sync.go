@@ -1,0 +1,157 @@
+package handlers
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/fountainai/fountain/generated/searchapi"
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/job"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Bounds of a sync that is carried out at once, and of one line of items, as the contract has them.
+const (
+	syncBytes = 16 << 20
+	syncLine  = 2 << 20
+)
+
+// fullWait is what a caller is asked to wait for room for a job.
+const fullWait = 10 * time.Second
+
+// respondAsync is the preference for a job (RFC 7240, section 4.1); the contract admits no other.
+const respondAsync = "respond-async"
+
+// SyncDocuments implements searchapi.StrictServerInterface.
+func (h *Handlers) SyncDocuments(ctx context.Context, r searchapi.SyncDocumentsRequestObject) (searchapi.SyncDocumentsResponseObject, error) {
+	core, p, err := h.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := core.hold(ctx, p, r.Collection, owner.Write)
+	if err != nil {
+		return nil, err
+	}
+	if r.Params.Prefer != nil {
+		j, err := core.spool(ctx, c, r)
+		if err != nil {
+			return nil, refuse(err)
+		}
+		core.JobDue()
+		return searchapi.SyncDocuments202JSONResponse{Body: jobTo(j, c), Headers: searchapi.SyncDocuments202ResponseHeaders{
+			Location: new(h.Contract.BasePath + "/collections/" + c.shown() + "/jobs/" + j.ID), PreferenceApplied: new(respondAsync),
+		}}, nil
+	}
+	items, err := c.all(r)
+	if err != nil {
+		return nil, err
+	}
+	outcomes, err := core.Writer.Sync(ctx, c.Collection, items)
+	if err != nil {
+		return nil, err
+	}
+	return searchapi.SyncDocuments200JSONResponse(outcomesTo(items, outcomes)), nil
+}
+
+// all reads the items of a sync that is carried out at once. Problems: validation_failed, body_too_large.
+func (c held) all(r searchapi.SyncDocumentsRequestObject) ([]engine.Item, error) {
+	if r.JSONBody != nil {
+		return itemsFrom(r.JSONBody.Items, c)
+	}
+	var items []engine.Item
+	left := int64(syncBytes)
+	err := c.lines(r.Body, func(item engine.Item, size int) error {
+		left -= int64(size)
+		if len(items) == syncItems || left < 0 {
+			return problem.New(problem.BodyTooLarge, fmt.Sprintf("At once %d items of %d MiB are taken; more with Prefer: %s.", syncItems, syncBytes>>20, respondAsync))
+		}
+		items = append(items, item)
+		return nil
+	})
+	return items, err
+}
+
+// lines reads items line by line. The contract has checked each line, so that what is wrong with one is a problem that reading gives.
+func (c held) lines(body io.Reader, each func(item engine.Item, size int) error) error {
+	in := bufio.NewScanner(body)
+	in.Buffer(nil, syncLine+2)
+	n := 0
+	for in.Scan() {
+		n++
+		var sent searchapi.SyncItem
+		if err := json.Unmarshal(in.Bytes(), &sent); err != nil {
+			return problem.New(problem.MalformedBody, fmt.Sprintf("Line %d of the body can't be read.", n)).Wrap(err)
+		}
+		item, err := itemFrom(sent, c, "", fmt.Sprintf(" in line %d", n))
+		if err != nil {
+			return err
+		}
+		if err := each(item, len(in.Bytes())); err != nil {
+			return err
+		}
+	}
+	var known *problem.Error
+	var tooLarge *http.MaxBytesError
+	switch err := in.Err(); {
+	case err == nil || errors.As(err, &known):
+		return err
+	case errors.As(err, &tooLarge):
+		return problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
+	default:
+		return problem.New(problem.MalformedBody, "The body could not be read to its end.").Wrap(err)
+	}
+}
+
+// reach is whose documents the caller reaches, as jobs keep it.
+func (c held) reach() string {
+	if c.whole {
+		return job.Every
+	}
+	return c.caller.Tenant
+}
+
+// counted is for whom a job of the caller is counted: their tenant, or they themselves.
+func (c held) counted() string {
+	if c.caller.Tenant != "" {
+		return owner.OfTenant(c.caller.Tenant)
+	}
+	return c.caller.Kind + ":" + c.caller.Subject
+}
+
+// spool stores what is sent as a job. What does not come whole, or has an item that does not fit, leaves nothing.
+func (core *Core) spool(ctx context.Context, c held, r searchapi.SyncDocumentsRequestObject) (*job.Job, error) {
+	s, err := job.NewSpool(ctx, core.Store, &job.Job{Name: c.Name, Claimed: c.Claimed, Whose: c.counted(), Reach: c.reach()})
+	if err != nil {
+		return nil, err
+	}
+	if err := receive(ctx, s, c, r); err != nil {
+		return nil, s.Drop(ctx, err)
+	}
+	if err := s.Accept(ctx); err != nil {
+		return nil, s.Drop(ctx, err)
+	}
+	return s.Job, nil
+}
+
+func receive(ctx context.Context, s *job.Spool, c held, r searchapi.SyncDocumentsRequestObject) error {
+	if r.JSONBody == nil {
+		return c.lines(r.Body, func(item engine.Item, _ int) error { return s.Add(ctx, item) })
+	}
+	items, err := itemsFrom(r.JSONBody.Items, c)
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		if err := s.Add(ctx, item); err != nil {
+			return err
+		}
+	}
+	return nil
+}

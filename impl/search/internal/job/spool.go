@@ -1,0 +1,93 @@
+package job
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/internal/id"
+)
+
+// receiveLast is how long a job that is received may be silent before it is taken for given up.
+const receiveLast = 2 * time.Minute
+
+// Spool receives the items of one job. It holds one part.
+type Spool struct {
+	Job   *Job
+	rows  SpoolRows
+	lease Lease
+	part  bytes.Buffer
+	n     int64
+}
+
+// NewSpool begins to receive a job. Its errors are those of SpoolRows.BeginJob.
+func NewSpool(ctx context.Context, rows SpoolRows, j *Job) (*Spool, error) {
+	s := &Spool{Job: j, rows: rows, lease: Lease{Name: id.New("lease"), Last: receiveLast}}
+	j.ID, j.State = id.New("job"), Receiving
+	return s, rows.BeginJob(ctx, j, s.lease)
+}
+
+// Add takes the next item.
+func (s *Spool) Add(ctx context.Context, item engine.Item) error {
+	line, err := json.Marshal(Item{ID: item.ID, Tenant: item.Tenant, Document: item.Document})
+	if err != nil {
+		return fmt.Errorf("write item: %w", err)
+	}
+	if s.n > 0 && s.part.Len()+len(line) > PartBytes {
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
+	}
+	s.part.Write(line)
+	s.part.WriteByte('\n')
+	if s.n++; s.n >= PartItems {
+		return s.flush(ctx)
+	}
+	return nil
+}
+
+func (s *Spool) flush(ctx context.Context) error {
+	if s.n == 0 {
+		return nil
+	}
+	if err := s.rows.AddPart(ctx, s.Job, s.lease, s.part.Bytes(), s.n); err != nil {
+		return err
+	}
+	s.Job.Parts++
+	s.Job.Items += s.n
+	s.part.Reset()
+	s.n = 0
+	return nil
+}
+
+// Accept ends the receiving: from now on the job is carried out, whatever becomes of the caller.
+func (s *Spool) Accept(ctx context.Context) error {
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	return s.rows.AcceptJob(ctx, s.Job, s.lease)
+}
+
+// Drop forgets what was received, after cause, which it returns.
+func (s *Spool) Drop(ctx context.Context, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
+	defer cancel()
+	return errors.Join(cause, s.rows.DropJob(ctx, s.Job.ID, s.lease))
+}
+
+// items reads a part.
+func (p Part) items() ([]engine.Item, error) {
+	var all []engine.Item
+	for in := json.NewDecoder(bytes.NewReader(p.Items)); in.More(); {
+		var item Item
+		if err := in.Decode(&item); err != nil {
+			return nil, fmt.Errorf("read stored items: %w", err)
+		}
+		all = append(all, engine.Item{ID: item.ID, Tenant: item.Tenant, Document: item.Document})
+	}
+	return all, nil
+}

@@ -1,0 +1,165 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+const (
+	leaseLast = 30 * time.Second
+	callLimit = 20 * time.Second // of the writing of a part, from before the lease is renewed: it ends before that does
+	workPause = time.Second      // between two looks for jobs that are due
+	longest   = time.Minute      // between two attempts
+	patience  = time.Hour        // after which a job that did not go on is given up
+	turn      = 20               // parts, after which those of other collections that are due come first
+)
+
+// Writer changes documents of a collection.
+type Writer interface {
+	Sync(ctx context.Context, c *owner.Collection, items []engine.Item) ([]engine.Outcome, error)
+}
+
+// Worker carries jobs out. Several may work on one database.
+type Worker struct {
+	Rows    Rows
+	Writer  Writer
+	Log     *slog.Logger
+	Failed  func()     // counts a step, or a job, that failed
+	Written func(*Job) // is told that a part is written, and not yet that it is noted; may be nil
+	wake    chan struct{}
+}
+
+// NewWorker returns a Worker.
+func NewWorker(rows Rows, w Writer, log *slog.Logger, failed func()) *Worker {
+	return &Worker{Rows: rows, Writer: w, Log: log, Failed: failed, wake: make(chan struct{}, 1)}
+}
+
+// Wake makes Run look at once: a job was accepted.
+func (w *Worker) Wake() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx ends.
+func (w *Worker) Run(ctx context.Context) error {
+	for {
+		worked, err := w.Once(ctx)
+		if err != nil && ctx.Err() == nil {
+			w.Log.WarnContext(ctx, "a job can't go on at the moment", "error", err)
+			w.Failed()
+		}
+		if worked && err == nil {
+			continue
+		}
+		timer := time.NewTimer(workPause)
+		select {
+		case <-timer.C:
+		case <-w.wake:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
+		timer.Stop()
+	}
+}
+
+// Once works on one job that is due, as long as it can go on and it is its turn, and reports whether there was one.
+func (w *Worker) Once(ctx context.Context) (bool, error) {
+	lease := Lease{Name: id.New("lease"), Last: leaseLast}
+	j, err := w.Rows.ClaimJob(ctx, lease)
+	if err != nil || j == nil {
+		return false, err
+	}
+	for n := 0; err == nil && j.State == Running && n < turn; n++ {
+		err = w.part(ctx, j, lease)
+	}
+	switch {
+	case err == nil && j.State != Running, errors.Is(err, ErrLost): // it has ended, was cancelled, or another worker has it
+		return true, nil
+	case err == nil, ctx.Err() != nil:
+		return true, w.Rows.LeaveJob(context.WithoutCancel(ctx), j, lease, 0)
+	}
+	return true, w.settle(ctx, j, lease, err)
+}
+
+// part carries the next part out. What it sends no longer arrives when another may have the lease.
+func (w *Worker) part(ctx context.Context, j *Job, lease Lease) error {
+	limited, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	if err := w.Rows.KeepJob(limited, j, lease); err != nil {
+		return err
+	}
+	p, err := w.Rows.PartOf(limited, j)
+	if err != nil {
+		return err
+	}
+	items, err := p.items()
+	if err != nil {
+		return err
+	}
+	outcomes, err := w.Writer.Sync(limited, j.Collection(), items)
+	if err != nil {
+		return err
+	}
+	if w.Written != nil {
+		w.Written(j)
+	}
+	var failures []Failure
+	for i, outcome := range outcomes {
+		if outcome == nil {
+			continue
+		}
+		told := problem.From(outcome)
+		f := Failure{Item: p.First + int64(i), ID: items[i].ID, Code: string(told.Code), Message: told.Detail}
+		if items[i].Tenant != nil {
+			f.Tenant = *items[i].Tenant
+		}
+		failures = append(failures, f)
+	}
+	if err := w.Rows.CarriedOut(ctx, j, lease, int64(len(items)-len(failures)), failures); err != nil {
+		return err
+	}
+	if j.State == Failed {
+		w.gaveUp(ctx, j, errors.New("too many items failed"))
+	}
+	return nil
+}
+
+// settle leaves a job for a while after an error, or ends it when a repeat would have that error again.
+func (w *Worker) settle(ctx context.Context, j *Job, lease Lease, cause error) error {
+	now, err := w.Rows.Now(ctx)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	if engine.Passing(cause) && now.Sub(j.Changed) < patience {
+		err := w.Rows.LeaveJob(ctx, j, lease, pause(j.Attempts))
+		return errors.Join(fmt.Errorf("job %s: %w", j.ID, cause), err)
+	}
+	told := problem.From(cause)
+	j.Failure, j.Reason = string(told.Code), told.Detail
+	if err := w.Rows.FailJob(ctx, j, lease); err != nil {
+		return errors.Join(cause, err)
+	}
+	w.gaveUp(ctx, j, cause)
+	return nil
+}
+
+func (w *Worker) gaveUp(ctx context.Context, j *Job, cause error) {
+	w.Log.WarnContext(ctx, "job failed", "job", j.ID, "collection", j.Name.Engine(), "code", j.Failure, "error", cause)
+	w.Failed()
+}
+
+// pause is how long a job is left alone after so many attempts: it doubles from a second to longest.
+func pause(attempts int64) time.Duration {
+	return min(time.Second<<min(attempts, 10), longest)
+}
