@@ -548,6 +548,22 @@ func (tr *tour) elements() {
 	ok[any](tr, "retry dead letters")(any2(s.RetryDeadLetters(ctx, sequence.DeadLetterRetry{})))
 }
 
+// sets gives the collection synonyms, and takes them away.
+func (tr *tour) sets() {
+	ctx, s := context.Background(), tr.admin.Search
+	kind := search.SetKindSynonyms
+	put := ok[*search.SearchSet](tr, "put a set")(s.PutSearchSet(ctx, kind, "tour", search.SearchSetPut{Synonyms: &[]search.Synonym{{Words: []string{"tour", "trip"}}}}, fountain.WithIfNoneMatch()))
+	require.Equal(tr.t, put.Version, ok[*search.SearchSet](tr, "a set")(s.GetSearchSet(ctx, kind, "tour")).Version)
+	list := ok[*search.SearchSetList](tr, "sets")(s.ListSearchSets(ctx, kind, nil))
+	require.Len(tr.t, list.Items, 1)
+	before := ok[*search.CollectionSets](tr, "sets of a collection")(s.GetCollectionSets(ctx, "tour"))
+	after := ok[*search.CollectionSets](tr, "give a collection sets")(s.PutCollectionSets(ctx, "tour", fountain.IfMatch(before.Version), search.CollectionSetsPut{SynonymSets: []string{"tour"}, CurationSets: []string{}}))
+	require.Equal(tr.t, []string{"tour"}, after.SynonymSets)
+	require.NoError(tr.t, s.DeleteSearchSet(ctx, kind, "tour"))
+	_, err := s.CreateSearchKey(ctx, "tour", search.SearchKeyCreate{})
+	require.ErrorContains(tr.t, err, "no address", "the engine is a part of the service")
+}
+
 // reindex brings the collection to other schemas, and back.
 func (tr *tour) reindex() {
 	ctx, s := context.Background(), tr.admin.Search
@@ -617,6 +633,7 @@ func (tr *tour) documents() {
 	filter := search.Filter{Field: &field, Op: &op, Texts: &[]string{"tour"}}
 	gone := ok[*search.DocumentDeletionResult](tr, "delete by query")(s.DeleteDocumentsByQuery(ctx, "tour", search.DocumentDeletion{Filter: filter}))
 	require.EqualValues(tr.t, 1, gone.Documents)
+	tr.sets()
 	ok[any](tr, "grant")(any2(s.PutCollectionGrant(ctx, "tour", "role:reader", search.GrantPut{Access: search.GrantPutAccessRead})))
 	grants := ok[*search.GrantList](tr, "grants")(s.ListCollectionGrants(ctx, "tour", nil))
 	require.Len(tr.t, grants.Items, 1)
