@@ -377,6 +377,10 @@ func TestValidate_namesEveryFault(t *testing.T) {
 	}
 	c = Config{EngineURL: "ftp://x"}
 	require.ErrorContains(t, c.Validate(), "ENGINE_URL")
+	for _, door := range []string{"engine.example.org", "ftp://engine.example.org", "https://a:b@engine.example.org"} {
+		c.EnginePublicURL = door
+		require.ErrorContains(t, c.Validate(), "ENGINE_PUBLIC_URL")
+	}
 }
 
 func TestMigrate_makesTheDatabaseAndNothingElse(t *testing.T) {

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/fountainai/fountain/generated/searchapi"
@@ -37,6 +38,12 @@ func (h *Handlers) CreateSearchKey(ctx context.Context, r searchapi.CreateSearch
 	if err != nil {
 		return nil, err
 	}
+	switch now, err := core.Store.CollectionNow(ctx, c.Name); {
+	case err != nil:
+		return nil, err
+	case now == nil || !now.Claimed.Equal(c.Claimed): // it was deleted meanwhile, after its name for keys
+		return nil, errors.Join(noCollection(), core.SearchKeys.Forget(context.WithoutCancel(ctx), c.Collection))
+	}
 	e := event(ctx, p, "createSearchKey", c.Name.Engine())
 	e.Detail = map[string]string{"expiresAt": key.ExpiresAt.Format(time.RFC3339)}
 	if err := core.Store.Tell(ctx, e); err != nil { // nobody gets a key that the trail does not know
@@ -47,6 +54,14 @@ func (h *Handlers) CreateSearchKey(ctx context.Context, r searchapi.CreateSearch
 		out.EngineURL = &core.EngineDoor
 	}
 	return searchapi.CreateSearchKey201JSONResponse(out), nil
+}
+
+// forgetKeys takes a collection's name for keys away from the engine.
+func (core *Core) forgetKeys(ctx context.Context, c held) error {
+	if core.SearchKeys == nil {
+		return nil
+	}
+	return core.SearchKeys.Forget(ctx, c.Collection)
 }
 
 // limitsFrom is what a key is held to. Problem: validation_failed.

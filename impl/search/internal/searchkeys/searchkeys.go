@@ -176,6 +176,17 @@ func (m *Minter) alias(ctx context.Context, alias, physical string) error {
 	return nil
 }
 
+// Forget takes the collection's name for keys away from the engine: before the collection is deleted, whose own name another may take at once, and after, since a key may be made meanwhile.
+func (m *Minter) Forget(ctx context.Context, c *owner.Collection) error {
+	m.mu.Lock()
+	delete(m.there, "alias:"+Alias(c))
+	m.mu.Unlock()
+	if err := m.engine.DeleteRecord(ctx, tsclient.Aliases, "", Alias(c)); err != nil && !errors.Is(err, problem.NotFound) {
+		return err
+	}
+	return nil
+}
+
 func (m *Minter) has(what, value string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
