@@ -17,7 +17,7 @@ func newSearchKeys() *cobra.Command {
 	var life time.Duration
 	var exclude []string
 	var filterFile string
-	create := o.command("create COLLECTION", "Make a key by which a browser searches a collection at the engine itself",
+	create := o.command("create COLLECTION", "Create a key by which a browser searches a collection at the engine itself",
 		"  fountain search-keys create plays --life 15m\n  fountain search-keys create plays --filter filter.json --exclude number --output json", oneArg("a collection"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if life < time.Minute || life > 24*time.Hour {
@@ -50,5 +50,5 @@ func newSearchKeys() *cobra.Command {
 	create.Flags().DurationVar(&life, "life", time.Hour, "how long it lives, 1m to 24h; it can't be taken back")
 	create.Flags().StringSliceVar(&exclude, "exclude", nil, "fields that it does not show")
 	create.Flags().StringVar(&filterFile, "filter", "", "a file with the filter that it is held to, as searches have it")
-	return group("search-keys", "Make keys for browsers that search the engine itself", create)
+	return group("search-keys", "Create keys for browsers that search the engine itself", create)
 }

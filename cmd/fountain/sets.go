@@ -70,7 +70,7 @@ func (o *operator) putSet(kind search.SetKind, noun, example string) *cobra.Comm
 	var over int64
 	var fresh bool
 	at := "  fountain " + string(kind) + " put plays plays.json"
-	cmd := o.command("put NAME FILE.json", "Make or replace one of the "+noun+" from a file, as "+example, at+"\n"+at+" --over 2", nameAndFile,
+	cmd := o.command("put NAME FILE.json", "Create or replace one of the "+noun+" from a file, as "+example, at+"\n"+at+" --over 2", nameAndFile,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			raw, err := os.ReadFile(args[1])
 			if err != nil {
@@ -96,7 +96,7 @@ func (o *operator) putSet(kind search.SetKind, noun, example string) *cobra.Comm
 			return o.print(cmd, put, setHead, [][]string{setRow(*put)})
 		})
 	cmd.Flags().Int64Var(&over, "over", 0, "replace only this version")
-	cmd.Flags().BoolVar(&fresh, "new", false, "only make one that is not there yet")
+	cmd.Flags().BoolVar(&fresh, "new", false, "only create one that is not there yet")
 	return cmd
 }
 

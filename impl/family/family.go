@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/fountainai/fountain/impl/gateway"
+	"github.com/fountainai/fountain/impl/search"
 	"github.com/fountainai/fountain/impl/twofactor"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
@@ -46,6 +47,9 @@ type Config struct {
 	Passkeys twofactor.Passkeys
 	// Adopted says where adopted services may be beside this machine's loopback addresses, their directory and their origin. Default none.
 	Adopted gateway.Adopted
+
+	// Engine says where a Typesense is that the search service uses. Default is the embedded engine.
+	Engine search.EngineAt
 
 	Clock   clock.Clock
 	Log     *slog.Logger

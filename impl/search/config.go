@@ -14,11 +14,7 @@ import (
 type Config struct {
 	config.Service
 
-	EngineURL     string `env:"ENGINE_URL"`      // base URL of a Typesense; empty: the embedded engine in DataDir
-	EngineKeyFile string `env:"ENGINE_KEY_FILE"` // file with Typesense's API key; empty: the kms keeps it as search.typesense
-	EngineCAFile  string `env:"ENGINE_CA_FILE"`  // authorities trusted for Typesense instead of the system's
-
-	EnginePublicURL string `env:"ENGINE_PUBLIC_URL"` // base URL at which browsers reach that Typesense with search keys; told with each key
+	EngineAt
 
 	// The caps of the embedded engine; 0 takes the documented default.
 	EmbeddedMaxDocuments           int `env:"EMBEDDED_MAX_DOCUMENTS"`            // in all collections
@@ -26,6 +22,14 @@ type Config struct {
 	EmbeddedMaxMemoryMiB           int `env:"EMBEDDED_MAX_MEMORY_MIB"`           // of the indexes, by estimate
 
 	Version string `env:"-"` // of the program, told by health
+}
+
+// EngineAt says where a Typesense is that is used in place of the embedded engine. The zero value is none.
+type EngineAt struct {
+	EngineURL       string `env:"ENGINE_URL"`        // base URL of a Typesense; empty: the embedded engine in DataDir
+	EngineKeyFile   string `env:"ENGINE_KEY_FILE"`   // file with Typesense's API key; empty: the kms keeps it as search.typesense
+	EngineCAFile    string `env:"ENGINE_CA_FILE"`    // authorities trusted for Typesense instead of the system's
+	EnginePublicURL string `env:"ENGINE_PUBLIC_URL"` // base URL at which browsers reach that Typesense with search keys; told with each key
 }
 
 // Validate checks the configuration, reports all faults at once, and touches nothing outside. It fills in what has a default.

@@ -20,6 +20,7 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/clients/twofactor"
 	"github.com/fountainai/fountain/impl/family"
+	"github.com/fountainai/fountain/impl/search"
 	service "github.com/fountainai/fountain/impl/twofactor"
 	"github.com/fountainai/fountain/tests/recorder"
 )
@@ -75,6 +76,7 @@ type Family struct {
 	Delivery service.Delivery // by which codes are sent
 
 	issuer     string // "" is the gateway's URL
+	engine     search.EngineAt
 	stop       context.CancelFunc
 	ended      chan error
 	mu         sync.Mutex
@@ -104,6 +106,15 @@ func StartAt(tb testing.TB, issuer string, d service.Delivery) *Family {
 	return f
 }
 
+// StartBeside is StartSending for a family whose search service uses a Typesense elsewhere.
+func StartBeside(tb testing.TB, engine search.EngineAt, d service.Delivery) *Family {
+	tb.Helper()
+	f := &Family{tb: tb, Dir: filepath.Join(tb.TempDir(), "data"), Clock: &Clock{}, Password: "correct horse " + time.Now().Format("150405.000000"), Delivery: d, engine: engine}
+	f.Up()
+	tb.Cleanup(f.Down)
+	return f
+}
+
 // Open runs a family on a directory that there is, with a clock that says now, and waits until it is ready. It ends with the test.
 func Open(tb testing.TB, dir string, now time.Time) *Family {
 	tb.Helper()
@@ -121,7 +132,7 @@ func (f *Family) Up() {
 	f.stop, f.ended = stop, make(chan error, 1)
 	c := family.Config{
 		DataDir: f.Dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Clock: f.Clock,
-		Delivery: f.Delivery, Issuer: f.issuer, OnReady: func(i family.Info) { ready <- i },
+		Delivery: f.Delivery, Issuer: f.issuer, Engine: f.engine, OnReady: func(i family.Info) { ready <- i },
 	}
 	if f.issuer != "" {
 		c.TrustedProxies = []string{"127.0.0.0/8"}
