@@ -167,6 +167,21 @@ func TestSearchKeys_areRefusedWhereASearchWouldBe(t *testing.T) {
 	require.NotEqual(t, 200, status, text)
 }
 
+// A key of the engine that may neither make keys nor name collections makes no search keys, and everything else goes on.
+func TestSearchKeys_areNotAskedOfAnEngineKeyThatIsMadeForLess(t *testing.T) {
+	w, engine := typesense(t)
+	engine.failing(func(r *http.Request) int {
+		if strings.HasPrefix(r.URL.Path, "/aliases") || strings.HasPrefix(r.URL.Path, "/keys") {
+			return 401
+		}
+		return 0
+	})
+	admin := w.someone(t)
+	w.must(t, 201, admin, "POST", "/collections", books)
+	refused(t, w.call(t, admin, "POST", "/collections/books/search-keys", `{}`), 503, "engine_unavailable")
+	w.must(t, 204, admin, "DELETE", "/collections/books", "")
+}
+
 // Where the engine has no door, there are no keys for it.
 func TestSearchKeys_needAnEngineWithADoor(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {

@@ -25,6 +25,9 @@ type KeyInfo struct {
 	ExpiresAt   int64  `json:"expires_at"`
 }
 
+// Denied reports whether the engine's key may not do what was asked for, though it was read anew: it is made for less.
+func Denied(err error) bool { return refusesKey(err) }
+
 // CreateKey makes a key. Problem: already_exists, when there is one of its value.
 func (e *Engine) CreateKey(ctx context.Context, k SearchOnly) error {
 	body, err := json.Marshal(k)
