@@ -59,7 +59,7 @@ func newCollections() *cobra.Command {
 			}
 			return o.print(cmd, made, collectionHead, [][]string{collectionRow(*made)})
 		})
-	return group("collections", "Manage collections of the search service and who may use them", list, get, create, o.deleteCollection(), o.schema(), o.reindexes(), o.grants(), o.grant(), o.revokeGrant())
+	return group("collections", "Manage collections of the search service and who may use them", list, get, create, o.deleteCollection(), o.schema(), o.reindexes(), o.collectionSets(), o.grants(), o.grant(), o.revokeGrant())
 }
 
 func (o *operator) deleteCollection() *cobra.Command {

@@ -88,6 +88,29 @@ func TestDocuments_goInAndOutOfACollectionFromTheCommandLine(t *testing.T) {
 	require.Contains(t, good("collections", "grants", "plays"), "role:reader")
 	good("collections", "revoke", "plays", "role:reader")
 	require.NotContains(t, good("collections", "grants", "plays"), "role:reader")
+	for kind, content := range map[string]string{
+		"synonyms": `{"synonyms":[{"words":["word","term"]}]}`, "curations": `{"curations":[{"query":"none","match":"exact","hidden":["d1"]}]}`,
+		"stopwords": `{"stopwords":["the"]}`, "presets": `{"preset":{"queryBy":["text"]}}`,
+	} {
+		file := write(t, content)
+		require.Contains(t, good(kind, "put", "small", file, "--new"), "small")
+		require.Equal(t, 1, ada.run(kind, "put", "small", file, "--new").code)
+		require.Equal(t, 2, ada.run(kind, "put", "small", file, "--new", "--over", "1").code)
+		require.Contains(t, good(kind, "put", "small", file, "--over", "1"), " 2 ")
+		require.Contains(t, good(kind, "list"), "administrators")
+		require.Contains(t, good(kind, "get", "small", "--output", "json"), `"version": 2`)
+		require.Equal(t, 2, ada.run(kind, "put", "small").code)
+		require.Equal(t, 1, ada.run(kind, "get", "large").code)
+	}
+	require.Contains(t, good("collections", "sets", "plays", "--synonyms", "small"), "small")
+	require.Regexp(t, `(?m)^d17 +word 17$`, good("search", "plays", "term", "17", "--by", "text", "--per-page", "1"))
+	require.Regexp(t, `plays +small +small +3`, good("collections", "sets", "plays", "--curations", "small"))
+	for _, kind := range []string{"synonyms", "curations", "stopwords", "presets"} {
+		good(kind, "delete", "small")
+	}
+	require.NotContains(t, good("collections", "sets", "plays"), "small")
+	require.Contains(t, ada.run("search-keys", "create", "plays", "--filter", write(t, `{"field":"n","op":"gt","integers":[1]}`), "--exclude", "n").stderr, "no address", "the engine is a part of the service")
+	require.Equal(t, 2, ada.run("search-keys", "create", "plays", "--life", "25h").code)
 	require.Contains(t, good("collections", "schema", "plays"), "none")
 	faceted := write(t, `{"fields":[{"name":"text","type":"string","facet":true},{"name":"n","type":"int64","optional":true}]}`)
 	require.Regexp(t, `reindex +text +different`, good("collections", "schema", "plays", "--set", faceted, "--dry-run"))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fountainai/fountain/clients/search"
 	"github.com/fountainai/fountain/cmd/fountain/internal/session"
 	"github.com/fountainai/fountain/internal/runner"
 )
@@ -85,7 +86,11 @@ func newRoot() *cobra.Command {
 		calling(newLogin()), calling(newLogout()), calling(newWhoami()), calling(newImport()), calling(newExport()), newDemo(),
 		newUsers(), newSessions(), newConsents(), newPasswd(), newServices(), newClients(), newPermissions(), newKeys(), newSecrets(), newSigningKeys(), newRootKey(), newKeyrings(), newAudit(), newOTP(),
 		newAdopt(), newAdopted(), newRetire(), newGenerate(), newCall(), newToken(), newDeadLetters(),
-		newElements(), newSequence(), calling(newChanges()), newCollections(), newDocuments(), newJobs(), newSearch(),
+		newElements(), newSequence(), calling(newChanges()), newCollections(), newDocuments(), newJobs(), newSearch(), newSearchKeys(),
+		newSets(search.SetKindSynonyms, "sets of synonyms", `{"synonyms":[{"words":["play","drama"]}]}`),
+		newSets(search.SetKindCurations, "sets of curations", `{"curations":[{"query":"hamlet","match":"exact","pinned":[{"id":"1","position":1}]}]}`),
+		newSets(search.SetKindStopwords, "sets of stopwords", `{"stopwords":["the","a"]}`),
+		newSets(search.SetKindPresets, "presets", `{"preset":{"queryBy":["text"],"perPage":20}}`),
 	)
 	return root
 }

@@ -78,6 +78,9 @@ and ends it. A second start on the same directory goes on where the first one st
 			if err := config.LoadFrom(gatewayPrefix, &c.Adopted, settingsOf(gatewayPrefix, "CONTRACTS_DIR", "MEMBERS_ORIGIN", "UPSTREAM_ALLOW")); err != nil {
 				return &usageError{err}
 			}
+			if err := config.LoadFrom(searchPrefix, &c.Engine, settingsOf(searchPrefix, "ENGINE_")); err != nil {
+				return &usageError{err}
+			}
 			if err := c.Adopted.Validate(); err != nil {
 				return &usageError{fmt.Errorf("settings that begin with %s: %w", gatewayPrefix, err)}
 			}
@@ -123,6 +126,9 @@ const kmsPrefix = "FOUNTAIN_KMS_"
 
 // gatewayPrefix begins the names of the settings of adopted services. They are those of serve gateway, of whose others up has its own.
 const gatewayPrefix = "FOUNTAIN_GATEWAY_"
+
+// searchPrefix begins the names of the settings of a Typesense that search uses.
+const searchPrefix = "FOUNTAIN_SEARCH_"
 
 // settingsOf returns the environment's entries of a prefix that belong to these groups.
 func settingsOf(prefix string, groups ...string) (out []string) {

@@ -106,6 +106,24 @@ func (e CollectionSchemaPutMode) Valid() bool {
 	}
 }
 
+// Defines values for CurationMatch.
+const (
+	CurationMatchContains CurationMatch = "contains"
+	CurationMatchExact    CurationMatch = "exact"
+)
+
+// Valid indicates whether the value is a known member of the CurationMatch enum.
+func (e CurationMatch) Valid() bool {
+	switch e {
+	case CurationMatchContains:
+		return true
+	case CurationMatchExact:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DocumentSearchResultEngine.
 const (
 	DocumentSearchResultEngineEmbedded  DocumentSearchResultEngine = "embedded"
@@ -367,6 +385,48 @@ func (e SearchOutcomeStatus) Valid() bool {
 	}
 }
 
+// Defines values for SearchSetAccess.
+const (
+	SearchSetAccessOwn  SearchSetAccess = "own"
+	SearchSetAccessRead SearchSetAccess = "read"
+)
+
+// Valid indicates whether the value is a known member of the SearchSetAccess enum.
+func (e SearchSetAccess) Valid() bool {
+	switch e {
+	case SearchSetAccessOwn:
+		return true
+	case SearchSetAccessRead:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SearchSetKind.
+const (
+	SearchSetKindCurations SearchSetKind = "curations"
+	SearchSetKindPresets   SearchSetKind = "presets"
+	SearchSetKindStopwords SearchSetKind = "stopwords"
+	SearchSetKindSynonyms  SearchSetKind = "synonyms"
+)
+
+// Valid indicates whether the value is a known member of the SearchSetKind enum.
+func (e SearchSetKind) Valid() bool {
+	switch e {
+	case SearchSetKindCurations:
+		return true
+	case SearchSetKindPresets:
+		return true
+	case SearchSetKindStopwords:
+		return true
+	case SearchSetKindSynonyms:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SearchUnionEngine.
 const (
 	SearchUnionEngineEmbedded  SearchUnionEngine = "embedded"
@@ -433,6 +493,30 @@ func (e SyncOutcomeStatus) Valid() bool {
 	case SyncOutcomeStatusError:
 		return true
 	case SyncOutcomeStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SetKind.
+const (
+	SetKindCurations SetKind = "curations"
+	SetKindPresets   SetKind = "presets"
+	SetKindStopwords SetKind = "stopwords"
+	SetKindSynonyms  SetKind = "synonyms"
+)
+
+// Valid indicates whether the value is a known member of the SetKind enum.
+func (e SetKind) Valid() bool {
+	switch e {
+	case SetKindCurations:
+		return true
+	case SetKindPresets:
+		return true
+	case SetKindStopwords:
+		return true
+	case SetKindSynonyms:
 		return true
 	default:
 		return false
@@ -537,6 +621,36 @@ type CollectionSearch struct {
 	Search     DocumentSearch `json:"search"`
 }
 
+// CollectionSets defines model for CollectionSets.
+type CollectionSets struct {
+	CurationSets []string `json:"curationSets"`
+	SynonymSets  []string `json:"synonymSets"`
+	Version      int64    `json:"version"`
+}
+
+// CollectionSetsPut defines model for CollectionSetsPut.
+type CollectionSetsPut struct {
+	CurationSets []SetName `json:"curationSets"`
+	SynonymSets  []SetName `json:"synonymSets"`
+}
+
+// Curation What is done with a search whose words are `query`, or contain it.
+type Curation struct {
+	// Hidden Ids of documents that are not shown.
+	Hidden *[]DocumentID `json:"hidden,omitempty"`
+	Match  CurationMatch `json:"match"`
+
+	// Pinned Shown at these places where the filter of the search lets them through.
+	Pinned *[]PinnedDocument `json:"pinned,omitempty"`
+	Query  string            `json:"query"`
+
+	// ReplaceQuery What is searched instead.
+	ReplaceQuery *string `json:"replaceQuery,omitempty"`
+}
+
+// CurationMatch defines model for Curation.Match.
+type CurationMatch string
+
 // Document A JSON object that fits the collection's fields.
 type Document = json.RawMessage
 
@@ -603,10 +717,18 @@ type DocumentSearch struct {
 	Page           *int32  `json:"page,omitempty"`
 	PerPage        *int32  `json:"perPage,omitempty"`
 
+	// Preset A preset that the caller may read. What the search says itself goes before it, but both filters hold.
+	Preset *string `json:"preset,omitempty"`
+
 	// Q Words; `*` finds everything.
-	Q       string      `json:"q"`
-	QueryBy []FieldName `json:"queryBy"`
+	Q string `json:"q"`
+
+	// QueryBy Required (422 `validation_failed`) but with a preset that has it.
+	QueryBy []FieldName `json:"queryBy,omitempty"`
 	SortBy  *[]SortKey  `json:"sortBy,omitempty"`
+
+	// Stopwords A set of stopwords that the caller may read: these words of `q` are not searched for.
+	Stopwords *string `json:"stopwords,omitempty"`
 }
 
 // DocumentSearchResult defines model for DocumentSearchResult.
@@ -841,6 +963,13 @@ type MultiSearch struct {
 	Searches []CollectionSearch `json:"searches"`
 }
 
+// PinnedDocument defines model for PinnedDocument.
+type PinnedDocument struct {
+	// ID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`.
+	ID       DocumentID `json:"id"`
+	Position int32      `json:"position"`
+}
+
 // Reindex defines model for Reindex.
 type Reindex struct {
 	// CaughtUp How many documents were brought up to date that were written meanwhile.
@@ -904,6 +1033,35 @@ type SchemaChange struct {
 // SchemaChangeChange The engine's schema lacks the field, has one too many, has it otherwise, or sorts by another.
 type SchemaChangeChange string
 
+// SearchKey defines model for SearchKey.
+type SearchKey struct {
+	// Collection The name of the collection at the engine, for this key.
+	Collection string `json:"collection"`
+
+	// EngineURL Where the engine is for browsers, when the service was told.
+	EngineURL *string   `json:"engineUrl,omitempty"`
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// Key For the header `X-Typesense-Api-Key`.
+	Key string `json:"key"`
+}
+
+// SearchKeyCreate defines model for SearchKeyCreate.
+type SearchKeyCreate struct {
+	// ExcludeFields Fields of documents that are not shown.
+	ExcludeFields    *[]FieldName `json:"excludeFields,omitempty"`
+	ExpiresInSeconds *int64       `json:"expiresInSeconds,omitempty"`
+
+	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
+	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
+	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
+	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	Filter *Filter `json:"filter,omitempty"`
+
+	// PerPage How many hits are on each page, whatever is asked for.
+	PerPage *int32 `json:"perPage,omitempty"`
+}
+
 // SearchOutcome defines model for SearchOutcome.
 type SearchOutcome struct {
 	// Code Why it failed.
@@ -923,6 +1081,68 @@ type SearchOutcomes struct {
 	Succeeded int64           `json:"succeeded"`
 }
 
+// SearchPreset What a search that names the preset asks for where it says nothing else itself. Its filter holds beside that of the search.
+type SearchPreset struct {
+	FacetBy *[]FieldName `json:"facetBy,omitempty"`
+
+	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
+	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
+	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
+	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	Filter         *Filter      `json:"filter,omitempty"`
+	MaxFacetValues *int32       `json:"maxFacetValues,omitempty"`
+	PerPage        *int32       `json:"perPage,omitempty"`
+	QueryBy        *[]FieldName `json:"queryBy,omitempty"`
+	SortBy         *[]SortKey   `json:"sortBy,omitempty"`
+}
+
+// SearchSet defines model for SearchSet.
+type SearchSet struct {
+	// Access What the caller may do with it.
+	Access    SearchSetAccess `json:"access"`
+	ChangedAt time.Time       `json:"changedAt"`
+	Curations *[]Curation     `json:"curations,omitempty"`
+	Kind      SearchSetKind   `json:"kind"`
+	Name      string          `json:"name"`
+
+	// Owner Whose it is: `service:<id>`, `tenant:<name>` or `administrators`.
+	Owner string `json:"owner"`
+
+	// Preset What a search that names the preset asks for where it says nothing else itself. Its filter holds beside that of the search.
+	Preset *SearchPreset `json:"preset,omitempty"`
+
+	// Readers Told to the owner alone.
+	Readers   *[]string  `json:"readers,omitempty"`
+	Stopwords *[]string  `json:"stopwords,omitempty"`
+	Synonyms  *[]Synonym `json:"synonyms,omitempty"`
+	Version   int64      `json:"version"`
+}
+
+// SearchSetAccess What the caller may do with it.
+type SearchSetAccess string
+
+// SearchSetKind defines model for SearchSet.Kind.
+type SearchSetKind string
+
+// SearchSetList defines model for SearchSetList.
+type SearchSetList struct {
+	Items      []SearchSet `json:"items"`
+	NextCursor *string     `json:"nextCursor,omitempty"`
+}
+
+// SearchSetPut defines model for SearchSetPut.
+type SearchSetPut struct {
+	Curations *[]Curation `json:"curations,omitempty"`
+
+	// Preset What a search that names the preset asks for where it says nothing else itself. Its filter holds beside that of the search.
+	Preset *SearchPreset `json:"preset,omitempty"`
+
+	// Readers Who may read and use it beside its owner.
+	Readers   *[]Grantee `json:"readers,omitempty"`
+	Stopwords *[]string  `json:"stopwords,omitempty"`
+	Synonyms  *[]Synonym `json:"synonyms,omitempty"`
+}
+
 // SearchUnion defines model for SearchUnion.
 type SearchUnion struct {
 	Engine SearchUnionEngine `json:"engine"`
@@ -939,6 +1159,9 @@ type SearchUnion struct {
 
 // SearchUnionEngine defines model for SearchUnion.Engine.
 type SearchUnionEngine string
+
+// SetName defines model for SetName.
+type SetName = string
 
 // SortKey defines model for SortKey.
 type SortKey struct {
@@ -977,6 +1200,12 @@ type SyncOutcome struct {
 
 // SyncOutcomeStatus defines model for SyncOutcome.Status.
 type SyncOutcomeStatus string
+
+// Synonym Words or phrases of which each stands for every other; with `root` each of them is found by the root, and not the other way.
+type Synonym struct {
+	Root  *string  `json:"root,omitempty"`
+	Words []string `json:"words"`
+}
 
 // Tenant defines model for Tenant.
 type Tenant = string
@@ -1017,6 +1246,9 @@ type JobID = string
 
 // ReindexID defines model for ReindexId.
 type ReindexID = string
+
+// SetKind defines model for SetKind.
+type SetKind string
 
 // ListCollectionsParams defines parameters for ListCollections.
 type ListCollectionsParams struct {
@@ -1099,6 +1331,31 @@ type PutCollectionSchemaParams struct {
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
+// PutCollectionSetsParams defines parameters for PutCollectionSets.
+type PutCollectionSetsParams struct {
+	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+	// 428; when none is current, which a weak one never is, 412.
+	IfMatch externalRef0.IfMatch `json:"If-Match"`
+}
+
+// ListSearchSetsParams defines parameters for ListSearchSets.
+type ListSearchSetsParams struct {
+	// Limit How many items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// PutSearchSetParams defines parameters for PutSearchSet.
+type PutSearchSetParams struct {
+	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	IfMatch *string `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Only `*`, to make a set that is not there yet.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
 // CreateCollectionJSONRequestBody defines body for CreateCollection for application/json ContentType.
 type CreateCollectionJSONRequestBody = CollectionCreate
 
@@ -1129,11 +1386,20 @@ type PutCollectionSchemaJSONRequestBody = CollectionSchemaPut
 // SearchDocumentsJSONRequestBody defines body for SearchDocuments for application/json ContentType.
 type SearchDocumentsJSONRequestBody = DocumentSearch
 
+// CreateSearchKeyJSONRequestBody defines body for CreateSearchKey for application/json ContentType.
+type CreateSearchKeyJSONRequestBody = SearchKeyCreate
+
+// PutCollectionSetsJSONRequestBody defines body for PutCollectionSets for application/json ContentType.
+type PutCollectionSetsJSONRequestBody = CollectionSetsPut
+
 // MultiSearchJSONRequestBody defines body for MultiSearch for application/json ContentType.
 type MultiSearchJSONRequestBody = MultiSearch
 
 // UnionSearchJSONRequestBody defines body for UnionSearch for application/json ContentType.
 type UnionSearchJSONRequestBody = UnionSearch
+
+// PutSearchSetJSONRequestBody defines body for PutSearchSet for application/json ContentType.
+type PutSearchSetJSONRequestBody = SearchSetPut
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -1215,6 +1481,15 @@ type ServerInterface interface {
 	// SearchDocuments Search a collection
 	// (POST /collections/{collection}/search)
 	SearchDocuments(w http.ResponseWriter, r *http.Request, collection CollectionName)
+	// CreateSearchKey Make a key by which a browser searches the engine itself
+	// (POST /collections/{collection}/search-keys)
+	CreateSearchKey(w http.ResponseWriter, r *http.Request, collection CollectionName)
+	// GetCollectionSets Tell which synonyms and curations hold for a collection
+	// (GET /collections/{collection}/sets)
+	GetCollectionSets(w http.ResponseWriter, r *http.Request, collection CollectionName)
+	// PutCollectionSets Say which synonyms and curations hold for a collection
+	// (PUT /collections/{collection}/sets)
+	PutCollectionSets(w http.ResponseWriter, r *http.Request, collection CollectionName, params PutCollectionSetsParams)
 	// GetEngine Tell which search engine is in use and what it takes
 	// (GET /engine)
 	GetEngine(w http.ResponseWriter, r *http.Request)
@@ -1230,6 +1505,18 @@ type ServerInterface interface {
 	// UnionSearch Search several collections for one list
 	// (POST /search/union)
 	UnionSearch(w http.ResponseWriter, r *http.Request)
+	// ListSearchSets List the sets of a kind by name
+	// (GET /sets/{kind})
+	ListSearchSets(w http.ResponseWriter, r *http.Request, kind SetKind, params ListSearchSetsParams)
+	// DeleteSearchSet Delete a set
+	// (DELETE /sets/{kind}/{set})
+	DeleteSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName)
+	// GetSearchSet Read a set
+	// (GET /sets/{kind}/{set})
+	GetSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName)
+	// PutSearchSet Create or replace a set of synonyms, curations or stopwords, or a preset
+	// (PUT /sets/{kind}/{set})
+	PutSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName, params PutSearchSetParams)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
@@ -1392,6 +1679,24 @@ func (_ Unimplemented) SearchDocuments(w http.ResponseWriter, r *http.Request, c
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// CreateSearchKey Make a key by which a browser searches the engine itself
+// (POST /collections/{collection}/search-keys)
+func (_ Unimplemented) CreateSearchKey(w http.ResponseWriter, r *http.Request, collection CollectionName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetCollectionSets Tell which synonyms and curations hold for a collection
+// (GET /collections/{collection}/sets)
+func (_ Unimplemented) GetCollectionSets(w http.ResponseWriter, r *http.Request, collection CollectionName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutCollectionSets Say which synonyms and curations hold for a collection
+// (PUT /collections/{collection}/sets)
+func (_ Unimplemented) PutCollectionSets(w http.ResponseWriter, r *http.Request, collection CollectionName, params PutCollectionSetsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // GetEngine Tell which search engine is in use and what it takes
 // (GET /engine)
 func (_ Unimplemented) GetEngine(w http.ResponseWriter, r *http.Request) {
@@ -1419,6 +1724,30 @@ func (_ Unimplemented) MultiSearch(w http.ResponseWriter, r *http.Request) {
 // UnionSearch Search several collections for one list
 // (POST /search/union)
 func (_ Unimplemented) UnionSearch(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListSearchSets List the sets of a kind by name
+// (GET /sets/{kind})
+func (_ Unimplemented) ListSearchSets(w http.ResponseWriter, r *http.Request, kind SetKind, params ListSearchSetsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteSearchSet Delete a set
+// (DELETE /sets/{kind}/{set})
+func (_ Unimplemented) DeleteSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetSearchSet Read a set
+// (GET /sets/{kind}/{set})
+func (_ Unimplemented) GetSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutSearchSet Create or replace a set of synonyms, curations or stopwords, or a preset
+// (PUT /sets/{kind}/{set})
+func (_ Unimplemented) PutSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName, params PutSearchSetParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2453,6 +2782,112 @@ func (siw *ServerInterfaceWrapper) SearchDocuments(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// CreateSearchKey operation middleware
+func (siw *ServerInterfaceWrapper) CreateSearchKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "collection" -------------
+	var collection CollectionName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "collection", chi.URLParam(r, "collection"), &collection, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "collection", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateSearchKey(w, r, collection)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetCollectionSets operation middleware
+func (siw *ServerInterfaceWrapper) GetCollectionSets(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "collection" -------------
+	var collection CollectionName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "collection", chi.URLParam(r, "collection"), &collection, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "collection", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetCollectionSets(w, r, collection)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutCollectionSets operation middleware
+func (siw *ServerInterfaceWrapper) PutCollectionSets(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "collection" -------------
+	var collection CollectionName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "collection", chi.URLParam(r, "collection"), &collection, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "collection", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutCollectionSetsParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = IfMatch
+
+	} else {
+		err := fmt.Errorf("Header parameter If-Match is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "If-Match", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutCollectionSets(w, r, collection, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetEngine operation middleware
 func (siw *ServerInterfaceWrapper) GetEngine(w http.ResponseWriter, r *http.Request) {
 
@@ -2514,6 +2949,209 @@ func (siw *ServerInterfaceWrapper) UnionSearch(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UnionSearch(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListSearchSets operation middleware
+func (siw *ServerInterfaceWrapper) ListSearchSets(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "kind" -------------
+	var kind SetKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", chi.URLParam(r, "kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSearchSetsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSearchSets(w, r, kind, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteSearchSet operation middleware
+func (siw *ServerInterfaceWrapper) DeleteSearchSet(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "kind" -------------
+	var kind SetKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", chi.URLParam(r, "kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "set" -------------
+	var set SetName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "set", chi.URLParam(r, "set"), &set, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "set", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteSearchSet(w, r, kind, set)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetSearchSet operation middleware
+func (siw *ServerInterfaceWrapper) GetSearchSet(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "kind" -------------
+	var kind SetKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", chi.URLParam(r, "kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "set" -------------
+	var set SetName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "set", chi.URLParam(r, "set"), &set, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "set", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetSearchSet(w, r, kind, set)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutSearchSet operation middleware
+func (siw *ServerInterfaceWrapper) PutSearchSet(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "kind" -------------
+	var kind SetKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", chi.URLParam(r, "kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "set" -------------
+	var set SetName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "set", chi.URLParam(r, "set"), &set, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "set", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutSearchSetParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutSearchSet(w, r, kind, set, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2688,6 +3326,24 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/collections/{collection}/reindexes/{reindexId}/rollback", wrapper.RollbackReindex)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/collections/{collection}/sets", wrapper.GetCollectionSets)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/collections/{collection}/sets", wrapper.PutCollectionSets)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/sets/{kind}", wrapper.ListSearchSets)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/sets/{kind}/{set}", wrapper.DeleteSearchSet)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/sets/{kind}/{set}", wrapper.GetSearchSet)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/sets/{kind}/{set}", wrapper.PutSearchSet)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/collections/{collection}/documents/sync", wrapper.SyncDocuments)
 	})
 	r.Group(func(r chi.Router) {
@@ -2722,6 +3378,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/collections/{collection}/search", wrapper.SearchDocuments)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/collections/{collection}/search-keys", wrapper.CreateSearchKey)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/search", wrapper.MultiSearch)
@@ -10241,6 +10900,947 @@ func (response SearchDocumentsdefaultApplicationProblemPlusJSONResponse) VisitSe
 	return err
 }
 
+type CreateSearchKeyRequestObject struct {
+	Collection CollectionName `json:"collection"`
+	Body       *CreateSearchKeyJSONRequestBody
+}
+
+type CreateSearchKeyResponseObject interface {
+	VisitCreateSearchKeyResponse(w http.ResponseWriter) error
+}
+
+type CreateSearchKey201JSONResponse SearchKey
+
+func (response CreateSearchKey201JSONResponse) VisitCreateSearchKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSearchKey401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSearchKey401ApplicationProblemPlusJSONResponse) VisitCreateSearchKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSearchKey403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreateSearchKey403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreateSearchKey403ResponseHeaders
+}
+
+func (response CreateSearchKey403ApplicationProblemPlusJSONResponse) VisitCreateSearchKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSearchKey404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreateSearchKey404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreateSearchKey404ResponseHeaders
+}
+
+func (response CreateSearchKey404ApplicationProblemPlusJSONResponse) VisitCreateSearchKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSearchKey422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreateSearchKey422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreateSearchKey422ResponseHeaders
+}
+
+func (response CreateSearchKey422ApplicationProblemPlusJSONResponse) VisitCreateSearchKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSearchKey429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreateSearchKey429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreateSearchKey429ResponseHeaders
+}
+
+func (response CreateSearchKey429ApplicationProblemPlusJSONResponse) VisitCreateSearchKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSearchKey503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreateSearchKey503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers CreateSearchKey503ResponseHeaders
+}
+
+func (response CreateSearchKey503ApplicationProblemPlusJSONResponse) VisitCreateSearchKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSearchKeydefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type CreateSearchKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    CreateSearchKeydefaultResponseHeaders
+	StatusCode int
+}
+
+func (response CreateSearchKeydefaultApplicationProblemPlusJSONResponse) VisitCreateSearchKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCollectionSetsRequestObject struct {
+	Collection CollectionName `json:"collection"`
+}
+
+type GetCollectionSetsResponseObject interface {
+	VisitGetCollectionSetsResponse(w http.ResponseWriter) error
+}
+
+type GetCollectionSets200ResponseHeaders struct {
+	ETag string
+}
+
+type GetCollectionSets200JSONResponse struct {
+	Body    CollectionSets
+	Headers GetCollectionSets200ResponseHeaders
+}
+
+func (response GetCollectionSets200JSONResponse) VisitGetCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCollectionSets401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GetCollectionSets401ApplicationProblemPlusJSONResponse) VisitGetCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCollectionSets403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetCollectionSets403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetCollectionSets403ResponseHeaders
+}
+
+func (response GetCollectionSets403ApplicationProblemPlusJSONResponse) VisitGetCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCollectionSets404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetCollectionSets404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetCollectionSets404ResponseHeaders
+}
+
+func (response GetCollectionSets404ApplicationProblemPlusJSONResponse) VisitGetCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCollectionSets429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetCollectionSets429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetCollectionSets429ResponseHeaders
+}
+
+func (response GetCollectionSets429ApplicationProblemPlusJSONResponse) VisitGetCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCollectionSets503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetCollectionSets503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetCollectionSets503ResponseHeaders
+}
+
+func (response GetCollectionSets503ApplicationProblemPlusJSONResponse) VisitGetCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCollectionSetsdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetCollectionSetsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    GetCollectionSetsdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response GetCollectionSetsdefaultApplicationProblemPlusJSONResponse) VisitGetCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionSetsRequestObject struct {
+	Collection CollectionName `json:"collection"`
+	Params     PutCollectionSetsParams
+	Body       *PutCollectionSetsJSONRequestBody
+}
+
+type PutCollectionSetsResponseObject interface {
+	VisitPutCollectionSetsResponse(w http.ResponseWriter) error
+}
+
+type PutCollectionSets200ResponseHeaders struct {
+	ETag string
+}
+
+type PutCollectionSets200JSONResponse struct {
+	Body    CollectionSets
+	Headers PutCollectionSets200ResponseHeaders
+}
+
+func (response PutCollectionSets200JSONResponse) VisitPutCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionSets401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response PutCollectionSets401ApplicationProblemPlusJSONResponse) VisitPutCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionSets403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionSets403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutCollectionSets403ResponseHeaders
+}
+
+func (response PutCollectionSets403ApplicationProblemPlusJSONResponse) VisitPutCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionSets404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionSets404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutCollectionSets404ResponseHeaders
+}
+
+func (response PutCollectionSets404ApplicationProblemPlusJSONResponse) VisitPutCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionSets412ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionSets412ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutCollectionSets412ResponseHeaders
+}
+
+func (response PutCollectionSets412ApplicationProblemPlusJSONResponse) VisitPutCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionSets422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionSets422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutCollectionSets422ResponseHeaders
+}
+
+func (response PutCollectionSets422ApplicationProblemPlusJSONResponse) VisitPutCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionSets428ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionSets428ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutCollectionSets428ResponseHeaders
+}
+
+func (response PutCollectionSets428ApplicationProblemPlusJSONResponse) VisitPutCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(428)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionSets429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionSets429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutCollectionSets429ResponseHeaders
+}
+
+func (response PutCollectionSets429ApplicationProblemPlusJSONResponse) VisitPutCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionSets503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionSets503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutCollectionSets503ResponseHeaders
+}
+
+func (response PutCollectionSets503ApplicationProblemPlusJSONResponse) VisitPutCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCollectionSetsdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutCollectionSetsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    PutCollectionSetsdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response PutCollectionSetsdefaultApplicationProblemPlusJSONResponse) VisitPutCollectionSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetEngineRequestObject struct {
 }
 
@@ -11149,6 +12749,1100 @@ func (response UnionSearchdefaultApplicationProblemPlusJSONResponse) VisitUnionS
 	return err
 }
 
+type ListSearchSetsRequestObject struct {
+	Kind   SetKind `json:"kind"`
+	Params ListSearchSetsParams
+}
+
+type ListSearchSetsResponseObject interface {
+	VisitListSearchSetsResponse(w http.ResponseWriter) error
+}
+
+type ListSearchSets200JSONResponse SearchSetList
+
+func (response ListSearchSets200JSONResponse) VisitListSearchSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSearchSets401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListSearchSets401ApplicationProblemPlusJSONResponse) VisitListSearchSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSearchSets403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListSearchSets403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListSearchSets403ResponseHeaders
+}
+
+func (response ListSearchSets403ApplicationProblemPlusJSONResponse) VisitListSearchSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSearchSets429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListSearchSets429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListSearchSets429ResponseHeaders
+}
+
+func (response ListSearchSets429ApplicationProblemPlusJSONResponse) VisitListSearchSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSearchSets503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListSearchSets503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListSearchSets503ResponseHeaders
+}
+
+func (response ListSearchSets503ApplicationProblemPlusJSONResponse) VisitListSearchSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSearchSetsdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListSearchSetsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ListSearchSetsdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ListSearchSetsdefaultApplicationProblemPlusJSONResponse) VisitListSearchSetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSearchSetRequestObject struct {
+	Kind SetKind `json:"kind"`
+	Set  SetName `json:"set"`
+}
+
+type DeleteSearchSetResponseObject interface {
+	VisitDeleteSearchSetResponse(w http.ResponseWriter) error
+}
+
+type DeleteSearchSet204Response struct {
+}
+
+func (response DeleteSearchSet204Response) VisitDeleteSearchSetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteSearchSet401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSearchSet401ApplicationProblemPlusJSONResponse) VisitDeleteSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSearchSet403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteSearchSet403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteSearchSet403ResponseHeaders
+}
+
+func (response DeleteSearchSet403ApplicationProblemPlusJSONResponse) VisitDeleteSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSearchSet404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteSearchSet404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteSearchSet404ResponseHeaders
+}
+
+func (response DeleteSearchSet404ApplicationProblemPlusJSONResponse) VisitDeleteSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSearchSet429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteSearchSet429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteSearchSet429ResponseHeaders
+}
+
+func (response DeleteSearchSet429ApplicationProblemPlusJSONResponse) VisitDeleteSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSearchSet503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteSearchSet503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteSearchSet503ResponseHeaders
+}
+
+func (response DeleteSearchSet503ApplicationProblemPlusJSONResponse) VisitDeleteSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSearchSetdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteSearchSetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    DeleteSearchSetdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteSearchSetdefaultApplicationProblemPlusJSONResponse) VisitDeleteSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSearchSetRequestObject struct {
+	Kind SetKind `json:"kind"`
+	Set  SetName `json:"set"`
+}
+
+type GetSearchSetResponseObject interface {
+	VisitGetSearchSetResponse(w http.ResponseWriter) error
+}
+
+type GetSearchSet200ResponseHeaders struct {
+	ETag string
+}
+
+type GetSearchSet200JSONResponse struct {
+	Body    SearchSet
+	Headers GetSearchSet200ResponseHeaders
+}
+
+func (response GetSearchSet200JSONResponse) VisitGetSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSearchSet401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GetSearchSet401ApplicationProblemPlusJSONResponse) VisitGetSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSearchSet403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetSearchSet403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetSearchSet403ResponseHeaders
+}
+
+func (response GetSearchSet403ApplicationProblemPlusJSONResponse) VisitGetSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSearchSet404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetSearchSet404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetSearchSet404ResponseHeaders
+}
+
+func (response GetSearchSet404ApplicationProblemPlusJSONResponse) VisitGetSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSearchSet429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetSearchSet429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetSearchSet429ResponseHeaders
+}
+
+func (response GetSearchSet429ApplicationProblemPlusJSONResponse) VisitGetSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSearchSet503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetSearchSet503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetSearchSet503ResponseHeaders
+}
+
+func (response GetSearchSet503ApplicationProblemPlusJSONResponse) VisitGetSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSearchSetdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetSearchSetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    GetSearchSetdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response GetSearchSetdefaultApplicationProblemPlusJSONResponse) VisitGetSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSearchSetRequestObject struct {
+	Kind   SetKind `json:"kind"`
+	Set    SetName `json:"set"`
+	Params PutSearchSetParams
+	Body   *PutSearchSetJSONRequestBody
+}
+
+type PutSearchSetResponseObject interface {
+	VisitPutSearchSetResponse(w http.ResponseWriter) error
+}
+
+type PutSearchSet200ResponseHeaders struct {
+	ETag string
+}
+
+type PutSearchSet200JSONResponse struct {
+	Body    SearchSet
+	Headers PutSearchSet200ResponseHeaders
+}
+
+func (response PutSearchSet200JSONResponse) VisitPutSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSearchSet201ResponseHeaders struct {
+	ETag string
+}
+
+type PutSearchSet201JSONResponse struct {
+	Body    SearchSet
+	Headers PutSearchSet201ResponseHeaders
+}
+
+func (response PutSearchSet201JSONResponse) VisitPutSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSearchSet401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response PutSearchSet401ApplicationProblemPlusJSONResponse) VisitPutSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSearchSet403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSearchSet403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSearchSet403ResponseHeaders
+}
+
+func (response PutSearchSet403ApplicationProblemPlusJSONResponse) VisitPutSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSearchSet409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSearchSet409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSearchSet409ResponseHeaders
+}
+
+func (response PutSearchSet409ApplicationProblemPlusJSONResponse) VisitPutSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSearchSet412ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSearchSet412ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSearchSet412ResponseHeaders
+}
+
+func (response PutSearchSet412ApplicationProblemPlusJSONResponse) VisitPutSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSearchSet422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSearchSet422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSearchSet422ResponseHeaders
+}
+
+func (response PutSearchSet422ApplicationProblemPlusJSONResponse) VisitPutSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSearchSet429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSearchSet429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSearchSet429ResponseHeaders
+}
+
+func (response PutSearchSet429ApplicationProblemPlusJSONResponse) VisitPutSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSearchSet503ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSearchSet503ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSearchSet503ResponseHeaders
+}
+
+func (response PutSearchSet503ApplicationProblemPlusJSONResponse) VisitPutSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSearchSetdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSearchSetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    PutSearchSetdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response PutSearchSetdefaultApplicationProblemPlusJSONResponse) VisitPutSearchSetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListCollections List collections by name
@@ -11229,6 +13923,15 @@ type StrictServerInterface interface {
 	// SearchDocuments Search a collection
 	// (POST /collections/{collection}/search)
 	SearchDocuments(ctx context.Context, request SearchDocumentsRequestObject) (SearchDocumentsResponseObject, error)
+	// CreateSearchKey Make a key by which a browser searches the engine itself
+	// (POST /collections/{collection}/search-keys)
+	CreateSearchKey(ctx context.Context, request CreateSearchKeyRequestObject) (CreateSearchKeyResponseObject, error)
+	// GetCollectionSets Tell which synonyms and curations hold for a collection
+	// (GET /collections/{collection}/sets)
+	GetCollectionSets(ctx context.Context, request GetCollectionSetsRequestObject) (GetCollectionSetsResponseObject, error)
+	// PutCollectionSets Say which synonyms and curations hold for a collection
+	// (PUT /collections/{collection}/sets)
+	PutCollectionSets(ctx context.Context, request PutCollectionSetsRequestObject) (PutCollectionSetsResponseObject, error)
 	// GetEngine Tell which search engine is in use and what it takes
 	// (GET /engine)
 	GetEngine(ctx context.Context, request GetEngineRequestObject) (GetEngineResponseObject, error)
@@ -11244,6 +13947,18 @@ type StrictServerInterface interface {
 	// UnionSearch Search several collections for one list
 	// (POST /search/union)
 	UnionSearch(ctx context.Context, request UnionSearchRequestObject) (UnionSearchResponseObject, error)
+	// ListSearchSets List the sets of a kind by name
+	// (GET /sets/{kind})
+	ListSearchSets(ctx context.Context, request ListSearchSetsRequestObject) (ListSearchSetsResponseObject, error)
+	// DeleteSearchSet Delete a set
+	// (DELETE /sets/{kind}/{set})
+	DeleteSearchSet(ctx context.Context, request DeleteSearchSetRequestObject) (DeleteSearchSetResponseObject, error)
+	// GetSearchSet Read a set
+	// (GET /sets/{kind}/{set})
+	GetSearchSet(ctx context.Context, request GetSearchSetRequestObject) (GetSearchSetResponseObject, error)
+	// PutSearchSet Create or replace a set of synonyms, curations or stopwords, or a preset
+	// (PUT /sets/{kind}/{set})
+	PutSearchSet(ctx context.Context, request PutSearchSetRequestObject) (PutSearchSetResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -12058,6 +14773,99 @@ func (sh *strictHandler) SearchDocuments(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// CreateSearchKey operation middleware
+func (sh *strictHandler) CreateSearchKey(w http.ResponseWriter, r *http.Request, collection CollectionName) {
+	var request CreateSearchKeyRequestObject
+
+	request.Collection = collection
+
+	var body CreateSearchKeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSearchKey(ctx, request.(CreateSearchKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSearchKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateSearchKeyResponseObject); ok {
+		if err := validResponse.VisitCreateSearchKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetCollectionSets operation middleware
+func (sh *strictHandler) GetCollectionSets(w http.ResponseWriter, r *http.Request, collection CollectionName) {
+	var request GetCollectionSetsRequestObject
+
+	request.Collection = collection
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCollectionSets(ctx, request.(GetCollectionSetsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCollectionSets")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetCollectionSetsResponseObject); ok {
+		if err := validResponse.VisitGetCollectionSetsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutCollectionSets operation middleware
+func (sh *strictHandler) PutCollectionSets(w http.ResponseWriter, r *http.Request, collection CollectionName, params PutCollectionSetsParams) {
+	var request PutCollectionSetsRequestObject
+
+	request.Collection = collection
+	request.Params = params
+
+	var body PutCollectionSetsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutCollectionSets(ctx, request.(PutCollectionSetsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutCollectionSets")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutCollectionSetsResponseObject); ok {
+		if err := validResponse.VisitPutCollectionSetsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetEngine operation middleware
 func (sh *strictHandler) GetEngine(w http.ResponseWriter, r *http.Request) {
 	var request GetEngineRequestObject
@@ -12185,6 +14993,122 @@ func (sh *strictHandler) UnionSearch(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UnionSearchResponseObject); ok {
 		if err := validResponse.VisitUnionSearchResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListSearchSets operation middleware
+func (sh *strictHandler) ListSearchSets(w http.ResponseWriter, r *http.Request, kind SetKind, params ListSearchSetsParams) {
+	var request ListSearchSetsRequestObject
+
+	request.Kind = kind
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSearchSets(ctx, request.(ListSearchSetsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSearchSets")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSearchSetsResponseObject); ok {
+		if err := validResponse.VisitListSearchSetsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteSearchSet operation middleware
+func (sh *strictHandler) DeleteSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName) {
+	var request DeleteSearchSetRequestObject
+
+	request.Kind = kind
+	request.Set = set
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteSearchSet(ctx, request.(DeleteSearchSetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteSearchSet")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteSearchSetResponseObject); ok {
+		if err := validResponse.VisitDeleteSearchSetResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetSearchSet operation middleware
+func (sh *strictHandler) GetSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName) {
+	var request GetSearchSetRequestObject
+
+	request.Kind = kind
+	request.Set = set
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSearchSet(ctx, request.(GetSearchSetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSearchSet")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetSearchSetResponseObject); ok {
+		if err := validResponse.VisitGetSearchSetResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutSearchSet operation middleware
+func (sh *strictHandler) PutSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName, params PutSearchSetParams) {
+	var request PutSearchSetRequestObject
+
+	request.Kind = kind
+	request.Set = set
+	request.Params = params
+
+	var body PutSearchSetJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutSearchSet(ctx, request.(PutSearchSetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutSearchSet")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutSearchSetResponseObject); ok {
+		if err := validResponse.VisitPutSearchSetResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/gateway"
 	"github.com/fountainai/fountain/impl/kms"
+	"github.com/fountainai/fountain/impl/search"
 	"github.com/fountainai/fountain/impl/twofactor"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
@@ -47,18 +48,16 @@ type Config struct {
 	Passkeys twofactor.Passkeys
 	// Adopted says where adopted services may be beside this machine's loopback addresses, their directory and their origin. Default none.
 	Adopted gateway.Adopted
-	// Engine is the search service's Typesense, in families of tests. Default is the embedded engine, in DataDir; fountain up has no other.
-	Engine Engine
 	// Rotators says where secrets are put that are rotated outside. Default nowhere.
 	Rotators kms.Rotators
+
+	// Engine says where a Typesense is that the search service uses. Default is the embedded engine.
+	Engine search.EngineAt
 
 	Clock   clock.Clock
 	Log     *slog.Logger
 	OnReady func(Info) // called once, when every service is ready
 }
-
-// Engine is a Typesense: its base URL and the file with its API key.
-type Engine struct{ URL, KeyFile string }
 
 // Info tells where the family is.
 type Info struct {

@@ -75,7 +75,7 @@ func (h *house) start(ctx context.Context) error {
 	}
 	t := twofactor.Config{Service: with("twofactor"), Version: h.Version, Delivery: h.Delivery, StepUpChannels: h.StepUpChannels, Passkeys: h.sitePasskeys(), Development: true}
 	h.launch("twofactor", at("twofactor"), &t.Service, func(ctx context.Context) error { return twofactor.Run(ctx, t) })
-	s := search.Config{Service: with("search"), EngineURL: h.Engine.URL, EngineKeyFile: h.Engine.KeyFile, Version: h.Version}
+	s := search.Config{Service: with("search"), Version: h.Version, EngineAt: h.Engine}
 	h.launch("search", at("search"), &s.Service, func(ctx context.Context) error { return search.Run(ctx, s) })
 	q := sequence.Config{Service: with("sequence"), SearchURL: at("search"), Version: h.Version}
 	h.launch("sequence", at("sequence"), &q.Service, func(ctx context.Context) error { return sequence.Run(ctx, q) })

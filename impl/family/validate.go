@@ -7,6 +7,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/gateway"
 	"github.com/fountainai/fountain/impl/kms"
+	"github.com/fountainai/fountain/impl/search"
 	"github.com/fountainai/fountain/impl/twofactor"
 	"github.com/fountainai/fountain/internal/config"
 )
@@ -22,11 +23,12 @@ func (c Config) Validate() error {
 	k := kms.Config{Service: s, Redis: c.Redis, Rotators: c.Rotators}
 	t := twofactor.Config{Service: s, Delivery: c.Delivery, StepUpChannels: c.StepUpChannels, Passkeys: c.Passkeys}
 	g := gateway.Config{Service: s, TwofactorURL: somewhere, SearchURL: somewhere, SequenceURL: somewhere, CORSOrigins: c.CORSOrigins, Redis: c.Redis, Adopted: c.Adopted}
+	f := search.Config{Service: s, EngineAt: c.Engine}
 	var errs []error
 	for _, member := range []struct {
 		word string
 		err  error
-	}{{"kms", k.Validate()}, {"twofactor", t.Validate()}, {"gateway", g.Validate()}} {
+	}{{"kms", k.Validate()}, {"twofactor", t.Validate()}, {"search", f.Validate()}, {"gateway", g.Validate()}} {
 		if member.err != nil {
 			errs = append(errs, fmt.Errorf("settings of the %s: %w", member.word, member.err))
 		}

@@ -14,9 +14,7 @@ import (
 type Config struct {
 	config.Service
 
-	EngineURL     string `env:"ENGINE_URL"`      // base URL of a Typesense; empty: the embedded engine in DataDir
-	EngineKeyFile string `env:"ENGINE_KEY_FILE"` // file with Typesense's API key; empty: the kms keeps it as search.typesense
-	EngineCAFile  string `env:"ENGINE_CA_FILE"`  // authorities trusted for Typesense instead of the system's
+	EngineAt
 
 	// The caps of the embedded engine; 0 takes the documented default.
 	EmbeddedMaxDocuments           int `env:"EMBEDDED_MAX_DOCUMENTS"`            // in all collections
@@ -24,6 +22,14 @@ type Config struct {
 	EmbeddedMaxMemoryMiB           int `env:"EMBEDDED_MAX_MEMORY_MIB"`           // of the indexes, by estimate
 
 	Version string `env:"-"` // of the program, told by health
+}
+
+// EngineAt says where a Typesense is that is used in place of the embedded engine. The zero value is none.
+type EngineAt struct {
+	EngineURL       string `env:"ENGINE_URL"`        // base URL of a Typesense; empty: the embedded engine in DataDir
+	EngineKeyFile   string `env:"ENGINE_KEY_FILE"`   // file with Typesense's API key; empty: the kms keeps it as search.typesense
+	EngineCAFile    string `env:"ENGINE_CA_FILE"`    // authorities trusted for Typesense instead of the system's
+	EnginePublicURL string `env:"ENGINE_PUBLIC_URL"` // base URL at which browsers reach that Typesense with search keys; told with each key
 }
 
 // Validate checks the configuration, reports all faults at once, and touches nothing outside. It fills in what has a default.
@@ -46,6 +52,9 @@ func (c *Config) Validate() error {
 		errs = append(errs, errors.New("ENGINE_KEY_FILE, ENGINE_CA_FILE: are for a Typesense at ENGINE_URL"))
 	case c.EngineURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != ""):
 		errs = append(errs, errors.New("ENGINE_URL: must be an absolute http or https URL without user and query"))
+	}
+	if door, err := url.Parse(c.EnginePublicURL); c.EnginePublicURL != "" && (c.EngineURL == "" || err != nil || door.Scheme != "http" && door.Scheme != "https" || door.Host == "" || door.User != nil || door.RawQuery != "") {
+		errs = append(errs, errors.New("ENGINE_PUBLIC_URL: must be an absolute http or https URL without user and query, of a Typesense at ENGINE_URL"))
 	}
 	if c.EmbeddedMaxDocuments < 0 || c.EmbeddedMaxCollectionDocuments < 0 || c.EmbeddedMaxMemoryMiB < 0 {
 		errs = append(errs, errors.New("EMBEDDED_MAX_...: must not be negative"))

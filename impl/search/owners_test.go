@@ -256,7 +256,7 @@ func (w *world) try(t testing.TB, token string, a attempt) servicetest.Answer {
 	if path, lines := strings.CutSuffix(a.path, inLines); lines {
 		return w.call(t, token, a.method, path, a.body, "Content-Type", "application/x-ndjson")
 	}
-	if a.method == "PUT" && strings.HasSuffix(a.path, "/schema") {
+	if a.method == "PUT" && (strings.HasSuffix(a.path, "/schema") || strings.HasPrefix(a.path, "/collections/") && strings.HasSuffix(a.path, "/sets")) {
 		return w.call(t, token, a.method, a.path, a.body, "If-Match", "*")
 	}
 	return w.call(t, token, a.method, a.path, a.body)
@@ -434,6 +434,7 @@ func searchBodies(d, f, word string) (all []string) {
 			`,"filter":{"field":"` + f + `","op":"gt","integers":[0]}`, `,"filter":{"field":"id","op":"eq","texts":["` + d + `","red:` + d + `"]}`,
 			`,"filter":{"or":[{"field":"kind","op":"ne","texts":["x"]},{"not":{"field":"id","op":"eq","texts":["y"]}}]}`,
 			`,"filter":{"field":"text","op":"eq","texts":["x) || (id:*"]}`,
+			`,"preset":"red.plays"`, `,"preset":"plays"`, `,"stopwords":"red.plays"`, `,"stopwords":"plays"`,
 			`,"filterBy":"$red.plays(text:*)"`, `,"filterBy":"id:red:` + d + `"`,
 		} {
 			all = append(all, `{"q":"`+q+`","queryBy":["text"]`+more+`}`)
@@ -509,6 +510,7 @@ func TestMatrix_anothersCollectionIsOneThatIsNotThere(t *testing.T) {
 		w.must(t, 200, red, "POST", "/collections/plays/documents/sync", upserts(`{"text":"`+canary+` one","kind":"`+canary+`","redfield":7}`))
 		redsReindex.Store(w.must(t, 202, red, "POST", "/collections/plays/reindexes", `{}`).JSON(t)["id"])
 		redsJob.Store(w.background(t, red, "plays", `{"op":"upsert","id":"`+canary+`","document":{"text":7}}`)["id"])
+		w.redsSets(t, red)
 		tried := 0
 		for _, token := range []string{blue, blueUser, nobody} {
 			for _, name := range []string{"red.plays", "plays"} {
@@ -543,6 +545,7 @@ func TestMatrix_tenantsOfOneCollectionSeeNothingOfEachOther(t *testing.T) {
 		redsReindex.Store(w.must(t, 202, maker, "POST", "/collections/shared/reindexes", `{}`).JSON(t)["id"]) // under way, or done, while everything is tried
 		redsJob.Store(w.background(t, red, "shared", `{"op":"upsert","id":"`+canary+`","document":{"text":7}}`)["id"])
 		w.ended(t, red, "shared", redsJob.Load().(string))
+		w.redsSets(t, red)
 		reds := w.must(t, 200, red, "POST", "/collections/shared/search", `{"q":"*","queryBy":["text"],"facetBy":["kind"]}`)
 
 		for _, token := range []string{blue, w.user(t, ada, "blue", "editor"), w.user(t, grace, "", "editor")} {

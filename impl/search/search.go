@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/handlers"
 	"github.com/fountainai/fountain/impl/search/internal/job"
 	"github.com/fountainai/fountain/impl/search/internal/reindex"
+	"github.com/fountainai/fountain/impl/search/internal/searchkeys"
+	"github.com/fountainai/fountain/impl/search/internal/sets"
 	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
@@ -34,6 +37,9 @@ const (
 	examinePause = time.Second      // between two looks at the engine: readiness has two to say that it is back
 	tidyPause    = time.Minute      // between two times that old rows are removed
 	jobsAtOnce   = 4                // jobs that a process works on, each of another collection
+	setsPause    = 20 * time.Second // between two looks at what the engine has of synonyms, curations and stopwords
+
+	applySets = "bring synonyms, curations and stopwords to the search engine" // as failures of it are counted
 )
 
 // Run serves until ctx ends, then drains and returns nil. What may come later, the kms, the database and Typesense among them, it
@@ -55,7 +61,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	s := &service{config: c, life: life, identity: who}
-	if s.keys, err = s.engineKey(client); err != nil {
+	if err := s.holders(client); err != nil {
 		return err
 	}
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Version: c.Version, Ready: life.Ready}
@@ -77,6 +83,7 @@ type service struct {
 	life     *lifecycle.Service
 	identity lifecycle.Identity
 	keys     *enginekey.Holder
+	parents  *enginekey.Holder // of search keys; nil where the engine has no door
 	handlers *handlers.Handlers
 	engine   *engine.Engine   // set by work
 	facts    handlers.Facts   // set by work
@@ -87,17 +94,21 @@ type service struct {
 	sick     atomic.Bool      // the engine did not answer its last examination
 }
 
-// engineKey holds the engine's key: from a file, or from the kms.
-func (s *service) engineKey(client *http.Client) (*enginekey.Holder, error) {
-	if s.config.EngineKeyFile != "" {
-		return enginekey.New(enginekey.File(s.config.EngineKeyFile)), nil
-	}
+// holders make what holds the engine's key, from a file or from the kms, and the secret that search keys come from.
+func (s *service) holders(client *http.Client) error {
 	vault, err := kms.NewClient(config.First(s.config.KMSURL)+"/kms/v1", kms.WithHTTPClient(client), kms.WithRequestEditorFn(lifecycle.Bearer(s.identity, auth.ProofAudience)))
 	if err != nil {
-		return nil, fmt.Errorf("client of the kms: %w", err)
+		return fmt.Errorf("client of the kms: %w", err)
 	}
 	refused := func() { s.identity.Forget(auth.ProofAudience) }
-	return enginekey.New(enginekey.KMS{Client: vault, Make: s.config.embedded(), Refused: refused}), nil
+	s.keys = enginekey.New(enginekey.KMS{Client: vault, Make: s.config.embedded(), Refused: refused})
+	if s.config.EngineKeyFile != "" {
+		s.keys = enginekey.New(enginekey.File(s.config.EngineKeyFile))
+	}
+	if !s.config.embedded() {
+		s.parents = enginekey.New(enginekey.KMS{Client: vault, Name: searchkeys.SecretName, Make: true, Refused: refused})
+	}
+	return nil
 }
 
 func (s *service) refreshKey(ctx context.Context) error {
@@ -133,15 +144,23 @@ func (s *service) work(ctx context.Context) error {
 	s.replica = replica
 	writer := reindex.NewWriter(s.engine, rows, replica)
 	jobs := job.NewWorker(rows, writer, s.config.Log, func() { s.life.CountFailure("go on with a job") })
+	var minter *searchkeys.Minter
+	if s.parents != nil {
+		minter = searchkeys.New(s.engine, s.parents, s.config.Clock)
+	}
+	applier := sets.NewApplier(s.engine, rows, s.config.Log)
 	s.handlers.SetCore(&handlers.Core{
 		Engine: s.engine, Store: rows, Facts: s.facts, Writer: writer, JobDue: jobs.Wake,
 		Schemas: &reindex.Schemas{Engine: s.engine, Rows: rows, Wake: worker.Wake},
+		Sets:    applier, Unapplied: s.unapplied, SearchKeys: minter, EngineDoor: strings.TrimSuffix(s.config.EnginePublicURL, "/"),
 	})
 	s.life.Started(ctx, "embedded", s.config.embedded())
 	var group runner.Group
 	group.Go("examine", s.life.Every(examinePause, "examine the search engine", s.examine))
 	group.Go("tidy", s.life.Every(tidyPause, "remove old rows", rows.Sweep))
 	group.Go("reconcile", s.life.Every(tidyPause, "reconcile the owners of collections", func(ctx context.Context) error { return s.reconcile(ctx, rows) }))
+	group.Go("sets", s.life.Every(setsPause, applySets, applier.Apply))
+	s.tendKeys(&group, minter, rows)
 	group.Go("reindex", worker.Run)
 	for range jobsAtOnce {
 		group.Go("jobs", jobs.Run)
@@ -153,6 +172,26 @@ func (s *service) work(ctx context.Context) error {
 		})
 	})
 	return group.Run(ctx)
+}
+
+// tendKeys keeps search keys on their collections, and their secret up to date.
+func (s *service) tendKeys(group *runner.Group, minter *searchkeys.Minter, rows *searchstore.Store) {
+	if minter == nil {
+		return
+	}
+	group.Go("search keys", s.life.Every(setsPause, "keep search keys on their collections", func(ctx context.Context) error { return minter.Tend(ctx, rows.Collections) }))
+	group.Go("secret of search keys", func(ctx context.Context) error {
+		return s.parents.Run(ctx, func(err error) {
+			s.config.Log.WarnContext(ctx, "secret of search keys was not refreshed", "error", err)
+			s.life.CountFailure("refresh the secret of search keys")
+		})
+	})
+}
+
+// unapplied tells that the engine does not have yet what a request has changed. It is tried again in the background.
+func (s *service) unapplied(ctx context.Context, err error) {
+	s.config.Log.WarnContext(ctx, "the search engine has not got the change of a set yet", "error", err)
+	s.life.CountFailure(applySets)
 }
 
 // join makes this process known to the others, before it writes anything.

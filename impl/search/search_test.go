@@ -370,13 +370,17 @@ func TestDocuments_areReadAndDeletedByFilter(t *testing.T) {
 }
 
 func TestValidate_namesEveryFault(t *testing.T) {
-	c := Config{EngineKeyFile: "x", EmbeddedMaxDocuments: -1}
+	c := Config{EngineAt: EngineAt{EngineKeyFile: "x"}, EmbeddedMaxDocuments: -1}
 	err := c.Validate()
 	for _, want := range []string{"DATA_DIR", "ISSUER", "JWKS_URL", "KMS_URL", "ENROL_TOKEN_FILE", "ENGINE_KEY_FILE", "EMBEDDED_MAX"} {
 		require.ErrorContains(t, err, want)
 	}
-	c = Config{EngineURL: "ftp://x"}
+	c = Config{EngineAt: EngineAt{EngineURL: "ftp://x"}}
 	require.ErrorContains(t, c.Validate(), "ENGINE_URL")
+	for _, door := range []string{"engine.example.org", "ftp://engine.example.org", "https://a:b@engine.example.org"} {
+		c.EnginePublicURL = door
+		require.ErrorContains(t, c.Validate(), "ENGINE_PUBLIC_URL")
+	}
 }
 
 func TestMigrate_makesTheDatabaseAndNothingElse(t *testing.T) {

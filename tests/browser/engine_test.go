@@ -15,13 +15,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/fountainai/fountain/impl/family"
+	"github.com/fountainai/fountain/impl/search"
 	"github.com/fountainai/fountain/impl/search/searchtest"
 )
 
 // engine is the Typesense of a theatre. Documents that are brought into collections of plays stand still at its door while the test wants it, and so does a reindex.
 type engine struct {
-	family.Engine
+	search.EngineAt
 	mu   sync.Mutex
 	open chan struct{} // closed: all pass
 }
@@ -43,8 +43,8 @@ func newEngine(t *testing.T) *engine {
 	}))
 	t.Cleanup(door.Close)
 	t.Cleanup(e.letsPass) // else the door would wait for who stands there
-	e.URL, e.KeyFile = door.URL, filepath.Join(t.TempDir(), "engine.key")
-	require.NoError(t, os.WriteFile(e.KeyFile, []byte(key), 0o600))
+	e.EngineURL, e.EngineKeyFile = door.URL, filepath.Join(t.TempDir(), "engine.key")
+	require.NoError(t, os.WriteFile(e.EngineKeyFile, []byte(key), 0o600))
 	return e
 }
 

@@ -41,7 +41,7 @@ func opens(t *testing.T, _ *mailbox) *theatre {
 	delivery.SMTP.Addr, delivery.SMTP.From, delivery.SMTP.CAFile = os.Getenv("FOUNTAIN_TWOFACTOR_SMTP_ADDR"), os.Getenv("FOUNTAIN_TWOFACTOR_SMTP_FROM"), os.Getenv("FOUNTAIN_TWOFACTOR_SMTP_CA_FILE")
 	site := freeSite(t)
 	engine := newEngine(t)
-	f := harness.StartAt(t, site, delivery, engine.Engine)
+	f := harness.StartAt(t, site, delivery, engine.EngineAt)
 	f.Bootstrap()
 	f.EnrolTOTP(f.Admin())
 	h := &theatre{family: &house{site: site, pin: caddy(t, site, f.Info.GatewayURL)}, clock: f.Clock, admin: f.Admin(), engine: engine, ids: map[string]string{}}

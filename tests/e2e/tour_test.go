@@ -30,6 +30,8 @@ import (
 	"github.com/fountainai/fountain/clients/search"
 	"github.com/fountainai/fountain/clients/sequence"
 	"github.com/fountainai/fountain/clients/twofactor"
+	engine "github.com/fountainai/fountain/impl/search"
+	"github.com/fountainai/fountain/impl/search/searchtest"
 	"github.com/fountainai/fountain/openapi"
 	"github.com/fountainai/fountain/tests/harness"
 	"github.com/fountainai/fountain/tests/recorder"
@@ -55,7 +57,10 @@ func ok[T any](t *tour, what string) func(T, error) T {
 // answer against its contract. A new operation that nobody calls here fails the test.
 func TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway(t *testing.T) {
 	phones := newPhones(t)
-	f := harness.StartSending(t, phones.settings)
+	const key = "the key of the engine"
+	keyFile := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(keyFile, []byte(key), 0o600))
+	f := harness.StartAt(t, "", phones.settings, engine.EngineAt{EngineURL: searchtest.Typesense(t, key), EngineKeyFile: keyFile})
 	f.Bootstrap()
 	tr := &tour{t: t, f: f, admin: f.Admin()}
 	tr.gateway()
@@ -572,6 +577,21 @@ func (tr *tour) jobs() {
 	}
 }
 
+// sets gives the collection synonyms, and takes them away.
+func (tr *tour) sets() {
+	ctx, s := context.Background(), tr.admin.Search
+	kind := search.SetKindSynonyms
+	put := ok[*search.SearchSet](tr, "put a set")(s.PutSearchSet(ctx, kind, "tour", search.SearchSetPut{Synonyms: &[]search.Synonym{{Words: []string{"tour", "trip"}}}}, fountain.WithIfNoneMatch()))
+	require.Equal(tr.t, put.Version, ok[*search.SearchSet](tr, "a set")(s.GetSearchSet(ctx, kind, "tour")).Version)
+	list := ok[*search.SearchSetList](tr, "sets")(s.ListSearchSets(ctx, kind, nil))
+	require.Len(tr.t, list.Items, 1)
+	before := ok[*search.CollectionSets](tr, "sets of a collection")(s.GetCollectionSets(ctx, "tour"))
+	after := ok[*search.CollectionSets](tr, "give a collection sets")(s.PutCollectionSets(ctx, "tour", fountain.IfMatch(before.Version), search.CollectionSetsPut{SynonymSets: []string{"tour"}, CurationSets: []string{}}))
+	require.Equal(tr.t, []string{"tour"}, after.SynonymSets)
+	require.NoError(tr.t, s.DeleteSearchSet(ctx, kind, "tour"))
+	ok[any](tr, "search key")(any2(s.CreateSearchKey(ctx, "tour", search.SearchKeyCreate{})))
+}
+
 // reindex brings the collection to other schemas, and back.
 func (tr *tour) reindex() {
 	ctx, s := context.Background(), tr.admin.Search
@@ -642,6 +662,7 @@ func (tr *tour) documents() {
 	filter := search.Filter{Field: &field, Op: &op, Texts: &[]string{"tour"}}
 	gone := ok[*search.DocumentDeletionResult](tr, "delete by query")(s.DeleteDocumentsByQuery(ctx, "tour", search.DocumentDeletion{Filter: filter}))
 	require.EqualValues(tr.t, 1, gone.Documents)
+	tr.sets()
 	ok[any](tr, "grant")(any2(s.PutCollectionGrant(ctx, "tour", "role:reader", search.GrantPut{Access: search.GrantPutAccessRead})))
 	grants := ok[*search.GrantList](tr, "grants")(s.ListCollectionGrants(ctx, "tour", nil))
 	require.Len(tr.t, grants.Items, 1)

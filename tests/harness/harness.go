@@ -21,6 +21,7 @@ import (
 	"github.com/fountainai/fountain/clients/twofactor"
 	"github.com/fountainai/fountain/impl/family"
 	rotating "github.com/fountainai/fountain/impl/kms"
+	"github.com/fountainai/fountain/impl/search"
 	service "github.com/fountainai/fountain/impl/twofactor"
 	"github.com/fountainai/fountain/tests/recorder"
 )
@@ -77,7 +78,7 @@ type Family struct {
 	Rotators rotating.Rotators // where secrets are put that are rotated outside
 
 	issuer     string // "" is the gateway's URL
-	engine     family.Engine
+	engine     search.EngineAt
 	stop       context.CancelFunc
 	ended      chan error
 	mu         sync.Mutex
@@ -104,12 +105,12 @@ func StartRotating(tb testing.TB, r rotating.Rotators) *Family {
 // StartSending is Start with providers of codes.
 func StartSending(tb testing.TB, d service.Delivery) *Family {
 	tb.Helper()
-	return StartAt(tb, "", d, family.Engine{})
+	return StartAt(tb, "", d, search.EngineAt{})
 }
 
 // StartAt is StartSending for a family that people find at an address of its own, behind a proxy of this machine, and whose search service uses an engine; the embedded one
 // where none is named.
-func StartAt(tb testing.TB, issuer string, d service.Delivery, engine family.Engine) *Family {
+func StartAt(tb testing.TB, issuer string, d service.Delivery, engine search.EngineAt) *Family {
 	tb.Helper()
 	f := &Family{tb: tb, Dir: filepath.Join(tb.TempDir(), "data"), Clock: &Clock{}, Password: "correct horse " + time.Now().Format("150405.000000"), Delivery: d, issuer: issuer, engine: engine}
 	f.Up()

@@ -311,6 +311,102 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/collections/{collection}/sets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Tell which synonyms and curations hold for a collection
+         * @description For its owner.
+         */
+        get: operations["getCollectionSets"];
+        /**
+         * Say which synonyms and curations hold for a collection
+         * @description Sets that the caller may read, by their names. They are at the engine before this is answered, as a rule, and within half a minute otherwise. A deleted set
+         *     holds for none. A tenant-scoped collection takes no curations (422 `validation_failed`): what they pin is not filtered.
+         */
+        put: operations["putCollectionSets"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sets/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The kind of set.
+                 * @example synonyms
+                 */
+                kind: components["parameters"]["SetKind"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the sets of a kind by name
+         * @description Those that the caller may read, without what is in them.
+         */
+        get: operations["listSearchSets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sets/{kind}/{set}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The kind of set.
+                 * @example synonyms
+                 */
+                kind: components["parameters"]["SetKind"];
+                /**
+                 * @description The set's name. A set of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example theatre
+                 */
+                set: components["parameters"]["SetName"];
+            };
+            cookie?: never;
+        };
+        /** Read a set */
+        get: operations["getSearchSet"];
+        /**
+         * Create or replace a set of synonyms, curations or stopwords, or a preset
+         * @description A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
+         *     version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
+         *
+         *     This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it.
+         */
+        put: operations["putSearchSet"];
+        post?: never;
+        /**
+         * Delete a set
+         * @description It holds for no collection any more.
+         */
+        delete: operations["deleteSearchSet"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/collections/{collection}/documents/sync": {
         parameters: {
             query?: never;
@@ -576,6 +672,37 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/collections/{collection}/search-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a key by which a browser searches the engine itself
+         * @description A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
+         *     back: a grant that ends, ends no key.
+         *
+         *     Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by.
+         *
+         *     An engine that is a part of this service has no address for browsers (422 `unsupported_query`).
+         */
+        post: operations["createSearchKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/search": {
         parameters: {
             query?: never;
@@ -828,6 +955,109 @@ export interface components {
             items: components["schemas"]["Reindex"][];
             nextCursor?: string;
         };
+        SetName: string;
+        /** @description Words or phrases of which each stands for every other; with `root` each of them is found by the root, and not the other way. */
+        Synonym: {
+            words: string[];
+            root?: string;
+        };
+        /** @description What is done with a search whose words are `query`, or contain it. */
+        Curation: {
+            query: string;
+            /** @enum {string} */
+            match: "exact" | "contains";
+            /** @description Shown at these places where the filter of the search lets them through. */
+            pinned?: components["schemas"]["PinnedDocument"][];
+            /** @description Ids of documents that are not shown. */
+            hidden?: components["schemas"]["DocumentId"][];
+            /** @description What is searched instead. */
+            replaceQuery?: string;
+        };
+        PinnedDocument: {
+            id: components["schemas"]["DocumentId"];
+            /** Format: int32 */
+            position: number;
+        };
+        /** @description What a search that names the preset asks for where it says nothing else itself. Its filter holds beside that of the search. */
+        SearchPreset: {
+            queryBy?: components["schemas"]["FieldName"][];
+            filter?: components["schemas"]["Filter"];
+            sortBy?: components["schemas"]["SortKey"][];
+            facetBy?: components["schemas"]["FieldName"][];
+            /** Format: int32 */
+            maxFacetValues?: number;
+            /** Format: int32 */
+            perPage?: number;
+        };
+        SearchSetPut: {
+            synonyms?: components["schemas"]["Synonym"][];
+            curations?: components["schemas"]["Curation"][];
+            stopwords?: string[];
+            preset?: components["schemas"]["SearchPreset"];
+            /** @description Who may read and use it beside its owner. */
+            readers?: components["schemas"]["Grantee"][];
+        };
+        SearchSet: {
+            /** @enum {string} */
+            kind: "synonyms" | "curations" | "stopwords" | "presets";
+            name: string;
+            /** @description Whose it is: `service:<id>`, `tenant:<name>` or `administrators`. */
+            owner: string;
+            /**
+             * @description What the caller may do with it.
+             * @enum {string}
+             */
+            access: "read" | "own";
+            /** Format: int64 */
+            version: number;
+            synonyms?: components["schemas"]["Synonym"][];
+            curations?: components["schemas"]["Curation"][];
+            stopwords?: string[];
+            preset?: components["schemas"]["SearchPreset"];
+            /** @description Told to the owner alone. */
+            readers?: string[];
+            /** Format: date-time */
+            changedAt: string;
+        };
+        SearchSetList: {
+            items: components["schemas"]["SearchSet"][];
+            nextCursor?: string;
+        };
+        CollectionSetsPut: {
+            synonymSets: components["schemas"]["SetName"][];
+            curationSets: components["schemas"]["SetName"][];
+        };
+        CollectionSets: {
+            synonymSets: string[];
+            curationSets: string[];
+            /** Format: int64 */
+            version: number;
+        };
+        SearchKeyCreate: {
+            filter?: components["schemas"]["Filter"];
+            /**
+             * Format: int64
+             * @default 3600
+             */
+            expiresInSeconds?: number;
+            /** @description Fields of documents that are not shown. */
+            excludeFields?: components["schemas"]["FieldName"][];
+            /**
+             * Format: int32
+             * @description How many hits are on each page, whatever is asked for.
+             */
+            perPage?: number;
+        };
+        SearchKey: {
+            /** @description For the header `X-Typesense-Api-Key`. */
+            key: string;
+            /** @description The name of the collection at the engine, for this key. */
+            collection: string;
+            /** @description Where the engine is for browsers, when the service was told. */
+            engineUrl?: string;
+            /** Format: date-time */
+            expiresAt: string;
+        };
         Grantee: string;
         GrantPut: {
             /**
@@ -991,7 +1221,12 @@ export interface components {
         DocumentSearch: {
             /** @description Words; `*` finds everything. */
             q: string;
-            queryBy: components["schemas"]["FieldName"][];
+            /** @description Required (422 `validation_failed`) but with a preset that has it. */
+            queryBy?: components["schemas"]["FieldName"][];
+            /** @description A preset that the caller may read. What the search says itself goes before it, but both filters hold. */
+            preset?: string;
+            /** @description A set of stopwords that the caller may read: these words of `q` are not searched for. */
+            stopwords?: string;
             filter?: components["schemas"]["Filter"];
             /** @description In place of `filter`, in the engine's language. For whoever owns the collection and reaches all of its documents. */
             filterBy?: string;
@@ -1364,6 +1599,15 @@ export interface components {
          * @example job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
          */
         JobId: string;
+         * @description The kind of set.
+         * @example synonyms
+         */
+        SetKind: "synonyms" | "curations" | "stopwords" | "presets";
+        /**
+         * @description The set's name. A set of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+         * @example theatre
+         */
+        SetName: components["schemas"]["SetName"];
         /**
          * @description How many items a page holds at most.
          * @example 50
@@ -2321,6 +2565,380 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    getCollectionSets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sets. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "synonymSets": [
+                     *         "theatre"
+                     *       ],
+                     *       "curationSets": [],
+                     *       "version": 2
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CollectionSets"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putCollectionSets: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
+                 *     428; when none is current, which a weak one never is, 412.
+                 * @example "1"
+                 */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "synonymSets": [
+                 *         "theatre"
+                 *       ],
+                 *       "curationSets": []
+                 *     }
+                 */
+                "application/json": components["schemas"]["CollectionSetsPut"];
+            };
+        };
+        responses: {
+            /** @description The sets as they are now. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "synonymSets": [
+                     *         "theatre"
+                     *       ],
+                     *       "curationSets": [],
+                     *       "version": 2
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CollectionSets"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listSearchSets: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The kind of set.
+                 * @example synonyms
+                 */
+                kind: components["parameters"]["SetKind"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of sets. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "kind": "synonyms",
+                     *           "name": "theatre",
+                     *           "owner": "tenant:globe",
+                     *           "access": "own",
+                     *           "version": 1,
+                     *           "changedAt": "2026-11-29T10:00:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SearchSetList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSearchSet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The kind of set.
+                 * @example synonyms
+                 */
+                kind: components["parameters"]["SetKind"];
+                /**
+                 * @description The set's name. A set of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example theatre
+                 */
+                set: components["parameters"]["SetName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The set. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kind": "synonyms",
+                     *       "name": "theatre",
+                     *       "owner": "tenant:globe",
+                     *       "access": "own",
+                     *       "version": 1,
+                     *       "synonyms": [
+                     *         {
+                     *           "words": [
+                     *             "play",
+                     *             "drama"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "changedAt": "2026-11-29T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SearchSet"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putSearchSet: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one. */
+                "If-Match"?: string;
+                /** @description Only `*`, to make a set that is not there yet. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /**
+                 * @description The kind of set.
+                 * @example synonyms
+                 */
+                kind: components["parameters"]["SetKind"];
+                /**
+                 * @description The set's name. A set of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example theatre
+                 */
+                set: components["parameters"]["SetName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "synonyms": [
+                 *         {
+                 *           "words": [
+                 *             "play",
+                 *             "drama"
+                 *           ]
+                 *         }
+                 *       ],
+                 *       "readers": [
+                 *         "tenant:rose"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["SearchSetPut"];
+            };
+        };
+        responses: {
+            /** @description The set was replaced. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kind": "synonyms",
+                     *       "name": "theatre",
+                     *       "owner": "tenant:globe",
+                     *       "access": "own",
+                     *       "version": 2,
+                     *       "synonyms": [
+                     *         {
+                     *           "words": [
+                     *             "play",
+                     *             "drama"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "changedAt": "2026-11-29T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SearchSet"];
+                };
+            };
+            /** @description The set was made. */
+            201: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kind": "synonyms",
+                     *       "name": "theatre",
+                     *       "owner": "tenant:globe",
+                     *       "access": "own",
+                     *       "version": 1,
+                     *       "synonyms": [
+                     *         {
+                     *           "words": [
+                     *             "play",
+                     *             "drama"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "changedAt": "2026-11-29T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SearchSet"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteSearchSet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The kind of set.
+                 * @example synonyms
+                 */
+                kind: components["parameters"]["SetKind"];
+                /**
+                 * @description The set's name. A set of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example theatre
+                 */
+                set: components["parameters"]["SetName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The set is gone. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
     syncDocuments: {
         parameters: {
             query?: never;
@@ -3020,6 +3638,68 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["DocumentSearchResult"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    createSearchKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @example plays
+                 */
+                collection: components["parameters"]["CollectionName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "filter": {
+                 *         "field": "scene",
+                 *         "op": "eq",
+                 *         "texts": [
+                 *           "ACT I, SCENE 1"
+                 *         ]
+                 *       },
+                 *       "expiresInSeconds": 900,
+                 *       "excludeFields": [
+                 *         "number"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["SearchKeyCreate"];
+            };
+        };
+        responses: {
+            /** @description The key. It is told once. */
+            201: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "key": "c2NvcGVkLWtleQ==",
+                     *       "collection": "SEARCHKEY_h3x_plays",
+                     *       "engineUrl": "https://search.example.org",
+                     *       "expiresAt": "2026-11-29T10:15:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SearchKey"];
                 };
             };
             401: components["responses"]["Problem401"];

@@ -44,6 +44,9 @@ func refused(r *tsclient.Error) error {
 		if strings.Contains(r.Message, " in the schema") { // a field
 			return problem.New(problem.ValidationFailed, sentence(r.Message)).Wrap(r)
 		}
+		if strings.Contains(r.Message, " stopword set ") { // this service names those alone that it has put there: the engine has lost it, and gets it again
+			return unavailable(r)
+		}
 		return problem.New(problem.NotFound, "There is no such collection.").Wrap(r)
 	case http.StatusConflict:
 		return problem.New(problem.AlreadyExists, "There is a collection with this name already.").Wrap(r)

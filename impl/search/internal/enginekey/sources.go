@@ -28,6 +28,8 @@ func (f File) Key(context.Context) (Key, error) {
 // KMS is a Source that keeps the key in the kms.
 type KMS struct {
 	Client *kms.Client
+	// Name is the secret's; SecretName when it is empty.
+	Name string
 	// Make lets the first reader make the key. It is for the embedded engine, which takes whatever key there is.
 	Make bool
 	// Refused is told that the kms did not accept the service's token.
@@ -53,11 +55,18 @@ func (s KMS) Key(ctx context.Context) (Key, error) {
 	return key, err
 }
 
+func (s KMS) name() string {
+	if s.Name == "" {
+		return SecretName
+	}
+	return s.Name
+}
+
 // maxAnswer bounds what is read of an answer of the kms.
 const maxAnswer = 64 << 10
 
 func (s KMS) get(ctx context.Context) (key Key, status int, err error) {
-	resp, err := s.Client.GetSecret(ctx, SecretName, nil)
+	resp, err := s.Client.GetSecret(ctx, s.name(), nil)
 	if err != nil {
 		return Key{}, 0, fmt.Errorf("ask the kms: %w", err)
 	}
@@ -82,7 +91,7 @@ func (s KMS) put(ctx context.Context) error {
 		return fmt.Errorf("make key: %w", err)
 	}
 	absent := "*"
-	resp, err := s.Client.PutSecret(ctx, SecretName, &kms.PutSecretParams{IfNoneMatch: &absent}, kms.SecretPut{Value: hex.EncodeToString(random)})
+	resp, err := s.Client.PutSecret(ctx, s.name(), &kms.PutSecretParams{IfNoneMatch: &absent}, kms.SecretPut{Value: hex.EncodeToString(random)})
 	if err != nil {
 		return fmt.Errorf("ask the kms: %w", err)
 	}

@@ -234,6 +234,9 @@ func (h *Handlers) DeleteCollection(ctx context.Context, r searchapi.DeleteColle
 	if c, err = core.retire(ctx, c); err != nil {
 		return nil, err
 	}
+	if err := core.forgetKeys(ctx, c); err != nil {
+		return nil, err
+	}
 	// Both that of its own name, which a reindex may keep, and the one in its place: the rest is dropped by the reindexes.
 	for _, name := range []string{c.Engine(), c.Name.Engine()} {
 		if err := core.Engine.Delete(ctx, name); err != nil && !errors.Is(err, problem.NotFound) {
@@ -245,6 +248,9 @@ func (h *Handlers) DeleteCollection(ctx context.Context, r searchapi.DeleteColle
 	}
 	// It is gone: the chain must learn of it even if the caller has left.
 	if err := core.Store.Remove(context.WithoutCancel(ctx), c.Collection, event(ctx, p, "deleteCollection", c.Name.Engine())); err != nil {
+		return nil, err
+	}
+	if err := core.forgetKeys(context.WithoutCancel(ctx), c); err != nil {
 		return nil, err
 	}
 	return searchapi.DeleteCollection204Response{}, nil

@@ -15,6 +15,8 @@ import (
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/reindex"
+	"github.com/fountainai/fountain/impl/search/internal/searchkeys"
+	"github.com/fountainai/fountain/impl/search/internal/sets"
 	"github.com/fountainai/fountain/impl/search/internal/store"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
@@ -35,6 +37,12 @@ type Core struct {
 	Schemas *reindex.Schemas
 	JobDue  func() // a job was accepted
 	Facts   Facts
+	// Sets brings the engine to what is kept; Unapplied is told when that fails.
+	Sets      *sets.Applier
+	Unapplied func(ctx context.Context, err error)
+	// SearchKeys makes keys for the engine itself; nil where that has no door. EngineDoor is its address for browsers, "" when it is not known.
+	SearchKeys *searchkeys.Minter
+	EngineDoor string
 }
 
 // Handlers implements the contract. It exists before its Core, so that health and readiness can be told from the first moment.

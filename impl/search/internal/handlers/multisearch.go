@@ -30,7 +30,7 @@ func (core *Core) ask(ctx context.Context, p *auth.Principal, s *searchapi.Colle
 	if err != nil {
 		return asked{}, err
 	}
-	params, err := searchFrom(&s.Search, c)
+	params, err := core.params(ctx, p, &s.Search, c)
 	return asked{held: c, name: s.Collection, params: params}, err
 }
 
@@ -88,9 +88,6 @@ func (h *Handlers) MultiSearch(ctx context.Context, r searchapi.MultiSearchReque
 	if err != nil {
 		return nil, err
 	}
-	if err := fitsPages(r.Body.Searches); err != nil {
-		return nil, err
-	}
 	refused := make([]error, len(r.Body.Searches))
 	var searches []asked
 	for i := range r.Body.Searches {
@@ -100,6 +97,9 @@ func (h *Handlers) MultiSearch(ctx context.Context, r searchapi.MultiSearchReque
 		} else if refused[i] = err; !isRefusal(err) {
 			return nil, err
 		}
+	}
+	if err := fitsPages(r.Body.Searches); err != nil { // with what presets say
+		return nil, err
 	}
 	found, err := core.searchEach(ctx, searches)
 	if err != nil {

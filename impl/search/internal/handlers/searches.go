@@ -7,6 +7,7 @@ import (
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/filters"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -20,7 +21,7 @@ func (h *Handlers) SearchDocuments(ctx context.Context, r searchapi.SearchDocume
 	if err != nil {
 		return nil, err
 	}
-	params, err := searchFrom(r.Body, c)
+	params, err := core.params(ctx, p, r.Body, c)
 	if err != nil {
 		return nil, err
 	}
@@ -32,6 +33,19 @@ func (h *Handlers) SearchDocuments(ctx context.Context, r searchapi.SearchDocume
 		return nil, err
 	}
 	return fitting(render(make([]byte, 0, room(&found[0].Result)), &found[0].Result, c))
+}
+
+// params fills a search in and names its parameters as Typesense does. Problem: validation_failed.
+func (core *Core) params(ctx context.Context, p *auth.Principal, b *searchapi.DocumentSearch, c held) (map[string]any, error) {
+	stopwords, err := core.prepare(ctx, p, b)
+	if err != nil {
+		return nil, err
+	}
+	params, err := searchFrom(b, c)
+	if err == nil && stopwords != "" {
+		params["stopwords"] = stopwords
+	}
+	return params, err
 }
 
 // searchFrom names the parameters as Typesense does. Problem: validation_failed.

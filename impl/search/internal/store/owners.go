@@ -135,7 +135,8 @@ func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err
 func (s *Store) made(ctx context.Context, tx *store.Tx, c *owner.Collection) error {
 	n, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at, desired) VALUES (?, ?, ?, ?, 1, ?, ?)
 		ON CONFLICT (tenant, name) DO UPDATE SET made = 1, tenant_scoped = excluded.tenant_scoped, claimed_at = excluded.claimed_at,
-			physical = '', desired = excluded.desired, schema_version = 1, reindex = '', held = 0
+			physical = '', desired = excluded.desired, schema_version = 1, reindex = '', held = 0,
+			synonym_sets = '', curation_sets = '', sets_version = 1
 		WHERE collections.owner = excluded.owner`,
 		c.Tenant, c.Local, c.Owner, flag(c.TenantScoped), s.clock.Now().UnixMicro(), c.Desired)
 	if err == nil && n == 0 {

@@ -102,6 +102,12 @@ func (s *Store) Finish(ctx context.Context, c *owner.Collection, key *idempotenc
 	return answer, err
 }
 
+// Tell writes an event of something that is in no row.
+func (s *Store) Tell(ctx context.Context, e audit.Event) (err error) {
+	defer tried.To(&err, "write audit event")
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, e) })
+}
+
 // Abandon forgets a keyed creation that the engine refused: its repeat is a new attempt.
 func (s *Store) Abandon(ctx context.Context, key idempotency.Key) (err error) {
 	defer tried.To(&err, "abandon creation")

@@ -14,5 +14,7 @@ var Tables = []store.Table{
 	{Name: "jobs", Bound: "10 under way for each tenant or service; of those that have ended the last 100 of each collection, for 3 days"},
 	{Name: "reindexes", Bound: "the last 100 of each collection"},
 	{Name: "reindex_notes", Bound: "a row for each document that was written during a reindex, until it is copied; deleted with the copy that is kept"},
+	{Name: "search_sets", Bound: "200 of each owner"},
+	{Name: "search_set_owners", Bound: "a row for each owner of sets"},
 	{Name: "replicas", Bound: "a row for each process, deleted minutes after its end"},
 }

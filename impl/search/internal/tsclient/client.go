@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/typesense/typesense-go/v3/typesense"
@@ -26,6 +27,10 @@ type Client struct {
 	// Typed is the official client over the same transport and key.
 	Typed *typesense.Client
 	times Deadlines
+	// What the official client has no method for is sent by the same means.
+	base string
+	doer Doer
+	key  func() string
 }
 
 // Deadlines bound each kind of call. A zero field takes its default.
@@ -53,7 +58,7 @@ func New(base string, doer Doer, key func() string, times Deadlines) (*Client, e
 			*into = d
 		}
 	}
-	return &Client{raw: ac, Typed: typesense.NewClient(typesense.WithAPIClient(ac)), times: times}, nil
+	return &Client{raw: ac, Typed: typesense.NewClient(typesense.WithAPIClient(ac)), times: times, base: strings.TrimSuffix(base, "/"), doer: doer, key: key}, nil
 }
 
 // Error is an engine's refusal.

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/search"
+)
+
+func newSearchKeys() *cobra.Command {
+	o := &operator{}
+	var life time.Duration
+	var exclude []string
+	var filterFile string
+	create := o.command("create COLLECTION", "Create a key by which a browser searches a collection at the engine itself",
+		"  fountain search-keys create plays --life 15m\n  fountain search-keys create plays --filter filter.json --exclude number --output json", oneArg("a collection"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			if life < time.Minute || life > 24*time.Hour {
+				return usagef("--life is 1m to 24h")
+			}
+			seconds := int64(life / time.Second)
+			want := search.SearchKeyCreate{ExpiresInSeconds: &seconds}
+			if len(exclude) > 0 {
+				want.ExcludeFields = &exclude
+			}
+			if filterFile != "" {
+				raw, err := os.ReadFile(filterFile)
+				if err != nil {
+					return err
+				}
+				if err := json.Unmarshal(raw, &want.Filter); err != nil {
+					return fmt.Errorf("%s: %w", filterFile, err)
+				}
+			}
+			key, err := c.Search.CreateSearchKey(cmd.Context(), args[0], want)
+			if err != nil {
+				return err
+			}
+			at := ""
+			if key.EngineURL != nil {
+				at = *key.EngineURL
+			}
+			return o.print(cmd, key, []string{"COLLECTION", "ENGINE", "EXPIRES", "KEY"}, [][]string{{key.Collection, at, when(key.ExpiresAt), key.Key}})
+		})
+	create.Flags().DurationVar(&life, "life", time.Hour, "how long it lives, 1m to 24h; it can't be taken back")
+	create.Flags().StringSliceVar(&exclude, "exclude", nil, "fields that it does not show")
+	create.Flags().StringVar(&filterFile, "filter", "", "a file with the filter that it is held to, as searches have it")
+	return group("search-keys", "Create keys for browsers that search the engine itself", create)
+}

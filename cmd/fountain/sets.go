@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/search"
+)
+
+var (
+	setHead            = []string{"NAME", "OWNER", "ACCESS", "VERSION", "ITEMS", "READERS", "CHANGED"}
+	collectionSetsHead = []string{"COLLECTION", "SYNONYMS", "CURATIONS", "VERSION"}
+)
+
+// setRow is a row of a set. A list does not tell how many items there are.
+func setRow(s search.SearchSet) []string {
+	items, readers := "", ""
+	switch {
+	case s.Synonyms != nil:
+		items = strconv.Itoa(len(*s.Synonyms))
+	case s.Curations != nil:
+		items = strconv.Itoa(len(*s.Curations))
+	case s.Stopwords != nil:
+		items = strconv.Itoa(len(*s.Stopwords))
+	}
+	if s.Readers != nil {
+		readers = strings.Join(*s.Readers, " ")
+	}
+	return []string{s.Name, s.Owner, string(s.Access), strconv.FormatInt(s.Version, 10), items, readers, when(s.ChangedAt)}
+}
+
+// newSets are the commands for one kind of sets, which has a noun and an example of a file.
+func newSets(kind search.SetKind, noun, example string) *cobra.Command {
+	o, use := &operator{}, string(kind)
+	at := "  fountain " + use + " "
+	list := o.command("list", "List the "+noun+" that you may read", at+"list\n"+at+"list --output json", noArgs,
+		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
+			all := []search.SearchSet{}
+			var rows [][]string
+			for one, err := range c.Search.SearchSets(cmd.Context(), kind) {
+				if err != nil {
+					return err
+				}
+				all, rows = append(all, one), append(rows, setRow(one))
+			}
+			return o.print(cmd, all, setHead, rows)
+		})
+	get := o.command("get NAME", "Show one of the "+noun, at+"get plays\n"+at+"get plays --output json", oneArg("a name"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			one, err := c.Search.GetSearchSet(cmd.Context(), kind, args[0])
+			if err != nil {
+				return err
+			}
+			return o.print(cmd, one, setHead, [][]string{setRow(*one)})
+		})
+	remove := o.command("delete NAME", "Delete one of the "+noun+"; it holds for no search any more", at+"delete plays\n"+at+"delete globe.plays", oneArg("a name"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			return c.Search.DeleteSearchSet(cmd.Context(), kind, args[0])
+		})
+	return group(use, "Manage "+noun+" of the search service", list, get, o.putSet(kind, noun, example), remove)
+}
+
+func (o *operator) putSet(kind search.SetKind, noun, example string) *cobra.Command {
+	var over int64
+	var fresh bool
+	at := "  fountain " + string(kind) + " put plays plays.json"
+	cmd := o.command("put NAME FILE.json", "Create or replace one of the "+noun+" from a file, as "+example, at+"\n"+at+" --over 2", nameAndFile,
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			raw, err := os.ReadFile(args[1])
+			if err != nil {
+				return err
+			}
+			var want search.SearchSetPut
+			if err := json.Unmarshal(raw, &want); err != nil {
+				return fmt.Errorf("%s: %w", args[1], err)
+			}
+			var opts []fountain.CallOption
+			switch {
+			case fresh && over != 0:
+				return usagef("--new and --over exclude each other")
+			case fresh:
+				opts = append(opts, fountain.WithIfNoneMatch())
+			case over != 0:
+				opts = append(opts, fountain.WithIfMatch(fountain.IfMatch(over)))
+			}
+			put, err := c.Search.PutSearchSet(cmd.Context(), kind, args[0], want, opts...)
+			if err != nil {
+				return err
+			}
+			return o.print(cmd, put, setHead, [][]string{setRow(*put)})
+		})
+	cmd.Flags().Int64Var(&over, "over", 0, "replace only this version")
+	cmd.Flags().BoolVar(&fresh, "new", false, "only create one that is not there yet")
+	return cmd
+}
+
+func nameAndFile(cmd *cobra.Command, args []string) error {
+	if len(args) != 2 {
+		return usagef("%s takes two arguments, a name and a file with the content as JSON", cmd.CommandPath())
+	}
+	return nil
+}
+
+// collectionSets are the sets that hold for a collection.
+func (o *operator) collectionSets() *cobra.Command {
+	var synonyms, curations []string
+	cmd := o.command("sets NAME", "Show which synonyms and curations hold for a collection, or say which",
+		"  fountain collections sets plays\n  fountain collections sets plays --synonyms theatre,titles --curations season", oneArg("a collection"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			now, err := c.Search.GetCollectionSets(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			y, u := cmd.Flags().Changed("synonyms"), cmd.Flags().Changed("curations")
+			if y || u {
+				want := search.CollectionSetsPut{SynonymSets: now.SynonymSets, CurationSets: now.CurationSets}
+				if y {
+					want.SynonymSets = synonyms
+				}
+				if u {
+					want.CurationSets = curations
+				}
+				if now, err = c.Search.PutCollectionSets(cmd.Context(), args[0], fountain.IfMatch(now.Version), want); err != nil {
+					return err
+				}
+			}
+			return o.print(cmd, now, collectionSetsHead, [][]string{{args[0], strings.Join(now.SynonymSets, " "), strings.Join(now.CurationSets, " "), strconv.FormatInt(now.Version, 10)}})
+		})
+	cmd.Flags().StringSliceVar(&synonyms, "synonyms", nil, "the sets of synonyms that hold from now on; empty for none")
+	cmd.Flags().StringSliceVar(&curations, "curations", nil, "the sets of curations that hold from now on; empty for none")
+	return cmd
+}

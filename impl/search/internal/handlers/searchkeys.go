@@ -1,0 +1,93 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fountainai/fountain/generated/searchapi"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/impl/search/internal/searchkeys"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// defaultKeyLife is the contract's.
+const defaultKeyLife = time.Hour
+
+// CreateSearchKey implements searchapi.StrictServerInterface. The key holds its caller to what a search through this service would: the filter of the caller's tenant is in it.
+func (h *Handlers) CreateSearchKey(ctx context.Context, r searchapi.CreateSearchKeyRequestObject) (searchapi.CreateSearchKeyResponseObject, error) {
+	core, p, err := h.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := core.hold(ctx, p, r.Collection, owner.Read)
+	if err != nil {
+		return nil, err
+	}
+	if core.SearchKeys == nil {
+		return nil, problem.New(problem.UnsupportedQuery, "The engine is a part of this service, and has no address that a browser could ask.")
+	}
+	limits, err := limitsFrom(r.Body, c)
+	if err != nil {
+		return nil, err
+	}
+	if c, err = core.again(ctx, c, owner.Read); err != nil { // it outlives the second that owners are kept for
+		return nil, err
+	}
+	key, err := core.SearchKeys.Mint(ctx, c.Collection, limits)
+	if err != nil {
+		return nil, err
+	}
+	switch now, err := core.Store.CollectionNow(ctx, c.Name); {
+	case err != nil:
+		return nil, err
+	case now == nil || !now.Claimed.Equal(c.Claimed): // it was deleted meanwhile, after its name for keys
+		return nil, errors.Join(noCollection(), core.SearchKeys.Forget(context.WithoutCancel(ctx), c.Collection))
+	}
+	e := event(ctx, p, "createSearchKey", c.Name.Engine())
+	e.Detail = map[string]string{"expiresAt": key.ExpiresAt.Format(time.RFC3339)}
+	if err := core.Store.Tell(ctx, e); err != nil { // nobody gets a key that the trail does not know
+		return nil, err
+	}
+	out := searchapi.SearchKey{Key: key.Text, Collection: key.Collection, ExpiresAt: key.ExpiresAt}
+	if core.EngineDoor != "" {
+		out.EngineURL = &core.EngineDoor
+	}
+	return searchapi.CreateSearchKey201JSONResponse(out), nil
+}
+
+// forgetKeys takes a collection's name for keys away from the engine.
+func (core *Core) forgetKeys(ctx context.Context, c held) error {
+	if core.SearchKeys == nil {
+		return nil
+	}
+	return core.SearchKeys.Forget(ctx, c.Collection)
+}
+
+// limitsFrom is what a key is held to. Problem: validation_failed.
+func limitsFrom(b *searchapi.SearchKeyCreate, c held) (l searchkeys.Limits, err error) {
+	l = searchkeys.Limits{Filter: c.filter(), Life: defaultKeyLife, Overrides: !c.TenantScoped}
+	if b.Filter != nil {
+		if l.Filter, err = typedFilter(b.Filter, c); err != nil {
+			return l, err
+		}
+	}
+	if b.ExpiresInSeconds != nil {
+		l.Life = time.Duration(*b.ExpiresInSeconds) * time.Second
+	}
+	if b.ExcludeFields != nil {
+		for _, field := range *b.ExcludeFields {
+			if reserved(field) {
+				return l, problem.New(problem.ValidationFailed, "There is no field of that name.")
+			}
+		}
+		l.ExcludeFields = append(l.ExcludeFields, *b.ExcludeFields...)
+	}
+	if c.TenantScoped {
+		l.ExcludeFields = append(l.ExcludeFields, owner.TenantField)
+	}
+	if b.PerPage != nil {
+		l.PerPage = int(*b.PerPage)
+	}
+	return l, nil
+}

@@ -1,0 +1,287 @@
+package sets
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// Rows are the sets that are kept.
+type Rows interface {
+	// AllSets returns the sets of synonyms, curations and stopwords, with their contents.
+	AllSets(ctx context.Context) ([]*Set, error)
+	// AllAttached returns the collections that have, or had, sets of their own.
+	AllAttached(ctx context.Context) ([]Attached, error)
+}
+
+// Applier brings the engine's copies to what is kept. It is safe for concurrent use.
+type Applier struct {
+	engine *engine.Engine
+	rows   Rows
+	log    *slog.Logger
+
+	asked atomic.Int64 // applications asked for
+	mu    sync.Mutex
+	done  int64 // of them, those that the last application began after
+	err   error // what became of that
+	// seen is what the engine made of a version of each record: its own form is not ours. Another form, or none, is a drift.
+	seen map[place]mark
+}
+
+// place is where the engine has a record: of a kind of its own, or of a kind of rules of one collection.
+type place struct {
+	kind       tsclient.RecordKind
+	collection string
+	name       string
+}
+
+type mark struct {
+	version int64
+	digest  [sha256.Size]byte
+}
+
+// wanted is what is to be at a place.
+type wanted struct {
+	version int64
+	body    json.RawMessage
+}
+
+// NewApplier returns an Applier, which has seen nothing of the engine yet.
+func NewApplier(e *engine.Engine, rows Rows, log *slog.Logger) *Applier {
+	return &Applier{engine: e, rows: rows, log: log, seen: map[place]mark{}}
+}
+
+// Apply makes the engine have what is kept: at once after a change, and from time to time, since the engine may have lost it. What is there already is left alone. One runs at a time, and
+// does for all that waited for it.
+func (a *Applier) Apply(ctx context.Context) error {
+	mine := a.asked.Add(1)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.done < mine {
+		a.done = a.asked.Load()
+		a.err = a.apply(ctx)
+	}
+	return a.err
+}
+
+func (a *Applier) apply(ctx context.Context) error {
+	version, embedded, err := a.engine.Version(ctx)
+	if err != nil {
+		return err
+	}
+	run := &run{Applier: a, next: map[place]mark{}}
+	if err := run.all(ctx, embedded || named(version)); err != nil {
+		return err
+	}
+	a.seen = run.next
+	if run.repaired > 0 {
+		a.log.WarnContext(ctx, "the search engine had lost synonyms, curations or stopwords, which it has again", "records", run.repaired)
+	}
+	return nil
+}
+
+// named reports whether a Typesense keeps synonyms and curations in sets of their own: from 30 on. Before, each collection has its own.
+func named(version string) bool {
+	major, _, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(major)
+	return err == nil && n >= 30
+}
+
+// run is one application.
+type run struct {
+	*Applier
+	next     map[place]mark
+	repaired int
+}
+
+// all reads what the engine has before what is kept: a set that another process makes meanwhile is not taken for one that was deleted.
+func (r *run) all(ctx context.Context, named bool) error {
+	kinds := []tsclient.RecordKind{tsclient.StopwordSets}
+	if named {
+		kinds = append(kinds, tsclient.SynonymSets, tsclient.CurationSets)
+	}
+	has := map[tsclient.RecordKind]map[string]json.RawMessage{}
+	for _, k := range kinds {
+		list, err := r.engine.Records(ctx, k, "")
+		if engine.Denied(err) { // by a key that is made for less, which is in order where there are no sets
+			if rows, failed := r.rows.AllSets(ctx); failed != nil || len(rows) == 0 {
+				return failed
+			}
+		}
+		if err != nil {
+			return err
+		}
+		has[k] = list
+	}
+	rows, err := r.rows.AllSets(ctx)
+	if err != nil {
+		return err
+	}
+	attached, err := r.rows.AllAttached(ctx)
+	if err != nil {
+		return err
+	}
+	byID := make(map[string]*Set, len(rows))
+	want := map[tsclient.RecordKind]map[string]wanted{}
+	for _, s := range rows {
+		byID[s.ID] = s
+		body, err := s.record()
+		if err != nil {
+			return err
+		}
+		k := recordKinds[s.Kind]
+		if want[k] == nil {
+			want[k] = map[string]wanted{}
+		}
+		want[k][s.EngineName()] = wanted{s.Version, body}
+	}
+	for _, k := range kinds {
+		if err := r.put(ctx, k, "", has[k], want[k]); err != nil {
+			return err
+		}
+	}
+	for _, at := range attached {
+		if err := r.attach(ctx, at, byID, named); err != nil {
+			return err
+		}
+	}
+	for _, k := range kinds { // after no collection names them any more
+		if err := r.drop(ctx, k, "", has[k], want[k]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var recordKinds = map[Kind]tsclient.RecordKind{Synonyms: tsclient.SynonymSets, Curations: tsclient.CurationSets, Stopwords: tsclient.StopwordSets}
+
+// attach makes a collection use its sets. One that the engine does not have is passed over.
+func (r *run) attach(ctx context.Context, at Attached, byID map[string]*Set, named bool) error {
+	physical := at.Collection.Engine()
+	var err error
+	if named {
+		err = r.name(ctx, physical, live(at.Synonyms, byID), live(at.Curations, byID))
+	} else {
+		err = errors.Join(
+			r.own(ctx, tsclient.OwnSynonyms, physical, live(at.Synonyms, byID)),
+			r.own(ctx, tsclient.OwnOverrides, physical, live(at.Curations, byID)))
+	}
+	if errors.Is(err, problem.NotFound) {
+		return nil
+	}
+	return err
+}
+
+// live are the sets of the ids that are there still.
+func live(ids []string, byID map[string]*Set) (out []*Set) {
+	for _, id := range ids {
+		if s := byID[id]; s != nil {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// name makes a collection name its sets, beside those that other programs have given it.
+func (r *run) name(ctx context.Context, physical string, synonyms, curations []*Set) error {
+	c, err := r.engine.Collection(ctx, physical)
+	if err != nil {
+		return err
+	}
+	y, u := beside(c.SynonymSets, synonyms), beside(c.CurationSets, curations)
+	if slices.Equal(y, c.SynonymSets) && slices.Equal(u, c.CurationSets) {
+		return nil
+	}
+	return r.engine.NameSets(ctx, physical, y, u)
+}
+
+func beside(has []string, sets []*Set) []string {
+	out := slices.DeleteFunc(slices.Clone(has), ours)
+	for _, s := range sets {
+		out = append(out, s.EngineName())
+	}
+	return out
+}
+
+func ours(name string) bool { return strings.HasPrefix(name, prefix) }
+
+// own gives a collection rules of its own.
+func (r *run) own(ctx context.Context, kind tsclient.RecordKind, physical string, sets []*Set) error {
+	has, err := r.engine.Records(ctx, kind, physical)
+	if err != nil {
+		return err
+	}
+	want := map[string]wanted{}
+	for _, s := range sets {
+		list, err := s.rules()
+		if err != nil {
+			return err
+		}
+		for _, one := range list {
+			want[one.id] = wanted{s.Version, one.body}
+		}
+	}
+	if err := r.put(ctx, kind, physical, has, want); err != nil {
+		return err
+	}
+	return r.drop(ctx, kind, physical, has, want)
+}
+
+// put makes records that are missing, or not what the engine made of their version, and notes what it makes of them.
+func (r *run) put(ctx context.Context, kind tsclient.RecordKind, collection string, has map[string]json.RawMessage, want map[string]wanted) error {
+	written := false
+	for name, w := range want {
+		at := place{kind, collection, name}
+		before, known := r.seen[at]
+		is, there := has[name]
+		if there && known && before == (mark{w.version, sha256.Sum256(is)}) {
+			r.next[at] = before
+			continue
+		}
+		if known && before.version == w.version {
+			r.repaired++
+		}
+		if err := r.engine.PutRecord(ctx, kind, collection, name, w.body); err != nil {
+			return fmt.Errorf("put %s: %w", kind, err)
+		}
+		written = true
+	}
+	if !written {
+		return nil
+	}
+	now, err := r.engine.Records(ctx, kind, collection)
+	if err != nil {
+		return err
+	}
+	for name, w := range want {
+		if is, there := now[name]; there {
+			r.next[place{kind, collection, name}] = mark{w.version, sha256.Sum256(is)}
+		}
+	}
+	return nil
+}
+
+// drop removes records of sets that are there no more.
+func (r *run) drop(ctx context.Context, kind tsclient.RecordKind, collection string, has map[string]json.RawMessage, want map[string]wanted) error {
+	for name := range has {
+		if _, stays := want[name]; stays || !ours(name) {
+			continue
+		}
+		if err := r.engine.DeleteRecord(ctx, kind, collection, name); err != nil && !errors.Is(err, problem.NotFound) {
+			return fmt.Errorf("delete %s: %w", kind, err)
+		}
+	}
+	return nil
+}
