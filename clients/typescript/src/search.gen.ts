@@ -1599,6 +1599,7 @@ export interface components {
          * @example job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
          */
         JobId: string;
+        /**
          * @description The kind of set.
          * @example synonyms
          */
