@@ -29,7 +29,7 @@ build: ## Build the binary into bin/fountain
 
 .PHONY: test
 test: ## Run the tests that need Go alone
-	$(GO) test ./...
+	$(GO) test -timeout 30m ./...
 
 .PHONY: race
 race: ## Run the same tests under the race detector (needs a C compiler), but those whose programs are processes of their own, and of the kms's those that do several things at once
