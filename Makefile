@@ -38,7 +38,7 @@ race: ## Run the same tests under the race detector (needs a C compiler), but th
 
 .PHONY: race-replicas
 race-replicas: ## Run the tests that do several things at once under the race detector (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL: several replicas)
-	CGO_ENABLED=1 $(GO) test -race -timeout 30m -run '$(TOGETHER)' ./internal/... ./impl/...
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m -run '$(TOGETHER)' $(FLAGS) ./internal/... ./impl/...
 
 # Names of tests that do several things at once.
 TOGETHER := Replica|Mint_|End_|race|Concurrent|Parallel|parallel|AtOnce|Kill

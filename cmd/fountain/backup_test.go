@@ -387,6 +387,7 @@ func TestRestore_refusesWithOneSentence(t *testing.T) {
 // postgresFor makes a database for each word, and returns the settings that name them; none where there is no server.
 func postgresFor(t *testing.T, words []string, do func(t *testing.T, settings []string)) {
 	t.Helper()
+	require.Contains(t, t.Name(), "PostgreSQL", ".ci/run knows these tests by the word")
 	if len(words) == 0 {
 		do(t, nil)
 		return
