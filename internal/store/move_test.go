@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -78,7 +79,7 @@ func TestMove_bringsEveryRowAndClosesTheOldPlace(t *testing.T) {
 		if from.URL != "" {
 			from.Dir = t.TempDir() // as services have, whose other files lie there
 		}
-		there, err := store.Move(t.Context(), from, to)
+		there, err := store.Move(t.Context(), from, to, nil)
 		require.NoError(t, err)
 		rows := map[string]int64{}
 		for _, table := range there {
@@ -87,13 +88,13 @@ func TestMove_bringsEveryRowAndClosesTheOldPlace(t *testing.T) {
 		}
 		require.Equal(t, map[string]int64{"plays": 7, "lines": 700, "heads": 1, "keys": 4, "notes": 4, "store_proof": rows["store_proof"]}, rows)
 		require.ErrorIs(t, opens(t, from), store.ErrMoved)
-		_, err = store.Move(t.Context(), from, store.Config{Name: to.Name, Dir: t.TempDir(), Migrations: to.Migrations})
+		_, err = store.Move(t.Context(), from, store.Config{Name: to.Name, Dir: t.TempDir(), Migrations: to.Migrations}, nil)
 		require.ErrorIs(t, err, store.ErrMoved, "an old state is not moved again")
 		require.NoError(t, opens(t, to))
 
 		home := from
 		home.URL, home.Dir = "", t.TempDir()
-		back, err := store.Move(t.Context(), to, home)
+		back, err := store.Move(t.Context(), to, home, nil)
 		require.NoError(t, err)
 		require.Equal(t, there, back, "the digests of the way back are those of the way there")
 		entries, err := os.ReadDir(home.Dir)
@@ -103,13 +104,72 @@ func TestMove_bringsEveryRowAndClosesTheOldPlace(t *testing.T) {
 		}
 		require.NoError(t, opens(t, home))
 
-		was, err := store.Reopen(t.Context(), from)
+		file, err := os.Stat(filepath.Join(home.Dir, "test.db"))
+		require.NoError(t, err)
+		require.Equal(t, fs.FileMode(0o600), file.Mode())
+		require.NoError(t, opens(t, home))
+	})
+}
+
+// After a move, however it ended, the old place is opened only where the other one can't be.
+func TestReopen_neverHasBothPlacesOpen(t *testing.T) {
+	storetest.EachPair(t, movable, func(t *testing.T, from, to store.Config) {
+		fillMovable(t, from)
+		_, err := store.Move(t.Context(), from, to, nil)
+		require.NoError(t, err)
+		_, err = store.Reopen(t.Context(), from, nil)
+		require.ErrorIs(t, err, store.ErrEnded)
+		_, err = store.Reopen(t.Context(), from, &to)
+		require.ErrorIs(t, err, store.ErrNotEmpty)
+		home := store.Config{Name: to.Name, Dir: t.TempDir(), Migrations: to.Migrations}
+		_, err = store.Move(t.Context(), to, home, nil)
+		require.NoError(t, err)
+		_, err = store.Reopen(t.Context(), from, &to)
+		require.ErrorIs(t, err, store.ErrNotEmpty, "it is closed, because it was moved on")
+		require.ErrorIs(t, opens(t, from), store.ErrMoved)
+
+		if to.URL == "" {
+			require.NoError(t, os.Remove(filepath.Join(to.Dir, "test.db")))
+		} else { // as a kill in the last step leaves it
+			db, err := sql.Open("pgx", to.URL)
+			require.NoError(t, err)
+			_, err = db.Exec("UPDATE goose_db_version SET version_id = 99999 WHERE version_id IN (99997, 99998)")
+			require.NoError(t, err)
+			require.NoError(t, db.Close())
+		}
+		was, err := store.Reopen(t.Context(), from, &to)
 		require.NoError(t, err)
 		require.True(t, was)
 		require.NoError(t, opens(t, from))
-		was, err = store.Reopen(t.Context(), from)
+		was, err = store.Reopen(t.Context(), from, nil)
 		require.NoError(t, err)
 		require.False(t, was)
+	})
+}
+
+// What is noted at the new place is there when it opens; where it can't be noted, nothing has changed.
+func TestMove_notesItselfOrChangesNothing(t *testing.T) {
+	storetest.EachPair(t, movable, func(t *testing.T, from, to store.Config) {
+		fillMovable(t, from)
+		note := func(refused error) func(ctx context.Context, tx *store.Tx, tables []store.MovedTable) error {
+			return func(ctx context.Context, tx *store.Tx, tables []store.MovedTable) error {
+				_, err := tx.Exec(ctx, "INSERT INTO notes (a, b) VALUES ('moved', ?)", len(tables))
+				return errors.Join(err, refused)
+			}
+		}
+		refused := errors.New("refused")
+		_, err := store.Move(t.Context(), from, to, note(refused))
+		require.ErrorIs(t, err, refused)
+		require.NoError(t, opens(t, from))
+		require.NoError(t, store.Empty(t.Context(), to))
+		there, err := store.Move(t.Context(), from, to, note(nil))
+		require.NoError(t, err)
+		db, err := store.Open(t.Context(), to)
+		require.NoError(t, err)
+		var n int
+		require.NoError(t, db.Read(t.Context()).Get(t.Context(), &n, "SELECT b FROM notes WHERE a = 'moved'"))
+		require.Len(t, there, n)
+		require.NoError(t, db.Close())
 	})
 }
 
@@ -119,7 +179,7 @@ func TestMove_refusesWhatIsInUseOrNotEmpty(t *testing.T) {
 		fillMovable(t, from)
 		service, err := store.Open(t.Context(), from)
 		require.NoError(t, err)
-		_, err = store.Move(t.Context(), from, to)
+		_, err = store.Move(t.Context(), from, to, nil)
 		require.ErrorIs(t, err, store.ErrLocked)
 		require.NoError(t, service.Ping(t.Context()))
 		require.NoError(t, service.Close())
@@ -128,13 +188,13 @@ func TestMove_refusesWhatIsInUseOrNotEmpty(t *testing.T) {
 
 		newer := from
 		newer.Migrations = append([]fs.FS{fstest.MapFS{"00101_more.sql": {Data: []byte("-- +goose Up\nCREATE TABLE more (id BIGINT PRIMARY KEY);\n")}}}, movable...)
-		_, err = store.Move(t.Context(), newer, to)
+		_, err = store.Move(t.Context(), newer, to, nil)
 		require.ErrorIs(t, err, store.ErrOlder)
 		require.NoError(t, opens(t, to))
-		_, err = store.Move(t.Context(), from, to)
+		_, err = store.Move(t.Context(), from, to, nil)
 		require.ErrorIs(t, err, store.ErrNotEmpty)
 		require.NoError(t, opens(t, from))
-		_, err = store.Move(t.Context(), from, from)
+		_, err = store.Move(t.Context(), from, from, nil)
 		require.ErrorIs(t, err, store.ErrNotEmpty, "nor onto itself")
 	})
 }
@@ -147,12 +207,12 @@ func TestMove_refusesAPlaceWithRests(t *testing.T) {
 	to.Dir = t.TempDir()
 	rest := filepath.Join(to.Dir, "test.db-wal")
 	require.NoError(t, os.WriteFile(rest, []byte("of another one"), 0o600))
-	_, err := store.Move(t.Context(), from, to)
+	_, err := store.Move(t.Context(), from, to, nil)
 	require.ErrorIs(t, err, store.ErrNotEmpty)
 	require.NoError(t, os.Remove(rest))
 	service, err := store.Open(t.Context(), to)
 	require.NoError(t, err)
-	_, err = store.Move(t.Context(), from, to)
+	_, err = store.Move(t.Context(), from, to, nil)
 	require.ErrorIs(t, err, store.ErrLocked)
 	require.NoError(t, service.Close())
 	require.NoError(t, opens(t, from))
@@ -175,7 +235,7 @@ CREATE TRIGGER counts AFTER INSERT ON things BEGIN UPDATE things SET n = n + 1 W
 	require.NoError(t, db.Close())
 	to := from
 	to.Dir = t.TempDir()
-	_, err = store.Move(t.Context(), from, to)
+	_, err = store.Move(t.Context(), from, to, nil)
 	require.ErrorIs(t, err, store.ErrDiffers)
 	require.ErrorContains(t, err, "things")
 	require.NoError(t, store.Empty(t.Context(), to))
@@ -205,10 +265,10 @@ func TestMove_afterAKillNeitherPlaceIsOpenUntilItIsSaid(t *testing.T) {
 
 		require.ErrorIs(t, opens(t, from), store.ErrMoved)
 		require.NoError(t, store.Empty(t.Context(), to))
-		was, err := store.Reopen(t.Context(), from)
+		was, err := store.Reopen(t.Context(), from, nil)
 		require.NoError(t, err)
 		require.True(t, was)
-		_, err = store.Move(t.Context(), from, to)
+		_, err = store.Move(t.Context(), from, to, nil)
 		require.NoError(t, err)
 		require.NoError(t, opens(t, to))
 	})
@@ -221,7 +281,7 @@ func TestMove_thatIsStoppedChangesNothing(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		to := store.Config{Name: from.Name, Dir: t.TempDir(), Migrations: from.Migrations}
-		_, err := store.Move(ctx, from, to)
+		_, err := store.Move(ctx, from, to, nil)
 		require.ErrorIs(t, err, context.Canceled)
 		require.NoError(t, opens(t, from))
 		require.NoError(t, store.Empty(t.Context(), to))
