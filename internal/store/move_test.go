@@ -3,12 +3,16 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -286,4 +290,50 @@ func TestMove_thatIsStoppedChangesNothing(t *testing.T) {
 		require.NoError(t, opens(t, from))
 		require.NoError(t, store.Empty(t.Context(), to))
 	})
+}
+
+const killedMoveVariable = "FOUNTAIN_STORE_TEST_KILL_MOVE"
+
+// A process that is killed when all is copied, and nothing opened yet, leaves the old place closed and nothing that opens in the new one. The old one is opened by hand.
+func TestMove_killedBeforeItsLastStepLeavesTheOldPlaceToReopen(t *testing.T) {
+	if where := os.Getenv(killedMoveVariable); where != "" {
+		moveAndDie(t, where)
+	}
+	storetest.EachPair(t, movable, func(t *testing.T, from, to store.Config) {
+		fillMovable(t, from)
+		where, err := json.Marshal([]map[string]string{{"URL": from.URL, "Dir": from.Dir, "Name": from.Name}, {"URL": to.URL, "Dir": to.Dir, "Name": to.Name}})
+		require.NoError(t, err)
+		child := exec.Command(os.Args[0], "-test.run", "^TestMove_killedBeforeItsLastStepLeavesTheOldPlaceToReopen$")
+		child.Env = append(os.Environ(), killedMoveVariable+"="+string(where))
+		out, err := child.CombinedOutput()
+		require.Equal(t, -1, child.ProcessState.ExitCode(), "%v %s", err, out)
+
+		require.ErrorIs(t, opens(t, from), store.ErrMoved)
+		if to.URL == "" {
+			require.NoError(t, store.Empty(t.Context(), to))
+		} else {
+			require.ErrorIs(t, opens(t, to), store.ErrUnfinished)
+		}
+		require.Eventually(t, func() bool { // PostgreSQL has yet to notice
+			was, err := store.Reopen(t.Context(), from, nil)
+			return was && err == nil
+		}, time.Minute, 50*time.Millisecond)
+		require.NoError(t, opens(t, from))
+		if to.URL == "" {
+			_, err = store.Move(t.Context(), from, to, nil)
+			require.NoError(t, err, "what was left there is in nobody's way")
+		}
+	})
+}
+
+// moveAndDie is the child.
+func moveAndDie(t *testing.T, where string) {
+	var c []store.Config
+	require.NoError(t, json.Unmarshal([]byte(where), &c))
+	c[0].Migrations, c[1].Migrations = movable, movable
+	_, err := store.Move(t.Context(), c[0], c[1], func(context.Context, *store.Tx, []store.MovedTable) error {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	})
+	require.NoError(t, err)
 }
