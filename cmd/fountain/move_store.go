@@ -1,16 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -30,18 +33,20 @@ FOUNTAIN_<SERVICE>_... name the database as it is now, as for fountain serve, or
 directory of fountain up (which knows SQLite alone: start the services by fountain serve afterwards).
 Documents of the embedded search engine stay where they are.
 
---reopen takes back that the old database is closed: after a move that was killed, or to go back to it
-without what was written since.`,
+--reopen takes back that the old database is closed, after a move that was killed. Where the move had come
+to its last step, the other place must be named too, and must be empty: no two places are ever open. So it
+is also the way back without what was written since: empty the new place first.`,
 		Example: `  fountain move-store kms --to-url-file /etc/fountain/kms-url
   FOUNTAIN_KMS_DATABASE_URL_FILE=/etc/fountain/kms-url fountain move-store kms --to-sqlite
   fountain move-store sequence --to-url-file url --data /var/lib/fountain
-  fountain move-store kms --reopen`,
+  fountain move-store kms --reopen
+  fountain move-store kms --reopen --to-url-file /etc/fountain/kms-url`,
 		Args: oneArg("a service"),
 		RunE: func(cmd *cobra.Command, args []string) error { return m.run(cmd, args[0]) },
 	}
 	cmd.Flags().StringVar(&m.urlFile, "to-url-file", "", "file with the postgres:// URL of the empty database that takes the rows")
 	cmd.Flags().BoolVar(&m.toSQLite, "to-sqlite", false, "the rows go into a new SQLite database in the service's data directory")
-	cmd.Flags().BoolVar(&m.reopen, "reopen", false, "let services open the configured database again that a move has closed")
+	cmd.Flags().BoolVar(&m.reopen, "reopen", false, "let services open the configured database again that a move has closed; the other place is the one it was moved to")
 	cmd.Flags().BoolVar(&m.asJSON, "json", false, "print what was moved as JSON")
 	cmd.Flags().StringVar(&m.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR names that of a service alone")
 	return cmd
@@ -54,21 +59,16 @@ type moveStore struct {
 }
 
 func (m moveStore) run(cmd *cobra.Command, word string) error {
-	chosen := 0
-	for _, given := range []bool{m.urlFile != "", m.toSQLite, m.reopen} {
-		if given {
-			chosen++
-		}
-	}
-	if chosen != 1 {
-		return usagef("one of --to-url-file, --to-sqlite and --reopen says where to")
+	named := m.urlFile != "" || m.toSQLite
+	if m.urlFile != "" && m.toSQLite || !named && !m.reopen {
+		return usagef("one of --to-url-file and --to-sqlite says where to")
 	}
 	from, err := m.configured(word, cmd.Flags().Changed("data"))
 	if err != nil {
 		return err
 	}
-	if m.reopen {
-		return m.openAgain(cmd, from)
+	if m.reopen && !named {
+		return m.openAgain(cmd, from, nil)
 	}
 	to := from
 	if to.URL = ""; m.urlFile != "" {
@@ -78,7 +78,10 @@ func (m moveStore) run(cmd *cobra.Command, word string) error {
 	} else if from.URL == "" {
 		return usagef("%s is on SQLite already: FOUNTAIN_%s_DATABASE_URL_FILE names the PostgreSQL database that it is moved from", word, strings.ToUpper(word))
 	}
-	tables, err := store.Move(cmd.Context(), from, to)
+	if m.reopen {
+		return m.openAgain(cmd, from, &to)
+	}
+	tables, err := store.Move(cmd.Context(), from, to, tellMove(from, to))
 	if err != nil {
 		return m.refusal(from, to, err)
 	}
@@ -109,10 +112,35 @@ func (m moveStore) configured(word string, given bool) (store.Config, error) {
 	return parts[0].Database, nil
 }
 
+// tellMove writes into the audit trail at the new place that the database was moved.
+func tellMove(from, to store.Config) func(ctx context.Context, tx *store.Tx, tables []store.MovedTable) error {
+	kind := func(c store.Config) string {
+		if c.URL != "" {
+			return postgreSQL
+		}
+		return "SQLite"
+	}
+	return func(ctx context.Context, tx *store.Tx, tables []store.MovedTable) error {
+		return audit.AppendLater(ctx, tx, audit.Event{
+			Action: audit.MoveStore, ActorKind: audit.System, Outcome: audit.OK,
+			Detail: map[string]string{"from": kind(from), "to": kind(to), "tables": strconv.Itoa(len(tables)), "rows": strconv.FormatInt(rowsOf(tables), 10)},
+		})
+	}
+}
+
+func rowsOf(tables []store.MovedTable) (rows int64) {
+	for _, t := range tables {
+		rows += t.Rows
+	}
+	return rows
+}
+
+const postgreSQL = "PostgreSQL"
+
 // placeOf names a place. A URL may hold a password.
 func placeOf(c store.Config) string {
 	if c.URL != "" {
-		return "PostgreSQL"
+		return postgreSQL
 	}
 	return filepath.Join(c.Dir, c.Name+".db")
 }
@@ -135,11 +163,9 @@ func (m moveStore) print(cmd *cobra.Command, from, to store.Config, tables []sto
 	if m.asJSON {
 		return printJSON(out, map[string]any{"service": from.Name, "from": placeOf(from), "to": placeOf(to), "tables": tables})
 	}
-	var rows int64
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "TABLE\tROWS\tSHA-256 OF BOTH")
 	for _, t := range tables {
-		rows += t.Rows
 		fmt.Fprintf(table, "%s\t%d\t%s\n", t.Name, t.Rows, t.SHA256)
 	}
 	if err := table.Flush(); err != nil {
@@ -151,14 +177,24 @@ func (m moveStore) print(cmd *cobra.Command, from, to store.Config, tables []sto
 		next = "with " + setting + "=" + m.urlFile
 	}
 	_, err := fmt.Fprintf(out, "%s was moved from %s to %s: %d rows of %d tables are the same. Start it %s; the old database is closed\n",
-		from.Name, placeOf(from), placeOf(to), rows, len(tables), next)
+		from.Name, placeOf(from), placeOf(to), rowsOf(tables), len(tables), next)
 	return err
 }
 
-func (m moveStore) openAgain(cmd *cobra.Command, c store.Config) error {
-	was, err := store.Reopen(cmd.Context(), c)
-	if err != nil {
-		return m.refusal(c, c, err)
+// openAgain opens the database that was moved; other is where to, where that was said.
+func (m moveStore) openAgain(cmd *cobra.Command, c store.Config, other *store.Config) error {
+	was, err := store.Reopen(cmd.Context(), c, other)
+	switch {
+	case errors.Is(err, store.ErrEnded):
+		return fmt.Errorf("%w: the new place may be the database now; name it beside --reopen by --to-url-file or --to-sqlite, it must be empty", err)
+	case errors.Is(err, store.ErrNotEmpty):
+		return fmt.Errorf("%s, to which %s was moved, is not empty: two databases of it would be open", placeOf(*other), c.Name)
+	case errors.Is(err, store.ErrLocked):
+		return fmt.Errorf("%s, or a move of it, is running: stop it first: %w", c.Name, err)
+	case errors.Is(err, fs.ErrNotExist) && c.URL == "":
+		return fmt.Errorf("there is no database %s", placeOf(c))
+	case err != nil:
+		return fmt.Errorf("reopen %s: %w", placeOf(c), err)
 	}
 	sentence := "%s can be opened by %s again; what was written to another place since is not in it\n"
 	if !was {

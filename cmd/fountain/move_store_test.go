@@ -164,6 +164,9 @@ func TestMoveStore_bringsAFamilyToPostgreSQLAndBack(t *testing.T) {
 		require.Equal(t, len(keeping), strings.Count(got.stdout, "are the same"), got.stdout)
 		require.Contains(t, run(t, "up", "--data", data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0").stderr, "was moved to another place")
 		require.Contains(t, shell(t, dir, there, "FOUNTAIN_DATA="+data).stderr, "not empty")
+		require.Contains(t, run(t, "move-store", "kms", "--data", data, "--reopen").sentenceOf(t), "name it beside --reopen")
+		got = run(t, "move-store", "kms", "--data", data, "--reopen", "--to-url-file", filepath.Join(dir, "kms-url"))
+		require.Contains(t, got.sentenceOf(t), "two databases of it would be open")
 		for _, word := range keeping {
 			holds(t, store.Config{Name: word, URL: urls[word]})
 		}
@@ -202,6 +205,9 @@ func TestMoveStore_bringsAFamilyToPostgreSQLAndBack(t *testing.T) {
 		p.kept(t, home, p.elements+1)
 		require.Zero(t, home.term(t))
 		require.NotContains(t, home.stderr.String(), "does not hold")
+		for _, word := range keeping {
+			tellsMoves(t, store.Config{Name: word, Dir: filepath.Join(data, word)})
+		}
 	})
 }
 
@@ -217,6 +223,17 @@ func holds(t *testing.T, c store.Config) {
 	require.Positive(t, checked, c.Name)
 }
 
+// tellsMoves looks that a trail tells of the way there and the way back.
+func tellsMoves(t *testing.T, c store.Config) {
+	t.Helper()
+	db, err := store.Inspect(t.Context(), c)
+	require.NoError(t, err)
+	defer db.Close()
+	var n int
+	require.NoError(t, db.Read(t.Context()).Get(t.Context(), &n, "SELECT COUNT(*) FROM audit_events WHERE action = 'moveStore' AND actor = ''"))
+	require.Equal(t, 2, n, c.Name)
+}
+
 // Each refusal is one sentence, says nothing of a URL's password, and touches nothing.
 func TestMoveStore_refusesWithOneSentence(t *testing.T) {
 	dir := t.TempDir()
@@ -228,7 +245,8 @@ func TestMoveStore_refusesWithOneSentence(t *testing.T) {
 		want string
 	}{
 		{[]string{"kms"}, 2, "--to-url-file"},
-		{[]string{"kms", "--to-sqlite", "--reopen"}, 2, "--to-url-file"},
+		{[]string{"kms", "--to-sqlite", "--to-url-file", file}, 2, "--to-url-file"},
+		{[]string{"kms", "--to-sqlite", "--reopen"}, 2, "on SQLite already"},
 		{[]string{"gateway", "--to-url-file", file}, 2, "keeps no database"},
 		{[]string{"stage", "--to-url-file", file}, 2, "there is no service"},
 		{[]string{"kms", "--to-sqlite"}, 2, "on SQLite already"},

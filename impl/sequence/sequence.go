@@ -122,8 +122,6 @@ func (s *service) work(ctx context.Context) error {
 		if err := transfers.EndAll(ctx); err != nil {
 			return fmt.Errorf("give up imports of the process before: %w", err)
 		}
-	}
-	if db.Dialect() == database.SQLite {
 		if err := s.server.Writer.FinishAllOrders(ctx); err != nil {
 			return fmt.Errorf("finish reorders of the process before: %w", err)
 		}

@@ -63,7 +63,7 @@ func Open(ctx context.Context, db *store.DB, o Options) (*Chain, error) {
 		case n > 0 && keys[n-1].vouchesFor(h):
 			c.key = keys[n-1]
 			c.end.Store(h.Seq)
-			return c.tellRestores(ctx, tx)
+			return c.tellCommands(ctx, tx)
 		case n > 0 && !keys[n-1].lost:
 			reason = reasonHead
 		case n > 0:
@@ -120,12 +120,15 @@ func (c *Chain) begin(ctx context.Context, tx *store.Tx, h head, keys []*key, re
 	return c.append(ctx, tx, events)
 }
 
-// RestoreBackup is the action of the event by which every chain tells that its database was restored.
-const RestoreBackup = "restoreBackup"
+// RestoreBackup is the action of the event by which every chain tells that its database was restored, MoveStore that it was moved to another place.
+const (
+	RestoreBackup = "restoreBackup"
+	MoveStore     = "moveStore"
+)
 
-// tellRestores appends what a restore has left for a chain whose key still opens. Nothing else is taken: whoever can write into the database, and has no
+// tellCommands appends what a restore or a move has left for a chain whose key still opens. Nothing else is taken: whoever can write into the database, and has no
 // key, could tell anything else.
-func (c *Chain) tellRestores(ctx context.Context, tx *store.Tx) error {
+func (c *Chain) tellCommands(ctx context.Context, tx *store.Tx) error {
 	var pending []struct {
 		ID   int64
 		Body []byte
@@ -135,7 +138,7 @@ func (c *Chain) tellRestores(ctx context.Context, tx *store.Tx) error {
 	}
 	for _, p := range pending {
 		e, err := decode(p.Body)
-		if err != nil || e.Action != RestoreBackup {
+		if err != nil || e.Action != RestoreBackup && e.Action != MoveStore {
 			continue
 		}
 		if _, err := tx.Exec(ctx, "DELETE FROM audit_pending WHERE id = ?", p.ID); err != nil {

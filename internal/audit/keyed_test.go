@@ -387,8 +387,8 @@ func FuzzVerifyExport(f *testing.F) {
 
 // Two chains that record each other's checkpoints come to rest when nothing else happens.
 
-// A restore leaves its event for the next start, where the chain has its key. Whoever writes into the database, and has no key, can have nothing else told.
-func TestOpen_tellsARestoreAndNothingElseThatWaits(t *testing.T) {
+// A restore and a move leave their events for the next start, where the chain has its key. Whoever writes into the database, and has no key, can have nothing else told.
+func TestOpen_tellsCommandsAndNothingElseThatWaits(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := opened(t, open)
 		appendEvents(t, db, event("a"))
@@ -399,17 +399,23 @@ func TestOpen_tellsARestoreAndNothingElseThatWaits(t *testing.T) {
 			}
 			e := event(audit.RestoreBackup)
 			e.Actor, e.ActorKind = "usr_somebody", audit.User
-			return audit.AppendLater(ctx, tx, e)
+			if err := audit.AppendLater(ctx, tx, e); err != nil {
+				return err
+			}
+			return audit.AppendLater(ctx, tx, event(audit.MoveStore))
 		}))
+		at, _, err := audit.Restored(t.Context(), db.Read(t.Context()))
+		require.NoError(t, err)
+		require.False(t, at.IsZero(), "before the start too, and behind a move")
 		for range 2 { // the second start tells nothing again
 			chain := audittest.Open(t, db)
 			report, err := chain.Verify(t.Context(), audit.Verification{})
 			require.NoError(t, err)
 			require.True(t, report.Intact())
-			require.EqualValues(t, 2, report.Checked)
+			require.EqualValues(t, 3, report.Checked)
 		}
 		var told []string
 		require.NoError(t, db.Read(t.Context()).Select(t.Context(), &told, "SELECT action || ' ' || actor FROM audit_events ORDER BY seq"))
-		require.Equal(t, "restoreBackup ", told[1], "nobody is named who was not there")
+		require.Equal(t, []string{"restoreBackup ", "moveStore "}, told[1:], "nobody is named who was not there")
 	})
 }

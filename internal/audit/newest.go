@@ -26,20 +26,18 @@ func Newest(ctx context.Context, q store.Querier) (time.Time, error) {
 // Restored returns when the database of a stored trail was last restored, and the id of the backup; the zero time when it never was. A restore that no
 // start has followed yet counts. Nothing is verified.
 func Restored(ctx context.Context, q store.Querier) (at time.Time, backup string, err error) {
-	var body []byte
 	for _, where := range []string{
-		"SELECT body FROM audit_pending ORDER BY id DESC LIMIT 1", // of a restore alone: other things wait there only while there is no key
+		"SELECT body FROM audit_pending ORDER BY id DESC LIMIT 100",
 		"SELECT body FROM audit_events WHERE action = '" + RestoreBackup + "' ORDER BY seq DESC LIMIT 1",
 	} {
-		err := q.Get(ctx, &body, where)
-		if errors.Is(err, sql.ErrNoRows) {
-			continue
-		}
-		if err != nil {
+		var bodies [][]byte
+		if err := q.Select(ctx, &bodies, where); err != nil {
 			return time.Time{}, "", fmt.Errorf("look for a restore in the audit trail: %w", err)
 		}
-		if event, err := decode(body); err == nil && event.Action == RestoreBackup {
-			return event.At, event.Detail["backup"], nil
+		for _, body := range bodies {
+			if event, err := decode(body); err == nil && event.Action == RestoreBackup {
+				return event.At, event.Detail["backup"], nil
+			}
 		}
 	}
 	return time.Time{}, "", nil

@@ -76,3 +76,28 @@ func TestMigrations_areSpelledForPostgreSQL(t *testing.T) {
 	require.Equal(t, "-- BLOB and TEXT in a comment\nCREATE TABLE t (\n  id TEXT COLLATE \"C\" PRIMARY KEY, -- a key\n  body BYTEA NOT NULL,\n  context BIGINT\n);",
 		PostgreSQL.spell(text))
 }
+
+// Rows that differ in a kind, in where a value ends, or in what is missing have different bytes.
+func TestAppendValue_tellsRowsApart(t *testing.T) {
+	seen := map[string]int{}
+	for i, row := range [][]any{
+		{nil}, {""}, {[]byte{}}, {int64(0)}, {int64(1)}, {int64(-1)}, {"1"}, {[]byte("1")}, {"n"}, {"a", "b"}, {"ab", ""}, {"", "ab"}, {"a", []byte("b")}, {nil, ""}, {"", nil},
+		{int64(110)}, {"\x00"}, {[]byte{0}}, {false, nil}, {nil, false},
+	} {
+		var text []byte
+		for _, value := range row {
+			var err error
+			text, err = appendValue(text, value)
+			require.NoError(t, err)
+		}
+		require.NotContains(t, seen, string(text), "rows %d and %d", seen[string(text)], i)
+		seen[string(text)] = i
+	}
+	one, err := appendValue(nil, true)
+	require.NoError(t, err)
+	same, err := appendValue(nil, int64(1))
+	require.NoError(t, err)
+	require.Equal(t, same, one, "SQLite keeps a boolean as a number")
+	_, err = appendValue(nil, 1.5)
+	require.Error(t, err)
+}

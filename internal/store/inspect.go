@@ -75,7 +75,7 @@ func (db *DB) Standing(ctx context.Context, c Config) (missing []int64, err erro
 		switch {
 		case n == unfinished:
 			return nil, ErrUnfinished
-		case n == moved:
+		case isMoved(n):
 			return nil, ErrMoved
 		case !slices.Contains(known, n):
 			return nil, fmt.Errorf("%w: migration %05d is unknown here", ErrNewer, n)

@@ -15,9 +15,17 @@ var ErrMoved = errors.New("the database was moved to another place, or a move wa
 // ErrOlder: the database lacks migrations of this program.
 var ErrOlder = errors.New("the database is of an older release: run fountain migrate first")
 
-// moved is the number of a migration that nobody has. It closes the database that a move copies, before the first row is read: what is written to it from
-// then on would be lost.
-const moved = 99998
+// ErrEnded: the move had come to its last step, so that the other place may be the database by now.
+var ErrEnded = errors.New("the move had come to its last step")
+
+// moved and movedEnd are numbers of migrations that nobody has. moved closes the database that a move copies, before the first row is read: what is written to it
+// from then on would be lost. movedEnd is put beside it before the last step, which opens the new place.
+const (
+	moved    = 99998
+	movedEnd = 99997
+)
+
+func isMoved(migration int64) bool { return migration == moved || migration == movedEnd }
 
 // mover is the name under which a move is seen at PostgreSQL; services have their own.
 const mover = "move-store"
@@ -122,6 +130,16 @@ func (s *leaving) hold(ctx context.Context, fn func() error) error {
 	})
 }
 
+// end notes that the last step begins.
+func (s *leaving) end(ctx context.Context) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
+		if _, err := tx.Exec(ctx, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, ?)", int64(movedEnd), true); err != nil {
+			return fmt.Errorf("note the last step of the move: %w", err)
+		}
+		return nil
+	})
+}
+
 // stay opens the database again, and lets go of it.
 func (s *leaving) stay(ctx context.Context) error {
 	err := s.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
@@ -132,16 +150,17 @@ func (s *leaving) stay(ctx context.Context) error {
 }
 
 func (tx *Tx) unmark(ctx context.Context) (was bool, err error) {
-	n, err := tx.Exec(ctx, "DELETE FROM goose_db_version WHERE version_id = ?", int64(moved))
+	n, err := tx.Exec(ctx, "DELETE FROM goose_db_version WHERE version_id IN (?, ?)", int64(moved), int64(movedEnd))
 	if err != nil {
 		return false, fmt.Errorf("open the database again: %w", err)
 	}
 	return n > 0, nil
 }
 
-// Reopen lets services open a database again that Move has closed; false when it was not closed. What was written to the other place is not in it. ErrLocked
-// says that a service or a move has it open.
-func Reopen(ctx context.Context, c Config) (was bool, err error) {
+// Reopen lets services open a database again that Move has closed; false when it was not closed. What was written to the other place is not in it. Services never
+// can open both: where the move had come to its last step, the other place must be named (ErrEnded when it is nil), and must be empty or hold a copy that was not
+// ended (ErrNotEmpty). ErrLocked says that a service or a move has the database open.
+func Reopen(ctx context.Context, c Config, other *Config) (was bool, err error) {
 	db, err := openAlone(ctx, c)
 	if err != nil {
 		return false, fmt.Errorf("open database %s: %w", c.Name, classify(err))
@@ -157,8 +176,42 @@ func Reopen(ctx context.Context, c Config) (was bool, err error) {
 				return fmt.Errorf("%w: a move is at work", ErrLocked)
 			}
 		}
+		if err := tx.onlyPlace(ctx, other); err != nil {
+			return err
+		}
 		was, err = tx.unmark(ctx)
 		return err
 	})
 	return was, errors.Join(err, db.Close())
+}
+
+// onlyPlace refuses to open a database whose other place may be open.
+func (tx *Tx) onlyPlace(ctx context.Context, other *Config) error {
+	var ended int
+	if err := tx.Get(ctx, &ended, "SELECT COUNT(*) FROM goose_db_version WHERE version_id = ?", int64(movedEnd)); err != nil {
+		return fmt.Errorf("read how far the move had come: %w", err)
+	}
+	switch {
+	case ended == 0:
+		return nil
+	case other == nil:
+		return ErrEnded
+	}
+	return neverOpened(ctx, *other)
+}
+
+// neverOpened returns ErrNotEmpty unless a place is empty or holds a copy that was not ended.
+func neverOpened(ctx context.Context, c Config) error {
+	err := Empty(ctx, c)
+	if !errors.Is(err, ErrNotEmpty) || c.URL == "" {
+		return err
+	}
+	db, err := Inspect(ctx, c)
+	if err != nil {
+		return err
+	}
+	if _, err = db.Standing(ctx, c); errors.Is(err, ErrUnfinished) {
+		return db.Close()
+	}
+	return errors.Join(ErrNotEmpty, db.Close())
 }

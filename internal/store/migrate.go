@@ -85,7 +85,7 @@ func (db *DB) refuseNewer(ctx context.Context, provider *goose.Provider) error {
 		if version == unfinished {
 			return ErrUnfinished
 		}
-		if version == moved {
+		if isMoved(version) {
 			return ErrMoved
 		}
 		if !known[version] {

@@ -25,14 +25,19 @@ type MovedTable struct {
 
 // Move brings a database to another place, SQLite or PostgreSQL, which must be empty (ErrNotEmpty). Nobody may have it open (ErrLocked), and nobody opens it
 // from then on (ErrMoved), until Reopen or the end of a move that failed. Every row is read again from both places, in the order of its key, before a service can
-// open the new one: rows that differ are ErrDiffers. After an error or a kill a service opens at most the old one; where the last step fails, which
-// puts the verified copy into its place, neither.
-func Move(ctx context.Context, from, to Config) (out []MovedTable, err error) {
+// open the new one: rows that differ are ErrDiffers. After an error or a kill a service opens at most one of the two; where the last step fails, which
+// puts the verified copy into its place, neither. note, which may be nil, then writes to the new one that it was moved.
+func Move(ctx context.Context, from, to Config, note func(ctx context.Context, tx *Tx, tables []MovedTable) error) (out []MovedTable, err error) {
 	place, err := takePlace(ctx, to)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, place.release()) }()
+	there := false
+	defer func() {
+		if err = errors.Join(err, place.release()); err != nil && there {
+			err = fmt.Errorf("the database is at its new place, but what was used for the move could not be tidied up: %w", err)
+		}
+	}()
 	source, err := leave(ctx, from)
 	if err != nil {
 		return nil, err
@@ -45,6 +50,12 @@ func Move(ctx context.Context, from, to Config) (out []MovedTable, err error) {
 	if err == nil {
 		err = ctx.Err()
 	}
+	if err == nil && note != nil {
+		err = filled.Write(ctx, func(ctx context.Context, tx *Tx) error { return note(ctx, tx, out) })
+	}
+	if err == nil {
+		err = source.end(ctx)
+	}
 	if err != nil {
 		if filled != nil {
 			err = errors.Join(err, filled.Abandon(context.WithoutCancel(ctx)))
@@ -52,8 +63,9 @@ func Move(ctx context.Context, from, to Config) (out []MovedTable, err error) {
 		return nil, errors.Join(err, source.stay(context.WithoutCancel(ctx)))
 	}
 	if err := place.put(context.WithoutCancel(ctx), filled); err != nil {
-		return nil, errors.Join(fmt.Errorf("the copy is whole, but could not be put into its place; both are closed: %w", err), source.db.Close())
+		return nil, errors.Join(fmt.Errorf("the copy is whole, but could not be put into its place; the old database stays closed: %w", err), source.db.Close())
 	}
+	there = true
 	return out, source.db.Close()
 }
 
@@ -68,7 +80,7 @@ func (s *leaving) copy(ctx context.Context, to Config) (filled *Filling, out []M
 		if err != nil {
 			return err
 		}
-		migrations = slices.DeleteFunc(migrations, func(n int64) bool { return n == moved })
+		migrations = slices.DeleteFunc(migrations, isMoved)
 		filled, err = Fill(ctx, to, migrations, func(ctx context.Context, l *Loader) error {
 			for _, t := range all {
 				if err := from.into(ctx, l, t); err != nil {

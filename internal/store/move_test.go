@@ -3,11 +3,16 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -78,7 +83,7 @@ func TestMove_bringsEveryRowAndClosesTheOldPlace(t *testing.T) {
 		if from.URL != "" {
 			from.Dir = t.TempDir() // as services have, whose other files lie there
 		}
-		there, err := store.Move(t.Context(), from, to)
+		there, err := store.Move(t.Context(), from, to, nil)
 		require.NoError(t, err)
 		rows := map[string]int64{}
 		for _, table := range there {
@@ -87,13 +92,13 @@ func TestMove_bringsEveryRowAndClosesTheOldPlace(t *testing.T) {
 		}
 		require.Equal(t, map[string]int64{"plays": 7, "lines": 700, "heads": 1, "keys": 4, "notes": 4, "store_proof": rows["store_proof"]}, rows)
 		require.ErrorIs(t, opens(t, from), store.ErrMoved)
-		_, err = store.Move(t.Context(), from, store.Config{Name: to.Name, Dir: t.TempDir(), Migrations: to.Migrations})
+		_, err = store.Move(t.Context(), from, store.Config{Name: to.Name, Dir: t.TempDir(), Migrations: to.Migrations}, nil)
 		require.ErrorIs(t, err, store.ErrMoved, "an old state is not moved again")
 		require.NoError(t, opens(t, to))
 
 		home := from
 		home.URL, home.Dir = "", t.TempDir()
-		back, err := store.Move(t.Context(), to, home)
+		back, err := store.Move(t.Context(), to, home, nil)
 		require.NoError(t, err)
 		require.Equal(t, there, back, "the digests of the way back are those of the way there")
 		entries, err := os.ReadDir(home.Dir)
@@ -103,13 +108,72 @@ func TestMove_bringsEveryRowAndClosesTheOldPlace(t *testing.T) {
 		}
 		require.NoError(t, opens(t, home))
 
-		was, err := store.Reopen(t.Context(), from)
+		file, err := os.Stat(filepath.Join(home.Dir, "test.db"))
+		require.NoError(t, err)
+		require.Equal(t, fs.FileMode(0o600), file.Mode())
+		require.NoError(t, opens(t, home))
+	})
+}
+
+// After a move, however it ended, the old place is opened only where the other one can't be.
+func TestReopen_neverHasBothPlacesOpen(t *testing.T) {
+	storetest.EachPair(t, movable, func(t *testing.T, from, to store.Config) {
+		fillMovable(t, from)
+		_, err := store.Move(t.Context(), from, to, nil)
+		require.NoError(t, err)
+		_, err = store.Reopen(t.Context(), from, nil)
+		require.ErrorIs(t, err, store.ErrEnded)
+		_, err = store.Reopen(t.Context(), from, &to)
+		require.ErrorIs(t, err, store.ErrNotEmpty)
+		home := store.Config{Name: to.Name, Dir: t.TempDir(), Migrations: to.Migrations}
+		_, err = store.Move(t.Context(), to, home, nil)
+		require.NoError(t, err)
+		_, err = store.Reopen(t.Context(), from, &to)
+		require.ErrorIs(t, err, store.ErrNotEmpty, "it is closed, because it was moved on")
+		require.ErrorIs(t, opens(t, from), store.ErrMoved)
+
+		if to.URL == "" {
+			require.NoError(t, os.Remove(filepath.Join(to.Dir, "test.db")))
+		} else { // as a kill in the last step leaves it
+			db, err := sql.Open("pgx", to.URL)
+			require.NoError(t, err)
+			_, err = db.Exec("UPDATE goose_db_version SET version_id = 99999 WHERE version_id IN (99997, 99998)")
+			require.NoError(t, err)
+			require.NoError(t, db.Close())
+		}
+		was, err := store.Reopen(t.Context(), from, &to)
 		require.NoError(t, err)
 		require.True(t, was)
 		require.NoError(t, opens(t, from))
-		was, err = store.Reopen(t.Context(), from)
+		was, err = store.Reopen(t.Context(), from, nil)
 		require.NoError(t, err)
 		require.False(t, was)
+	})
+}
+
+// What is noted at the new place is there when it opens; where it can't be noted, nothing has changed.
+func TestMove_notesItselfOrChangesNothing(t *testing.T) {
+	storetest.EachPair(t, movable, func(t *testing.T, from, to store.Config) {
+		fillMovable(t, from)
+		note := func(refused error) func(ctx context.Context, tx *store.Tx, tables []store.MovedTable) error {
+			return func(ctx context.Context, tx *store.Tx, tables []store.MovedTable) error {
+				_, err := tx.Exec(ctx, "INSERT INTO notes (a, b) VALUES ('moved', ?)", len(tables))
+				return errors.Join(err, refused)
+			}
+		}
+		refused := errors.New("refused")
+		_, err := store.Move(t.Context(), from, to, note(refused))
+		require.ErrorIs(t, err, refused)
+		require.NoError(t, opens(t, from))
+		require.NoError(t, store.Empty(t.Context(), to))
+		there, err := store.Move(t.Context(), from, to, note(nil))
+		require.NoError(t, err)
+		db, err := store.Open(t.Context(), to)
+		require.NoError(t, err)
+		var n int
+		require.NoError(t, db.Read(t.Context()).Get(t.Context(), &n, "SELECT b FROM notes WHERE a = 'moved'"))
+		require.Len(t, there, n)
+		require.NoError(t, db.Close())
 	})
 }
 
@@ -119,7 +183,7 @@ func TestMove_refusesWhatIsInUseOrNotEmpty(t *testing.T) {
 		fillMovable(t, from)
 		service, err := store.Open(t.Context(), from)
 		require.NoError(t, err)
-		_, err = store.Move(t.Context(), from, to)
+		_, err = store.Move(t.Context(), from, to, nil)
 		require.ErrorIs(t, err, store.ErrLocked)
 		require.NoError(t, service.Ping(t.Context()))
 		require.NoError(t, service.Close())
@@ -128,13 +192,13 @@ func TestMove_refusesWhatIsInUseOrNotEmpty(t *testing.T) {
 
 		newer := from
 		newer.Migrations = append([]fs.FS{fstest.MapFS{"00101_more.sql": {Data: []byte("-- +goose Up\nCREATE TABLE more (id BIGINT PRIMARY KEY);\n")}}}, movable...)
-		_, err = store.Move(t.Context(), newer, to)
+		_, err = store.Move(t.Context(), newer, to, nil)
 		require.ErrorIs(t, err, store.ErrOlder)
 		require.NoError(t, opens(t, to))
-		_, err = store.Move(t.Context(), from, to)
+		_, err = store.Move(t.Context(), from, to, nil)
 		require.ErrorIs(t, err, store.ErrNotEmpty)
 		require.NoError(t, opens(t, from))
-		_, err = store.Move(t.Context(), from, from)
+		_, err = store.Move(t.Context(), from, from, nil)
 		require.ErrorIs(t, err, store.ErrNotEmpty, "nor onto itself")
 	})
 }
@@ -147,12 +211,12 @@ func TestMove_refusesAPlaceWithRests(t *testing.T) {
 	to.Dir = t.TempDir()
 	rest := filepath.Join(to.Dir, "test.db-wal")
 	require.NoError(t, os.WriteFile(rest, []byte("of another one"), 0o600))
-	_, err := store.Move(t.Context(), from, to)
+	_, err := store.Move(t.Context(), from, to, nil)
 	require.ErrorIs(t, err, store.ErrNotEmpty)
 	require.NoError(t, os.Remove(rest))
 	service, err := store.Open(t.Context(), to)
 	require.NoError(t, err)
-	_, err = store.Move(t.Context(), from, to)
+	_, err = store.Move(t.Context(), from, to, nil)
 	require.ErrorIs(t, err, store.ErrLocked)
 	require.NoError(t, service.Close())
 	require.NoError(t, opens(t, from))
@@ -175,7 +239,7 @@ CREATE TRIGGER counts AFTER INSERT ON things BEGIN UPDATE things SET n = n + 1 W
 	require.NoError(t, db.Close())
 	to := from
 	to.Dir = t.TempDir()
-	_, err = store.Move(t.Context(), from, to)
+	_, err = store.Move(t.Context(), from, to, nil)
 	require.ErrorIs(t, err, store.ErrDiffers)
 	require.ErrorContains(t, err, "things")
 	require.NoError(t, store.Empty(t.Context(), to))
@@ -205,10 +269,10 @@ func TestMove_afterAKillNeitherPlaceIsOpenUntilItIsSaid(t *testing.T) {
 
 		require.ErrorIs(t, opens(t, from), store.ErrMoved)
 		require.NoError(t, store.Empty(t.Context(), to))
-		was, err := store.Reopen(t.Context(), from)
+		was, err := store.Reopen(t.Context(), from, nil)
 		require.NoError(t, err)
 		require.True(t, was)
-		_, err = store.Move(t.Context(), from, to)
+		_, err = store.Move(t.Context(), from, to, nil)
 		require.NoError(t, err)
 		require.NoError(t, opens(t, to))
 	})
@@ -221,9 +285,55 @@ func TestMove_thatIsStoppedChangesNothing(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		to := store.Config{Name: from.Name, Dir: t.TempDir(), Migrations: from.Migrations}
-		_, err := store.Move(ctx, from, to)
+		_, err := store.Move(ctx, from, to, nil)
 		require.ErrorIs(t, err, context.Canceled)
 		require.NoError(t, opens(t, from))
 		require.NoError(t, store.Empty(t.Context(), to))
 	})
+}
+
+const killedMoveVariable = "FOUNTAIN_STORE_TEST_KILL_MOVE"
+
+// A process that is killed when all is copied, and nothing opened yet, leaves the old place closed and nothing that opens in the new one. The old one is opened by hand.
+func TestMove_killedBeforeItsLastStepLeavesTheOldPlaceToReopen(t *testing.T) {
+	if where := os.Getenv(killedMoveVariable); where != "" {
+		moveAndDie(t, where)
+	}
+	storetest.EachPair(t, movable, func(t *testing.T, from, to store.Config) {
+		fillMovable(t, from)
+		where, err := json.Marshal([]map[string]string{{"URL": from.URL, "Dir": from.Dir, "Name": from.Name}, {"URL": to.URL, "Dir": to.Dir, "Name": to.Name}})
+		require.NoError(t, err)
+		child := exec.Command(os.Args[0], "-test.run", "^TestMove_killedBeforeItsLastStepLeavesTheOldPlaceToReopen$")
+		child.Env = append(os.Environ(), killedMoveVariable+"="+string(where))
+		out, err := child.CombinedOutput()
+		require.Equal(t, -1, child.ProcessState.ExitCode(), "%v %s", err, out)
+
+		require.ErrorIs(t, opens(t, from), store.ErrMoved)
+		if to.URL == "" {
+			require.NoError(t, store.Empty(t.Context(), to))
+		} else {
+			require.ErrorIs(t, opens(t, to), store.ErrUnfinished)
+		}
+		require.Eventually(t, func() bool { // PostgreSQL has yet to notice
+			was, err := store.Reopen(t.Context(), from, nil)
+			return was && err == nil
+		}, time.Minute, 50*time.Millisecond)
+		require.NoError(t, opens(t, from))
+		if to.URL == "" {
+			_, err = store.Move(t.Context(), from, to, nil)
+			require.NoError(t, err, "what was left there is in nobody's way")
+		}
+	})
+}
+
+// moveAndDie is the child.
+func moveAndDie(t *testing.T, where string) {
+	var c []store.Config
+	require.NoError(t, json.Unmarshal([]byte(where), &c))
+	c[0].Migrations, c[1].Migrations = movable, movable
+	_, err := store.Move(t.Context(), c[0], c[1], func(context.Context, *store.Tx, []store.MovedTable) error {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	})
+	require.NoError(t, err)
 }

@@ -104,15 +104,16 @@ func (o *Order) Stage(ctx context.Context, tx *database.Tx, at time.Time, part [
 	return nil
 }
 
-// Show makes the staged numbers those of their elements, with the commit. done is what the order brings about, for the feed. Error: ErrOrderLost.
-func (o *Order) Show(ctx context.Context, tx *database.Tx, at time.Time, done *Change) error {
+// Show makes the staged numbers those of their elements, with the commit. at is the time of the change, touched that by which silence is known; done is what the order
+// brings about, for the feed. Error: ErrOrderLost.
+func (o *Order) Show(ctx context.Context, tx *database.Tx, at, touched time.Time, done *Change) error {
 	if _, err := Lock(ctx, tx, []domain.Group{o.Group}, orderWait); err != nil {
 		return err
 	}
 	if _, err := LockFeeds(ctx, tx, []string{o.Scope}, orderWait); err != nil {
 		return err
 	}
-	if err := o.hold(ctx, tx, "shown_at = ?, touched_at = ?", at.UnixMicro(), at.UnixMicro()); err != nil {
+	if err := o.hold(ctx, tx, "shown_at = ?, touched_at = ?", at.UnixMicro(), touched.UnixMicro()); err != nil {
 		return err
 	}
 	return Record(ctx, tx, at, []*Change{done})
@@ -266,10 +267,15 @@ func (s *Store) Orders(ctx context.Context) (n int64, err error) {
 	return n, nil
 }
 
-// ordering reports whether an Order has the order of the group. The group is locked.
-func ordering(ctx context.Context, tx *database.Tx, g domain.Group) (bool, error) {
+// Ordering reports whether an Order has the order of the group now.
+func (s *Store) Ordering(ctx context.Context, g domain.Group) (bool, error) {
+	return ordering(ctx, s.db.Read(ctx), g)
+}
+
+// ordering is Ordering on any reader. In a transaction that has locked the group it stays so.
+func ordering(ctx context.Context, q database.Querier, g domain.Group) (bool, error) {
 	var n int
-	err := tx.Get(ctx, &n, "SELECT COUNT(*) FROM reorders WHERE scope = ? AND element_type = ?", g.Scope, g.ElementType)
+	err := q.Get(ctx, &n, "SELECT COUNT(*) FROM reorders WHERE scope = ? AND element_type = ?", g.Scope, g.ElementType)
 	if err != nil {
 		return false, fmt.Errorf("look for orders: %w", err)
 	}

@@ -48,7 +48,7 @@ func (o *staged) stage(t require.TestingT, db *database.DB, c *store.Change) (st
 		})
 	}
 	return append(steps, func(db *database.DB) {
-		write(t, db, func(ctx context.Context, tx *database.Tx) error { return o.Show(ctx, tx, noon, c) })
+		write(t, db, func(ctx context.Context, tx *database.Tx) error { return o.Show(ctx, tx, noon, noon, c) })
 	})
 }
 
@@ -227,7 +227,7 @@ func TestOrder_writesFewRowsAtATime(t *testing.T) {
 		for _, part := range o.Parts(change.Done.Numbers) {
 			counted(func(ctx context.Context, tx *database.Tx) error { return o.Stage(ctx, tx, noon, part) })
 		}
-		counted(func(ctx context.Context, tx *database.Tx) error { return o.Show(ctx, tx, noon, change) })
+		counted(func(ctx context.Context, tx *database.Tx) error { return o.Show(ctx, tx, noon, noon, change) })
 		mark := func(_ context.Context, _ *database.Tx, refs []domain.Ref) error {
 			require.LessOrEqual(t, len(refs), 200)
 			return nil
@@ -277,7 +277,7 @@ func TestOrder_isTakenAwayOrFinishedByOthers(t *testing.T) {
 		for _, late := range []func(ctx context.Context, tx *database.Tx) error{
 			func(ctx context.Context, tx *database.Tx) error { return unseen.Stage(ctx, tx, noon, nil) },
 			func(ctx context.Context, tx *database.Tx) error {
-				return unseen.Show(ctx, tx, noon, reorder(lines, "c", "b", "a"))
+				return unseen.Show(ctx, tx, noon, noon, reorder(lines, "c", "b", "a"))
 			},
 		} {
 			require.ErrorIs(t, db.Write(t.Context(), late), store.ErrOrderLost, "its process was not dead after all")

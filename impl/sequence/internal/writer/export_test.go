@@ -1,5 +1,7 @@
 package writer
 
+import "time"
+
 // Between has a function called before each transaction of a long reorder. Call it before the first.
 func (w *Writer) Between(do func()) { w.between = do }
 
@@ -8,3 +10,9 @@ func (w *Writer) Stepped(do func()) { w.stepped = do }
 
 // Settled waits for the long reorders that were shown.
 func (w *Writer) Settled() { w.settling.Wait() }
+
+// Patience sets how long Close waits for them. Call it before the first.
+func (w *Writer) Patience(d time.Duration) { w.patience = d }
+
+// GivenOver is closed when Close waits no longer.
+func (w *Writer) GivenOver() <-chan struct{} { return w.closing.Done() }

@@ -22,29 +22,45 @@ const (
 	shownSilence  = 5 * time.Second
 	// finishWithin is for settling or removing an order, before others do it.
 	finishWithin = 2 * time.Minute
-	leftAtOnce   = 100
+	// closeWithin is how long Close waits for settling. What is not done by then the next start does, or another replica.
+	closeWithin = 10 * time.Second
+	leftAtOnce  = 100
 )
 
 // reorder makes a reorder or a move: a short one in a shared commit, a long one as a store.Order. While an Order has the order of its group it waits, as long as a change waits for its commit.
 func (w *Writer) reorder(ctx context.Context, r Request) (store.Done, error) {
 	over := time.NewTimer(w.Wait)
 	defer over.Stop()
-	for n := 1; ; n++ {
+	for {
 		done, err := w.tryReorder(ctx, r)
 		if !errors.Is(err, domain.ErrOrdering) {
 			return done, err
 		}
+		if err := w.awaitOrder(ctx, r.change().Group(), over.C); err != nil {
+			return store.Done{}, err
+		}
+	}
+}
+
+// awaitOrder waits until no Order has the order of the group. It asks for one row, and not for what a try reads.
+func (w *Writer) awaitOrder(ctx context.Context, g domain.Group, over <-chan time.Time) error {
+	pause := time.NewTicker(orderPause)
+	defer pause.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-over:
+			return fmt.Errorf("%w: %w", database.ErrUnavailable, domain.ErrOrdering)
+		}
 		if n%20 == 0 { // its process may have ended
-			if err := w.FinishOrders(ctx); err != nil {
-				return store.Done{}, err
+			if err := w.finishOrdersOf(ctx, &g); err != nil && ctx.Err() == nil {
+				w.Log.WarnContext(ctx, "what another reorder has left can't be finished yet", "scope", g.Scope, "error", err)
 			}
 		}
-		select {
-		case <-time.After(orderPause):
-		case <-ctx.Done():
-			return store.Done{}, ctx.Err()
-		case <-over.C:
-			return store.Done{}, fmt.Errorf("%w: %w", database.ErrUnavailable, err)
+		if busy, err := w.elements.Ordering(ctx, g); err != nil || !busy {
+			return err
 		}
 	}
 }
@@ -79,7 +95,9 @@ func (w *Writer) order(ctx context.Context, o *store.Order, r Request) (store.Do
 	if err := w.elements.Plan(ctx, t.change); err != nil { // so that what is refused begins nothing
 		return store.Done{}, err
 	}
-	if err := w.step(ctx, func(ctx context.Context, tx *database.Tx) error { return store.BeginOrder(ctx, tx, o, w.now()) }); err != nil {
+	if err := w.step(ctx, func(ctx context.Context, tx *database.Tx, at time.Time) error {
+		return store.BeginOrder(ctx, tx, o, at)
+	}); err != nil {
 		return store.Done{}, err
 	}
 	t.change = r.change()
@@ -95,28 +113,46 @@ func (w *Writer) stage(ctx context.Context, o *store.Order, t *try) error {
 		return err
 	}
 	for _, part := range o.Parts(t.change.Done.Numbers) {
-		if err := w.step(ctx, func(ctx context.Context, tx *database.Tx) error { return o.Stage(ctx, tx, w.now(), part) }); err != nil {
+		if err := w.step(ctx, func(ctx context.Context, tx *database.Tx, at time.Time) error { return o.Stage(ctx, tx, at, part) }); err != nil {
 			return err
 		}
 	}
-	return w.step(ctx, func(ctx context.Context, tx *database.Tx) error {
+	return w.step(ctx, func(ctx context.Context, tx *database.Tx, touched time.Time) error {
 		at := w.now()
-		if err := o.Show(ctx, tx, at, t.change); err != nil {
+		if err := o.Show(ctx, tx, at, touched, t.change); err != nil {
 			return err
 		}
 		return audit.Append(ctx, tx, t.events(at)...)
 	})
 }
 
-// step is one small transaction of an order.
-func (w *Writer) step(ctx context.Context, do func(ctx context.Context, tx *database.Tx) error) error {
+// step is one small transaction of an order; at is its time for others, by which they know silence.
+func (w *Writer) step(ctx context.Context, do func(ctx context.Context, tx *database.Tx, at time.Time) error) error {
 	if w.between != nil {
 		w.between()
 	}
 	if w.stepped != nil {
 		defer w.stepped()
 	}
-	return w.DB.Write(database.Brief(ctx), do)
+	return w.DB.Write(database.Brief(ctx), func(ctx context.Context, tx *database.Tx) error {
+		at, err := w.sharedTime(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return do(ctx, tx, at)
+	})
+}
+
+// sharedTime is what silence is measured by: the clock of the database where several processes may have it, whose own clocks may differ.
+func (w *Writer) sharedTime(ctx context.Context, q database.Querier) (time.Time, error) {
+	if q.Dialect() != database.PostgreSQL {
+		return w.now(), nil
+	}
+	var micros int64
+	if err := q.Get(ctx, &micros, "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"); err != nil {
+		return time.Time{}, fmt.Errorf("read the clock of the database: %w", err)
+	}
+	return time.UnixMicro(micros), nil
 }
 
 func (w *Writer) now() time.Time { return w.Clock.Now().UTC().Truncate(time.Microsecond) }
@@ -125,6 +161,7 @@ func (w *Writer) now() time.Time { return w.Clock.Now().UTC().Truncate(time.Micr
 func (w *Writer) finish(ctx context.Context, o *store.Order) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin) // the caller has its answer
 	defer cancel()
+	defer context.AfterFunc(w.closing, cancel)()
 	if err := w.settle(ctx, o); err != nil {
 		w.Log.WarnContext(ctx, "numbers of a long reorder are settled later", "scope", o.Scope, "error", err)
 	}
@@ -132,8 +169,8 @@ func (w *Writer) finish(ctx context.Context, o *store.Order) {
 
 func (w *Writer) settle(ctx context.Context, o *store.Order) error {
 	for settled := false; !settled; {
-		err := w.step(ctx, func(ctx context.Context, tx *database.Tx) (err error) {
-			settled, err = o.Settle(ctx, tx, w.now(), w.Enqueue)
+		err := w.step(ctx, func(ctx context.Context, tx *database.Tx, at time.Time) (err error) {
+			settled, err = o.Settle(ctx, tx, at, w.Enqueue)
 			return err
 		})
 		if err != nil {
@@ -148,7 +185,7 @@ func (w *Writer) settle(ctx context.Context, o *store.Order) error {
 func (w *Writer) giveUp(ctx context.Context, o *store.Order) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin) // the caller may be gone
 	defer cancel()
-	err := w.step(ctx, o.End)
+	err := w.step(ctx, func(ctx context.Context, tx *database.Tx, _ time.Time) error { return o.End(ctx, tx) })
 	if err == nil {
 		err = w.remove(ctx, o)
 	}
@@ -159,7 +196,7 @@ func (w *Writer) giveUp(ctx context.Context, o *store.Order) {
 
 func (w *Writer) remove(ctx context.Context, o *store.Order) error {
 	for gone := false; !gone; {
-		err := w.step(ctx, func(ctx context.Context, tx *database.Tx) (err error) {
+		err := w.step(ctx, func(ctx context.Context, tx *database.Tx, _ time.Time) (err error) {
 			gone, err = o.Remove(ctx, tx)
 			return err
 		})
@@ -172,18 +209,27 @@ func (w *Writer) remove(ctx context.Context, o *store.Order) error {
 
 // FinishOrders does what is left of long reorders and moves that are silent: of ones whose process ended, above all. Those that were shown are settled, the others taken away.
 func (w *Writer) FinishOrders(ctx context.Context) error {
-	return w.finishOrders(ctx, w.now().Add(-stagedSilence), w.now().Add(-shownSilence))
+	return w.finishOrdersOf(ctx, nil)
+}
+
+// finishOrdersOf is FinishOrders of one group alone, or of all.
+func (w *Writer) finishOrdersOf(ctx context.Context, only *domain.Group) error {
+	now, err := w.sharedTime(ctx, w.DB.Read(ctx))
+	if err != nil {
+		return err
+	}
+	return w.finishOrders(ctx, now.Add(-stagedSilence), now.Add(-shownSilence), only)
 }
 
 // FinishAllOrders is FinishOrders for a service that is the only one on its database, at its start: none goes on.
 func (w *Writer) FinishAllOrders(ctx context.Context) error {
 	late := time.UnixMicro(math.MaxInt64 / 2)
-	return w.finishOrders(ctx, late, late)
+	return w.finishOrders(ctx, late, late, nil)
 }
 
-func (w *Writer) finishOrders(ctx context.Context, staged, shown time.Time) error {
+func (w *Writer) finishOrders(ctx context.Context, staged, shown time.Time, only *domain.Group) error {
 	ended := int64(0)
-	err := w.step(ctx, func(ctx context.Context, tx *database.Tx) (err error) {
+	err := w.step(ctx, func(ctx context.Context, tx *database.Tx, _ time.Time) (err error) {
 		ended, err = store.EndOrders(ctx, tx, staged)
 		return err
 	})
@@ -197,14 +243,21 @@ func (w *Writer) finishOrders(ctx context.Context, staged, shown time.Time) erro
 	if err != nil {
 		return err
 	}
+	var failed []error // the others do not wait for one that can't be finished
 	for _, o := range left {
+		if only != nil && o.Group != *only {
+			continue
+		}
 		do := w.remove
 		if o.Shown {
 			do = w.settle
 		}
 		if err := do(ctx, o); err != nil {
-			return err
+			failed = append(failed, fmt.Errorf("finish reorder of %s/%s: %w", o.Scope, o.ElementType, err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }

@@ -83,7 +83,8 @@ func TestDo_letsOthersPassALongReorder(t *testing.T) {
 		done, err := w.Do(t.Context(), backwards(ids))
 		require.NoError(t, err)
 		require.Len(t, done.Numbers, 450)
-		w.Close() // waits for what follows
+		w.Settled()
+		w.Close()
 		require.Equal(t, 1+3+1+7, steps, "begin, stage, show; twice three and the end")
 		require.Equal(t, 6, turned)
 		requireWhole(t, db, lines, 450+steps)
@@ -117,6 +118,7 @@ func TestDo_makesOneLongReorderAfterTheOther(t *testing.T) {
 		}
 		group.Wait()
 		for _, w := range writers {
+			w.Settled()
 			w.Close()
 		}
 		db := open(t)
@@ -170,6 +172,7 @@ func TestDo_movesFarInSteps(t *testing.T) {
 		require.Len(t, done.Numbers, 201)
 		_, err = w.Do(t.Context(), moveFirst(ids[300], ids[1])) // waits for the rest of the one before
 		require.NoError(t, err)
+		w.Settled()
 		w.Close()
 		require.Equal(t, []string{ids[200], ids[199], ids[0], ids[300], ids[1]}, first(t, db, 5))
 		requireWhole(t, db, lines, 450)
@@ -205,6 +208,7 @@ func TestDo_takesBackALongReorderThatFails(t *testing.T) {
 		}
 		_, err = w.Do(t.Context(), backwards(ids))
 		require.NoError(t, err)
+		w.Settled()
 		w.Close()
 		requireWhole(t, db, lines, 450)
 		requireNothingLeft(t, db)
@@ -252,6 +256,7 @@ func TestDo_aLongReorderSurvivesAKillAtAnyStep(t *testing.T) {
 				_, err = w.Do(t.Context(), writer.Request{Reorder: &domain.Reorder{Group: lines, Order: ids, Actor: author}})
 				require.NoError(t, err)
 			}
+			w.Settled()
 			w.Close()
 			requireWhole(t, db, lines, 450)
 			require.NoError(t, db.Close())
@@ -285,6 +290,7 @@ func reorderAndDie(t *testing.T, where string) {
 	})
 	_, err = w.Do(t.Context(), backwards(many(450)))
 	require.NoError(t, err)
+	w.Settled()
 	w.Close()
 }
 

@@ -69,8 +69,11 @@ type Writer struct {
 	large    chan struct{}
 	size     prometheus.Histogram
 	settling sync.WaitGroup // long reorders that are shown
-	between  func()         // before each transaction of a long reorder, for tests
-	stepped  func()         // behind it
+	closing  context.Context
+	giveOver context.CancelFunc // ends closing: what is not settled is left to others
+	patience time.Duration      // of Close
+	between  func()             // before each transaction of a long reorder, for tests
+	stepped  func()             // behind it
 }
 
 // New starts a Writer.
@@ -85,11 +88,13 @@ func New(o Options) *Writer {
 		Options:  o,
 		elements: store.New(o.DB),
 		large:    make(chan struct{}, largeAtATime),
+		patience: closeWithin,
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "fountain_sequence_commit_requests", Help: "Requests that shared one commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 		}),
 	}
+	w.closing, w.giveOver = context.WithCancel(context.Background())
 	o.Registerer.MustRegister(w.size)
 	w.commits = groupcommit.New(o.DB, groupcommit.Options{
 		MaxBatch: o.MaxBatch, MaxLoad: maxLoad, Queue: queue, Wait: o.Wait, Log: o.Log, Observe: func(n int) { w.size.Observe(float64(n)) },
@@ -143,10 +148,13 @@ func (w *Writer) enterLarge(ctx context.Context) error {
 	}
 }
 
-// Close waits for what is queued, and for the long reorders that were shown.
+// Close waits for what is queued, and for a while for the long reorders that were shown; the next start, or another replica, settles the rest.
 func (w *Writer) Close() {
 	w.commits.Close()
+	over := time.AfterFunc(w.patience, w.giveOver)
 	w.settling.Wait()
+	over.Stop()
+	w.giveOver()
 }
 
 // check keeps the rules that need no database.

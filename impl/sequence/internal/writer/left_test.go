@@ -1,0 +1,162 @@
+package writer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/impl/sequence/internal/searchsync"
+	"github.com/fountainai/fountain/impl/sequence/internal/store"
+	"github.com/fountainai/fountain/impl/sequence/internal/writer"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/idempotency"
+	"github.com/fountainai/fountain/internal/seal"
+	database "github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
+)
+
+// TestFinishOrders_goesByTheClockOfTheDatabase has a replica whose clock is a day ahead look for silent orders at every step of one that goes on.
+func TestFinishOrders_goesByTheClockOfTheDatabase(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		if db.Dialect() == database.SQLite {
+			return // one process has it
+		}
+		w := newWriter(t, db, 0)
+		key, err := seal.FromDataKey(dataKey)
+		require.NoError(t, err)
+		tomorrow := clock.NewFake(time.Now().Add(24 * time.Hour))
+		ahead := writer.New(writer.Options{
+			DB: open(t), Keys: idempotency.New(key, key, tomorrow), Clock: tomorrow, Log: slog.New(slog.DiscardHandler),
+			Registerer: prometheus.NewRegistry(), Enqueue: searchsync.Enqueue, Committed: func(string) {},
+		})
+		defer ahead.Close()
+		ids := many(450)
+		_, err = w.Do(t.Context(), create(lines, ids...))
+		require.NoError(t, err)
+		w.Between(func() { require.NoError(t, ahead.FinishOrders(context.Background())) })
+		_, err = w.Do(t.Context(), backwards(ids))
+		require.NoError(t, err)
+		w.Settled()
+		require.Equal(t, ids[449], first(t, db, 1)[0])
+		requireNothingLeft(t, db)
+	})
+}
+
+// TestFinishOrders_oneThatCanNotBeFinishedKeepsNoOtherWaiting has search's outbox refuse the elements of one scope.
+func TestFinishOrders_oneThatCanNotBeFinishedKeepsNoOtherWaiting(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		refused := errors.New("refused")
+		stuck := domain.Group{Scope: "a comes first", ElementType: "line"}
+		refusing := false
+		w := writerThat(t, db, 10*time.Second, func(_ context.Context, _ *database.Tx, touched []domain.Ref) error {
+			if refusing && touched[0].Group == stuck {
+				return refused
+			}
+			return nil
+		})
+		old := time.Now().Add(-time.Hour)
+		for _, g := range []domain.Group{stuck, lines} {
+			_, err := w.Do(t.Context(), create(g, "a", "b"))
+			require.NoError(t, err)
+			o := &store.Order{Group: g, ID: "dead"}
+			change := &store.Change{Reorder: &domain.Reorder{Group: g, Order: []string{"b", "a"}, Actor: author}}
+			require.NoError(t, store.New(db).Plan(t.Context(), change))
+			require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *database.Tx) error {
+				return errors.Join(store.BeginOrder(ctx, tx, o, old), o.Stage(ctx, tx, old, change.Done.Numbers), o.Show(ctx, tx, old, old, change))
+			}))
+		}
+		refusing = true
+		err := w.FinishOrders(t.Context())
+		require.ErrorIs(t, err, refused)
+		require.ErrorContains(t, err, "a comes first/line")
+		n, err := store.New(db).Orders(t.Context())
+		require.NoError(t, err)
+		require.EqualValues(t, 1, n)
+		require.Equal(t, []string{"b", "a"}, first(t, db, 2))
+		refusing = false
+		require.NoError(t, w.FinishAllOrders(t.Context()))
+		requireNothingLeft(t, db)
+	})
+}
+
+// TestClose_leavesWhatIsNotSettledToTheNextStart stops a service while a long reorder is settled: its stop has a bound, and nothing is lost.
+func TestClose_leavesWhatIsNotSettledToTheNextStart(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		w := newWriter(t, db, 0)
+		ids := many(450)
+		_, err := w.Do(t.Context(), create(lines, ids...))
+		require.NoError(t, err)
+		w.Patience(0)
+		steps := 0
+		w.Between(func() {
+			if steps++; steps == 8 { // of those that settle it
+				<-w.GivenOver()
+			}
+		})
+		_, err = w.Do(t.Context(), backwards(ids))
+		require.NoError(t, err)
+		w.Close()
+		n, err := store.New(db).Orders(t.Context())
+		require.NoError(t, err)
+		require.EqualValues(t, 1, n)
+		slices.Reverse(ids)
+		require.Equal(t, ids, first(t, db, 450))
+		next := newWriter(t, db, 0)
+		require.NoError(t, next.FinishAllOrders(t.Context()))
+		require.Equal(t, ids, first(t, db, 450))
+		requireNothingLeft(t, db)
+		requireFeedGivesOrder(t, db)
+		requireWhole(t, db, lines, 450)
+	})
+}
+
+// TestFinishAllOrders_endsWhatABackupWasMadeOf opens copies that were made before each transaction of a long reorder: each has the old order or the new one, for good.
+func TestFinishAllOrders_endsWhatABackupWasMadeOf(t *testing.T) {
+	db, err := database.Open(t.Context(), database.Config{Name: "test", Dir: t.TempDir(), Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	w := newWriter(t, db, 0)
+	ids := many(450)
+	_, err = w.Do(t.Context(), create(lines, ids...))
+	require.NoError(t, err)
+	backups, copies := t.TempDir(), 0
+	place := func(n int) string { return filepath.Join(backups, fmt.Sprint(n)) }
+	w.Between(func() {
+		copies++
+		require.NoError(t, os.Mkdir(place(copies), 0o700))
+		require.NoError(t, db.CopyTo(context.Background(), filepath.Join(place(copies), "test.db")))
+	})
+	_, err = w.Do(t.Context(), backwards(ids))
+	require.NoError(t, err)
+	w.Settled()
+	require.Equal(t, 12, copies)
+	for n := 1; n <= copies; n++ {
+		restored, err := database.Open(t.Context(), database.Config{Name: "test", Dir: place(n), Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		again := newWriter(t, restored, 0)
+		require.NoError(t, again.FinishAllOrders(t.Context()))
+		want := slices.Clone(ids)
+		if n > 5 { // the fifth shows it
+			slices.Reverse(want)
+		}
+		require.Equal(t, want, first(t, restored, 450), "copy %d", n)
+		requireNothingLeft(t, restored)
+		requireFeedGivesOrder(t, restored)
+		requireWhole(t, restored, lines, 450)
+		again.Close()
+		require.NoError(t, restored.Close())
+	}
+}
