@@ -916,13 +916,13 @@ type Job struct {
 	Items      int64       `json:"items"`
 
 	// State The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the job was given up, and
-	// `failure` tells why: the collection is gone, the engine could not be used for an hour, or 10,000 items have failed.
+	// `failure` tells why: the collection is gone, whoever sent it may not write the collection any more, the engine could not be used for an hour, or 10,000 items have failed.
 	State     JobState `json:"state"`
 	Succeeded int64    `json:"succeeded"`
 }
 
 // JobState The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the job was given up, and
-// `failure` tells why: the collection is gone, the engine could not be used for an hour, or 10,000 items have failed.
+// `failure` tells why: the collection is gone, whoever sent it may not write the collection any more, the engine could not be used for an hour, or 10,000 items have failed.
 type JobState string
 
 // JobFailure defines model for JobFailure.

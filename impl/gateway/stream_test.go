@@ -51,6 +51,15 @@ paths:
         content: {application/x-ndjson: {schema: {type: object, required: [n], properties: {n: {type: integer}}}}}
       responses:
         '200': {description: Taken., content: {application/x-ndjson: {schema: {type: object}}}}
+  /either:
+    post:
+      operationId: sendEither
+      x-fountain: {stream: {kind: ndjson, idle: IDLE, lineMax: 1KiB}, body: {max: 1MiB}, validate: {response: enforce}}
+      requestBody:
+        required: true
+        content: {application/json: {schema: {type: object}}, application/x-ndjson: {schema: {type: object}}}
+      responses:
+        '200': {description: Taken., content: {application/json: {schema: {type: object, required: [n], properties: {n: {type: integer}}}}}}
 components:
   securitySchemes:
     oauth: {type: oauth2, flows: {clientCredentials: {tokenUrl: /kms/v1/oauth2/token, scopes: {}}}}
@@ -109,6 +118,30 @@ func TestStream_passesEachPieceAsItComes(t *testing.T) {
 		_, err = lines.ReadByte()
 		require.ErrorIs(t, err, io.EOF)
 		require.NoError(t, res.Body.Close())
+	}
+}
+
+// An answer that is no stream is checked whole, also where the request body was one.
+func TestStream_ofTheRequestHasItsAnswerChecked(t *testing.T) {
+	for _, kind := range []string{"application/json", "application/x-ndjson"} {
+		for answer, want := range map[string]int{`{"n":1}`: http.StatusOK, `{"n":"one"}`: http.StatusBadGateway, `{"n":`: http.StatusBadGateway} {
+			h, url := streaming(t, "30s", "application/json", nil)
+			h.upstream = func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				w.Header().Set("Content-Type", "application/json")
+				_ = http.NewResponseController(w).Flush() // its length is not told
+				_, _ = io.WriteString(w, answer)
+			}
+			res, err := http.Post(url+"/sequence/v1/either", kind, strings.NewReader("{}\n"))
+			require.NoError(t, err)
+			text, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			require.NoError(t, res.Body.Close())
+			require.Equal(t, want, res.StatusCode, "%s %s: %s", kind, answer, text)
+			if want == http.StatusOK {
+				require.Equal(t, answer, string(text))
+			}
+		}
 	}
 }
 

@@ -171,6 +171,27 @@ func TestJobs_areForThoseWhoMayWrite(t *testing.T) {
 	})
 }
 
+// Whoever loses the grant to write a collection has nothing more written there by what still waits.
+func TestJobs_endWithTheGrant(t *testing.T) {
+	w, engine := typesense(t)
+	mine, other := w.service(t, press, ""), w.service(t, loom, "")
+	w.must(t, 201, mine, "POST", "/collections", plays)
+	w.must(t, 200, mine, "PUT", "/collections/plays/grants/service:"+loom, `{"access":"write"}`)
+	engine.failing(func(r *http.Request) int {
+		if strings.HasSuffix(r.URL.Path, "/documents/import") {
+			return http.StatusServiceUnavailable
+		}
+		return 0
+	})
+	id := w.background(t, other, "plays", `{"op":"upsert","id":"1","document":{"text":"x","number":1}}`)["id"].(string)
+	w.must(t, 204, mine, "DELETE", "/collections/plays/grants/service:"+loom, "")
+	ended := w.ended(t, mine, "plays", id) // the engine is not back before: a write may be on its way to it when the grant goes
+	engine.failing(nil)
+	require.Equal(t, "failed", ended["state"], "%v", ended)
+	require.Equal(t, "forbidden", ended["failure"].(map[string]any)["code"])
+	refused(t, w.call(t, mine, "GET", "/collections/plays/documents/1", ""), 404, "not_found")
+}
+
 // While the engine can't be used, jobs wait: they can be cancelled, are no more than may be, and are carried out when it is back.
 func TestJobs_waitForTheEngine(t *testing.T) {
 	w, engine := typesense(t)

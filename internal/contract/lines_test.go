@@ -31,6 +31,20 @@ func TestHeldBody_isBoundedBesideAStream(t *testing.T) {
 	require.Equal(t, held.Policy.Timeout, held.HeldPatience())
 }
 
+// An answer that is no stream is held and checked, also where the request body is one.
+func TestStreamsAnswer_isOfTheAnswersMedia(t *testing.T) {
+	c, err := Load("search")
+	require.NoError(t, err)
+	require.False(t, c.Operation("syncDocuments").StreamsAnswer())
+	require.True(t, c.Operation("getJobFailures").StreamsAnswer())
+	require.False(t, c.Operation("getJob").StreamsAnswer())
+	c, err = Load("sequence")
+	require.NoError(t, err)
+	require.True(t, c.Operation("streamChanges").StreamsAnswer())
+	require.False(t, c.Operation("listChanges").StreamsAnswer(), "a long poll ends, and is checked")
+	require.False(t, c.Operation("importScope").StreamsAnswer())
+}
+
 // passed reads a body through the check.
 func passed(t *testing.T, op *Operation, body io.Reader) (got string, err error) {
 	t.Helper()

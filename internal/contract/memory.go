@@ -48,7 +48,7 @@ func (op *Operation) computeMemory() {
 		held, checking = 2*op.Policy.Body.Max, checkMemory(op.body.media, op.Policy.Body.Max) // twice: it is read into memory that grows
 	}
 	answer := int64(streamMemory)
-	if op.Policy.Stream == nil || op.Policy.Stream.Kind == StreamLongPoll {
+	if !op.StreamsAnswer() {
 		most := op.Policy.Response.Max
 		var check int64
 		for _, r := range op.statuses {

@@ -99,15 +99,15 @@ func TestMemoryBound_ofTheFamily(t *testing.T) {
 	operations, largest := 0, ""
 	for _, c := range all {
 		for _, op := range c.Operations {
-			size := max(op.Policy.Body.Max, op.Policy.Response.Max)
-			if s := op.Policy.Stream; s != nil && s.Kind != StreamLongPoll { // its answer is not held
-				size = op.Policy.Body.Max
-			}
+			size := op.Policy.Body.Max
 			if op.StreamsBody() { // of its body one line is held
 				size = op.lineMax()
 				if !op.adopted && op.body.holds() {
 					size = max(size, op.HeldBody())
 				}
+			}
+			if !op.StreamsAnswer() {
+				size = max(size, op.Policy.Response.Max)
 			}
 			require.Greater(t, op.MemoryBound(), size, op.ID)
 			require.Less(t, op.MemoryBound(), 20*size+(1<<20), op.ID)

@@ -105,6 +105,25 @@ func (op *Operation) StreamsBody() bool {
 	return op.body != nil && op.Policy.Stream != nil && op.Policy.Stream.Kind == StreamNDJSON && op.body.streams
 }
 
+// StreamsAnswer reports whether answers of the operation are passed on as they come: neither held nor checked as a whole. Where only the request body is a stream, they are checked
+// as any other answer.
+func (op *Operation) StreamsAnswer() bool {
+	if op.Policy.Stream == nil || op.Policy.Stream.Kind == StreamLongPoll {
+		return false
+	}
+	if op.adopted {
+		return true
+	}
+	for _, r := range op.statuses {
+		for _, m := range r.media {
+			if m.kind == mediaLines || m.kind == mediaEvents {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // maxHeldBeside is the most of a body that is held where the operation streams bodies of another media type, in bytes.
 const maxHeldBeside = 16 << 20
 

@@ -1149,7 +1149,7 @@ export interface components {
             collection: string;
             /**
              * @description The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the job was given up, and
-             *     `failure` tells why: the collection is gone, the engine could not be used for an hour, or 10,000 items have failed.
+             *     `failure` tells why: the collection is gone, whoever sent it may not write the collection any more, the engine could not be used for an hour, or 10,000 items have failed.
              * @enum {string}
              */
             state: "queued" | "running" | "done" | "cancelled" | "failed";

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fountainai/fountain/internal/admission"
+	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/httpserver"
 	"github.com/fountainai/fountain/internal/problem"
 )
@@ -48,10 +49,10 @@ func (s *Station) Keep(words []string) {
 }
 
 // Admit lets the request through, or refuses it as overloaded. The place is given back when the answer is known (Exchange.Answered), so that a client
-// which reads slowly holds none. A stream has none: it takes as long as it takes.
+// which reads slowly holds none. A stream, of the answer or of the request body, has none: it takes as long as it takes.
 func (s *Station) Admit(x *httpserver.Exchange) error {
 	service := (*s.services.Load())[x.Operation.Word]
-	if service == nil || x.Operation.Policy.Stream != nil {
+	if service == nil || streams(x) {
 		return nil
 	}
 	place, err := service.Enter(x.Request.Context(), x.Operation.Label())
@@ -63,6 +64,12 @@ func (s *Station) Admit(x *httpserver.Exchange) error {
 	}
 	x.OnAnswered(func(status int, err error) { place.Leave(outcome(status, err)) })
 	return nil
+}
+
+// streams reports whether how long the request takes says nothing of the service. A body that was read whole, of an operation that takes streams too, is a request like any other.
+func streams(x *httpserver.Exchange) bool {
+	s := x.Operation.Policy.Stream
+	return s != nil && (s.Kind == contract.StreamLongPoll || x.Stream != nil || x.Operation.StreamsAnswer())
 }
 
 // outcome says what a status, or the error in its place, tells of how much the service can do. Refusals are quick, and would teach a quiet duration that the

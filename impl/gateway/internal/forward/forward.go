@@ -91,7 +91,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 	if err := f.judge.head(x, res); err != nil {
 		return err
 	}
-	if idle != nil {
+	if x.Operation.StreamsAnswer() {
 		return f.stream(x, res, idle)
 	}
 	body, taken, err := f.readAll(x, res)

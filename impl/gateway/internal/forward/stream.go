@@ -23,7 +23,7 @@ type idle struct {
 	cancel context.CancelCauseFunc
 }
 
-// watch begins to watch an operation that streams its answer. A long poll is none: it ends, and is checked as any answer.
+// watch begins to watch an operation that streams its request body or its answer. A long poll does not: it ends, and is checked as any answer.
 func watch(x *httpserver.Exchange) *idle {
 	s := x.Operation.Policy.Stream
 	if s == nil || s.Kind == contract.StreamLongPoll {

@@ -82,9 +82,9 @@ func wantedBy(p *auth.Principal, b *searchapi.CollectionCreate) (*owner.Collecti
 
 // create makes the collection; one that an earlier attempt of the same request made counts as made.
 func (h *Handlers) create(ctx context.Context, core *Core, c *owner.Collection, want engine.Collection, begun bool) (engine.Collection, error) {
-	fresh, err := core.Store.Claim(ctx, c)
+	fresh, err := core.claim(ctx, c)
 	if err != nil {
-		return engine.Collection{}, refuse(err)
+		return engine.Collection{}, err
 	}
 	made, err := core.Engine.Create(ctx, want)
 	if begun && !fresh && errors.Is(err, problem.AlreadyExists) {
@@ -94,6 +94,24 @@ func (h *Handlers) create(ctx context.Context, core *Core, c *owner.Collection, 
 		err = errors.Join(err, core.Store.Release(context.WithoutCancel(ctx), c))
 	}
 	return made, err
+}
+
+// claim is Store.Claim, after what a job is still writing to an earlier collection of the name. Problems: already_exists; engine_unavailable, when that takes long.
+func (core *Core) claim(ctx context.Context, c *owner.Collection) (fresh bool, err error) {
+	for began := time.Now(); ; {
+		fresh, err = core.Store.Claim(ctx, c)
+		switch {
+		case !errors.Is(err, owner.ErrBusy):
+			return fresh, refuse(err)
+		case time.Since(began) > retireLimit:
+			return false, problem.New(problem.EngineUnavailable, "A job may still be writing an earlier collection of this name.").WithRetryAfter(2 * time.Second)
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(retirePause):
+		}
+	}
 }
 
 // uncertain reports whether the engine may have done what it was asked for.
@@ -256,7 +274,7 @@ func (h *Handlers) DeleteCollection(ctx context.Context, r searchapi.DeleteColle
 	return searchapi.DeleteCollection204Response{}, nil
 }
 
-// How long a deletion has the reindexes of its collection for itself, how long it waits for them, and between two looks.
+// How long a deletion has the reindexes of its collection for itself, how long it waits for them, and a creation for jobs of an earlier collection, and between two looks.
 const (
 	retireLast  = 2 * time.Minute
 	retireLimit = 10 * time.Second

@@ -127,7 +127,7 @@ func (c held) counted() string {
 
 // spool stores what is sent as a job. What does not come whole, or has an item that does not fit, leaves nothing.
 func (core *Core) spool(ctx context.Context, c held, r searchapi.SyncDocumentsRequestObject) (*job.Job, error) {
-	s, err := job.NewSpool(ctx, core.Store, &job.Job{Name: c.Name, Claimed: c.Claimed, Whose: c.counted(), Reach: c.reach()})
+	s, err := job.NewSpool(ctx, core.Store, &job.Job{Name: c.Name, Claimed: c.Claimed, Sender: job.SentBy(c.caller), Whose: c.counted(), Reach: c.reach()})
 	if err != nil {
 		return nil, err
 	}

@@ -7,9 +7,11 @@ package job
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/auth"
 )
 
 // State is where a job is.
@@ -49,13 +51,31 @@ var (
 // Every is the Reach of a job that may change the documents of every tenant.
 const Every = "*"
 
+// Sender is who has sent a job, as far as their access depends on it.
+type Sender struct {
+	Who    string // "service:<id>" or "user:<id>"
+	Tenant string
+	Roles  []string // of a user, as they were then
+}
+
+// SentBy is the Sender that a caller is.
+func SentBy(p *auth.Principal) Sender {
+	return Sender{Who: p.Kind + ":" + p.Subject, Tenant: p.Tenant, Roles: p.Roles}
+}
+
+func (s Sender) principal() *auth.Principal {
+	kind, subject, _ := strings.Cut(s.Who, ":")
+	return &auth.Principal{Kind: kind, Subject: subject, Tenant: s.Tenant, Roles: s.Roles}
+}
+
 // Job is one job.
 type Job struct {
 	ID string
 	owner.Name
 	Claimed           time.Time // of the collection
-	Whose             string    // the tenant or the caller that is counted for it
-	Reach             string    // the tenant whose documents it changes, or Every
+	Sender            Sender
+	Whose             string // the tenant or the caller that is counted for it
+	Reach             string // the tenant whose documents it changes, or Every
 	State             State
 	Items             int64
 	Parts, Next       int64 // how many there are, and which is next

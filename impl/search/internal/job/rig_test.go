@@ -17,6 +17,7 @@ import (
 	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/audit/audittest"
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/problem"
@@ -74,8 +75,12 @@ func (s *shelf) breakWith(err error) {
 
 // makeCollection makes the collection of the tests.
 func makeCollection(t require.TestingT, rows *searchstore.Store) *owner.Collection {
+	return makeCollectionOf(t, rows, owner.Administrators)
+}
+
+func makeCollectionOf(t require.TestingT, rows *searchstore.Store, whose string) *owner.Collection {
 	ctx := context.Background()
-	c := &owner.Collection{Name: plays, Owner: owner.Administrators}
+	c := &owner.Collection{Name: plays, Owner: whose}
 	_, err := rows.Claim(ctx, c)
 	require.NoError(t, err)
 	_, err = rows.Finish(ctx, c, nil, idempotency.Answer{}, audit.Event{Action: "createCollection", ActorKind: audit.System, Target: "plays", Outcome: audit.OK})
@@ -94,10 +99,20 @@ func newWorker(rows *searchstore.Store, w job.Writer) *job.Worker {
 	return job.NewWorker(rows, w, slog.New(slog.DiscardHandler), func() {})
 }
 
+// admin and press send jobs; who is no administrator needs a grant.
+var (
+	admin = job.SentBy(&auth.Principal{Kind: auth.KindUser, Subject: "usr_1", Roles: []string{"editor", "admin"}})
+	press = job.SentBy(&auth.Principal{Kind: auth.KindService, Subject: "svc_1"})
+)
+
 // send accepts a job of n items whose documents are text; ids are d0, d1, ...
 func send(t require.TestingT, rows *searchstore.Store, c *owner.Collection, n int, text string) *job.Job {
+	return sendAs(t, rows, c, admin, n, text)
+}
+
+func sendAs(t require.TestingT, rows *searchstore.Store, c *owner.Collection, who job.Sender, n int, text string) *job.Job {
 	ctx := context.Background()
-	s, err := job.NewSpool(ctx, rows, &job.Job{Name: c.Name, Claimed: c.Claimed, Whose: "tenant:red", Reach: job.Every})
+	s, err := job.NewSpool(ctx, rows, &job.Job{Name: c.Name, Claimed: c.Claimed, Sender: who, Whose: "tenant:red", Reach: job.Every})
 	require.NoError(t, err)
 	for i := range n {
 		require.NoError(t, s.Add(ctx, engine.Item{ID: "d" + strconv.Itoa(i), Document: []byte(fmt.Sprintf(`{"text":%q}`, text))}))

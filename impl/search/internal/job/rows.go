@@ -3,6 +3,8 @@ package job
 import (
 	"context"
 	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/owner"
 )
 
 // SpoolRows stores what is received.
@@ -17,7 +19,7 @@ type SpoolRows interface {
 	DropJob(ctx context.Context, id string, lease Lease) error
 }
 
-// Rows is what a Worker has jobs from. Each but ClaimJob is ErrLost when the lease is not that of the job any more.
+// Rows is what a Worker has jobs from. What changes a job is ErrLost when the lease is not that of the job any more.
 type Rows interface {
 	// ClaimJob leases the job that is due for the longest time and whose collection has no earlier one, or returns nil.
 	ClaimJob(ctx context.Context, lease Lease) (*Job, error)
@@ -29,8 +31,10 @@ type Rows interface {
 	CarriedOut(ctx context.Context, j *Job, lease Lease, succeeded int64, failures []Failure) error
 	// FailJob ends a job, with its Failure and Reason.
 	FailJob(ctx context.Context, j *Job, lease Lease) error
-	// LeaveJob gives the lease back; the job is due again after a while.
+	// LeaveJob gives the lease back, also that of a job that was cancelled meanwhile; one that was not is due again after a while. Whoever does so writes nothing more.
 	LeaveJob(ctx context.Context, j *Job, lease Lease, after time.Duration) error
+	// CollectionNow returns the collection of a name as the database has it now, or nil.
+	CollectionNow(ctx context.Context, n owner.Name) (*owner.Collection, error)
 	// Now is the time of the database.
 	Now(ctx context.Context) (time.Time, error)
 }

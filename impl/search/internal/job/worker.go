@@ -84,9 +84,9 @@ func (w *Worker) Once(ctx context.Context) (bool, error) {
 		err = w.part(ctx, j, lease)
 	}
 	switch {
-	case err == nil && j.State != Running, errors.Is(err, ErrLost): // it has ended, was cancelled, or another worker has it
+	case err == nil && j.State != Running: // it has ended
 		return true, nil
-	case err == nil, ctx.Err() != nil:
+	case err == nil, errors.Is(err, ErrLost), ctx.Err() != nil: // others have their turn; or it was cancelled, or another worker has it, and what was sent has arrived
 		return true, w.Rows.LeaveJob(context.WithoutCancel(ctx), j, lease, 0)
 	}
 	return true, w.settle(ctx, j, lease, err)
@@ -107,7 +107,11 @@ func (w *Worker) part(ctx context.Context, j *Job, lease Lease) error {
 	if err != nil {
 		return err
 	}
-	outcomes, err := w.Writer.Sync(limited, j.Collection(), items)
+	c, err := w.permitted(limited, j)
+	if err != nil {
+		return err
+	}
+	outcomes, err := w.Writer.Sync(limited, c, items)
 	if err != nil {
 		return err
 	}
@@ -133,6 +137,20 @@ func (w *Worker) part(ctx context.Context, j *Job, lease Lease) error {
 		w.gaveUp(ctx, j, errors.New("too many items failed"))
 	}
 	return nil
+}
+
+// permitted returns the collection of the job as it is now: the one that it was sent to, and no later one of its name, as long as its sender may write it. Problems: not_found, forbidden.
+func (w *Worker) permitted(ctx context.Context, j *Job) (*owner.Collection, error) {
+	c, err := w.Rows.CollectionNow(ctx, j.Name)
+	switch {
+	case err != nil:
+		return nil, err
+	case c == nil || !c.Claimed.Equal(j.Claimed):
+		return nil, problem.New(problem.NotFound, "There is no such collection.")
+	case c.Access(j.Sender.principal()) < owner.Write:
+		return nil, problem.New(problem.Forbidden, "Whoever sent the job may not write the collection any more.")
+	}
+	return c, nil
 }
 
 // settle leaves a job for a while after an error, or ends it when a repeat would have that error again.

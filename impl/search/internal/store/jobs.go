@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/job"
@@ -18,6 +19,9 @@ type jobRow struct {
 	ID, Tenant, Name    string
 	ClaimedAt           int64 `db:"claimed_at"`
 	Whose, Reach, State string
+	Sender              string
+	SenderTenant        string `db:"sender_tenant"`
+	SenderRoles         string `db:"sender_roles"`
 	Items, Parts        int64
 	NextPart            int64 `db:"next_part"`
 	Succeeded, Failed   int64
@@ -28,12 +32,13 @@ type jobRow struct {
 	EndedAt             int64 `db:"ended_at"`
 }
 
-const selectJobs = `SELECT id, tenant, name, claimed_at, whose, reach, state, items, parts, next_part, succeeded, failed, failure, reason, attempts, created_at, changed_at, ended_at FROM jobs `
+const selectJobs = `SELECT id, tenant, name, claimed_at, whose, reach, sender, sender_tenant, sender_roles, state, items, parts, next_part, succeeded, failed, failure, reason, attempts, created_at, changed_at, ended_at FROM jobs `
 
 func (r *jobRow) job() *job.Job {
 	j := &job.Job{
 		ID: r.ID, Name: owner.Name{Tenant: r.Tenant, Local: r.Name}, Claimed: at(r.ClaimedAt), Whose: r.Whose, Reach: r.Reach, State: job.State(r.State),
-		Items: r.Items, Parts: r.Parts, Next: r.NextPart, Succeeded: r.Succeeded, Failed: r.Failed, Failure: r.Failure, Reason: r.Reason, Attempts: r.Attempts,
+		Sender: job.Sender{Who: r.Sender, Tenant: r.SenderTenant, Roles: strings.Fields(r.SenderRoles)},
+		Items:  r.Items, Parts: r.Parts, Next: r.NextPart, Succeeded: r.Succeeded, Failed: r.Failed, Failure: r.Failure, Reason: r.Reason, Attempts: r.Attempts,
 		Created: at(r.CreatedAt), Changed: at(r.ChangedAt),
 	}
 	if r.EndedAt > 0 {
@@ -84,10 +89,10 @@ func (s *Store) BeginJob(ctx context.Context, j *job.Job, lease job.Lease) (err 
 			return err
 		}
 		j.Created, j.Changed = now, now
-		n, err = tx.Exec(ctx, `INSERT INTO jobs (id, tenant, name, claimed_at, whose, reach, state, items, bytes, parts, next_part, succeeded, failed, failure, reason, attempts,
+		n, err = tx.Exec(ctx, `INSERT INTO jobs (id, tenant, name, claimed_at, whose, reach, sender, sender_tenant, sender_roles, state, items, bytes, parts, next_part, succeeded, failed, failure, reason, attempts,
 				lease, leased_until, due_at, accepted_at, created_at, changed_at, ended_at)
-			SELECT ?, tenant, name, claimed_at, ?, ?, ?, 0, 0, 0, 0, 0, 0, '', '', 0, ?, ?, 0, 0, ?, ?, 0 FROM collections WHERE `+ofCollection,
-			append([]any{j.ID, j.Whose, j.Reach, string(job.Receiving), lease.Name, now.Add(lease.Last).UnixMicro(), now.UnixMicro(), now.UnixMicro()}, key(j.Collection())...)...)
+			SELECT ?, tenant, name, claimed_at, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, '', '', 0, ?, ?, 0, 0, ?, ?, 0 FROM collections WHERE `+ofCollection,
+			append([]any{j.ID, j.Whose, j.Reach, j.Sender.Who, j.Sender.Tenant, strings.Join(j.Sender.Roles, " "), string(job.Receiving), lease.Name, now.Add(lease.Last).UnixMicro(), now.UnixMicro(), now.UnixMicro()}, key(j.Collection())...)...)
 		if err == nil && n == 0 {
 			return owner.ErrGone
 		}
@@ -206,7 +211,7 @@ func (s *Store) JobFailures(ctx context.Context, id string, after int64, limit i
 	return all, err
 }
 
-// CancelJob ends a job for a caller. Errors: job.ErrNone, job.ErrPast.
+// CancelJob ends a job for a caller. Whoever works on it keeps the lease until nothing more of it is on its way. Errors: job.ErrNone, job.ErrPast.
 func (s *Store) CancelJob(ctx context.Context, c *owner.Collection, reach, id string, e audit.Event) (j *job.Job, err error) {
 	defer tried.To(&err, "cancel job")
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -214,7 +219,7 @@ func (s *Store) CancelJob(ctx context.Context, c *owner.Collection, reach, id st
 		if err != nil {
 			return err
 		}
-		n, err := tx.Exec(ctx, "UPDATE jobs SET state = 'cancelled', lease = '', leased_until = 0, due_at = 0, bytes = 0, changed_at = ?, ended_at = ? WHERE id = ? AND "+jobWaits+" AND "+reachedJobs,
+		n, err := tx.Exec(ctx, "UPDATE jobs SET state = 'cancelled', due_at = 0, bytes = 0, changed_at = ?, ended_at = ? WHERE id = ? AND "+jobWaits+" AND "+reachedJobs,
 			append([]any{now.UnixMicro(), now.UnixMicro(), id}, reachedBy(c, reach)...)...)
 		if err != nil {
 			return err

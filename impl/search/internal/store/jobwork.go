@@ -180,7 +180,7 @@ func (s *Store) LeaveJob(ctx context.Context, j *job.Job, lease job.Lease, after
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, "UPDATE jobs SET lease = '', leased_until = 0, due_at = ?, attempts = attempts + 1 WHERE id = ? AND lease = ? AND state = 'running'", now.Add(after).UnixMicro(), j.ID, lease.Name)
+		_, err = tx.Exec(ctx, "UPDATE jobs SET lease = '', leased_until = 0, due_at = ?, attempts = attempts + 1 WHERE id = ? AND lease = ?", now.Add(after).UnixMicro(), j.ID, lease.Name)
 		return err
 	})
 }

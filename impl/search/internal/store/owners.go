@@ -110,14 +110,17 @@ func flag(b bool) int64 {
 }
 
 // Claim notes whose a collection will be before the engine makes it. fresh says that there was no such note before. owner.ErrTaken
-// says that the name is somebody else's.
+// says that the name is somebody else's, owner.ErrBusy that a job may still be writing an earlier collection of the name.
 func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err error) {
 	defer tried.To(&err, "claim collection")
 	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		n, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at) VALUES (?, ?, ?, ?, 0, ?)
 			ON CONFLICT (tenant, name) DO NOTHING`, c.Tenant, c.Local, c.Owner, flag(c.TenantScoped), s.clock.Now().UnixMicro())
-		if fresh = n == 1; err != nil || fresh {
+		if err != nil {
 			return err
+		}
+		if fresh = n == 1; fresh {
+			return s.nobodyWrites(ctx, tx, c.Name)
 		}
 		// That of a collection that is made tells it from a later one of its name.
 		n, err = tx.Exec(ctx, `UPDATE collections SET claimed_at = CASE WHEN made = 0 THEN ? ELSE claimed_at END WHERE tenant = ? AND name = ? AND owner = ?`,
@@ -127,7 +130,21 @@ func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err
 		}
 		return err
 	})
-	return fresh, err
+	return fresh && err == nil, err
+}
+
+// nobodyWrites is owner.ErrBusy while a job of an earlier collection of the name has a lease. It is asked when the name is free: who gets a lease later finds no such collection.
+func (s *Store) nobodyWrites(ctx context.Context, tx *store.Tx, n owner.Name) error {
+	now, err := s.time(ctx, tx)
+	if err != nil {
+		return err
+	}
+	var leased int64
+	err = tx.Get(ctx, &leased, "SELECT COUNT(*) FROM jobs WHERE tenant = ? AND name = ? AND state <> 'receiving' AND lease <> '' AND leased_until >= ?", n.Tenant, n.Local, now.UnixMicro())
+	if err == nil && leased > 0 {
+		return owner.ErrBusy
+	}
+	return err
 }
 
 // made turns a claim into a collection. The claim may have been released by another attempt of its owner, so it is made again. A row of a
