@@ -4765,7 +4765,7 @@ type ClientInterface interface {
 	//
 	// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
 	// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-	// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+	// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4778,7 +4778,7 @@ type ClientInterface interface {
 	//
 	// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
 	// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-	// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+	// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4788,7 +4788,7 @@ type ClientInterface interface {
 	// RollbackSecretRotation Go back to the previous version, also where a driver has put it
 	//
 	// Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
-	// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside, 409 `state_conflict`. One that is deleted or destroyed is 410.
+	// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside or works at another target, 409 `state_conflict`. One that is deleted or destroyed is 410.
 	//
 	// Corresponds with POST /secrets/{secretName}/rotation/rollback (the `RollbackSecretRotation` operationId).
 	RollbackSecretRotation(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -7674,7 +7674,7 @@ func (c *Client) GetSecretRotation(ctx context.Context, secretName SecretName, p
 //
 // The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
 // key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7697,7 +7697,7 @@ func (c *Client) PutSecretRotationWithBody(ctx context.Context, secretName Secre
 //
 // The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
 // key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7717,7 +7717,7 @@ func (c *Client) PutSecretRotation(ctx context.Context, secretName SecretName, p
 // RollbackSecretRotation Go back to the previous version, also where a driver has put it
 //
 // Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
-// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside, 409 `state_conflict`. One that is deleted or destroyed is 410.
+// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside or works at another target, 409 `state_conflict`. One that is deleted or destroyed is 410.
 //
 // Corresponds with POST /secrets/{secretName}/rotation/rollback (the `RollbackSecretRotation` operationId).
 func (c *Client) RollbackSecretRotation(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -16230,7 +16230,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
 	// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-	// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+	// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16243,7 +16243,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
 	// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-	// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+	// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16253,7 +16253,7 @@ type ClientWithResponsesInterface interface {
 	// RollbackSecretRotationWithResponse Go back to the previous version, also where a driver has put it
 	//
 	// Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
-	// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside, 409 `state_conflict`. One that is deleted or destroyed is 410.
+	// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside or works at another target, 409 `state_conflict`. One that is deleted or destroyed is 410.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -35377,7 +35377,7 @@ func (c *ClientWithResponses) GetSecretRotationWithResponse(ctx context.Context,
 //
 // The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
 // key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -35396,7 +35396,7 @@ func (c *ClientWithResponses) PutSecretRotationWithBodyWithResponse(ctx context.
 //
 // The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
 // key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-// caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -35412,7 +35412,7 @@ func (c *ClientWithResponses) PutSecretRotationWithResponse(ctx context.Context,
 // RollbackSecretRotationWithResponse Go back to the previous version, also where a driver has put it
 //
 // Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
-// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside, 409 `state_conflict`. One that is deleted or destroyed is 410.
+// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside or works at another target, 409 `state_conflict`. One that is deleted or destroyed is 410.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -61,7 +61,8 @@ func (h *house) start(ctx context.Context) error {
 	at := func(word string) string { return urlOf(listeners[word]) }
 	service := func(word string) config.Service { return h.service(word, listeners[word], at("kms")) }
 
-	if err := h.startKMS(ctx, service("kms")); err != nil {
+	own := addressesOf(h.admin, listeners)
+	if err := h.startKMS(ctx, service("kms"), own); err != nil {
 		return err
 	}
 	issuer, err := askIssuer(ctx, at("kms"))
@@ -87,7 +88,7 @@ func (h *house) start(ctx context.Context) error {
 	g.Redis = h.Redis
 	g.Adopted = h.Adopted
 	g.UpstreamAllow = append([]string{"127.0.0.0/8", "::1/128"}, h.Adopted.UpstreamAllow...) // services of this machine, and what the operator allows
-	g.UpstreamDeny = addressesOf(h.admin, listeners)
+	g.UpstreamDeny = own
 	g.Hosts = append([]string{nameOf(h.front)}, h.Hosts...)
 	h.launch("gateway", at("gateway"), &g.Service, func(ctx context.Context) error { return gateway.Run(ctx, g) })
 	return nil
@@ -106,8 +107,8 @@ func (h *house) sitePasskeys() twofactor.Passkeys {
 	return p
 }
 
-// startKMS starts the kms and waits until it is ready.
-func (h *house) startKMS(ctx context.Context, s config.Service) error {
+// startKMS starts the kms and waits until it is ready. Its rotations reach no address of this process.
+func (h *house) startKMS(ctx context.Context, s config.Service, own []string) error {
 	issuer, err := h.chooseIssuer()
 	if err != nil {
 		return err
@@ -117,6 +118,7 @@ func (h *house) startKMS(ctx context.Context, s config.Service) error {
 		Service: s, EnrolDir: h.enrolDir(), Redis: h.Redis, Version: h.Version, Rotators: h.Rotators,
 		OnBootstrapToken: func(path string) { h.bootstrap.Store(&path) },
 	}
+	k.RotationDeny = own
 	if h.Issuer == "" {
 		k.PublicURL = nameOf(h.front) // the issuer names the port of the first start
 	}
@@ -124,7 +126,7 @@ func (h *house) startKMS(ctx context.Context, s config.Service) error {
 	return h.await(ctx, h.member("kms").ready)
 }
 
-// addressesOf are the addresses on which this process listens: its own, which no adopted service has.
+// addressesOf are the addresses on which this process listens: its own, where no adopted service is and no secret is put.
 func addressesOf(admin net.Listener, listeners map[string]net.Listener) []string {
 	var out []string
 	for _, l := range slices.AppendSeq([]net.Listener{admin}, maps.Values(listeners)) {

@@ -223,13 +223,13 @@ func share(c Config) (s *shared, err error) {
 	return s, err
 }
 
-// rotator returns what puts secrets where they work. It connects to none of the listeners and stores of this kms, whatever the operator's list allows.
+// rotator returns what puts secrets where they work. It connects to no listener of this process and not to the Redis, whatever the operator's list allows.
 func (c Config) rotator() (*rotator.Rotator, error) {
 	own := c.Addr
 	if c.Listener != nil {
 		own = c.Listener.Addr().String()
 	}
-	deny := []string{own}
+	deny := append([]string{own}, c.RotationDeny...)
 	if redis := c.Redis.Addr(); redis != "" {
 		deny = append(deny, redis)
 	}

@@ -41,11 +41,13 @@ type Config struct {
 type Rotators struct {
 	RotationAllow  []string `env:"ROTATION_ALLOW"`   // where rotators and engines may be: entries of package egress. Nowhere by default
 	RotationCAFile string   `env:"ROTATION_CA_FILE"` // authorities trusted for them, instead of the system's
+	// RotationDeny are host:port of further listeners of this process, which no rotation reaches, whatever RotationAllow says.
+	RotationDeny []string `env:"-"`
 }
 
 // Validate checks the entries of RotationAllow.
 func (r Rotators) Validate() error {
-	if err := (egress.Options{Purpose: "rotation", Allow: r.RotationAllow}).Validate(); err != nil {
+	if err := (egress.Options{Purpose: "rotation", Allow: r.RotationAllow, Deny: r.RotationDeny}).Validate(); err != nil {
 		return fmt.Errorf("ROTATION_ALLOW: %w", err)
 	}
 	return nil

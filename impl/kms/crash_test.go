@@ -21,6 +21,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
 )
 
@@ -37,6 +38,7 @@ func TestMain(m *testing.M) {
 type childConfig struct {
 	DataDir, DatabaseURLFile, RootKeyFile string
 	Rotators                              kms.Rotators
+	At                                    time.Time // where its clock stands still; zero: it has the machine's
 }
 
 // child runs a kms until it is killed and prints its address once it is ready.
@@ -52,6 +54,9 @@ func child(raw string) {
 	c := kms.Config{Service: config.Service{
 		DataDir: told.DataDir, DatabaseURLFile: told.DatabaseURLFile, Issuer: issuer, Listener: listener, Log: slog.New(slog.DiscardHandler),
 	}, RootKeyFile: told.RootKeyFile, Rotators: told.Rotators}
+	if !told.At.IsZero() {
+		c.Clock = clock.NewFake(told.At)
+	}
 	c.OnReady = func() { fmt.Println("http://" + listener.Addr().String()) }
 	panic(kms.Run(context.Background(), c))
 }
@@ -59,7 +64,13 @@ func child(raw string) {
 // spawn starts a child for the house and points its client at it.
 func (h *house) spawn() (kill func()) {
 	h.t.Helper()
-	raw, err := json.Marshal(childConfig{h.config.DataDir, h.config.DatabaseURLFile, h.config.RootKeyFile, h.config.Rotators})
+	return h.spawnAt(time.Time{})
+}
+
+// spawnAt starts a child whose clock stands still.
+func (h *house) spawnAt(at time.Time) (kill func()) {
+	h.t.Helper()
+	raw, err := json.Marshal(childConfig{h.config.DataDir, h.config.DatabaseURLFile, h.config.RootKeyFile, h.config.Rotators, at})
 	require.NoError(h.t, err)
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), childVariable+"="+string(raw))
@@ -85,7 +96,8 @@ func TestRefresh_sessionSurvivesKill(t *testing.T) {
 		t := h.t
 		h.bootstrap()
 		require.NoError(t, h.stop())
-		kill := h.spawn()
+		at := h.clock.Now() // or a slow machine would take longer to start a child than a lost answer may be asked for again
+		kill := h.spawnAt(at)
 		token := *h.login(adminName, adminPassword).RefreshToken
 		for round := range 5 {
 			timer := time.AfterFunc(time.Duration(5+17*round)*time.Millisecond, kill)
@@ -98,7 +110,7 @@ func TestRefresh_sessionSurvivesKill(t *testing.T) {
 				token = *got.JSON200.RefreshToken
 			}
 			timer.Stop()
-			kill = h.spawn()
+			kill = h.spawnAt(at)
 			got := h.refresh(token)
 			require.Equal(t, http.StatusOK, got.StatusCode(), "round %d: %s", round, got.Body)
 			token = *got.JSON200.RefreshToken

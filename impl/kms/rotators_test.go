@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -158,8 +159,30 @@ func TestRotation_byAWebhook(t *testing.T) {
 			}
 		}
 		action := "sendSecretVersion"
-		require.NotEmpty(t, h.trail(d.token, api.ListAuditEventsParams{Action: &action, Target: ptr("app.db")}), "that a value left is recorded")
+		sent := h.trail(d.token, api.ListAuditEventsParams{Action: &action, Target: ptr("app.db")})
+		require.NotEmpty(t, sent, "that a value left is recorded")
+		require.Equal(t, r.URL+"/rotate", (*sent[0].Detail)["url"], "and where to")
 	})
+}
+
+// An operator who allows all of this machine has not allowed the family: a rotation reaches no listener of its process.
+func TestPutSecretRotation_namesNoListenerOfThisProcess(t *testing.T) {
+	r, config := newTeam(t), databaseOfSQLite(t)
+	other := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(other.Close)
+	config.Rotators = r.Rotators
+	config.RotationAllow, config.RotationDeny = []string{"127.0.0.0/8"}, []string{other.Listener.Addr().String()}
+	h := start(t, config)
+	h.bootstrap()
+	d := versionDoor{h, h.prover().raise(h.login(adminName, adminPassword).AccessToken, "kms")}
+	h.put("app.db", "first", d.token, nil)
+	h.put("app.rotator", rotatorSecret, d.token, nil)
+	own := "https" + strings.TrimPrefix(h.url, "http")
+	for url, want := range map[string]int{own: http.StatusUnprocessableEntity, other.URL: http.StatusUnprocessableEntity, r.URL: http.StatusOK} {
+		wanted := r.rotation()
+		wanted.URL = ptr(url + "/rotate")
+		require.Equal(t, want, d.putRotation("app.db", wanted).StatusCode(), url)
+	}
 }
 
 // A kms that is killed right after its rotator has acted is followed by another one, which tells the rotator the same: what works outside is what is current.

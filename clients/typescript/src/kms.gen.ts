@@ -1721,7 +1721,7 @@ export interface paths {
          *
          *     The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
          *     key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-         *     caller may have (404). With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+         *     caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
          */
         put: operations["putSecretRotation"];
         post?: never;
@@ -1753,7 +1753,7 @@ export interface paths {
         /**
          * Go back to the previous version, also where a driver has put it
          * @description Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
-         *     beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside, 409 `state_conflict`. One that is deleted or destroyed is 410.
+         *     beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside or works at another target, 409 `state_conflict`. One that is deleted or destroyed is 410.
          */
         post: operations["rollbackSecretRotation"];
         delete?: never;

@@ -17,16 +17,17 @@ type placementRow struct {
 	Credential string `db:"credential"`
 	PlacedAt   int64  `db:"placed_at"`
 	EndAt      *int64 `db:"end_at"`
+	HeldUntil  int64  `db:"held_until"`
 	Attempts   int64  `db:"attempts"`
 	LastError  string `db:"last_error"`
 }
 
-const placementColumns = "name, version, driver, url, credential, placed_at, end_at, attempts, last_error"
+const placementColumns = "name, version, driver, url, credential, placed_at, end_at, held_until, attempts, last_error"
 
 func (r placementRow) placement() secret.Placement {
 	return secret.Placement{
 		Name: r.Name, Version: r.Version, Driver: r.Driver, URL: r.URL, Credential: r.Credential, PlacedAt: at(r.PlacedAt), EndAt: fromColumn(r.EndAt),
-		Attempts: r.Attempts, LastError: secret.Failure(r.LastError),
+		HeldUntil: at(r.HeldUntil), Attempts: r.Attempts, LastError: secret.Failure(r.LastError),
 	}
 }
 
@@ -69,6 +70,14 @@ func (Secrets) EndVersion(ctx context.Context, tx *store.Tx, name string, versio
 	return err
 }
 
+// Placement implements secret.PlacementRows.
+func (Secrets) Placement(ctx context.Context, q store.Querier, name string, version int64) (_ secret.Placement, _ bool, err error) {
+	defer tried.To(&err, "read placement")
+	var r placementRow
+	found, err := one(ctx, q, &r, "SELECT "+placementColumns+" FROM secret_placements WHERE name = ? AND version = ?", name, version)
+	return r.placement(), found, err
+}
+
 // Ending implements secret.PlacementRows; none is no error.
 func (Secrets) Ending(ctx context.Context, q store.Querier, name string, limit int) (_ []secret.Placement, err error) {
 	defer tried.To(&err, "read ending placements")
@@ -96,18 +105,18 @@ func (Secrets) ClaimEnding(ctx context.Context, tx *store.Tx, p secret.Placement
 }
 
 // Held implements secret.PlacementRows.
-func (Secrets) Held(ctx context.Context, q store.Querier, name string, version int64, at time.Time) (_ bool, err error) {
-	defer tried.To(&err, "read lease of placement")
+func (Secrets) Held(ctx context.Context, q store.Querier, name string, at time.Time) (_ bool, err error) {
+	defer tried.To(&err, "read leases of placements")
 	var n int64
-	err = q.Get(ctx, &n, "SELECT COUNT(*) FROM secret_placements WHERE name = ? AND version = ? AND held_until > ?", name, version, at.UnixMicro())
+	err = q.Get(ctx, &n, "SELECT COUNT(*) FROM secret_placements WHERE name = ? AND held_until > ?", name, at.UnixMicro())
 	return n > 0, err
 }
 
 // PutOffEnding implements secret.PlacementRows.
 func (Secrets) PutOffEnding(ctx context.Context, tx *store.Tx, p secret.Placement, at time.Time) (err error) {
 	defer tried.To(&err, "put off end of placement")
-	_, err = tx.Exec(ctx, "UPDATE secret_placements SET end_at = ?, held_until = 0, attempts = ?, last_error = ? WHERE name = ? AND version = ? AND end_at IS NOT NULL",
-		at.UnixMicro(), p.Attempts, string(p.LastError), p.Name, p.Version)
+	_, err = tx.Exec(ctx, "UPDATE secret_placements SET end_at = ?, held_until = 0, attempts = ?, last_error = ? WHERE name = ? AND version = ? AND held_until = ? AND end_at IS NOT NULL",
+		at.UnixMicro(), p.Attempts, string(p.LastError), p.Name, p.Version, p.HeldUntil.UnixMicro())
 	return err
 }
 
@@ -118,9 +127,8 @@ func (Secrets) KeepPlacement(ctx context.Context, tx *store.Tx, name string, ver
 	return err
 }
 
-// DeletePlacement implements secret.PlacementRows. One that is to work again is left.
-func (Secrets) DeletePlacement(ctx context.Context, tx *store.Tx, name string, version int64) (err error) {
+// DeletePlacement implements secret.PlacementRows.
+func (Secrets) DeletePlacement(ctx context.Context, tx *store.Tx, p secret.Placement) (_ bool, err error) {
 	defer tried.To(&err, "delete placement")
-	_, err = tx.Exec(ctx, "DELETE FROM secret_placements WHERE name = ? AND version = ? AND end_at IS NOT NULL", name, version)
-	return err
+	return changed(ctx, tx, "DELETE FROM secret_placements WHERE name = ? AND version = ? AND held_until = ? AND end_at IS NOT NULL", p.Name, p.Version, p.HeldUntil.UnixMicro())
 }

@@ -17,7 +17,7 @@ import (
 // placed stores a secret with placements of versions.
 func (s suite) placed(versions ...int64) secret.Placement {
 	s.Helper()
-	p := secret.Placement{Name: "a", Driver: secret.Webhook, URL: "https://rotator.example.org/", Credential: "b", PlacedAt: noon}
+	p := secret.Placement{Name: "a", Driver: secret.Webhook, URL: "https://rotator.example.org/", Credential: "b", PlacedAt: noon, HeldUntil: free}
 	s.write(func(ctx context.Context, tx *store.Tx) error {
 		_, _, err := kmsdb.Secrets{}.Create(ctx, tx, "a", noon)
 		for _, p.Version = range versions {
@@ -28,6 +28,16 @@ func (s suite) placed(versions ...int64) secret.Placement {
 		return err
 	})
 	return p
+}
+
+// free is the lease of what nobody is at.
+var free = time.UnixMicro(0).UTC()
+
+func (s suite) forgets(p secret.Placement) bool {
+	s.Helper()
+	return s.did(func(ctx context.Context, tx *store.Tx) (bool, error) {
+		return kmsdb.Secrets{}.DeletePlacement(ctx, tx, p)
+	})
 }
 
 func (s suite) ending() (versions []int64) {
@@ -61,11 +71,10 @@ func TestPlacements_endWhatIsNotCurrentWhenItsTimeHasCome(t *testing.T) {
 		require.NoError(s, err)
 		require.Equal(s, []any{int64(1), secret.NoAnswer}, []any{ending[1].Attempts, ending[1].LastError})
 
+		two := secret.Placement{Name: "a", Version: 2, HeldUntil: free}
 		s.write(func(ctx context.Context, tx *store.Tx) error { return rows.KeepPlacement(ctx, tx, "a", 2) })
-		s.write(func(ctx context.Context, tx *store.Tx) error { return rows.DeletePlacement(ctx, tx, "a", 2) })
-		s.write(func(ctx context.Context, tx *store.Tx) error {
-			return rows.PutOffEnding(ctx, tx, secret.Placement{Name: "a", Version: 2}, noon)
-		})
+		require.False(s, s.forgets(two))
+		s.write(func(ctx context.Context, tx *store.Tx) error { return rows.PutOffEnding(ctx, tx, two, noon) })
 		require.Equal(s, []int64{1}, s.ending(), "what is to work again is neither ended nor forgotten by somebody who is late")
 		s.write(func(ctx context.Context, tx *store.Tx) error {
 			return rows.PlaceOnce(ctx, tx, secret.Placement{Name: "a", Version: 2, Driver: "other", PlacedAt: noon})
@@ -74,7 +83,7 @@ func TestPlacements_endWhatIsNotCurrentWhenItsTimeHasCome(t *testing.T) {
 		ending, err = rows.Ending(s.Context(), s.q(), "a", 1)
 		require.NoError(s, err)
 		require.Equal(s, secret.Webhook, ending[0].Driver, "it is ended where it was put")
-		s.write(func(ctx context.Context, tx *store.Tx) error { return rows.DeletePlacement(ctx, tx, "a", 2) })
+		require.True(s, s.forgets(two))
 		require.Equal(s, []int64{1}, s.ending())
 	})
 }
@@ -103,11 +112,22 @@ func TestPlacements_areEndedByOneAtATime(t *testing.T) {
 		all.Wait()
 		require.EqualValues(s, 1, held.Load())
 		for at, want := range map[time.Duration]bool{29 * time.Second: true, 30 * time.Second: false} {
-			now, err := rows.Held(s.Context(), s.q(), "a", 1, noon.Add(at))
+			now, err := rows.Held(s.Context(), s.q(), "a", noon.Add(at))
 			require.NoError(s, err)
 			require.Equal(s, want, now)
 		}
 		require.False(s, claim(noon.Add(29*time.Second)))
 		require.True(s, claim(noon.Add(30*time.Second)))
+
+		late := p // its lease is over, and it comes back after all
+		late.HeldUntil, late.Attempts = noon.Add(30*time.Second), 7
+		require.False(s, s.forgets(late))
+		s.write(func(ctx context.Context, tx *store.Tx) error { return rows.PutOffEnding(ctx, tx, late, noon) })
+		now, found, err := rows.Placement(s.Context(), s.q(), "a", 1)
+		require.NoError(s, err)
+		require.True(s, found)
+		require.Zero(s, now.Attempts)
+		require.Equal(s, noon.Add(time.Minute), now.HeldUntil)
+		require.True(s, s.forgets(now))
 	})
 }

@@ -30,7 +30,7 @@ const (
 // Options configure the drivers.
 type Options struct {
 	Allow      []string // entries of package egress; none allows nothing
-	Deny       []string // the family's own listeners and stores
+	Deny       []string // listeners and stores of the family, which no entry allows
 	CAFile     string   // authorities trusted for the targets, instead of the system's
 	Clock      clock.Clock
 	Log        *slog.Logger

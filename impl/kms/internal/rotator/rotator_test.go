@@ -219,6 +219,17 @@ func TestTypesense_makesOneKeyHoweverOftenItIsTold(t *testing.T) {
 	require.ErrorIs(t, p.call(secret.Typesense, secret.Test), secret.Rejected)
 }
 
+// What no request can carry is told as what it is, and nothing is sent.
+func TestTypesense_sendsNoKeyThatNoHeaderTakes(t *testing.T) {
+	reached := false
+	p := newPlace(t, nil, func(http.ResponseWriter, *http.Request) { reached = true })
+	c := secret.Call{Rotation: secret.Rotation{URL: p.URL, Collections: []string{"a"}}, Step: secret.Set, Value: theValue + "\n", Credentials: []string{theKey + "\n"}}
+	require.ErrorIs(t, p.drivers[secret.Typesense].Do(t.Context(), c), secret.NoCredential)
+	c.Step = secret.Test
+	require.ErrorIs(t, p.drivers[secret.Typesense].Do(t.Context(), c), secret.Rejected)
+	require.False(t, reached)
+}
+
 // A target that takes a connection and says nothing costs a bounded time.
 func TestDrivers_waitForNobodyForEver(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 )
@@ -67,6 +69,9 @@ func (d typesenseDriver) description(c secret.Call) string {
 func (d typesenseDriver) admin(ctx context.Context, c secret.Call, method, path string, body []byte) (got answer, err error) {
 	err = secret.NoCredential
 	for _, key := range c.Credentials {
+		if !httpguts.ValidHeaderFieldValue(key) { // with a line's end, for one
+			continue
+		}
 		got, err = d.call(ctx, method, c.URL+path, body, map[string]string{keyHeader: key})
 		if err != nil || got.status != http.StatusUnauthorized && got.status != http.StatusForbidden {
 			break
@@ -90,6 +95,9 @@ func (d typesenseDriver) set(ctx context.Context, c secret.Call) error {
 
 // test searches in each collection by the key.
 func (d typesenseDriver) test(ctx context.Context, c secret.Call) error {
+	if !httpguts.ValidHeaderFieldValue(c.Value) { // a value of somebody's making, that is gone back to
+		return secret.Rejected
+	}
 	for _, collection := range c.Collections {
 		got, err := d.call(ctx, http.MethodGet, c.URL+"/collections/"+url.PathEscape(collection)+"/documents/search?q=*&per_page=1&include_fields=id", nil, map[string]string{keyHeader: c.Value})
 		if err != nil {

@@ -30,6 +30,7 @@ const StepTime = 15 * time.Second
 const (
 	maxEndings   = 100       // attempts to end a version outside; then it is given up, after some four days
 	lastEndRetry = time.Hour // between two of them
+	endPause     = 10 * time.Second
 	shownEndings = 10
 )
 
@@ -67,7 +68,8 @@ type Call struct {
 	Since        time.Time // tells this use of the version from an earlier one
 	Current      int64     // at End: what is current, with its value for a rotator that has room for one alone
 	CurrentValue string
-	Credentials  []string // the current and the previous version of the secret that is named
+	Credentials  []string  // the current and the previous version of the secret that is named
+	Until        time.Time // when another replica may take the step
 }
 
 // Driver puts versions where they work outside the kms.
@@ -83,9 +85,13 @@ type Placement struct {
 	Name, Driver, URL, Credential string
 	Version                       int64
 	PlacedAt, EndAt               time.Time
+	HeldUntil                     time.Time // the lease of who ends it; no later attempt has the same one
 	Attempts                      int64
 	LastError                     Failure
 }
+
+// at reports whether the version was put where a rotation puts versions.
+func (p Placement) at(r Rotation) bool { return p.Driver == r.Driver && p.URL == r.URL }
 
 // PlacementRows is what placements ask of the database.
 type PlacementRows interface {
@@ -97,19 +103,22 @@ type PlacementRows interface {
 	EndOthers(ctx context.Context, tx *store.Tx, name string, current int64, at time.Time) error
 	// EndVersion has one version be ended from the time on.
 	EndVersion(ctx context.Context, tx *store.Tx, name string, version int64, at time.Time) error
+	// Placement returns that of a version; false when there is none.
+	Placement(ctx context.Context, q store.Querier, name string, version int64) (Placement, bool, error)
 	// Ending returns placements of a secret that are to be ended, the next one first.
 	Ending(ctx context.Context, q store.Querier, name string, limit int) ([]Placement, error)
 	// DueEndings returns those that are to be ended by the time and that nobody is at.
 	DueEndings(ctx context.Context, q store.Querier, at time.Time, limit int) ([]Placement, error)
 	// ClaimEnding leases one of them; false when it is not due any more, or somebody is at it.
 	ClaimEnding(ctx context.Context, tx *store.Tx, p Placement, at, until time.Time) (Placement, bool, error)
-	// Held reports whether somebody is ending a version.
-	Held(ctx context.Context, q store.Querier, name string, version int64, at time.Time) (bool, error)
-	// PutOffEnding writes a failed attempt, after which the next one is at the time.
+	// Held reports whether somebody is ending a version of a secret.
+	Held(ctx context.Context, q store.Querier, name string, at time.Time) (bool, error)
+	// PutOffEnding writes how an attempt went, after which the next one is at the time; not when the lease is another's by now.
 	PutOffEnding(ctx context.Context, tx *store.Tx, p Placement, at time.Time) error
 	// KeepPlacement lets a placement not be ended.
 	KeepPlacement(ctx context.Context, tx *store.Tx, name string, version int64) error
-	DeletePlacement(ctx context.Context, tx *store.Tx, name string, version int64) error
+	// DeletePlacement forgets what has been ended; false when it is to work again, or the lease is another's by now.
+	DeletePlacement(ctx context.Context, tx *store.Tx, p Placement) (bool, error)
 }
 
 // outside returns the driver of a rotation; nil for random. A driver that this kms does not have is an error.
@@ -145,7 +154,7 @@ func (s *Secrets) check(ctx context.Context, r Rotation) error {
 
 // begun makes the call of a step in the caller's transaction: from then on the version may work outside, and that its value leaves is recorded.
 func (s *Secrets) begun(ctx context.Context, tx *store.Tx, r Rotation) (*Call, error) {
-	c := &Call{Rotation: r, Step: r.Step, Version: r.Version, Since: r.StartedAt}
+	c := &Call{Rotation: r, Step: r.Step, Version: r.Version, Since: r.StartedAt, Until: domain.Now(s.clock).Add(leaseLife)}
 	found, ok, err := s.rows.Version(ctx, tx, r.Name, r.Version)
 	if err != nil {
 		return nil, err
@@ -165,10 +174,18 @@ func (s *Secrets) begun(ctx context.Context, tx *store.Tx, r Rotation) (*Call, e
 	return c, s.sent(ctx, tx, *c)
 }
 
-// sent records that a driver gets what is of a secret.
+// sent records what leaves: a version of the secret, and the credential itself where it is not only signed by.
 func (s *Secrets) sent(ctx context.Context, tx *store.Tx, c Call) error {
-	return s.audit.Append(ctx, tx, auditlog.Event{Action: "sendSecretVersion", Target: c.Name, Detail: map[string]string{
-		"driver": c.Driver, "step": string(c.Step), "version": fmt.Sprint(c.Version), "credential": c.Credential,
+	detail := map[string]string{"driver": c.Driver, "url": c.URL, "step": string(c.Step), "version": fmt.Sprint(c.Version), "credential": c.Credential}
+	if c.Current != 0 {
+		detail["current"] = fmt.Sprint(c.Current)
+	}
+	err := s.audit.Append(ctx, tx, auditlog.Event{Action: "sendSecretVersion", Target: c.Name, Detail: detail})
+	if err != nil || c.Driver != Typesense || c.Step == Test { // a test is by the new key
+		return err
+	}
+	return s.audit.Append(ctx, tx, auditlog.Event{Action: "sendSecretVersion", Target: c.Credential, Detail: map[string]string{
+		"driver": c.Driver, "url": c.URL, "step": string(c.Step), "for": c.Name,
 	}})
 }
 
@@ -198,13 +215,13 @@ func (s *Secrets) credentials(ctx context.Context, q store.Querier, name string)
 	return values, nil
 }
 
-// do has a driver take a step in its time.
+// do has a driver take a step in its time, and while no other replica may take it.
 func (s *Secrets) do(ctx context.Context, c Call) error {
 	driver, err := s.outside(c.Driver)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, StepTime)
+	ctx, cancel := context.WithTimeout(ctx, min(StepTime, c.Until.Sub(domain.Now(s.clock))))
 	defer cancel()
 	return driver.Do(ctx, c)
 }
@@ -231,51 +248,77 @@ func (s *Secrets) endOutside(ctx context.Context) (err error) {
 
 func (s *Secrets) endOne(ctx context.Context, p Placement) error {
 	var c *Call
+	mine := p
 	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		c, err = s.beginEnding(ctx, tx, p)
+		mine, c, err = s.beginEnding(ctx, tx, p)
 		return err
 	})
-	if err == nil && c == nil {
+	switch {
+	case err != nil:
+		mine = p // nothing was leased
+	case c == nil:
 		return nil
-	}
-	if err == nil {
+	default:
 		err = s.do(ctx, *c)
 	}
-	settled := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.settleEnding(ctx, tx, p, err) })
+	settled := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.settleEnding(ctx, tx, mine, err) })
 	if err != nil {
 		s.Count(p.Driver, End)
 	}
 	return errors.Join(err, settled)
 }
 
-// beginEnding leases the end of a version; nil when it is current again or about to be, or somebody else is at it.
-func (s *Secrets) beginEnding(ctx context.Context, tx *store.Tx, p Placement) (*Call, error) {
+// beginEnding leases the end of a version; there is no call when it is current again or about to be, or somebody else is at it. While another version is being
+// put outside it waits: it tells what is current, and a rotator with room for one value would put that over the one that comes.
+func (s *Secrets) beginEnding(ctx context.Context, tx *store.Tx, p Placement) (Placement, *Call, error) {
 	of, found, err := s.rows.Lock(ctx, tx, p.Name)
 	if err != nil || !found {
-		return nil, err
+		return p, nil, err
 	}
 	if p.Version == of.Version || p.Version == of.Pending {
-		return nil, s.rows.KeepPlacement(ctx, tx, p.Name, p.Version)
+		return p, nil, s.rows.KeepPlacement(ctx, tx, p.Name, p.Version)
+	}
+	r, rotated, err := s.rows.Rotation(ctx, tx, p.Name)
+	if err != nil {
+		return p, nil, err
 	}
 	now := domain.Now(s.clock)
+	if r.Step == Set || r.Step == Test || r.Step == Finish {
+		return p, nil, s.rows.PutOffEnding(ctx, tx, p, now.Add(endPause))
+	}
 	p, held, err := s.rows.ClaimEnding(ctx, tx, p, now, now.Add(leaseLife))
 	if err != nil || !held {
-		return nil, err
+		return p, nil, err
 	}
 	c := &Call{
-		Rotation: Rotation{Name: p.Name, Driver: p.Driver, URL: p.URL, Credential: p.Credential}, Step: End, Version: p.Version, Since: p.PlacedAt, Current: of.Version,
+		Rotation: Rotation{Name: p.Name, Driver: p.Driver, URL: p.URL, Credential: p.Credential}, Step: End, Version: p.Version, Since: p.PlacedAt, Until: p.HeldUntil,
 	}
 	if c.Credentials, err = s.credentials(ctx, tx, p.Credential); err != nil {
-		return nil, err
+		return p, nil, err
 	}
-	current, _, err := s.rows.Get(ctx, tx, p.Name)
+	if err := s.tellCurrent(ctx, tx, of, c, rotated && p.at(r)); err != nil {
+		return p, nil, err
+	}
+	return p, c, s.sent(ctx, tx, *c)
+}
+
+// tellCurrent has a call tell what is current, where that belongs: where the secret is rotated, where the version was put, and where a later one was put that
+// is taken back. A rotator that was left gets no value any more.
+func (s *Secrets) tellCurrent(ctx context.Context, tx *store.Tx, of Secret, c *Call, rotatedHere bool) error {
+	there, placed, err := s.rows.Placement(ctx, tx, c.Name, of.Version)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if c.CurrentValue, err = s.open(current); err != nil {
-		return nil, err
+	if !rotatedHere && of.Version > c.Version && !(placed && there.at(c.Rotation)) {
+		return nil
 	}
-	return c, s.sent(ctx, tx, *c)
+	current, _, err := s.rows.Get(ctx, tx, c.Name)
+	if err != nil {
+		return err
+	}
+	c.Current = current.Version
+	c.CurrentValue, err = s.open(current)
+	return err
 }
 
 // settleEnding writes what became of an attempt.
@@ -288,7 +331,7 @@ func (s *Secrets) settleEnding(ctx context.Context, tx *store.Tx, p Placement, f
 		p.LastError = failureOf(failed)
 		return s.rows.PutOffEnding(ctx, tx, p, domain.Now(s.clock).Add(min(firstRetry<<min(p.Attempts, 20), lastEndRetry)))
 	}
-	if err := s.rows.DeletePlacement(ctx, tx, p.Name, p.Version); err != nil {
+	if ended, err := s.rows.DeletePlacement(ctx, tx, p); err != nil || !ended {
 		return err
 	}
 	outcome := Done
@@ -308,10 +351,14 @@ func (s *Secrets) Rollback(ctx context.Context, caller *auth.Principal, name str
 		if err != nil {
 			return err
 		}
-		if _, found, err := s.rows.Rotation(ctx, tx, name); err != nil || !found {
-			return errors.Join(err, notRotated())
+		now, found, err := s.rows.Rotation(ctx, tx, name)
+		if err != nil {
+			return err
 		}
-		if err := s.mayReturn(ctx, tx, secret); err != nil {
+		if !found {
+			return notRotated()
+		}
+		if err := s.mayReturn(ctx, tx, secret, now); err != nil {
 			return err
 		}
 		var begun bool
@@ -340,7 +387,7 @@ func (s *Secrets) Rollback(ctx context.Context, caller *auth.Principal, name str
 }
 
 // mayReturn refuses a way back that leads nowhere.
-func (s *Secrets) mayReturn(ctx context.Context, tx *store.Tx, secret Secret) error {
+func (s *Secrets) mayReturn(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) error {
 	if secret.Pending != 0 {
 		return domain.Refuse(domain.StateConflict, "A version is pending; promote or delete it first.")
 	}
@@ -354,9 +401,14 @@ func (s *Secrets) mayReturn(ctx context.Context, tx *store.Tx, secret Secret) er
 	if err := v.Of.readable(); err != nil {
 		return err
 	}
-	held, err := s.rows.Held(ctx, tx, secret.Name, secret.Previous, domain.Now(s.clock))
-	if err == nil && held {
-		err = domain.Refuse(domain.StateConflict, "The previous version is just being ended where it worked; try again.")
+	p, placed, err := s.rows.Placement(ctx, tx, secret.Name, secret.Previous)
+	switch {
+	case err != nil:
+		return err
+	case placed && p.HeldUntil.After(domain.Now(s.clock)):
+		return domain.Refuse(domain.StateConflict, "The previous version is just being ended where it worked; try again.")
+	case placed && r.Driver != Random && !p.at(r): // or nobody would end it there
+		return domain.Refuse(domain.StateConflict, "The previous version works at another target; name that one in the rotation, or wait until it is ended there.")
 	}
-	return err
+	return nil
 }

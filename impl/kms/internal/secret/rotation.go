@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,7 +77,7 @@ type Rotation struct {
 
 // RotationRows is what rotations ask of the database.
 type RotationRows interface {
-	// PutRotation writes how a secret is rotated, and leaves a rotation that runs as it is.
+	// PutRotation writes how a secret is rotated, and leaves what it is at as it is.
 	PutRotation(ctx context.Context, tx *store.Tx, r Rotation) error
 	Rotation(ctx context.Context, q store.Querier, name string) (Rotation, bool, error)
 	DeleteRotation(ctx context.Context, tx *store.Tx, name string) (bool, error)
@@ -103,14 +104,16 @@ func (r Rotation) Words() []string {
 	return []string{hex.EncodeToString(sum[:8])}
 }
 
-// PutRotation says how a secret is rotated, over the given rotation (nil: any, and none); else it is precondition_failed.
+// PutRotation says how a secret is rotated, over the given rotation (nil: any, and none); else it is precondition_failed. A rotation that runs goes on, unless
+// versions are put elsewhere from now on: then it has failed.
 func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rotation, over *etag.Match) (put Rotation, err error) {
 	defer tried.To(&err, "put rotation of secret")
 	if r.Interval > 0 {
 		r.NextAt = domain.Now(s.clock).Add(r.Interval)
 	}
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if _, err := s.owned(ctx, tx, caller, r.Name); err != nil {
+		secret, err := s.owned(ctx, tx, caller, r.Name)
+		if err != nil {
 			return err
 		}
 		if err := s.mayUse(ctx, tx, caller, r.Credential); err != nil {
@@ -125,6 +128,11 @@ func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rot
 		}
 		if over != nil && (!found || !over.HoldsState(now.Revision, now.Words()...)) {
 			return domain.Refuse(domain.PreconditionFailed, "The rotation is not the one that was asked for.")
+		}
+		if found && now.Step != Idle && !now.samePlace(r) {
+			if err := s.giveUp(ctx, tx, secret, now); err != nil {
+				return err
+			}
 		}
 		if err := s.rows.PutRotation(ctx, tx, r); err != nil {
 			return err
@@ -141,11 +149,31 @@ func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rot
 	return put, err
 }
 
-// mayUse refuses a credential that the caller does not reach: else it would have others' keys sent where it likes. It locks no second secret, so that two callers
+// samePlace reports whether two rotations put versions to the same place in the same way.
+func (r Rotation) samePlace(other Rotation) bool {
+	return r.Driver == other.Driver && r.URL == other.URL && slices.Equal(r.Collections, other.Collections) && slices.Equal(r.Actions, other.Actions)
+}
+
+// giveUp ends a rotation that runs. What it has put outside is ended there.
+func (s *Secrets) giveUp(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) error {
+	if err := s.withdraw(ctx, tx, secret, r.Version); err != nil {
+		return err
+	}
+	_, _, err := s.end(ctx, tx, secret, r, Failed)
+	return err
+}
+
+// readScope is the scope for reading secrets. Whoever says where values are sent reads them there.
+const readScope = "secrets:read"
+
+// mayUse refuses a credential that the caller may not read: else it would have others' keys sent where it likes. It locks no second secret, so that two callers
 // who name each other's wait for nobody.
 func (s *Secrets) mayUse(ctx context.Context, tx *store.Tx, caller *auth.Principal, credential string) error {
 	if credential == "" {
 		return nil
+	}
+	if !caller.HasScope(readScope) {
+		return domain.Refuse(domain.InsufficientScope, "Saying where a secret is sent needs the scope secrets:read, too.")
 	}
 	allowed, err := s.reaches(ctx, tx, caller, credential)
 	if err != nil {
@@ -389,10 +417,8 @@ func (s *Secrets) step(ctx context.Context, tx *store.Tx, name, lease string) (r
 			return r, nil, true, err
 		}
 		if driver != nil {
-			if c, err = s.begun(ctx, tx, r); err != nil {
-				return r, nil, true, err
-			}
-			return r, c, true, s.rows.SettleRotation(ctx, tx, r, lease, domain.Now(s.clock).Add(leaseLife))
+			c, held, err = s.outsideStep(ctx, tx, r, lease)
+			return r, c, held, err
 		}
 		if r.Step == Test { // at Set readers follow the secret: there is nothing to put anywhere
 			if err := s.opens(ctx, tx, secret, r); err != nil {
@@ -405,6 +431,23 @@ func (s *Secrets) step(ctx context.Context, tx *store.Tx, name, lease string) (r
 	}
 	next.Step, next.Attempts, next.LastError = following[r.Step], 0, ""
 	return next, nil, true, s.rows.SettleRotation(ctx, tx, next, lease, domain.Now(s.clock).Add(leaseLife))
+}
+
+// outsideStep makes the call of a step that a driver takes. None is made, and held is false, while a version is being ended outside: that tells what is current,
+// and must not come after what is set.
+func (s *Secrets) outsideStep(ctx context.Context, tx *store.Tx, r Rotation, lease string) (c *Call, held bool, err error) {
+	now := domain.Now(s.clock)
+	ending, err := s.rows.Held(ctx, tx, r.Name, now)
+	if err != nil {
+		return nil, true, err
+	}
+	if ending {
+		return nil, false, s.rows.SettleRotation(ctx, tx, r, "", now.Add(RotationPause))
+	}
+	if c, err = s.begun(ctx, tx, r); err != nil {
+		return nil, true, err
+	}
+	return c, true, s.rows.SettleRotation(ctx, tx, r, lease, c.Until)
 }
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -451,7 +494,7 @@ func (s *Secrets) finish(ctx context.Context, tx *store.Tx, secret Secret, r Rot
 		return r, true, err
 	}
 	if !found || secret.Pending != r.Version || made.Of.readable() != nil {
-		return s.end(ctx, tx, r, Failed)
+		return s.end(ctx, tx, secret, r, Failed)
 	}
 	secret.Previous, secret.Version, secret.Pending, secret.UpdatedAt = secret.Version, r.Version, 0, made.Of.CreatedAt
 	if err := s.rows.SetStages(ctx, tx, secret); err != nil {
@@ -461,15 +504,12 @@ func (s *Secrets) finish(ctx context.Context, tx *store.Tx, secret Secret, r Rot
 	if err := s.replaced(ctx, tx, secret, r); err != nil {
 		return r, true, err
 	}
-	return s.end(ctx, tx, r, Done)
+	return s.end(ctx, tx, secret, r, Done)
 }
 
 // replaced has what is not current any more be ended outside after the overlap, by whoever put it there.
 func (s *Secrets) replaced(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) error {
-	if r.Driver == Random {
-		return nil
-	}
-	if secret.Previous != 0 { // it may be from before the driver, which is told all the same
+	if r.Driver != Random && secret.Previous != 0 { // it may be from before the driver, which is told all the same
 		err := s.rows.PlaceOnce(ctx, tx, Placement{Name: r.Name, Driver: r.Driver, URL: r.URL, Credential: r.Credential, Version: secret.Previous, PlacedAt: r.StartedAt})
 		if err != nil {
 			return err
@@ -478,12 +518,17 @@ func (s *Secrets) replaced(ctx context.Context, tx *store.Tx, secret Secret, r R
 	return s.rows.EndOthers(ctx, tx, r.Name, secret.Version, domain.Now(s.clock).Add(r.Overlap))
 }
 
-// end writes what became of a rotation. What a failed one has put outside is ended there.
-func (s *Secrets) end(ctx context.Context, tx *store.Tx, r Rotation, outcome string) (Rotation, bool, error) {
+// end writes what became of a rotation. What a failed one has put outside is ended there: not before a step that is being taken has come back, and the
+// previous version of a failed way back not before its overlap, as somebody may have it.
+func (s *Secrets) end(ctx context.Context, tx *store.Tx, secret Secret, r Rotation, outcome string) (Rotation, bool, error) {
 	detail := map[string]string{"version": fmt.Sprint(r.Version), "outcome": outcome}
 	if outcome == Failed {
 		detail["step"] = string(r.Step)
-		if err := s.rows.EndVersion(ctx, tx, r.Name, r.Version, domain.Now(s.clock)); err != nil {
+		at := domain.Now(s.clock).Add(leaseLife)
+		if r.Version == secret.Previous {
+			at = at.Add(r.Overlap)
+		}
+		if err := s.rows.EndVersion(ctx, tx, r.Name, r.Version, at); err != nil {
 			return r, true, err
 		}
 	}
@@ -509,11 +554,7 @@ func (s *Secrets) putOff(ctx context.Context, r Rotation, lease string, why Fail
 		now.LastError = why
 		now.Attempts++
 		if now.Attempts >= maxAttempts {
-			if err := s.withdraw(ctx, tx, secret, now.Version); err != nil {
-				return err
-			}
-			_, _, err = s.end(ctx, tx, now, Failed)
-			return err
+			return s.giveUp(ctx, tx, secret, now)
 		}
 		pause := min(firstRetry<<now.Attempts, lastRetry)
 		return s.rows.SettleRotation(ctx, tx, now, "", domain.Now(s.clock).Add(pause))

@@ -116,6 +116,7 @@ type outside struct {
 	mu    sync.Mutex
 	works map[int64]string
 	calls []string
+	ends  []secret.Call
 	fails map[secret.Step]error
 	lost  map[secret.Step]bool // it is done, and the answer does not come
 }
@@ -138,7 +139,9 @@ func (o *outside) Do(_ context.Context, c secret.Call) error {
 		}
 	case secret.End:
 		delete(o.works, c.Version)
-		o.works[c.Current] = c.CurrentValue
+		if o.ends = append(o.ends, c); c.Current != 0 {
+			o.works[c.Current] = c.CurrentValue
+		}
 	}
 	if o.lost[c.Step] {
 		o.lost[c.Step] = false
@@ -282,6 +285,7 @@ func TestRotation_outsideGoesOnWhereADeadReplicaStopped(t *testing.T) {
 // Nobody has a driver send a secret that it may not read, and without a credential nothing is sent.
 func TestPutRotation_takesNoCredentialOfOthers(t *testing.T) {
 	h, o := outsideHouse(t)
+	h.press.Scopes = []string{"secrets:read", "secrets:write"}
 	for _, name := range []string{"press.db", "press.key"} {
 		_, err := h.put(h.press, name, "mine", secret.Precondition{})
 		require.NoError(t, err)
@@ -300,7 +304,139 @@ func TestPutRotation_takesNoCredentialOfOthers(t *testing.T) {
 		require.ErrorIs(t, err, domain.ValidationFailed)
 	}
 	r.Credential = "press.key"
+	h.press.Scopes = []string{"secrets:write"}
+	_, err = h.secrets.PutRotation(t.Context(), h.press, r, nil)
+	require.ErrorIs(t, err, domain.InsufficientScope, "it would read at the target what it may not read here")
+	_, err = h.secrets.PutRotation(t.Context(), h.press, secret.Rotation{Name: "press.db", Driver: secret.Random, Length: 43}, nil)
+	require.NoError(t, err)
+	h.press.Scopes = []string{"secrets:read", "secrets:write"}
 	_, err = h.secrets.PutRotation(t.Context(), h.press, r, nil)
 	require.NoError(t, err)
 	require.Empty(t, o.calls)
+}
+
+// elsewhere is another target for the secret of an outsideHouse.
+var elsewhere = secret.Rotation{
+	Name: "app.db", Driver: secret.Webhook, Length: 43, URL: "https://elsewhere.example.org/", Credential: "app.rotator", Overlap: time.Hour,
+}
+
+// A rotator that is left ends what it has, and gets no value of those that come after it.
+func TestRotation_outsideLeavesNothingAtATargetThatWasLeft(t *testing.T) {
+	for _, next := range []secret.Rotation{elsewhere, {Name: "app.db", Driver: secret.Random, Length: 43, Overlap: time.Hour}} {
+		h, o := outsideHouse(t)
+		_, err := h.secrets.Rotate(t.Context(), h.admin, "app.db")
+		require.NoError(t, err)
+		require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+		_, err = h.secrets.PutRotation(t.Context(), h.admin, next, nil)
+		require.NoError(t, err)
+		_, err = h.secrets.Rotate(t.Context(), h.admin, "app.db")
+		require.NoError(t, err)
+		require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+		if next.Driver != secret.Random {
+			_, err = h.secrets.Rollback(t.Context(), h.admin, "app.db")
+			require.ErrorIs(t, err, domain.StateConflict, "one place for a version")
+		}
+		h.Clock.Advance(2 * time.Hour)
+		require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+		require.NotContains(t, o.works, int64(2))
+		require.Len(t, o.ends, 2)
+		for _, end := range o.ends {
+			require.Equal(t, []any{"https://rotator.example.org/", int64(0), ""}, []any{end.URL, end.Current, end.CurrentValue})
+		}
+		_, err = h.secrets.Rollback(t.Context(), h.Caller(h.admin.Subject), "app.db")
+		require.NoError(t, err)
+		require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+		of, _ := h.current("app.db")
+		require.EqualValues(t, 2, of.Version)
+	}
+}
+
+// What is under way when the target changes has failed: it is not made current after a test elsewhere, and is ended where it was put.
+func TestRotation_outsideIsGivenUpWhenItsTargetChanges(t *testing.T) {
+	h, o := outsideHouse(t)
+	o.works[1] = "first"
+	o.lost[secret.Test] = true
+	_, err := h.secrets.Rotate(t.Context(), h.admin, "app.db")
+	require.NoError(t, err)
+	require.ErrorIs(t, h.secrets.WorkOnRotations(t.Context()), secret.NoAnswer)
+	same := elsewhere
+	same.URL, same.Interval = "https://rotator.example.org/", time.Hour
+	r, err := h.secrets.PutRotation(t.Context(), h.admin, same, nil)
+	require.NoError(t, err)
+	require.Equal(t, secret.Test, r.Step, "how often is no reason")
+	r, err = h.secrets.PutRotation(t.Context(), h.admin, elsewhere, nil)
+	require.NoError(t, err)
+	require.Equal(t, []any{secret.Idle, secret.Failed, int64(2)}, []any{r.Step, r.LastOutcome, r.LastVersion})
+	require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+	require.Contains(t, o.works, int64(2), "a step may yet be on its way")
+	h.Clock.Advance(30 * time.Second)
+	require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+	of, _ := h.current("app.db")
+	require.EqualValues(t, []int64{1, 0}, []int64{of.Version, of.Pending})
+	require.Equal(t, map[int64]string{1: "first"}, o.works, "and what was there before is put back")
+	require.Equal(t, "https://rotator.example.org/", o.ends[0].URL)
+}
+
+// A way back that fails leaves the previous version its overlap.
+func TestRollback_thatFailsTakesNothingAway(t *testing.T) {
+	h, o := outsideHouse(t)
+	for range 2 {
+		_, err := h.secrets.Rotate(t.Context(), h.admin, "app.db")
+		require.NoError(t, err)
+		require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+	}
+	_, err := h.secrets.Rollback(t.Context(), h.admin, "app.db")
+	require.NoError(t, err)
+	o.fails[secret.Test] = secret.Rejected
+	for r := (secret.Rotation{Step: secret.Set}); r.Step != secret.Idle; {
+		_ = h.secrets.WorkOnRotations(t.Context())
+		h.Clock.Advance(5 * time.Minute)
+		h.admin = h.Caller(h.admin.Subject)
+		r, err = h.secrets.GetRotation(t.Context(), h.admin, "app.db")
+		require.NoError(t, err)
+	}
+	require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+	require.Contains(t, o.works, int64(2))
+	h.Clock.Advance(2 * time.Hour)
+	require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+	require.NotContains(t, o.works, int64(2))
+	of, value := h.current("app.db")
+	require.EqualValues(t, 3, of.Version)
+	require.Equal(t, value, o.works[3])
+}
+
+// An end tells what is current: for a rotator with room for one value it must not come between what is set and what becomes current.
+func TestRotation_outsideEndsNothingWhileAnotherVersionComes(t *testing.T) {
+	h, o := outsideHouse(t)
+	_, err := h.secrets.Rotate(t.Context(), h.admin, "app.db")
+	require.NoError(t, err)
+	require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+	h.Clock.Advance(2 * time.Hour) // the end of version 1 is due
+	h.admin = h.Caller(h.admin.Subject)
+	rows, lease := kmsdb.Secrets{}, h.Clock.Now().Add(30*time.Second)
+	h.Write(func(ctx context.Context, tx *store.Tx) error { // and another replica is at it
+		_, held, err := rows.ClaimEnding(ctx, tx, secret.Placement{Name: "app.db", Version: 1}, h.Clock.Now(), lease)
+		require.True(t, held)
+		return err
+	})
+	o.lost[secret.Test] = true
+	_, err = h.secrets.Rotate(t.Context(), h.admin, "app.db")
+	require.NoError(t, err)
+	require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+	require.Equal(t, []string{"set2", "test2"}, o.calls, "nothing is set while an end is under way")
+	r, err := h.secrets.GetRotation(t.Context(), h.admin, "app.db")
+	require.NoError(t, err)
+	require.Equal(t, []any{secret.Set, int64(0)}, []any{r.Step, r.Attempts}, "which is no failure")
+
+	h.Clock.Advance(30 * time.Second) // it died
+	require.ErrorIs(t, h.secrets.WorkOnRotations(t.Context()), secret.NoAnswer)
+	require.Equal(t, []string{"set3", "test3"}, o.calls[2:], "nothing is ended before what was set is current")
+	for range 3 {
+		h.Clock.Advance(time.Minute)
+		require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
+	}
+	require.Equal(t, []string{"test3", "end1"}, o.calls[4:])
+	of, value := h.current("app.db")
+	require.EqualValues(t, 3, of.Version)
+	require.Equal(t, value, o.works[3])
 }
