@@ -135,18 +135,9 @@ func (r *run) all(ctx context.Context, named bool) error {
 	if named {
 		kinds = append(kinds, tsclient.SynonymSets, tsclient.CurationSets)
 	}
-	has := map[tsclient.RecordKind]map[string]json.RawMessage{}
-	for _, k := range kinds {
-		list, err := r.engine.Records(ctx, k, "")
-		if engine.Denied(err) { // by a key that is made for less, which is in order where there are no sets
-			if rows, failed := r.rows.AllSets(ctx); failed != nil || len(rows) == 0 {
-				return failed
-			}
-		}
-		if err != nil {
-			return err
-		}
-		has[k] = list
+	has, err := r.shown(ctx, kinds)
+	if err != nil || has == nil {
+		return err
 	}
 	rows, err := r.rows.AllSets(ctx)
 	if err != nil {
@@ -190,6 +181,24 @@ func (r *run) all(ctx context.Context, named bool) error {
 		}
 	}
 	return nil
+}
+
+// shown are the records that the engine has; nil where there is nothing to do.
+func (r *run) shown(ctx context.Context, kinds []tsclient.RecordKind) (map[tsclient.RecordKind]map[string]json.RawMessage, error) {
+	has := map[tsclient.RecordKind]map[string]json.RawMessage{}
+	for _, k := range kinds {
+		list, err := r.engine.Records(ctx, k, "")
+		if engine.Denied(err) { // by a key that is made for less, which is in order where there are no sets
+			if rows, failed := r.rows.AllSets(ctx); failed != nil || len(rows) == 0 {
+				return nil, failed
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		has[k] = list
+	}
+	return has, nil
 }
 
 var recordKinds = map[Kind]tsclient.RecordKind{Synonyms: tsclient.SynonymSets, Curations: tsclient.CurationSets, Stopwords: tsclient.StopwordSets}
