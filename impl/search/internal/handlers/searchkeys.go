@@ -27,14 +27,14 @@ func (h *Handlers) CreateSearchKey(ctx context.Context, r searchapi.CreateSearch
 	if core.SearchKeys == nil {
 		return nil, problem.New(problem.UnsupportedQuery, "The engine is a part of this service, and has no address that a browser could ask.")
 	}
-	limits, err := limitsFrom(r.Body, c)
+	if c, err = core.again(ctx, c, owner.Read); err != nil { // it outlives the second that owners are kept for
+		return nil, err
+	}
+	limits, err := limitsFrom(r.Body, c) // of the collection as it is now: another may have its name
 	if err == nil && limits.Filter != "" {
 		err = core.filtersApart(ctx)
 	}
 	if err != nil {
-		return nil, err
-	}
-	if c, err = core.again(ctx, c, owner.Read); err != nil { // it outlives the second that owners are kept for
 		return nil, err
 	}
 	key, err := core.SearchKeys.Mint(ctx, c.Collection, limits)

@@ -229,7 +229,9 @@ func (m *Minter) Tend(ctx context.Context, collections func(ctx context.Context)
 	return errors.Join(m.tendAliases(ctx, aliases, live), m.tendParents(ctx, keys, live))
 }
 
+// tendAliases goes on after an alias that the engine refuses.
 func (m *Minter) tendAliases(ctx context.Context, aliases map[string]json.RawMessage, live map[string]string) error {
+	var refused []error
 	for name, record := range aliases {
 		if !strings.HasPrefix(name, aliasPrefix) {
 			continue
@@ -248,11 +250,15 @@ func (m *Minter) tendAliases(ctx context.Context, aliases map[string]json.RawMes
 		case physical != is.Collection:
 			err = m.alias(ctx, name, physical)
 		}
-		if err != nil && !errors.Is(err, problem.NotFound) {
-			return err
+		if err == nil || errors.Is(err, problem.NotFound) {
+			continue
+		}
+		refused = append(refused, fmt.Errorf("alias %s: %w", name, err))
+		if engine.Passing(err) {
+			break
 		}
 	}
-	return nil
+	return errors.Join(refused...)
 }
 
 func (m *Minter) tendParents(ctx context.Context, keys []engine.KeyInfo, live map[string]string) error {
