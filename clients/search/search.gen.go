@@ -1775,9 +1775,9 @@ type ClientInterface interface {
 	// A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
 	// back: a grant that ends, ends no key.
 	//
-	// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by.
+	// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
 	//
-	// An engine that is a part of this service has no address for browsers (422 `unsupported_query`).
+	// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1789,9 +1789,9 @@ type ClientInterface interface {
 	// A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
 	// back: a grant that ends, ends no key.
 	//
-	// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by.
+	// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
 	//
-	// An engine that is a part of this service has no address for browsers (422 `unsupported_query`).
+	// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2591,9 +2591,9 @@ func (c *Client) SearchDocuments(ctx context.Context, collection CollectionName,
 // A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
 // back: a grant that ends, ends no key.
 //
-// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by.
+// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
 //
-// An engine that is a part of this service has no address for browsers (422 `unsupported_query`).
+// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2615,9 +2615,9 @@ func (c *Client) CreateSearchKeyWithBody(ctx context.Context, collection Collect
 // A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
 // back: a grant that ends, ends no key.
 //
-// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by.
+// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
 //
-// An engine that is a part of this service has no address for browsers (422 `unsupported_query`).
+// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5220,9 +5220,9 @@ type ClientWithResponsesInterface interface {
 	// A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
 	// back: a grant that ends, ends no key.
 	//
-	// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by.
+	// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
 	//
-	// An engine that is a part of this service has no address for browsers (422 `unsupported_query`).
+	// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5234,9 +5234,9 @@ type ClientWithResponsesInterface interface {
 	// A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
 	// back: a grant that ends, ends no key.
 	//
-	// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by.
+	// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
 	//
-	// An engine that is a part of this service has no address for browsers (422 `unsupported_query`).
+	// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11903,9 +11903,9 @@ func (c *ClientWithResponses) SearchDocumentsWithResponse(ctx context.Context, c
 // A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
 // back: a grant that ends, ends no key.
 //
-// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by.
+// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
 //
-// An engine that is a part of this service has no address for browsers (422 `unsupported_query`).
+// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11923,9 +11923,9 @@ func (c *ClientWithResponses) CreateSearchKeyWithBodyWithResponse(ctx context.Co
 // A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
 // back: a grant that ends, ends no key.
 //
-// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by.
+// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
 //
-// An engine that is a part of this service has no address for browsers (422 `unsupported_query`).
+// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

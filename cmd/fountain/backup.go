@@ -134,7 +134,7 @@ func makeBackup(cmd *cobra.Command, at *places, to string, who []age.Recipient) 
 		return fmt.Errorf("write archive: %w", err)
 	}
 	m, sums, err := backup.Write(cmd.Context(), file, at.parts, backup.Options{Recipients: who, Version: version, Clock: clock.System})
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+	if err := errors.Join(at.documentsGone(err), file.Sync(), file.Close()); err != nil {
 		return errors.Join(fmt.Errorf("back up: %w", err), os.Remove(unfinished))
 	}
 	if err := nameArchive(unfinished, to); err != nil {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,8 +19,9 @@ import (
 
 // places are where the services keep what a backup holds.
 type places struct {
-	kms   kms.Config
-	parts []backup.Part // the kms first: what the others recorded of it is then never missing in it; sequence last, which makes search whole again
+	kms       kms.Config
+	documents string        // the directory of the embedded search engine; "" where search uses a Typesense
+	parts     []backup.Part // the kms first: what the others recorded of it is then never missing in it; sequence last, which makes search whole again
 }
 
 // findPlaces reads them from the settings of the services (FOUNTAIN_<SERVICE>_...). A service without a data directory of its own has that of fountain up.
@@ -79,12 +83,23 @@ func (p *places) collect(t config.Service, s search.Config, q config.Service) er
 	if err != nil {
 		return err
 	}
+	if s.EngineURL == "" {
+		p.documents = filepath.Join(s.DataDir, "engine")
+	}
 	last, err := sequence.BackupPart(q)
 	if err != nil {
 		return err
 	}
 	p.parts = append(append([]backup.Part{first, second}, searches...), last)
 	return nil
+}
+
+// documentsGone says of a backup that failed what it was, when there are no documents although search seems to have them.
+func (p *places) documentsGone(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) || p.documents == "" || exists(p.documents) {
+		return err
+	}
+	return fmt.Errorf("the documents of the embedded search engine are not in %s; where search uses a Typesense, run this command with FOUNTAIN_SEARCH_ENGINE_URL as the service has it: %w", p.documents, err)
 }
 
 // scratch are places in an empty directory, on SQLite, for the parts of an archive.

@@ -22,6 +22,7 @@ import (
 	"github.com/fountainai/fountain/impl/family"
 	"github.com/fountainai/fountain/impl/kms"
 	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/openapi"
 )
@@ -179,6 +180,11 @@ func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 		at := doctor.Place{Word: word, Service: *c, Issuer: issuer, URL: base}
 		if p.rootKey != nil {
 			*p.rootKey = filepath.Join(c.DataDir, "root.key")
+		}
+		if word == "search" { // whether the documents are here is the one setting of the services by which what is kept differs
+			if err := config.LoadFrom(searchPrefix, p.settings, settingsOf(searchPrefix, "ENGINE_")); err != nil {
+				d.Add(doctor.Finding{Service: word, Check: doctor.Settings, Level: doctor.Error, What: sentence(err), Do: "correct the settings; fountain up says the same"})
+			}
 		}
 		e.examine(ctx, d, p, at)
 	}

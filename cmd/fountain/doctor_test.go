@@ -123,8 +123,11 @@ func TestDoctor_findsWhatIsBroken(t *testing.T) {
 		"a damaged database":    {damage("sequence"), doctor.Database, "sequence", "damaged"},
 		"no database at all":    {overwrite("search/search.db", "hunter2, and no database", 0o600), doctor.Database, "search", "damaged"},
 		"a database that went":  {remove("twofactor/twofactor.db"), doctor.Database, "twofactor", "is not there"},
-		"a newer release":       {changeDatabase("kms", "INSERT INTO goose_db_version (version_id, is_applied) VALUES (88888, 1)"), doctor.Version, "kms", "newer release"},
-		"an older release":      {changeDatabase("sequence", "DELETE FROM goose_db_version WHERE version_id = (SELECT MAX(version_id) FROM goose_db_version)"), doctor.Version, "sequence", "older release"},
+		"documents that went": {func(t *testing.T, data string) {
+			require.NoError(t, os.RemoveAll(filepath.Join(data, "search", "engine")))
+		}, doctor.Database, "search", "FOUNTAIN_SEARCH_ENGINE_URL"},
+		"a newer release":  {changeDatabase("kms", "INSERT INTO goose_db_version (version_id, is_applied) VALUES (88888, 1)"), doctor.Version, "kms", "newer release"},
+		"an older release": {changeDatabase("sequence", "DELETE FROM goose_db_version WHERE version_id = (SELECT MAX(version_id) FROM goose_db_version)"), doctor.Version, "sequence", "older release"},
 		"an unfinished restore": {func(t *testing.T, data string) {
 			require.NoError(t, os.Mkdir(filepath.Join(data, "kms", ".restore"), 0o700))
 		}, doctor.Restore, "kms", "not ended"},
@@ -154,6 +157,20 @@ func TestDoctor_findsWhatIsBroken(t *testing.T) {
 			require.NotContains(t, said.stdout+said.stderr, "hunter2")
 		})
 	}
+
+	// Where search uses a Typesense there are no documents: doctor and backup expect none, when they are told.
+	require.NoError(t, os.RemoveAll(filepath.Join(u.data, "search", "engine")))
+	outside := []string{"FOUNTAIN_SEARCH_ENGINE_URL=http://127.0.0.1:1", "FOUNTAIN_SEARCH_ENGINE_KEY_FILE=" + filepath.Join(u.data, "none")}
+	require.Zero(t, askDoctor(t, outside, "--data", u.data).code)
+	require.NotEmpty(t, askDoctor(t, []string{"FOUNTAIN_SEARCH_ENGINE_ADDRESS=hunter2"}, "--data", u.data).faults(doctor.Settings))
+	archive := filepath.Join(t.TempDir(), "outside")
+	backup := []string{"backup", "--data", u.data, "--to", archive, "--recipient", strings.TrimSpace(key.stdout)}
+	require.Contains(t, run(t, backup...).sentenceOf(t), "FOUNTAIN_SEARCH_ENGINE_URL")
+	cmd := command(t, backup...)
+	cmd.Env = append(cmd.Env, outside...)
+	made = finish(t, cmd)
+	require.Zero(t, made.code, made.stderr)
+	require.NotContains(t, made.stdout, "search-documents")
 }
 
 // In the environment of fountain serve doctor looks at the services that it configures, and tells no value.

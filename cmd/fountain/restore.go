@@ -76,6 +76,9 @@ func (r restore) run(cmd *cobra.Command, file string) error {
 	if errors.Is(err, kms.ErrChooseUsers) {
 		return &usageError{err}
 	}
+	if errors.Is(err, backup.ErrOtherParts) {
+		return fmt.Errorf("restore %s: %w; FOUNTAIN_SEARCH_ENGINE_URL must be set here as it was for the backup: where search uses a Typesense, its documents are in no archive", file, err)
+	}
 	if err != nil {
 		return fmt.Errorf("restore %s: %w", file, err)
 	}

@@ -49,6 +49,6 @@ func newSearchKeys() *cobra.Command {
 		})
 	create.Flags().DurationVar(&life, "life", time.Hour, "how long it lives, 1m to 24h; it can't be taken back")
 	create.Flags().StringSliceVar(&exclude, "exclude", nil, "fields that it does not show")
-	create.Flags().StringVar(&filterFile, "filter", "", "a file with the filter that it is held to, as searches have it")
+	create.Flags().StringVar(&filterFile, "filter", "", "a file with the filter that it is held to, as searches have it; a Typesense can hold no key to one")
 	return group("search-keys", "Create keys for browsers that search the engine itself", create)
 }

@@ -1,9 +1,11 @@
 package search
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -595,11 +597,22 @@ func TestSearch_overridesShowNoTenantWhatIsAnothers(t *testing.T) {
 		engine.Handler.ServeHTTP(done, pin)
 		require.Equal(t, http.StatusOK, done.Code, done.Body)
 	}
-	for _, query := range []string{"sparrow", "*"} {
-		found := w.must(t, 200, blue, "POST", "/collections/shared/search", `{"q":"`+query+`","queryBy":["text"]}`)
-		require.NotContains(t, string(found.Body), canary)
-		require.EqualValues(t, 1, found.JSON(t)["found"])
-		require.EqualValues(t, 1, found.JSON(t)["outOf"])
+	for _, unknown := range []string{"enable_curations", "enable_overrides"} { // to Typesense 29, and to 30
+		engine.failing(func(r *http.Request) int {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return http.StatusBadRequest
+			}
+			body = bytes.ReplaceAll(body, []byte(`"`+unknown+`"`), []byte(`"unknown"`))
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+			return 0
+		})
+		for _, query := range []string{"sparrow", "*"} {
+			found := w.must(t, 200, blue, "POST", "/collections/shared/search", `{"q":"`+query+`","queryBy":["text"]}`)
+			require.NotContains(t, string(found.Body), canary)
+			require.EqualValues(t, 1, found.JSON(t)["found"])
+			require.EqualValues(t, 1, found.JSON(t)["outOf"])
+		}
+		require.EqualValues(t, 1, w.must(t, 200, blue, "GET", "/collections/shared", "").JSON(t)["documents"])
 	}
-	require.EqualValues(t, 1, w.must(t, 200, blue, "GET", "/collections/shared", "").JSON(t)["documents"])
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,9 +28,10 @@ const engineAdmin = "the-admin-key-of-the-engine"
 
 // browser asks an engine that takes its admin key and what it was told to make alone, as browsers do.
 type browser struct {
-	url  string
-	now  *clock.Fake
-	keep atomic.Int64 // keys that were made
+	url     string
+	now     *clock.Fake
+	keep    atomic.Int64 // keys that were made
+	foreign atomic.Bool  // the engine does not say that it is ours, as a Typesense does not
 }
 
 // doored is a service with an engine that has a door of its own.
@@ -44,6 +47,9 @@ func doored(t *testing.T) (*world, *browser) {
 		if r.Method == "POST" && r.URL.Path == "/keys" {
 			b.keep.Add(1)
 		}
+		if b.foreign.Load() {
+			w = nameless{w}
+		}
 		inner.ServeHTTP(w, r)
 	}))
 	t.Cleanup(remote.Close)
@@ -55,6 +61,24 @@ func doored(t *testing.T) (*world, *browser) {
 	w.start(t)
 	w.WaitReady(t)
 	return w, b
+}
+
+// nameless leaves out what an engine of ours says of itself.
+type nameless struct{ http.ResponseWriter }
+
+func (n nameless) WriteHeader(status int) {
+	n.Header().Del(api.EngineHeader)
+	n.ResponseWriter.WriteHeader(status)
+}
+
+func (n nameless) Write(p []byte) (int, error) {
+	n.Header().Del(api.EngineHeader)
+	return n.ResponseWriter.Write(p)
+}
+
+// ledOut are filters that end within what goes on into a filter behind them, where the two are joined as text.
+var ledOut = []string{
+	"id:!=x) || (id:*", "id:!=x) || text:`", "id:!=x || text:`", "((id:!=x) || text:=`x", "id:!=x) || ((text:[", "id:!=x) || text:[(`", "id:!=x) || o.{text:`", "id:!=x) || text:(", "id:!=x) || $books(id:*", "$books(id:*)", "id:!=x)(", `id:!=x) || text:\`,
 }
 
 // ask sends a request to the engine itself by a key.
@@ -84,11 +108,16 @@ func TestSearchKeys_holdBrowsersToWhatTheirMakersReach(t *testing.T) {
 	require.Contains(t, text, "one of blue")
 
 	// What a holder tries to see more.
-	for _, more := range []string{
+	tries := []string{
 		"&filter_by=kind:=b", "&filter_by=id:*", "&filter_by=fountain_tenant:!=x", "&filter_by=" + "x%29+%7C%7C+%28id:*", "&filter_by=kind:=a+%7C%7C+kind:=b", "&exclude_fields=text", "&include_fields=secret,fountain_tenant,text",
 		"&pinned_hits=red:1:1,blue:2:2", "&pinned_hits=red:1:1&filter_curated_hits=false&enable_overrides=true", "&facet_by=kind", "&group_by=kind", "&per_page=250", "&expires_at=99999999999", "&highlight_fields=secret&highlight_full_fields=secret",
-		"&preset=any", "&sort_by=secret:asc", "&hidden_hits=blue:1",
-	} {
+		"&preset=any", "&sort_by=secret:asc", "&hidden_hits=blue:1", "&pinned_hits=red:1:1&enable_curations=true&curation_tags=x&override_tags=x", "&facet_by=secret", "&group_by=secret", "&include_fields=$books(*)", "&x-typesense-api-key=" + engineAdmin,
+		"&facet_by=kind&facet_query=kind:b&facet_return_parent=secret", "&vector_query=text:([],id:red:1)", "&union=true",
+	}
+	for _, filter := range ledOut {
+		tries = append(tries, "&filter_by="+url.QueryEscape(filter))
+	}
+	for _, more := range tries {
 		_, text := b.ask(t, key, "GET", documents+"search?q=*&query_by=text"+more, "")
 		for _, hidden := range []string{"of red", "reds", "two of blue", "blues", `"fountain_tenant"`} {
 			require.NotContains(t, text, hidden, more)
@@ -96,6 +125,13 @@ func TestSearchKeys_holdBrowsersToWhatTheirMakersReach(t *testing.T) {
 		_, text = b.ask(t, key, "POST", "/multi_search?"+more[1:], `{"searches":[{"collection":"`+name+`","q":"*","query_by":"text"}]}`)
 		require.NotContains(t, text, "of red", more)
 		require.NotContains(t, text, "two of blue", more)
+	}
+	for _, filter := range ledOut { // of one search of several, and of a union
+		for _, also := range []string{"", `,"union":true`} {
+			_, text := b.ask(t, key, "POST", "/multi_search", `{"searches":[{"collection":"`+name+`","q":"*","query_by":"text","filter_by":`+strconv.Quote(filter)+`,"pinned_hits":"red:1:1","x-typesense-api-key":"`+engineAdmin+`"}]`+also+`}`)
+			require.NotContains(t, text, "of red", filter)
+			require.NotContains(t, text, "two of blue", filter)
+		}
 	}
 	for _, other := range []string{"books", "shared", "nothing"} {
 		status, text := b.ask(t, key, "GET", "/collections/"+other+"/documents/search?q=*&query_by=text", "")
@@ -165,6 +201,22 @@ func TestSearchKeys_areRefusedWhereASearchWouldBe(t *testing.T) {
 	w.must(t, 201, other, "POST", path, `{}`)
 	status, text := b.ask(t, first["key"].(string), "GET", "/collections/"+first["collection"].(string)+"/documents/search?q=*&query_by=text", "")
 	require.NotEqual(t, 200, status, text)
+}
+
+// A Typesense joins filters as text, which leads out of the key's: it gets keys for whole collections alone.
+func TestSearchKeys_haveNoFilterWhereTheEngineJoinsItAsText(t *testing.T) {
+	w, b := doored(t)
+	maker, blue := w.service(t, press, ""), w.service(t, stage, "blue")
+	w.must(t, 201, maker, "POST", "/collections", `{"name":"shared","tenantScoped":true,"fields":[{"name":"text","type":"string"}]}`)
+	w.must(t, 200, maker, "PUT", "/collections/shared/grants/tenant:blue", `{"access":"read"}`)
+	w.must(t, 201, maker, "POST", "/collections", books)
+	filtered := `{"filter":{"field":"number","op":"lt","integers":[3]}}`
+	w.must(t, 201, blue, "POST", "/collections/shared/search-keys", `{}`)
+	w.must(t, 201, maker, "POST", "/collections/books/search-keys", filtered)
+	b.foreign.Store(true)
+	refused(t, w.call(t, blue, "POST", "/collections/shared/search-keys", `{}`), 422, "unsupported_query")
+	refused(t, w.call(t, maker, "POST", "/collections/books/search-keys", filtered), 422, "unsupported_query")
+	w.must(t, 201, maker, "POST", "/collections/books/search-keys", `{"excludeFields":["number"],"perPage":5}`)
 }
 
 // A key of the engine that may neither make keys nor name collections makes no search keys, and everything else goes on.

@@ -188,6 +188,13 @@ func TestSets_aPresetReachesNoOtherTenant(t *testing.T) {
 		answer := w.must(t, 200, blue, "POST", "/collections/shared/search", `{"q":"*","preset":"all"}`)
 		require.EqualValues(t, 1, answer.JSON(t)["found"])
 		require.NotContains(t, string(answer.Body), "of red")
+		for _, reserved := range []string{`"queryBy":["text","fountain_tenant"]`, `"queryBy":["text"],"facetBy":["fountain_tenant"]`, `"queryBy":["text"],"sortBy":[{"field":"fountain_tenant","order":"asc"}]`} {
+			w.must(t, 200, maker, "PUT", "/sets/presets/all", `{"preset":{`+reserved+`},"readers":["tenant:blue"]}`)
+			refused(t, w.call(t, blue, "POST", "/collections/shared/search", `{"q":"*","preset":"all"}`), 422, "validation_failed")
+		}
+		w.must(t, 200, maker, "PUT", "/sets/presets/all", `{"preset":{"queryBy":["text"],"filter":{"field":"text","op":"match","texts":["red"]}},"readers":["tenant:blue"]}`)
+		refused(t, w.call(t, blue, "POST", "/collections/shared/search", `{"q":"*","preset":"all","filterBy":"id:*"}`), 403, "forbidden")
+		refused(t, w.call(t, maker, "POST", "/collections/shared/search", `{"q":"*","preset":"all","filterBy":"id:*"}`), 422, "validation_failed") // which would be in the place of the preset's
 	})
 }
 

@@ -692,9 +692,9 @@ export interface paths {
          * @description A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
          *     back: a grant that ends, ends no key.
          *
-         *     Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by.
+         *     Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
          *
-         *     An engine that is a part of this service has no address for browsers (422 `unsupported_query`).
+         *     422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
          */
         post: operations["createSearchKey"];
         delete?: never;

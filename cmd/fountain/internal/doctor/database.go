@@ -68,6 +68,8 @@ func (d *Doctor) unopened(part backup.Part, err error) {
 		d.wrong(Version, name+" was changed by a newer release than this program ("+d.Version+")", "run the newer release; the way back to this one is a backup that was made before the upgrade")
 	case errors.Is(err, store.ErrDamaged):
 		d.wrong(Database, name+" is damaged, or its file is gone while its write-ahead log is there", bringBack)
+	case errors.Is(err, fs.ErrNotExist) && part.Name == "search-documents":
+		d.wrong(Database, "the documents of the embedded search engine are not there", "where search uses a Typesense, run this command with FOUNTAIN_SEARCH_ENGINE_URL as the service has it; else bring back a backup")
 	case errors.Is(err, fs.ErrNotExist) && part.Database.URL == "":
 		d.wrong(Database, name+" is not there", "bring back a backup; a service that was never started has none, and makes it at its first start")
 	case part.Database.URL != "":

@@ -140,7 +140,7 @@ func (r *run) expand() error {
 
 // curate applies the collection's overrides.
 func (r *run) curate(set *ruleset, a *text.Analyzer) error {
-	if !r.params.Flag("enable_overrides") || len(set.overrides) == 0 {
+	if !r.params.Flag("enable_overrides") || !r.params.Flag("enable_curations") || len(set.overrides) == 0 {
 		return nil
 	}
 	tags := append(r.params.Names("override_tags"), r.params.Names("curation_tags")...)

@@ -85,5 +85,5 @@ func (e *Engine) Union(ctx context.Context, page, perPage int, asks ...map[strin
 
 // CountSearch is the search that counts what a filter lets through, whatever an override pins.
 func CountSearch(collection, filter string) map[string]any {
-	return map[string]any{"collection": collection, "q": "*", "filter_by": filter, "per_page": 1, "include_fields": "id", "enable_overrides": false}
+	return map[string]any{"collection": collection, "q": "*", "filter_by": filter, "per_page": 1, "include_fields": "id", "enable_overrides": false, "enable_curations": false}
 }

@@ -85,7 +85,8 @@ func searchFrom(b *searchapi.DocumentSearch, c held) (map[string]any, error) {
 	}
 	if c.TenantScoped {
 		params["exclude_fields"] = owner.TenantField
-		params["enable_overrides"] = false // the hits that an override pins are not filtered: they may be another tenant's
+		// The hits that an override pins are not filtered, and may be another tenant's. Typesense 30 calls overrides curations.
+		params["enable_overrides"], params["enable_curations"], params["filter_curated_hits"] = false, false, true
 	}
 	return params, nil
 }

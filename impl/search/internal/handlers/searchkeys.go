@@ -27,11 +27,14 @@ func (h *Handlers) CreateSearchKey(ctx context.Context, r searchapi.CreateSearch
 	if core.SearchKeys == nil {
 		return nil, problem.New(problem.UnsupportedQuery, "The engine is a part of this service, and has no address that a browser could ask.")
 	}
-	limits, err := limitsFrom(r.Body, c)
-	if err != nil {
+	if c, err = core.again(ctx, c, owner.Read); err != nil { // it outlives the second that owners are kept for
 		return nil, err
 	}
-	if c, err = core.again(ctx, c, owner.Read); err != nil { // it outlives the second that owners are kept for
+	limits, err := limitsFrom(r.Body, c) // of the collection as it is now: another may have its name
+	if err == nil && limits.Filter != "" {
+		err = core.filtersApart(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	key, err := core.SearchKeys.Mint(ctx, c.Collection, limits)
@@ -54,6 +57,19 @@ func (h *Handlers) CreateSearchKey(ctx context.Context, r searchapi.CreateSearch
 		out.EngineURL = &core.EngineDoor
 	}
 	return searchapi.CreateSearchKey201JSONResponse(out), nil
+}
+
+// filtersApart refuses a key with a filter where the engine would not hold its holder to it. A Typesense joins the holder's filter and the key's as text, "(theirs) && (the key's)": theirs may end within a quoted value or a
+// list, which goes on into the key's and takes it for a text. `fountain serve typesense` reads each by itself. Problem: unsupported_query.
+func (core *Core) filtersApart(ctx context.Context) error {
+	_, ours, err := core.Engine.Version(ctx)
+	if err != nil {
+		return err
+	}
+	if !ours {
+		return problem.New(problem.UnsupportedQuery, "A Typesense can't hold a key to a filter: it makes keys for whole collections alone. An engine of fountain serve typesense can.")
+	}
+	return nil
 }
 
 // forgetKeys takes a collection's name for keys away from the engine.

@@ -93,6 +93,7 @@ type carried struct {
 	FilterPins      bool   `json:"filter_curated_hits,omitempty"`
 	Exclude         string `json:"exclude_fields,omitempty"`
 	Overrides       *bool  `json:"enable_overrides,omitempty"`
+	Curations       *bool  `json:"enable_curations,omitempty"` // what Typesense 30 calls overrides
 	PerPage         int    `json:"per_page,omitempty"`
 	LimitMultiQuery int    `json:"limit_multi_searches"`
 	ExpiresAt       int64  `json:"expires_at"`
@@ -104,7 +105,7 @@ func (m *Minter) Mint(ctx context.Context, c *owner.Collection, l Limits) (k Key
 	k = Key{Collection: Alias(c), ExpiresAt: now.Add(min(l.Life, MaxLife)).UTC().Truncate(time.Second)}
 	params := carried{Filter: l.Filter, FilterPins: l.Filter != "", Exclude: strings.Join(l.ExcludeFields, ","), PerPage: l.PerPage, LimitMultiQuery: 10, ExpiresAt: k.ExpiresAt.Unix()}
 	if !l.Overrides {
-		params.Overrides = &l.Overrides
+		params.Overrides, params.Curations = &l.Overrides, &l.Overrides
 	}
 	text, err := json.Marshal(params)
 	if err != nil {
@@ -228,7 +229,9 @@ func (m *Minter) Tend(ctx context.Context, collections func(ctx context.Context)
 	return errors.Join(m.tendAliases(ctx, aliases, live), m.tendParents(ctx, keys, live))
 }
 
+// tendAliases goes on after an alias that the engine refuses.
 func (m *Minter) tendAliases(ctx context.Context, aliases map[string]json.RawMessage, live map[string]string) error {
+	var refused []error
 	for name, record := range aliases {
 		if !strings.HasPrefix(name, aliasPrefix) {
 			continue
@@ -247,11 +250,15 @@ func (m *Minter) tendAliases(ctx context.Context, aliases map[string]json.RawMes
 		case physical != is.Collection:
 			err = m.alias(ctx, name, physical)
 		}
-		if err != nil && !errors.Is(err, problem.NotFound) {
-			return err
+		if err == nil || errors.Is(err, problem.NotFound) {
+			continue
+		}
+		refused = append(refused, fmt.Errorf("alias %s: %w", name, err))
+		if engine.Passing(err) {
+			break
 		}
 	}
-	return nil
+	return errors.Join(refused...)
 }
 
 func (m *Minter) tendParents(ctx context.Context, keys []engine.KeyInfo, live map[string]string) error {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/fountainai/fountain/impl/search/internal/engine"
@@ -32,10 +31,10 @@ type Applier struct {
 	rows   Rows
 	log    *slog.Logger
 
-	asked atomic.Int64 // applications asked for
-	mu    sync.Mutex
-	done  int64 // of them, those that the last application began after
-	err   error // what became of that
+	asked atomic.Int64  // applications asked for
+	turn  chan struct{} // holds one while an application runs, which has the rest for itself
+	done  int64         // of those asked for, how many the last application began after
+	err   error         // what became of that
 	// seen is what the engine made of a version of each record: its own form is not ours. Another form, or none, is a drift.
 	seen map[place]mark
 }
@@ -47,9 +46,11 @@ type place struct {
 	name       string
 }
 
+// mark is what the engine showed after a version was put. It may be what another process has put in between, of an older version: what is shown after it is put once more as well is sure.
 type mark struct {
 	version int64
 	digest  [sha256.Size]byte
+	sure    bool
 }
 
 // wanted is what is to be at a place.
@@ -60,20 +61,28 @@ type wanted struct {
 
 // NewApplier returns an Applier, which has seen nothing of the engine yet.
 func NewApplier(e *engine.Engine, rows Rows, log *slog.Logger) *Applier {
-	return &Applier{engine: e, rows: rows, log: log, seen: map[place]mark{}}
+	return &Applier{engine: e, rows: rows, log: log, turn: make(chan struct{}, 1), seen: map[place]mark{}}
 }
 
-// Apply makes the engine have what is kept: at once after a change, and from time to time, since the engine may have lost it. What is there already is left alone. One runs at a time, and
-// does for all that waited for it.
+// Apply makes the engine have what is kept: at once after a change, and from time to time, since the engine may have lost it. What is there already is left alone, and what the engine refuses keeps
+// nothing else from it. One runs at a time, and does for all that waited for it.
 func (a *Applier) Apply(ctx context.Context) error {
 	mine := a.asked.Add(1)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.done < mine {
-		a.done = a.asked.Load()
-		a.err = a.apply(ctx)
+	select {
+	case a.turn <- struct{}{}:
+		defer func() { <-a.turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("wait for another application: %w", ctx.Err())
 	}
-	return a.err
+	if a.done >= mine {
+		return a.err
+	}
+	began := a.asked.Load()
+	err := a.apply(ctx)
+	if ctx.Err() == nil { // else it ended for this caller alone
+		a.done, a.err = began, err
+	}
+	return err
 }
 
 func (a *Applier) apply(ctx context.Context) error {
@@ -81,15 +90,15 @@ func (a *Applier) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	run := &run{Applier: a, next: map[place]mark{}}
+	run := &run{Applier: a, next: map[place]mark{}, there: map[place]bool{}}
 	if err := run.all(ctx, embedded || named(version)); err != nil {
-		return err
+		return errors.Join(append(run.refused, err)...)
 	}
 	a.seen = run.next
 	if run.repaired > 0 {
 		a.log.WarnContext(ctx, "the search engine had lost synonyms, curations or stopwords, which it has again", "records", run.repaired)
 	}
-	return nil
+	return errors.Join(run.refused...)
 }
 
 // named reports whether a Typesense keeps synonyms and curations in sets of their own: from 30 on. Before, each collection has its own.
@@ -103,7 +112,21 @@ func named(version string) bool {
 type run struct {
 	*Applier
 	next     map[place]mark
+	there    map[place]bool // what the engine has, of any version
 	repaired int
+	refused  []error // what the engine did not take: of one record, or for one collection
+}
+
+// goesOn notes what the engine refuses, which concerns nothing else. An engine that can't be used is an error.
+func (r *run) goesOn(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil || engine.Passing(err) && !errors.Is(err, problem.BadUpstream) {
+		return err
+	}
+	r.refused = append(r.refused, err)
+	return nil
 }
 
 // all reads what the engine has before what is kept: a set that another process makes meanwhile is not taken for one that was deleted.
@@ -112,18 +135,9 @@ func (r *run) all(ctx context.Context, named bool) error {
 	if named {
 		kinds = append(kinds, tsclient.SynonymSets, tsclient.CurationSets)
 	}
-	has := map[tsclient.RecordKind]map[string]json.RawMessage{}
-	for _, k := range kinds {
-		list, err := r.engine.Records(ctx, k, "")
-		if engine.Denied(err) { // by a key that is made for less, which is in order where there are no sets
-			if rows, failed := r.rows.AllSets(ctx); failed != nil || len(rows) == 0 {
-				return failed
-			}
-		}
-		if err != nil {
-			return err
-		}
-		has[k] = list
+	has, err := r.shown(ctx, kinds)
+	if err != nil || has == nil {
+		return err
 	}
 	rows, err := r.rows.AllSets(ctx)
 	if err != nil {
@@ -152,10 +166,14 @@ func (r *run) all(ctx context.Context, named bool) error {
 			return err
 		}
 	}
+	before := len(r.refused)
 	for _, at := range attached {
-		if err := r.attach(ctx, at, byID, named); err != nil {
+		if err := r.goesOn(ctx, r.attach(ctx, at, byID, named)); err != nil {
 			return err
 		}
+	}
+	if len(r.refused) > before { // such a collection may name a set that is there no more
+		kinds = []tsclient.RecordKind{tsclient.StopwordSets}
 	}
 	for _, k := range kinds { // after no collection names them any more
 		if err := r.drop(ctx, k, "", has[k], want[k]); err != nil {
@@ -163,6 +181,24 @@ func (r *run) all(ctx context.Context, named bool) error {
 		}
 	}
 	return nil
+}
+
+// shown are the records that the engine has; nil where there is nothing to do.
+func (r *run) shown(ctx context.Context, kinds []tsclient.RecordKind) (map[tsclient.RecordKind]map[string]json.RawMessage, error) {
+	has := map[tsclient.RecordKind]map[string]json.RawMessage{}
+	for _, k := range kinds {
+		list, err := r.engine.Records(ctx, k, "")
+		if engine.Denied(err) { // by a key that is made for less, which is in order where there are no sets
+			if rows, failed := r.rows.AllSets(ctx); failed != nil || len(rows) == 0 {
+				return nil, failed
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		has[k] = list
+	}
+	return has, nil
 }
 
 var recordKinds = map[Kind]tsclient.RecordKind{Synonyms: tsclient.SynonymSets, Curations: tsclient.CurationSets, Stopwords: tsclient.StopwordSets}
@@ -200,17 +236,20 @@ func (r *run) name(ctx context.Context, physical string, synonyms, curations []*
 	if err != nil {
 		return err
 	}
-	y, u := beside(c.SynonymSets, synonyms), beside(c.CurationSets, curations)
+	y, u := r.beside(c.SynonymSets, synonyms), r.beside(c.CurationSets, curations)
 	if slices.Equal(y, c.SynonymSets) && slices.Equal(u, c.CurationSets) {
 		return nil
 	}
 	return r.engine.NameSets(ctx, physical, y, u)
 }
 
-func beside(has []string, sets []*Set) []string {
+// beside are names of others, and those of sets that the engine has.
+func (r *run) beside(has []string, sets []*Set) []string {
 	out := slices.DeleteFunc(slices.Clone(has), ours)
 	for _, s := range sets {
-		out = append(out, s.EngineName())
+		if r.there[place{recordKinds[s.Kind], "", s.EngineName()}] {
+			out = append(out, s.EngineName())
+		}
 	}
 	return out
 }
@@ -241,34 +280,44 @@ func (r *run) own(ctx context.Context, kind tsclient.RecordKind, physical string
 
 // put makes records that are missing, or not what the engine made of their version, and notes what it makes of them.
 func (r *run) put(ctx context.Context, kind tsclient.RecordKind, collection string, has map[string]json.RawMessage, want map[string]wanted) error {
-	written := false
+	written := map[string]bool{}
 	for name, w := range want {
 		at := place{kind, collection, name}
-		before, known := r.seen[at]
 		is, there := has[name]
-		if there && known && before == (mark{w.version, sha256.Sum256(is)}) {
+		before, known := r.seen[at]
+		same := known && before.version == w.version
+		lost := same && (!there || before.digest != sha256.Sum256(is))
+		if known {
 			r.next[at] = before
+		}
+		r.there[at] = there
+		if same && !lost && before.sure {
 			continue
 		}
-		if known && before.version == w.version {
+		if lost {
 			r.repaired++
 		}
-		if err := r.engine.PutRecord(ctx, kind, collection, name, w.body); err != nil {
-			return fmt.Errorf("put %s: %w", kind, err)
+		err := r.engine.PutRecord(ctx, kind, collection, name, w.body)
+		if err == nil {
+			written[name], r.there[at] = true, true
+			continue
 		}
-		written = true
+		if err := r.goesOn(ctx, fmt.Errorf("put %s %s: %w", kind, name, err)); err != nil {
+			return err
+		}
 	}
-	if !written {
+	if len(written) == 0 {
 		return nil
 	}
 	now, err := r.engine.Records(ctx, kind, collection)
 	if err != nil {
 		return err
 	}
-	for name, w := range want {
-		if is, there := now[name]; there {
-			r.next[place{kind, collection, name}] = mark{w.version, sha256.Sum256(is)}
-		}
+	for name := range written {
+		at, version := place{kind, collection, name}, want[name].version
+		before, is := r.seen[at], mark{version: version, digest: sha256.Sum256(now[name])}
+		is.sure = now[name] != nil && before.version == version && before.digest == is.digest
+		r.next[at] = is
 	}
 	return nil
 }
@@ -279,8 +328,12 @@ func (r *run) drop(ctx context.Context, kind tsclient.RecordKind, collection str
 		if _, stays := want[name]; stays || !ours(name) {
 			continue
 		}
-		if err := r.engine.DeleteRecord(ctx, kind, collection, name); err != nil && !errors.Is(err, problem.NotFound) {
-			return fmt.Errorf("delete %s: %w", kind, err)
+		err := r.engine.DeleteRecord(ctx, kind, collection, name)
+		if err == nil || errors.Is(err, problem.NotFound) {
+			continue
+		}
+		if err := r.goesOn(ctx, fmt.Errorf("delete %s %s: %w", kind, name, err)); err != nil {
+			return err
 		}
 	}
 	return nil

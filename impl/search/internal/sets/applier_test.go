@@ -58,36 +58,46 @@ func as(version string, inner http.Handler) http.Handler {
 	})
 }
 
-// eachEngine runs f with an embedded engine, and as if that were a Typesense 29 and 30. ask is a request beside the service.
-func eachEngine(t *testing.T, f func(t *testing.T, e *engine.Engine, ask func(method, path, body string) string)) {
+// asker sends a request beside the service, and returns the answer.
+type asker = func(method, path, body string) string
+
+// opened is an embedded engine as a version of Typesense. around may meddle with what the service asks it.
+func opened(t *testing.T, version string, around func(http.Handler) http.Handler) (*engine.Engine, asker) {
+	t.Helper()
+	local, err := embedded.Open(embedded.Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, local.Close()) })
+	require.NoError(t, local.WaitReady(t.Context()))
+	door := as(version, api.New(local, api.Options{Key: func(string) bool { return true }}))
+	client, err := tsclient.New("http://engine", tsclient.InProcess(around(door)), func() string { return "k" }, tsclient.Deadlines{})
+	require.NoError(t, err)
+	return engine.New(client, noKeys{}), func(method, path, body string) string {
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Header.Set("X-Typesense-Api-Key", "k")
+		done := httptest.NewRecorder()
+		door.ServeHTTP(done, r)
+		require.Less(t, done.Code, 300, "%s %s: %s", method, path, done.Body)
+		return done.Body.String()
+	}
+}
+
+// eachEngine runs f with an embedded engine, and as if that were a Typesense 29 and 30.
+func eachEngine(t *testing.T, f func(t *testing.T, e *engine.Engine, ask asker)) {
 	for _, version := range []string{"embedded", "29", "30"} {
 		t.Run(version, func(t *testing.T) {
-			local, err := embedded.Open(embedded.Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
-			require.NoError(t, err)
-			t.Cleanup(func() { require.NoError(t, local.Close()) })
-			require.NoError(t, local.WaitReady(t.Context()))
-			door := as(version, api.New(local, api.Options{Key: func(string) bool { return true }}))
-			client, err := tsclient.New("http://engine", tsclient.InProcess(door), func() string { return "k" }, tsclient.Deadlines{})
-			require.NoError(t, err)
-			f(t, engine.New(client, noKeys{}), func(method, path, body string) string {
-				r := httptest.NewRequest(method, path, strings.NewReader(body))
-				r.Header.Set("X-Typesense-Api-Key", "k")
-				done := httptest.NewRecorder()
-				door.ServeHTTP(done, r)
-				require.Less(t, done.Code, 300, "%s %s: %s", method, path, done.Body)
-				return done.Body.String()
-			})
+			e, ask := opened(t, version, func(door http.Handler) http.Handler { return door })
+			f(t, e, ask)
 		})
 	}
 }
 
 // ids are the documents that a search of the collection finds, as text.
-func ids(ask func(method, path, body string) string, q string) string {
+func ids(ask asker, q string) string {
 	return ask("GET", "/collections/books/documents/search?query_by=text&include_fields=id&sort_by=n:asc&q="+q, "")
 }
 
 func TestApply_bringsTheEngineToWhatIsKept(t *testing.T) {
-	eachEngine(t, func(t *testing.T, e *engine.Engine, ask func(method, path, body string) string) {
+	eachEngine(t, func(t *testing.T, e *engine.Engine, ask asker) {
 		ask("POST", "/collections", `{"name":"books","fields":[{"name":"text","type":"string"},{"name":"n","type":"int32"}]}`)
 		ask("POST", "/collections/books/documents/import", `{"id":"1","text":"a sofa","n":1}`+"\n"+`{"id":"2","text":"a couch","n":2}`+"\n"+`{"id":"3","text":"the bed","n":3}`)
 		ask("PUT", "/stopwords/operators", `{"stopwords":["a"]}`)
@@ -146,4 +156,90 @@ func TestApply_bringsTheEngineToWhatIsKept(t *testing.T) {
 		require.NotContains(t, left, "fountain_set_")
 		require.Contains(t, left, "operators", "what others have made is left alone")
 	})
+}
+
+// Another process may put a version that it read before, between the put of a newer one and the look at what the engine made of that. It is not taken for the newer one.
+func TestApply_noticesWhatAnOlderApplicationPutInBetween(t *testing.T) {
+	older := true
+	var ask asker
+	kept := &rows{sets: []*sets.Set{{Kind: sets.Stopwords, ID: "set_W", Version: 2, Body: `["new"]`}}}
+	e, direct := opened(t, "30", func(door http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			door.ServeHTTP(w, r)
+			if r.Method == http.MethodPut && older {
+				older = false
+				ask("PUT", "/stopwords/"+kept.sets[0].EngineName(), `{"stopwords":["old"]}`)
+			}
+		})
+	})
+	ask = direct
+	applier := sets.NewApplier(e, kept, slog.New(slog.DiscardHandler))
+	require.NoError(t, applier.Apply(t.Context()))
+	require.False(t, older)
+	require.Contains(t, ask("GET", "/stopwords", ""), "old")
+	require.NoError(t, applier.Apply(t.Context()))
+	require.Contains(t, ask("GET", "/stopwords", ""), "new")
+}
+
+// What the engine does not take of one owner keeps nothing of another's from it.
+func TestApply_goesOnAfterWhatTheEngineRefuses(t *testing.T) {
+	for _, version := range []string{"29", "30"} {
+		t.Run(version, func(t *testing.T) {
+			e, ask := opened(t, version, func(door http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					body, err := io.ReadAll(r.Body)
+					if err != nil || bytes.Contains(body, []byte("unheard")) {
+						w.WriteHeader(http.StatusBadRequest)
+						_, _ = io.WriteString(w, `{"message":"Bad synonyms."}`)
+						return
+					}
+					r.Body = io.NopCloser(bytes.NewReader(body))
+					door.ServeHTTP(w, r)
+				})
+			})
+			ask("POST", "/collections", `{"name":"books","fields":[{"name":"text","type":"string"},{"name":"n","type":"int32"}]}`)
+			ask("POST", "/collections/books/documents/import", `{"id":"1","text":"a sofa","n":1}`+"\n"+`{"id":"2","text":"a couch","n":2}`)
+			kept := &rows{
+				sets: []*sets.Set{
+					{Kind: sets.Synonyms, ID: "set_A", Version: 1, Body: `[{"words":["unheard","of"]}]`},
+					{Kind: sets.Synonyms, ID: "set_B", Version: 1, Body: `[{"words":["sofa","couch"]}]`},
+					{Kind: sets.Synonyms, ID: "set_C", Version: 1, Body: `[{"words":["unheard","too"]}]`},
+				},
+				attached: []sets.Attached{{Collection: &owner.Collection{Name: owner.Name{Local: "books"}}, Synonyms: []string{"set_A", "set_B", "set_C"}}},
+			}
+			applier := sets.NewApplier(e, kept, slog.New(slog.DiscardHandler))
+			for range 2 {
+				require.ErrorContains(t, applier.Apply(t.Context()), "set_A")
+				require.Contains(t, ids(ask, "sofa"), `"id":"2"`)
+			}
+			kept.sets = kept.sets[:1]
+			require.Error(t, applier.Apply(t.Context()))
+			require.NotContains(t, ids(ask, "sofa"), `"id":"2"`, "one that was deleted goes")
+		})
+	}
+}
+
+// A request does not wait for an application of the background longer than it wants to.
+func TestApply_waitsNoLongerThanItsCaller(t *testing.T) {
+	begun, end := make(chan struct{}), make(chan struct{})
+	e, ask := opened(t, "30", func(door http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPut {
+				begun <- struct{}{}
+				<-end
+			}
+			door.ServeHTTP(w, r)
+		})
+	})
+	kept := &rows{sets: []*sets.Set{{Kind: sets.Stopwords, ID: "set_W", Version: 1, Body: `["new"]`}}}
+	applier := sets.NewApplier(e, kept, slog.New(slog.DiscardHandler))
+	first := make(chan error, 1)
+	go func() { first <- applier.Apply(context.WithoutCancel(t.Context())) }()
+	<-begun
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, applier.Apply(ctx), context.Canceled)
+	close(end)
+	require.NoError(t, <-first)
+	require.Contains(t, ask("GET", "/stopwords", ""), "new")
 }

@@ -62,7 +62,7 @@ var table = map[string]parameter{
 	"prioritize_exact_match": {kind: flag, def: 1}, "prioritize_token_position": {kind: flag}, "prioritize_num_matching_fields": {kind: flag, def: 1},
 	"enable_highlight_v1": {kind: flag, def: 1}, "validate_field_names": {kind: flag, def: 1},
 	"enable_synonyms": {kind: flag, def: 1}, "synonym_prefix": {kind: flag},
-	"enable_overrides": {kind: flag, def: 1}, "filter_curated_hits": {kind: flag}, "group_missing_values": {kind: flag, def: 1}, "use_cache": {kind: flag},
+	"enable_overrides": {kind: flag, def: 1}, "enable_curations": {kind: flag, def: 1}, "filter_curated_hits": {kind: flag}, "group_missing_values": {kind: flag, def: 1}, "use_cache": {kind: flag},
 
 	"voice_query": {kind: refused}, "conversation": {kind: refused, needs: "conversation_model_id", missing: "Conversation is enabled but no conversation model ID is provided."}, "conversation_id": {kind: refused}, "conversation_model_id": {kind: refused}, "nl_query": {kind: refused},
 	"facet_return_parent": {kind: refused}, "personalization_user_id": {kind: refused},
