@@ -32,9 +32,13 @@ test: ## Run the tests that need Go alone
 	$(GO) test -timeout 30m ./...
 
 .PHONY: race
-race: ## Run the same tests under the race detector (needs a C compiler), but those whose programs are processes of their own, and of the kms's those that do several things at once
-	CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -vE '/tests/chaos$$|/cmd/fountain$$|/impl/kms$$')
-	CGO_ENABLED=1 $(GO) test -race -timeout 30m -run '$(TOGETHER)' ./impl/kms
+race: ## Run the same tests under the race detector (needs a C compiler), but those whose programs are processes of their own; of the slowest packages those that do several things at once
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -vE '$(APART)|$(SLOWEST)')
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m -run '$(TOGETHER)' $$($(GO) list ./... | grep -E '$(SLOWEST)')
+
+# Under the race detector: left out, and taken by their names.
+APART := /tests/chaos$$|/cmd/fountain$$
+SLOWEST := /impl/kms$$|/internal/contract$$|/internal/contract/change$$|/tests/e2e$$
 
 .PHONY: race-replicas
 race-replicas: ## Run the tests that do several things at once under the race detector (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL: several replicas)
