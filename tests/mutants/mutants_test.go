@@ -82,7 +82,7 @@ var mutants = []mutant{
 	{"stepUp.dynamic", "impl/gateway/internal/stepup/stepup.go", "if op.Policy.StepUp.Dynamic {", "if false {"},
 	{"stream.idle", "impl/gateway/internal/forward/stream.go", "time.AfterFunc(s.Idle,", "time.AfterFunc(s.Idle+time.Hour,"},
 	{"stream.maxDuration", "internal/httpserver/httpserver.go", "allowed = op.Policy.Stream.MaxDuration\n", "allowed = op.Policy.Stream.MaxDuration + time.Hour\n"},
-	{"stream", "impl/gateway/internal/admit/admit.go", "service == nil || x.Operation.Policy.Stream != nil", "service == nil"},
+	{"stream", "impl/gateway/internal/admit/admit.go", "service == nil || streams(x)", "service == nil"},
 
 	// What the outbox keeps to.
 	{"message that changes while it is leased", "internal/outbox/outbox.go", "CASE WHEN outbox.lease = '' THEN 0 ELSE outbox.due_at END", "0"},
