@@ -32,20 +32,24 @@ test: ## Run the tests that need Go alone
 	$(GO) test -timeout 30m ./...
 
 .PHONY: race
-race: ## Run the same tests under the race detector (needs a C compiler), but those whose programs are processes of their own; of the slowest packages those that do several things at once
+race: ## Run the same tests under the race detector (needs a C compiler), but those whose programs are processes of their own, and of the slowest packages those that do several things at once
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -vE '$(APART)|$(SLOWEST)')
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m -run '$(TOGETHER)' $$($(GO) list ./... | grep -E '$(SLOWEST)')
 
-# Under the race detector: left out, and taken by their names.
-APART := /tests/chaos$$|/cmd/fountain$$
-SLOWEST := /impl/kms$$|/internal/contract$$|/internal/contract/change$$|/tests/e2e$$
-
-.PHONY: race-replicas
-race-replicas: ## Run the tests that do several things at once under the race detector (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL: several replicas)
-	CGO_ENABLED=1 $(GO) test -race -timeout 30m -run '$(TOGETHER)' $(FLAGS) ./internal/... ./impl/...
-
+# Under the race detector: left out (the kms is in race-replicas), and taken by their names.
+APART := /tests/chaos$$|/cmd/fountain$$|/impl/kms$$
+SLOWEST := /internal/contract$$|/internal/contract/change$$|/tests/e2e$$
 # Names of tests that do several things at once.
 TOGETHER := Replica|Mint_|End_|race|Concurrent|Parallel|parallel|AtOnce|Kill
+
+.PHONY: race-replicas
+race-replicas: ## Run the tests that do several things at once under the race detector, on PostgreSQL where FOUNTAIN_TEST_POSTGRES_URL names one, with several replicas
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m -run '$(TOGETHER)' $(if $(FOUNTAIN_TEST_POSTGRES_URL),-skip '/^sqlite$$') ./internal/... ./impl/...
+
+.PHONY: postgres
+postgres: ## Run the services' other tests on the PostgreSQL of FOUNTAIN_TEST_POSTGRES_URL
+	$(GO) test -timeout 30m -skip '/^sqlite$$|$(TOGETHER)' ./internal/... ./impl/...
+	$(GO) test -timeout 30m -run PostgreSQL ./cmd/fountain
 
 .PHONY: e2e
 e2e: ## Run the black-box suites afresh (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL)
