@@ -47,7 +47,7 @@ func EachConfig(t *testing.T, migrations []fs.FS, f func(t *testing.T, c store.C
 	})
 	admin := os.Getenv(urlVariable)
 	if admin == "" {
-		if slices.Contains(strings.FieldsFunc(os.Getenv(requireVariable), isSeparator), "postgres") {
+		if required() {
 			t.Errorf("%s demands postgres, but %s is not set", requireVariable, urlVariable)
 		}
 		return
@@ -75,6 +75,11 @@ func EachPair(t *testing.T, migrations []fs.FS, f func(t *testing.T, from, to st
 	}
 }
 
+// required reports whether a test must fail where there is no server.
+func required() bool {
+	return slices.Contains(strings.FieldsFunc(os.Getenv(requireVariable), isSeparator), "postgres")
+}
+
 func isSeparator(r rune) bool { return r == ',' || r == ' ' }
 
 // handles closes what a test opened.
@@ -96,11 +101,14 @@ func (h *handles) open(t *testing.T) *store.DB {
 	return db
 }
 
-// PostgresConfig is an empty database on the server of FOUNTAIN_TEST_POSTGRES_URL, removed after the test or benchmark, which skips itself without one.
+// PostgresConfig is an empty database on the server of FOUNTAIN_TEST_POSTGRES_URL, removed after the test or benchmark. Without one it is skipped, or fails where FOUNTAIN_TEST_REQUIRE has postgres.
 func PostgresConfig(t testing.TB) store.Config {
 	t.Helper()
 	admin := os.Getenv(urlVariable)
 	if admin == "" {
+		if required() {
+			t.Fatalf("%s demands postgres, but %s is not set", requireVariable, urlVariable)
+		}
 		t.Skip(urlVariable + " is not set")
 	}
 	return store.Config{Name: "test", URL: createDatabase(t, admin), Log: slog.New(slog.DiscardHandler), MaxConns: 8}
