@@ -14,6 +14,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -33,15 +34,43 @@ type Contract struct {
 	table *Table
 }
 
-// Load compiles the embedded contract of a service.
+// Load returns the embedded contract of a service. It is compiled once in a process, whoever asks: what a caller has for itself are the operations, for what is kept
+// beside them (Kept) goes with them.
 func Load(word string) (*Contract, error) {
-	if !slices.Contains(openapi.Words(), word) {
+	compile, known := embedded[word]
+	if !known {
 		return nil, fmt.Errorf("no contract is called %q", word)
 	}
-	return LoadFS(openapi.Files, word)
+	c, err := compile()
+	if err != nil {
+		return nil, err
+	}
+	return c.own()
 }
 
-// LoadAll compiles every embedded contract, in the order of the words, and checks that no operationId is used twice.
+// embedded compiles each embedded contract at its first use.
+var embedded = func() map[string]func() (*Contract, error) {
+	all := map[string]func() (*Contract, error){}
+	for _, word := range openapi.Words() {
+		all[word] = sync.OnceValues(func() (*Contract, error) { return LoadFS(openapi.Files, word) })
+	}
+	return all
+}()
+
+// own returns the contract with operations of its own. What they are checked by, which is nearly all of it, is shared.
+func (c *Contract) own() (_ *Contract, err error) {
+	own := *c
+	own.Operations = make([]*Operation, len(c.Operations))
+	for i, op := range c.Operations {
+		own.Operations[i] = op.own()
+	}
+	if own.table, err = NewTable(&own); err != nil {
+		return nil, fmt.Errorf("contract %s: %w", c.Word, err)
+	}
+	return &own, nil
+}
+
+// LoadAll loads every embedded contract, in the order of the words, and checks that no operationId is used twice.
 func LoadAll() ([]*Contract, error) {
 	var all []*Contract
 	owner := map[string]string{}

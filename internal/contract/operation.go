@@ -52,6 +52,17 @@ type Requirement struct {
 	OTP    bool
 }
 
+// own returns the operation with nothing kept beside it. A sync.Map can't be copied: each other field is named.
+func (op *Operation) own() *Operation {
+	return &Operation{
+		ID: op.ID, Word: op.Word, Method: op.Method, Path: op.Path, Mount: op.Mount, Tags: op.Tags,
+		Public: op.Public, Requirements: op.Requirements, Policy: op.Policy, Origin: op.Origin, Unsupported: op.Unsupported,
+		template: op.template, parameters: op.parameters, body: op.body, statuses: op.statuses, accepts: op.accepts,
+		memory: op.memory, origins: op.origins, label: op.label,
+		adopted: op.adopted, route: op.route, pathNames: op.pathNames, variants: op.variants,
+	}
+}
+
 // Label is the operation's name among those of all services, for metrics and logs: the ID in the family, and "<name>.<ID>" of a service of others.
 func (op *Operation) Label() string {
 	if op.label != "" {
