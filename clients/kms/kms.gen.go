@@ -645,6 +645,36 @@ func (e SecondFactorPolicyPutRequired) Valid() bool {
 	}
 }
 
+// Defines values for SecretCapability.
+const (
+	SecretCapabilityDelete  SecretCapability = "delete"
+	SecretCapabilityDestroy SecretCapability = "destroy"
+	SecretCapabilityList    SecretCapability = "list"
+	SecretCapabilityRead    SecretCapability = "read"
+	SecretCapabilityRotate  SecretCapability = "rotate"
+	SecretCapabilityWrite   SecretCapability = "write"
+)
+
+// Valid indicates whether the value is a known member of the SecretCapability enum.
+func (e SecretCapability) Valid() bool {
+	switch e {
+	case SecretCapabilityDelete:
+		return true
+	case SecretCapabilityDestroy:
+		return true
+	case SecretCapabilityList:
+		return true
+	case SecretCapabilityRead:
+		return true
+	case SecretCapabilityRotate:
+		return true
+	case SecretCapabilityWrite:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SecretDestructionRemains.
 const (
 	SecretDestructionRemainsFreeSpace     SecretDestructionRemains = "free_space"
@@ -690,6 +720,27 @@ func (e SecretEndingLastError) Valid() bool {
 	case SecretEndingLastErrorRefusedTarget:
 		return true
 	case SecretEndingLastErrorRejected:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecretPolicySubjectKind.
+const (
+	SecretPolicySubjectKindRole    SecretPolicySubjectKind = "role"
+	SecretPolicySubjectKindService SecretPolicySubjectKind = "service"
+	SecretPolicySubjectKindUser    SecretPolicySubjectKind = "user"
+)
+
+// Valid indicates whether the value is a known member of the SecretPolicySubjectKind enum.
+func (e SecretPolicySubjectKind) Valid() bool {
+	switch e {
+	case SecretPolicySubjectKindRole:
+		return true
+	case SecretPolicySubjectKindService:
+		return true
+	case SecretPolicySubjectKindUser:
 		return true
 	default:
 		return false
@@ -2172,6 +2223,25 @@ type Secret struct {
 	Version   int64     `json:"version"`
 }
 
+// SecretAccess defines model for SecretAccess.
+type SecretAccess struct {
+	// Active One that is disabled or deleted may do nothing.
+	Active       bool               `json:"active"`
+	Capabilities []SecretCapability `json:"capabilities"`
+
+	// MissingScopes Scopes that the subject does not have and some of the capabilities need.
+	MissingScopes []string `json:"missingScopes"`
+	Name          string   `json:"name"`
+
+	// Policies The policies that are about the secret and the subject, by name.
+	Policies []SecretPolicy      `json:"policies"`
+	Subject  SecretPolicySubject `json:"subject"`
+}
+
+// SecretCapability `list`: its name, and its versions without their values; `read`: its values, and waiting for another one; `write`: store, promote and undelete versions; `delete`: versions, which can be undeleted; `destroy`: versions for
+// ever; `rotate`: its rotation. A rotation that sends values elsewhere needs `read` of the secret and of its credential, too.
+type SecretCapability string
+
 // SecretDestruction defines model for SecretDestruction.
 type SecretDestruction struct {
 	DestroyedAt time.Time `json:"destroyedAt"`
@@ -2219,6 +2289,47 @@ type SecretMetadata struct {
 	// Version The current one.
 	Version int64 `json:"version"`
 }
+
+// SecretPolicy defines model for SecretPolicy.
+type SecretPolicy struct {
+	Capabilities []SecretCapability `json:"capabilities"`
+	CreatedAt    time.Time          `json:"createdAt"`
+	Name         string             `json:"name"`
+
+	// Path The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks.
+	Path      SecretPolicyPath    `json:"path"`
+	Subject   SecretPolicySubject `json:"subject"`
+	UpdatedAt time.Time           `json:"updatedAt"`
+	Version   int64               `json:"version"`
+}
+
+// SecretPolicyList defines model for SecretPolicyList.
+type SecretPolicyList struct {
+	Items      []SecretPolicy `json:"items"`
+	NextCursor *string        `json:"nextCursor,omitempty"`
+}
+
+// SecretPolicyPath The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks.
+type SecretPolicyPath = string
+
+// SecretPolicyPut defines model for SecretPolicyPut.
+type SecretPolicyPut struct {
+	Capabilities []SecretCapability `json:"capabilities"`
+
+	// Path The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks.
+	Path    SecretPolicyPath    `json:"path"`
+	Subject SecretPolicySubject `json:"subject"`
+}
+
+// SecretPolicySubject defines model for SecretPolicySubject.
+type SecretPolicySubject struct {
+	// ID A role's name, or the id of a user or of a service; `*` for every service.
+	ID   string                  `json:"id"`
+	Kind SecretPolicySubjectKind `json:"kind"`
+}
+
+// SecretPolicySubjectKind defines model for SecretPolicySubject.Kind.
+type SecretPolicySubjectKind string
 
 // SecretPut defines model for SecretPut.
 type SecretPut struct {
@@ -2708,6 +2819,9 @@ type RoleName = string
 // SecretName defines model for SecretName.
 type SecretName = string
 
+// SecretPolicyName defines model for SecretPolicyName.
+type SecretPolicyName = string
+
 // ServiceID defines model for ServiceId.
 type ServiceID = string
 
@@ -3109,6 +3223,30 @@ type ListScopesParams struct {
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListSecretPoliciesParams defines parameters for ListSecretPolicies.
+type ListSecretPoliciesParams struct {
+	// Limit How many items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetSecretPolicyParams defines parameters for GetSecretPolicy.
+type GetSecretPolicyParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutSecretPolicyParams defines parameters for PutSecretPolicy.
+type PutSecretPolicyParams struct {
+	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	IfMatch *string `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Only `*`, to make a policy that is not there yet.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
 // ListSecretsParams defines parameters for ListSecrets.
 type ListSecretsParams struct {
 	// Limit How many items a page holds at most.
@@ -3138,6 +3276,18 @@ type PutSecretParams struct {
 
 // PutSecretParamsStage defines parameters for PutSecret.
 type PutSecretParamsStage string
+
+// ExplainSecretAccessParams defines parameters for ExplainSecretAccess.
+type ExplainSecretAccessParams struct {
+	// Role Ask about a role.
+	Role *string `form:"role,omitempty" json:"role,omitempty"`
+
+	// User Ask about a user.
+	User *string `form:"user,omitempty" json:"user,omitempty"`
+
+	// Service Ask about a service.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+}
 
 // GetSecretRotationParams defines parameters for GetSecretRotation.
 type GetSecretRotationParams struct {
@@ -3427,6 +3577,9 @@ type PutRoleJSONRequestBody = RolePut
 
 // PutSecondFactorPolicyJSONRequestBody defines body for PutSecondFactorPolicy for application/json ContentType.
 type PutSecondFactorPolicyJSONRequestBody = SecondFactorPolicyPut
+
+// PutSecretPolicyJSONRequestBody defines body for PutSecretPolicy for application/json ContentType.
+type PutSecretPolicyJSONRequestBody = SecretPolicyPut
 
 // PutSecretJSONRequestBody defines body for PutSecret for application/json ContentType.
 type PutSecretJSONRequestBody = SecretPut
@@ -4620,7 +4773,7 @@ type ClientInterface interface {
 
 	// DeleteRole Delete a role
 	//
-	// A role that users have can't be deleted (409 `state_conflict`), nor can the release's (403).
+	// A role that users have or that a policy of secrets is for can't be deleted (409 `state_conflict`), nor can the release's (403).
 	//
 	// Corresponds with DELETE /roles/{roleName} (the `DeleteRole` operationId).
 	DeleteRole(ctx context.Context, roleName RoleName, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4633,8 +4786,8 @@ type ClientInterface interface {
 	// PutRoleWithBody Define a role
 	//
 	// `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-	// registered services declare, and those scopes of sequence and search that users may have; every role gives besides what each user may
-	// do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
+	// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
+	// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
 	// release's (403). There are at most 200 roles (409 `limit_reached`).
 	//
 	// Takes any type of body and a specified content type.
@@ -4645,8 +4798,8 @@ type ClientInterface interface {
 	// PutRole Define a role
 	//
 	// `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-	// registered services declare, and those scopes of sequence and search that users may have; every role gives besides what each user may
-	// do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
+	// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
+	// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
 	// release's (403). There are at most 200 roles (409 `limit_reached`).
 	//
 	// Takes a body of the `application/json` content type.
@@ -4706,7 +4859,52 @@ type ClientInterface interface {
 	// Corresponds with GET /scopes (the `ListScopes` operationId).
 	ListScopes(ctx context.Context, params *ListScopesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListSecretPolicies List the policies of secrets by name
+	//
+	// Corresponds with GET /secret-policies (the `ListSecretPolicies` operationId).
+	ListSecretPolicies(ctx context.Context, params *ListSecretPoliciesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteSecretPolicy Delete a policy of secrets
+	//
+	// What no other policy gives is not allowed from the next request on.
+	//
+	// Corresponds with DELETE /secret-policies/{policyName} (the `DeleteSecretPolicy` operationId).
+	DeleteSecretPolicy(ctx context.Context, policyName SecretPolicyName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSecretPolicy Read a policy of secrets
+	//
+	// Corresponds with GET /secret-policies/{policyName} (the `GetSecretPolicy` operationId).
+	GetSecretPolicy(ctx context.Context, policyName SecretPolicyName, params *GetSecretPolicyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutSecretPolicyWithBody Let somebody do something with the secrets of a path
+	//
+	// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
+	// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+	//
+	// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
+	// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /secret-policies/{policyName} (the `PutSecretPolicy` operationId).
+	PutSecretPolicyWithBody(ctx context.Context, policyName SecretPolicyName, params *PutSecretPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutSecretPolicy Let somebody do something with the secrets of a path
+	//
+	// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
+	// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+	//
+	// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
+	// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /secret-policies/{policyName} (the `PutSecretPolicy` operationId).
+	PutSecretPolicy(ctx context.Context, policyName SecretPolicyName, params *PutSecretPolicyParams, body PutSecretPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListSecrets List secrets by name, without their values
+	//
+	// Those that a policy lets the caller `list`; of others nothing is told.
 	//
 	// Corresponds with GET /secrets (the `ListSecrets` operationId).
 	ListSecrets(ctx context.Context, params *ListSecretsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4720,8 +4918,11 @@ type ClientInterface interface {
 
 	// PutSecretWithBody Store a secret's next version
 	//
-	// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412. A service
-	// reaches only names that begin with its own.
+	// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+	//
+	// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
+	// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
+	// something else with it gets 403. Neither tells whether it is there.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4730,13 +4931,24 @@ type ClientInterface interface {
 
 	// PutSecret Store a secret's next version
 	//
-	// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412. A service
-	// reaches only names that begin with its own.
+	// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+	//
+	// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
+	// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
+	// something else with it gets 403. Neither tells whether it is there.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /secrets/{secretName} (the `PutSecret` operationId).
 	PutSecret(ctx context.Context, secretName SecretName, params *PutSecretParams, body PutSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExplainSecretAccess Tell what somebody may do with a secret, and by which policies
+	//
+	// The caller, or, asked by an administrator, the one of `role`, `user` and `service` that is given (several: 400; not there: 404). It is not looked whether there is such a secret. A role is somebody who has it and nothing
+	// else. `missingScopes` are those without which some of the capabilities are of no use; one who is not `active` has none.
+	//
+	// Corresponds with GET /secrets/{secretName}/access (the `ExplainSecretAccess` operationId).
+	ExplainSecretAccess(ctx context.Context, secretName SecretName, params *ExplainSecretAccessParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RotateSecret Rotate a secret now
 	//
@@ -7369,7 +7581,7 @@ func (c *Client) ListRoles(ctx context.Context, params *ListRolesParams, reqEdit
 
 // DeleteRole Delete a role
 //
-// A role that users have can't be deleted (409 `state_conflict`), nor can the release's (403).
+// A role that users have or that a policy of secrets is for can't be deleted (409 `state_conflict`), nor can the release's (403).
 //
 // Corresponds with DELETE /roles/{roleName} (the `DeleteRole` operationId).
 func (c *Client) DeleteRole(ctx context.Context, roleName RoleName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7402,8 +7614,8 @@ func (c *Client) GetRole(ctx context.Context, roleName RoleName, params *GetRole
 // PutRoleWithBody Define a role
 //
 // `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-// registered services declare, and those scopes of sequence and search that users may have; every role gives besides what each user may
-// do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
+// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
+// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
 // release's (403). There are at most 200 roles (409 `limit_reached`).
 //
 // Takes any type of body and a specified content type.
@@ -7424,8 +7636,8 @@ func (c *Client) PutRoleWithBody(ctx context.Context, roleName RoleName, params 
 // PutRole Define a role
 //
 // `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-// registered services declare, and those scopes of sequence and search that users may have; every role gives besides what each user may
-// do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
+// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
+// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
 // release's (403). There are at most 200 roles (409 `limit_reached`).
 //
 // Takes a body of the `application/json` content type.
@@ -7545,7 +7757,102 @@ func (c *Client) ListScopes(ctx context.Context, params *ListScopesParams, reqEd
 	return c.Client.Do(req)
 }
 
+// ListSecretPolicies List the policies of secrets by name
+//
+// Corresponds with GET /secret-policies (the `ListSecretPolicies` operationId).
+func (c *Client) ListSecretPolicies(ctx context.Context, params *ListSecretPoliciesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSecretPoliciesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteSecretPolicy Delete a policy of secrets
+//
+// What no other policy gives is not allowed from the next request on.
+//
+// Corresponds with DELETE /secret-policies/{policyName} (the `DeleteSecretPolicy` operationId).
+func (c *Client) DeleteSecretPolicy(ctx context.Context, policyName SecretPolicyName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteSecretPolicyRequest(c.Server, policyName)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSecretPolicy Read a policy of secrets
+//
+// Corresponds with GET /secret-policies/{policyName} (the `GetSecretPolicy` operationId).
+func (c *Client) GetSecretPolicy(ctx context.Context, policyName SecretPolicyName, params *GetSecretPolicyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSecretPolicyRequest(c.Server, policyName, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutSecretPolicyWithBody Let somebody do something with the secrets of a path
+//
+// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
+// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+//
+// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
+// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /secret-policies/{policyName} (the `PutSecretPolicy` operationId).
+func (c *Client) PutSecretPolicyWithBody(ctx context.Context, policyName SecretPolicyName, params *PutSecretPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutSecretPolicyRequestWithBody(c.Server, policyName, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutSecretPolicy Let somebody do something with the secrets of a path
+//
+// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
+// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+//
+// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
+// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /secret-policies/{policyName} (the `PutSecretPolicy` operationId).
+func (c *Client) PutSecretPolicy(ctx context.Context, policyName SecretPolicyName, params *PutSecretPolicyParams, body PutSecretPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutSecretPolicyRequest(c.Server, policyName, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListSecrets List secrets by name, without their values
+//
+// Those that a policy lets the caller `list`; of others nothing is told.
 //
 // Corresponds with GET /secrets (the `ListSecrets` operationId).
 func (c *Client) ListSecrets(ctx context.Context, params *ListSecretsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7579,8 +7886,11 @@ func (c *Client) GetSecret(ctx context.Context, secretName SecretName, params *G
 
 // PutSecretWithBody Store a secret's next version
 //
-// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412. A service
-// reaches only names that begin with its own.
+// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+//
+// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
+// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
+// something else with it gets 403. Neither tells whether it is there.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7599,14 +7909,35 @@ func (c *Client) PutSecretWithBody(ctx context.Context, secretName SecretName, p
 
 // PutSecret Store a secret's next version
 //
-// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412. A service
-// reaches only names that begin with its own.
+// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+//
+// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
+// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
+// something else with it gets 403. Neither tells whether it is there.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /secrets/{secretName} (the `PutSecret` operationId).
 func (c *Client) PutSecret(ctx context.Context, secretName SecretName, params *PutSecretParams, body PutSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutSecretRequest(c.Server, secretName, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExplainSecretAccess Tell what somebody may do with a secret, and by which policies
+//
+// The caller, or, asked by an administrator, the one of `role`, `user` and `service` that is given (several: 400; not there: 404). It is not looked whether there is such a secret. A role is somebody who has it and nothing
+// else. `missingScopes` are those without which some of the capabilities are of no use; one who is not `active` has none.
+//
+// Corresponds with GET /secrets/{secretName}/access (the `ExplainSecretAccess` operationId).
+func (c *Client) ExplainSecretAccess(ctx context.Context, secretName SecretName, params *ExplainSecretAccessParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainSecretAccessRequest(c.Server, secretName, params)
 	if err != nil {
 		return nil, err
 	}
@@ -12765,6 +13096,228 @@ func NewListScopesRequest(server string, params *ListScopesParams) (*http.Reques
 	return req, nil
 }
 
+// NewListSecretPoliciesRequest constructs an http.Request for the ListSecretPolicies method
+func NewListSecretPoliciesRequest(server string, params *ListSecretPoliciesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/secret-policies")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteSecretPolicyRequest constructs an http.Request for the DeleteSecretPolicy method
+func NewDeleteSecretPolicyRequest(server string, policyName SecretPolicyName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "policyName", policyName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/secret-policies/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetSecretPolicyRequest constructs an http.Request for the GetSecretPolicy method
+func NewGetSecretPolicyRequest(server string, policyName SecretPolicyName, params *GetSecretPolicyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "policyName", policyName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/secret-policies/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPutSecretPolicyRequest calls the generic PutSecretPolicy builder with application/json body
+func NewPutSecretPolicyRequest(server string, policyName SecretPolicyName, params *PutSecretPolicyParams, body PutSecretPolicyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutSecretPolicyRequestWithBody(server, policyName, params, "application/json", bodyReader)
+}
+
+// NewPutSecretPolicyRequestWithBody constructs an http.Request for the PutSecretPolicy method, with any body, and a specified content type
+func NewPutSecretPolicyRequestWithBody(server string, policyName SecretPolicyName, params *PutSecretPolicyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "policyName", policyName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/secret-policies/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListSecretsRequest constructs an http.Request for the ListSecrets method
 func NewListSecretsRequest(server string, params *ListSecretsParams) (*http.Request, error) {
 	var err error
@@ -12975,6 +13528,91 @@ func NewPutSecretRequestWithBody(server string, secretName SecretName, params *P
 			req.Header.Set("If-None-Match", headerParam1)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewExplainSecretAccessRequest constructs an http.Request for the ExplainSecretAccess method
+func NewExplainSecretAccessRequest(server string, secretName SecretName, params *ExplainSecretAccessParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "secretName", secretName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/secrets/%s/access", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Role != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "role", *params.Role, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Service != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "service", *params.Service, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -16065,7 +16703,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteRoleWithResponse Delete a role
 	//
-	// A role that users have can't be deleted (409 `state_conflict`), nor can the release's (403).
+	// A role that users have or that a policy of secrets is for can't be deleted (409 `state_conflict`), nor can the release's (403).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16082,8 +16720,8 @@ type ClientWithResponsesInterface interface {
 	// PutRoleWithBodyWithResponse Define a role
 	//
 	// `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-	// registered services declare, and those scopes of sequence and search that users may have; every role gives besides what each user may
-	// do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
+	// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
+	// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
 	// release's (403). There are at most 200 roles (409 `limit_reached`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -16094,8 +16732,8 @@ type ClientWithResponsesInterface interface {
 	// PutRoleWithResponse Define a role
 	//
 	// `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-	// registered services declare, and those scopes of sequence and search that users may have; every role gives besides what each user may
-	// do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
+	// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
+	// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
 	// release's (403). There are at most 200 roles (409 `limit_reached`).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -16161,7 +16799,58 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /scopes (the `ListScopes` operationId).
 	ListScopesWithResponse(ctx context.Context, params *ListScopesParams, reqEditors ...RequestEditorFn) (*ListScopesResult, error)
 
+	// ListSecretPoliciesWithResponse List the policies of secrets by name
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /secret-policies (the `ListSecretPolicies` operationId).
+	ListSecretPoliciesWithResponse(ctx context.Context, params *ListSecretPoliciesParams, reqEditors ...RequestEditorFn) (*ListSecretPoliciesResult, error)
+
+	// DeleteSecretPolicyWithResponse Delete a policy of secrets
+	//
+	// What no other policy gives is not allowed from the next request on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /secret-policies/{policyName} (the `DeleteSecretPolicy` operationId).
+	DeleteSecretPolicyWithResponse(ctx context.Context, policyName SecretPolicyName, reqEditors ...RequestEditorFn) (*DeleteSecretPolicyResult, error)
+
+	// GetSecretPolicyWithResponse Read a policy of secrets
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /secret-policies/{policyName} (the `GetSecretPolicy` operationId).
+	GetSecretPolicyWithResponse(ctx context.Context, policyName SecretPolicyName, params *GetSecretPolicyParams, reqEditors ...RequestEditorFn) (*GetSecretPolicyResult, error)
+
+	// PutSecretPolicyWithBodyWithResponse Let somebody do something with the secrets of a path
+	//
+	// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
+	// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+	//
+	// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
+	// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /secret-policies/{policyName} (the `PutSecretPolicy` operationId).
+	PutSecretPolicyWithBodyWithResponse(ctx context.Context, policyName SecretPolicyName, params *PutSecretPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutSecretPolicyResult, error)
+
+	// PutSecretPolicyWithResponse Let somebody do something with the secrets of a path
+	//
+	// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
+	// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+	//
+	// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
+	// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /secret-policies/{policyName} (the `PutSecretPolicy` operationId).
+	PutSecretPolicyWithResponse(ctx context.Context, policyName SecretPolicyName, params *PutSecretPolicyParams, body PutSecretPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSecretPolicyResult, error)
+
 	// ListSecretsWithResponse List secrets by name, without their values
+	//
+	// Those that a policy lets the caller `list`; of others nothing is told.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16179,8 +16868,11 @@ type ClientWithResponsesInterface interface {
 
 	// PutSecretWithBodyWithResponse Store a secret's next version
 	//
-	// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412. A service
-	// reaches only names that begin with its own.
+	// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+	//
+	// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
+	// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
+	// something else with it gets 403. Neither tells whether it is there.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16189,13 +16881,26 @@ type ClientWithResponsesInterface interface {
 
 	// PutSecretWithResponse Store a secret's next version
 	//
-	// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412. A service
-	// reaches only names that begin with its own.
+	// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+	//
+	// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
+	// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
+	// something else with it gets 403. Neither tells whether it is there.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /secrets/{secretName} (the `PutSecret` operationId).
 	PutSecretWithResponse(ctx context.Context, secretName SecretName, params *PutSecretParams, body PutSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSecretResult, error)
+
+	// ExplainSecretAccessWithResponse Tell what somebody may do with a secret, and by which policies
+	//
+	// The caller, or, asked by an administrator, the one of `role`, `user` and `service` that is given (several: 400; not there: 404). It is not looked whether there is such a secret. A role is somebody who has it and nothing
+	// else. `missingScopes` are those without which some of the capabilities are of no use; one who is not `active` has none.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /secrets/{secretName}/access (the `ExplainSecretAccess` operationId).
+	ExplainSecretAccessWithResponse(ctx context.Context, secretName SecretName, params *ExplainSecretAccessParams, reqEditors ...RequestEditorFn) (*ExplainSecretAccessResult, error)
 
 	// RotateSecretWithResponse Rotate a secret now
 	//
@@ -27284,6 +27989,576 @@ func (r ListScopesResult) ContentType() string {
 	return ""
 }
 
+// ListSecretPoliciesResult401Headers the declared response headers of an HTTP 401 response for ListSecretPolicies
+type ListSecretPoliciesResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ListSecretPoliciesResult403Headers the declared response headers of an HTTP 403 response for ListSecretPolicies
+type ListSecretPoliciesResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ListSecretPoliciesResult429Headers the declared response headers of an HTTP 429 response for ListSecretPolicies
+type ListSecretPoliciesResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ListSecretPoliciesResultDefaultHeaders the declared response headers of an HTTP default response for ListSecretPolicies
+type ListSecretPoliciesResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListSecretPoliciesResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SecretPolicyList
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListSecretPoliciesResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListSecretPoliciesResult403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListSecretPoliciesResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListSecretPoliciesResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSecretPoliciesResult) GetJSON200() *SecretPolicyList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListSecretPoliciesResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListSecretPoliciesResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListSecretPoliciesResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListSecretPoliciesResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSecretPoliciesResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSecretPoliciesResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSecretPoliciesResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSecretPoliciesResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteSecretPolicyResult401Headers the declared response headers of an HTTP 401 response for DeleteSecretPolicy
+type DeleteSecretPolicyResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// DeleteSecretPolicyResult403Headers the declared response headers of an HTTP 403 response for DeleteSecretPolicy
+type DeleteSecretPolicyResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// DeleteSecretPolicyResult404Headers the declared response headers of an HTTP 404 response for DeleteSecretPolicy
+type DeleteSecretPolicyResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// DeleteSecretPolicyResult429Headers the declared response headers of an HTTP 429 response for DeleteSecretPolicy
+type DeleteSecretPolicyResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// DeleteSecretPolicyResultDefaultHeaders the declared response headers of an HTTP default response for DeleteSecretPolicy
+type DeleteSecretPolicyResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteSecretPolicyResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteSecretPolicyResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *DeleteSecretPolicyResult403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *DeleteSecretPolicyResult404Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *DeleteSecretPolicyResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteSecretPolicyResultDefaultHeaders
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteSecretPolicyResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteSecretPolicyResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteSecretPolicyResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r DeleteSecretPolicyResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteSecretPolicyResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteSecretPolicyResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteSecretPolicyResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteSecretPolicyResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteSecretPolicyResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetSecretPolicyResult200Headers the declared response headers of an HTTP 200 response for GetSecretPolicy
+type GetSecretPolicyResult200Headers struct {
+	ETag string
+}
+
+// GetSecretPolicyResult304Headers the declared response headers of an HTTP 304 response for GetSecretPolicy
+type GetSecretPolicyResult304Headers struct {
+	ETag string
+}
+
+// GetSecretPolicyResult401Headers the declared response headers of an HTTP 401 response for GetSecretPolicy
+type GetSecretPolicyResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetSecretPolicyResult403Headers the declared response headers of an HTTP 403 response for GetSecretPolicy
+type GetSecretPolicyResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetSecretPolicyResult404Headers the declared response headers of an HTTP 404 response for GetSecretPolicy
+type GetSecretPolicyResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetSecretPolicyResult429Headers the declared response headers of an HTTP 429 response for GetSecretPolicy
+type GetSecretPolicyResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetSecretPolicyResultDefaultHeaders the declared response headers of an HTTP default response for GetSecretPolicy
+type GetSecretPolicyResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetSecretPolicyResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SecretPolicy
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetSecretPolicyResult200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetSecretPolicyResult304Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetSecretPolicyResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetSecretPolicyResult403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetSecretPolicyResult404Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetSecretPolicyResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetSecretPolicyResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSecretPolicyResult) GetJSON200() *SecretPolicy {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetSecretPolicyResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetSecretPolicyResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetSecretPolicyResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetSecretPolicyResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSecretPolicyResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSecretPolicyResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSecretPolicyResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSecretPolicyResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSecretPolicyResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutSecretPolicyResult200Headers the declared response headers of an HTTP 200 response for PutSecretPolicy
+type PutSecretPolicyResult200Headers struct {
+	ETag string
+}
+
+// PutSecretPolicyResult201Headers the declared response headers of an HTTP 201 response for PutSecretPolicy
+type PutSecretPolicyResult201Headers struct {
+	ETag string
+}
+
+// PutSecretPolicyResult401Headers the declared response headers of an HTTP 401 response for PutSecretPolicy
+type PutSecretPolicyResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutSecretPolicyResult403Headers the declared response headers of an HTTP 403 response for PutSecretPolicy
+type PutSecretPolicyResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutSecretPolicyResult409Headers the declared response headers of an HTTP 409 response for PutSecretPolicy
+type PutSecretPolicyResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutSecretPolicyResult412Headers the declared response headers of an HTTP 412 response for PutSecretPolicy
+type PutSecretPolicyResult412Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutSecretPolicyResult422Headers the declared response headers of an HTTP 422 response for PutSecretPolicy
+type PutSecretPolicyResult422Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutSecretPolicyResult429Headers the declared response headers of an HTTP 429 response for PutSecretPolicy
+type PutSecretPolicyResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutSecretPolicyResultDefaultHeaders the declared response headers of an HTTP default response for PutSecretPolicy
+type PutSecretPolicyResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecretPolicyResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SecretPolicy
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *SecretPolicy
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *externalRef0.Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutSecretPolicyResult200Headers
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *PutSecretPolicyResult201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PutSecretPolicyResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutSecretPolicyResult403Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutSecretPolicyResult409Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *PutSecretPolicyResult412Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *PutSecretPolicyResult422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *PutSecretPolicyResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PutSecretPolicyResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutSecretPolicyResult) GetJSON200() *SecretPolicy {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PutSecretPolicyResult) GetJSON201() *SecretPolicy {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PutSecretPolicyResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PutSecretPolicyResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PutSecretPolicyResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PutSecretPolicyResult) GetApplicationProblemJSON412() *externalRef0.Problem {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PutSecretPolicyResult) GetApplicationProblemJSON422() *externalRef0.Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r PutSecretPolicyResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutSecretPolicyResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutSecretPolicyResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutSecretPolicyResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutSecretPolicyResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutSecretPolicyResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListSecretsResult401Headers the declared response headers of an HTTP 401 response for ListSecrets
 type ListSecretsResult401Headers struct {
 	Allow           *string
@@ -27724,6 +28999,137 @@ func (r PutSecretResult) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutSecretResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExplainSecretAccessResult401Headers the declared response headers of an HTTP 401 response for ExplainSecretAccess
+type ExplainSecretAccessResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ExplainSecretAccessResult403Headers the declared response headers of an HTTP 403 response for ExplainSecretAccess
+type ExplainSecretAccessResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ExplainSecretAccessResult404Headers the declared response headers of an HTTP 404 response for ExplainSecretAccess
+type ExplainSecretAccessResult404Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ExplainSecretAccessResult429Headers the declared response headers of an HTTP 429 response for ExplainSecretAccess
+type ExplainSecretAccessResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ExplainSecretAccessResultDefaultHeaders the declared response headers of an HTTP default response for ExplainSecretAccess
+type ExplainSecretAccessResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExplainSecretAccessResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SecretAccess
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ExplainSecretAccessResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ExplainSecretAccessResult403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ExplainSecretAccessResult404Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ExplainSecretAccessResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ExplainSecretAccessResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainSecretAccessResult) GetJSON200() *SecretAccess {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ExplainSecretAccessResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ExplainSecretAccessResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ExplainSecretAccessResult) GetApplicationProblemJSON404() *externalRef0.Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ExplainSecretAccessResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExplainSecretAccessResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainSecretAccessResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainSecretAccessResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainSecretAccessResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainSecretAccessResult) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -35116,7 +36522,7 @@ func (c *ClientWithResponses) ListRolesWithResponse(ctx context.Context, params 
 
 // DeleteRoleWithResponse Delete a role
 //
-// A role that users have can't be deleted (409 `state_conflict`), nor can the release's (403).
+// A role that users have or that a policy of secrets is for can't be deleted (409 `state_conflict`), nor can the release's (403).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -35145,8 +36551,8 @@ func (c *ClientWithResponses) GetRoleWithResponse(ctx context.Context, roleName 
 // PutRoleWithBodyWithResponse Define a role
 //
 // `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-// registered services declare, and those scopes of sequence and search that users may have; every role gives besides what each user may
-// do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
+// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
+// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
 // release's (403). There are at most 200 roles (409 `limit_reached`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -35163,8 +36569,8 @@ func (c *ClientWithResponses) PutRoleWithBodyWithResponse(ctx context.Context, r
 // PutRoleWithResponse Define a role
 //
 // `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-// registered services declare, and those scopes of sequence and search that users may have; every role gives besides what each user may
-// do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
+// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
+// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
 // release's (403). There are at most 200 roles (409 `limit_reached`).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -35266,7 +36672,88 @@ func (c *ClientWithResponses) ListScopesWithResponse(ctx context.Context, params
 	return ParseListScopesResult(rsp)
 }
 
+// ListSecretPoliciesWithResponse List the policies of secrets by name
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /secret-policies (the `ListSecretPolicies` operationId).
+func (c *ClientWithResponses) ListSecretPoliciesWithResponse(ctx context.Context, params *ListSecretPoliciesParams, reqEditors ...RequestEditorFn) (*ListSecretPoliciesResult, error) {
+	rsp, err := c.ListSecretPolicies(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSecretPoliciesResult(rsp)
+}
+
+// DeleteSecretPolicyWithResponse Delete a policy of secrets
+//
+// What no other policy gives is not allowed from the next request on.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /secret-policies/{policyName} (the `DeleteSecretPolicy` operationId).
+func (c *ClientWithResponses) DeleteSecretPolicyWithResponse(ctx context.Context, policyName SecretPolicyName, reqEditors ...RequestEditorFn) (*DeleteSecretPolicyResult, error) {
+	rsp, err := c.DeleteSecretPolicy(ctx, policyName, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteSecretPolicyResult(rsp)
+}
+
+// GetSecretPolicyWithResponse Read a policy of secrets
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /secret-policies/{policyName} (the `GetSecretPolicy` operationId).
+func (c *ClientWithResponses) GetSecretPolicyWithResponse(ctx context.Context, policyName SecretPolicyName, params *GetSecretPolicyParams, reqEditors ...RequestEditorFn) (*GetSecretPolicyResult, error) {
+	rsp, err := c.GetSecretPolicy(ctx, policyName, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSecretPolicyResult(rsp)
+}
+
+// PutSecretPolicyWithBodyWithResponse Let somebody do something with the secrets of a path
+//
+// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
+// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+//
+// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
+// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /secret-policies/{policyName} (the `PutSecretPolicy` operationId).
+func (c *ClientWithResponses) PutSecretPolicyWithBodyWithResponse(ctx context.Context, policyName SecretPolicyName, params *PutSecretPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutSecretPolicyResult, error) {
+	rsp, err := c.PutSecretPolicyWithBody(ctx, policyName, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutSecretPolicyResult(rsp)
+}
+
+// PutSecretPolicyWithResponse Let somebody do something with the secrets of a path
+//
+// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
+// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+//
+// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
+// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /secret-policies/{policyName} (the `PutSecretPolicy` operationId).
+func (c *ClientWithResponses) PutSecretPolicyWithResponse(ctx context.Context, policyName SecretPolicyName, params *PutSecretPolicyParams, body PutSecretPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSecretPolicyResult, error) {
+	rsp, err := c.PutSecretPolicy(ctx, policyName, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutSecretPolicyResult(rsp)
+}
+
 // ListSecretsWithResponse List secrets by name, without their values
+//
+// Those that a policy lets the caller `list`; of others nothing is told.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -35296,8 +36783,11 @@ func (c *ClientWithResponses) GetSecretWithResponse(ctx context.Context, secretN
 
 // PutSecretWithBodyWithResponse Store a secret's next version
 //
-// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412. A service
-// reaches only names that begin with its own.
+// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+//
+// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
+// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
+// something else with it gets 403. Neither tells whether it is there.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -35312,8 +36802,11 @@ func (c *ClientWithResponses) PutSecretWithBodyWithResponse(ctx context.Context,
 
 // PutSecretWithResponse Store a secret's next version
 //
-// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412. A service
-// reaches only names that begin with its own.
+// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+//
+// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
+// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
+// something else with it gets 403. Neither tells whether it is there.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -35324,6 +36817,22 @@ func (c *ClientWithResponses) PutSecretWithResponse(ctx context.Context, secretN
 		return nil, err
 	}
 	return ParsePutSecretResult(rsp)
+}
+
+// ExplainSecretAccessWithResponse Tell what somebody may do with a secret, and by which policies
+//
+// The caller, or, asked by an administrator, the one of `role`, `user` and `service` that is given (several: 400; not there: 404). It is not looked whether there is such a secret. A role is somebody who has it and nothing
+// else. `missingScopes` are those without which some of the capabilities are of no use; one who is not `active` has none.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /secrets/{secretName}/access (the `ExplainSecretAccess` operationId).
+func (c *ClientWithResponses) ExplainSecretAccessWithResponse(ctx context.Context, secretName SecretName, params *ExplainSecretAccessParams, reqEditors ...RequestEditorFn) (*ExplainSecretAccessResult, error) {
+	rsp, err := c.ExplainSecretAccess(ctx, secretName, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainSecretAccessResult(rsp)
 }
 
 // RotateSecretWithResponse Rotate a secret now
@@ -56564,6 +58073,1113 @@ func ParseListScopesResult(rsp *http.Response) (*ListScopesResult, error) {
 	return response, nil
 }
 
+// ParseListSecretPoliciesResult parses an HTTP response from a ListSecretPoliciesWithResponse call
+func ParseListSecretPoliciesResult(rsp *http.Response) (*ListSecretPoliciesResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSecretPoliciesResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SecretPolicyList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListSecretPoliciesResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListSecretPoliciesResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers ListSecretPoliciesResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers ListSecretPoliciesResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteSecretPolicyResult parses an HTTP response from a DeleteSecretPolicyWithResponse call
+func ParseDeleteSecretPolicyResult(rsp *http.Response) (*DeleteSecretPolicyResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteSecretPolicyResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteSecretPolicyResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers DeleteSecretPolicyResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers DeleteSecretPolicyResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 429:
+		var headers DeleteSecretPolicyResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers DeleteSecretPolicyResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetSecretPolicyResult parses an HTTP response from a GetSecretPolicyWithResponse call
+func ParseGetSecretPolicyResult(rsp *http.Response) (*GetSecretPolicyResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSecretPolicyResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SecretPolicy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetSecretPolicyResult200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetSecretPolicyResult304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetSecretPolicyResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetSecretPolicyResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetSecretPolicyResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetSecretPolicyResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers GetSecretPolicyResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutSecretPolicyResult parses an HTTP response from a PutSecretPolicyWithResponse call
+func ParsePutSecretPolicyResult(rsp *http.Response) (*PutSecretPolicyResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutSecretPolicyResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SecretPolicy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest SecretPolicy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutSecretPolicyResult200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 201:
+		var headers PutSecretPolicyResult201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers PutSecretPolicyResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutSecretPolicyResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutSecretPolicyResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 412:
+		var headers PutSecretPolicyResult412Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers412 = &headers
+	case rsp.StatusCode == 422:
+		var headers PutSecretPolicyResult422Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers PutSecretPolicyResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers PutSecretPolicyResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListSecretsResult parses an HTTP response from a ListSecretsWithResponse call
 func ParseListSecretsResult(rsp *http.Response) (*ListSecretsResult, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -57380,6 +59996,260 @@ func ParsePutSecretResult(rsp *http.Response) (*PutSecretResult, error) {
 		response.Headers429 = &headers
 	case true:
 		var headers PutSecretResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExplainSecretAccessResult parses an HTTP response from a ExplainSecretAccessWithResponse call
+func ParseExplainSecretAccessResult(rsp *http.Response) (*ExplainSecretAccessResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainSecretAccessResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SecretAccess
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ExplainSecretAccessResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ExplainSecretAccessResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ExplainSecretAccessResult404Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 429:
+		var headers ExplainSecretAccessResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers ExplainSecretAccessResultDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

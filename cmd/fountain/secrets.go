@@ -66,7 +66,7 @@ func newSecrets() *cobra.Command {
 			return o.print(cmd, versions, versionHead, rows)
 		})
 	return group("secrets", "Store, read and turn over sealed values, and give them to a process", list, o.getSecret(), o.putSecret(), versions, o.promoteSecret(),
-		o.deleteSecret(), o.undeleteSecret(), o.destroySecret(), o.watchSecret(), o.rotateSecret(), o.rollbackSecret(), o.secretRotation(), newSecretsRun(o))
+		o.deleteSecret(), o.undeleteSecret(), o.destroySecret(), o.watchSecret(), o.rotateSecret(), o.rollbackSecret(), o.secretRotation(), o.secretPolicies(), o.secretAccess(), newSecretsRun(o))
 }
 
 func (o *operator) getSecret() *cobra.Command {

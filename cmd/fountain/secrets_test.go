@@ -67,6 +67,19 @@ func TestSecrets_areTurnedOverAndGivenToAProcess(t *testing.T) {
 	}
 	require.Equal(t, 1, ada.run("secrets", "run", "--env", "DB=app.other", "--", "true").code, "there is no such secret")
 
+	require.Regexp(t, `(?m)^administrators +role:admin +\* +list read write delete destroy rotate `, good("secrets", "policies", "list"))
+	require.Regexp(t, `(?m)^readers +role:reader +app +list read `, good("secrets", "policies", "put", "readers", "--role", "reader", "--path", "app", "--may", "read,list", "--create"))
+	require.Regexp(t, `(?m)^readers +role:reader +app +list read `, good("secrets", "policies", "get", "readers"))
+	require.Equal(t, 1, ada.run("secrets", "policies", "put", "readers", "--role", "reader", "--path", "app", "--may", "read", "--create").code)
+	for _, args := range [][]string{{"--path", "app", "--may", "read"}, {"--role", "reader", "--service", "*", "--path", "app", "--may", "read"}, {"--role", "reader", "--path", "app"}, {"--role", "reader", "--path", "app", "--may", "look"}} {
+		require.Equal(t, 2, ada.run(append([]string{"secrets", "policies", "put", "wrong"}, args...)...).code, "%v", args)
+	}
+	require.Regexp(t, `(?m)^app.db +role:reader +list read +secrets:read +readers`, good("secrets", "access", "app.db", "--role", "reader"))
+	require.Regexp(t, `(?m)^other +role:reader +nothing `, good("secrets", "access", "other", "--role", "reader"))
+	require.Contains(t, good("secrets", "access", "app.db"), "list read write delete destroy rotate")
+	require.Equal(t, 2, ada.run("secrets", "access", "app.db", "--role", "reader", "--user", "x").code)
+	good("secrets", "policies", "delete", "readers")
+
 	require.Regexp(t, `(?m) EdDSA +active `, good("signing-keys", "list"))
 	kid := field(t, good("signing-keys", "rotate", "--algorithm", "ES256", "--output", "json"), "kid")
 	require.Equal(t, 2, ada.run("signing-keys", "rotate", "--algorithm", "RS256").code)

@@ -645,6 +645,36 @@ func (e SecondFactorPolicyPutRequired) Valid() bool {
 	}
 }
 
+// Defines values for SecretCapability.
+const (
+	SecretCapabilityDelete  SecretCapability = "delete"
+	SecretCapabilityDestroy SecretCapability = "destroy"
+	SecretCapabilityList    SecretCapability = "list"
+	SecretCapabilityRead    SecretCapability = "read"
+	SecretCapabilityRotate  SecretCapability = "rotate"
+	SecretCapabilityWrite   SecretCapability = "write"
+)
+
+// Valid indicates whether the value is a known member of the SecretCapability enum.
+func (e SecretCapability) Valid() bool {
+	switch e {
+	case SecretCapabilityDelete:
+		return true
+	case SecretCapabilityDestroy:
+		return true
+	case SecretCapabilityList:
+		return true
+	case SecretCapabilityRead:
+		return true
+	case SecretCapabilityRotate:
+		return true
+	case SecretCapabilityWrite:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SecretDestructionRemains.
 const (
 	SecretDestructionRemainsFreeSpace     SecretDestructionRemains = "free_space"
@@ -690,6 +720,27 @@ func (e SecretEndingLastError) Valid() bool {
 	case SecretEndingLastErrorRefusedTarget:
 		return true
 	case SecretEndingLastErrorRejected:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecretPolicySubjectKind.
+const (
+	SecretPolicySubjectKindRole    SecretPolicySubjectKind = "role"
+	SecretPolicySubjectKindService SecretPolicySubjectKind = "service"
+	SecretPolicySubjectKindUser    SecretPolicySubjectKind = "user"
+)
+
+// Valid indicates whether the value is a known member of the SecretPolicySubjectKind enum.
+func (e SecretPolicySubjectKind) Valid() bool {
+	switch e {
+	case SecretPolicySubjectKindRole:
+		return true
+	case SecretPolicySubjectKindService:
+		return true
+	case SecretPolicySubjectKindUser:
 		return true
 	default:
 		return false
@@ -2172,6 +2223,25 @@ type Secret struct {
 	Version   int64     `json:"version"`
 }
 
+// SecretAccess defines model for SecretAccess.
+type SecretAccess struct {
+	// Active One that is disabled or deleted may do nothing.
+	Active       bool               `json:"active"`
+	Capabilities []SecretCapability `json:"capabilities"`
+
+	// MissingScopes Scopes that the subject does not have and some of the capabilities need.
+	MissingScopes []string `json:"missingScopes"`
+	Name          string   `json:"name"`
+
+	// Policies The policies that are about the secret and the subject, by name.
+	Policies []SecretPolicy      `json:"policies"`
+	Subject  SecretPolicySubject `json:"subject"`
+}
+
+// SecretCapability `list`: its name, and its versions without their values; `read`: its values, and waiting for another one; `write`: store, promote and undelete versions; `delete`: versions, which can be undeleted; `destroy`: versions for
+// ever; `rotate`: its rotation. A rotation that sends values elsewhere needs `read` of the secret and of its credential, too.
+type SecretCapability string
+
 // SecretDestruction defines model for SecretDestruction.
 type SecretDestruction struct {
 	DestroyedAt time.Time `json:"destroyedAt"`
@@ -2219,6 +2289,47 @@ type SecretMetadata struct {
 	// Version The current one.
 	Version int64 `json:"version"`
 }
+
+// SecretPolicy defines model for SecretPolicy.
+type SecretPolicy struct {
+	Capabilities []SecretCapability `json:"capabilities"`
+	CreatedAt    time.Time          `json:"createdAt"`
+	Name         string             `json:"name"`
+
+	// Path The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks.
+	Path      SecretPolicyPath    `json:"path"`
+	Subject   SecretPolicySubject `json:"subject"`
+	UpdatedAt time.Time           `json:"updatedAt"`
+	Version   int64               `json:"version"`
+}
+
+// SecretPolicyList defines model for SecretPolicyList.
+type SecretPolicyList struct {
+	Items      []SecretPolicy `json:"items"`
+	NextCursor *string        `json:"nextCursor,omitempty"`
+}
+
+// SecretPolicyPath The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks.
+type SecretPolicyPath = string
+
+// SecretPolicyPut defines model for SecretPolicyPut.
+type SecretPolicyPut struct {
+	Capabilities []SecretCapability `json:"capabilities"`
+
+	// Path The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks.
+	Path    SecretPolicyPath    `json:"path"`
+	Subject SecretPolicySubject `json:"subject"`
+}
+
+// SecretPolicySubject defines model for SecretPolicySubject.
+type SecretPolicySubject struct {
+	// ID A role's name, or the id of a user or of a service; `*` for every service.
+	ID   string                  `json:"id"`
+	Kind SecretPolicySubjectKind `json:"kind"`
+}
+
+// SecretPolicySubjectKind defines model for SecretPolicySubject.Kind.
+type SecretPolicySubjectKind string
 
 // SecretPut defines model for SecretPut.
 type SecretPut struct {
@@ -2708,6 +2819,9 @@ type RoleName = string
 // SecretName defines model for SecretName.
 type SecretName = string
 
+// SecretPolicyName defines model for SecretPolicyName.
+type SecretPolicyName = string
+
 // ServiceID defines model for ServiceId.
 type ServiceID = string
 
@@ -3109,6 +3223,30 @@ type ListScopesParams struct {
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListSecretPoliciesParams defines parameters for ListSecretPolicies.
+type ListSecretPoliciesParams struct {
+	// Limit How many items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetSecretPolicyParams defines parameters for GetSecretPolicy.
+type GetSecretPolicyParams struct {
+	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutSecretPolicyParams defines parameters for PutSecretPolicy.
+type PutSecretPolicyParams struct {
+	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	IfMatch *string `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Only `*`, to make a policy that is not there yet.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
 // ListSecretsParams defines parameters for ListSecrets.
 type ListSecretsParams struct {
 	// Limit How many items a page holds at most.
@@ -3138,6 +3276,18 @@ type PutSecretParams struct {
 
 // PutSecretParamsStage defines parameters for PutSecret.
 type PutSecretParamsStage string
+
+// ExplainSecretAccessParams defines parameters for ExplainSecretAccess.
+type ExplainSecretAccessParams struct {
+	// Role Ask about a role.
+	Role *string `form:"role,omitempty" json:"role,omitempty"`
+
+	// User Ask about a user.
+	User *string `form:"user,omitempty" json:"user,omitempty"`
+
+	// Service Ask about a service.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+}
 
 // GetSecretRotationParams defines parameters for GetSecretRotation.
 type GetSecretRotationParams struct {
@@ -3428,6 +3578,9 @@ type PutRoleJSONRequestBody = RolePut
 // PutSecondFactorPolicyJSONRequestBody defines body for PutSecondFactorPolicy for application/json ContentType.
 type PutSecondFactorPolicyJSONRequestBody = SecondFactorPolicyPut
 
+// PutSecretPolicyJSONRequestBody defines body for PutSecretPolicy for application/json ContentType.
+type PutSecretPolicyJSONRequestBody = SecretPolicyPut
+
 // PutSecretJSONRequestBody defines body for PutSecret for application/json ContentType.
 type PutSecretJSONRequestBody = SecretPut
 
@@ -3706,6 +3859,18 @@ type ServerInterface interface {
 	// ListScopes List the scopes that there are
 	// (GET /scopes)
 	ListScopes(w http.ResponseWriter, r *http.Request, params ListScopesParams)
+	// ListSecretPolicies List the policies of secrets by name
+	// (GET /secret-policies)
+	ListSecretPolicies(w http.ResponseWriter, r *http.Request, params ListSecretPoliciesParams)
+	// DeleteSecretPolicy Delete a policy of secrets
+	// (DELETE /secret-policies/{policyName})
+	DeleteSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName)
+	// GetSecretPolicy Read a policy of secrets
+	// (GET /secret-policies/{policyName})
+	GetSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName, params GetSecretPolicyParams)
+	// PutSecretPolicy Let somebody do something with the secrets of a path
+	// (PUT /secret-policies/{policyName})
+	PutSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName, params PutSecretPolicyParams)
 	// ListSecrets List secrets by name, without their values
 	// (GET /secrets)
 	ListSecrets(w http.ResponseWriter, r *http.Request, params ListSecretsParams)
@@ -3715,6 +3880,9 @@ type ServerInterface interface {
 	// PutSecret Store a secret's next version
 	// (PUT /secrets/{secretName})
 	PutSecret(w http.ResponseWriter, r *http.Request, secretName SecretName, params PutSecretParams)
+	// ExplainSecretAccess Tell what somebody may do with a secret, and by which policies
+	// (GET /secrets/{secretName}/access)
+	ExplainSecretAccess(w http.ResponseWriter, r *http.Request, secretName SecretName, params ExplainSecretAccessParams)
 	// RotateSecret Rotate a secret now
 	// (POST /secrets/{secretName}/rotate)
 	RotateSecret(w http.ResponseWriter, r *http.Request, secretName SecretName)
@@ -4321,6 +4489,30 @@ func (_ Unimplemented) ListScopes(w http.ResponseWriter, r *http.Request, params
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListSecretPolicies List the policies of secrets by name
+// (GET /secret-policies)
+func (_ Unimplemented) ListSecretPolicies(w http.ResponseWriter, r *http.Request, params ListSecretPoliciesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteSecretPolicy Delete a policy of secrets
+// (DELETE /secret-policies/{policyName})
+func (_ Unimplemented) DeleteSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetSecretPolicy Read a policy of secrets
+// (GET /secret-policies/{policyName})
+func (_ Unimplemented) GetSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName, params GetSecretPolicyParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutSecretPolicy Let somebody do something with the secrets of a path
+// (PUT /secret-policies/{policyName})
+func (_ Unimplemented) PutSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName, params PutSecretPolicyParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListSecrets List secrets by name, without their values
 // (GET /secrets)
 func (_ Unimplemented) ListSecrets(w http.ResponseWriter, r *http.Request, params ListSecretsParams) {
@@ -4336,6 +4528,12 @@ func (_ Unimplemented) GetSecret(w http.ResponseWriter, r *http.Request, secretN
 // PutSecret Store a secret's next version
 // (PUT /secrets/{secretName})
 func (_ Unimplemented) PutSecret(w http.ResponseWriter, r *http.Request, secretName SecretName, params PutSecretParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExplainSecretAccess Tell what somebody may do with a secret, and by which policies
+// (GET /secrets/{secretName}/access)
+func (_ Unimplemented) ExplainSecretAccess(w http.ResponseWriter, r *http.Request, secretName SecretName, params ExplainSecretAccessParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -7664,6 +7862,197 @@ func (siw *ServerInterfaceWrapper) ListScopes(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListSecretPolicies operation middleware
+func (siw *ServerInterfaceWrapper) ListSecretPolicies(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSecretPoliciesParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSecretPolicies(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteSecretPolicy operation middleware
+func (siw *ServerInterfaceWrapper) DeleteSecretPolicy(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "policyName" -------------
+	var policyName SecretPolicyName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "policyName", chi.URLParam(r, "policyName"), &policyName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "policyName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteSecretPolicy(w, r, policyName)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetSecretPolicy operation middleware
+func (siw *ServerInterfaceWrapper) GetSecretPolicy(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "policyName" -------------
+	var policyName SecretPolicyName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "policyName", chi.URLParam(r, "policyName"), &policyName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "policyName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSecretPolicyParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetSecretPolicy(w, r, policyName, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutSecretPolicy operation middleware
+func (siw *ServerInterfaceWrapper) PutSecretPolicy(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "policyName" -------------
+	var policyName SecretPolicyName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "policyName", chi.URLParam(r, "policyName"), &policyName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "policyName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutSecretPolicyParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutSecretPolicy(w, r, policyName, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListSecrets operation middleware
 func (siw *ServerInterfaceWrapper) ListSecrets(w http.ResponseWriter, r *http.Request) {
 
@@ -7833,6 +8222,74 @@ func (siw *ServerInterfaceWrapper) PutSecret(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PutSecret(w, r, secretName, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExplainSecretAccess operation middleware
+func (siw *ServerInterfaceWrapper) ExplainSecretAccess(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "secretName" -------------
+	var secretName SecretName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "secretName", chi.URLParam(r, "secretName"), &secretName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "secretName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExplainSecretAccessParams
+
+	// ------------- Optional query parameter "role" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "role", r.URL.Query(), &params.Role, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "role"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "role", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", r.URL.Query(), &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "user"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "user", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExplainSecretAccess(w, r, secretName, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -9782,6 +10239,21 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/secrets/{secretName}/rotate", wrapper.RotateSecret)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/secrets/{secretName}/access", wrapper.ExplainSecretAccess)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/secret-policies", wrapper.ListSecretPolicies)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/secret-policies/{policyName}", wrapper.DeleteSecretPolicy)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/secret-policies/{policyName}", wrapper.GetSecretPolicy)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/secret-policies/{policyName}", wrapper.PutSecretPolicy)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/keyrings", wrapper.ListKeyrings)
@@ -27141,6 +27613,945 @@ func (response ListScopesdefaultApplicationProblemPlusJSONResponse) VisitListSco
 	return err
 }
 
+type ListSecretPoliciesRequestObject struct {
+	Params ListSecretPoliciesParams
+}
+
+type ListSecretPoliciesResponseObject interface {
+	VisitListSecretPoliciesResponse(w http.ResponseWriter) error
+}
+
+type ListSecretPolicies200JSONResponse SecretPolicyList
+
+func (response ListSecretPolicies200JSONResponse) VisitListSecretPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSecretPolicies401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListSecretPolicies401ApplicationProblemPlusJSONResponse) VisitListSecretPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSecretPolicies403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListSecretPolicies403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListSecretPolicies403ResponseHeaders
+}
+
+func (response ListSecretPolicies403ApplicationProblemPlusJSONResponse) VisitListSecretPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSecretPolicies429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListSecretPolicies429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListSecretPolicies429ResponseHeaders
+}
+
+func (response ListSecretPolicies429ApplicationProblemPlusJSONResponse) VisitListSecretPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSecretPoliciesdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListSecretPoliciesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ListSecretPoliciesdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ListSecretPoliciesdefaultApplicationProblemPlusJSONResponse) VisitListSecretPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSecretPolicyRequestObject struct {
+	PolicyName SecretPolicyName `json:"policyName"`
+}
+
+type DeleteSecretPolicyResponseObject interface {
+	VisitDeleteSecretPolicyResponse(w http.ResponseWriter) error
+}
+
+type DeleteSecretPolicy204Response struct {
+}
+
+func (response DeleteSecretPolicy204Response) VisitDeleteSecretPolicyResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteSecretPolicy401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSecretPolicy401ApplicationProblemPlusJSONResponse) VisitDeleteSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSecretPolicy403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteSecretPolicy403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteSecretPolicy403ResponseHeaders
+}
+
+func (response DeleteSecretPolicy403ApplicationProblemPlusJSONResponse) VisitDeleteSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSecretPolicy404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteSecretPolicy404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteSecretPolicy404ResponseHeaders
+}
+
+func (response DeleteSecretPolicy404ApplicationProblemPlusJSONResponse) VisitDeleteSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSecretPolicy429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteSecretPolicy429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteSecretPolicy429ResponseHeaders
+}
+
+func (response DeleteSecretPolicy429ApplicationProblemPlusJSONResponse) VisitDeleteSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSecretPolicydefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteSecretPolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    DeleteSecretPolicydefaultResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteSecretPolicydefaultApplicationProblemPlusJSONResponse) VisitDeleteSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSecretPolicyRequestObject struct {
+	PolicyName SecretPolicyName `json:"policyName"`
+	Params     GetSecretPolicyParams
+}
+
+type GetSecretPolicyResponseObject interface {
+	VisitGetSecretPolicyResponse(w http.ResponseWriter) error
+}
+
+type GetSecretPolicy200ResponseHeaders struct {
+	ETag string
+}
+
+type GetSecretPolicy200JSONResponse struct {
+	Body    SecretPolicy
+	Headers GetSecretPolicy200ResponseHeaders
+}
+
+func (response GetSecretPolicy200JSONResponse) VisitGetSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSecretPolicy304Response externalRef0.NotModifiedResponse
+
+func (response GetSecretPolicy304Response) VisitGetSecretPolicyResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetSecretPolicy401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GetSecretPolicy401ApplicationProblemPlusJSONResponse) VisitGetSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSecretPolicy403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetSecretPolicy403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetSecretPolicy403ResponseHeaders
+}
+
+func (response GetSecretPolicy403ApplicationProblemPlusJSONResponse) VisitGetSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSecretPolicy404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetSecretPolicy404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetSecretPolicy404ResponseHeaders
+}
+
+func (response GetSecretPolicy404ApplicationProblemPlusJSONResponse) VisitGetSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSecretPolicy429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetSecretPolicy429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetSecretPolicy429ResponseHeaders
+}
+
+func (response GetSecretPolicy429ApplicationProblemPlusJSONResponse) VisitGetSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSecretPolicydefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetSecretPolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    GetSecretPolicydefaultResponseHeaders
+	StatusCode int
+}
+
+func (response GetSecretPolicydefaultApplicationProblemPlusJSONResponse) VisitGetSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecretPolicyRequestObject struct {
+	PolicyName SecretPolicyName `json:"policyName"`
+	Params     PutSecretPolicyParams
+	Body       *PutSecretPolicyJSONRequestBody
+}
+
+type PutSecretPolicyResponseObject interface {
+	VisitPutSecretPolicyResponse(w http.ResponseWriter) error
+}
+
+type PutSecretPolicy200ResponseHeaders struct {
+	ETag string
+}
+
+type PutSecretPolicy200JSONResponse struct {
+	Body    SecretPolicy
+	Headers PutSecretPolicy200ResponseHeaders
+}
+
+func (response PutSecretPolicy200JSONResponse) VisitPutSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecretPolicy201ResponseHeaders struct {
+	ETag string
+}
+
+type PutSecretPolicy201JSONResponse struct {
+	Body    SecretPolicy
+	Headers PutSecretPolicy201ResponseHeaders
+}
+
+func (response PutSecretPolicy201JSONResponse) VisitPutSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecretPolicy401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response PutSecretPolicy401ApplicationProblemPlusJSONResponse) VisitPutSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecretPolicy403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecretPolicy403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSecretPolicy403ResponseHeaders
+}
+
+func (response PutSecretPolicy403ApplicationProblemPlusJSONResponse) VisitPutSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecretPolicy409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecretPolicy409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSecretPolicy409ResponseHeaders
+}
+
+func (response PutSecretPolicy409ApplicationProblemPlusJSONResponse) VisitPutSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecretPolicy412ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecretPolicy412ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSecretPolicy412ResponseHeaders
+}
+
+func (response PutSecretPolicy412ApplicationProblemPlusJSONResponse) VisitPutSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecretPolicy422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecretPolicy422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSecretPolicy422ResponseHeaders
+}
+
+func (response PutSecretPolicy422ApplicationProblemPlusJSONResponse) VisitPutSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecretPolicy429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecretPolicy429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutSecretPolicy429ResponseHeaders
+}
+
+func (response PutSecretPolicy429ApplicationProblemPlusJSONResponse) VisitPutSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSecretPolicydefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutSecretPolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    PutSecretPolicydefaultResponseHeaders
+	StatusCode int
+}
+
+func (response PutSecretPolicydefaultApplicationProblemPlusJSONResponse) VisitPutSecretPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSecretsRequestObject struct {
 	Params ListSecretsParams
 }
@@ -27846,6 +29257,221 @@ type PutSecretdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutSecretdefaultApplicationProblemPlusJSONResponse) VisitPutSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainSecretAccessRequestObject struct {
+	SecretName SecretName `json:"secretName"`
+	Params     ExplainSecretAccessParams
+}
+
+type ExplainSecretAccessResponseObject interface {
+	VisitExplainSecretAccessResponse(w http.ResponseWriter) error
+}
+
+type ExplainSecretAccess200JSONResponse SecretAccess
+
+func (response ExplainSecretAccess200JSONResponse) VisitExplainSecretAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainSecretAccess401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainSecretAccess401ApplicationProblemPlusJSONResponse) VisitExplainSecretAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainSecretAccess403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExplainSecretAccess403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ExplainSecretAccess403ResponseHeaders
+}
+
+func (response ExplainSecretAccess403ApplicationProblemPlusJSONResponse) VisitExplainSecretAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainSecretAccess404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExplainSecretAccess404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ExplainSecretAccess404ResponseHeaders
+}
+
+func (response ExplainSecretAccess404ApplicationProblemPlusJSONResponse) VisitExplainSecretAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainSecretAccess429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExplainSecretAccess429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ExplainSecretAccess429ResponseHeaders
+}
+
+func (response ExplainSecretAccess429ApplicationProblemPlusJSONResponse) VisitExplainSecretAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainSecretAccessdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExplainSecretAccessdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ExplainSecretAccessdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ExplainSecretAccessdefaultApplicationProblemPlusJSONResponse) VisitExplainSecretAccessResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -37510,6 +39136,18 @@ type StrictServerInterface interface {
 	// ListScopes List the scopes that there are
 	// (GET /scopes)
 	ListScopes(ctx context.Context, request ListScopesRequestObject) (ListScopesResponseObject, error)
+	// ListSecretPolicies List the policies of secrets by name
+	// (GET /secret-policies)
+	ListSecretPolicies(ctx context.Context, request ListSecretPoliciesRequestObject) (ListSecretPoliciesResponseObject, error)
+	// DeleteSecretPolicy Delete a policy of secrets
+	// (DELETE /secret-policies/{policyName})
+	DeleteSecretPolicy(ctx context.Context, request DeleteSecretPolicyRequestObject) (DeleteSecretPolicyResponseObject, error)
+	// GetSecretPolicy Read a policy of secrets
+	// (GET /secret-policies/{policyName})
+	GetSecretPolicy(ctx context.Context, request GetSecretPolicyRequestObject) (GetSecretPolicyResponseObject, error)
+	// PutSecretPolicy Let somebody do something with the secrets of a path
+	// (PUT /secret-policies/{policyName})
+	PutSecretPolicy(ctx context.Context, request PutSecretPolicyRequestObject) (PutSecretPolicyResponseObject, error)
 	// ListSecrets List secrets by name, without their values
 	// (GET /secrets)
 	ListSecrets(ctx context.Context, request ListSecretsRequestObject) (ListSecretsResponseObject, error)
@@ -37519,6 +39157,9 @@ type StrictServerInterface interface {
 	// PutSecret Store a secret's next version
 	// (PUT /secrets/{secretName})
 	PutSecret(ctx context.Context, request PutSecretRequestObject) (PutSecretResponseObject, error)
+	// ExplainSecretAccess Tell what somebody may do with a secret, and by which policies
+	// (GET /secrets/{secretName}/access)
+	ExplainSecretAccess(ctx context.Context, request ExplainSecretAccessRequestObject) (ExplainSecretAccessResponseObject, error)
 	// RotateSecret Rotate a secret now
 	// (POST /secrets/{secretName}/rotate)
 	RotateSecret(ctx context.Context, request RotateSecretRequestObject) (RotateSecretResponseObject, error)
@@ -40049,6 +41690,119 @@ func (sh *strictHandler) ListScopes(w http.ResponseWriter, r *http.Request, para
 	}
 }
 
+// ListSecretPolicies operation middleware
+func (sh *strictHandler) ListSecretPolicies(w http.ResponseWriter, r *http.Request, params ListSecretPoliciesParams) {
+	var request ListSecretPoliciesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSecretPolicies(ctx, request.(ListSecretPoliciesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSecretPolicies")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSecretPoliciesResponseObject); ok {
+		if err := validResponse.VisitListSecretPoliciesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteSecretPolicy operation middleware
+func (sh *strictHandler) DeleteSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName) {
+	var request DeleteSecretPolicyRequestObject
+
+	request.PolicyName = policyName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteSecretPolicy(ctx, request.(DeleteSecretPolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteSecretPolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteSecretPolicyResponseObject); ok {
+		if err := validResponse.VisitDeleteSecretPolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetSecretPolicy operation middleware
+func (sh *strictHandler) GetSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName, params GetSecretPolicyParams) {
+	var request GetSecretPolicyRequestObject
+
+	request.PolicyName = policyName
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSecretPolicy(ctx, request.(GetSecretPolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSecretPolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetSecretPolicyResponseObject); ok {
+		if err := validResponse.VisitGetSecretPolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutSecretPolicy operation middleware
+func (sh *strictHandler) PutSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName, params PutSecretPolicyParams) {
+	var request PutSecretPolicyRequestObject
+
+	request.PolicyName = policyName
+	request.Params = params
+
+	var body PutSecretPolicyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutSecretPolicy(ctx, request.(PutSecretPolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutSecretPolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutSecretPolicyResponseObject); ok {
+		if err := validResponse.VisitPutSecretPolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListSecrets operation middleware
 func (sh *strictHandler) ListSecrets(w http.ResponseWriter, r *http.Request, params ListSecretsParams) {
 	var request ListSecretsRequestObject
@@ -40129,6 +41883,33 @@ func (sh *strictHandler) PutSecret(w http.ResponseWriter, r *http.Request, secre
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PutSecretResponseObject); ok {
 		if err := validResponse.VisitPutSecretResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExplainSecretAccess operation middleware
+func (sh *strictHandler) ExplainSecretAccess(w http.ResponseWriter, r *http.Request, secretName SecretName, params ExplainSecretAccessParams) {
+	var request ExplainSecretAccessRequestObject
+
+	request.SecretName = secretName
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainSecretAccess(ctx, request.(ExplainSecretAccessRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainSecretAccess")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainSecretAccessResponseObject); ok {
+		if err := validResponse.VisitExplainSecretAccessResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/mail"
 	"github.com/fountainai/fountain/impl/kms/internal/openid"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
+	"github.com/fountainai/fountain/impl/kms/internal/policy"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
 	"github.com/fountainai/fountain/impl/kms/internal/rotator"
@@ -179,6 +180,7 @@ func (p parts) domain() *handlers.Domain {
 	mails := mail.New(mail.Config{
 		DB: db, Rows: kmsdb.Mails{}, Users: users, Standing: standing, Sealer: p.sets.mails, Sums: p.sets.fingerprints, PublicURL: publicURL, Clock: c.Clock, Log: c.Log,
 	})
+	gate := &policy.Gate{DB: db, Rows: kmsdb.SecretPolicies{}, Standing: standing, Refusals: refusals}
 	issuer := p.mint.Issuer
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return issuer }, Keys: p.ring, Revocations: p.feed, Clock: c.Clock})
 	return &handlers.Domain{
@@ -189,7 +191,8 @@ func (p parts) domain() *handlers.Domain {
 		Tokens: &credential.Tokens{
 			DB: db, Verifier: verifier, Standing: standing, Clients: clients, Sessions: sessions, Apps: provider, Feed: p.feed, Audit: log,
 		},
-		OpenID: provider, Sessions: sessions, Secrets: secret.New(db, kmsdb.Secrets{}, p.sets.secrets, standing, c.Clock, c.SecretVersions),
+		OpenID: provider, Sessions: sessions, Secrets: secret.New(db, kmsdb.Secrets{}, p.sets.secrets, gate, c.Clock, c.SecretVersions),
+		Policies: &policy.Policies{DB: db, Rows: kmsdb.SecretPolicies{}, Gate: gate, Standing: standing, Roles: roles, Clock: c.Clock},
 		DataKeys: secret.NewKeyrings(db, p.v, standing, c.Clock),
 		Keyrings: keyring.New(db, kmsdb.Keyrings{}, p.v, standing, c.Clock), ProofKeys: proofKeys, Feed: p.feed, Mint: p.mint, Ring: p.ring, SigningKeys: p.rotation(standing),
 		RootKey: vault.NewRotation(p.v, standing, c.Clock, c.Log), PublicURL: publicURL,

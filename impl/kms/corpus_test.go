@@ -199,7 +199,7 @@ type rawAnswer struct {
 func (h *house) call(op *contract.Operation, token string) rawAnswer {
 	h.t.Helper()
 	path := strings.NewReplacer("{userId}", "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", "{serviceId}", "svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P",
-		"{keyId}", "key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", "{secretName}", "app.db", "{contractName}", "app", "{keyring}", "kms",
+		"{keyId}", "key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", "{secretName}", "app.db", "{policyName}", "administrators", "{contractName}", "app", "{keyring}", "kms",
 		"{kid}", "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k").Replace(op.Path)
 	r, err := http.NewRequest(op.Method, h.url+path, nil)
 	require.NoError(h.t, err)

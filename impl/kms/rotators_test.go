@@ -41,12 +41,23 @@ type team struct {
 
 func newTeam(t *testing.T) *team {
 	r := &team{works: map[int64]string{}}
-	r.Server = httptest.NewTLSServer(r)
+	r.serve(t, r)
+	return r
+}
+
+// newTeamOf is a team's address at which somebody else answers.
+func newTeamOf(t *testing.T, by http.Handler) *team {
+	r := &team{}
+	r.serve(t, by)
+	return r
+}
+
+func (r *team) serve(t *testing.T, by http.Handler) {
+	r.Server = httptest.NewTLSServer(by)
 	t.Cleanup(r.Close)
 	r.RotationCAFile = filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(r.RotationCAFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Certificate().Raw}), 0o600))
 	r.RotationAllow = []string{r.Listener.Addr().String()}
-	return r
 }
 
 func (r *team) ServeHTTP(w http.ResponseWriter, q *http.Request) {

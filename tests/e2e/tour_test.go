@@ -284,6 +284,7 @@ func (tr *tour) services() {
 	require.Equal(tr.t, "value", ok[*kms.Secret](tr, "secret")(k.GetSecret(ctx, "tour.secret")).Value)
 	ok[any](tr, "secrets")(any2(k.ListSecrets(ctx, nil)))
 	tr.secretVersions()
+	tr.secretPolicies()
 	signing := ok[*kms.SigningKeyList](tr, "signing keys")(k.ListSigningKeys(ctx, nil))
 	named := ok[*kms.SigningKey](tr, "rotate signing key")(k.RotateSigningKey(ctx, kms.SigningKeyRotate{}))
 	require.NotNil(tr.t, named.ActiveAt)
@@ -358,6 +359,26 @@ func (tr *tour) secretVersions() {
 		return ok[*kms.SecretRotation](tr, "rotation")(k.GetSecretRotation(ctx, "tour.secret")).State == kms.SecretRotationStateIdle
 	}, time.Minute, 50*time.Millisecond)
 	ok[any](tr, "roll back secret")(any2(k.RollbackSecretRotation(ctx, "tour.secret")))
+}
+
+// secretPolicies lets a role to a secret.
+func (tr *tour) secretPolicies() {
+	ctx, k := context.Background(), tr.admin.KMS
+	reads := kms.SecretPolicyPut{Subject: kms.SecretPolicySubject{Kind: kms.SecretPolicySubjectKindRole, ID: "reader"}, Path: "tour", Capabilities: []kms.SecretCapability{kms.SecretCapabilityRead}}
+	ok[any](tr, "put policy")(any2(k.PutSecretPolicy(ctx, "tour-reads", reads, fountain.WithIfNoneMatch())))
+	_, err := k.PutSecretPolicy(ctx, "tour-reads", reads, fountain.WithIfNoneMatch())
+	require.ErrorIs(tr.t, err, fountain.ErrStale)
+	require.Equal(tr.t, "tour", ok[*kms.SecretPolicy](tr, "policy")(k.GetSecretPolicy(ctx, "tour-reads")).Path)
+	access := ok[*kms.SecretAccess](tr, "access")(k.ExplainSecretAccess(ctx, "tour.secret", &kms.ExplainSecretAccessParams{Role: new("reader")}))
+	require.Equal(tr.t, reads.Capabilities, access.Capabilities)
+	require.Equal(tr.t, []string{"secrets:read"}, access.MissingScopes)
+	var names []string
+	for p, err := range k.SecretPolicies(ctx) {
+		require.NoError(tr.t, err)
+		names = append(names, p.Name)
+	}
+	require.Equal(tr.t, []string{"administrators", "own-secrets", "tour-reads"}, names)
+	require.NoError(tr.t, k.DeleteSecretPolicy(ctx, "tour-reads"))
 }
 
 // roles registers a resource server and hands its scopes out.

@@ -54,6 +54,26 @@ func TestRoleScopes_areThoseOfTheContracts(t *testing.T) {
 	require.Empty(t, ScopesOf([]string{"owner", ""}, Definitions{}))
 }
 
+// What is handed out in parts is handed to people: a web app is not their way to secrets.
+func TestDelegable_isAssignableWithoutSecrets(t *testing.T) {
+	catalogue, err := NewCatalogue("https://issuer", contracts(t))
+	require.NoError(t, err)
+	var assignable, delegable []string
+	for _, scope := range catalogue.Scopes() {
+		if catalogue.Assignable(scope.Name) {
+			assignable = append(assignable, scope.Name)
+		}
+		if catalogue.Delegable(scope.Name) {
+			delegable = append(delegable, scope.Name)
+		}
+	}
+	require.Subset(t, assignable, delegable)
+	require.ElementsMatch(t, append(slices.Clone(delegable), "secrets:read", "secrets:write"), assignable)
+	for _, scope := range []string{"secret-policies:read", "secret-policies:write", "users:write", "keyrings:use", "challenges:use"} {
+		require.NotContains(t, assignable, scope)
+	}
+}
+
 func TestRoleScopes_growWithTheRole(t *testing.T) {
 	require.True(t, Covers(ScopesOf([]string{RoleEditor}, Definitions{}), ScopesOf([]string{RoleReader}, Definitions{})))
 	require.True(t, Covers(ScopesOf([]string{RoleAdmin}, Definitions{}), ScopesOf([]string{RoleEditor}, Definitions{})))

@@ -27,7 +27,7 @@ func SigningIn() []string { return []string{"challenges:use", "factors:manage", 
 // roleScopes is the one table from roles to scopes. admin has every scope of which some operation is open to users.
 var roleScopes = map[string][]string{
 	RoleAdmin: slices.Concat(own, []string{
-		"audit:read", "signing-keys:read", "signing-keys:write", "root-key:read", "root-key:write", "keyrings:read", "keyrings:write", "keyrings:use", "users:read", "users:write", "services:read", "services:write", "contracts:read", "keys:verify", "secrets:read", "secrets:write",
+		"audit:read", "signing-keys:read", "signing-keys:write", "root-key:read", "root-key:write", "keyrings:read", "keyrings:write", "keyrings:use", "users:read", "users:write", "services:read", "services:write", "contracts:read", "keys:verify", "secrets:read", "secrets:write", "secret-policies:read", "secret-policies:write",
 		"elements:read", "elements:write", "collections:read", "collections:write", "documents:write", "documents:search", "deliveries:read",
 	}),
 	RoleEditor: slices.Concat(own, []string{"elements:read", "elements:write", "documents:search", "collections:read"}),
@@ -67,9 +67,17 @@ func ScopesOf(roles []string, d Definitions) []string {
 // ReadAudit is the scope to read and verify the audit trail: an auditor need not be an administrator.
 const ReadAudit = "audit:read"
 
-// Assignable reports whether a defined role may carry a scope of the family: one of sequence or search that users may have, or ReadAudit. What else the
+// secretScopes are those of secrets: of no use to a role of which no policy says with which.
+var secretScopes = []string{"secrets:read", "secrets:write"}
+
+// Assignable reports whether a defined role may carry a scope of the family: one of sequence or search that users may have, ReadAudit, or one of secrets. What else the
 // kms and twofactor let administrators do is not handed out in parts.
 func (c *Catalogue) Assignable(scope string) bool {
+	return slices.Contains(secretScopes, scope) || c.Delegable(scope)
+}
+
+// Delegable reports whether a web app may have a scope of the family for its people: one that is Assignable, but none of secrets, which nobody reads through an app.
+func (c *Catalogue) Delegable(scope string) bool {
 	word := c.owner[scope]
 	return scope == ReadAudit || word != "" && word != "kms" && word != Twofactor && slices.Contains(roleScopes[RoleAdmin], scope)
 }

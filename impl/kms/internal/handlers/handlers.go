@@ -17,6 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/keyring"
 	"github.com/fountainai/fountain/impl/kms/internal/mail"
 	"github.com/fountainai/fountain/impl/kms/internal/openid"
+	"github.com/fountainai/fountain/impl/kms/internal/policy"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
@@ -61,6 +62,7 @@ type Domain struct {
 	Tokens      *credential.Tokens
 	ProofKeys   *credential.ProofKeys
 	Secrets     *secret.Secrets
+	Policies    *policy.Policies // of secrets
 	DataKeys    *secret.Keyrings // of services
 	Keyrings    *keyring.Keyrings
 	Feed        *revocation.Feed

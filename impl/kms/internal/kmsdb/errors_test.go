@@ -18,7 +18,7 @@ func TestRows_sayWhatTheyTried(t *testing.T) {
 		_ = s.fails(func(ctx context.Context, tx *store.Tx) error {
 			_, broken := tx.Exec(ctx, "no statement") // from here on every statement fails
 			for _, rows := range []any{
-				kmsdb.APIKeys{}, kmsdb.Keyrings{}, kmsdb.Keysets{}, kmsdb.ProofKeys{}, kmsdb.Revocations{}, kmsdb.Roles{}, kmsdb.Secrets{}, kmsdb.Services{}, kmsdb.Sessions{},
+				kmsdb.APIKeys{}, kmsdb.Keyrings{}, kmsdb.Keysets{}, kmsdb.ProofKeys{}, kmsdb.Revocations{}, kmsdb.Roles{}, kmsdb.SecretPolicies{}, kmsdb.Secrets{}, kmsdb.Services{}, kmsdb.Sessions{},
 				kmsdb.Settings{}, kmsdb.SigningKeys{}, kmsdb.Standing{}, kmsdb.Users{},
 			} {
 				methods := reflect.ValueOf(rows)

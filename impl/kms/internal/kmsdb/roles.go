@@ -112,6 +112,13 @@ func (Roles) Delete(ctx context.Context, tx *store.Tx, name string) (err error) 
 	return err
 }
 
+// Governed reports whether a policy of secrets is for the role.
+func (Roles) Governed(ctx context.Context, q store.Querier, name string) (_ bool, err error) {
+	defer tried.To(&err, "read whether policies are for a role")
+	var n int64
+	return one(ctx, q, &n, "SELECT 1 FROM secret_policies WHERE subject_kind = 'role' AND subject = ? LIMIT 1", name)
+}
+
 // Holders returns the ids of the users who have the role, in their order; none is no error.
 func (Roles) Holders(ctx context.Context, q store.Querier, name string) (ids []string, err error) {
 	defer tried.To(&err, "read who has a role")

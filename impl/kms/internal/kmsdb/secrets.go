@@ -2,8 +2,11 @@ package kmsdb
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/fountainai/fountain/impl/kms/internal/policy"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/store"
@@ -185,16 +188,30 @@ func (Secrets) Get(ctx context.Context, q store.Querier, name string) (_ secret.
 	return secret.Sealed{Secret: r.secret(), WrappedKey: r.WrappedKey, Value: r.Sealed}, found, err
 }
 
-// List implements secret.Rows: at most limit secrets; none is no error. Names are of a-z, 0-9, "-" and ".", and "/" is the character after ".".
-func (Secrets) List(ctx context.Context, q store.Querier, owner, after string, limit int) (_ []secret.Secret, err error) {
+// rangesAtOnce bounds the ranges of one statement.
+const rangesAtOnce = 100
+
+// List implements secret.Rows: at most limit secrets; none is no error.
+func (Secrets) List(ctx context.Context, q store.Querier, among []policy.Range, after string, limit int) (secrets []secret.Secret, err error) {
 	defer tried.To(&err, "read secrets")
-	var rows []secretRow
-	err = q.Select(ctx, &rows, `SELECT `+secretColumns+` FROM secrets
-		WHERE name > ? AND (? = '' OR name = ? OR (name >= ? AND name < ?)) ORDER BY name LIMIT ?`,
-		after, owner, owner, owner+".", owner+"/", limit)
-	secrets := make([]secret.Secret, len(rows))
-	for i, r := range rows {
-		secrets[i] = r.secret()
+	for some := range slices.Chunk(among, rangesAtOnce) { // in their order: what a later one has comes behind
+		args := []any{after}
+		for _, r := range some {
+			args = append(args, r.From, r.Before, r.Before)
+		}
+		args = append(args, limit-len(secrets))
+		var rows []secretRow
+		err = q.Select(ctx, &rows, "SELECT "+secretColumns+" FROM secrets WHERE name > ? AND (name >= ? AND (CAST(? AS TEXT) = '' OR name < ?)"+
+			strings.Repeat(" OR name >= ? AND (CAST(? AS TEXT) = '' OR name < ?)", len(some)-1)+") ORDER BY name LIMIT ?", args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			secrets = append(secrets, r.secret())
+		}
+		if len(secrets) >= limit {
+			break
+		}
 	}
-	return secrets, err
+	return secrets, nil
 }

@@ -2,12 +2,14 @@ package kmsdb_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
+	"github.com/fountainai/fountain/impl/kms/internal/policy"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/store"
@@ -95,14 +97,18 @@ func TestSecrets_giveTheCurrentVersionAndKeepTheOthers(t *testing.T) {
 	})
 }
 
-func TestSecrets_areListedByNameInPagesOfOneService(t *testing.T) {
+func TestSecrets_areListedByNameInPagesOfRanges(t *testing.T) {
 	each(t, func(s suite) {
 		rows := kmsdb.Secrets{}
 		for _, name := range []string{"press", "press-2", "press.a", "press.b", "pres", "press0"} {
 			s.write(func(ctx context.Context, tx *store.Tx) error { _, err := rows.Put(ctx, tx, name, noon); return err })
 		}
-		names := func(owner, after string, limit int) (out []string) {
-			secrets, err := rows.List(s.Context(), s.q(), owner, after, limit)
+		names := func(path, after string, limit int) (out []string) {
+			among := []policy.Range{{}}
+			if path != "" {
+				among = []policy.Range{{From: path, Before: path + "-"}, {From: path + ".", Before: path + "/"}}
+			}
+			secrets, err := rows.List(s.Context(), s.q(), among, after, limit)
 			require.NoError(s, err)
 			for _, one := range secrets {
 				out = append(out, one.Name)
@@ -114,5 +120,18 @@ func TestSecrets_areListedByNameInPagesOfOneService(t *testing.T) {
 		require.Equal(s, []string{"pres", "press"}, names("", "", 2))
 		require.Len(s, names("", "press", 9), 4)
 		require.Empty(s, names("nobody", "", 9))
+		none, err := rows.List(s.Context(), s.q(), nil, "", 9)
+		require.NoError(s, err)
+		require.Empty(s, none, "no range is none of them")
+		var many []policy.Range // of more than one statement
+		for i := range 250 {
+			many = append(many, policy.Range{From: fmt.Sprintf("nobody%03d", i), Before: fmt.Sprintf("nobody%03d-", i)})
+		}
+		many = append(many, policy.Range{From: "pres", Before: "pres-"}, policy.Range{From: "press", Before: "press-"})
+		for limit := range 3 {
+			some, err := rows.List(s.Context(), s.q(), many, "", limit+1)
+			require.NoError(s, err)
+			require.Len(s, some, min(limit+1, 2))
+		}
 	})
 }

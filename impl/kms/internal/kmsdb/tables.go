@@ -36,6 +36,7 @@ var Tables = []store.Table{
 	{Name: "root_key", Bound: "one row"},
 	{Name: "root_key_holders", Bound: "one for each replica that was seen within the hour"},
 	{Name: "secret_placements", Bound: "the current version of each secret that a driver puts elsewhere, and those that are yet to be ended there"},
+	{Name: "secret_policies", Bound: "1000"},
 	{Name: "secret_rotations", Bound: "one for each secret"},
 	{Name: "secret_versions", Bound: "the newest 50 of each secret (`SECRET_VERSIONS`), and those that are current, previous or pending"},
 	{Name: "secrets", Bound: "written by administrators and services alone"},

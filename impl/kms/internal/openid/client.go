@@ -125,7 +125,7 @@ func (p *Provider) checkScopes(ctx context.Context, declares func(ctx context.Co
 		return nil, fmt.Errorf("read declared scopes: %w", err)
 	}
 	for _, scope := range scopes {
-		if !p.Mint.Catalogue.Assignable(scope) && !slices.Contains(declared, scope) {
+		if !p.Mint.Catalogue.Delegable(scope) && !slices.Contains(declared, scope) {
 			return nil, domain.Refuse(domain.ValidationFailed, "A web app can't ask for a scope.").
 				WithField("body", "/scopes", "enum", "holds a scope that is neither one of sequence or search nor declared by a registered service")
 		}

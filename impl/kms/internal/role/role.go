@@ -57,6 +57,8 @@ type Rows interface {
 	PutSecondFactor(ctx context.Context, tx *store.Tx, role string, p authority.SecondFactor, from int64, at time.Time) (bool, error)
 	// LoosenSecondFactor has a role ask for nothing of its own any more; false when it asked for nothing.
 	LoosenSecondFactor(ctx context.Context, tx *store.Tx, role string, at time.Time) (bool, error)
+	// Governed reports whether a policy of secrets is for a role.
+	Governed(ctx context.Context, q store.Querier, name string) (bool, error)
 	// Holders returns the ids of the users who have a role.
 	Holders(ctx context.Context, q store.Querier, name string) ([]string, error)
 	// Declared returns every scope that a registered service declares, by name.
@@ -327,7 +329,7 @@ func (s *Roles) Withdraw(ctx context.Context, tx *store.Tx, scopes []string) (er
 	return s.endTokens(ctx, tx, authority.RoleAdmin)
 }
 
-// Delete removes a role that no user has (else domain.StateConflict).
+// Delete removes a role that no user has and no policy of secrets is for (else domain.StateConflict): who made a role of the name later would find it entitled.
 func (s *Roles) Delete(ctx context.Context, caller *auth.Principal, name string) (err error) {
 	defer tried.To(&err, "delete role")
 	if err := mayChange(name); err != nil {
@@ -351,6 +353,13 @@ func (s *Roles) Delete(ctx context.Context, caller *auth.Principal, name string)
 		if len(holders) > 0 {
 			return domain.Refuse(domain.StateConflict, "Users have this role; take it from them first.")
 		}
+		governed, err := s.Rows.Governed(ctx, tx, name)
+		if err != nil {
+			return fmt.Errorf("find policies for the role: %w", err)
+		}
+		if governed {
+			return domain.Refuse(domain.StateConflict, "Policies of secrets are for this role; delete them first.")
+		}
 		if err := s.Rows.Delete(ctx, tx, name); err != nil {
 			return fmt.Errorf("delete role: %w", err)
 		}
@@ -371,7 +380,7 @@ func (s *Roles) carries(ctx context.Context, tx *store.Tx, scopes []string) erro
 	for _, scope := range scopes {
 		if !s.Catalogue.Assignable(scope) && !slices.Contains(declared, scope) {
 			return domain.Refuse(domain.ValidationFailed, "A role can't carry one of the scopes.").
-				WithField("body", "/scopes", "enum", "holds a scope that no registered service declares and that is none of sequence or search for users")
+				WithField("body", "/scopes", "enum", "holds a scope that no registered service declares and that is none of sequence, search or secrets for users")
 		}
 	}
 	return nil

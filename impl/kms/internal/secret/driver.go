@@ -9,6 +9,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/policy"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
@@ -346,8 +347,8 @@ func (s *Secrets) settleEnding(ctx context.Context, tx *store.Tx, p Placement, f
 // Rollback begins the way back to the previous version: it is put and tried where the driver puts versions, and current then.
 func (s *Secrets) Rollback(ctx context.Context, caller *auth.Principal, name string) (r Rotation, err error) {
 	defer tried.To(&err, "roll back secret")
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		secret, err := s.owned(ctx, tx, caller, name)
+	err = s.entered(ctx, caller, policy.RollbackRotation, name, func(ctx context.Context, tx *store.Tx) error {
+		secret, err := s.owned(ctx, tx, name)
 		if err != nil {
 			return err
 		}

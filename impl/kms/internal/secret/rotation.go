@@ -13,6 +13,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/policy"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/id"
@@ -111,12 +112,12 @@ func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rot
 	if r.Interval > 0 {
 		r.NextAt = domain.Now(s.clock).Add(r.Interval)
 	}
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		secret, err := s.owned(ctx, tx, caller, r.Name)
+	err = s.entered(ctx, caller, policy.PutRotation, r.Name, func(ctx context.Context, tx *store.Tx) error {
+		secret, err := s.owned(ctx, tx, r.Name)
 		if err != nil {
 			return err
 		}
-		if err := s.mayUse(ctx, tx, caller, r.Credential); err != nil {
+		if err := s.maySend(ctx, tx, caller, r); err != nil {
 			return err
 		}
 		if err := s.check(ctx, r); err != nil { // after that the caller may: what the operator allows is nobody else's business
@@ -166,22 +167,24 @@ func (s *Secrets) giveUp(ctx context.Context, tx *store.Tx, secret Secret, r Rot
 // readScope is the scope for reading secrets. Whoever says where values are sent reads them there.
 const readScope = "secrets:read"
 
-// mayUse refuses a credential that the caller may not read: else it would have others' keys sent where it likes. It locks no second secret, so that two callers
-// who name each other's wait for nobody.
-func (s *Secrets) mayUse(ctx context.Context, tx *store.Tx, caller *auth.Principal, credential string) error {
-	if credential == "" {
-		return nil
+// maySend refuses to have a secret or a credential sent that the caller may not read: else it would have others' keys sent where it likes. It locks no second secret, so
+// that two callers who name each other's wait for nobody.
+func (s *Secrets) maySend(ctx context.Context, tx *store.Tx, caller *auth.Principal, r Rotation) error {
+	if r.Credential == "" {
+		return nil // nothing is sent: check refuses a driver without one
 	}
 	if !caller.HasScope(readScope) {
 		return domain.Refuse(domain.InsufficientScope, "Saying where a secret is sent needs the scope secrets:read, too.")
 	}
-	allowed, err := s.reaches(ctx, tx, caller, credential)
-	if err != nil {
+	if err := s.gate.Enter(ctx, tx, caller, policy.SendValue, r.Name); err != nil {
 		return err
 	}
-	_, found, err := s.rows.Get(ctx, tx, credential)
-	if err == nil && !(found && allowed) {
-		err = domain.Refuse(domain.NotFound, "There is no such secret as the credential.")
+	if err := s.gate.Enter(ctx, tx, caller, policy.UseCredential, r.Credential); err != nil {
+		return err
+	}
+	_, found, err := s.rows.Get(ctx, tx, r.Credential)
+	if err == nil && !found {
+		err = domain.Refuse(domain.NotFound, policy.UseCredential.Absent)
 	}
 	return err
 }
@@ -196,17 +199,13 @@ func (s *Secrets) rotation(ctx context.Context, q store.Querier, name string) (R
 	return r, true, err
 }
 
-// owned locks a secret that the caller reaches; another one does not exist.
-func (s *Secrets) owned(ctx context.Context, tx *store.Tx, caller *auth.Principal, name string) (Secret, error) {
-	allowed, err := s.reaches(ctx, tx, caller, name)
-	if err != nil {
-		return Secret{}, err
-	}
+// owned locks a secret.
+func (s *Secrets) owned(ctx context.Context, tx *store.Tx, name string) (Secret, error) {
 	secret, found, err := s.rows.Lock(ctx, tx, name)
 	if err != nil {
 		return Secret{}, err
 	}
-	if !found || !allowed {
+	if !found {
 		return Secret{}, domain.Refuse(domain.NotFound, "There is no such secret.")
 	}
 	return secret, nil
@@ -219,16 +218,12 @@ func notRotated() error {
 // GetRotation tells how a secret is rotated, and how far it is.
 func (s *Secrets) GetRotation(ctx context.Context, caller *auth.Principal, name string) (r Rotation, err error) {
 	defer tried.To(&err, "get rotation of secret")
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		allowed, err := s.reaches(ctx, tx, caller, name)
-		if err != nil {
-			return err
-		}
+	err = s.entered(ctx, caller, policy.GetRotation, name, func(ctx context.Context, tx *store.Tx) (err error) {
 		var found bool
 		if r, found, err = s.rotation(ctx, tx, name); err != nil {
 			return err
 		}
-		if !found || !allowed {
+		if !found {
 			return notRotated()
 		}
 		return nil
@@ -239,8 +234,8 @@ func (s *Secrets) GetRotation(ctx context.Context, caller *auth.Principal, name 
 // DeleteRotation has a secret rotated no more. A rotation that runs is given up, and what works outside and is not current is ended there.
 func (s *Secrets) DeleteRotation(ctx context.Context, caller *auth.Principal, name string) (err error) {
 	defer tried.To(&err, "delete rotation of secret")
-	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		secret, err := s.owned(ctx, tx, caller, name)
+	return s.entered(ctx, caller, policy.DeleteRotation, name, func(ctx context.Context, tx *store.Tx) error {
+		secret, err := s.owned(ctx, tx, name)
 		if err != nil {
 			return err
 		}
@@ -275,8 +270,8 @@ func (s *Secrets) withdraw(ctx context.Context, tx *store.Tx, secret Secret, num
 // Rotate begins a rotation. While one runs it is state_conflict.
 func (s *Secrets) Rotate(ctx context.Context, caller *auth.Principal, name string) (r Rotation, err error) {
 	defer tried.To(&err, "rotate secret")
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		secret, err := s.owned(ctx, tx, caller, name)
+	err = s.entered(ctx, caller, policy.RotateSecret, name, func(ctx context.Context, tx *store.Tx) error {
+		secret, err := s.owned(ctx, tx, name)
 		if err != nil {
 			return err
 		}

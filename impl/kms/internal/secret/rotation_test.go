@@ -3,16 +3,22 @@ package secret_test
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
+	"github.com/fountainai/fountain/impl/kms/internal/kmstest"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/audit/audittest"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
 // A replica that has a step leased and died is waited for until the lease is over, at each step; then another one goes on, and the rotation is whole.
@@ -280,6 +286,74 @@ func TestRotation_outsideGoesOnWhereADeadReplicaStopped(t *testing.T) {
 		require.EqualValues(t, 2, of.Version)
 		require.Equal(t, value, o.works[2], "from %s", at)
 	}
+}
+
+// Two replicas on one database: from whichever step the lease of the one that died is over, the other one ends the rotation, once, and one version works outside.
+func TestRotation_outsideIsEndedByTheOtherReplicaFromEachStep(t *testing.T) {
+	storetest.Each(t, []fs.FS{audit.Migrations, kmsdb.Migrations}, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db, other := open(t), open(t)
+		h := houseOf(t, kmstest.On(t, db))
+		if other != db {
+			audittest.Open(t, other)
+		}
+		o := &outside{works: map[int64]string{}, fails: map[secret.Step]error{}, lost: map[secret.Step]bool{}}
+		second := secret.New(other, kmsdb.Secrets{}, h.sealer, h.gate(), h.Clock, secret.DefaultKeep)
+		h.secrets.Drivers, second.Drivers = map[string]secret.Driver{secret.Webhook: o}, map[string]secret.Driver{secret.Webhook: o}
+		for name, value := range map[string]string{"app.db": "first", "app.rotator": "signs"} {
+			_, err := h.put(h.admin, name, value, secret.Precondition{})
+			require.NoError(t, err)
+		}
+		_, err := h.secrets.PutRotation(t.Context(), h.admin, secret.Rotation{Name: "app.db", Driver: secret.Webhook, Length: 43, URL: "https://rotator.example.org/", Credential: "app.rotator"}, nil)
+		require.NoError(t, err)
+		for i, at := range []secret.Step{secret.Create, secret.Set, secret.Test, secret.Finish} {
+			number := int64(i) + 2
+			_, err := h.secrets.Rotate(t.Context(), h.Caller(h.admin.Subject), "app.db")
+			require.NoError(t, err)
+			h.dies(o, at)
+			require.NoError(t, second.WorkOnRotations(t.Context()))
+			r, _, err := kmsdb.Secrets{}.Rotation(t.Context(), other.Read(t.Context()), "app.db")
+			require.NoError(t, err)
+			require.Equal(t, at, r.Step, "the lease holds")
+			h.Clock.Advance(31 * time.Second)
+			var both sync.WaitGroup
+			for _, replica := range []*secret.Secrets{second, h.secrets, second} {
+				both.Go(func() { assert.NoError(t, replica.WorkOnRotations(t.Context())) })
+			}
+			both.Wait()
+			require.NoError(t, second.WorkOnRotations(t.Context())) // what is to be ended, after what was set
+			of, value := h.current("app.db")
+			require.EqualValues(t, []int64{number, number - 1, 0, number}, []int64{of.Version, of.Previous, of.Pending, of.Latest}, "from %s", at)
+			require.Equal(t, map[int64]string{number: value}, o.works, "from %s", at)
+			set := 0
+			for _, call := range o.calls {
+				if call == fmt.Sprint(secret.Set, number) {
+					set++
+				}
+			}
+			require.LessOrEqual(t, set, 1, "nobody puts it a second time")
+		}
+	})
+}
+
+// dies leaves a rotation as a replica does that dies with the lease of a step; what comes before the step is done.
+func (h *house) dies(o *outside, at secret.Step) {
+	h.Helper()
+	rows := kmsdb.Secrets{}
+	until := h.Clock.Now().Add(30 * time.Second)
+	h.Write(func(ctx context.Context, tx *store.Tx) error {
+		mine, err := rows.ClaimRotations(ctx, tx, "dead", h.Clock.Now(), until, 10)
+		if err != nil || at == secret.Create {
+			return err
+		}
+		require.Len(h.T, mine, 1)
+		r, _, err := rows.LeasedRotation(ctx, tx, "app.db", "dead")
+		require.NoError(h.T, err)
+		r.Step, r.Version = at, h.proposed(ctx, tx, "app.db", 43)
+		if at != secret.Set {
+			o.works[r.Version] = secret.Opened(h.secrets, ctx, tx, "app.db", r.Version)
+		}
+		return rows.SettleRotation(ctx, tx, r, "dead", until)
+	})
 }
 
 // Nobody has a driver send a secret that it may not read, and without a credential nothing is sent.

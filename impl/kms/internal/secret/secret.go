@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
-	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/policy"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/etag"
@@ -69,8 +69,8 @@ type Rows interface {
 	// Prune deletes all but the newest versions and those that are in a stage.
 	Prune(ctx context.Context, tx *store.Tx, s Secret, keep int64) error
 	Get(ctx context.Context, q store.Querier, name string) (Sealed, bool, error)
-	// List returns secrets by name, those after the given one; of one service when owner is not empty.
-	List(ctx context.Context, q store.Querier, owner, after string, limit int) ([]Secret, error)
+	// List returns secrets by name that are in one of the ranges, which are in their order, and after the given name.
+	List(ctx context.Context, q store.Querier, among []policy.Range, after string, limit int) ([]Secret, error)
 }
 
 // Sealer seals data keys; *seal.Keyset is one.
@@ -85,23 +85,23 @@ type Secrets struct {
 	Drivers map[string]Driver
 	Count   func(driver string, step Step)
 
-	db       *store.DB
-	rows     Rows
-	sealer   Sealer
-	standing *authority.Standing
-	audit    auditlog.Log
-	clock    clock.Clock
-	keep     int64 // versions of each secret
+	db     *store.DB
+	rows   Rows
+	sealer Sealer
+	gate   *policy.Gate
+	audit  auditlog.Log
+	clock  clock.Clock
+	keep   int64 // versions of each secret
 
 	mu   sync.Mutex
 	more chan struct{} // closed when this replica has changed a current version
 	over chan struct{} // closed when nobody is to wait any more
 }
 
-// New returns the domain of secrets, which keeps so many versions of each.
-func New(db *store.DB, rows Rows, sealer Sealer, standing *authority.Standing, c clock.Clock, keep int64) *Secrets {
+// New returns the domain of secrets, which keeps so many versions of each. Every caller comes through the gate.
+func New(db *store.DB, rows Rows, sealer Sealer, gate *policy.Gate, c clock.Clock, keep int64) *Secrets {
 	return &Secrets{
-		db: db, rows: rows, sealer: sealer, standing: standing, audit: auditlog.Log{Clock: c}, clock: c, keep: keep, more: make(chan struct{}), over: make(chan struct{}),
+		db: db, rows: rows, sealer: sealer, gate: gate, audit: auditlog.Log{Clock: c}, clock: c, keep: keep, more: make(chan struct{}), over: make(chan struct{}),
 		Count: func(string, Step) {},
 	}
 }
@@ -114,19 +114,23 @@ type Precondition struct {
 	Pending bool // the version waits beside the current one
 }
 
-// Put stores the next version of a secret. A precondition that does not hold is precondition_failed; a service reaches only the
-// secret of its own name and those below it (forbidden).
+// entered has a caller do something with a secret in one transaction, when a policy lets them; else nothing is done, and that is recorded. It is the only way for
+// a caller to a secret.
+func (s *Secrets) entered(ctx context.Context, caller *auth.Principal, op policy.Operation, name string, do func(ctx context.Context, tx *store.Tx) error) error {
+	return s.gate.Recorded(ctx, s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.gate.Enter(ctx, tx, caller, op, name); err != nil {
+			return err
+		}
+		return do(ctx, tx)
+	}))
+}
+
+// Put stores the next version of a secret. A precondition that does not hold is precondition_failed; what no policy lets the caller write is forbidden, whether it is
+// there or not.
 func (s *Secrets) Put(ctx context.Context, caller *auth.Principal, name, value string, p Precondition) (_ Secret, err error) {
 	defer tried.To(&err, "put secret")
 	var made Secret
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		allowed, err := s.reaches(ctx, tx, caller, name)
-		if err != nil {
-			return err
-		}
-		if !allowed {
-			return domain.Refuse(domain.Forbidden, "A service reaches only secrets that have its name.")
-		}
+	err = s.entered(ctx, caller, policy.PutSecret, name, func(ctx context.Context, tx *store.Tx) (err error) {
 		if made, err = s.next(ctx, tx, name, p); err != nil {
 			return err
 		}
@@ -204,16 +208,12 @@ func (s Secret) context() []byte { return fmt.Appendf(nil, "secret:%s:%d", s.Nam
 func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) (_ Secret, _ string, err error) {
 	defer tried.To(&err, "get secret")
 	var found Sealed
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		allowed, err := s.reaches(ctx, tx, caller, name)
-		if err != nil {
-			return err
-		}
+	err = s.entered(ctx, caller, policy.GetSecret, name, func(ctx context.Context, tx *store.Tx) (err error) {
 		var ok bool
 		if found, ok, err = s.rows.Get(ctx, tx, name); err != nil {
 			return fmt.Errorf("read secret: %w", err)
 		}
-		if !ok || !allowed {
+		if !ok {
 			return domain.Refuse(domain.NotFound, "There is no such secret.")
 		}
 		return s.audit.Append(ctx, tx, auditlog.Event{Action: "getSecret", Target: name, Detail: map[string]string{
@@ -245,46 +245,28 @@ func (s *Secrets) open(found Sealed) (string, error) {
 
 const listName = "secrets"
 
-// List returns a page of the descriptions that the caller may see, by name, and the cursor of the next one, or "".
-func (s *Secrets) List(ctx context.Context, caller *auth.Principal, cursor string, limit int) (_ []Secret, _ string, err error) {
+// List returns a page of the descriptions that a policy lets the caller see, by name, and the cursor of the next one, or "".
+func (s *Secrets) List(ctx context.Context, caller *auth.Principal, cursor string, limit int) (secrets []Secret, _ string, err error) {
 	defer tried.To(&err, "list secrets")
-	var after, owner string
+	after := ""
 	if cursor != "" {
 		if err := page.Decode(listName, cursor, &after); err != nil {
 			return nil, "", err
 		}
 	}
-	if caller.Kind == auth.KindService {
-		service, found, err := s.standing.Rows.Owner(ctx, s.db.Read(ctx), authority.Ref{Kind: caller.Kind, ID: caller.Subject}, authority.Unlocked)
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		grants, err := s.gate.Grants(ctx, tx, caller)
 		if err != nil {
-			return nil, "", fmt.Errorf("read the calling service: %w", err)
+			return err
 		}
-		if !found || !service.Active { // an empty owner would mean everybody's
-			return nil, "", domain.Refuse(domain.Forbidden, "The service is disabled.")
+		if secrets, err = s.rows.List(ctx, tx, grants.Ranges(policy.List), after, limit+1); err != nil {
+			return fmt.Errorf("list secrets: %w", err)
 		}
-		owner = service.Name
-	}
-	secrets, err := s.rows.List(ctx, s.db.Read(ctx), owner, after, limit+1)
-	if err != nil {
-		return nil, "", fmt.Errorf("list secrets: %w", err)
-	}
-	if len(secrets) <= limit {
-		return secrets, "", nil
+		return nil
+	})
+	if err != nil || len(secrets) <= limit {
+		return secrets, "", err
 	}
 	secrets = secrets[:limit]
 	return secrets, page.Encode(listName, secrets[limit-1].Name), nil
-}
-
-// reaches holds what the caller stands on and reports whether it may use secrets of this name at all: an administrator all, a service those of
-// its own name.
-func (s *Secrets) reaches(ctx context.Context, tx *store.Tx, caller *auth.Principal, name string) (bool, error) {
-	held, err := s.standing.Hold(ctx, tx, caller)
-	if err != nil {
-		return false, err
-	}
-	if caller.Kind != auth.KindService {
-		return held.Caller.HasRole(authority.RoleAdmin), nil
-	}
-	word := held.Caller.Name
-	return word != "" && (name == word || strings.HasPrefix(name, word+".")), nil
 }

@@ -9,10 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/kms/internal/apikey"
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
 	"github.com/fountainai/fountain/impl/kms/internal/kmstest"
+	"github.com/fountainai/fountain/impl/kms/internal/policy"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/impl/kms/internal/vault"
 	"github.com/fountainai/fountain/internal/audit"
@@ -25,21 +27,29 @@ import (
 type house struct {
 	*kmstest.Parts
 	secrets            *secret.Secrets
+	sealer             secret.Sealer
 	keyrings           *secret.Keyrings
 	admin, press, bind *auth.Principal
 }
 
-func newHouse(t *testing.T) *house {
-	h := &house{Parts: kmstest.New(t)}
+func newHouse(t *testing.T) *house { return houseOf(t, kmstest.New(t)) }
+
+func houseOf(t *testing.T, parts *kmstest.Parts) *house {
+	h := &house{Parts: parts}
 	v, err := vault.Open(t.Context(), h.DB, kmsdb.Keysets{}, vault.Files{Current: filepath.Join(t.TempDir(), "root.key")}, h.Clock)
 	require.NoError(t, err)
-	sealer, err := v.AEAD(t.Context(), vault.Secrets)
+	h.sealer, err = v.AEAD(t.Context(), vault.Secrets)
 	require.NoError(t, err)
-	h.secrets = secret.New(h.DB, kmsdb.Secrets{}, sealer, h.Standing, h.Clock, secret.DefaultKeep)
+	h.secrets = secret.New(h.DB, kmsdb.Secrets{}, h.sealer, h.gate(), h.Clock, secret.DefaultKeep)
 	h.keyrings = secret.NewKeyrings(h.DB, v, h.Standing, h.Clock)
 	h.admin = h.Caller(h.First("root").ID)
 	h.press, h.bind = h.service("press"), h.service("bind")
 	return h
+}
+
+// gate lets through what policies allow.
+func (h *house) gate() *policy.Gate {
+	return &policy.Gate{DB: h.DB, Rows: kmsdb.SecretPolicies{}, Standing: h.Standing, Refusals: auditlog.NewRefusals(auditlog.Log{Clock: h.Clock})}
 }
 
 // service is a service as the token of its key says.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/policy"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/page"
@@ -84,17 +85,13 @@ func (v Version) readable() error {
 	return nil
 }
 
-// held locks the secret and finds a version of it; what the caller does not reach does not exist.
-func (s *Secrets) held(ctx context.Context, tx *store.Tx, caller *auth.Principal, name, which string) (secret Secret, v Version, err error) {
-	allowed, err := s.reaches(ctx, tx, caller, name)
-	if err != nil {
-		return Secret{}, Version{}, err
-	}
+// held locks the secret and finds a version of it.
+func (s *Secrets) held(ctx context.Context, tx *store.Tx, name, which string) (secret Secret, v Version, err error) {
 	secret, found, err := s.rows.Lock(ctx, tx, name)
 	if err != nil {
 		return Secret{}, Version{}, err
 	}
-	if !found || !allowed {
+	if !found {
 		return Secret{}, Version{}, noVersion()
 	}
 	sealed, found, err := s.rows.Version(ctx, tx, name, secret.Number(which))
@@ -111,16 +108,12 @@ func (s *Secrets) held(ctx context.Context, tx *store.Tx, caller *auth.Principal
 func (s *Secrets) GetVersion(ctx context.Context, caller *auth.Principal, name, which string) (of Secret, v Version, value string, err error) {
 	defer tried.To(&err, "get version of secret")
 	var found SealedVersion
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		allowed, err := s.reaches(ctx, tx, caller, name)
-		if err != nil {
-			return err
-		}
+	err = s.entered(ctx, caller, policy.GetVersion, name, func(ctx context.Context, tx *store.Tx) error {
 		current, ok, err := s.rows.Get(ctx, tx, name)
 		if err != nil {
 			return err
 		}
-		if !ok || !allowed {
+		if !ok {
 			return noVersion()
 		}
 		of = current.Secret
@@ -157,16 +150,12 @@ func (s *Secrets) Versions(ctx context.Context, caller *auth.Principal, name, cu
 			return Secret{}, nil, "", err
 		}
 	}
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		allowed, err := s.reaches(ctx, tx, caller, name)
-		if err != nil {
-			return err
-		}
+	err = s.entered(ctx, caller, policy.ListVersions, name, func(ctx context.Context, tx *store.Tx) error {
 		current, found, err := s.rows.Get(ctx, tx, name)
 		if err != nil {
 			return err
 		}
-		if !found || !allowed {
+		if !found {
 			return domain.Refuse(domain.NotFound, "There is no such secret.")
 		}
 		of = current.Secret
@@ -183,8 +172,8 @@ func (s *Secrets) Versions(ctx context.Context, caller *auth.Principal, name, cu
 // Delete lets a version not be read any more, until it is undeleted. The current one is state_conflict; a pending one does not wait any more.
 func (s *Secrets) Delete(ctx context.Context, caller *auth.Principal, name, which string) (err error) {
 	defer tried.To(&err, "delete version of secret")
-	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		secret, v, err := s.held(ctx, tx, caller, name, which)
+	return s.entered(ctx, caller, policy.DeleteVersion, name, func(ctx context.Context, tx *store.Tx) error {
+		secret, v, err := s.held(ctx, tx, name, which)
 		if err != nil {
 			return err
 		}
@@ -204,8 +193,8 @@ func (s *Secrets) Delete(ctx context.Context, caller *auth.Principal, name, whic
 // Undelete lets a deleted version be read again. A destroyed one is gone.
 func (s *Secrets) Undelete(ctx context.Context, caller *auth.Principal, name, which string) (secret Secret, v Version, err error) {
 	defer tried.To(&err, "undelete version of secret")
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		if secret, v, err = s.held(ctx, tx, caller, name, which); err != nil {
+	err = s.entered(ctx, caller, policy.UndeleteVersion, name, func(ctx context.Context, tx *store.Tx) (err error) {
+		if secret, v, err = s.held(ctx, tx, name, which); err != nil {
 			return err
 		}
 		if !v.DestroyedAt.IsZero() {
@@ -245,7 +234,10 @@ type Destruction struct {
 func (s *Secrets) Destroy(ctx context.Context, caller *auth.Principal, name, which string) (done Destruction, err error) {
 	defer tried.To(&err, "destroy version of secret")
 	done.Remains, err = s.db.Erase(ctx, func(ctx context.Context, tx *store.Tx) error {
-		secret, v, err := s.held(ctx, tx, caller, name, which)
+		if err := s.gate.Enter(ctx, tx, caller, policy.DestroyVersion, name); err != nil {
+			return err
+		}
+		secret, v, err := s.held(ctx, tx, name, which)
 		if err != nil {
 			return err
 		}
@@ -264,15 +256,15 @@ func (s *Secrets) Destroy(ctx context.Context, caller *auth.Principal, name, whi
 		}
 		return s.audit.Append(ctx, tx, auditlog.Event{Action: "destroySecretVersion", Target: name, Detail: map[string]string{"version": fmt.Sprint(v.Number)}})
 	})
-	return done, err
+	return done, s.gate.Recorded(ctx, err)
 }
 
 // Promote makes a version the current one, over the given one (nil: any), and returns the secret. What was current is the previous one then.
 func (s *Secrets) Promote(ctx context.Context, caller *auth.Principal, name, which string, over *etag.Match) (secret Secret, err error) {
 	defer tried.To(&err, "promote version of secret")
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+	err = s.entered(ctx, caller, policy.PromoteVersion, name, func(ctx context.Context, tx *store.Tx) (err error) {
 		var v Version
-		if secret, v, err = s.held(ctx, tx, caller, name, which); err != nil {
+		if secret, v, err = s.held(ctx, tx, name, which); err != nil {
 			return err
 		}
 		if over != nil && !over.Holds(secret.Version) {

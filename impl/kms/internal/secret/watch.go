@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/impl/kms/internal/policy"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
@@ -54,15 +55,10 @@ func (s *Secrets) Run(ctx context.Context) error {
 	return nil
 }
 
-// described reads what is known of a secret without its value; with hold what the caller stands on is looked at, too.
+// described reads what is known of a secret without its value; with hold what the caller stands on, and the policies, are looked at, too.
 func (s *Secrets) described(ctx context.Context, caller *auth.Principal, name string, hold bool) (Secret, error) {
-	allowed := true
 	if hold {
-		err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-			allowed, err = s.reaches(ctx, tx, caller, name)
-			return err
-		})
-		if err != nil {
+		if err := s.entered(ctx, caller, policy.WatchSecret, name, func(context.Context, *store.Tx) error { return nil }); err != nil {
 			return Secret{}, err
 		}
 	}
@@ -70,7 +66,7 @@ func (s *Secrets) described(ctx context.Context, caller *auth.Principal, name st
 	if err != nil {
 		return Secret{}, err
 	}
-	if !ok || !allowed {
+	if !ok {
 		return Secret{}, domain.Refuse(domain.NotFound, "There is no such secret.")
 	}
 	return found.Secret, nil

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+)
+
+var (
+	secretPolicyHead = []string{"NAME", "FOR", "PATH", "CAPABILITIES", "UPDATED"}
+	secretAccessHead = []string{"NAME", "FOR", "MAY", "MISSING SCOPES", "BY POLICIES"}
+)
+
+func secretPolicyRow(p kms.SecretPolicy) []string {
+	return []string{p.Name, subjectText(p.Subject), string(p.Path), capabilityText(p.Capabilities), when(p.UpdatedAt)}
+}
+
+func subjectText(s kms.SecretPolicySubject) string { return string(s.Kind) + ":" + s.ID }
+
+func capabilityText(capabilities []kms.SecretCapability) string {
+	words := make([]string, len(capabilities))
+	for i, c := range capabilities {
+		words[i] = string(c)
+	}
+	return strings.Join(words, " ")
+}
+
+// secretSubject are the flags that name somebody: a role, a user or a service.
+type secretSubject struct{ role, user, service string }
+
+func (s *secretSubject) flags(cmd *cobra.Command, verb string) {
+	cmd.Flags().StringVar(&s.role, "role", "", verb+" who has this role")
+	cmd.Flags().StringVar(&s.user, "user", "", verb+" the user of this id")
+	cmd.Flags().StringVar(&s.service, "service", "", verb+" the service of this id")
+}
+
+// given returns the flags that were given, by kind.
+func (s *secretSubject) given() (subjects []kms.SecretPolicySubject) {
+	for _, one := range []kms.SecretPolicySubject{
+		{Kind: kms.SecretPolicySubjectKindRole, ID: s.role}, {Kind: kms.SecretPolicySubjectKindUser, ID: s.user}, {Kind: kms.SecretPolicySubjectKindService, ID: s.service},
+	} {
+		if one.ID != "" {
+			subjects = append(subjects, one)
+		}
+	}
+	return subjects
+}
+
+// secretPolicies says who may do what with which secrets.
+func (o *operator) secretPolicies() *cobra.Command {
+	list := o.command("list", "List the policies of secrets by name", "  fountain secrets policies list\n  fountain secrets policies list --output json", noArgs,
+		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
+			found, rows := []kms.SecretPolicy{}, [][]string{}
+			for p, err := range c.KMS.SecretPolicies(cmd.Context()) {
+				if err != nil {
+					return err
+				}
+				found, rows = append(found, p), append(rows, secretPolicyRow(p))
+			}
+			return o.print(cmd, found, secretPolicyHead, rows)
+		})
+	get := o.command("get POLICY", "Show a policy", "  fountain secrets policies get payments-reads\n  fountain secrets policies get payments-reads --output json", oneArg("a policy"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			p, err := c.KMS.GetSecretPolicy(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return o.print(cmd, p, secretPolicyHead, [][]string{secretPolicyRow(*p)})
+		})
+	remove := o.command("delete POLICY", "Delete a policy: what no other one gives is not allowed any more", "  fountain secrets policies delete payments-reads\n  fountain secrets policies delete administrators",
+		oneArg("a policy"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			if err := c.KMS.DeleteSecretPolicy(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			return o.done(cmd, "policy "+args[0]+" deleted")
+		})
+	return group("policies", "Say who may do what with the secrets of a path", list, get, o.putSecretPolicy(), remove)
+}
+
+func (o *operator) putSecretPolicy() *cobra.Command {
+	var whom secretSubject
+	var path string
+	var may []string
+	var create bool
+	cmd := o.command("put POLICY", "Let somebody do something with the secrets of a path", `  fountain secrets policies put payments-reads --role payments --path team.payments --may list,read
+  fountain secrets policies put rotator --service svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P --path team --may rotate,read --create`, oneArg("a policy"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			subjects := whom.given()
+			if len(subjects) != 1 {
+				return usagef("one of --role, --user and --service is required")
+			}
+			if path == "" || len(may) == 0 {
+				return usagef("--path and --may are required")
+			}
+			body := kms.SecretPolicyPut{Subject: subjects[0], Path: path}
+			for _, word := range may {
+				capability := kms.SecretCapability(word)
+				if !capability.Valid() {
+					return usagef("--may takes list, read, write, delete, destroy and rotate")
+				}
+				body.Capabilities = append(body.Capabilities, capability)
+			}
+			var opts []fountain.CallOption
+			if create {
+				opts = append(opts, fountain.WithIfNoneMatch())
+			}
+			p, err := c.KMS.PutSecretPolicy(cmd.Context(), args[0], body, opts...)
+			if err != nil {
+				return err
+			}
+			return o.print(cmd, p, secretPolicyHead, [][]string{secretPolicyRow(*p)})
+		})
+	cmd.Long = `put makes a policy, or replaces the one of that name. Policies only allow: what several give is given together, and what none gives is not allowed.
+A path is the secret of that name and those that go on behind it with a dot: team.payments is not about team.payments2. It may be '*' for all secrets,
+and '{service}' for those of the name of the service that asks; --service '*' is every service.`
+	whom.flags(cmd, "let")
+	cmd.Flags().StringVar(&path, "path", "", "the beginning of the secrets' names, '*', or '{service}'")
+	cmd.Flags().StringSliceVar(&may, "may", nil, "list, read, write, delete, destroy, rotate; several with commas")
+	cmd.Flags().BoolVar(&create, "create", false, "only when there is none yet")
+	return cmd
+}
+
+func (o *operator) secretAccess() *cobra.Command {
+	var whom secretSubject
+	cmd := o.command("access NAME", "Show what you, or somebody else, may do with a secret, and by which policies", "  fountain secrets access team.payments.db\n  fountain secrets access team.payments.db --role payments",
+		oneArg("a secret"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			if len(whom.given()) > 1 {
+				return usagef("--role, --user and --service exclude each other")
+			}
+			given := func(id string) *string {
+				if id == "" {
+					return nil
+				}
+				return &id
+			}
+			a, err := c.KMS.ExplainSecretAccess(cmd.Context(), args[0], &kms.ExplainSecretAccessParams{Role: given(whom.role), User: given(whom.user), Service: given(whom.service)})
+			if err != nil {
+				return err
+			}
+			by := make([]string, len(a.Policies))
+			for i, p := range a.Policies {
+				by[i] = p.Name
+			}
+			may := capabilityText(a.Capabilities)
+			if may == "" {
+				may = "nothing"
+			}
+			return o.print(cmd, a, secretAccessHead, [][]string{{a.Name, subjectText(a.Subject), may, strings.Join(a.MissingScopes, " "), strings.Join(by, " ")}})
+		})
+	whom.flags(cmd, "ask about")
+	return cmd
+}

@@ -1,0 +1,239 @@
+// Package policy decides who may do what with which secret. It is the one place that does: nothing is allowed that no policy allows, what several
+// policies allow is allowed together, and none takes away what another one gives.
+package policy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/internal/auth"
+)
+
+// Capability is something that can be done with a secret.
+type Capability string
+
+// The capabilities, in the order in which they are told.
+const (
+	List    Capability = "list"    // see its name, and its versions without their values
+	Read    Capability = "read"    // read its values, and wait for another one
+	Write   Capability = "write"   // store and promote versions, and undelete them
+	Delete  Capability = "delete"  // delete versions, which can be undeleted
+	Destroy Capability = "destroy" // destroy versions for ever
+	Rotate  Capability = "rotate"  // say how it is rotated, see that, rotate it and go back
+)
+
+// Capabilities returns all of them.
+func Capabilities() []Capability { return []Capability{List, Read, Write, Delete, Destroy, Rotate} }
+
+// scope is the scope without which a capability is of no use.
+func (c Capability) scope() string {
+	if c == List || c == Read {
+		return "secrets:read"
+	}
+	return "secrets:write"
+}
+
+// Operation is an operation of the contract on one secret.
+type Operation struct {
+	ID    string
+	Needs Capability
+	// Absent is what is answered where there is nothing; the same is answered to who may do nothing at all with the secret.
+	Absent string
+	// Makes says that the operation may be about a secret that is not there yet: that there is none is no answer to it.
+	Makes bool
+}
+
+const (
+	noSecret   = "There is no such secret."
+	noVersion  = "There is no such version of a secret."
+	noRotation = "There is no such secret, or it is not rotated."
+)
+
+// The operations on a secret. A test holds them against the contract.
+var (
+	PutSecret        = Operation{ID: "putSecret", Needs: Write, Absent: noSecret, Makes: true}
+	GetSecret        = Operation{ID: "getSecret", Needs: Read, Absent: noSecret}
+	WatchSecret      = Operation{ID: "watchSecret", Needs: Read, Absent: noSecret}
+	ListVersions     = Operation{ID: "listSecretVersions", Needs: List, Absent: noSecret}
+	GetVersion       = Operation{ID: "getSecretVersion", Needs: Read, Absent: noVersion}
+	DeleteVersion    = Operation{ID: "deleteSecretVersion", Needs: Delete, Absent: noVersion}
+	UndeleteVersion  = Operation{ID: "undeleteSecretVersion", Needs: Write, Absent: noVersion}
+	DestroyVersion   = Operation{ID: "destroySecretVersion", Needs: Destroy, Absent: noVersion}
+	PromoteVersion   = Operation{ID: "promoteSecretVersion", Needs: Write, Absent: noVersion}
+	PutRotation      = Operation{ID: "putSecretRotation", Needs: Rotate, Absent: noSecret}
+	GetRotation      = Operation{ID: "getSecretRotation", Needs: Rotate, Absent: noRotation}
+	DeleteRotation   = Operation{ID: "deleteSecretRotation", Needs: Rotate, Absent: noSecret}
+	RotateSecret     = Operation{ID: "rotateSecret", Needs: Rotate, Absent: noSecret}
+	RollbackRotation = Operation{ID: "rollbackSecretRotation", Needs: Rotate, Absent: noSecret}
+
+	// SendValue and UseCredential are what putSecretRotation needs besides, of the secret and of its credential, where values are put outside: whoever says
+	// where values are sent reads them there.
+	SendValue     = Operation{ID: "putSecretRotation", Needs: Read, Absent: noSecret}
+	UseCredential = Operation{ID: "putSecretRotation", Needs: Read, Absent: "There is no such secret as the credential."}
+)
+
+// Operations returns every operation on one secret.
+func Operations() []Operation {
+	return []Operation{
+		PutSecret, GetSecret, WatchSecret, ListVersions, GetVersion, DeleteVersion, UndeleteVersion, DestroyVersion, PromoteVersion,
+		PutRotation, GetRotation, DeleteRotation, RotateSecret, RollbackRotation,
+	}
+}
+
+// The kinds of subjects.
+const (
+	OfRole    = "role"    // users who have the role
+	OfUser    = "user"    // one user
+	OfService = "service" // one service, or Each
+)
+
+// Each is the id of the subject that is every service.
+const Each = "*"
+
+// Subject is whom a policy is for.
+type Subject struct {
+	Kind string
+	ID   string // name of a role, id of a user or service, or Each
+}
+
+// The paths that are no names.
+const (
+	Everything = "*"         // every secret
+	Own        = "{service}" // those of the name of the service that asks
+)
+
+// Policy lets a subject do something with the secrets of a path: the secret of that name, and those whose names go on behind it with a dot.
+type Policy struct {
+	Name                 string
+	Subject              Subject
+	Path                 string
+	Capabilities         []Capability // in their order
+	Version              int64
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Word tells a policy from an earlier one of its name: the word of its ETag beside the version.
+func (p Policy) Word() string { return strconv.FormatInt(p.CreatedAt.UnixMicro(), 36) }
+
+// within reports whether a name is the path, or goes on behind it with a dot: of whole words alone.
+func within(name, path string) bool {
+	return path != "" && strings.HasPrefix(name, path) && (len(name) == len(path) || name[len(path)] == '.')
+}
+
+// above returns every path that a name is within.
+func above(name string) []string {
+	paths := []string{name}
+	for i := strings.LastIndexByte(name, '.'); i > 0; i = strings.LastIndexByte(name[:i], '.') {
+		paths = append(paths, name[:i])
+	}
+	return paths
+}
+
+// asker is who wants to do something, as their row is now.
+type asker struct {
+	kind, id string
+	roles    []string // of a user
+	own      string   // name of a service
+}
+
+func askerOf(o authority.Owner) asker {
+	if o.Kind == auth.KindService {
+		return asker{kind: OfService, id: o.ID, own: o.Name}
+	}
+	return asker{kind: OfUser, id: o.ID, roles: o.Roles}
+}
+
+// subjects are those that the asker is.
+func (a asker) subjects() []Subject {
+	var all []Subject
+	if a.id != "" {
+		all = append(all, Subject{a.kind, a.id})
+	}
+	if a.kind == OfService {
+		return append(all, Subject{OfService, Each})
+	}
+	for _, role := range a.roles {
+		all = append(all, Subject{OfRole, role})
+	}
+	return all
+}
+
+// Grants are the policies of somebody.
+type Grants struct {
+	asker    asker
+	policies []Policy
+}
+
+// Through returns the policies that are about a secret.
+func (g Grants) Through(name string) (about []Policy) {
+	subjects := g.asker.subjects()
+	for _, p := range g.policies {
+		if slices.Contains(subjects, p.Subject) && g.covers(p, name) {
+			about = append(about, p)
+		}
+	}
+	return about
+}
+
+func (g Grants) covers(p Policy, name string) bool {
+	switch p.Path {
+	case Everything:
+		return true
+	case Own:
+		return within(name, g.asker.own)
+	}
+	return within(name, p.Path)
+}
+
+// Of returns what may be done with a secret, in the order of Capabilities.
+func (g Grants) Of(name string) (may []Capability) {
+	about := g.Through(name)
+	for _, c := range Capabilities() {
+		if slices.ContainsFunc(about, func(p Policy) bool { return slices.Contains(p.Capabilities, c) }) {
+			may = append(may, c)
+		}
+	}
+	return may
+}
+
+// Range is the names from one on and before another one; before "" is to the last.
+type Range struct{ From, Before string }
+
+// Ranges returns the names with which something may be done, in their order, none twice. Names are of a-z, 0-9, "-" and "."; "-" is the first of these, and "/" comes
+// behind ".".
+func (g Grants) Ranges(c Capability) (ranges []Range) {
+	var paths []string
+	subjects := g.asker.subjects()
+	for _, p := range g.policies {
+		if !slices.Contains(subjects, p.Subject) || !slices.Contains(p.Capabilities, c) {
+			continue
+		}
+		switch p.Path {
+		case Everything:
+			return []Range{{}}
+		case Own:
+			paths = append(paths, g.asker.own)
+		default:
+			paths = append(paths, p.Path)
+		}
+	}
+	for _, path := range outermost(paths) {
+		ranges = append(ranges, Range{path, path + "-"}, Range{path + ".", path + "/"})
+	}
+	slices.SortFunc(ranges, func(a, b Range) int { return strings.Compare(a.From, b.From) })
+	return ranges
+}
+
+// outermost leaves the paths out that are within others, and empty ones.
+func outermost(paths []string) (left []string) {
+	slices.SortFunc(paths, func(a, b string) int { return len(a) - len(b) })
+	for _, path := range paths {
+		if path != "" && !slices.ContainsFunc(left, func(outer string) bool { return within(path, outer) }) {
+			left = append(left, path)
+		}
+	}
+	return left
+}
