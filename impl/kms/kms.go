@@ -38,7 +38,7 @@ func Run(ctx context.Context, c Config) error {
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}
 	life.Require(s.signs)
 	life.Go("limits", shared.limiter.Run)
-	life.Cleanup("recorder", s.closeRecorder) // after the last request is answered
+	life.Cleanup("shared commits", s.endCommits) // after the last request is answered
 	life.Cleanup("root key", s.leave)
 	life.Go("work", s.work)
 	return life.Serve(ctx, lifecycle.Door{Keys: keys{s}, Revocations: revocations{s}, Issuer: s.issuer, Mount: s.handlers.Mount})
@@ -75,12 +75,14 @@ func (s *program) work(ctx context.Context) error {
 	return built.runBackground(ctx, s.life)
 }
 
-// closeRecorder writes what waits to be recorded before the database is closed.
-func (s *program) closeRecorder() error {
-	if built := s.app.Load(); built != nil {
-		return built.domain.Recorder.Close()
+// endCommits writes what waits for a commit before the database is closed.
+func (s *program) endCommits() error {
+	built := s.app.Load()
+	if built == nil {
+		return nil
 	}
-	return nil
+	built.domain.Secrets.Close()
+	return built.domain.Recorder.Close()
 }
 
 // leave has rotations of the root key wait no more for this replica. They find out by themselves when the database can't be told: a kms ends in order without it.

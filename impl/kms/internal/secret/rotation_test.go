@@ -298,6 +298,7 @@ func TestRotation_outsideIsEndedByTheOtherReplicaFromEachStep(t *testing.T) {
 		}
 		o := &outside{works: map[int64]string{}, fails: map[secret.Step]error{}, lost: map[secret.Step]bool{}}
 		second := secret.New(other, kmsdb.Secrets{}, h.sealer, h.gate(), h.Clock, secret.DefaultKeep)
+		t.Cleanup(second.Close)
 		h.secrets.Drivers, second.Drivers = map[string]secret.Driver{secret.Webhook: o}, map[string]secret.Driver{secret.Webhook: o}
 		for name, value := range map[string]string{"app.db": "first", "app.rotator": "signs"} {
 			_, err := h.put(h.admin, name, value, secret.Precondition{})

@@ -14,6 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/etag"
+	"github.com/fountainai/fountain/internal/groupcommit"
 	"github.com/fountainai/fountain/internal/page"
 	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
@@ -93,17 +94,21 @@ type Secrets struct {
 	clock  clock.Clock
 	keep   int64 // versions of each secret
 
+	readings *groupcommit.Committer[*reading, struct{}]
+
 	mu   sync.Mutex
 	more chan struct{} // closed when this replica has changed a current version
 	over chan struct{} // closed when nobody is to wait any more
 }
 
-// New returns the domain of secrets, which keeps so many versions of each. Every caller comes through the gate.
+// New returns the domain of secrets, which keeps so many versions of each. Every caller comes through the gate. Close ends it.
 func New(db *store.DB, rows Rows, sealer Sealer, gate *policy.Gate, c clock.Clock, keep int64) *Secrets {
-	return &Secrets{
+	s := &Secrets{
 		db: db, rows: rows, sealer: sealer, gate: gate, audit: auditlog.Log{Clock: c}, clock: c, keep: keep, more: make(chan struct{}), over: make(chan struct{}),
 		Count: func(string, Step) {},
 	}
+	s.readings = groupcommit.New(db, groupcommit.Options{MaxBatch: maxReadings}, s.readTogether)
+	return s
 }
 
 // Precondition says over what a value may be put. The zero Precondition allows all.
@@ -114,8 +119,8 @@ type Precondition struct {
 	Pending bool // the version waits beside the current one
 }
 
-// entered has a caller do something with a secret in one transaction, when a policy lets them; else nothing is done, and that is recorded. It is the only way for
-// a caller to a secret.
+// entered has a caller do something with a secret in one transaction, when a policy lets them; else nothing is done, and that is recorded. It and enteredTogether are the only ways
+// for a caller to a secret.
 func (s *Secrets) entered(ctx context.Context, caller *auth.Principal, op policy.Operation, name string, do func(ctx context.Context, tx *store.Tx) error) error {
 	return s.gate.Recorded(ctx, s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.gate.Enter(ctx, tx, caller, op, name); err != nil {
@@ -208,7 +213,7 @@ func (s Secret) context() []byte { return fmt.Appendf(nil, "secret:%s:%d", s.Nam
 func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) (_ Secret, _ string, err error) {
 	defer tried.To(&err, "get secret")
 	var found Sealed
-	err = s.entered(ctx, caller, policy.GetSecret, name, func(ctx context.Context, tx *store.Tx) (err error) {
+	err = s.enteredTogether(ctx, caller, policy.GetSecret, name, func(ctx context.Context, tx *store.Tx) (err error) {
 		var ok bool
 		if found, ok, err = s.rows.Get(ctx, tx, name); err != nil {
 			return fmt.Errorf("read secret: %w", err)

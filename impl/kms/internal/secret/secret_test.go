@@ -41,6 +41,7 @@ func houseOf(t *testing.T, parts *kmstest.Parts) *house {
 	h.sealer, err = v.AEAD(t.Context(), vault.Secrets)
 	require.NoError(t, err)
 	h.secrets = secret.New(h.DB, kmsdb.Secrets{}, h.sealer, h.gate(), h.Clock, secret.DefaultKeep)
+	t.Cleanup(h.secrets.Close)
 	h.keyrings = secret.NewKeyrings(h.DB, v, h.Standing, h.Clock)
 	h.admin = h.Caller(h.First("root").ID)
 	h.press, h.bind = h.service("press"), h.service("bind")

@@ -108,7 +108,7 @@ func (s *Secrets) held(ctx context.Context, tx *store.Tx, name, which string) (s
 func (s *Secrets) GetVersion(ctx context.Context, caller *auth.Principal, name, which string) (of Secret, v Version, value string, err error) {
 	defer tried.To(&err, "get version of secret")
 	var found SealedVersion
-	err = s.entered(ctx, caller, policy.GetVersion, name, func(ctx context.Context, tx *store.Tx) error {
+	err = s.enteredTogether(ctx, caller, policy.GetVersion, name, func(ctx context.Context, tx *store.Tx) error {
 		current, ok, err := s.rows.Get(ctx, tx, name)
 		if err != nil {
 			return err
