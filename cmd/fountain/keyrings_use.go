@@ -246,8 +246,8 @@ func (o *operator) check(verb, flag, short string, do func(cmd *cobra.Command, c
 		return nil
 	})
 	in.flags(cmd, "the data", false)
-	cmd.Long = fmt.Sprintf(`%s needs --key-version: the %s is what the algorithm makes and nothing else, as other programs and libraries take it, so it does not
-carry which key made it. What made it told the version beside it (keyVersion): keep both together. A %s that another key made is not valid.`, verb, flag, flag)
+	cmd.Long = fmt.Sprintf(`%s needs --key-version: the %s is what the algorithm gives and nothing else, as other programs and libraries take it, so it does not
+say by which key. The answer with it told the version of the key (keyVersion): keep both together. A %s by another key is not valid.`, verb, flag, flag)
 	cmd.Flags().StringVar(&given, flag, "", "the "+flag+", in base64")
 	cmd.Flags().Int64Var(&number, "key-version", 0, "version of the key, as sign and mac tell it")
 	return cmd

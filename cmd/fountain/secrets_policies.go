@@ -113,7 +113,7 @@ func (o *operator) putSecretPolicy() *cobra.Command {
 			}
 			return o.print(cmd, p, secretPolicyHead, [][]string{secretPolicyRow(*p)})
 		})
-	cmd.Long = `put makes a policy, or replaces the one of that name. Policies only allow: what several give is given together, and what none gives is not allowed.
+	cmd.Long = `put creates a policy, or replaces the one of that name. Policies only allow: what several give is given together, and what none gives is not allowed.
 A path is the secret of that name and those that go on behind it with a dot: team.payments is not about team.payments2. It may be '*' for all secrets,
 and '{service}' for those of the name of the service that asks; --service '*' is every service.`
 	whom.flags(cmd, "let")

@@ -1251,15 +1251,15 @@ export interface paths {
         /**
          * Define a role
          * @description `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-         *     registered services declare, and those scopes of sequence and search that users may have; every role gives besides what each user may
-         *     do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
+         *     registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
+         *     (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
          *     release's (403). There are at most 200 roles (409 `limit_reached`).
          */
         put: operations["putRole"];
         post?: never;
         /**
          * Delete a role
-         * @description A role that users have can't be deleted (409 `state_conflict`), nor can the release's (403).
+         * @description A role that users have or that a policy of secrets is for can't be deleted (409 `state_conflict`), nor can the release's (403).
          */
         delete: operations["deleteRole"];
         options?: never;
@@ -1480,7 +1480,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List secrets by name, without their values */
+        /**
+         * List secrets by name, without their values
+         * @description Those that a policy lets the caller `list`; of others nothing is told.
+         */
         get: operations["listSecrets"];
         put?: never;
         post?: never;
@@ -1510,8 +1513,11 @@ export interface paths {
         get: operations["getSecret"];
         /**
          * Store a secret's next version
-         * @description `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412. A service
-         *     reaches only names that begin with its own.
+         * @description `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+         *
+         *     As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
+         *     reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
+         *     something else with it gets 403. Neither tells whether it is there.
          */
         put: operations["putSecret"];
         post?: never;
@@ -1785,6 +1791,85 @@ export interface paths {
          */
         post: operations["rotateSecret"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/secrets/{secretName}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Tell what somebody may do with a secret, and by which policies
+         * @description The caller, or, asked by an administrator, the one of `role`, `user` and `service` that is given (several: 400; not there: 404). It is not looked whether there is such a secret. A role is somebody who has it and nothing
+         *     else. `missingScopes` are those without which some of the capabilities are of no use; one who is not `active` has none.
+         */
+        get: operations["explainSecretAccess"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/secret-policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the policies of secrets by name */
+        get: operations["listSecretPolicies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/secret-policies/{policyName}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The policy's name.
+                 * @example payments-reads
+                 */
+                policyName: components["parameters"]["SecretPolicyName"];
+            };
+            cookie?: never;
+        };
+        /** Read a policy of secrets */
+        get: operations["getSecretPolicy"];
+        /**
+         * Let somebody do something with the secrets of a path
+         * @description Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
+         *     the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+         *
+         *     `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
+         *     Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+         */
+        put: operations["putSecretPolicy"];
+        post?: never;
+        /**
+         * Delete a policy of secrets
+         * @description What no other policy gives is not allowed from the next request on.
+         */
+        delete: operations["deleteSecretPolicy"];
         options?: never;
         head?: never;
         patch?: never;
@@ -3486,6 +3571,52 @@ export interface components {
             nextCursor?: string;
         };
         /**
+         * @description `list`: its name, and its versions without their values; `read`: its values, and waiting for another one; `write`: store, promote and undelete versions; `delete`: versions, which can be undeleted; `destroy`: versions for
+         *     ever; `rotate`: its rotation. A rotation that sends values elsewhere needs `read` of the secret and of its credential, too.
+         * @enum {string}
+         */
+        SecretCapability: "list" | "read" | "write" | "delete" | "destroy" | "rotate";
+        SecretPolicySubject: {
+            /** @enum {string} */
+            kind: "role" | "user" | "service";
+            /** @description A role's name, or the id of a user or of a service; `*` for every service. */
+            id: string;
+        };
+        /** @description The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks. */
+        SecretPolicyPath: string;
+        SecretPolicyPut: {
+            subject: components["schemas"]["SecretPolicySubject"];
+            path: components["schemas"]["SecretPolicyPath"];
+            capabilities: components["schemas"]["SecretCapability"][];
+        };
+        SecretPolicy: {
+            name: string;
+            subject: components["schemas"]["SecretPolicySubject"];
+            path: components["schemas"]["SecretPolicyPath"];
+            capabilities: components["schemas"]["SecretCapability"][];
+            /** Format: int64 */
+            version: number;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            updatedAt: string;
+        };
+        SecretPolicyList: {
+            items: components["schemas"]["SecretPolicy"][];
+            nextCursor?: string;
+        };
+        SecretAccess: {
+            name: string;
+            subject: components["schemas"]["SecretPolicySubject"];
+            /** @description One that is disabled or deleted may do nothing. */
+            active: boolean;
+            capabilities: components["schemas"]["SecretCapability"][];
+            /** @description Scopes that the subject does not have and some of the capabilities need. */
+            missingScopes: string[];
+            /** @description The policies that are about the secret and the subject, by name. */
+            policies: components["schemas"]["SecretPolicy"][];
+        };
+        /**
          * @description EdDSA over Ed25519 (RFC 8037), or ES256 (RFC 7518, section 3.4).
          * @enum {string}
          */
@@ -4156,6 +4287,11 @@ export interface components {
          * @example search.typesense
          */
         SecretName: string;
+        /**
+         * @description The policy's name.
+         * @example payments-reads
+         */
+        SecretPolicyName: string;
         /**
          * @description A version's number, or the stage that it is in.
          * @example 2
@@ -9138,6 +9274,323 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    explainSecretAccess: {
+        parameters: {
+            query?: {
+                /** @description Ask about a role. */
+                role?: string;
+                /** @description Ask about a user. */
+                user?: string;
+                /** @description Ask about a service. */
+                service?: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @example search.typesense
+                 */
+                secretName: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What may be done. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "team.payments.db",
+                     *       "subject": {
+                     *         "kind": "role",
+                     *         "id": "payments"
+                     *       },
+                     *       "active": true,
+                     *       "capabilities": [
+                     *         "list",
+                     *         "read"
+                     *       ],
+                     *       "missingScopes": [],
+                     *       "policies": [
+                     *         {
+                     *           "name": "payments-reads",
+                     *           "subject": {
+                     *             "kind": "role",
+                     *             "id": "payments"
+                     *           },
+                     *           "path": "team.payments",
+                     *           "capabilities": [
+                     *             "list",
+                     *             "read"
+                     *           ],
+                     *           "version": 1,
+                     *           "createdAt": "2026-11-30T10:00:00.000000Z",
+                     *           "updatedAt": "2026-11-30T10:00:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretAccess"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listSecretPolicies: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of policies. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "payments-reads",
+                     *           "subject": {
+                     *             "kind": "role",
+                     *             "id": "payments"
+                     *           },
+                     *           "path": "team.payments",
+                     *           "capabilities": [
+                     *             "list",
+                     *             "read"
+                     *           ],
+                     *           "version": 1,
+                     *           "createdAt": "2026-11-30T10:00:00.000000Z",
+                     *           "updatedAt": "2026-11-30T10:00:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretPolicyList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSecretPolicy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The policy's name.
+                 * @example payments-reads
+                 */
+                policyName: components["parameters"]["SecretPolicyName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The policy. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "payments-reads",
+                     *       "subject": {
+                     *         "kind": "role",
+                     *         "id": "payments"
+                     *       },
+                     *       "path": "team.payments",
+                     *       "capabilities": [
+                     *         "list",
+                     *         "read"
+                     *       ],
+                     *       "version": 1,
+                     *       "createdAt": "2026-11-30T10:00:00.000000Z",
+                     *       "updatedAt": "2026-11-30T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretPolicy"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    putSecretPolicy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one. */
+                "If-Match"?: string;
+                /** @description Only `*`, to make a policy that is not there yet. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /**
+                 * @description The policy's name.
+                 * @example payments-reads
+                 */
+                policyName: components["parameters"]["SecretPolicyName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "subject": {
+                 *         "kind": "role",
+                 *         "id": "payments"
+                 *       },
+                 *       "path": "team.payments",
+                 *       "capabilities": [
+                 *         "list",
+                 *         "read"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["SecretPolicyPut"];
+            };
+        };
+        responses: {
+            /** @description The policy was changed. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "payments-reads",
+                     *       "subject": {
+                     *         "kind": "role",
+                     *         "id": "payments"
+                     *       },
+                     *       "path": "team.payments",
+                     *       "capabilities": [
+                     *         "list",
+                     *         "read"
+                     *       ],
+                     *       "version": 1,
+                     *       "createdAt": "2026-11-30T10:00:00.000000Z",
+                     *       "updatedAt": "2026-11-30T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretPolicy"];
+                };
+            };
+            /** @description The policy was made. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "payments-reads",
+                     *       "subject": {
+                     *         "kind": "role",
+                     *         "id": "payments"
+                     *       },
+                     *       "path": "team.payments",
+                     *       "capabilities": [
+                     *         "list",
+                     *         "read"
+                     *       ],
+                     *       "version": 1,
+                     *       "createdAt": "2026-11-30T10:00:00.000000Z",
+                     *       "updatedAt": "2026-11-30T10:00:00.000000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SecretPolicy"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteSecretPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The policy's name.
+                 * @example payments-reads
+                 */
+                policyName: components["parameters"]["SecretPolicyName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The policy is deleted. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };

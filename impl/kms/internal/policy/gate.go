@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
@@ -66,10 +67,8 @@ func (g *Gate) Enter(ctx context.Context, tx *store.Tx, caller *auth.Principal, 
 		return err
 	}
 	may := grants.Of(name)
-	for _, c := range may {
-		if c == op.Needs {
-			return nil
-		}
+	if slices.Contains(may, op.Needs) {
+		return nil
 	}
 	refusal := domain.Refuse(domain.NotFound, op.Absent)
 	if len(may) > 0 || op.Makes {

@@ -20,6 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/etag"
+	"github.com/fountainai/fountain/internal/seal"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -36,7 +37,9 @@ func newHouse(t *testing.T) *house { return houseOf(t, kmstest.New(t)) }
 
 func houseOf(t *testing.T, parts *kmstest.Parts) *house {
 	h := &house{Parts: parts}
-	v, err := vault.Open(t.Context(), h.DB, kmsdb.Keysets{}, vault.Files{Current: filepath.Join(t.TempDir(), "root.key")}, h.Clock)
+	root := filepath.Join(t.TempDir(), "root.key")
+	require.NoError(t, seal.CreateRoot(root))
+	v, err := vault.Open(t.Context(), h.DB, kmsdb.Keysets{}, vault.Files{Current: root}, h.Clock)
 	require.NoError(t, err)
 	h.sealer, err = v.AEAD(t.Context(), vault.Secrets)
 	require.NoError(t, err)
