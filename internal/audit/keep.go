@@ -33,6 +33,8 @@ type Keeping struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Failed     func(work string) // counts what could not be done
+	// Archive says what another service has ordered to be removed from the chain, because it is in an archive; false: nothing. nil: nobody orders so.
+	Archive func(ctx context.Context) (Order, bool, error)
 	// Witness has another service record a checkpoint in its chain, and returns one of that chain, to be recorded in this one; nil: nobody. When it fails
 	// the checkpoint is made again.
 	Witness func(ctx context.Context, c Checkpoint) (Checkpoint, error)
@@ -49,7 +51,9 @@ type Keeper struct {
 
 	stopping bool // the other service may be gone
 
-	intact, end, checked, lost prometheus.Gauge
+	refused int64 // number of the last event of an order that was refused, and told
+
+	intact, end, checked, lost, archived, oldest prometheus.Gauge
 }
 
 // NewKeeper returns the keeper of a chain. Run it, and Close it before the database is closed.
@@ -62,10 +66,12 @@ func NewKeeper(c *Chain, k Keeping) *Keeper {
 	}
 	made := &Keeper{
 		Keeping: k, chain: c, signed: -1,
-		intact:  gauge("fountain_audit_intact", "1 while the last verification of the audit chain found nothing, 0 when it found a change."),
-		end:     gauge("fountain_audit_checkpoint_seq", "Number of the event at the newest checkpoint of the audit chain."),
-		checked: gauge("fountain_audit_verified_events", "Events that the last verification of the audit chain looked at."),
-		lost:    gauge("fountain_audit_lost_keys", "Keys of the audit chain that do not open: changed in the database, or sealed by a data key that was abandoned."),
+		intact:   gauge("fountain_audit_intact", "1 while the last verification of the audit chain found nothing, 0 when it found a change."),
+		end:      gauge("fountain_audit_checkpoint_seq", "Number of the event at the newest checkpoint of the audit chain."),
+		checked:  gauge("fountain_audit_verified_events", "Events that the last verification of the audit chain looked at."),
+		lost:     gauge("fountain_audit_lost_keys", "Keys of the audit chain that do not open: changed in the database, or sealed by a data key that was abandoned."),
+		archived: gauge("fountain_audit_archived_seq", "Number of the last event that was archived and removed from the audit trail; 0: none was."),
+		oldest:   gauge("fountain_audit_oldest_event_timestamp_seconds", "When the oldest event that the audit trail still holds was recorded, in seconds since 1970."),
 	}
 	made.intact.Set(1)
 	made.lost.Set(float64(c.Lost()))
@@ -80,6 +86,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	k.compare(ctx)
 	var group sync.WaitGroup
 	group.Go(func() { k.verify(ctx) })
+	group.Go(func() { k.archives(ctx) })
 	k.checkpoints(ctx)
 	group.Wait()
 	return nil
@@ -180,7 +187,7 @@ func (k *Keeper) holdsLast(ctx context.Context, end int64) error {
 	if k.last == nil {
 		return nil
 	}
-	held, err := contains(ctx, k.chain.db.Read(ctx), *k.last)
+	held, err := k.chain.stillHolds(ctx, *k.last)
 	if err != nil {
 		return err
 	}
@@ -245,7 +252,7 @@ func (k *Keeper) compare(ctx context.Context) {
 	}
 	held := false
 	if err == nil {
-		held, err = contains(ctx, k.chain.db.Read(ctx), known)
+		held, err = k.chain.stillHolds(ctx, known)
 	}
 	if err != nil {
 		k.Log.ErrorContext(ctx, "the last checkpoint of the audit chain could not be compared with it", "error", err)

@@ -218,7 +218,7 @@ func TestKeeper_alarmsWhenAnEventWasChangedAndTellsWhatFails(t *testing.T) {
 	require.Contains(t, k.log.failures(), "write an audit checkpoint", "there is no directory")
 	count, err := testutil.GatherAndCount(k.metric)
 	require.NoError(t, err)
-	require.Equal(t, 4, count)
+	require.Equal(t, 6, count)
 }
 
 func TestKeeper_makesTheDirectoryOfItsCheckpoint(t *testing.T) {

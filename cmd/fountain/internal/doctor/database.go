@@ -118,6 +118,8 @@ func (d *Doctor) trail(ctx context.Context, p Place, db *store.DB) {
 		switch {
 		case errors.Is(err, audit.ErrSignature):
 			d.wrong(Audit, file+" is not signed by the key that it names, or is of another service", do)
+		case errors.Is(err, audit.ErrArchived):
+			d.warn(Audit, file+" is of events that were archived since, so that the trail was not compared with it", "start the service, which writes a newer one")
 		case err != nil:
 			d.wrong(Audit, "the audit trail can't be read: "+reason(err), do)
 		case !report.Intact():

@@ -17,6 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/keyring"
 	"github.com/fountainai/fountain/impl/kms/internal/mail"
 	"github.com/fountainai/fountain/impl/kms/internal/openid"
+	"github.com/fountainai/fountain/impl/kms/internal/retention"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
@@ -44,6 +45,7 @@ type Domain struct {
 	Audit       *audit.Chain
 	Recorder    *audit.Recorder // of what no change goes with
 	Witness     *witness.Witness
+	Retention   *retention.Retention
 	Answers     *idempotency.Store
 	Bootstrap   *user.Bootstrap
 	Users       *user.Users
