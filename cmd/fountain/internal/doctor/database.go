@@ -136,7 +136,9 @@ func (d *Doctor) trail(ctx context.Context, p Place, db *store.DB) {
 	if d.restored == nil {
 		d.restored = map[string]string{}
 	}
-	d.restored[p.Word] = id
+	if from, err := audit.StoredFrom(ctx, q); id != "" || err == nil && from.Seq == 0 { // else what would tell of a restore may be archived
+		d.restored[p.Word] = id
+	}
 	if !at.IsZero() {
 		d.ok(Restore, fmt.Sprintf("it was restored at %s from %s", at.UTC().Format("2006-01-02 15:04:05Z"), id))
 	}

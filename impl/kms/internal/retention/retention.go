@@ -112,6 +112,8 @@ func (r *Retention) refuse(err error) error {
 		return domain.Refuse(domain.StateConflict, "The archive does not begin where the trail begins: events would be in no archive.").Because(err)
 	case errors.Is(err, audit.ErrYoung):
 		return domain.Refuse(domain.StateConflict, fmt.Sprintf("An event of the archive is younger than %s, for which events are kept.", r.Keep)).Because(err)
+	case errors.Is(err, audit.ErrLostKey):
+		return domain.Refuse(domain.StateConflict, "A key of the trail is lost, so that nobody vouches for what would be removed.").Because(err)
 	case errors.Is(err, audit.ErrArchiving):
 		return domain.Refuse(domain.StateConflict, "The events of an earlier archive are still being removed.").After(time.Minute).Because(err)
 	}
