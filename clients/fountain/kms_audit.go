@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"time"
 
 	"github.com/fountainai/fountain/clients/common"
 	"github.com/fountainai/fountain/clients/kms"
@@ -56,6 +57,21 @@ func (k *KMS) WitnessAudit(ctx context.Context, body kms.AuditCheckpoint, opts .
 	})
 }
 
+// ArchiveAudit has the events of an archive removed from the audit trail that its checkpoint names; the same order again tells how far it is. An archive that is kept
+// nowhere is lost by it: `fountain audit archive` verifies one before. It asks users for a second factor.
+func (k *KMS) ArchiveAudit(ctx context.Context, body kms.AuditArchive, opts ...CallOption) (*kms.AuditRemoval, error) {
+	return send[kms.AuditRemoval](ctx, k.client, opArchiveAudit, opts, func(server string) (*http.Request, error) {
+		return kms.NewArchiveAuditRequest(server, body)
+	})
+}
+
+// GetAuditOrder reads which events of the caller's own audit trail are to be removed; for services of the family.
+func (k *KMS) GetAuditOrder(ctx context.Context, opts ...CallOption) (*kms.AuditOrders, error) {
+	return send[kms.AuditOrders](ctx, k.client, opGetAuditOrder, opts, func(server string) (*http.Request, error) {
+		return kms.NewGetAuditOrderRequest(server)
+	})
+}
+
 // auditPart is how many events a part of an export has: so many fit into an answer however large they are.
 const auditPart = 1500
 
@@ -70,19 +86,24 @@ func (k *KMS) ExportAudit(ctx context.Context, params *kms.ExportAuditParams, op
 // WriteAudit writes the events of the kms's audit trail after a number, with the checkpoints that sign them, to w, and returns how many they are. An error
 // leaves w with whole parts alone, from the last event of which another call can go on.
 func (k *KMS) WriteAudit(ctx context.Context, w io.Writer, after int64, opts ...CallOption) (events int64, err error) {
+	return k.WriteAuditBefore(ctx, w, after, nil, opts...)
+}
+
+// WriteAuditBefore is WriteAudit that ends before the first event that is not from before a time; nil is no bound.
+func (k *KMS) WriteAuditBefore(ctx context.Context, w io.Writer, after int64, before *time.Time, opts ...CallOption) (events int64, err error) {
 	for {
-		part, err := k.ExportAudit(ctx, &kms.ExportAuditParams{After: &after, Limit: new(int64(auditPart))}, opts...)
+		part, err := k.ExportAudit(ctx, &kms.ExportAuditParams{After: &after, Limit: new(int64(auditPart)), Before: before}, opts...)
 		if err != nil {
 			return events, err
 		}
-		last, err := lastLine(part)
+		first, last, err := bounds(part)
 		if err != nil {
 			return events, err
 		}
 		if _, err := w.Write(part); err != nil {
 			return events, fmt.Errorf("write export: %w", err)
 		}
-		n := last.Seq - after
+		n := last.Seq - first.Seq // it may begin behind what was archived
 		events, after = events+n, last.Seq
 		if n < auditPart {
 			return events, nil
@@ -93,10 +114,12 @@ func (k *KMS) WriteAudit(ctx context.Context, w io.Writer, after int64, opts ...
 // errCutExport says that the kms stopped in the middle of a part.
 var errCutExport = errors.New("the export has no checkpoint at its end: the audit trail does not hold, or the connection broke")
 
-func lastLine(part []byte) (line kms.AuditLine, err error) {
+// bounds returns the first and the last line of a part.
+func bounds(part []byte) (first, last kms.AuditLine, err error) {
 	part = bytes.TrimSuffix(part, []byte("\n"))
-	if json.Unmarshal(part[bytes.LastIndexByte(part, '\n')+1:], &line) != nil || line.Checkpoint == nil {
-		return line, errCutExport
+	begin, _, _ := bytes.Cut(part, []byte("\n"))
+	if json.Unmarshal(begin, &first) != nil || json.Unmarshal(part[bytes.LastIndexByte(part, '\n')+1:], &last) != nil || last.Checkpoint == nil {
+		return first, last, errCutExport
 	}
-	return line, nil
+	return first, last, nil
 }

@@ -220,6 +220,8 @@ var (
 	opVerifyAudit           = secured("kms", "verifyAudit", http.MethodPost, "/audit/verify", always, 200)
 	opWitnessAudit          = secured("kms", "witnessAudit", http.MethodPost, "/audit/witness", never, 200)
 	opExportAudit           = secured("kms", "exportAudit", http.MethodGet, "/audit/export", always, 200)
+	opArchiveAudit          = secured("kms", "archiveAudit", http.MethodPost, "/audit/archive", always, 200)
+	opGetAuditOrder         = secured("kms", "getAuditOrder", http.MethodGet, "/audit/order", always, 200)
 	opGetAuditCheckpoint    = secured("kms", "getAuditCheckpoint", http.MethodGet, "/audit/checkpoint", always, 200)
 	opPutProofKey           = secured("kms", "putProofKey", http.MethodPut, "/proof-keys/{kid}", always, 204)
 )

@@ -251,6 +251,7 @@ func (e AuditOutcome) Valid() bool {
 
 // Defines values for AuditReportReason.
 const (
+	AuditReportReasonBase       AuditReportReason = "base"
 	AuditReportReasonCheckpoint AuditReportReason = "checkpoint"
 	AuditReportReasonEvent      AuditReportReason = "event"
 	AuditReportReasonHead       AuditReportReason = "head"
@@ -261,6 +262,8 @@ const (
 // Valid indicates whether the value is a known member of the AuditReportReason enum.
 func (e AuditReportReason) Valid() bool {
 	switch e {
+	case AuditReportReasonBase:
+		return true
 	case AuditReportReasonCheckpoint:
 		return true
 	case AuditReportReasonEvent:
@@ -1307,6 +1310,15 @@ type APIKeyWithSecret struct {
 	Key string `json:"key"`
 }
 
+// AuditArchive defines model for AuditArchive.
+type AuditArchive struct {
+	// After Number of the event after which the archive begins: the `seq` of its first line.
+	After int64 `json:"after"`
+
+	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+	Checkpoint AuditCheckpoint `json:"checkpoint"`
+}
+
 // AuditCheckpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
 type AuditCheckpoint struct {
 	At        time.Time `json:"at"`
@@ -1348,8 +1360,10 @@ type AuditEventActorKind string
 
 // AuditEventList defines model for AuditEventList.
 type AuditEventList struct {
-	Items      []AuditEvent `json:"items"`
-	NextCursor *string      `json:"nextCursor,omitempty"`
+	// ArchivedBefore The events before this number were archived, and are not in this list. Absent while none were.
+	ArchivedBefore *int64       `json:"archivedBefore,omitempty"`
+	Items          []AuditEvent `json:"items"`
+	NextCursor     *string      `json:"nextCursor,omitempty"`
 }
 
 // AuditLine defines model for AuditLine.
@@ -1371,12 +1385,38 @@ type AuditLine struct {
 // AuditLineKind defines model for AuditLine.Kind.
 type AuditLineKind string
 
+// AuditOrder defines model for AuditOrder.
+type AuditOrder struct {
+	After int64 `json:"after"`
+
+	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+	Checkpoint AuditCheckpoint `json:"checkpoint"`
+
+	// OrderedBy Id of the administrator.
+	OrderedBy string `json:"orderedBy"`
+}
+
+// AuditOrders defines model for AuditOrders.
+type AuditOrders struct {
+	Order *AuditOrder `json:"order,omitempty"`
+}
+
 // AuditOutcome defines model for AuditOutcome.
 type AuditOutcome string
 
+// AuditRemoval defines model for AuditRemoval.
+type AuditRemoval struct {
+	// Ordered Number of the last event that is to be removed.
+	Ordered int64 `json:"ordered"`
+
+	// Removed Number of the last event that was removed; absent for other services, whose `fountain_audit_archived_seq` tells.
+	Removed *int64 `json:"removed,omitempty"`
+	Service string `json:"service"`
+}
+
 // AuditReport defines model for AuditReport.
 type AuditReport struct {
-	// After The events after this number were looked at.
+	// After The events after this number were looked at: those up to it were archived, or the checkpoint vouches for them.
 	After int64 `json:"after"`
 
 	// Checked How many of them hold, from the first on.
@@ -1387,7 +1427,7 @@ type AuditReport struct {
 	Intact     bool   `json:"intact"`
 
 	// Reason `event`: it was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that says where the trail ends was
-	// changed; `key`: a key of the trail was changed or removed, or cannot be opened; `checkpoint`: the trail does not hold the checkpoint.
+	// changed; `key`: a key of the trail was changed or removed, or cannot be opened; `base`: the row that says where the trail begins was changed; `checkpoint`: the trail does not hold the checkpoint.
 	Reason *AuditReportReason `json:"reason,omitempty"`
 
 	// Unkeyed How many of those are from a version that had no key.
@@ -1395,7 +1435,7 @@ type AuditReport struct {
 }
 
 // AuditReportReason `event`: it was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that says where the trail ends was
-// changed; `key`: a key of the trail was changed or removed, or cannot be opened; `checkpoint`: the trail does not hold the checkpoint.
+// changed; `key`: a key of the trail was changed or removed, or cannot be opened; `base`: the row that says where the trail begins was changed; `checkpoint`: the trail does not hold the checkpoint.
 type AuditReportReason string
 
 // AuditVerify defines model for AuditVerify.
@@ -2877,6 +2917,9 @@ type ExportAuditParams struct {
 
 	// Limit How many events at the most.
 	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Before End before the first event that is not from before this time.
+	Before *time.Time `form:"before,omitempty" json:"before,omitempty"`
 }
 
 // RefreshBrowserSessionParams defines parameters for RefreshBrowserSession.
@@ -3452,6 +3495,9 @@ type ListSessionsParams struct {
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ArchiveAuditJSONRequestBody defines body for ArchiveAudit for application/json ContentType.
+type ArchiveAuditJSONRequestBody = AuditArchive
+
 // VerifyAuditJSONRequestBody defines body for VerifyAudit for application/json ContentType.
 type VerifyAuditJSONRequestBody = AuditVerify
 
@@ -3705,6 +3751,30 @@ type ClientInterface interface {
 	// Corresponds with GET /.well-known/openid-configuration (the `GetProviderMetadata` operationId).
 	GetProviderMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ArchiveAuditWithBody Have events removed from an audit trail that are in an archive
+	//
+	// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
+	// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
+	// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
+	// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /audit/archive (the `ArchiveAudit` operationId).
+	ArchiveAuditWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ArchiveAudit Have events removed from an audit trail that are in an archive
+	//
+	// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
+	// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
+	// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
+	// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /audit/archive (the `ArchiveAudit` operationId).
+	ArchiveAudit(ctx context.Context, body ArchiveAuditJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetAuditCheckpoint Sign where the audit trail ends
 	//
 	// Keep it elsewhere, and hand it to `verifyAudit` later. The kms writes such checkpoints to its log by itself, at least every 1,000 events and every
@@ -3725,16 +3795,25 @@ type ClientInterface interface {
 	//
 	// NDJSON: a line `begin` with the hash that the first event follows, a line `event` for each event, oldest first, and at the end a line `checkpoint`
 	// that signs the last of them. An export without that line is not whole: the trail did not hold, or the connection broke. Keep the bytes as they
-	// are: `fountain audit verify --file` checks them with the public key alone.
+	// are: `fountain audit verify --file` checks them with the public key alone. Where events were archived an export with `after` 0 begins behind them; 410
+	// `gone` for one that would begin before.
 	//
 	// Corresponds with GET /audit/export (the `ExportAudit` operationId).
 	ExportAudit(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAuditOrder Read which events of a service's own audit trail are to be removed
+	//
+	// For the services of the family: what an administrator has ordered last by `archiveAudit` for the trail of the service that asks; it judges the order by its own key.
+	//
+	// Corresponds with GET /audit/order (the `GetAuditOrder` operationId).
+	GetAuditOrder(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// VerifyAuditWithBody Verify the audit trail with its key
 	//
 	// Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
 	// whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-	// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export.
+	// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
+	// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3745,7 +3824,8 @@ type ClientInterface interface {
 	//
 	// Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
 	// whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-	// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export.
+	// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
+	// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5403,6 +5483,50 @@ func (c *Client) GetProviderMetadata(ctx context.Context, reqEditors ...RequestE
 	return c.Client.Do(req)
 }
 
+// ArchiveAuditWithBody Have events removed from an audit trail that are in an archive
+//
+// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
+// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
+// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
+// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /audit/archive (the `ArchiveAudit` operationId).
+func (c *Client) ArchiveAuditWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewArchiveAuditRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ArchiveAudit Have events removed from an audit trail that are in an archive
+//
+// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
+// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
+// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
+// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /audit/archive (the `ArchiveAudit` operationId).
+func (c *Client) ArchiveAudit(ctx context.Context, body ArchiveAuditJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewArchiveAuditRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetAuditCheckpoint Sign where the audit trail ends
 //
 // Keep it elsewhere, and hand it to `verifyAudit` later. The kms writes such checkpoints to its log by itself, at least every 1,000 events and every
@@ -5443,7 +5567,8 @@ func (c *Client) ListAuditEvents(ctx context.Context, params *ListAuditEventsPar
 //
 // NDJSON: a line `begin` with the hash that the first event follows, a line `event` for each event, oldest first, and at the end a line `checkpoint`
 // that signs the last of them. An export without that line is not whole: the trail did not hold, or the connection broke. Keep the bytes as they
-// are: `fountain audit verify --file` checks them with the public key alone.
+// are: `fountain audit verify --file` checks them with the public key alone. Where events were archived an export with `after` 0 begins behind them; 410
+// `gone` for one that would begin before.
 //
 // Corresponds with GET /audit/export (the `ExportAudit` operationId).
 func (c *Client) ExportAudit(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5458,11 +5583,29 @@ func (c *Client) ExportAudit(ctx context.Context, params *ExportAuditParams, req
 	return c.Client.Do(req)
 }
 
+// GetAuditOrder Read which events of a service's own audit trail are to be removed
+//
+// For the services of the family: what an administrator has ordered last by `archiveAudit` for the trail of the service that asks; it judges the order by its own key.
+//
+// Corresponds with GET /audit/order (the `GetAuditOrder` operationId).
+func (c *Client) GetAuditOrder(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAuditOrderRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // VerifyAuditWithBody Verify the audit trail with its key
 //
 // Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
 // whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export.
+// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
+// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5483,7 +5626,8 @@ func (c *Client) VerifyAuditWithBody(ctx context.Context, contentType string, bo
 //
 // Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
 // whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export.
+// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
+// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8929,6 +9073,46 @@ func NewGetProviderMetadataRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewArchiveAuditRequest calls the generic ArchiveAudit builder with application/json body
+func NewArchiveAuditRequest(server string, body ArchiveAuditJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewArchiveAuditRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewArchiveAuditRequestWithBody constructs an http.Request for the ArchiveAudit method, with any body, and a specified content type
+func NewArchiveAuditRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/audit/archive")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetAuditCheckpointRequest constructs an http.Request for the GetAuditCheckpoint method
 func NewGetAuditCheckpointRequest(server string) (*http.Request, error) {
 	var err error
@@ -9146,10 +9330,49 @@ func NewExportAuditRequest(server string, params *ExportAuditParams) (*http.Requ
 
 		}
 
+		if params.Before != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "before", *params.Before, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetAuditOrderRequest constructs an http.Request for the GetAuditOrder method
+func NewGetAuditOrderRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/audit/order")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -15573,6 +15796,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /.well-known/openid-configuration (the `GetProviderMetadata` operationId).
 	GetProviderMetadataWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetProviderMetadataResult, error)
 
+	// ArchiveAuditWithBodyWithResponse Have events removed from an audit trail that are in an archive
+	//
+	// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
+	// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
+	// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
+	// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /audit/archive (the `ArchiveAudit` operationId).
+	ArchiveAuditWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ArchiveAuditResult, error)
+
+	// ArchiveAuditWithResponse Have events removed from an audit trail that are in an archive
+	//
+	// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
+	// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
+	// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
+	// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /audit/archive (the `ArchiveAudit` operationId).
+	ArchiveAuditWithResponse(ctx context.Context, body ArchiveAuditJSONRequestBody, reqEditors ...RequestEditorFn) (*ArchiveAuditResult, error)
+
 	// GetAuditCheckpointWithResponse Sign where the audit trail ends
 	//
 	// Keep it elsewhere, and hand it to `verifyAudit` later. The kms writes such checkpoints to its log by itself, at least every 1,000 events and every
@@ -15597,18 +15844,29 @@ type ClientWithResponsesInterface interface {
 	//
 	// NDJSON: a line `begin` with the hash that the first event follows, a line `event` for each event, oldest first, and at the end a line `checkpoint`
 	// that signs the last of them. An export without that line is not whole: the trail did not hold, or the connection broke. Keep the bytes as they
-	// are: `fountain audit verify --file` checks them with the public key alone.
+	// are: `fountain audit verify --file` checks them with the public key alone. Where events were archived an export with `after` 0 begins behind them; 410
+	// `gone` for one that would begin before.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /audit/export (the `ExportAudit` operationId).
 	ExportAuditWithResponse(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*ExportAuditResult, error)
 
+	// GetAuditOrderWithResponse Read which events of a service's own audit trail are to be removed
+	//
+	// For the services of the family: what an administrator has ordered last by `archiveAudit` for the trail of the service that asks; it judges the order by its own key.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /audit/order (the `GetAuditOrder` operationId).
+	GetAuditOrderWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAuditOrderResult, error)
+
 	// VerifyAuditWithBodyWithResponse Verify the audit trail with its key
 	//
 	// Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
 	// whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-	// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export.
+	// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
+	// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15619,7 +15877,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
 	// whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-	// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export.
+	// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
+	// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17556,6 +17815,155 @@ func (r GetProviderMetadataResult) ContentType() string {
 	return ""
 }
 
+// ArchiveAuditResult401Headers the declared response headers of an HTTP 401 response for ArchiveAudit
+type ArchiveAuditResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ArchiveAuditResult403Headers the declared response headers of an HTTP 403 response for ArchiveAudit
+type ArchiveAuditResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ArchiveAuditResult409Headers the declared response headers of an HTTP 409 response for ArchiveAudit
+type ArchiveAuditResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ArchiveAuditResult422Headers the declared response headers of an HTTP 422 response for ArchiveAudit
+type ArchiveAuditResult422Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ArchiveAuditResult429Headers the declared response headers of an HTTP 429 response for ArchiveAudit
+type ArchiveAuditResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// ArchiveAuditResultDefaultHeaders the declared response headers of an HTTP default response for ArchiveAudit
+type ArchiveAuditResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ArchiveAuditResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditRemoval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ArchiveAuditResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ArchiveAuditResult403Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *ArchiveAuditResult409Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *ArchiveAuditResult422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ArchiveAuditResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ArchiveAuditResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ArchiveAuditResult) GetJSON200() *AuditRemoval {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ArchiveAuditResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ArchiveAuditResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ArchiveAuditResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ArchiveAuditResult) GetApplicationProblemJSON422() *externalRef0.Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ArchiveAuditResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ArchiveAuditResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ArchiveAuditResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ArchiveAuditResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ArchiveAuditResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ArchiveAuditResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetAuditCheckpointResult401Headers the declared response headers of an HTTP 401 response for GetAuditCheckpoint
 type GetAuditCheckpointResult401Headers struct {
 	Allow           *string
@@ -17818,6 +18226,15 @@ type ExportAuditResult403Headers struct {
 	WWWAuthenticate *string
 }
 
+// ExportAuditResult410Headers the declared response headers of an HTTP 410 response for ExportAudit
+type ExportAuditResult410Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
 // ExportAuditResult422Headers the declared response headers of an HTTP 422 response for ExportAudit
 type ExportAuditResult422Headers struct {
 	Allow           *string
@@ -17852,6 +18269,8 @@ type ExportAuditResult struct {
 	ApplicationProblemJSON401 *externalRef0.Problem
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *externalRef0.Problem
 	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationProblemJSON422 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
@@ -17862,6 +18281,8 @@ type ExportAuditResult struct {
 	Headers401 *ExportAuditResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
 	Headers403 *ExportAuditResult403Headers
+	// Headers410 the parsed response headers for an HTTP 410 response
+	Headers410 *ExportAuditResult410Headers
 	// Headers422 the parsed response headers for an HTTP 422 response
 	Headers422 *ExportAuditResult422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -17878,6 +18299,11 @@ func (r ExportAuditResult) GetApplicationProblemJSON401() *externalRef0.Problem 
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r ExportAuditResult) GetApplicationProblemJSON403() *externalRef0.Problem {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r ExportAuditResult) GetApplicationProblemJSON410() *externalRef0.Problem {
+	return r.ApplicationProblemJSON410
 }
 
 // GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
@@ -17924,6 +18350,119 @@ func (r ExportAuditResult) ContentType() string {
 	return ""
 }
 
+// GetAuditOrderResult401Headers the declared response headers of an HTTP 401 response for GetAuditOrder
+type GetAuditOrderResult401Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetAuditOrderResult403Headers the declared response headers of an HTTP 403 response for GetAuditOrder
+type GetAuditOrderResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetAuditOrderResult429Headers the declared response headers of an HTTP 429 response for GetAuditOrder
+type GetAuditOrderResult429Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// GetAuditOrderResultDefaultHeaders the declared response headers of an HTTP default response for GetAuditOrder
+type GetAuditOrderResultDefaultHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetAuditOrderResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditOrders
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *externalRef0.Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *externalRef0.Problem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetAuditOrderResult401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetAuditOrderResult403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetAuditOrderResult429Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAuditOrderResultDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAuditOrderResult) GetJSON200() *AuditOrders {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetAuditOrderResult) GetApplicationProblemJSON401() *externalRef0.Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetAuditOrderResult) GetApplicationProblemJSON403() *externalRef0.Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetAuditOrderResult) GetApplicationProblemJSON429() *externalRef0.Problem {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAuditOrderResult) GetApplicationProblemJSONDefault() *externalRef0.Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAuditOrderResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAuditOrderResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAuditOrderResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAuditOrderResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // VerifyAuditResult401Headers the declared response headers of an HTTP 401 response for VerifyAudit
 type VerifyAuditResult401Headers struct {
 	Allow           *string
@@ -17935,6 +18474,15 @@ type VerifyAuditResult401Headers struct {
 
 // VerifyAuditResult403Headers the declared response headers of an HTTP 403 response for VerifyAudit
 type VerifyAuditResult403Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// VerifyAuditResult410Headers the declared response headers of an HTTP 410 response for VerifyAudit
+type VerifyAuditResult410Headers struct {
 	Allow           *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -17978,6 +18526,8 @@ type VerifyAuditResult struct {
 	ApplicationProblemJSON401 *externalRef0.Problem
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *externalRef0.Problem
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *externalRef0.Problem
 	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationProblemJSON422 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
@@ -17988,6 +18538,8 @@ type VerifyAuditResult struct {
 	Headers401 *VerifyAuditResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
 	Headers403 *VerifyAuditResult403Headers
+	// Headers410 the parsed response headers for an HTTP 410 response
+	Headers410 *VerifyAuditResult410Headers
 	// Headers422 the parsed response headers for an HTTP 422 response
 	Headers422 *VerifyAuditResult422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -18009,6 +18561,11 @@ func (r VerifyAuditResult) GetApplicationProblemJSON401() *externalRef0.Problem 
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r VerifyAuditResult) GetApplicationProblemJSON403() *externalRef0.Problem {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r VerifyAuditResult) GetApplicationProblemJSON410() *externalRef0.Problem {
+	return r.ApplicationProblemJSON410
 }
 
 // GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
@@ -34726,6 +35283,42 @@ func (c *ClientWithResponses) GetProviderMetadataWithResponse(ctx context.Contex
 	return ParseGetProviderMetadataResult(rsp)
 }
 
+// ArchiveAuditWithBodyWithResponse Have events removed from an audit trail that are in an archive
+//
+// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
+// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
+// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
+// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /audit/archive (the `ArchiveAudit` operationId).
+func (c *ClientWithResponses) ArchiveAuditWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ArchiveAuditResult, error) {
+	rsp, err := c.ArchiveAuditWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseArchiveAuditResult(rsp)
+}
+
+// ArchiveAuditWithResponse Have events removed from an audit trail that are in an archive
+//
+// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
+// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
+// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
+// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /audit/archive (the `ArchiveAudit` operationId).
+func (c *ClientWithResponses) ArchiveAuditWithResponse(ctx context.Context, body ArchiveAuditJSONRequestBody, reqEditors ...RequestEditorFn) (*ArchiveAuditResult, error) {
+	rsp, err := c.ArchiveAudit(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseArchiveAuditResult(rsp)
+}
+
 // GetAuditCheckpointWithResponse Sign where the audit trail ends
 //
 // Keep it elsewhere, and hand it to `verifyAudit` later. The kms writes such checkpoints to its log by itself, at least every 1,000 events and every
@@ -34762,7 +35355,8 @@ func (c *ClientWithResponses) ListAuditEventsWithResponse(ctx context.Context, p
 //
 // NDJSON: a line `begin` with the hash that the first event follows, a line `event` for each event, oldest first, and at the end a line `checkpoint`
 // that signs the last of them. An export without that line is not whole: the trail did not hold, or the connection broke. Keep the bytes as they
-// are: `fountain audit verify --file` checks them with the public key alone.
+// are: `fountain audit verify --file` checks them with the public key alone. Where events were archived an export with `after` 0 begins behind them; 410
+// `gone` for one that would begin before.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -34775,11 +35369,27 @@ func (c *ClientWithResponses) ExportAuditWithResponse(ctx context.Context, param
 	return ParseExportAuditResult(rsp)
 }
 
+// GetAuditOrderWithResponse Read which events of a service's own audit trail are to be removed
+//
+// For the services of the family: what an administrator has ordered last by `archiveAudit` for the trail of the service that asks; it judges the order by its own key.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /audit/order (the `GetAuditOrder` operationId).
+func (c *ClientWithResponses) GetAuditOrderWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAuditOrderResult, error) {
+	rsp, err := c.GetAuditOrder(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAuditOrderResult(rsp)
+}
+
 // VerifyAuditWithBodyWithResponse Verify the audit trail with its key
 //
 // Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
 // whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export.
+// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
+// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -34796,7 +35406,8 @@ func (c *ClientWithResponses) VerifyAuditWithBodyWithResponse(ctx context.Contex
 //
 // Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
 // whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export.
+// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
+// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37836,6 +38447,305 @@ func ParseGetProviderMetadataResult(rsp *http.Response) (*GetProviderMetadataRes
 	return response, nil
 }
 
+// ParseArchiveAuditResult parses an HTTP response from a ArchiveAuditWithResponse call
+func ParseArchiveAuditResult(rsp *http.Response) (*ArchiveAuditResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ArchiveAuditResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditRemoval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ArchiveAuditResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ArchiveAuditResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 409:
+		var headers ArchiveAuditResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 422:
+		var headers ArchiveAuditResult422Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers ArchiveAuditResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers ArchiveAuditResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetAuditCheckpointResult parses an HTTP response from a GetAuditCheckpointWithResponse call
 func ParseGetAuditCheckpointResult(rsp *http.Response) (*GetAuditCheckpointResult, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -38327,6 +39237,13 @@ func ParseExportAuditResult(rsp *http.Response) (*ExportAuditResult, error) {
 		}
 		response.ApplicationProblemJSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -38427,6 +39344,44 @@ func ParseExportAuditResult(rsp *http.Response) (*ExportAuditResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers403 = &headers
+	case rsp.StatusCode == 410:
+		var headers ExportAuditResult410Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers410 = &headers
 	case rsp.StatusCode == 422:
 		var headers ExportAuditResult422Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -38546,6 +39501,215 @@ func ParseExportAuditResult(rsp *http.Response) (*ExportAuditResult, error) {
 	return response, nil
 }
 
+// ParseGetAuditOrderResult parses an HTTP response from a GetAuditOrderWithResponse call
+func ParseGetAuditOrderResult(rsp *http.Response) (*GetAuditOrderResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAuditOrderResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditOrders
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetAuditOrderResult401Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetAuditOrderResult403Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetAuditOrderResult429Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers429 = &headers
+	case true:
+		var headers GetAuditOrderResultDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseVerifyAuditResult parses an HTTP response from a VerifyAuditWithResponse call
 func ParseVerifyAuditResult(rsp *http.Response) (*VerifyAuditResult, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -38580,6 +39744,13 @@ func ParseVerifyAuditResult(rsp *http.Response) (*VerifyAuditResult, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest externalRef0.Problem
@@ -38681,6 +39852,44 @@ func ParseVerifyAuditResult(rsp *http.Response) (*VerifyAuditResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers403 = &headers
+	case rsp.StatusCode == 410:
+		var headers VerifyAuditResult410Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers410 = &headers
 	case rsp.StatusCode == 422:
 		var headers VerifyAuditResult422Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

@@ -32,7 +32,7 @@ var (
 // newAudit reads and verifies the audit trails.
 func newAudit() *cobra.Command {
 	o := &operator{}
-	return group("audit", "Read and verify who did what", newAuditList(o), newAuditVerify(o), newAuditExport(o),
+	return group("audit", "Read and verify who did what", newAuditList(o), newAuditVerify(o), newAuditExport(o), newAuditArchive(o),
 		o.command("checkpoint", "Have the kms sign where its audit trail ends, to be kept elsewhere",
 			"  fountain audit checkpoint --output json > audit-2026-11-29.json\n  fountain audit checkpoint", noArgs,
 			func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
@@ -125,8 +125,9 @@ func newAuditExport(o *operator) *cobra.Command {
 // auditCheck is what a verification is told.
 type auditCheck struct {
 	file, service, data, public string
+	archives, identity          string
 	checkpoints                 []string
-	after                       bool
+	after, database             bool
 }
 
 func newAuditVerify(o *operator) *cobra.Command {
@@ -134,15 +135,19 @@ func newAuditVerify(o *operator) *cobra.Command {
 	cmd := o.command("verify", "Verify an audit trail: of the kms, of an export, or of any service's database",
 		`  fountain audit verify --checkpoint audit-2026-11-29.json
   fountain audit verify --file audit.ndjson --public-key KEY --checkpoint audit-2026-11-29.json
-  fountain audit verify --service sequence --data ./data --public-key KEY`, noArgs, nil)
+  fountain audit verify --service sequence --data ./data --public-key KEY
+  fountain audit verify --archives /archives --identity archive.key --public-key KEY --file audit.ndjson`, noArgs, nil)
 	online := o.command("verify", "", "", noArgs, func(cmd *cobra.Command, c *fountain.Client, _ []string) error { return check.online(cmd, o, c) }).RunE
 	cmd.Long = `verify asks the kms to verify its trail with its key. With --file or --service it needs no kms and no
 secret: it checks the hashes of an export, or of a service's own database (on SQLite beside the running
 service), against checkpoints that the public key signs. Take the public key and the checkpoints from
 where they were kept: the log of the service has one every minute in which something was recorded. It
-exits with 1 when the trail does not hold.`
+exits with 1 when the trail does not hold.
+
+With --archives it verifies everything that "fountain audit archive" wrote into a directory, from the
+first event on, and, with --file or --database, what the trail still holds behind them.`
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if check.file == "" && !cmd.Flags().Changed("service") {
+		if check.file == "" && check.archives == "" && !check.database && !cmd.Flags().Changed("service") {
 			return online(cmd, args)
 		}
 		if o.output != "table" && o.output != "json" {
@@ -151,6 +156,9 @@ exits with 1 when the trail does not hold.`
 		return check.offline(cmd, o)
 	}
 	cmd.Flags().StringVar(&check.file, "file", "", "verify this export")
+	cmd.Flags().StringVar(&check.archives, "archives", "", "verify the archives of the trail in this directory")
+	cmd.Flags().StringVar(&check.identity, "identity", "", "file with the secret key of age that opens encrypted archives")
+	cmd.Flags().BoolVar(&check.database, "database", false, "verify the service's database, after --archives too")
 	cmd.Flags().StringVar(&check.service, "service", "kms", "verify the database of this service: kms, twofactor, search or sequence; with --file: whose export it is")
 	cmd.Flags().StringVar(&check.data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_... name a database elsewhere")
 	cmd.Flags().StringVar(&check.public, "public-key", "", "the public key of the checkpoints, base64")
@@ -204,13 +212,16 @@ func (a *auditCheck) offline(cmd *cobra.Command, o *operator) error {
 	if err != nil || len(public) != 0 && len(public) != ed25519.PublicKeySize {
 		return usagef("--public-key must be an Ed25519 key in base64, of 44 characters")
 	}
-	if len(public) == 0 && (a.file != "" || len(known) > 0) {
+	if len(public) == 0 && (a.file != "" || a.archives != "" || len(known) > 0) {
 		return usagef("--public-key is needed: what a checkpoint says is worth what its key is")
+	}
+	if a.archives != "" {
+		return a.whole(cmd, o, public, known)
 	}
 	if a.file != "" {
 		return a.export(cmd, o, public, known)
 	}
-	report, err := a.database(cmd.Context(), public, known)
+	report, err := a.stored(cmd.Context(), public, known)
 	if err != nil {
 		return err
 	}
@@ -233,33 +244,38 @@ func (a *auditCheck) export(cmd *cobra.Command, o *operator, public ed25519.Publ
 	return tellReport(cmd, o, report)
 }
 
-// database verifies the chain in a service's own database.
-func (a *auditCheck) database(ctx context.Context, public ed25519.PublicKey, known []audit.Checkpoint) (report audit.Report, err error) {
-	word, err := knownWord(a.service)
+// stored verifies the chain in a service's own database.
+func (a *auditCheck) stored(ctx context.Context, public ed25519.PublicKey, known []audit.Checkpoint) (report audit.Report, err error) {
+	db, err := openTrail(ctx, a.service, a.data)
 	if err != nil {
 		return report, err
+	}
+	report, err = audit.VerifyStored(ctx, db.Read(ctx), a.service, public, known...)
+	return report, errors.Join(err, db.Close())
+}
+
+// openTrail opens the database of a service beside it.
+func openTrail(ctx context.Context, service, data string) (*store.DB, error) {
+	word, err := knownWord(service)
+	if err != nil {
+		return nil, err
 	}
 	p := programs[word]()
 	if p.migrate == nil {
-		return report, usagef("%s has no audit trail; kms, twofactor, search and sequence have one", word)
+		return nil, usagef("%s has no audit trail; kms, twofactor, search and sequence have one", word)
 	}
 	if err := config.Load("FOUNTAIN_"+strings.ToUpper(word)+"_", p.settings); err != nil {
-		return report, &usageError{err}
+		return nil, &usageError{err}
 	}
 	address, err := p.service.DatabaseURL()
 	if err != nil {
-		return report, err
+		return nil, err
 	}
 	dir := p.service.DataDir
 	if dir == "" {
-		dir = filepath.Join(a.data, word)
+		dir = filepath.Join(data, word)
 	}
-	db, err := store.Inspect(ctx, store.Config{URL: address, Dir: dir, Name: word, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return report, err
-	}
-	report, err = audit.VerifyStored(ctx, db.Read(ctx), word, public, known...)
-	return report, errors.Join(err, db.Close())
+	return store.Inspect(ctx, store.Config{URL: address, Dir: dir, Name: word, Log: slog.New(slog.DiscardHandler)})
 }
 
 var errNotIntact = errors.New("the audit trail does not hold; docs/operations.md says what to do")

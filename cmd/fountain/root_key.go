@@ -37,7 +37,9 @@ it, at every replica of the kms: on the machine of the file that is
 
 When root-key status says idle again, take root.key.previous off the machine, and keep it for as long
 as there are backups from before the rotation: they open with it alone.`
-	return group("root-key", "Turn over the key that seals all others", status, rotate)
+	cmd := group("root-key", "Turn over the key that seals all others, and keep shares of it", status, rotate)
+	cmd.AddCommand(newRootKeySplit(), newRootKeyCombine())
+	return cmd
 }
 
 func (o *operator) printRootKey(cmd *cobra.Command, k *kms.RootKey) error {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,7 @@ import (
 
 func newUp() *cobra.Command {
 	var c family.Config
-	var level, accessLog string
+	var level, accessLog, keep string
 	cmd := &cobra.Command{
 		Use:     "up",
 		Example: "  fountain up\n  fountain up --data /srv/fountain --addr 127.0.0.1:8100 --cors-origins https://app.example.org",
@@ -44,6 +45,9 @@ and ends it. A second start on the same directory goes on where the first one st
 			}
 			if err := c.AccessLog.UnmarshalText([]byte(accessLog)); err != nil {
 				return usagef("--access-log: %v", err)
+			}
+			if c.AuditKeep, err = time.ParseDuration(keep); err != nil || c.AuditKeep <= 0 {
+				return usagef("--audit-keep must be a time above 0, for example 2160h")
 			}
 			for _, cidr := range c.TrustedProxies {
 				if _, err := netip.ParsePrefix(cidr); err != nil {
@@ -111,6 +115,7 @@ and ends it. A second start on the same directory goes on where the first one st
 	flags.StringVar(&c.Issuer, "issuer", env("FOUNTAIN_ISSUER", ""), "iss of the tokens, fixed at the first start (FOUNTAIN_ISSUER; default: the gateway's URL then)")
 	flags.StringVar(&level, "log-level", env("FOUNTAIN_LOG_LEVEL", ""), "debug, info, warn or error (FOUNTAIN_LOG_LEVEL; default: warn on a terminal, else info)")
 	flags.StringVar(&accessLog, "access-log", env("FOUNTAIN_ACCESS_LOG", "all"), "requests that succeeded in the log: all, sample:SHARE or failures (FOUNTAIN_ACCESS_LOG)")
+	flags.StringVar(&keep, "audit-keep", env("FOUNTAIN_AUDIT_KEEP", "2160h"), "for which every event of the audit trails is kept at least, archived or not (FOUNTAIN_AUDIT_KEEP)")
 	flags.StringSliceVar(&c.TrustedProxies, "trusted-proxies", list(env("FOUNTAIN_TRUSTED_PROXIES", "")), "CIDRs of proxies in front, whose X-Forwarded-* are believed (FOUNTAIN_TRUSTED_PROXIES; default: none)")
 	flags.StringSliceVar(&c.CORSOrigins, "cors-origins", list(env("FOUNTAIN_CORS_ORIGINS", "")), "origins of pages that may call from a browser (FOUNTAIN_CORS_ORIGINS; default: none)")
 	flags.StringSliceVar(&c.Hosts, "hosts", list(env("FOUNTAIN_HOSTS", "")), "further names by which the gateway is called (FOUNTAIN_HOSTS; default: the issuer's and loopback names)")

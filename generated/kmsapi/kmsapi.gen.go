@@ -251,6 +251,7 @@ func (e AuditOutcome) Valid() bool {
 
 // Defines values for AuditReportReason.
 const (
+	AuditReportReasonBase       AuditReportReason = "base"
 	AuditReportReasonCheckpoint AuditReportReason = "checkpoint"
 	AuditReportReasonEvent      AuditReportReason = "event"
 	AuditReportReasonHead       AuditReportReason = "head"
@@ -261,6 +262,8 @@ const (
 // Valid indicates whether the value is a known member of the AuditReportReason enum.
 func (e AuditReportReason) Valid() bool {
 	switch e {
+	case AuditReportReasonBase:
+		return true
 	case AuditReportReasonCheckpoint:
 		return true
 	case AuditReportReasonEvent:
@@ -1307,6 +1310,15 @@ type APIKeyWithSecret struct {
 	Key string `json:"key"`
 }
 
+// AuditArchive defines model for AuditArchive.
+type AuditArchive struct {
+	// After Number of the event after which the archive begins: the `seq` of its first line.
+	After int64 `json:"after"`
+
+	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+	Checkpoint AuditCheckpoint `json:"checkpoint"`
+}
+
 // AuditCheckpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
 type AuditCheckpoint struct {
 	At        time.Time `json:"at"`
@@ -1348,8 +1360,10 @@ type AuditEventActorKind string
 
 // AuditEventList defines model for AuditEventList.
 type AuditEventList struct {
-	Items      []AuditEvent `json:"items"`
-	NextCursor *string      `json:"nextCursor,omitempty"`
+	// ArchivedBefore The events before this number were archived, and are not in this list. Absent while none were.
+	ArchivedBefore *int64       `json:"archivedBefore,omitempty"`
+	Items          []AuditEvent `json:"items"`
+	NextCursor     *string      `json:"nextCursor,omitempty"`
 }
 
 // AuditLine defines model for AuditLine.
@@ -1371,12 +1385,38 @@ type AuditLine struct {
 // AuditLineKind defines model for AuditLine.Kind.
 type AuditLineKind string
 
+// AuditOrder defines model for AuditOrder.
+type AuditOrder struct {
+	After int64 `json:"after"`
+
+	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+	Checkpoint AuditCheckpoint `json:"checkpoint"`
+
+	// OrderedBy Id of the administrator.
+	OrderedBy string `json:"orderedBy"`
+}
+
+// AuditOrders defines model for AuditOrders.
+type AuditOrders struct {
+	Order *AuditOrder `json:"order,omitempty"`
+}
+
 // AuditOutcome defines model for AuditOutcome.
 type AuditOutcome string
 
+// AuditRemoval defines model for AuditRemoval.
+type AuditRemoval struct {
+	// Ordered Number of the last event that is to be removed.
+	Ordered int64 `json:"ordered"`
+
+	// Removed Number of the last event that was removed; absent for other services, whose `fountain_audit_archived_seq` tells.
+	Removed *int64 `json:"removed,omitempty"`
+	Service string `json:"service"`
+}
+
 // AuditReport defines model for AuditReport.
 type AuditReport struct {
-	// After The events after this number were looked at.
+	// After The events after this number were looked at: those up to it were archived, or the checkpoint vouches for them.
 	After int64 `json:"after"`
 
 	// Checked How many of them hold, from the first on.
@@ -1387,7 +1427,7 @@ type AuditReport struct {
 	Intact     bool   `json:"intact"`
 
 	// Reason `event`: it was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that says where the trail ends was
-	// changed; `key`: a key of the trail was changed or removed, or cannot be opened; `checkpoint`: the trail does not hold the checkpoint.
+	// changed; `key`: a key of the trail was changed or removed, or cannot be opened; `base`: the row that says where the trail begins was changed; `checkpoint`: the trail does not hold the checkpoint.
 	Reason *AuditReportReason `json:"reason,omitempty"`
 
 	// Unkeyed How many of those are from a version that had no key.
@@ -1395,7 +1435,7 @@ type AuditReport struct {
 }
 
 // AuditReportReason `event`: it was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that says where the trail ends was
-// changed; `key`: a key of the trail was changed or removed, or cannot be opened; `checkpoint`: the trail does not hold the checkpoint.
+// changed; `key`: a key of the trail was changed or removed, or cannot be opened; `base`: the row that says where the trail begins was changed; `checkpoint`: the trail does not hold the checkpoint.
 type AuditReportReason string
 
 // AuditVerify defines model for AuditVerify.
@@ -2877,6 +2917,9 @@ type ExportAuditParams struct {
 
 	// Limit How many events at the most.
 	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Before End before the first event that is not from before this time.
+	Before *time.Time `form:"before,omitempty" json:"before,omitempty"`
 }
 
 // RefreshBrowserSessionParams defines parameters for RefreshBrowserSession.
@@ -3452,6 +3495,9 @@ type ListSessionsParams struct {
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ArchiveAuditJSONRequestBody defines body for ArchiveAudit for application/json ContentType.
+type ArchiveAuditJSONRequestBody = AuditArchive
+
 // VerifyAuditJSONRequestBody defines body for VerifyAudit for application/json ContentType.
 type VerifyAuditJSONRequestBody = AuditVerify
 
@@ -3625,6 +3671,9 @@ type ServerInterface interface {
 	// GetProviderMetadata OpenID provider metadata (OpenID Connect Discovery 1.0)
 	// (GET /.well-known/openid-configuration)
 	GetProviderMetadata(w http.ResponseWriter, r *http.Request)
+	// ArchiveAudit Have events removed from an audit trail that are in an archive
+	// (POST /audit/archive)
+	ArchiveAudit(w http.ResponseWriter, r *http.Request)
 	// GetAuditCheckpoint Sign where the audit trail ends
 	// (GET /audit/checkpoint)
 	GetAuditCheckpoint(w http.ResponseWriter, r *http.Request)
@@ -3634,6 +3683,9 @@ type ServerInterface interface {
 	// ExportAudit Take the audit trail out, line by line
 	// (GET /audit/export)
 	ExportAudit(w http.ResponseWriter, r *http.Request, params ExportAuditParams)
+	// GetAuditOrder Read which events of a service's own audit trail are to be removed
+	// (GET /audit/order)
+	GetAuditOrder(w http.ResponseWriter, r *http.Request)
 	// VerifyAudit Verify the audit trail with its key
 	// (POST /audit/verify)
 	VerifyAudit(w http.ResponseWriter, r *http.Request)
@@ -4021,6 +4073,12 @@ func (_ Unimplemented) GetProviderMetadata(w http.ResponseWriter, r *http.Reques
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ArchiveAudit Have events removed from an audit trail that are in an archive
+// (POST /audit/archive)
+func (_ Unimplemented) ArchiveAudit(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // GetAuditCheckpoint Sign where the audit trail ends
 // (GET /audit/checkpoint)
 func (_ Unimplemented) GetAuditCheckpoint(w http.ResponseWriter, r *http.Request) {
@@ -4036,6 +4094,12 @@ func (_ Unimplemented) ListAuditEvents(w http.ResponseWriter, r *http.Request, p
 // ExportAudit Take the audit trail out, line by line
 // (GET /audit/export)
 func (_ Unimplemented) ExportAudit(w http.ResponseWriter, r *http.Request, params ExportAuditParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetAuditOrder Read which events of a service's own audit trail are to be removed
+// (GET /audit/order)
+func (_ Unimplemented) GetAuditOrder(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4843,6 +4907,20 @@ func (siw *ServerInterfaceWrapper) GetProviderMetadata(w http.ResponseWriter, r 
 	handler.ServeHTTP(w, r)
 }
 
+// ArchiveAudit operation middleware
+func (siw *ServerInterfaceWrapper) ArchiveAudit(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ArchiveAudit(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetAuditCheckpoint operation middleware
 func (siw *ServerInterfaceWrapper) GetAuditCheckpoint(w http.ResponseWriter, r *http.Request) {
 
@@ -5016,8 +5094,35 @@ func (siw *ServerInterfaceWrapper) ExportAudit(w http.ResponseWriter, r *http.Re
 		return
 	}
 
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", r.URL.Query(), &params.Before, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "before"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "before", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ExportAudit(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetAuditOrder operation middleware
+func (siw *ServerInterfaceWrapper) GetAuditOrder(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetAuditOrder(w, r)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -10334,6 +10439,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/audit/export", wrapper.ExportAudit)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/audit/archive", wrapper.ArchiveAudit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/audit/order", wrapper.GetAuditOrder)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/audit/checkpoint", wrapper.GetAuditCheckpoint)
 	})
 
@@ -10506,6 +10617,260 @@ type GetProviderMetadatadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetProviderMetadatadefaultApplicationProblemPlusJSONResponse) VisitGetProviderMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ArchiveAuditRequestObject struct {
+	Body *ArchiveAuditJSONRequestBody
+}
+
+type ArchiveAuditResponseObject interface {
+	VisitArchiveAuditResponse(w http.ResponseWriter) error
+}
+
+type ArchiveAudit200JSONResponse AuditRemoval
+
+func (response ArchiveAudit200JSONResponse) VisitArchiveAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ArchiveAudit401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ArchiveAudit401ApplicationProblemPlusJSONResponse) VisitArchiveAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ArchiveAudit403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ArchiveAudit403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ArchiveAudit403ResponseHeaders
+}
+
+func (response ArchiveAudit403ApplicationProblemPlusJSONResponse) VisitArchiveAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ArchiveAudit409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ArchiveAudit409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ArchiveAudit409ResponseHeaders
+}
+
+func (response ArchiveAudit409ApplicationProblemPlusJSONResponse) VisitArchiveAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ArchiveAudit422ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ArchiveAudit422ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ArchiveAudit422ResponseHeaders
+}
+
+func (response ArchiveAudit422ApplicationProblemPlusJSONResponse) VisitArchiveAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ArchiveAudit429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ArchiveAudit429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ArchiveAudit429ResponseHeaders
+}
+
+func (response ArchiveAudit429ApplicationProblemPlusJSONResponse) VisitArchiveAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ArchiveAuditdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ArchiveAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ArchiveAuditdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ArchiveAuditdefaultApplicationProblemPlusJSONResponse) VisitArchiveAuditResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11041,6 +11406,46 @@ func (response ExportAudit403ApplicationProblemPlusJSONResponse) VisitExportAudi
 	return err
 }
 
+type ExportAudit410ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ExportAudit410ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ExportAudit410ResponseHeaders
+}
+
+func (response ExportAudit410ApplicationProblemPlusJSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ExportAudit422ResponseHeaders struct {
 	Allow           *string
 	RateLimit       *string
@@ -11162,6 +11567,179 @@ func (response ExportAuditdefaultApplicationProblemPlusJSONResponse) VisitExport
 	return err
 }
 
+type GetAuditOrderRequestObject struct {
+}
+
+type GetAuditOrderResponseObject interface {
+	VisitGetAuditOrderResponse(w http.ResponseWriter) error
+}
+
+type GetAuditOrder200JSONResponse AuditOrders
+
+func (response GetAuditOrder200JSONResponse) VisitGetAuditOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditOrder401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GetAuditOrder401ApplicationProblemPlusJSONResponse) VisitGetAuditOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditOrder403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetAuditOrder403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetAuditOrder403ResponseHeaders
+}
+
+func (response GetAuditOrder403ApplicationProblemPlusJSONResponse) VisitGetAuditOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditOrder429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetAuditOrder429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetAuditOrder429ResponseHeaders
+}
+
+func (response GetAuditOrder429ApplicationProblemPlusJSONResponse) VisitGetAuditOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditOrderdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetAuditOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    GetAuditOrderdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response GetAuditOrderdefaultApplicationProblemPlusJSONResponse) VisitGetAuditOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type VerifyAuditRequestObject struct {
 	Body *VerifyAuditJSONRequestBody
 }
@@ -11251,6 +11829,46 @@ func (response VerifyAudit403ApplicationProblemPlusJSONResponse) VisitVerifyAudi
 		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
 	}
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyAudit410ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type VerifyAudit410ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers VerifyAudit410ResponseHeaders
+}
+
+func (response VerifyAudit410ApplicationProblemPlusJSONResponse) VisitVerifyAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(410)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -38902,6 +39520,9 @@ type StrictServerInterface interface {
 	// GetProviderMetadata OpenID provider metadata (OpenID Connect Discovery 1.0)
 	// (GET /.well-known/openid-configuration)
 	GetProviderMetadata(ctx context.Context, request GetProviderMetadataRequestObject) (GetProviderMetadataResponseObject, error)
+	// ArchiveAudit Have events removed from an audit trail that are in an archive
+	// (POST /audit/archive)
+	ArchiveAudit(ctx context.Context, request ArchiveAuditRequestObject) (ArchiveAuditResponseObject, error)
 	// GetAuditCheckpoint Sign where the audit trail ends
 	// (GET /audit/checkpoint)
 	GetAuditCheckpoint(ctx context.Context, request GetAuditCheckpointRequestObject) (GetAuditCheckpointResponseObject, error)
@@ -38911,6 +39532,9 @@ type StrictServerInterface interface {
 	// ExportAudit Take the audit trail out, line by line
 	// (GET /audit/export)
 	ExportAudit(ctx context.Context, request ExportAuditRequestObject) (ExportAuditResponseObject, error)
+	// GetAuditOrder Read which events of a service's own audit trail are to be removed
+	// (GET /audit/order)
+	GetAuditOrder(ctx context.Context, request GetAuditOrderRequestObject) (GetAuditOrderResponseObject, error)
 	// VerifyAudit Verify the audit trail with its key
 	// (POST /audit/verify)
 	VerifyAudit(ctx context.Context, request VerifyAuditRequestObject) (VerifyAuditResponseObject, error)
@@ -39389,6 +40013,37 @@ func (sh *strictHandler) GetProviderMetadata(w http.ResponseWriter, r *http.Requ
 	}
 }
 
+// ArchiveAudit operation middleware
+func (sh *strictHandler) ArchiveAudit(w http.ResponseWriter, r *http.Request) {
+	var request ArchiveAuditRequestObject
+
+	var body ArchiveAuditJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ArchiveAudit(ctx, request.(ArchiveAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ArchiveAudit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ArchiveAuditResponseObject); ok {
+		if err := validResponse.VisitArchiveAuditResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetAuditCheckpoint operation middleware
 func (sh *strictHandler) GetAuditCheckpoint(w http.ResponseWriter, r *http.Request) {
 	var request GetAuditCheckpointRequestObject
@@ -39458,6 +40113,30 @@ func (sh *strictHandler) ExportAudit(w http.ResponseWriter, r *http.Request, par
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ExportAuditResponseObject); ok {
 		if err := validResponse.VisitExportAuditResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetAuditOrder operation middleware
+func (sh *strictHandler) GetAuditOrder(w http.ResponseWriter, r *http.Request) {
+	var request GetAuditOrderRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAuditOrder(ctx, request.(GetAuditOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAuditOrder")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetAuditOrderResponseObject); ok {
+		if err := validResponse.VisitGetAuditOrderResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

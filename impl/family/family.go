@@ -51,6 +51,8 @@ type Config struct {
 	// Rotators says where secrets are put that are rotated outside. Default nowhere.
 	Rotators kms.Rotators
 
+	AuditKeep time.Duration // no event of an audit trail that is younger is removed, archived or not. Default 90 days
+
 	// Engine says where a Typesense is that the search service uses. Default is the embedded engine.
 	Engine search.EngineAt
 

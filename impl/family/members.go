@@ -145,7 +145,7 @@ func (h *house) service(word string, l net.Listener, kmsURL string) config.Servi
 		Listener: l, DataDir: filepath.Join(h.DataDir, word),
 		JWKSURL: kmsURL + "/kms/v1/.well-known/jwks.json", KMSURL: kmsURL, EnrolTokenFile: filepath.Join(h.enrolDir(), word, "token"),
 		Log: h.logOf(word), Registerer: h.metricsOf(word),
-		Clock: h.Clock, DrainDelay: drainDelay, Grace: grace, AccessLog: h.AccessLog, Tracer: h.tracers[word],
+		Clock: h.Clock, DrainDelay: drainDelay, Grace: grace, AuditKeep: h.AuditKeep, AccessLog: h.AccessLog, Tracer: h.tracers[word],
 		TrustedProxies: []string{"127.0.0.0/8"}, // the gateway of this very process
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/openid"
 	"github.com/fountainai/fountain/impl/kms/internal/password"
 	"github.com/fountainai/fountain/impl/kms/internal/policy"
+	"github.com/fountainai/fountain/impl/kms/internal/retention"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
 	"github.com/fountainai/fountain/impl/kms/internal/rotator"
@@ -185,6 +186,7 @@ func (p parts) domain() *handlers.Domain {
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return issuer }, Keys: p.ring, Revocations: p.feed, Clock: c.Clock})
 	return &handlers.Domain{
 		DB: db, Audit: p.chain, Recorder: recorder, Witness: &witness.Witness{DB: db, Chain: p.chain, Standing: standing, Audit: log},
+		Retention: &retention.Retention{DB: db, Rows: kmsdb.AuditOrders{}, Chain: p.chain, Standing: standing, Audit: log, Clock: c.Clock, Keep: c.AuditKeep},
 		Answers:   idempotency.New(p.sets.fingerprints, p.sets.answers, c.Clock),
 		Bootstrap: user.NewBootstrap(db, kmsdb.Users{}, users, filepath.Join(c.DataDir, "bootstrap.token"), refusals, c.Clock),
 		Refusals:  refusals, Users: users, Mails: mails, Roles: roles, Services: services, Adoptions: adoptions, TokenFiles: services.Files(c.EnrolDir, c.Log), APIKeys: apiKeys, Presented: presented, Clients: clients,

@@ -24,7 +24,7 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// Migrations creates the audit tables (00010, 00013).
+// Migrations creates the audit tables (00010, 00013, 00017).
 var Migrations = must(fs.Sub(files, "migrations"))
 
 func must(f fs.FS, err error) fs.FS {

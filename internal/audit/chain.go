@@ -33,6 +33,7 @@ type Chain struct {
 	tip      atomic.Pointer[head] // that this process committed last; nil: none yet. It may not be the end any more
 	end      atomic.Int64         // number of the newest event that this process knows of
 	appended chan struct{}        // one: a checkpoint may be due
+	ordered  chan struct{}        // one: archived events are to be removed
 	refused  atomic.Bool          // an append found the chain changed, which the keeper has not looked at yet
 }
 
@@ -42,7 +43,7 @@ type attachment struct{}
 // Open opens the chain of a database, and makes its key where there is none or where the last one does not open any more. From then on the
 // database's transactions can append. Events from before the first key keep their place; the key is bound to the hash of the last of them.
 func Open(ctx context.Context, db *store.DB, o Options) (*Chain, error) {
-	c := &Chain{Options: o, db: db, appended: make(chan struct{}, 1)}
+	c := &Chain{Options: o, db: db, appended: make(chan struct{}, 1), ordered: make(chan struct{}, 1)}
 	err := db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var h head
 		if err := tx.Get(ctx, &h, "UPDATE audit_head SET seq = seq WHERE id = 1 RETURNING "+headColumns); err != nil {

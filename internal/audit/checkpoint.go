@@ -82,18 +82,30 @@ func (c *Chain) vouchedHead(ctx context.Context, q store.Querier) (head, error) 
 	return h, nil
 }
 
-// holds reports whether the chain still has what the checkpoint says. ErrSignature: the checkpoint is none of this chain's.
+// holds reports whether the chain still has what the checkpoint says. ErrSignature: the checkpoint is none of this chain's. ErrArchived: its event was archived.
 func (c *Chain) holds(ctx context.Context, q store.Querier, known Checkpoint, keys []*key) (bool, error) {
-	signed := false
-	for _, k := range keys {
-		signed = signed || !k.lost && known.Service == c.Service && known.Verify(k.public()) == nil
-	}
-	if !signed {
+	if !signedByAny(keys, c.Service, known) {
 		return false, ErrSignature
 	}
 	return contains(ctx, q, known)
 }
 
+// stillHolds reports whether the chain has not lost what a checkpoint says. What was archived since is not lost, if nobody has moved the base.
+func (c *Chain) stillHolds(ctx context.Context, known Checkpoint) (bool, error) {
+	q := c.db.Read(ctx)
+	held, err := contains(ctx, q, known)
+	if !errors.Is(err, ErrArchived) {
+		return held, err
+	}
+	keys, err := c.keys(ctx, q, c.key.id)
+	if err != nil {
+		return false, err
+	}
+	_, good, err := vouchedBase(ctx, q, keys)
+	return good, err
+}
+
+// contains reports whether the stored chain has what a checkpoint says. ErrArchived: its event was archived, and not the last of those.
 func contains(ctx context.Context, q store.Querier, known Checkpoint) (bool, error) {
 	if known.Seq == 0 {
 		return true, nil
@@ -101,10 +113,24 @@ func contains(ctx context.Context, q store.Querier, known Checkpoint) (bool, err
 	var hash []byte
 	err := q.Get(ctx, &hash, "SELECT hash FROM audit_events WHERE seq = ?", known.Seq)
 	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+		return archivedWith(ctx, q, known)
 	}
 	if err != nil {
 		return false, fmt.Errorf("read audit event: %w", err)
 	}
 	return bytes.Equal(hash, known.Hash), nil
+}
+
+// archivedWith is contains for an event that is not stored.
+func archivedWith(ctx context.Context, q store.Querier, known Checkpoint) (bool, error) {
+	b, err := readBaseBeside(ctx, q)
+	switch {
+	case errors.Is(err, ErrTampered):
+		return false, nil
+	case err != nil:
+		return false, err
+	case known.Seq < b.Seq:
+		return false, b.archived()
+	}
+	return known.Seq == b.Seq && bytes.Equal(known.Hash, b.Hash), nil
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -34,7 +35,13 @@ const maxLine = 2 * maxBody
 
 // Export calls emit with the lines of an export of the events after a number, at most limit of them (1 or more), oldest first; the last line is a
 // checkpoint at the last of them. Every event is verified before it is given out: where the chain does not hold, the export ends with ErrTampered and has no last line.
+// Where events were archived an export from the beginning is one from the first stored event; after a number before that it is ErrArchived.
 func (c *Chain) Export(ctx context.Context, after, limit int64, emit func(Line) error) error {
+	return c.ExportBefore(ctx, after, limit, time.Time{}, emit)
+}
+
+// ExportBefore is Export that ends before the first event that is not from before a time; the zero time is no bound.
+func (c *Chain) ExportBefore(ctx context.Context, after, limit int64, before time.Time, emit func(Line) error) error {
 	q := c.db.Read(ctx)
 	end, err := c.vouchedHead(ctx, q)
 	if err != nil {
@@ -47,12 +54,9 @@ func (c *Chain) Export(ctx context.Context, after, limit int64, emit func(Line) 
 	if len(keys) == 0 || !c.key.same(keys[len(keys)-1]) { // without it nothing would ask for sums
 		return fmt.Errorf("%w: its key was changed", ErrTampered)
 	}
-	start := beginning
-	if after = min(after, end.Seq); after > 0 {
-		start.seq = after
-		if err := q.Get(ctx, &start.hash, "SELECT hash FROM audit_events WHERE seq = ?", after); err != nil {
-			return fmt.Errorf("read audit event: %w", err)
-		}
+	start, err := c.exportFrom(ctx, q, min(after, end.Seq), keys)
+	if err != nil {
+		return err
 	}
 	j, lost := newJudge(keys, start)
 	if lost != nil {
@@ -63,12 +67,18 @@ func (c *Chain) Export(ctx context.Context, after, limit int64, emit func(Line) 
 	}
 	limit = max(limit, 1) // the event vouches for where the export begins
 	at, whole := start, end.Seq-start.seq <= limit
+	last := end.Seq
 	if !whole {
-		end.Seq = start.seq + limit
+		last = start.seq + limit
 	}
-	for at.seq < end.Seq {
-		if at, err = exportPart(ctx, q, at, end.Seq, j, emit); err != nil {
+	for at.seq < last {
+		next, young, err := exportPart(ctx, q, at, last, before, j, emit)
+		if err != nil {
 			return err
+		}
+		at, whole = next, whole && !young
+		if young {
+			break
 		}
 	}
 	if whole && !bytes.Equal(at.hash, end.last()) {
@@ -79,6 +89,58 @@ func (c *Chain) Export(ctx context.Context, after, limit int64, emit func(Line) 
 	}
 	made := c.key.checkpoint(c.Service, at.seq, at.hash, c.Clock.Now())
 	return emit(Line{Kind: LineCheckpoint, Seq: at.seq, Checkpoint: &made})
+}
+
+// exportFrom returns the place after which an export begins.
+func (c *Chain) exportFrom(ctx context.Context, q store.Querier, after int64, keys []*key) (position, error) {
+	b, good, err := vouchedBase(ctx, q, keys)
+	switch {
+	case err != nil:
+		return position{}, err
+	case !good:
+		return position{}, fmt.Errorf("%w: its base was changed", ErrTampered)
+	case after <= 0 || after == b.Seq:
+		return b.position(), nil
+	case after < b.Seq:
+		return position{}, b.archived()
+	}
+	start := position{seq: after}
+	if err := q.Get(ctx, &start.hash, "SELECT hash FROM audit_events WHERE seq = ?", after); err != nil {
+		return position{}, fmt.Errorf("read audit event: %w", err)
+	}
+	return start, nil
+}
+
+// ExportStored is Export without the chain's key, for an archive of any service's trail: from the first stored event to the one of a checkpoint that was kept. Nothing is
+// verified; VerifyExport does, with the public key. ErrArchived: the checkpoint's event is no more.
+func ExportStored(ctx context.Context, q store.Querier, end Checkpoint, emit func(Line) error) error {
+	b, err := readBase(ctx, q)
+	if err != nil {
+		return err
+	}
+	if end.Seq <= b.Seq {
+		return b.archived()
+	}
+	at := b.position()
+	if err := emit(Line{Kind: LineBegin, Seq: at.seq, Hash: at.hash}); err != nil {
+		return err
+	}
+	for at.seq < end.Seq {
+		rows, err := read(ctx, q, at.seq, end.Seq)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return fmt.Errorf("%w: event %d is missing", ErrTampered, at.seq+1)
+		}
+		for _, r := range rows {
+			if err := emit(Line{Kind: LineEvent, Seq: r.Seq, Event: r.Body}); err != nil {
+				return err
+			}
+			at = position{r.Seq, r.Hash}
+		}
+	}
+	return emit(Line{Kind: LineCheckpoint, Seq: end.Seq, Checkpoint: &end})
 }
 
 // reachKey looks at the events between the last one of an export and the first key: from before a key, only the hash that the key is bound to vouches
@@ -95,32 +157,41 @@ func reachKey(ctx context.Context, q store.Querier, at position, j *judge) (err 
 			}
 			return nil
 		}
-		if at, err = exportPart(ctx, q, at, first.first-1, j, func(Line) error { return nil }); err != nil {
+		if at, _, err = exportPart(ctx, q, at, first.first-1, time.Time{}, j, func(Line) error { return nil }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// exportPart emits some events after at and returns the last of them.
-func exportPart(ctx context.Context, q store.Querier, at position, end int64, j *judge, emit func(Line) error) (position, error) {
+// exportPart emits some events after at and returns the last of them. young: the next one is not from before the given time.
+func exportPart(ctx context.Context, q store.Querier, at position, end int64, before time.Time, j *judge, emit func(Line) error) (_ position, young bool, err error) {
 	rows, err := read(ctx, q, at.seq, end)
 	if err != nil {
-		return at, err
+		return at, false, err
 	}
 	if len(rows) == 0 {
-		return at, fmt.Errorf("%w: event %d is missing", ErrTampered, at.seq+1)
+		if err := moved(ctx, q, at); err != nil {
+			return at, false, err
+		}
+		return at, false, fmt.Errorf("%w: event %d is missing", ErrTampered, at.seq+1)
 	}
 	for _, r := range rows {
 		if !r.follows(at) || j.event(r) != "" {
-			return at, fmt.Errorf("%w: event %d was changed", ErrTampered, at.seq+1)
+			if err := moved(ctx, q, at); err != nil {
+				return at, false, err
+			}
+			return at, false, fmt.Errorf("%w: event %d was changed", ErrTampered, at.seq+1)
+		}
+		if !before.IsZero() && r.At >= before.UnixMicro() { // it vouches for the place before it, where the export ends
+			return at, true, nil
 		}
 		if err := emit(Line{Kind: LineEvent, Seq: r.Seq, Event: r.Body}); err != nil {
-			return at, err
+			return at, false, err
 		}
 		at = position{r.Seq, r.Hash}
 	}
-	return at, nil
+	return at, false, nil
 }
 
 // ErrExport says that a text is not a whole export, or that it does not hold; the text that wraps it says at which line.
@@ -140,27 +211,81 @@ func VerifyExport(r io.Reader, service string, public ed25519.PublicKey, known .
 		}
 	}
 	v := &exportVerifier{service: service, public: public, known: known}
+	if err := v.read(r); err != nil {
+		return v.report, err
+	}
+	return v.report, v.reaches()
+}
+
+// read reads one text.
+func (v *exportVerifier) read(r io.Reader) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 4096), maxLine)
 	n := 0
 	for lines.Scan() {
 		n++
 		if err := v.line(lines.Bytes()); err != nil {
-			return v.report, fmt.Errorf("%w: line %d: %w", ErrExport, n, err)
+			return fmt.Errorf("%w: line %d: %w", ErrExport, n, err)
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return v.report, fmt.Errorf("%w: line %d: %w", ErrExport, n+1, err)
+		return fmt.Errorf("%w: line %d: %w", ErrExport, n+1, err)
 	}
-	if !v.ended {
-		return v.report, fmt.Errorf("%w: it has no checkpoint at its end", ErrExport)
+	if !v.ended || n == 0 {
+		return fmt.Errorf("%w: it has no checkpoint at its end", ErrExport)
 	}
-	for _, c := range known {
+	return nil
+}
+
+// reaches says whether all known checkpoints were compared.
+func (v *exportVerifier) reaches() error {
+	for _, c := range v.known {
 		if c.Seq > v.at.seq || c.Seq > 0 && c.Seq < v.report.After {
-			return v.report, fmt.Errorf("%w: it has the events after %d up to %d, and %d is %w", ErrExport, v.report.After, v.at.seq, c.Seq, ErrOutside)
+			return fmt.Errorf("%w: it has the events after %d up to %d, and %d is %w", ErrExport, v.report.After, v.at.seq, c.Seq, ErrOutside)
 		}
 	}
-	return v.report, nil
+	return nil
+}
+
+// VerifyPart is VerifyExport of a single archive, which may begin anywhere, and tells its end.
+func VerifyPart(r io.Reader, service string, public ed25519.PublicKey) (Archived, error) {
+	v := &exportVerifier{service: service, public: public}
+	err := v.read(r)
+	return Archived{Report: v.report, Seq: v.at.seq, Hash: v.at.hash, End: v.last}, err
+}
+
+// Text is an archive of a trail, or a later export of what the trail still holds.
+type Text struct {
+	Name string // for errors
+	Read io.Reader
+}
+
+// Archived is what archives hold together.
+type Archived struct {
+	Report
+	Seq  int64  // number of the last event
+	Hash []byte // of that event
+	End  Checkpoint
+}
+
+// VerifyArchives is VerifyExport of archives that hold a trail from its first event on, in their order; a later export may be the last. ErrExport, with the name
+// of the text where it is found: one is missing, cut off or changed, or stands at another place.
+func VerifyArchives(texts []Text, service string, public ed25519.PublicKey, known ...Checkpoint) (Archived, error) {
+	for _, c := range known {
+		if c.Service != service || c.Verify(public) != nil {
+			return Archived{}, ErrSignature
+		}
+	}
+	v := &exportVerifier{service: service, public: public, known: known, whole: true}
+	if len(texts) == 0 {
+		return Archived{}, fmt.Errorf("%w: there is none", ErrExport)
+	}
+	for _, text := range texts {
+		if err := v.read(text.Read); err != nil {
+			return Archived{Report: v.report}, fmt.Errorf("%s: %w", text.Name, err)
+		}
+	}
+	return Archived{Report: v.report, Seq: v.at.seq, Hash: v.at.hash, End: v.last}, v.reaches()
 }
 
 type exportVerifier struct {
@@ -169,8 +294,10 @@ type exportVerifier struct {
 	known   []Checkpoint
 	report  Report
 	at      position
+	last    Checkpoint
 	begun   bool
 	ended   bool
+	whole   bool // it must begin with the first event of the trail
 }
 
 func (v *exportVerifier) line(text []byte) error {
@@ -200,6 +327,9 @@ func (v *exportVerifier) begin(l Line) error {
 	if l.Seq < 0 || len(l.Hash) != len(genesis) || l.Seq == 0 && !bytes.Equal(l.Hash, genesis[:]) {
 		return errors.New("the beginning is none")
 	}
+	if v.whole && l.Seq != 0 {
+		return fmt.Errorf("it begins behind event %d: the archives before it are missing", l.Seq)
+	}
 	v.begun, v.at, v.report.After = true, position{l.Seq, bytes.Clone(l.Hash)}, l.Seq
 	return v.compare()
 }
@@ -207,7 +337,7 @@ func (v *exportVerifier) begin(l Line) error {
 // goOn begins a further part where the one before ended.
 func (v *exportVerifier) goOn(l Line) error {
 	if l.Seq != v.at.seq || !bytes.Equal(l.Hash, v.at.hash) {
-		return errors.New("this part does not begin where the one before ends")
+		return fmt.Errorf("this part does not begin where the one before ends: that ends with event %d, and this begins behind %d", v.at.seq, l.Seq)
 	}
 	v.ended = false
 	return nil
@@ -243,6 +373,6 @@ func (v *exportVerifier) end(l Line) error {
 	if c.Seq != v.at.seq || c.Seq > 0 && !bytes.Equal(c.Hash, v.at.hash) {
 		return errors.New("the checkpoint is not of these events")
 	}
-	v.ended = true
+	v.ended, v.last = true, *c
 	return nil
 }

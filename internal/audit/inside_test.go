@@ -40,3 +40,23 @@ func (k *Keeper) MakeCheckpoint(ctx context.Context) error { return k.try(ctx) }
 
 // Grown is what a commit of this process calls.
 func (c *Chain) Grown(seq int64) { c.grown(seq) }
+
+// RemoveArchived removes what was ordered.
+func (c *Chain) RemoveArchived(ctx context.Context) error {
+	for {
+		more, err := c.removeSome(ctx)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// RemoveSome removes a part of what was ordered.
+func (c *Chain) RemoveSome(ctx context.Context) (bool, error) { return c.removeSome(ctx) }
+
+// TakeArchived is what the keeper does every minute.
+func (k *Keeper) TakeArchived(ctx context.Context) {
+	k.takeOrder(ctx)
+	k.remove(ctx)
+	k.measure(ctx)
+}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -33,6 +34,8 @@ type Keeping struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Failed     func(work string) // counts what could not be done
+	// Archive says what another service has ordered to be removed from the chain, because it is in an archive; false: nothing. nil: nobody orders so.
+	Archive func(ctx context.Context) (Order, bool, error)
 	// Witness has another service record a checkpoint in its chain, and returns one of that chain, to be recorded in this one; nil: nobody. When it fails
 	// the checkpoint is made again.
 	Witness func(ctx context.Context, c Checkpoint) (Checkpoint, error)
@@ -49,7 +52,11 @@ type Keeper struct {
 
 	stopping bool // the other service may be gone
 
-	intact, end, checked, lost prometheus.Gauge
+	other *Checkpoint // the newest of the other service's chain
+
+	refused int64 // number of the last event of an order that was refused, and told
+
+	intact, end, checked, lost, archived, oldest, behind prometheus.Gauge
 }
 
 // NewKeeper returns the keeper of a chain. Run it, and Close it before the database is closed.
@@ -62,10 +69,13 @@ func NewKeeper(c *Chain, k Keeping) *Keeper {
 	}
 	made := &Keeper{
 		Keeping: k, chain: c, signed: -1,
-		intact:  gauge("fountain_audit_intact", "1 while the last verification of the audit chain found nothing, 0 when it found a change."),
-		end:     gauge("fountain_audit_checkpoint_seq", "Number of the event at the newest checkpoint of the audit chain."),
-		checked: gauge("fountain_audit_verified_events", "Events that the last verification of the audit chain looked at."),
-		lost:    gauge("fountain_audit_lost_keys", "Keys of the audit chain that do not open: changed in the database, or sealed by a data key that was abandoned."),
+		intact:   gauge("fountain_audit_intact", "1 while the last verification of the audit chain found nothing, 0 when it found a change."),
+		end:      gauge("fountain_audit_checkpoint_seq", "Number of the event at the newest checkpoint of the audit chain."),
+		checked:  gauge("fountain_audit_verified_events", "Events that the last verification of the audit chain looked at."),
+		lost:     gauge("fountain_audit_lost_keys", "Keys of the audit chain that do not open: changed in the database, or sealed by a data key that was abandoned."),
+		behind:   gauge("fountain_audit_witness_behind", "1 while the kms's audit trail ended before the place, or otherwise than, this service has recorded of it: an older state or a copy answers."),
+		archived: gauge("fountain_audit_archived_seq", "Number of the last event that was archived and removed from the audit trail; 0: none was."),
+		oldest:   gauge("fountain_audit_oldest_event_timestamp_seconds", "When the oldest event that the audit trail still holds was recorded, in seconds since 1970."),
 	}
 	made.intact.Set(1)
 	made.lost.Set(float64(c.Lost()))
@@ -80,6 +90,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	k.compare(ctx)
 	var group sync.WaitGroup
 	group.Go(func() { k.verify(ctx) })
+	group.Go(func() { k.archives(ctx) })
 	k.checkpoints(ctx)
 	group.Wait()
 	return nil
@@ -180,7 +191,7 @@ func (k *Keeper) holdsLast(ctx context.Context, end int64) error {
 	if k.last == nil {
 		return nil
 	}
-	held, err := contains(ctx, k.chain.db.Read(ctx), *k.last)
+	held, err := k.chain.stillHolds(ctx, *k.last)
 	if err != nil {
 		return err
 	}
@@ -197,6 +208,9 @@ func (k *Keeper) holdsLast(ctx context.Context, end int64) error {
 func (k *Keeper) witness(ctx context.Context, c Checkpoint) (int64, error) {
 	other, err := k.Witness(ctx, c)
 	if err != nil {
+		return 0, err
+	}
+	if err := k.compareOther(ctx, other); err != nil {
 		return 0, err
 	}
 	event := Event{At: k.chain.Clock.Now(), Action: "recordCheckpoint", ActorKind: System, Target: other.Service, Outcome: OK, Detail: map[string]string{
@@ -216,6 +230,24 @@ func (k *Keeper) witness(ctx context.Context, c Checkpoint) (int64, error) {
 		return c.Seq, err
 	}
 	return recorded, nil
+}
+
+// compareOther holds a checkpoint of the other service against the one before: its chain only grows. A kms whose database was put back to an older state, or a copy of
+// one beside it, is told by that; what it signed is recorded all the same.
+func (k *Keeper) compareOther(ctx context.Context, other Checkpoint) error {
+	if other.Verify(other.PublicKey) != nil {
+		return fmt.Errorf("the checkpoint of %s: %w", other.Service, ErrSignature)
+	}
+	before := k.other
+	k.other = &other
+	if before == nil || other.Seq > before.Seq || other.Seq == before.Seq && bytes.Equal(other.Hash, before.Hash) {
+		k.behind.Set(0)
+		return nil
+	}
+	k.behind.Set(1)
+	k.Log.ErrorContext(ctx, "the audit trail of the other service is not the one that was recorded: an older state of it was put back, or a copy answers beside it",
+		"service", other.Service, "event", other.Seq, "recorded", before.Seq)
+	return nil
 }
 
 // write puts a checkpoint into the place of the one before, in one step.
@@ -245,7 +277,7 @@ func (k *Keeper) compare(ctx context.Context) {
 	}
 	held := false
 	if err == nil {
-		held, err = contains(ctx, k.chain.db.Read(ctx), known)
+		held, err = k.chain.stillHolds(ctx, known)
 	}
 	if err != nil {
 		k.Log.ErrorContext(ctx, "the last checkpoint of the audit chain could not be compared with it", "error", err)

@@ -218,7 +218,7 @@ func TestKeeper_alarmsWhenAnEventWasChangedAndTellsWhatFails(t *testing.T) {
 	require.Contains(t, k.log.failures(), "write an audit checkpoint", "there is no directory")
 	count, err := testutil.GatherAndCount(k.metric)
 	require.NoError(t, err)
-	require.Equal(t, 4, count)
+	require.Equal(t, 7, count)
 }
 
 func TestKeeper_makesTheDirectoryOfItsCheckpoint(t *testing.T) {
@@ -294,4 +294,34 @@ func TestKeeper_exchangesCheckpointsAndComesToRest(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, report.Intact(), "%+v", report)
 	})
+}
+
+// A service tells when the other one's trail is not the one that it has recorded: an older state, or a copy that answers beside it.
+func TestKeeper_tellsWhenTheOtherTrailWentBack(t *testing.T) {
+	db := sqlite(t)
+	k := keep(t, audittest.Open(t, db), filepath.Join(t.TempDir(), "checkpoint"))
+	public, private, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	answer := audit.Checkpoint{Service: "kms", PublicKey: public, At: time.Now()}
+	k.Witness = func(context.Context, audit.Checkpoint) (audit.Checkpoint, error) {
+		signed := answer
+		signed.Sign(private)
+		return signed, nil
+	}
+	said := func(seq int64, hash byte) float64 {
+		answer.Seq, answer.Hash = seq, bytes.Repeat([]byte{hash}, 32)
+		appendEvents(t, db, event("a"))
+		require.NoError(t, k.MakeCheckpoint(t.Context()))
+		return k.gauge(t, "fountain_audit_witness_behind")
+	}
+	require.Zero(t, said(10, 1))
+	require.Zero(t, said(12, 2))
+	require.NotContains(t, k.log.String(), "is not the one that was recorded")
+	require.EqualValues(t, 1, said(7, 3), "an older state")
+	require.Contains(t, k.log.String(), `"event":7,"recorded":12`)
+	require.Zero(t, said(13, 4))
+	require.EqualValues(t, 1, said(13, 5), "another history")
+	answer.PublicKey = make([]byte, ed25519.PublicKeySize)
+	appendEvents(t, db, event("a"))
+	require.ErrorIs(t, k.MakeCheckpoint(t.Context()), audit.ErrSignature)
 }

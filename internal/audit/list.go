@@ -27,7 +27,7 @@ const (
 	maxScan = 20_000
 )
 
-// List returns the records that match, newest first, and before which event the search goes on; 0: it has come to the first event. It looks
+// List returns the records that match, newest first, and before which event the search goes on; 0: it has come to the first stored event. It looks
 // at a bounded number of events, so that it may return fewer records than it was asked for, or none, with older ones still to be looked at.
 func List(ctx context.Context, q store.Querier, query Query) (records []Record, next int64, err error) {
 	before := query.Before
@@ -43,7 +43,12 @@ func List(ctx context.Context, q store.Querier, query Query) (records []Record, 
 		limit = defaultLimit
 	}
 	limit = min(limit, maxLimit)
-	oldest := max(before-maxScan, 1)
+	b, err := readBase(ctx, q)
+	if err != nil {
+		return nil, 0, err
+	}
+	first := b.Seq + 1
+	oldest := max(before-maxScan, first)
 	where, args := query.where(oldest, before)
 	var rows []row
 	err = q.Select(ctx, &rows, "SELECT "+columns+" FROM audit_events WHERE "+where+" ORDER BY seq DESC LIMIT ?", append(args, limit)...)
@@ -62,7 +67,7 @@ func List(ctx context.Context, q store.Querier, query Query) (records []Record, 
 	if len(rows) == limit {
 		oldest = rows[limit-1].Seq
 	}
-	if oldest == 1 {
+	if oldest <= first {
 		return records, 0, nil
 	}
 	return records, oldest, nil

@@ -26,6 +26,7 @@ const childVariable = "FOUNTAIN_AUDIT_CHILD"
 type order struct {
 	URL, Dir, Name  string
 	Appenders, Each int
+	Remove          bool // archived events, instead
 }
 
 func TestMain(m *testing.M) {
@@ -43,7 +44,16 @@ func child(text string) {
 	require.NoError(t, json.Unmarshal([]byte(text), &o))
 	db, err := store.Open(context.Background(), store.Config{URL: o.URL, Dir: o.Dir, Name: o.Name, Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
-	audittest.Open(t, db)
+	chain := audittest.Open(t, db)
+	if o.Remove {
+		for more := true; more; {
+			more, err = chain.RemoveSome(context.Background())
+			require.NoError(t, err)
+			fmt.Println("removed")
+		}
+		require.NoError(t, db.Close())
+		return
+	}
 	recorder := &audit.Recorder{DB: db, Log: slog.New(slog.DiscardHandler)}
 	var group sync.WaitGroup
 	for a := range o.Appenders {

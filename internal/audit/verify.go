@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -18,6 +21,7 @@ const (
 	BreakTail       = "tail"       // events at the end were removed, or lie beyond it
 	BreakHead       = "head"       // the row that says where the chain ends was changed
 	BreakKey        = "key"        // a key of the chain was changed or removed, or its data key was abandoned
+	BreakBase       = "base"       // the row that says where the stored chain begins was changed: events before it may have been removed without an archive
 	BreakCheckpoint = "checkpoint" // the chain does not hold what was signed: it was cut, rewritten or put back to an older state
 )
 
@@ -55,6 +59,7 @@ func Verify(ctx context.Context, q store.Querier) (checked, firstBreak int64, er
 
 // VerifyStored walks the chain of a service without its key, and holds it against checkpoints that were kept elsewhere, which public signs: up to the
 // newest of them nobody can have changed anything. What follows it is checked by its hashes alone. ErrSignature: a checkpoint is not signed so.
+// Where events were archived it begins behind them, and the order to remove them must be an event of the chain. ErrArchived: a checkpoint is of events that were archived.
 func VerifyStored(ctx context.Context, q store.Querier, service string, public ed25519.PublicKey, known ...Checkpoint) (Report, error) {
 	end, err := readHead(ctx, q)
 	if err != nil {
@@ -69,11 +74,64 @@ func VerifyStored(ctx context.Context, q store.Querier, service string, public e
 			return Report{}.broken(min(c.Seq, end.Seq+1), BreakCheckpoint), err
 		}
 	}
-	return walk(ctx, q, Report{}, beginning, end, func(row) (string, error) { return "", nil })
+	for {
+		b, err := readBaseBeside(ctx, q) // before the head, which lies behind it
+		if errors.Is(err, ErrTampered) {
+			return Report{}.broken(1, BreakBase), nil
+		}
+		if err != nil {
+			return Report{}, err
+		}
+		if end, err = readHead(ctx, q); err != nil {
+			return Report{}, err
+		}
+		report, told, err := walkToOrder(ctx, q, b, end)
+		if errors.Is(err, errMoved) {
+			continue // the base only grows
+		}
+		if err == nil && report.Intact() && !told {
+			return report.broken(b.Seq, BreakBase), nil
+		}
+		return report, err
+	}
 }
 
-// walk looks at the events after a position up to the end. judge is asked of each that follows the one before; a reason other than "" ends the walk.
-func walk(ctx context.Context, q store.Querier, report Report, at position, end head, judge func(row) (string, error)) (Report, error) {
+// walkToOrder walks the stored chain without its key. told: the removal of what is before it was ordered, by an event of the chain, or nothing was removed.
+func walkToOrder(ctx context.Context, q store.Querier, b base, end head) (report Report, told bool, err error) {
+	told = b.Seq == 0
+	if len(b.Hash) != len(genesis) && b.Seq != 0 || b.Seq < 0 {
+		return Report{}.broken(b.Seq, BreakBase), told, nil
+	}
+	start := b.position()
+	report, err = walk(ctx, q, Report{After: start.seq}, b.Seq, start, end, func(r row) (string, error) {
+		if r.Action == ArchiveAudit && !told {
+			e, err := decode(r.Body)
+			told = err == nil && e.Detail["seq"] == strconv.FormatInt(b.TargetSeq, 10) && e.Detail["hash"] == base64.StdEncoding.EncodeToString(b.TargetHash) &&
+				b.Seq <= b.TargetSeq && (b.Seq < b.TargetSeq || bytes.Equal(b.Hash, b.TargetHash))
+		}
+		return "", nil
+	})
+	return report, told, err
+}
+
+// errMoved says that events were removed, as they should be, while a walk came to them.
+var errMoved = errors.New("the events that come next were archived meanwhile")
+
+// moved returns errMoved when the stored chain begins behind a position by now.
+func moved(ctx context.Context, q store.Querier, at position) error {
+	b, err := readBaseBeside(ctx, q)
+	if err == nil && b.Seq > at.seq {
+		return errMoved
+	}
+	if errors.Is(err, ErrTampered) {
+		return nil
+	}
+	return err
+}
+
+// walk looks at the events after a position up to the end. judge is asked of each that follows the one before; a reason other than "" ends the walk. first is the
+// number of the last event that was archived: none that is stored has it, or a lower one. errMoved: it has to begin anew.
+func walk(ctx context.Context, q store.Querier, report Report, first int64, at position, end head, judge func(row) (string, error)) (Report, error) {
 	for at.seq < end.Seq {
 		rows, err := read(ctx, q, at.seq, end.Seq)
 		if err != nil {
@@ -81,7 +139,7 @@ func walk(ctx context.Context, q store.Querier, report Report, at position, end 
 		}
 		for _, r := range rows {
 			if !r.follows(at) {
-				return report.broken(at.seq+1, BreakEvent), nil
+				return report.broken(at.seq+1, BreakEvent), moved(ctx, q, at)
 			}
 			reason, err := judge(r)
 			if err != nil {
@@ -94,16 +152,16 @@ func walk(ctx context.Context, q store.Querier, report Report, at position, end 
 			at = position{r.Seq, r.Hash}
 		}
 		if len(rows) == 0 {
-			return report.broken(at.seq+1, BreakTail), nil
+			return report.broken(at.seq+1, BreakTail), moved(ctx, q, at)
 		}
 	}
 	if at.seq > 0 && !bytes.Equal(at.hash, end.last()) {
 		report.Checked = max(report.Checked-1, 0)
 		return report.broken(at.seq, BreakHead), nil
 	}
-	forged, err := beyondHead(ctx, q)
-	if forged > 0 {
-		return report.broken(forged, BreakTail), nil
+	forged, reason, err := outside(ctx, q, first)
+	if reason != "" {
+		return report.broken(forged, reason), nil
 	}
 	return report, err
 }
@@ -126,21 +184,21 @@ func (r row) follows(at position) bool {
 	return err == nil && event.At.UnixMicro() == r.At && event.Action == r.Action && event.Actor == r.Actor && event.Target == r.Target
 }
 
-// beyondHead returns the number of an event that lies after the head, which Append never leaves. The order of the two reads
-// makes it true outside a snapshot as well: the head only grows.
-func beyondHead(ctx context.Context, q store.Querier) (int64, error) {
+// outside returns the number of an event that lies after the head, where Append leaves none, or before the base, where none is left. The order of the reads
+// makes it true outside a snapshot as well: head and base only grow.
+func outside(ctx context.Context, q store.Querier, first int64) (seq int64, reason string, err error) {
 	var bounds struct{ First, Last int64 }
-	if err := q.Get(ctx, &bounds, "SELECT COALESCE(MIN(seq), 1) AS first, COALESCE(MAX(seq), 0) AS last FROM audit_events"); err != nil {
-		return 0, fmt.Errorf("read last audit event: %w", err)
+	if err := q.Get(ctx, &bounds, "SELECT COALESCE(MIN(seq), ?) AS first, COALESCE(MAX(seq), 0) AS last FROM audit_events", first+1); err != nil {
+		return 0, "", fmt.Errorf("read last audit event: %w", err)
 	}
-	if bounds.First < 1 {
-		return 1, nil
+	if bounds.First <= first {
+		return bounds.First, BreakEvent, nil
 	}
 	end, err := readHead(ctx, q)
 	if err != nil || bounds.Last <= end.Seq {
-		return 0, err
+		return 0, "", err
 	}
-	return bounds.Last, nil
+	return bounds.Last, BreakTail, nil
 }
 
 // Verification says what a verification begins with.
@@ -149,57 +207,88 @@ type Verification struct {
 	After bool        // look only at what follows Known
 }
 
-// Verify walks the chain with its keys. Events that are appended meanwhile are left out. err means that it could not look, or that the checkpoint is none of
-// this chain (ErrSignature).
+// Verify walks the chain with its keys, from the first stored event on. Events that are appended meanwhile are left out. err means that it could not look, that the
+// checkpoint is none of this chain (ErrSignature), or that it is of events that were archived (ErrArchived).
 func (c *Chain) Verify(ctx context.Context, v Verification) (Report, error) {
-	q := c.db.Read(ctx)
-	end, err := readHead(ctx, q)
-	if err != nil {
-		return Report{}, err
-	}
-	keys, err := c.keys(ctx, q, end.KeyID)
-	if err != nil {
-		return Report{}, err
-	}
-	start, report := beginning, Report{}
-	if v.Known != nil {
+	return c.verifyStored(ctx, func(q store.Querier, report Report, b base, end head, keys []*key) (position, Report, error) {
+		start := b.position()
+		if v.Known == nil {
+			return start, report, nil
+		}
 		held, err := c.holds(ctx, q, *v.Known, keys)
 		if err != nil || !held {
-			return report.broken(min(v.Known.Seq, end.Seq+1), BreakCheckpoint), err
+			return start, report.broken(min(v.Known.Seq, end.Seq+1), BreakCheckpoint), err
 		}
-		if v.After && v.Known.Seq > 0 {
-			start, report.After = position{v.Known.Seq, v.Known.Hash}, v.Known.Seq
+		if v.After && v.Known.Seq > start.seq {
+			start = position{v.Known.Seq, v.Known.Hash}
 		}
-	}
-	return c.verifyFrom(ctx, q, report, start, end, keys)
+		return start, report, nil
+	})
 }
 
 // verifyNewest verifies what is not before a lost key.
 func (c *Chain) verifyNewest(ctx context.Context) (Report, error) {
-	q := c.db.Read(ctx)
-	end, err := readHead(ctx, q)
-	if err != nil {
-		return Report{}, err
-	}
-	keys, err := c.keys(ctx, q, end.KeyID)
-	if err != nil {
-		return Report{}, err
-	}
-	start := beginning
-	for i, k := range keys {
-		if i > 0 && keys[i-1].lost && !k.lost {
-			start = position{k.first - 1, k.prev}
+	return c.verifyStored(ctx, func(_ store.Querier, report Report, b base, _ head, keys []*key) (position, Report, error) {
+		start := b.position()
+		for i, k := range keys {
+			if i > 0 && keys[i-1].lost && !k.lost && k.first-1 >= start.seq {
+				start = position{k.first - 1, k.prev}
+			}
 		}
-	}
-	return c.verifyFrom(ctx, q, Report{After: start.seq}, start, end, keys)
+		return start, report, nil
+	})
 }
 
-func (c *Chain) verifyFrom(ctx context.Context, q store.Querier, report Report, start position, end head, keys []*key) (Report, error) {
+// verifyStored walks the chain from where begin says, which may find a break itself; anew, when events are archived while it comes to them.
+func (c *Chain) verifyStored(ctx context.Context, begin func(store.Querier, Report, base, head, []*key) (position, Report, error)) (Report, error) {
+	q := c.db.Read(ctx)
+	for {
+		b, err := readBase(ctx, q) // before the head, which lies behind it
+		if errors.Is(err, ErrTampered) {
+			return Report{}.broken(1, BreakBase), nil
+		}
+		if err != nil {
+			return Report{}, err
+		}
+		end, err := readHead(ctx, q)
+		if err != nil {
+			return Report{}, err
+		}
+		keys, err := c.keys(ctx, q, end.KeyID)
+		if err != nil {
+			return Report{}, err
+		}
+		start, report, err := begin(q, Report{}, b, end, keys)
+		if err != nil || !report.Intact() {
+			return report, err
+		}
+		report.After = start.seq
+		if !b.vouchedBy(keys) && !lostBefore(keys, b, start) {
+			return report.broken(b.Seq, BreakBase), nil
+		}
+		report, err = c.verifyFrom(ctx, q, report, b.Seq, start, end, keys)
+		if !errors.Is(err, errMoved) {
+			return report, err
+		}
+	}
+}
+
+// lostBefore reports whether a base can't be judged, because its key is lost, and need not be, because the walk starts behind that key.
+func lostBefore(keys []*key, b base, start position) bool {
+	for i, k := range keys {
+		if k.id == b.KeyID && k.lost {
+			return i+1 < len(keys) && keys[i+1].first-1 <= start.seq && b.Seq <= start.seq
+		}
+	}
+	return false
+}
+
+func (c *Chain) verifyFrom(ctx context.Context, q store.Querier, report Report, first int64, start position, end head, keys []*key) (Report, error) {
 	j, lost := newJudge(keys, start)
 	if lost != nil {
 		return report.broken(max(lost.first, start.seq+1), BreakKey), nil
 	}
-	report, err := walk(ctx, q, report, start, end, func(r row) (string, error) { return j.event(r), nil })
+	report, err := walk(ctx, q, report, first, start, end, func(r row) (string, error) { return j.event(r), nil })
 	report.Unkeyed = j.unkeyed
 	if err != nil || !report.Intact() {
 		return report, err

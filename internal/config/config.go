@@ -30,6 +30,7 @@ type Service struct {
 	AccessLog       AccessLog     `env:"ACCESS_LOG"`
 	DrainDelay      time.Duration `env:"DRAIN_DELAY"` // between "not ready" and the end of accepting
 	Grace           time.Duration `env:"GRACE"`       // for requests in flight at the end
+	AuditKeep       time.Duration `env:"AUDIT_KEEP"`  // no event of the audit trail that is younger is removed, archived or not; default 90 days
 
 	Listener   net.Listener          `env:"-"` // given by the family; Addr is not used then
 	Log        *slog.Logger          `env:"-"`

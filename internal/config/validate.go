@@ -33,7 +33,7 @@ func (s *Service) Names(word string) []string {
 }
 
 // Complete fills what was left empty: the word's port, the system clock, a logger that drops, a registry of its own,
-// 5 s of drain delay and 30 s of grace.
+// 5 s of drain delay, 30 s of grace and 90 days of audit trail.
 func (s *Service) Complete(word string) {
 	if s.Addr == "" && s.Listener == nil && ports[word] != "" {
 		s.Addr = ":" + ports[word]
@@ -52,6 +52,9 @@ func (s *Service) Complete(word string) {
 	}
 	if s.Grace == 0 {
 		s.Grace = 30 * time.Second
+	}
+	if s.AuditKeep == 0 {
+		s.AuditKeep = 90 * 24 * time.Hour
 	}
 	if s.OnReady == nil {
 		s.OnReady = func() {}
@@ -86,6 +89,9 @@ func (s *Service) Validate() error {
 			fault("TRUSTED_PROXIES", "every entry must be a CIDR, for example 10.0.0.0/8")
 			break
 		}
+	}
+	if s.AuditKeep < 0 {
+		fault("AUDIT_KEEP", "must not be negative")
 	}
 	if s.DrainDelay < 0 || s.Grace < 0 {
 		fault("DRAIN_DELAY, GRACE", "must not be negative")

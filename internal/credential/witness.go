@@ -20,3 +20,29 @@ func (s *Source) WitnessAudit(ctx context.Context, c audit.Checkpoint) (kms audi
 	}
 	return kms, nil
 }
+
+// AuditOrder asks the kms which events of this service's audit trail are in an archive and are to be removed; false: none.
+func (s *Source) AuditOrder(ctx context.Context) (order audit.Order, found bool, err error) {
+	bearer, err := s.Token(ctx, kmsAudience)
+	if err != nil {
+		return order, false, err
+	}
+	var answer struct {
+		Order *struct {
+			After      int64            `json:"after"`
+			Checkpoint audit.Checkpoint `json:"checkpoint"`
+			OrderedBy  string           `json:"orderedBy"`
+		} `json:"order"`
+	}
+	err = s.call(ctx, request{method: http.MethodGet, path: "/kms/v1/audit/order", bearer: bearer, want: http.StatusOK}, &answer)
+	if err != nil {
+		return order, false, fmt.Errorf("ask the kms for orders to the audit trail: %w", err)
+	}
+	if answer.Order == nil {
+		return order, false, nil
+	}
+	order = audit.Order{After: answer.Order.After, End: answer.Order.Checkpoint, Event: audit.Event{
+		ActorKind: audit.System, Detail: map[string]string{"orderedBy": answer.Order.OrderedBy},
+	}}
+	return order, true, nil
+}

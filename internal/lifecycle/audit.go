@@ -32,6 +32,14 @@ func (s *Service) KeepAudit(chain *audit.Chain) {
 // witness is who records the checkpoints of this service in a chain of its own.
 type witness interface {
 	WitnessAudit(ctx context.Context, c audit.Checkpoint) (audit.Checkpoint, error)
+	AuditOrder(ctx context.Context) (order audit.Order, found bool, err error)
+}
+
+// order asks the kms which events of the chain are in an archive and may be removed: nothing younger than this service keeps.
+func (s *Service) order(ctx context.Context) (audit.Order, bool, error) {
+	o, found, err := s.witness.AuditOrder(ctx)
+	o.Keep = s.config.AuditKeep
+	return o, found, err
 }
 
 // keepAudit keeps the chain from the moment it is open.
@@ -40,9 +48,13 @@ func (s *Service) keepAudit(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	case chain := <-s.chain:
-		s.keeper = audit.NewKeeper(chain, audit.Keeping{
-			Witness: s.witness, File: filepath.Join(s.config.DataDir, s.word+checkpointFile), Log: s.config.Log, Registerer: s.config.Registerer, Failed: s.CountFailure,
-		})
+		keeping := audit.Keeping{
+			File: filepath.Join(s.config.DataDir, s.word+checkpointFile), Log: s.config.Log, Registerer: s.config.Registerer, Failed: s.CountFailure,
+		}
+		if s.witness != nil {
+			keeping.Witness, keeping.Archive = s.witness.WitnessAudit, s.order
+		}
+		s.keeper = audit.NewKeeper(chain, keeping)
 		return s.keeper.Run(ctx)
 	}
 }

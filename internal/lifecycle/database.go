@@ -20,7 +20,8 @@ type Schema struct {
 
 // SharedTables are what internal/audit, internal/idempotency and internal/store bring.
 var SharedTables = []store.Table{
-	{Name: "audit_events", Bound: "one row for each change; of what is refused to strangers at most 60 rows a minute for each action and replica"},
+	{Name: "audit_base", Bound: "one row"},
+	{Name: "audit_events", Bound: "one row for each change; of what is refused to strangers at most 60 rows a minute for each action and replica; until they are archived"},
 	{Name: "audit_head", Bound: "one row"},
 	{Name: "audit_keys", Bound: "one row, and one more whenever a data key was abandoned"},
 	{Name: "audit_pending", Bound: "empty but between an abandoned data key and the next start"},

@@ -40,7 +40,7 @@ func Enrol(word string, c config.Service, client *http.Client) (*credential.Sour
 func (s *Service) Identify(who Identity, client *http.Client) {
 	s.Require(who.Ready)
 	if w, ok := who.(witness); ok {
-		s.witness = w.WitnessAudit
+		s.witness = w
 	}
 	s.Go("credential", who.Run)
 	follower := revocation.NewFollower(revocation.Config{

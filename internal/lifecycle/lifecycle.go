@@ -58,7 +58,7 @@ type Service struct {
 	notReady   *prometheus.GaugeVec // by why
 	chain      chan *audit.Chain    // one, when it is open
 	keeper     *audit.Keeper        // of the chain; nil before
-	witness    func(ctx context.Context, c audit.Checkpoint) (audit.Checkpoint, error)
+	witness    witness
 
 	revocations *revocation.Follower // set by Identify
 	feedRead    <-chan struct{}      // closed when revocations first knows something; nil without Identify

@@ -70,6 +70,7 @@ type Follower struct {
 	mu       sync.Mutex
 	feed     string
 	position int64
+	turns    turns
 	heard    time.Time     // of the last good answer
 	first    chan struct{} // closed at the first one
 }
@@ -86,6 +87,7 @@ func NewFollower(c Config) *Follower {
 	c.Registerer.MustRegister(f.failures,
 		gauge("fountain_revocation_entries", "Endings that can still concern a token.", func() float64 { return float64(f.set.Len()) }),
 		gauge("fountain_revocation_position", "Position in the revocation feed up to which everything is known.", func() float64 { return float64(f.at()) }),
+		gauge("fountain_kms_copies", "1 while two kms answer in turn, of which one is a copy of the other, restored or put back beside it; else 0.", f.copies),
 		gauge("fountain_revocation_feed_age_seconds", "Time since the revocation feed was read.", func() float64 { return f.age().Seconds() }))
 	return f
 }
@@ -139,8 +141,19 @@ func (f *Follower) Ready() error {
 		return errors.New("it has not read the revocation feed yet")
 	case time.Since(heard) > MaxAge:
 		return fmt.Errorf("it has not read the revocation feed for %s", MaxAge)
+	case f.copies() > 0:
+		return errors.New("two kms answer it in turn, and one of them is a copy of the other")
 	}
 	return nil
+}
+
+func (f *Follower) copies() float64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.turns.taken(time.Now()) {
+		return 1
+	}
+	return 0
 }
 
 // Heard is closed when everything that was ended so far has been read for the first time.
@@ -203,7 +216,7 @@ func (f *Follower) read(ctx context.Context) error {
 	}
 	if p.Feed != feed || p.Position < position {
 		if feed != "" {
-			f.Log.WarnContext(ctx, "the kms has another revocation feed than before: was its database restored or replaced?", "position", position)
+			f.tellChange(ctx, feed, p.Feed, position)
 		}
 		if f.RenewKeys != nil {
 			if err := f.RenewKeys(ctx); err != nil {
@@ -232,6 +245,21 @@ func (f *Follower) read(ctx context.Context) error {
 	}
 	f.heard = time.Now()
 	return nil
+}
+
+// tellChange notes that the kms has another feed than before, or an older state of it.
+func (f *Follower) tellChange(ctx context.Context, from, to string, position int64) {
+	f.mu.Lock()
+	before := f.turns.taken(time.Now())
+	f.turns.change(from, to, time.Now())
+	taken := f.turns.taken(time.Now())
+	f.mu.Unlock()
+	switch {
+	case taken && !before:
+		f.Log.ErrorContext(ctx, "two kms answer in turn, and one of them is a copy of the other: stop the copy; until then it is not known what was revoked", "position", position)
+	case !taken:
+		f.Log.WarnContext(ctx, "the kms has another revocation feed than before: was its database restored or replaced?", "position", position)
+	}
 }
 
 func (f *Follower) fetch(ctx context.Context, feed string, after int64, wait time.Duration) (page, error) {

@@ -43,6 +43,14 @@ type Root struct {
 // no random one (all zero, few different bytes, plain text), or when anybody but its owner (this user or root) could read or
 // replace it: by the file's mode, unless the directories above keep everybody else out, as a mounted secret's do.
 func LoadRoot(path string) (*Root, error) {
+	key, err := readRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	return newRoot(key)
+}
+
+func readRoot(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open root key: %w", err)
@@ -61,7 +69,7 @@ func LoadRoot(path string) (*Root, error) {
 	if !random(key) {
 		return nil, fmt.Errorf("%w: it does not hold a random key", ErrRootFile)
 	}
-	return newRoot(key)
+	return key, nil
 }
 
 func newRoot(key []byte) (*Root, error) {
@@ -88,7 +96,13 @@ func random(key []byte) bool {
 
 // CreateRoot writes a new random root key to path with mode 0600, and its directory with 0700 where there is none. It never
 // replaces a file: that is fs.ErrExist.
-func CreateRoot(path string) (err error) {
+func CreateRoot(path string) error {
+	key := make([]byte, rootSize)
+	rand.Read(key) // never fails: crypto/rand ends the program instead
+	return writeRoot(path, key)
+}
+
+func writeRoot(path string, key []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("create root key directory: %w", err)
@@ -97,8 +111,6 @@ func CreateRoot(path string) (err error) {
 	if err != nil {
 		return fmt.Errorf("create root key: %w", err)
 	}
-	key := make([]byte, rootSize)
-	rand.Read(key) // never fails: crypto/rand ends the program instead
 	_, err = file.Write(key)
 	err = errors.Join(err, file.Sync(), file.Close(), syncDir(dir))
 	if err != nil {

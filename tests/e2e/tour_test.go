@@ -297,6 +297,10 @@ func (tr *tour) services() {
 	require.True(tr.t, ok[*kms.AuditReport](tr, "verify audit")(k.VerifyAudit(ctx, kms.AuditVerify{Checkpoint: &kept})).Intact)
 	var export bytes.Buffer
 	require.GreaterOrEqual(tr.t, ok[int64](tr, "audit export")(k.WriteAudit(ctx, &export, 0)), kept.Seq)
+	_, err := k.ArchiveAudit(ctx, kms.AuditArchive{Checkpoint: kept})
+	require.ErrorIs(tr.t, err, fountain.CodeStateConflict, "its events are too young to be removed")
+	other := signedCheckpoint(tr, "sequence")
+	require.Equal(tr.t, "sequence", ok[*kms.AuditRemoval](tr, "archive audit")(k.ArchiveAudit(ctx, kms.AuditArchive{Checkpoint: other})).Service, "it judges the order itself")
 }
 
 // secretVersions takes a secret through its stages.
@@ -462,18 +466,24 @@ func (tr *tour) account(userID string) {
 	require.NoError(tr.t, k.DeleteUser(ctx, gone.ID))
 }
 
-// ownKey does what a service does with its key.
-func (tr *tour) ownKey(text string) {
-	ctx := context.Background()
-	k := tr.f.Client(fountain.WithAPIKey(text)).KMS
+// signedCheckpoint is one of a service whose trail nobody keeps.
+func signedCheckpoint(tr *tour, service string) kms.AuditCheckpoint {
 	own, private, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(tr.t, err)
 	at, sum := tr.f.Clock.Now().UTC().Truncate(time.Microsecond), make([]byte, 32)
 	named := sha256.Sum256(own)
-	ok[any](tr, "witness audit")(any2(k.WitnessAudit(ctx, kms.AuditCheckpoint{
-		Service: "tour", Seq: 1, Hash: sum, At: at, KeyID: hex.EncodeToString(named[:8]), PublicKey: own,
-		Signature: ed25519.Sign(private, fmt.Appendf(nil, "fountain audit checkpoint v1\ntour\n1\n%x\n%s\n", sum, at.Format("2006-01-02T15:04:05.000000Z"))),
-	})))
+	return kms.AuditCheckpoint{
+		Service: service, Seq: 1, Hash: sum, At: at, KeyID: hex.EncodeToString(named[:8]), PublicKey: own,
+		Signature: ed25519.Sign(private, fmt.Appendf(nil, "fountain audit checkpoint v1\n%s\n1\n%x\n%s\n", service, sum, at.Format("2006-01-02T15:04:05.000000Z"))),
+	}
+}
+
+// ownKey does what a service does with its key.
+func (tr *tour) ownKey(text string) {
+	ctx := context.Background()
+	k := tr.f.Client(fountain.WithAPIKey(text)).KMS
+	ok[any](tr, "witness audit")(any2(k.WitnessAudit(ctx, signedCheckpoint(tr, "tour"))))
+	require.Nil(tr.t, ok[*kms.AuditOrders](tr, "audit order")(k.GetAuditOrder(ctx)).Order)
 	data := ok[*kms.DataKey](tr, "data key")(k.CreateDataKey(ctx, "tour"))
 	again := ok[*kms.DataKey](tr, "unwrap")(k.UnwrapDataKey(ctx, "tour", kms.WrappedDataKey{Wrapped: data.Wrapped}))
 	require.Equal(tr.t, data.Plaintext, again.Plaintext)

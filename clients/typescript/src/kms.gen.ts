@@ -2403,7 +2403,8 @@ export interface paths {
          * Verify the audit trail with its key
          * @description Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
          *     whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-         *     error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export.
+         *     error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
+         *     for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
          */
         post: operations["verifyAudit"];
         delete?: never;
@@ -2444,9 +2445,53 @@ export interface paths {
          * Take the audit trail out, line by line
          * @description NDJSON: a line `begin` with the hash that the first event follows, a line `event` for each event, oldest first, and at the end a line `checkpoint`
          *     that signs the last of them. An export without that line is not whole: the trail did not hold, or the connection broke. Keep the bytes as they
-         *     are: `fountain audit verify --file` checks them with the public key alone.
+         *     are: `fountain audit verify --file` checks them with the public key alone. Where events were archived an export with `after` 0 begins behind them; 410
+         *     `gone` for one that would begin before.
          */
         get: operations["exportAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have events removed from an audit trail that are in an archive
+         * @description An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
+         *     line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
+         *     first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
+         *     minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+         */
+        post: operations["archiveAudit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/order": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read which events of a service's own audit trail are to be removed
+         * @description For the services of the family: what an administrator has ordered last by `archiveAudit` for the trail of the service that asks; it judges the order by its own key.
+         */
+        get: operations["getAuditOrder"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3884,6 +3929,42 @@ export interface components {
         AuditEventList: {
             items: components["schemas"]["AuditEvent"][];
             nextCursor?: string;
+            /**
+             * Format: int64
+             * @description The events before this number were archived, and are not in this list. Absent while none were.
+             */
+            archivedBefore?: number;
+        };
+        AuditArchive: {
+            /**
+             * Format: int64
+             * @description Number of the event after which the archive begins: the `seq` of its first line.
+             */
+            after: number;
+            checkpoint: components["schemas"]["AuditCheckpoint"];
+        };
+        AuditRemoval: {
+            service: string;
+            /**
+             * Format: int64
+             * @description Number of the last event that is to be removed.
+             */
+            ordered: number;
+            /**
+             * Format: int64
+             * @description Number of the last event that was removed; absent for other services, whose `fountain_audit_archived_seq` tells.
+             */
+            removed?: number;
+        };
+        AuditOrders: {
+            order?: components["schemas"]["AuditOrder"];
+        };
+        AuditOrder: {
+            /** Format: int64 */
+            after: number;
+            checkpoint: components["schemas"]["AuditCheckpoint"];
+            /** @description Id of the administrator. */
+            orderedBy: string;
         };
         AuditVerify: {
             checkpoint?: components["schemas"]["AuditCheckpoint"];
@@ -3897,7 +3978,7 @@ export interface components {
             intact: boolean;
             /**
              * Format: int64
-             * @description The events after this number were looked at.
+             * @description The events after this number were looked at: those up to it were archived, or the checkpoint vouches for them.
              */
             after: number;
             /**
@@ -3917,10 +3998,10 @@ export interface components {
             firstBreak?: number;
             /**
              * @description `event`: it was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that says where the trail ends was
-             *     changed; `key`: a key of the trail was changed or removed, or cannot be opened; `checkpoint`: the trail does not hold the checkpoint.
+             *     changed; `key`: a key of the trail was changed or removed, or cannot be opened; `base`: the row that says where the trail begins was changed; `checkpoint`: the trail does not hold the checkpoint.
              * @enum {string}
              */
-            reason?: "event" | "tail" | "head" | "key" | "checkpoint";
+            reason?: "event" | "tail" | "head" | "key" | "base" | "checkpoint";
         };
         /** @description Where a trail ended at one moment, signed with Ed25519 (RFC 8032). */
         AuditCheckpoint: {
@@ -10789,6 +10870,7 @@ export interface operations {
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            410: components["responses"]["Problem410"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
@@ -10854,6 +10936,8 @@ export interface operations {
                 after?: number;
                 /** @description How many events at the most. */
                 limit?: number;
+                /** @description End before the first event that is not from before this time. */
+                before?: string;
             };
             header?: never;
             path?: never;
@@ -10874,7 +10958,88 @@ export interface operations {
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            410: components["responses"]["Problem410"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    archiveAudit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "after": 0,
+                 *       "checkpoint": {
+                 *         "service": "kms",
+                 *         "seq": 1204,
+                 *         "hash": "rE3SEcJ4nJ3UoTzRFA/kUO8VpYkXPpcYpGDBm6ARkgU=",
+                 *         "at": "2026-11-29T10:00:00.000000Z",
+                 *         "keyId": "3f2a9c61d07be845",
+                 *         "publicKey": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+                 *         "signature": "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc+bRr0lv18FlbviRlUUFDjnoQCw=="
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["AuditArchive"];
+            };
+        };
+        responses: {
+            /** @description The order is recorded. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "service": "kms",
+                     *       "ordered": 1204,
+                     *       "removed": 1000
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditRemoval"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getAuditOrder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The order, if there is one. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example {} */
+                    "application/json": components["schemas"]["AuditOrders"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };

@@ -118,6 +118,8 @@ func (d *Doctor) trail(ctx context.Context, p Place, db *store.DB) {
 		switch {
 		case errors.Is(err, audit.ErrSignature):
 			d.wrong(Audit, file+" is not signed by the key that it names, or is of another service", do)
+		case errors.Is(err, audit.ErrArchived):
+			d.warn(Audit, file+" is of events that were archived since, so that the trail was not compared with it", "start the service, which writes a newer one")
 		case err != nil:
 			d.wrong(Audit, "the audit trail can't be read: "+reason(err), do)
 		case !report.Intact():
@@ -134,7 +136,9 @@ func (d *Doctor) trail(ctx context.Context, p Place, db *store.DB) {
 	if d.restored == nil {
 		d.restored = map[string]string{}
 	}
-	d.restored[p.Word] = id
+	if from, err := audit.StoredFrom(ctx, q); id != "" || err == nil && from.Seq == 0 { // else what would tell of a restore may be archived
+		d.restored[p.Word] = id
+	}
 	if !at.IsZero() {
 		d.ok(Restore, fmt.Sprintf("it was restored at %s from %s", at.UTC().Format("2006-01-02 15:04:05Z"), id))
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
@@ -40,7 +42,23 @@ func (h api) ListAuditEvents(ctx context.Context, r kmsapi.ListAuditEventsReques
 	if next > 0 {
 		answer.NextCursor = present(page.Encode(auditList, next))
 	}
+	from, err := audit.StoredFrom(ctx, h.DB.Read(ctx))
+	if err != nil {
+		return nil, err
+	}
+	if from.Seq > 0 {
+		answer.ArchivedBefore = new(from.Seq + 1)
+	}
 	return answer, nil
+}
+
+// archivedProblem says that somebody asks for events that were archived; other errors pass.
+func archivedProblem(err error) error {
+	var archived *audit.ArchivedError
+	if !errors.As(err, &archived) {
+		return err
+	}
+	return problem.New(problem.Gone, fmt.Sprintf("These events were archived: the trail begins with number %d. Their archives hold them.", archived.Before)).Wrap(err)
 }
 
 func eventBody(r audit.Record) kmsapi.AuditEvent {
@@ -66,7 +84,7 @@ func (h api) VerifyAudit(ctx context.Context, r kmsapi.VerifyAuditRequestObject)
 			WithField("body", "/checkpoint/signature", "signature", "does not verify under a key of this trail").Wrap(err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, archivedProblem(err)
 	}
 	body := kmsapi.VerifyAudit200JSONResponse{Intact: report.Intact(), After: report.After, Checked: report.Checked, Unkeyed: report.Unkeyed}
 	if !report.Intact() {
@@ -101,6 +119,24 @@ func checkpointBody(c audit.Checkpoint) kmsapi.AuditCheckpoint {
 	return kmsapi.AuditCheckpoint{Service: c.Service, Seq: c.Seq, Hash: c.Hash, At: c.At, KeyID: c.KeyID, PublicKey: c.PublicKey, Signature: c.Signature}
 }
 
+// ArchiveAudit implements archiveAudit.
+func (h api) ArchiveAudit(ctx context.Context, r kmsapi.ArchiveAuditRequestObject) (kmsapi.ArchiveAuditResponseObject, error) {
+	p, err := h.Retention.Archive(ctx, caller(ctx), r.Body.After, checkpointFrom(r.Body.Checkpoint))
+	if err != nil {
+		return nil, err
+	}
+	return kmsapi.ArchiveAudit200JSONResponse{Service: r.Body.Checkpoint.Service, Ordered: p.Ordered, Removed: p.Removed}, nil
+}
+
+// GetAuditOrder implements getAuditOrder.
+func (h api) GetAuditOrder(ctx context.Context, _ kmsapi.GetAuditOrderRequestObject) (kmsapi.GetAuditOrderResponseObject, error) {
+	o, err := h.Retention.Pending(ctx, caller(ctx))
+	if err != nil || o == nil {
+		return kmsapi.GetAuditOrder200JSONResponse{}, err
+	}
+	return kmsapi.GetAuditOrder200JSONResponse{Order: &kmsapi.AuditOrder{After: o.After, Checkpoint: checkpointBody(o.End), OrderedBy: o.By}}, nil
+}
+
 const maxExport = 10_000_000
 
 // ExportAudit implements exportAudit. That somebody took the trail out is recorded before the first line is given.
@@ -112,7 +148,18 @@ func (h api) ExportAudit(ctx context.Context, r kmsapi.ExportAuditRequestObject)
 	if r.Params.Limit != nil {
 		most = *r.Params.Limit
 	}
-	err := auditlog.Log{Clock: h.Clock}.Record(ctx, h.Recorder, auditlog.Event{
+	var before time.Time
+	if r.Params.Before != nil {
+		before = *r.Params.Before
+	}
+	from, err := audit.StoredFrom(ctx, h.DB.Read(ctx))
+	if err != nil {
+		return nil, err
+	}
+	if after > 0 && after < from.Seq {
+		return nil, archivedProblem(&audit.ArchivedError{Before: from.Seq + 1})
+	}
+	err = auditlog.Log{Clock: h.Clock}.Record(ctx, h.Recorder, auditlog.Event{
 		Action: "exportAudit", Detail: map[string]string{"after": strconv.FormatInt(after, 10)},
 	})
 	if err != nil {
@@ -122,7 +169,7 @@ func (h api) ExportAudit(ctx context.Context, r kmsapi.ExportAuditRequestObject)
 	go func() {
 		lines := json.NewEncoder(writer)
 		lines.SetEscapeHTML(false) // events have been escaped when they were stored, and keep their bytes
-		writer.CloseWithError(h.Audit.Export(ctx, after, most, func(l audit.Line) error { return lines.Encode(l) }))
+		writer.CloseWithError(h.Audit.ExportBefore(ctx, after, most, before, func(l audit.Line) error { return lines.Encode(l) }))
 	}()
 	return kmsapi.ExportAudit200ApplicationXNdjsonResponse{Body: reader}, nil
 }

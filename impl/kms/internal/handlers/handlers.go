@@ -18,6 +18,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/mail"
 	"github.com/fountainai/fountain/impl/kms/internal/openid"
 	"github.com/fountainai/fountain/impl/kms/internal/policy"
+	"github.com/fountainai/fountain/impl/kms/internal/retention"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
@@ -45,6 +46,7 @@ type Domain struct {
 	Audit       *audit.Chain
 	Recorder    *audit.Recorder // of what no change goes with
 	Witness     *witness.Witness
+	Retention   *retention.Retention
 	Answers     *idempotency.Store
 	Bootstrap   *user.Bootstrap
 	Users       *user.Users

@@ -6,6 +6,7 @@ import "github.com/fountainai/fountain/internal/store"
 var Tables = []store.Table{
 	{Name: "administration", Bound: "one row"},
 	{Name: "api_keys", Bound: "100 that work for each owner; deleted 30 days after their end"},
+	{Name: "audit_orders", Bound: "one for each service with an audit trail"},
 	{Name: "authorization_codes", Bound: "deleted an hour after they expire, or with their session"},
 	{Name: "bootstrap_tokens", Bound: "deleted when the next is made, or an hour is over"},
 	{Name: "clients", Bound: "200"},

@@ -1,0 +1,138 @@
+// Package retention has events removed from audit trails that somebody keeps in archives: from the kms's own, and by orders from those of other services.
+package retention
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/requestid"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// Order says which events of a trail are in an archive.
+type Order struct {
+	After int64            // number of the event after which the archive begins
+	End   audit.Checkpoint // that ends it
+	By    string           // subject of the administrator
+}
+
+// Rows keeps the orders for other services.
+type Rows interface {
+	// PutOrder stores the order for the service of its checkpoint in the place of the one before.
+	PutOrder(ctx context.Context, tx *store.Tx, o Order, now time.Time) error
+	// Order returns the order for a service; nil when there is none.
+	Order(ctx context.Context, q store.Querier, service string) (*Order, error)
+}
+
+// Retention is the domain of archives of audit trails.
+type Retention struct {
+	DB       *store.DB
+	Rows     Rows
+	Chain    *audit.Chain // the kms's
+	Standing *authority.Standing
+	Audit    auditlog.Log
+	Clock    clock.Clock
+	Keep     time.Duration // no event of the kms's trail that is younger is removed
+}
+
+// Progress is how far an order is.
+type Progress struct {
+	Ordered int64  // number of the last event that is to be removed
+	Removed *int64 // number of the last event that was; nil: it is another service's trail
+}
+
+// Archive orders that the events of an archive are removed. It is validation_failed for a checkpoint that the trail has not signed, state_conflict when
+// the archive does not begin where the trail begins, its events are too young, or an order goes on.
+func (r *Retention) Archive(ctx context.Context, caller *auth.Principal, after int64, end audit.Checkpoint) (p Progress, err error) {
+	defer tried.To(&err, "order removal of archived events")
+	p.Ordered = end.Seq
+	err = r.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := r.Standing.HoldAdministrator(ctx, tx, caller); err != nil {
+			return err
+		}
+		if end.Service != r.Chain.Service {
+			return r.pass(ctx, tx, caller, Order{After: after, End: end, By: caller.Subject})
+		}
+		from, err := r.Chain.Archive(ctx, tx, audit.Order{After: after, End: end, Keep: r.Keep, Event: audit.Event{
+			At: r.Clock.Now(), Actor: caller.Subject, ActorKind: caller.Kind, RequestID: requestid.From(ctx), Address: requestid.Client(ctx),
+		}})
+		p.Removed = &from.Seq
+		return r.refuse(err)
+	})
+	return p, err
+}
+
+// pass leaves an order for another service.
+func (r *Retention) pass(ctx context.Context, tx *store.Tx, caller *auth.Principal, o Order) error {
+	keeps := func(m authority.Member) bool { return m.Name == o.End.Service && m.Name != authority.Gateway }
+	if !slices.ContainsFunc(authority.Family(), keeps) {
+		return domain.Refuse(domain.ValidationFailed, "No service of this name keeps an audit trail.").WithField("body", "/checkpoint/service", "service", "is no service with a trail")
+	}
+	if o.End.Verify(o.End.PublicKey) != nil || o.End.Seq <= o.After {
+		return unsigned()
+	}
+	before, err := r.Rows.Order(ctx, tx, o.End.Service)
+	if err != nil || before != nil && before.End.Seq == o.End.Seq && bytes.Equal(before.End.Hash, o.End.Hash) {
+		return err // it is there already
+	}
+	if err := r.Rows.PutOrder(ctx, tx, o, r.Clock.Now()); err != nil {
+		return err
+	}
+	return r.Audit.Append(ctx, tx, auditlog.Event{Action: audit.ArchiveAudit, Target: o.End.Service, Detail: map[string]string{
+		"after": strconv.FormatInt(o.After, 10), "seq": strconv.FormatInt(o.End.Seq, 10),
+	}})
+}
+
+func unsigned() *domain.Refusal {
+	return domain.Refuse(domain.ValidationFailed, "The checkpoint is not signed by this audit trail.").
+		WithField("body", "/checkpoint/signature", "signature", "does not verify under a key of this trail")
+}
+
+// refuse says in public words why the trail does not follow an order.
+func (r *Retention) refuse(err error) error {
+	var archived *audit.ArchivedError
+	switch {
+	case errors.Is(err, audit.ErrSignature):
+		return unsigned().Because(err)
+	case errors.As(err, &archived):
+		return domain.Refuse(domain.StateConflict, fmt.Sprintf("These events were removed already: the trail begins with number %d.", archived.Before)).Because(err)
+	case errors.Is(err, audit.ErrSeam):
+		return domain.Refuse(domain.StateConflict, "The archive does not begin where the trail begins: events would be in no archive.").Because(err)
+	case errors.Is(err, audit.ErrYoung):
+		return domain.Refuse(domain.StateConflict, fmt.Sprintf("An event of the archive is younger than %s, for which events are kept.", r.Keep)).Because(err)
+	case errors.Is(err, audit.ErrLostKey):
+		return domain.Refuse(domain.StateConflict, "A key of the trail is lost, so that nobody vouches for what would be removed.").Because(err)
+	case errors.Is(err, audit.ErrArchiving):
+		return domain.Refuse(domain.StateConflict, "The events of an earlier archive are still being removed.").After(time.Minute).Because(err)
+	}
+	return err
+}
+
+// Pending returns what is ordered for the trail of the service that asks; nil: nothing.
+func (r *Retention) Pending(ctx context.Context, caller *auth.Principal) (o *Order, err error) {
+	defer tried.To(&err, "read order to an audit trail")
+	err = r.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		held, err := r.Standing.Hold(ctx, tx, caller)
+		if err != nil {
+			return err
+		}
+		if caller.Kind != auth.KindService {
+			return domain.Refuse(domain.Forbidden, "A service asks for its own audit trail alone.")
+		}
+		o, err = r.Rows.Order(ctx, tx, held.Caller.Name)
+		return err
+	})
+	return o, err
+}
