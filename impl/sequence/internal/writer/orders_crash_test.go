@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -37,10 +36,11 @@ const (
 	reorderChildVariable = "FOUNTAIN_SEQUENCE_TEST_REORDER_CHILD"
 	turned               = 450 // elements of which the order changes: three steps of each kind
 	orderWriters         = 4
+	orderTransactions    = 12 // of one order: one that takes it, three that stage it, one that shows it, six that settle it and the last
 )
 
 // orderChild is a replica that changes the order of the first elements again and again, by turns a reorder of all and a move over most of them, beside writers that append and
-// revise, and a reader that demands one order or the other at every moment. It tells each order before it asks for it and when it was acknowledged.
+// revise, and a reader that demands one order or the other at every moment. It tells each order before it asks for it and when it was acknowledged, and each transaction of it.
 func orderChild(where string) {
 	var c database.Config
 	if err := json.Unmarshal([]byte(where), &c); err != nil {
@@ -60,6 +60,7 @@ func orderChild(where string) {
 		DB: db, Keys: idempotency.New(key, key, clock.System), Clock: clock.System, Log: c.Log, Registerer: prometheus.NewRegistry(),
 		Enqueue: searchsync.Enqueue, Committed: func(string) {},
 	})
+	w.Between(func() { fmt.Println("step") })
 	for n := range orderWriters {
 		go writeOn(w, n)
 	}
@@ -213,7 +214,7 @@ func requireFinished(t *testing.T, db *database.DB, now []string) {
 	requireFeedGivesOrder(t, db)
 }
 
-// orderUntilKilled runs a child, kills it some time after its first order, and returns the last order that was asked for, and whether it was acknowledged. now follows the acknowledged ones.
+// orderUntilKilled runs a child, kills it in the middle of its first orders, and returns the last order that was asked for, and whether it was acknowledged. now follows the acknowledged ones.
 func orderUntilKilled(t *testing.T, c database.Config, now *[]string, count map[string]int) (will []string, acknowledged bool) {
 	t.Helper()
 	where, err := json.Marshal(map[string]any{"URL": c.URL, "Dir": c.Dir, "Name": c.Name})
@@ -227,12 +228,15 @@ func orderUntilKilled(t *testing.T, c database.Config, now *[]string, count map[
 	require.NoError(t, command.Start())
 	will = *now
 	acknowledged = true
-	var once sync.Once
+	steps := 1 + rand.IntN(2*orderTransactions)
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		once.Do(func() { time.AfterFunc(rand.N(400*time.Millisecond), func() { _ = command.Process.Kill() }) })
 		fields := strings.Fields(lines.Text())
 		switch {
+		case len(fields) == 1 && fields[0] == "step":
+			if steps--; steps == 0 {
+				time.AfterFunc(rand.N(5*time.Millisecond), func() { _ = command.Process.Kill() })
+			}
 		case len(fields) == turned+1 && fields[0] == "asked":
 			if acknowledged {
 				*now = will
