@@ -175,7 +175,7 @@ func TestDo_makesALongOrderOrNoneThroughKill(t *testing.T) {
 		require.NoError(t, db.Close())
 		count := map[string]int{}
 		now := ids
-		for range rounds {
+		for round := range rounds {
 			will, acknowledged := orderUntilKilled(t, c, &now, count)
 			killed := time.Now()
 			db, err := database.Open(t.Context(), c)
@@ -196,8 +196,10 @@ func TestDo_makesALongOrderOrNoneThroughKill(t *testing.T) {
 			count["left to finish"] += int(left)
 			requireFinished(t, db, now)
 			require.NoError(t, db.Close())
+			if (round+1)%10 == 0 || round+1 == rounds {
+				t.Logf("%d rounds: %v", round+1, count)
+			}
 		}
-		t.Logf("%d rounds: %v", rounds, count)
 	})
 }
 
