@@ -34,7 +34,8 @@ func (s *Sequence) ListElements(ctx context.Context, scope, elementType string, 
 	})
 }
 
-// Elements yields a scope's elements of a type in order of their numbers. WithQuery("status", "omitted") filters.
+// Elements yields a scope's elements of a type in order of their numbers. WithQuery("status", "omitted") filters. Elements that a new order moves meanwhile may come twice or not at all;
+// with WithQuery("consistent", "true") the error is CodeOrderChanged then.
 func (s *Sequence) Elements(ctx context.Context, scope, elementType string, opts ...CallOption) iter.Seq2[sequence.Element, error] {
 	return pages(ctx, opts, func(ctx context.Context, limit *common.Limit, cursor *common.Cursor) ([]sequence.Element, *string, error) {
 		page, err := s.ListElements(ctx, scope, elementType, &sequence.ListElementsParams{Limit: limit, Cursor: cursor}, opts...)

@@ -747,6 +747,9 @@ type ListElementsParams struct {
 
 	// Status Only elements of this status.
 	Status *ListElementsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Consistent The elements and the order of the first page, or 409 `order_changed`.
+	Consistent *bool `form:"consistent,omitempty" json:"consistent,omitempty"`
 }
 
 // ListElementsParamsStatus defines parameters for ListElements.
@@ -1076,6 +1079,11 @@ type ClientInterface interface {
 	CreateElements(ctx context.Context, scope Scope, elementType ElementType, params *CreateElementsParams, body CreateElementsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListElements List elements in order of their numbers
+	//
+	// A cursor holds a number, and its page shows what has higher ones at that moment. So a walk shows each element that keeps its number exactly once, and those that were appended meanwhile at its
+	// end; of elements that a move or a new order takes across the cursor it shows some twice and others never. `consistent` is a walk that does not: it shows the elements that were there
+	// at its first page, each once, in the order of then, or ends with 409 `order_changed`. What it shows of an element is of the moment of its page: with `status` it leaves out one whose status has
+	// changed by then. Keep `consistent` for all pages: a cursor is of walks with it, or of walks without. `exportScope` gives all of a scope as of one moment, whatever changes.
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements (the `ListElements` operationId).
 	ListElements(ctx context.Context, scope Scope, elementType ElementType, params *ListElementsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1608,6 +1616,11 @@ func (c *Client) CreateElements(ctx context.Context, scope Scope, elementType El
 }
 
 // ListElements List elements in order of their numbers
+//
+// A cursor holds a number, and its page shows what has higher ones at that moment. So a walk shows each element that keeps its number exactly once, and those that were appended meanwhile at its
+// end; of elements that a move or a new order takes across the cursor it shows some twice and others never. `consistent` is a walk that does not: it shows the elements that were there
+// at its first page, each once, in the order of then, or ends with 409 `order_changed`. What it shows of an element is of the moment of its page: with `status` it leaves out one whose status has
+// changed by then. Keep `consistent` for all pages: a cursor is of walks with it, or of walks without. `exportScope` gives all of a scope as of one moment, whatever changes.
 //
 // Corresponds with GET /scopes/{scope}/{elementType}/elements (the `ListElements` operationId).
 func (c *Client) ListElements(ctx context.Context, scope Scope, elementType ElementType, params *ListElementsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2845,6 +2858,18 @@ func NewListElementsRequest(server string, scope Scope, elementType ElementType,
 		if params.Status != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Consistent != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "consistent", *params.Consistent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -4123,6 +4148,11 @@ type ClientWithResponsesInterface interface {
 	CreateElementsWithResponse(ctx context.Context, scope Scope, elementType ElementType, params *CreateElementsParams, body CreateElementsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateElementsResult, error)
 
 	// ListElementsWithResponse List elements in order of their numbers
+	//
+	// A cursor holds a number, and its page shows what has higher ones at that moment. So a walk shows each element that keeps its number exactly once, and those that were appended meanwhile at its
+	// end; of elements that a move or a new order takes across the cursor it shows some twice and others never. `consistent` is a walk that does not: it shows the elements that were there
+	// at its first page, each once, in the order of then, or ends with 409 `order_changed`. What it shows of an element is of the moment of its page: with `status` it leaves out one whose status has
+	// changed by then. Keep `consistent` for all pages: a cursor is of walks with it, or of walks without. `exportScope` gives all of a scope as of one moment, whatever changes.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6138,6 +6168,15 @@ type ListElementsResult404Headers struct {
 	WWWAuthenticate *string
 }
 
+// ListElementsResult409Headers the declared response headers of an HTTP 409 response for ListElements
+type ListElementsResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
 // ListElementsResult429Headers the declared response headers of an HTTP 429 response for ListElements
 type ListElementsResult429Headers struct {
 	Allow           *string
@@ -6167,6 +6206,8 @@ type ListElementsResult struct {
 	ApplicationProblemJSON403 *externalRef0.Problem
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
@@ -6177,6 +6218,8 @@ type ListElementsResult struct {
 	Headers403 *ListElementsResult403Headers
 	// Headers404 the parsed response headers for an HTTP 404 response
 	Headers404 *ListElementsResult404Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *ListElementsResult409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ListElementsResult429Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
@@ -6201,6 +6244,11 @@ func (r ListElementsResult) GetApplicationProblemJSON403() *externalRef0.Problem
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r ListElementsResult) GetApplicationProblemJSON404() *externalRef0.Problem {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ListElementsResult) GetApplicationProblemJSON409() *externalRef0.Problem {
+	return r.ApplicationProblemJSON409
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -9151,6 +9199,11 @@ func (c *ClientWithResponses) CreateElementsWithResponse(ctx context.Context, sc
 }
 
 // ListElementsWithResponse List elements in order of their numbers
+//
+// A cursor holds a number, and its page shows what has higher ones at that moment. So a walk shows each element that keeps its number exactly once, and those that were appended meanwhile at its
+// end; of elements that a move or a new order takes across the cursor it shows some twice and others never. `consistent` is a walk that does not: it shows the elements that were there
+// at its first page, each once, in the order of then, or ends with 409 `order_changed`. What it shows of an element is of the moment of its page: with `status` it leaves out one whose status has
+// changed by then. Keep `consistent` for all pages: a cursor is of walks with it, or of walks without. `exportScope` gives all of a scope as of one moment, whatever changes.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -13016,6 +13069,13 @@ func ParseListElementsResult(rsp *http.Response) (*ListElementsResult, error) {
 		}
 		response.ApplicationProblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -13147,6 +13207,44 @@ func ParseListElementsResult(rsp *http.Response) (*ListElementsResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers404 = &headers
+	case rsp.StatusCode == 409:
+		var headers ListElementsResult409Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers ListElementsResult429Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

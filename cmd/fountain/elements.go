@@ -16,13 +16,17 @@ func newElements() *cobra.Command {
 
 func newElementsList() *cobra.Command {
 	o := &operator{}
-	status := ""
-	cmd := o.command("list SCOPE/TYPE", "List elements in order of their numbers", "  fountain elements list hamlet/spokenWord\n  fountain elements list hamlet/spokenWord --status omitted --output json",
+	status, consistent := "", false
+	cmd := o.command("list SCOPE/TYPE", "List elements in order of their numbers",
+		"  fountain elements list hamlet/spokenWord\n  fountain elements list hamlet/spokenWord --status omitted --output json\n  fountain elements list hamlet/spokenWord --consistent",
 		names(2, "SCOPE/TYPE"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			of := strings.Split(args[0], "/")
 			var options []fountain.CallOption
 			if status != "" {
 				options = append(options, fountain.WithQuery("status", status))
+			}
+			if consistent {
+				options = append(options, fountain.WithQuery("consistent", "true"))
 			}
 			elements := []sequence.Element{}
 			var rows [][]string
@@ -36,6 +40,7 @@ func newElementsList() *cobra.Command {
 			return o.print(cmd, elements, []string{"NUMBER", "ID", "STATUS", "VERSION", "UPDATED", "FORMATTED"}, rows)
 		})
 	cmd.Flags().StringVar(&status, "status", "", "only those that are active, or omitted")
+	cmd.Flags().BoolVar(&consistent, "consistent", false, "the order of one moment, or an error when it changes meanwhile")
 	return cmd
 }
 

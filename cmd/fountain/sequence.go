@@ -37,7 +37,7 @@ func newSequence() *cobra.Command {
 			}
 			return p.print(cmd, counts, []string{"TYPE", "ELEMENTS", "OMITTED", "NEXT NUMBER"}, rows)
 		})
-	return group("sequence", "Show scopes and their numbers, take them out and bring them in", scopes, scope, newScopeExport(), newScopeImport(), newScopeReindex())
+	return group("sequence", "Show scopes and their numbers, check them, take them out and bring them in", scopes, scope, newScopeExport(), newScopeImport(), newScopeReindex(), newSequenceCheck())
 }
 
 func newScopeReindex() *cobra.Command {

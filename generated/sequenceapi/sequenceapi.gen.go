@@ -747,6 +747,9 @@ type ListElementsParams struct {
 
 	// Status Only elements of this status.
 	Status *ListElementsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Consistent The elements and the order of the first page, or 409 `order_changed`.
+	Consistent *bool `form:"consistent,omitempty" json:"consistent,omitempty"`
 }
 
 // ListElementsParamsStatus defines parameters for ListElements.
@@ -1709,6 +1712,19 @@ func (siw *ServerInterfaceWrapper) ListElements(w http.ResponseWriter, r *http.R
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "status"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "status", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "consistent" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "consistent", r.URL.Query(), &params.Consistent, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "consistent"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "consistent", Err: err})
 		}
 		return
 	}
@@ -5972,6 +5988,46 @@ func (response ListElements404ApplicationProblemPlusJSONResponse) VisitListEleme
 		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
 	}
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListElements409ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListElements409ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListElements409ResponseHeaders
+}
+
+func (response ListElements409ApplicationProblemPlusJSONResponse) VisitListElementsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }

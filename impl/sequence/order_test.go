@@ -23,6 +23,72 @@ func (i *instance) order(t testing.TB) (out string) {
 	return out
 }
 
+// TestListElements_consistentlyShowsOneOrderOrEnds walks page by page while elements are appended, revised and omitted, and while the order changes.
+func TestListElements_consistentlyShowsOneOrderOrEnds(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		for _, id := range []string{"a", "b", "c", "d", "e"} {
+			i.create(t, linesPath, fmt.Sprintf(`{"id":%q,"data":{}}`, id))
+		}
+		pages := func(query string, between func()) (ids string, status int) {
+			cursor := ""
+			for {
+				r := i.do(t, reader, http.MethodGet, linesPath+"?limit=2"+query+cursor, nil)
+				if r.status != 200 {
+					if r.status == 409 {
+						code, _ := r.problem(t)
+						require.Equal(t, "order_changed", code)
+					}
+					return ids, r.status
+				}
+				var list struct {
+					Items      []element
+					NextCursor *string
+				}
+				r.into(t, &list)
+				for _, e := range list.Items {
+					ids += e.ID
+				}
+				if list.NextCursor == nil {
+					return ids, 200
+				}
+				cursor = "&cursor=" + *list.NextCursor
+				between()
+			}
+		}
+		n := 0
+		busy := func() {
+			n++
+			i.create(t, linesPath, fmt.Sprintf(`{"id":"new%d","data":{}}`, n))
+			i.create(t, "/scopes/hamlet/section/elements", `{"data":{}}`)
+			require.Equal(t, 200, i.do(t, stepped, http.MethodPost, linesPath+"/e/omit", nil).status)
+			require.Equal(t, 200, i.do(t, stepped, http.MethodPost, linesPath+"/a/move", `{"before":"b"}`).status, "it is there")
+		}
+		ids, status := pages("&consistent=true", busy)
+		require.Equal(t, 200, status)
+		require.Equal(t, "abcde", ids, "nothing that came later")
+		ids, _ = pages("&consistent=true&status=active", func() {})
+		require.Equal(t, "abcdnew1new2", ids)
+		moves := 0
+		move := func() {
+			moves++
+			body := fmt.Sprintf(`{%q:"e"}`, []string{"before", "after"}[moves%2])
+			require.Equal(t, 200, i.do(t, stepped, http.MethodPost, linesPath+"/a/move", body).status)
+		}
+		ids, status = pages("&consistent=true", move)
+		require.Equal(t, 409, status)
+		require.Equal(t, "ab", ids)
+		_, status = pages("", move)
+		require.Equal(t, 200, status)
+		// A cursor is of one kind of walk.
+		r := i.do(t, reader, http.MethodGet, linesPath+"?limit=2", nil)
+		var list struct{ NextCursor string }
+		r.into(t, &list)
+		require.Equal(t, 400, i.do(t, reader, http.MethodGet, linesPath+"?limit=2&consistent=true&cursor="+list.NextCursor, nil).status)
+		require.Equal(t, 404, i.do(t, reader, http.MethodGet, "/scopes/nobody/line/elements?consistent=true", nil).status)
+	})
+}
+
 func TestMoveElement_takesThePlaceBesideAnother(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		i := f.start(t, db)

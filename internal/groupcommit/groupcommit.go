@@ -24,7 +24,7 @@ type Options struct {
 	MaxBatch int            // requests in one transaction; default 512
 	MaxLoad  int            // begins no further request into a transaction whose requests (Loaded) have so much work; default: no bound
 	MaxWait  time.Duration  // how long a commit waits for company before it begins; default 0: what waits already is enough
-	Queue    int            // requests that may wait; default 4096
+	Queue    int            // requests that may wait, of all owners (Shared); default 4096
 	Timeout  time.Duration  // for one transaction; default 30 s
 	Wait     time.Duration  // how long a request waits, from Do, before its commit begins or it is refused as unavailable (in a lane up to 1 s longer); default: as long as its context
 	Lanes    int            // transactions of requests whose rows another transaction holds, at once and beside the others; default 4
@@ -79,14 +79,14 @@ type Committer[Req, Res any] struct {
 	db    *store.DB
 	o     Options
 	apply Apply[Req, Res]
-	queue chan *waiting[Req, Res]
+	queue *fair[*waiting[Req, Res]]
 	idle  chan struct{} // closed when the queue is drained
 	lanes lanes[Req, Res]
 
 	turn sync.Mutex    // of the one who commits: the committer's goroutine, or a caller that met nobody
 	wake chan struct{} // holds one when something was put into the queue
 
-	closing sync.RWMutex // held for writing while queue is closed
+	closing sync.RWMutex // held for writing while wake is closed
 	closed  bool
 }
 
@@ -94,7 +94,7 @@ type Committer[Req, Res any] struct {
 func New[Req, Res any](db *store.DB, o Options, apply func(ctx context.Context, tx *store.Tx, batch []Req) ([]Result[Res], error)) *Committer[Req, Res] {
 	o = o.withDefaults()
 	c := &Committer[Req, Res]{
-		db: db, o: o, apply: apply, queue: make(chan *waiting[Req, Res], o.Queue), wake: make(chan struct{}, 1), idle: make(chan struct{}),
+		db: db, o: o, apply: apply, queue: newFair[*waiting[Req, Res]](o.Queue), wake: make(chan struct{}, 1), idle: make(chan struct{}),
 	}
 	c.lanes.init(o.Lanes)
 	go c.run()
@@ -120,7 +120,7 @@ const (
 
 // Do applies one request and returns after its commit is durable, or it has failed. Where nobody commits or waits it does so in the goroutine of the caller. When
 // ctx ends first and Do returns its error, the request was not and will not be applied; once a batch has taken it, Do waits for the outcome. A wait that is over is
-// store.ErrUnavailable, and nothing was applied. A full queue is the problem overloaded, a closed committer unavailable, and a call from inside a write of the same
+// store.ErrUnavailable, and nothing was applied. A full queue is the problem overloaded, or queue_share_exceeded for who has the most in it (Shared), a closed committer unavailable, and a call from inside a write of the same
 // database store.ErrNested.
 // After a lost connection to the database (store.ErrUnavailable) the outcome is unknown.
 func (c *Committer[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
@@ -174,7 +174,7 @@ func (c *Committer[Req, Res]) patience(w *waiting[Req, Res]) (over <-chan time.T
 // alone reports that nobody commits or waits, and gives the caller the turn: it commits itself, which spares both the change to the committer's goroutine
 // and the one back. Requests whose wait ends are left to the goroutine, for whoever commits can't leave before its transaction is open.
 func (c *Committer[Req, Res]) alone() bool {
-	if c.o.MaxWait > 0 || c.o.Wait > 0 || len(c.queue) > 0 {
+	if c.o.MaxWait > 0 || c.o.Wait > 0 || c.queue.len() > 0 {
 		return false
 	}
 	c.closing.RLock()
@@ -217,27 +217,40 @@ func (c *Committer[Req, Res]) enqueue(w *waiting[Req, Res]) error {
 	if c.closed {
 		return problem.New(problem.Unavailable, "The service is shutting down.").WithRetryAfter(time.Second)
 	}
-	select {
-	case c.queue <- w:
-		select {
-		case c.wake <- struct{}{}:
-		default: // it has not looked since the last
-		}
-		return nil
-	default:
+	owner, part := "", ""
+	if shared, ok := any(w.req).(Shared); ok {
+		owner, part = shared.Owner(), shared.Part()
+	}
+	result, dropped, drops := c.queue.push(w, owner, part)
+	if drops && dropped.state.CompareAndSwap(queued, taken) { // else its caller has given up
+		dropped.answer <- Result[Res]{Err: errShare()}
+	}
+	switch result {
+	case overShare:
+		return errShare()
+	case full:
 		return problem.New(problem.Overloaded, "Too many changes are waiting to be written.").WithRetryAfter(time.Second)
 	}
+	select {
+	case c.wake <- struct{}{}:
+	default: // it has not looked since the last
+	}
+	return nil
+}
+
+// errShare refuses a request of who has more of the full queue than the others.
+func errShare() error {
+	return problem.New(problem.QueueShareExceeded, "The caller has more changes waiting to be written than its share of a full queue.").WithRetryAfter(time.Second)
 }
 
 // Waiting returns how many requests are in the queue, for metrics.
-func (c *Committer[Req, Res]) Waiting() int { return len(c.queue) }
+func (c *Committer[Req, Res]) Waiting() int { return c.queue.len() }
 
 // Close refuses new requests, applies those that wait, and returns when all are answered.
 func (c *Committer[Req, Res]) Close() {
 	c.closing.Lock()
 	if !c.closed {
 		c.closed = true
-		close(c.queue)
 		close(c.wake)
 	}
 	c.closing.Unlock()
@@ -247,7 +260,8 @@ func (c *Committer[Req, Res]) Close() {
 func (c *Committer[Req, Res]) run() {
 	defer close(c.idle)
 	defer c.lanes.running.Wait()
-	for range c.wake {
+	for open := true; open; {
+		_, open = <-c.wake
 		c.turn.Lock()
 		c.commitQueue()
 		c.turn.Unlock()
@@ -257,16 +271,12 @@ func (c *Committer[Req, Res]) run() {
 // commitQueue commits until the queue is empty.
 func (c *Committer[Req, Res]) commitQueue() {
 	for {
-		select {
-		case w, open := <-c.queue:
-			if !open {
-				return
-			}
-			if w.state.Load() == queued {
-				c.commit(c.linger([]*waiting[Req, Res]{w}))
-			}
-		default:
+		w, ok := c.queue.pop()
+		if !ok {
 			return
+		}
+		if w.state.Load() == queued {
+			c.commit(c.linger([]*waiting[Req, Res]{w}))
 		}
 	}
 }
@@ -279,12 +289,15 @@ func (c *Committer[Req, Res]) linger(batch []*waiting[Req, Res]) []*waiting[Req,
 	timer := time.NewTimer(c.o.MaxWait)
 	defer timer.Stop()
 	for c.holdsMore(batch) {
+		if w, ok := c.queue.pop(); ok {
+			batch = append(batch, w)
+			continue
+		}
 		select {
-		case w, open := <-c.queue:
+		case _, open := <-c.wake:
 			if !open {
 				return batch
 			}
-			batch = append(batch, w)
 		case <-timer.C:
 			return batch
 		}
@@ -295,16 +308,12 @@ func (c *Committer[Req, Res]) linger(batch []*waiting[Req, Res]) []*waiting[Req,
 // drain takes what waits now.
 func (c *Committer[Req, Res]) drain(batch []*waiting[Req, Res]) []*waiting[Req, Res] {
 	for c.holdsMore(batch) {
-		select {
-		case w, open := <-c.queue:
-			if !open {
-				return batch
-			}
-			if w.state.CompareAndSwap(queued, taken) {
-				batch = append(batch, w)
-			}
-		default:
+		w, ok := c.queue.pop()
+		if !ok {
 			return batch
+		}
+		if w.state.CompareAndSwap(queued, taken) {
+			batch = append(batch, w)
 		}
 	}
 	return batch

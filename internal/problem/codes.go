@@ -84,6 +84,7 @@ const (
 	ProofUsed           Code = "proof_used"         // a proof is good once
 	ElementOmitted      Code = "element_omitted"    // it gets no new version before it is restored
 	SequenceExhausted   Code = "sequence_exhausted" // no number is left
+	OrderChanged        Code = "order_changed"      // a consistent walk ends with the order that it began with
 	PasskeysOff         Code = "passkeys_off"       // the service has no name that passkeys could be bound to
 	MailOff             Code = "mail_off"           // the family has no mail server
 	ContractBreaking    Code = "contract_breaking"  // a document breaks clients of the live one, or asks for less
@@ -99,6 +100,7 @@ const (
 	RequestTimeout      Code = "request_timeout"
 	RateLimited         Code = "rate_limited"
 	ConcurrencyLimited  Code = "concurrency_limited"
+	QueueShareExceeded  Code = "queue_share_exceeded"
 	TooManyAttempts     Code = "too_many_attempts"
 	ResponseTooLarge    Code = "response_too_large"
 )
@@ -248,6 +250,7 @@ var definitions = map[Code]definition{
 	ProofUsed:           {KindConflict, "Proof used"},
 	ElementOmitted:      {KindConflict, "Element omitted"},
 	SequenceExhausted:   {KindConflict, "Sequence exhausted"},
+	OrderChanged:        {KindConflict, "Order changed"},
 	PasskeysOff:         {KindConflict, "Passkeys are off"},
 	MailOff:             {KindConflict, "Mail is off"},
 	ContractBreaking:    {KindConflict, "Contract breaking"},
@@ -260,6 +263,7 @@ var definitions = map[Code]definition{
 	RequestTimeout:      {KindRequestTimeout, "Request timeout"},
 	RateLimited:         {KindTooManyRequests, "Rate limited"},
 	ConcurrencyLimited:  {KindTooManyRequests, "Concurrency limited"},
+	QueueShareExceeded:  {KindTooManyRequests, "Queue share exceeded"},
 	TooManyAttempts:     {KindTooManyRequests, "Too many attempts"},
 	ResponseTooLarge:    {KindBadGateway, "Response too large"},
 

@@ -222,7 +222,13 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** List elements in order of their numbers */
+        /**
+         * List elements in order of their numbers
+         * @description A cursor holds a number, and its page shows what has higher ones at that moment. So a walk shows each element that keeps its number exactly once, and those that were appended meanwhile at its
+         *     end; of elements that a move or a new order takes across the cursor it shows some twice and others never. `consistent` is a walk that does not: it shows the elements that were there
+         *     at its first page, each once, in the order of then, or ends with 409 `order_changed`. What it shows of an element is of the moment of its page: with `status` it leaves out one whose status has
+         *     changed by then. Keep `consistent` for all pages: a cursor is of walks with it, or of walks without. `exportScope` gives all of a scope as of one moment, whatever changes.
+         */
         get: operations["listElements"];
         put?: never;
         /**
@@ -1858,6 +1864,8 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 /** @description Only elements of this status. */
                 status?: "active" | "omitted";
+                /** @description The elements and the order of the first page, or 409 `order_changed`. */
+                consistent?: boolean;
             };
             header?: never;
             path: {
@@ -1910,6 +1918,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };

@@ -13,6 +13,7 @@ var (
 	ErrOmitted        = errors.New("element is omitted")
 	ErrExhausted      = errors.New("no number is left")
 	ErrOrdering       = errors.New("another change of the order is under way")
+	ErrOrderChanged   = errors.New("the order has changed since the walk began")
 )
 
 // ItemFault is what is wrong with one item of a list, or with the only one.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/sequenceapi"
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	"github.com/fountainai/fountain/impl/sequence/internal/store"
 	"github.com/fountainai/fountain/impl/sequence/internal/writer"
 	"github.com/fountainai/fountain/internal/page"
 	"github.com/fountainai/fountain/internal/problem"
@@ -49,6 +50,9 @@ func (s *Server) ListElements(ctx context.Context, r sequenceapi.ListElementsReq
 		status = domain.Status(*r.Params.Status)
 	}
 	list := "elements/" + r.Scope + "/" + r.ElementType + "/" + string(status)
+	if r.Params.Consistent != nil && *r.Params.Consistent {
+		return s.listAt(ctx, r, status, list+"/consistent")
+	}
 	after, limit, err := position(list, r.Params.Cursor, r.Params.Limit)
 	if err != nil {
 		return nil, err
@@ -61,6 +65,32 @@ func (s *Server) ListElements(ctx context.Context, r sequenceapi.ListElementsReq
 	if len(elements) > limit {
 		elements = elements[:limit]
 		out.NextCursor = new(page.Encode(list, elements[limit-1].Number))
+	}
+	out.Items = fromElements(elements)
+	return ok(out), nil
+}
+
+// listAt is ListElements with the order of the moment of the first page, which the cursor keeps.
+func (s *Server) listAt(ctx context.Context, r sequenceapi.ListElementsRequestObject, status domain.Status, list string) (sequenceapi.ListElementsResponseObject, error) {
+	var after int64
+	var moment store.Moment
+	if r.Params.Cursor != nil {
+		if err := page.Decode(list, *r.Params.Cursor, &after, &moment.Feed, &moment.Orders, &moment.Last); err != nil {
+			return nil, problem.BadCursor().Wrap(err)
+		}
+	}
+	_, limit, err := position(list, nil, r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	elements, err := s.Store.ListAt(ctx, group(r.Scope, r.ElementType), status, after, limit+1, &moment)
+	if err != nil {
+		return nil, refuse(err, nil)
+	}
+	out := sequenceapi.ElementList{}
+	if len(elements) > limit {
+		elements = elements[:limit]
+		out.NextCursor = new(page.Encode(list, elements[limit-1].Number, moment.Feed, moment.Orders, moment.Last))
 	}
 	out.Items = fromElements(elements)
 	return ok(out), nil

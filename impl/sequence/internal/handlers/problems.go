@@ -48,6 +48,8 @@ func refuse(err error, at pointer) error {
 			WithHeader("ETag", etag.OfState(stale.Version, domain.StateWords(stale.Number, stale.Status)...))
 	case errors.Is(err, domain.ErrImporting):
 		return problem.New(problem.StateConflict, "The scope is being imported: wait for the end of it.")
+	case errors.Is(err, domain.ErrOrderChanged):
+		return problem.New(problem.OrderChanged, "The order of the elements has changed since the first page: begin again without a cursor.")
 	case errors.Is(err, domain.ErrFormatUsed):
 		return problem.New(problem.StateConflict, "The type has given numbers in another format, which stays as it is.")
 	case errors.Is(err, domain.ErrNoFormat):

@@ -116,6 +116,9 @@ func (o *Order) Show(ctx context.Context, tx *database.Tx, at, touched time.Time
 	if err := o.hold(ctx, tx, "shown_at = ?, touched_at = ?", at.UnixMicro(), touched.UnixMicro()); err != nil {
 		return err
 	}
+	if err := countOrder(ctx, tx, o.Group); err != nil {
+		return err
+	}
 	return Record(ctx, tx, at, []*Change{done})
 }
 

@@ -26,6 +26,18 @@ func (s *Store) Known(ctx context.Context, scope string) error {
 // List returns up to limit elements of the group whose number is above after, in order of their numbers; status "" means any.
 // A known scope without elements of the type gives none; an unknown scope is domain.ErrUnknownScope.
 func (s *Store) List(ctx context.Context, g domain.Group, status domain.Status, after int64, limit int) ([]domain.Element, error) {
+	out, err := list(ctx, s.db.Read(ctx), g, status, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	if len(out) == 0 {
+		return nil, s.Known(ctx, g.Scope)
+	}
+	return out, nil
+}
+
+// list is List on any reader, which does not ask whether the scope is known.
+func list(ctx context.Context, q database.Querier, g domain.Group, status domain.Status, after int64, limit int) ([]domain.Element, error) {
 	condition := ""
 	switch status {
 	case domain.Active:
@@ -34,12 +46,8 @@ func (s *Store) List(ctx context.Context, g domain.Group, status domain.Status, 
 		condition = "AND e.status = 'omitted' " // as text, so that the partial index is seen to fit
 	}
 	var rows []row
-	err := s.db.Read(ctx).Select(ctx, &rows, inOrder(elementColumns, condition+"AND"+unloaded), inOrderArgs(g, after, limit)...)
-	if err != nil {
+	if err := q.Select(ctx, &rows, inOrder(elementColumns, condition+"AND"+unloaded), inOrderArgs(g, after, limit)...); err != nil {
 		return nil, fmt.Errorf("list elements: %w", err)
-	}
-	if len(rows) == 0 {
-		return nil, s.Known(ctx, g.Scope)
 	}
 	return elements(rows), nil
 }

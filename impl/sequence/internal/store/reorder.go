@@ -28,8 +28,10 @@ func (b *batch) reorder(ctx context.Context, c *Change) error {
 		c.fail(refused)
 		return nil
 	}
-	if err := b.renumber(ctx, c.Group(), changes); err != nil {
-		return err
+	if len(changes) > 0 {
+		if err := errors.Join(b.renumber(ctx, c.Group(), changes), countOrder(ctx, b.tx, c.Group())); err != nil {
+			return err
+		}
 	}
 	c.reordered(changes)
 	return nil

@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 	if where := os.Getenv(childVariable); where != "" {
 		child(where)
 	}
+	if where := os.Getenv(reorderChildVariable); where != "" {
+		orderChild(where)
+	}
 	os.Exit(m.Run())
 }
 

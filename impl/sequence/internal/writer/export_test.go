@@ -16,3 +16,6 @@ func (w *Writer) Patience(d time.Duration) { w.patience = d }
 
 // GivenOver is closed when Close waits no longer.
 func (w *Writer) GivenOver() <-chan struct{} { return w.closing.Done() }
+
+// Waiting is how many changes wait for a commit.
+func (w *Writer) Waiting() int { return w.commits.Waiting() }

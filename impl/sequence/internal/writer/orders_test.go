@@ -130,7 +130,7 @@ func TestDo_makesOneLongReorderAfterTheOther(t *testing.T) {
 
 // requireFeedGivesOrder makes the order of the group out of its feed alone.
 func requireFeedGivesOrder(t *testing.T, db *database.DB) {
-	changes, err := store.New(db).Changes(t.Context(), lines.Scope, 0, 100_000)
+	changes, err := store.New(db).Changes(t.Context(), lines.Scope, 0, 10_000_000)
 	require.NoError(t, err)
 	number := map[string]int64{}
 	for _, c := range changes {
@@ -142,7 +142,7 @@ func requireFeedGivesOrder(t *testing.T, db *database.DB) {
 			number[n.ID] = n.To
 		}
 	}
-	all, err := store.New(db).List(t.Context(), lines, "", 0, 100_000)
+	all, err := store.New(db).List(t.Context(), lines, "", 0, 10_000_000)
 	require.NoError(t, err)
 	for _, e := range all {
 		require.Equal(t, number[e.ID], e.Number)

@@ -185,6 +185,40 @@ func (r Request) Load() int {
 	return 1
 }
 
+// Owner and Part implement groupcommit.Shared: subjects take turns in commits, and the scopes of each.
+func (r Request) Owner() string {
+	switch {
+	case r.Create != nil:
+		return r.Create.Actor.Subject
+	case r.Revise != nil:
+		return r.Revise.Actor.Subject
+	case r.Restate != nil:
+		return r.Restate.Actor.Subject
+	case r.Reorder != nil:
+		return r.Reorder.Actor.Subject
+	case r.Move != nil:
+		return r.Move.Actor.Subject
+	}
+	return ""
+}
+
+// Part is the scope.
+func (r Request) Part() string {
+	switch {
+	case r.Create != nil:
+		return r.Create.Scope
+	case r.Revise != nil:
+		return r.Revise.Scope
+	case r.Restate != nil:
+		return r.Restate.Scope
+	case r.Reorder != nil:
+		return r.Reorder.Scope
+	case r.Move != nil:
+		return r.Move.Scope
+	}
+	return ""
+}
+
 // change is the request's change, not yet made.
 func (r Request) change() *store.Change {
 	return &store.Change{Create: r.Create, Revise: r.Revise, Restate: r.Restate, Reorder: r.Reorder, Move: r.Move}

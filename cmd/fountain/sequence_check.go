@@ -1,0 +1,183 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/fountain/history"
+	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
+)
+
+// faultsShown is how many faults of one kind of check a table shows.
+const faultsShown = 20
+
+// sequenceCheck is fountain sequence check.
+type sequenceCheck struct {
+	operator
+	history.Options
+	readOnly bool
+	file     string // of an earlier check, which is judged again
+	out      string
+}
+
+func newSequenceCheck() *cobra.Command {
+	o := &sequenceCheck{}
+	cmd := o.command("check [SCOPE]", "Check that numbers, versions, the change feed and search keep their promises",
+		"  fountain sequence check\n  fountain sequence check audit-2026 --clients 32 --appends 100000 --for 10m --out history.ndjson\n"+
+			"  fountain sequence check hamlet --read-only\n  fountain sequence check --history history.ndjson", nil,
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error { return o.online(cmd, c, args) })
+	online := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := o.usage(cmd, args); err != nil {
+			return err
+		}
+		if o.file != "" {
+			return o.offline(cmd)
+		}
+		return online(cmd, args)
+	}
+	cmd.Long = `check appends elements with several clients to a scope of its own, gives them versions, follows the change
+feed beside that, and then demands: numbers 1..N without a gap and in the order in which appends were
+acknowledged, every acknowledged append and version there, nothing there that nobody sent, versions 1..k,
+a change feed that is complete, in order and ends in what is stored, and a search that finds just that.
+Services may be restarted or killed meanwhile: what is not answered is neither demanded nor missed.
+
+Elements are never deleted: the scope that it creates, check-... or SCOPE, stays. It takes about 2 requests for
+each append from your limits. --read-only checks what a scope holds, and writes nothing; nobody else may write
+meanwhile. --out keeps what was seen, without data, and --history checks such a file again, offline.
+
+It needs elements:read, and elements:write unless --read-only. A broken promise is told, and the exit status
+is 1 then.`
+	cmd.Flags().IntVar(&o.Clients, "clients", 8, "clients that append at once")
+	cmd.Flags().IntVar(&o.Appends, "appends", 1000, "end after so many acknowledged appends")
+	cmd.Flags().DurationVar(&o.For, "for", time.Minute, "end after this time in any case")
+	cmd.Flags().DurationVar(&o.SearchWithin, "search-within", time.Minute, "how long search may take to find everything; 0 leaves it out")
+	cmd.Flags().BoolVar(&o.readOnly, "read-only", false, "check what SCOPE holds, and write nothing")
+	cmd.Flags().StringVar(&o.out, "out", "", "keep the history in this file, which others can't read")
+	cmd.Flags().StringVar(&o.file, "history", "", "check the history in this file, and call nobody")
+	return cmd
+}
+
+func (o *sequenceCheck) usage(cmd *cobra.Command, args []string) error {
+	switch {
+	case o.file != "" && (len(args) > 0 || o.readOnly || o.out != ""):
+		return usagef("--history goes with no scope, --read-only or --out")
+	case o.output != "table" && o.output != "json":
+		return usagef("--output must be table or json")
+	case len(args) > 1 || (o.readOnly && len(args) == 0):
+		return usagef("%s takes one argument, a scope", cmd.CommandPath())
+	case len(args) == 1 && !scopeName.MatchString(args[0]):
+		return usagef("SCOPE %s", scopeRule)
+	case o.Clients < 1 || o.Clients > 1024 || o.Appends < 1 || o.For <= 0 || o.SearchWithin < 0:
+		return usagef("--clients must be 1 to 1024, --appends and --for above 0, and --search-within not below 0")
+	}
+	return nil
+}
+
+func (o *sequenceCheck) online(cmd *cobra.Command, c *fountain.Client, args []string) error {
+	o.Client, o.Scope = c, "check-"+time.Now().UTC().Format("20060102")+"-"+strings.ToLower(rand.Text()[:8])
+	if len(args) == 1 {
+		o.Scope = args[0]
+	}
+	h, err := o.look(cmd)
+	if errors.Is(err, history.ErrUsed) {
+		return fmt.Errorf("the scope %q has elements: name one that nobody has used, or check it with --read-only", o.Scope)
+	}
+	if err != nil {
+		return err
+	}
+	if o.out != "" {
+		if err := writeOut(o.out, func(w io.Writer) error { return history.Write(w, h) }); err != nil {
+			return err
+		}
+	}
+	return o.judge(cmd, h)
+}
+
+func (o *sequenceCheck) look(cmd *cobra.Command) (*history.History, error) {
+	if o.readOnly {
+		return history.Read(cmd.Context(), o.Client, o.Scope, o.SearchWithin)
+	}
+	bar := terminal.NewBar(os.Stderr, o.Scope)
+	o.Progress = func(n int) { bar.Show("appends", n, o.Appends) }
+	defer bar.Done()
+	return history.Record(cmd.Context(), o.Options)
+}
+
+func (o *sequenceCheck) offline(cmd *cobra.Command) error {
+	in, err := os.Open(o.file)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	h, err := history.ReadFile(in)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.file, err)
+	}
+	return o.judge(cmd, h)
+}
+
+// judge tells what holds and what does not, and fails when something does not.
+func (o *sequenceCheck) judge(cmd *cobra.Command, h *history.History) error {
+	report := history.Check(h)
+	faults := report.Faults()
+	if err := o.print(cmd, report, []string{"CHECK", "LOOKED AT", "RESULT"}, reportRows(report)); err != nil {
+		return err
+	}
+	if o.output == "table" {
+		o.tell(cmd.OutOrStdout(), h, report)
+	}
+	if len(faults) > 0 {
+		return fmt.Errorf("scope %s: %d %s", h.Scope, len(faults), plural(len(faults), "fault"))
+	}
+	return nil
+}
+
+func reportRows(report history.Report) (rows [][]string) {
+	for _, r := range report.Results {
+		result := "held"
+		switch {
+		case len(r.Faults) > 0:
+			result = fmt.Sprintf("%d %s", len(r.Faults), plural(len(r.Faults), "fault"))
+		case r.Looked == 0:
+			result = "-"
+		}
+		rows = append(rows, []string{r.Name, strconv.Itoa(r.Looked), result})
+	}
+	return rows
+}
+
+// tell prints what a table has no place for.
+func (o *sequenceCheck) tell(out io.Writer, h *history.History, report history.Report) {
+	outcomes := map[history.Outcome]int{}
+	for _, calls := range [][]history.Call{h.Appends, h.Revisions} {
+		for _, c := range calls {
+			outcomes[c.Outcome]++
+		}
+	}
+	if h.Own {
+		fmt.Fprintf(out, "scope %s: %d changes acknowledged, %d refused, %d without an answer\n",
+			h.Scope, outcomes[history.Acknowledged], outcomes[history.Refused], outcomes[history.Unknown])
+	}
+	if h.SearchLag > 0 {
+		fmt.Fprintf(out, "search had everything %s later\n", h.SearchLag.Round(time.Millisecond))
+	}
+	for _, r := range report.Results {
+		for i, f := range r.Faults {
+			if i == faultsShown {
+				fmt.Fprintf(out, "%s: %d more; --output json shows all\n", r.Name, len(r.Faults)-i)
+				break
+			}
+			fmt.Fprintln(out, f)
+		}
+	}
+}
