@@ -29,12 +29,12 @@ type theatre struct {
 	*person
 	family  *house
 	clock   *harness.Clock
-	admin   *fountain.Client // of ada
-	own     *fountain.Client // of grace, beside the browser
-	seed    string           // of grace's authenticator
-	engine  *engine          // of its search service
-	dir     string           // of its data
-	gateway string
+	admin   *fountain.Client  // of ada
+	own     *fountain.Client  // of grace, beside the browser
+	seed    string            // of grace's authenticator
+	engine  *engine           // of its search service
+	dir     string            // of its data
+	gateway string            // for clients beside the browser
 	ids     map[string]string // of what there is, by its name
 }
 
