@@ -53,6 +53,8 @@ const whole = {
   passwords_differ: "The new passwords do not match.",
   not_json: "This is not valid JSON.",
   one_place: "Fill in one of the two: before or after which element.",
+  not_whole: "The answer broke off before its end, so it is not whole and nothing was saved. Try again.",
+  too_large_here: "This is more than a page can hold. Take it in parts, or use the command line.",
   copy_failed: "The browser did not allow copying. Select the text and copy it.",
 };
 

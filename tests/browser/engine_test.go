@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +25,7 @@ type engine struct {
 	search.EngineAt
 	mu   sync.Mutex
 	open chan struct{} // closed: all pass
+	away atomic.Bool   // nobody answers at the door
 }
 
 // newEngine starts one until the test ends.
@@ -36,6 +38,9 @@ func newEngine(t *testing.T) *engine {
 	require.NoError(t, err)
 	behind := httputil.NewSingleHostReverseProxy(at)
 	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e.away.Load() {
+			panic(http.ErrAbortHandler)
+		}
 		if strings.Contains(r.URL.Path, "plays") && strings.HasSuffix(r.URL.Path, "/documents/import") {
 			<-e.passes()
 		}
@@ -72,3 +77,9 @@ func (e *engine) letsPass() {
 		close(e.open)
 	}
 }
+
+// leaves has the engine answer nobody, until it comes back.
+func (e *engine) leaves() { e.away.Store(true) }
+
+// comesBack has it answer again.
+func (e *engine) comesBack() { e.away.Store(false) }

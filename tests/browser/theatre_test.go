@@ -5,6 +5,8 @@ package browser
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,13 +27,15 @@ import (
 // ended whenever the test says so, for the services and not for her page. ada, another one, does what somebody else does meanwhile.
 type theatre struct {
 	*person
-	family *house
-	clock  *harness.Clock
-	admin  *fountain.Client  // of ada
-	own    *fountain.Client  // of grace, beside the browser
-	seed   string            // of grace's authenticator
-	engine *engine           // of its search service
-	ids    map[string]string // of what there is, by its name
+	family  *house
+	clock   *harness.Clock
+	admin   *fountain.Client  // of ada
+	own     *fountain.Client  // of grace, beside the browser
+	seed    string            // of grace's authenticator
+	engine  *engine           // of its search service
+	dir     string            // of its data
+	gateway string            // for clients beside the browser
+	ids     map[string]string // of what there is, by its name
 }
 
 // opens runs a theatre whose mails go to box.
@@ -44,7 +48,7 @@ func opens(t *testing.T, _ *mailbox) *theatre {
 	f := harness.StartAt(t, site, delivery, engine.EngineAt)
 	f.Bootstrap()
 	f.EnrolTOTP(f.Admin())
-	h := &theatre{family: &house{site: site, pin: caddy(t, site, f.Info.GatewayURL)}, clock: f.Clock, admin: f.Admin(), engine: engine, ids: map[string]string{}}
+	h := &theatre{family: &house{site: site, pin: caddy(t, site, f.Info.GatewayURL)}, clock: f.Clock, admin: f.Admin(), engine: engine, dir: f.Dir, gateway: f.Info.GatewayURL, ids: map[string]string{}}
 	h.furnish(t)
 	made, err := h.admin.KMS.CreateUser(t.Context(), kms.UserCreate{Username: "grace", Password: password, Roles: []string{"admin"}})
 	require.NoError(t, err)
@@ -76,6 +80,10 @@ func (h *theatre) furnish(t *testing.T) {
 	require.NoError(t, err)
 	_, err = h.admin.KMS.PutSecret(ctx, "reports.mailbox", kms.SecretPut{Value: "heron"}, fountain.WithIfNoneMatch())
 	require.NoError(t, err)
+	_, err = h.admin.KMS.CreateKeyring(ctx, kms.KeyringCreate{Name: "receipts", Algorithm: kms.KeyringAlgorithmAES256GCM})
+	require.NoError(t, err)
+	_, err = h.admin.Search.PutSearchSet(ctx, search.SetKindStopwords, "articles", search.SearchSetPut{Stopwords: &[]string{"the"}}, fountain.WithIfNoneMatch())
+	require.NoError(t, err)
 	app, err := h.admin.KMS.RegisterClient(ctx, kms.ClientCreate{Name: "Programme", Type: kms.ClientCreateTypeConfidential, RedirectUris: []string{"https://app.example/callback"}})
 	require.NoError(t, err)
 	_, err = h.admin.Search.CreateCollection(ctx, search.CollectionCreate{Name: "plays", Fields: []search.Field{{Name: "title", Type: "string"}}})
@@ -86,6 +94,13 @@ func (h *theatre) furnish(t *testing.T) {
 	scene, err := h.admin.Sequence.CreateElement(ctx, "play", "scene", sequence.ElementCreate{Data: json.RawMessage(`{"title":"here"}`)})
 	require.NoError(t, err)
 	h.ids["edsger"], h.ids["reports"], h.ids["Programme"], h.ids["scene"] = user.ID, reports.Service.ID, app.Client.ID, scene.ID
+}
+
+// replacesRootKey puts a new root key into the kms's file, and the one that seals into that of the previous one, as an operator does.
+func replacesRootKey(h *theatre) {
+	h.t.Helper()
+	out, err := exec.Command(harness.Binary(h.t), "keygen", "--replace", filepath.Join(h.dir, "kms", "root.key")).CombinedOutput()
+	require.NoError(h.t, err, string(out))
 }
 
 // consents has grace allow the web app to sign her in.

@@ -13,7 +13,7 @@ export interface Field {
   label: string;
   hint?: string;
   /** many: boxes, of which any may be ticked; hidden: not for people, but for what fills in passwords; "text" when absent. */
-  kind?: "text" | "hidden" | "password" | "area" | "choice" | "many" | "number";
+  kind?: "text" | "hidden" | "password" | "area" | "choice" | "many" | "number" | "time";
   options?: { value: string; label: string }[];
   value?: string | string[];
   optional?: boolean;
@@ -32,18 +32,31 @@ export class Given {
   all(name: string): string[] {
     return this.data.getAll(name).map(String);
   }
+
+  /** The words of a field that holds one on each line, or several with spaces between. */
+  words(name: string): string[] {
+    return this.text(name).split(/\s+/).filter(Boolean);
+  }
+
+  /** The number of a field; undefined where it was left empty. */
+  number(name: string): number | undefined {
+    const text = this.text(name).trim();
+    return text === "" ? undefined : Number(text);
+  }
 }
 
 interface Asked {
   fields?: Field[];
   label: string;
+  /** The button of the way out; "Cancel" when absent. */
+  leave?: string;
   act: (given: Given) => Promise<void>;
   /** The way out; none where the form stands in a view. */
   cancel?: () => void;
   children?: ComponentChildren;
 }
 
-export const Form = ({ fields = [], label, act, cancel, children }: Asked) => {
+export const Form = ({ fields = [], label, leave = "Cancel", act, cancel, children }: Asked) => {
   const form = useRef<HTMLFormElement>(null);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>();
@@ -75,7 +88,7 @@ export const Form = ({ fields = [], label, act, cancel, children }: Asked) => {
     {children}
     {fields.map((one) => <Input key={one.name} field={one} wrong={wrong[one.name]} />)}
     {problem !== undefined && <Trouble problem={problem} told={Object.keys(wrong)} />}
-    <div class="actions"><button type="submit" class="primary">{label}</button>{cancel && <button type="button" onClick={cancel}>Cancel</button>}</div>
+    <div class="actions"><button type="submit" class="primary">{label}</button>{cancel && <button type="button" onClick={cancel}>{leave}</button>}</div>
   </form>;
 };
 
@@ -117,6 +130,7 @@ const Input = ({ field, wrong }: { field: Field; wrong: string | undefined }) =>
       {field.options?.map((one) => <option key={one.value} value={one.value} selected={one.value === value}>{one.label}</option>)}
     </select>}
     {field.kind === "password" && <input {...common} type="password" defaultValue={value} />}
+    {field.kind === "time" && <input {...common} type="datetime-local" defaultValue={value} />}
     {field.kind === "number" && <input {...common} type="number" defaultValue={value} />}
     {(field.kind ?? "text") === "text" && <input {...common} type="text" defaultValue={value} />}
     {told}

@@ -61,9 +61,9 @@ export const Listing = <T,>({ label, load, columns, id, none, of, mark, regain }
     return <><Trouble problem={problem} /><div class="actions"><button type="button" onClick={() => { set({}); setAgain(again + 1); }}>Try again</button></div></>;
   }
   if (!items) return <p class="hint">Loading ...</p>;
-  if (items.length === 0) return <p>{none}</p>;
+  if (items.length === 0 && !next) return <p>{none}</p>;
   return <>
-    <Table label={label} columns={columns} items={items} id={id} {...(mark && { mark })} />
+    {items.length === 0 ? <p>Nothing found so far; there is more to look through.</p> : <Table label={label} columns={columns} items={items} id={id} {...(mark && { mark })} />}
     {next && <div class="actions"><button type="button" onClick={more}>Show more</button></div>}
   </>;
 };

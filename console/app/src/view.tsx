@@ -3,6 +3,7 @@
 import type { ComponentChildren, FunctionComponent } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
+import { say } from "#page/screen.js";
 import type { Session } from "#page/session.js";
 import { Trouble } from "./trouble.js";
 
@@ -52,4 +53,16 @@ export const Show = <T,>({ loaded, children }: { loaded: Loaded<T>; children: (v
     return <><Trouble problem={loaded.problem} /><div class="actions"><button type="button" onClick={loaded.reload}>Try again</button></div></>;
   }
   return loaded.value === undefined ? <p class="hint">Loading ...</p> : <>{children(loaded.value)}</>;
+};
+
+/** The round of what a view lists, and what makes a button's act begin the next one when it was done. */
+export const useRound = (): [number, (act: () => Promise<boolean>) => () => Promise<void>] => {
+  const [round, setRound] = useState(0);
+  return [round, (act) => async () => { if (await act()) setRound((n) => n + 1); }];
+};
+
+/** Says what was done, and returns whether it was. */
+export const told = <T,>(done: { value: T } | undefined, text: (value: T) => string): boolean => {
+  if (done) say(text(done.value));
+  return done !== undefined;
 };

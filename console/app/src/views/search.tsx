@@ -5,11 +5,15 @@ import { moment } from "#page/words.js";
 import { useState } from "preact/hooks";
 import { say } from "#page/screen.js";
 import { ask } from "../ask.js";
+import { CollectionSets } from "../collectionsets.js";
 import { family, me, take } from "../family.js";
 import { Form, json } from "../form.js";
+import { Grants } from "../grants.js";
+import { Jobs } from "../jobs.js";
 import { Facts, Listing } from "../listing.js";
 import { from } from "../pages.js";
 import { address, go } from "../route.js";
+import { createSearchKey } from "../searchkey.js";
 import { Trouble } from "../trouble.js";
 import { Frame, Show, useLoaded, type View } from "../view.js";
 
@@ -64,10 +68,14 @@ const One = ({ name }: { name: string }) => {
   const collection = useLoaded(() => take(family.search.GET("/collections/{collection}", { params: { path: { collection: name } } })), [name]);
   return <Frame title={name}>
     <Show loaded={collection}>{(one) => <>
-      <Facts facts={[["Documents", one.documents], ["Fields", one.fields.map((field) => `${field.name} (${field.type})`).join(", ")]]} />
-      {me().can("collections:write") && <div class="actions"><button type="button" onClick={() => remove(name)}>Delete</button></div>}
+      <Facts facts={[["Owner", one.owner], ["Your access", one.access], ["Tenants", one.tenantScoped ? "each reaches its own documents" : "not told apart"], ["Documents", one.documents], ["Fields", one.fields.map((field) => `${field.name} (${field.type})`).join(", ")]]} />
+      <div class="actions">
+        {me().can("documents:search") && <button type="button" onClick={() => createSearchKey(name)}>Create search key</button>}
+        {one.access === "own" && me().can("collections:write") && <button type="button" onClick={() => remove(name)}>Delete</button>}
+      </div>
       <Query collection={one} />
-      {one.access === "own" && <Reindexes collection={name} />}
+      {one.access !== "read" && me().can("documents:write") && <Jobs collection={name} />}
+      {one.access === "own" && <><CollectionSets collection={name} /><Grants collection={name} /><Reindexes collection={name} /></>}
     </>}</Show>
   </Frame>;
 };

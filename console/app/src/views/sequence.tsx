@@ -3,6 +3,7 @@
 import type { Schemas } from "@fountainai/client";
 import { say } from "#page/screen.js";
 import { moment } from "#page/words.js";
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { ask } from "../ask.js";
 import { family, me, take } from "../family.js";
@@ -11,6 +12,7 @@ import { Form, json } from "../form.js";
 import { excerpt, History, stateOf } from "../history.js";
 import { Facts, Listing, Table } from "../listing.js";
 import { moveBeside, Mover, useMove } from "../move.js";
+import { NumberFormat } from "../numberformat.js";
 import { from } from "../pages.js";
 import { address, go } from "../route.js";
 import { Trouble } from "../trouble.js";
@@ -73,12 +75,14 @@ const Elements = ({ scope, elementType }: { scope: string; elementType: string }
       load={(cursor) => take(family.sequence.GET("/scopes/{scope}/{elementType}/elements", { params: { path: { scope, elementType }, query: from(cursor) } }))}
       columns={[
         { head: "Number", cell: ({ id, number }) => <a href={address("sequence", scope, elementType, id)}>{number}</a> },
+        { head: "Formatted", cell: ({ formattedNumber }) => formattedNumber && <code>{formattedNumber}</code> },
         { head: "ID", cell: ({ id }) => <code>{id}</code> },
         { head: "Version", cell: ({ version }) => version },
         { head: "State", cell: ({ status }) => <span class={status === "active" ? "" : "off"}>{status}</span> },
         { head: "Data", cell: ({ data }) => <code>{excerpt(data)}</code> },
         ...(writes ? [{ head: "Place", cell: (one: Element, items: Element[]) => <Mover one={one} items={items} moving={moving} /> }] : []),
       ]} />
+    <NumberFormat scope={scope} elementType={elementType} of={round} />
   </Frame>;
 };
 
@@ -114,7 +118,7 @@ const One = (path: { scope: string; elementType: string; elementId: string }) =>
   const move = async (one: Element) => { if (await moveBeside(one)) element.reload(); };
   return <Frame title={`${path.scope}: ${path.elementType} ${path.elementId}`}>
     <Show loaded={element}>{(one) => <>
-      <Facts facts={[["Number", one.number], ["State", one.status], ["Version", one.version], ["Changed", moment(one.updatedAt)]]} />
+      <Facts facts={[["Number", one.number], ...(one.formattedNumber ? [["Formatted number", <code>{one.formattedNumber}</code>] as [string, ComponentChildren]] : []), ["State", one.status], ["Version", one.version], ["Changed", moment(one.updatedAt)]]} />
       <pre tabIndex={0}>{JSON.stringify(one.data, null, 2)}</pre>
       {me().can("elements:write") && <div class="actions">{one.status === "active"
         ? <><button type="button" onClick={() => revise(one)}>Create version</button><button type="button" onClick={omit}>Omit</button></>
