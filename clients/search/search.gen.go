@@ -765,6 +765,9 @@ type Engine struct {
 	Limits EngineLimits `json:"limits"`
 	Mode   EngineMode   `json:"mode"`
 
+	// Nodes The addresses of a Typesense, as this instance finds them. Requests go round those that are healthy.
+	Nodes *[]EngineNode `json:"nodes,omitempty"`
+
 	// Unsupported What of Typesense the embedded engine refuses by name: operations, and flags of fields.
 	Unsupported []string `json:"unsupported"`
 
@@ -794,6 +797,17 @@ type EngineLimits struct {
 
 	// SyncItems Items of one `syncDocuments`.
 	SyncItems int32 `json:"syncItems"`
+}
+
+// EngineNode defines model for EngineNode.
+type EngineNode struct {
+	Address string `json:"address"`
+
+	// Healthy It answers, and its health says that it can work.
+	Healthy bool `json:"healthy"`
+
+	// Since Of `healthy`: since when it is so for this instance.
+	Since time.Time `json:"since"`
 }
 
 // ExportLine defines model for ExportLine.
