@@ -109,7 +109,8 @@ prove: bin/caddy bin/docker-compose ## Run the long proofs, 100 kills each, over
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 30m -v -run reloads ./impl/gateway
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 30m -v -run BreaksOut ./impl/search/internal/filters
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 1h -v -run KillNine ./impl/search/internal/embedded/api
-	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run 'TwoReplicasUse|AfterAKill' ./impl/search/internal/reindex
+	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run 'TwoReplicasUse|AfterAKill|Versions_goOn' ./impl/search/internal/reindex
+	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 30m -v -run engineIsAway ./impl/search
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v ./tests/mutants
 	CADDY=$(CURDIR)/bin/caddy COMPOSE=$(CURDIR)/bin/docker-compose FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 30m -tags edge -v -run Restart_ ./tests/edge
 

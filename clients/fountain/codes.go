@@ -64,6 +64,7 @@ const (
 	CodeLimitReached                   Code = "limit_reached"
 	CodePreconditionFailed             Code = "precondition_failed"
 	CodePreconditionMissing            Code = "precondition_missing"
+	CodeVersionConflict                Code = "version_conflict"
 	CodeIdempotencyConflict            Code = "idempotency_conflict"
 	CodeIdempotencyInFlight            Code = "idempotency_in_flight"
 	CodeIdempotencyMissing             Code = "idempotency_missing"

@@ -426,6 +426,27 @@ func (e SearchSetKind) Valid() bool {
 	}
 }
 
+// Defines values for SearchSetStatusState.
+const (
+	SearchSetStatusStateApplied SearchSetStatusState = "applied"
+	SearchSetStatusStateFailed  SearchSetStatusState = "failed"
+	SearchSetStatusStatePending SearchSetStatusState = "pending"
+)
+
+// Valid indicates whether the value is a known member of the SearchSetStatusState enum.
+func (e SearchSetStatusState) Valid() bool {
+	switch e {
+	case SearchSetStatusStateApplied:
+		return true
+	case SearchSetStatusStateFailed:
+		return true
+	case SearchSetStatusStatePending:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SearchUnionEngine.
 const (
 	SearchUnionEngineEmbedded  SearchUnionEngine = "embedded"
@@ -539,6 +560,9 @@ type Collection struct {
 
 	// TenantScoped The caller reaches the documents of their own tenant, unless they are the owning service or an administrator.
 	TenantScoped bool `json:"tenantScoped"`
+
+	// Versioned A version is kept of each document. Absent is not.
+	Versioned *bool `json:"versioned,omitempty"`
 }
 
 // CollectionAccess What the caller may do with it.
@@ -555,6 +579,10 @@ type CollectionCreate struct {
 	// TenantScoped Every document belongs to a tenant, and whoever is not the owning service or an administrator reaches those of their own tenant alone.
 	// Fields must be named and typed: no patterns and no `auto`.
 	TenantScoped *bool `json:"tenantScoped,omitempty"`
+
+	// Versioned A version is kept of each document, for changes that ask for one (`ifVersion` of `syncDocuments`, `If-Match`). It can't be changed later. A write costs two short transactions of the service's database more, and writes
+	// of the same documents wait for each other.
+	Versioned *bool `json:"versioned,omitempty"`
 }
 
 // CollectionList defines model for CollectionList.
@@ -765,6 +793,9 @@ type Engine struct {
 	Limits EngineLimits `json:"limits"`
 	Mode   EngineMode   `json:"mode"`
 
+	// Nodes The addresses of a Typesense, as this instance finds them. Requests go round those that are healthy.
+	Nodes *[]EngineNode `json:"nodes,omitempty"`
+
 	// Unsupported What of Typesense the embedded engine refuses by name: operations, and flags of fields.
 	Unsupported []string `json:"unsupported"`
 
@@ -794,6 +825,17 @@ type EngineLimits struct {
 
 	// SyncItems Items of one `syncDocuments`.
 	SyncItems int32 `json:"syncItems"`
+}
+
+// EngineNode defines model for EngineNode.
+type EngineNode struct {
+	Address string `json:"address"`
+
+	// Healthy It answers, and its health says that it can work.
+	Healthy bool `json:"healthy"`
+
+	// Since Of `healthy`: since when it is so for this instance.
+	Since time.Time `json:"since"`
 }
 
 // ExportLine defines model for ExportLine.
@@ -1101,8 +1143,11 @@ type SearchSet struct {
 	Access    SearchSetAccess `json:"access"`
 	ChangedAt time.Time       `json:"changedAt"`
 	Curations *[]Curation     `json:"curations,omitempty"`
-	Kind      SearchSetKind   `json:"kind"`
-	Name      string          `json:"name"`
+
+	// Engine What this instance has found of the set at the search engine. Absent of a preset, which never goes there.
+	Engine *SearchSetStatus `json:"engine,omitempty"`
+	Kind   SearchSetKind    `json:"kind"`
+	Name   string           `json:"name"`
 
 	// Owner Whose it is: `service:<id>`, `tenant:<name>` or `administrators`.
 	Owner string `json:"owner"`
@@ -1142,6 +1187,19 @@ type SearchSetPut struct {
 	Synonyms  *[]Synonym `json:"synonyms,omitempty"`
 }
 
+// SearchSetStatus What this instance has found of the set at the search engine. Absent of a preset, which never goes there.
+type SearchSetStatus struct {
+	// Code Why it failed.
+	Code    *string `json:"code,omitempty"`
+	Message *string `json:"message,omitempty"`
+
+	// State `applied`: the engine has this version, where it holds for a collection or a search. `pending`: not yet, it is brought there within half a minute of the engine being there. `failed`: the engine did not take it, and is asked again.
+	State SearchSetStatusState `json:"state"`
+}
+
+// SearchSetStatusState `applied`: the engine has this version, where it holds for a collection or a search. `pending`: not yet, it is brought there within half a minute of the engine being there. `failed`: the engine did not take it, and is asked again.
+type SearchSetStatusState string
+
 // SearchUnion defines model for SearchUnion.
 type SearchUnion struct {
 	Engine SearchUnionEngine `json:"engine"`
@@ -1178,7 +1236,10 @@ type SyncItem struct {
 
 	// ID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`.
 	ID DocumentID `json:"id"`
-	Op SyncItemOp `json:"op"`
+
+	// IfVersion The version that the document must have; 0: it must not be there. Only in a collection that is `versioned`.
+	IfVersion *int64     `json:"ifVersion,omitempty"`
+	Op        SyncItemOp `json:"op"`
 
 	// Tenant Whose document it is, in a tenant-scoped collection. For the owning service and administrators; of others it is always the caller's tenant.
 	Tenant *string `json:"tenant,omitempty"`
@@ -1195,6 +1256,9 @@ type SyncOutcome struct {
 	Message   *string           `json:"message,omitempty"`
 	Retryable *bool             `json:"retryable,omitempty"`
 	Status    SyncOutcomeStatus `json:"status"`
+
+	// Version Of a collection that is `versioned`: the version that the document has now. After a `version_conflict` 0 says that it is not there.
+	Version *int64 `json:"version,omitempty"`
 }
 
 // SyncOutcomeStatus defines model for SyncOutcome.Status.
@@ -1240,6 +1304,9 @@ type UnionSearch struct {
 // CollectionName defines model for CollectionName.
 type CollectionName = string
 
+// DocumentIfMatch defines model for DocumentIfMatch.
+type DocumentIfMatch = string
+
 // JobID defines model for JobId.
 type JobID = string
 
@@ -1276,6 +1343,9 @@ type SyncDocumentsParams struct {
 type DeleteDocumentParams struct {
 	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
+
+	// IfMatch Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always.
+	IfMatch *DocumentIfMatch `json:"If-Match,omitempty"`
 }
 
 // GetDocumentParams defines parameters for GetDocument.
@@ -1288,12 +1358,18 @@ type GetDocumentParams struct {
 type PatchDocumentParams struct {
 	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
+
+	// IfMatch Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always.
+	IfMatch *DocumentIfMatch `json:"If-Match,omitempty"`
 }
 
 // PutDocumentParams defines parameters for PutDocument.
 type PutDocumentParams struct {
 	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
+
+	// IfMatch Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always.
+	IfMatch *DocumentIfMatch `json:"If-Match,omitempty"`
 }
 
 // ListCollectionGrantsParams defines parameters for ListCollectionGrants.
@@ -1553,7 +1629,11 @@ type ClientInterface interface {
 	//
 	// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
 	// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-	// and is to be repeated: a part of it may have been done.
+	// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+	//
+	// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
+	// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
+	// can't be used for the others, these have an outcome that is `retryable`.
 	//
 	// The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
 	// 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
@@ -1568,7 +1648,11 @@ type ClientInterface interface {
 	//
 	// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
 	// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-	// and is to be repeated: a part of it may have been done.
+	// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+	//
+	// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
+	// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
+	// can't be used for the others, these have an outcome that is `retryable`.
 	//
 	// The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
 	// 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
@@ -1586,12 +1670,14 @@ type ClientInterface interface {
 
 	// GetDocument Read a document
 	//
+	// Of a collection that is `versioned` the `ETag` is the document's version.
+	//
 	// Corresponds with GET /collections/{collection}/documents/{documentId} (the `GetDocument` operationId).
 	GetDocument(ctx context.Context, collection CollectionName, documentID DocumentID, params *GetDocumentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PatchDocumentWithBody Change fields of a document
 	//
-	// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe.
+	// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1600,7 +1686,7 @@ type ClientInterface interface {
 
 	// PatchDocument Change fields of a document
 	//
-	// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe.
+	// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1609,7 +1695,7 @@ type ClientInterface interface {
 
 	// PutDocumentWithBody Create or replace a document
 	//
-	// Repeating is safe.
+	// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1618,7 +1704,7 @@ type ClientInterface interface {
 
 	// PutDocument Create or replace a document
 	//
-	// Repeating is safe.
+	// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1910,7 +1996,7 @@ type ClientInterface interface {
 	// A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
 	// version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
 	//
-	// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it.
+	// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1922,7 +2008,7 @@ type ClientInterface interface {
 	// A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
 	// version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
 	//
-	// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it.
+	// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2099,7 +2185,11 @@ func (c *Client) ExportDocuments(ctx context.Context, collection CollectionName,
 //
 // Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
 // outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-// and is to be repeated: a part of it may have been done.
+// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+//
+// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
+// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
+// can't be used for the others, these have an outcome that is `retryable`.
 //
 // The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
 // 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
@@ -2124,7 +2214,11 @@ func (c *Client) SyncDocumentsWithBody(ctx context.Context, collection Collectio
 //
 // Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
 // outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-// and is to be repeated: a part of it may have been done.
+// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+//
+// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
+// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
+// can't be used for the others, these have an outcome that is `retryable`.
 //
 // The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
 // 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
@@ -2162,6 +2256,8 @@ func (c *Client) DeleteDocument(ctx context.Context, collection CollectionName, 
 
 // GetDocument Read a document
 //
+// Of a collection that is `versioned` the `ETag` is the document's version.
+//
 // Corresponds with GET /collections/{collection}/documents/{documentId} (the `GetDocument` operationId).
 func (c *Client) GetDocument(ctx context.Context, collection CollectionName, documentID DocumentID, params *GetDocumentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetDocumentRequest(c.Server, collection, documentID, params)
@@ -2177,7 +2273,7 @@ func (c *Client) GetDocument(ctx context.Context, collection CollectionName, doc
 
 // PatchDocumentWithBody Change fields of a document
 //
-// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe.
+// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2196,7 +2292,7 @@ func (c *Client) PatchDocumentWithBody(ctx context.Context, collection Collectio
 
 // PatchDocument Change fields of a document
 //
-// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe.
+// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2215,7 +2311,7 @@ func (c *Client) PatchDocument(ctx context.Context, collection CollectionName, d
 
 // PutDocumentWithBody Create or replace a document
 //
-// Repeating is safe.
+// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2234,7 +2330,7 @@ func (c *Client) PutDocumentWithBody(ctx context.Context, collection CollectionN
 
 // PutDocument Create or replace a document
 //
-// Repeating is safe.
+// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2876,7 +2972,7 @@ func (c *Client) GetSearchSet(ctx context.Context, kind SetKind, set SetName, re
 // A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
 // version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
 //
-// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it.
+// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2898,7 +2994,7 @@ func (c *Client) PutSearchSetWithBody(ctx context.Context, kind SetKind, set Set
 // A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
 // version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
 //
-// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it.
+// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3325,6 +3421,21 @@ func NewDeleteDocumentRequest(server string, collection CollectionName, document
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
@@ -3474,6 +3585,21 @@ func NewPatchDocumentRequestWithBody(server string, collection CollectionName, d
 
 	req.Header.Add("Content-Type", contentType)
 
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
@@ -3554,6 +3680,21 @@ func NewPutDocumentRequestWithBody(server string, collection CollectionName, doc
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -4972,7 +5113,11 @@ type ClientWithResponsesInterface interface {
 	//
 	// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
 	// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-	// and is to be repeated: a part of it may have been done.
+	// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+	//
+	// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
+	// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
+	// can't be used for the others, these have an outcome that is `retryable`.
 	//
 	// The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
 	// 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
@@ -4987,7 +5132,11 @@ type ClientWithResponsesInterface interface {
 	//
 	// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
 	// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-	// and is to be repeated: a part of it may have been done.
+	// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+	//
+	// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
+	// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
+	// can't be used for the others, these have an outcome that is `retryable`.
 	//
 	// The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
 	// 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
@@ -5007,6 +5156,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetDocumentWithResponse Read a document
 	//
+	// Of a collection that is `versioned` the `ETag` is the document's version.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /collections/{collection}/documents/{documentId} (the `GetDocument` operationId).
@@ -5014,7 +5165,7 @@ type ClientWithResponsesInterface interface {
 
 	// PatchDocumentWithBodyWithResponse Change fields of a document
 	//
-	// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe.
+	// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5023,7 +5174,7 @@ type ClientWithResponsesInterface interface {
 
 	// PatchDocumentWithResponse Change fields of a document
 	//
-	// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe.
+	// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5032,7 +5183,7 @@ type ClientWithResponsesInterface interface {
 
 	// PutDocumentWithBodyWithResponse Create or replace a document
 	//
-	// Repeating is safe.
+	// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5041,7 +5192,7 @@ type ClientWithResponsesInterface interface {
 
 	// PutDocumentWithResponse Create or replace a document
 	//
-	// Repeating is safe.
+	// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5369,7 +5520,7 @@ type ClientWithResponsesInterface interface {
 	// A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
 	// version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
 	//
-	// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it.
+	// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5381,7 +5532,7 @@ type ClientWithResponsesInterface interface {
 	// A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
 	// version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
 	//
-	// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it.
+	// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6514,6 +6665,15 @@ type DeleteDocumentResult404Headers struct {
 	WWWAuthenticate *string
 }
 
+// DeleteDocumentResult412Headers the declared response headers of an HTTP 412 response for DeleteDocument
+type DeleteDocumentResult412Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
 // DeleteDocumentResult422Headers the declared response headers of an HTTP 422 response for DeleteDocument
 type DeleteDocumentResult422Headers struct {
 	Allow           *string
@@ -6559,6 +6719,8 @@ type DeleteDocumentResult struct {
 	ApplicationProblemJSON403 *externalRef0.Problem
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *externalRef0.Problem
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *externalRef0.Problem
 	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationProblemJSON422 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
@@ -6573,6 +6735,8 @@ type DeleteDocumentResult struct {
 	Headers403 *DeleteDocumentResult403Headers
 	// Headers404 the parsed response headers for an HTTP 404 response
 	Headers404 *DeleteDocumentResult404Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *DeleteDocumentResult412Headers
 	// Headers422 the parsed response headers for an HTTP 422 response
 	Headers422 *DeleteDocumentResult422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -6596,6 +6760,11 @@ func (r DeleteDocumentResult) GetApplicationProblemJSON403() *externalRef0.Probl
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r DeleteDocumentResult) GetApplicationProblemJSON404() *externalRef0.Problem {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteDocumentResult) GetApplicationProblemJSON412() *externalRef0.Problem {
+	return r.ApplicationProblemJSON412
 }
 
 // GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
@@ -6645,6 +6814,11 @@ func (r DeleteDocumentResult) ContentType() string {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
 	return ""
+}
+
+// GetDocumentResult200Headers the declared response headers of an HTTP 200 response for GetDocument
+type GetDocumentResult200Headers struct {
+	ETag *string
 }
 
 // GetDocumentResult401Headers the declared response headers of an HTTP 401 response for GetDocument
@@ -6729,6 +6903,8 @@ type GetDocumentResult struct {
 	ApplicationProblemJSON503 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetDocumentResult200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *GetDocumentResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -6814,6 +6990,11 @@ func (r GetDocumentResult) ContentType() string {
 	return ""
 }
 
+// PatchDocumentResult204Headers the declared response headers of an HTTP 204 response for PatchDocument
+type PatchDocumentResult204Headers struct {
+	ETag *string
+}
+
 // PatchDocumentResult401Headers the declared response headers of an HTTP 401 response for PatchDocument
 type PatchDocumentResult401Headers struct {
 	Allow           *string
@@ -6843,6 +7024,15 @@ type PatchDocumentResult404Headers struct {
 
 // PatchDocumentResult409Headers the declared response headers of an HTTP 409 response for PatchDocument
 type PatchDocumentResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PatchDocumentResult412Headers the declared response headers of an HTTP 412 response for PatchDocument
+type PatchDocumentResult412Headers struct {
 	Allow           *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -6897,6 +7087,8 @@ type PatchDocumentResult struct {
 	ApplicationProblemJSON404 *externalRef0.Problem
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *externalRef0.Problem
 	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationProblemJSON422 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
@@ -6905,6 +7097,8 @@ type PatchDocumentResult struct {
 	ApplicationProblemJSON503 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *PatchDocumentResult204Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *PatchDocumentResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -6913,6 +7107,8 @@ type PatchDocumentResult struct {
 	Headers404 *PatchDocumentResult404Headers
 	// Headers409 the parsed response headers for an HTTP 409 response
 	Headers409 *PatchDocumentResult409Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *PatchDocumentResult412Headers
 	// Headers422 the parsed response headers for an HTTP 422 response
 	Headers422 *PatchDocumentResult422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -6941,6 +7137,11 @@ func (r PatchDocumentResult) GetApplicationProblemJSON404() *externalRef0.Proble
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
 func (r PatchDocumentResult) GetApplicationProblemJSON409() *externalRef0.Problem {
 	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchDocumentResult) GetApplicationProblemJSON412() *externalRef0.Problem {
+	return r.ApplicationProblemJSON412
 }
 
 // GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
@@ -6992,6 +7193,11 @@ func (r PatchDocumentResult) ContentType() string {
 	return ""
 }
 
+// PutDocumentResult204Headers the declared response headers of an HTTP 204 response for PutDocument
+type PutDocumentResult204Headers struct {
+	ETag *string
+}
+
 // PutDocumentResult401Headers the declared response headers of an HTTP 401 response for PutDocument
 type PutDocumentResult401Headers struct {
 	Allow           *string
@@ -7021,6 +7227,15 @@ type PutDocumentResult404Headers struct {
 
 // PutDocumentResult409Headers the declared response headers of an HTTP 409 response for PutDocument
 type PutDocumentResult409Headers struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+// PutDocumentResult412Headers the declared response headers of an HTTP 412 response for PutDocument
+type PutDocumentResult412Headers struct {
 	Allow           *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -7075,6 +7290,8 @@ type PutDocumentResult struct {
 	ApplicationProblemJSON404 *externalRef0.Problem
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *externalRef0.Problem
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *externalRef0.Problem
 	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationProblemJSON422 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
@@ -7083,6 +7300,8 @@ type PutDocumentResult struct {
 	ApplicationProblemJSON503 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *externalRef0.Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *PutDocumentResult204Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *PutDocumentResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -7091,6 +7310,8 @@ type PutDocumentResult struct {
 	Headers404 *PutDocumentResult404Headers
 	// Headers409 the parsed response headers for an HTTP 409 response
 	Headers409 *PutDocumentResult409Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *PutDocumentResult412Headers
 	// Headers422 the parsed response headers for an HTTP 422 response
 	Headers422 *PutDocumentResult422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -7119,6 +7340,11 @@ func (r PutDocumentResult) GetApplicationProblemJSON404() *externalRef0.Problem 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
 func (r PutDocumentResult) GetApplicationProblemJSON409() *externalRef0.Problem {
 	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PutDocumentResult) GetApplicationProblemJSON412() *externalRef0.Problem {
+	return r.ApplicationProblemJSON412
 }
 
 // GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
@@ -11493,7 +11719,11 @@ func (c *ClientWithResponses) ExportDocumentsWithResponse(ctx context.Context, c
 //
 // Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
 // outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-// and is to be repeated: a part of it may have been done.
+// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+//
+// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
+// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
+// can't be used for the others, these have an outcome that is `retryable`.
 //
 // The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
 // 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
@@ -11514,7 +11744,11 @@ func (c *ClientWithResponses) SyncDocumentsWithBodyWithResponse(ctx context.Cont
 //
 // Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
 // outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-// and is to be repeated: a part of it may have been done.
+// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+//
+// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
+// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
+// can't be used for the others, these have an outcome that is `retryable`.
 //
 // The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
 // 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
@@ -11546,6 +11780,8 @@ func (c *ClientWithResponses) DeleteDocumentWithResponse(ctx context.Context, co
 
 // GetDocumentWithResponse Read a document
 //
+// Of a collection that is `versioned` the `ETag` is the document's version.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /collections/{collection}/documents/{documentId} (the `GetDocument` operationId).
@@ -11559,7 +11795,7 @@ func (c *ClientWithResponses) GetDocumentWithResponse(ctx context.Context, colle
 
 // PatchDocumentWithBodyWithResponse Change fields of a document
 //
-// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe.
+// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11574,7 +11810,7 @@ func (c *ClientWithResponses) PatchDocumentWithBodyWithResponse(ctx context.Cont
 
 // PatchDocumentWithResponse Change fields of a document
 //
-// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe.
+// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11589,7 +11825,7 @@ func (c *ClientWithResponses) PatchDocumentWithResponse(ctx context.Context, col
 
 // PutDocumentWithBodyWithResponse Create or replace a document
 //
-// Repeating is safe.
+// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11604,7 +11840,7 @@ func (c *ClientWithResponses) PutDocumentWithBodyWithResponse(ctx context.Contex
 
 // PutDocumentWithResponse Create or replace a document
 //
-// Repeating is safe.
+// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12142,7 +12378,7 @@ func (c *ClientWithResponses) GetSearchSetWithResponse(ctx context.Context, kind
 // A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
 // version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
 //
-// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it.
+// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12160,7 +12396,7 @@ func (c *ClientWithResponses) PutSearchSetWithBodyWithResponse(ctx context.Conte
 // A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
 // version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
 //
-// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it.
+// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14452,6 +14688,13 @@ func ParseDeleteDocumentResult(rsp *http.Response) (*DeleteDocumentResult, error
 		}
 		response.ApplicationProblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -14597,6 +14840,44 @@ func ParseDeleteDocumentResult(rsp *http.Response) (*DeleteDocumentResult, error
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers404 = &headers
+	case rsp.StatusCode == 412:
+		var headers DeleteDocumentResult412Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers412 = &headers
 	case rsp.StatusCode == 422:
 		var headers DeleteDocumentResult422Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -14827,6 +15108,16 @@ func ParseGetDocumentResult(rsp *http.Response) (*GetDocumentResult, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers GetDocumentResult200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetDocumentResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -15143,6 +15434,13 @@ func ParsePatchDocumentResult(rsp *http.Response) (*PatchDocumentResult, error) 
 		}
 		response.ApplicationProblemJSON409 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -15174,6 +15472,16 @@ func ParsePatchDocumentResult(rsp *http.Response) (*PatchDocumentResult, error) 
 	}
 
 	switch {
+	case rsp.StatusCode == 204:
+		var headers PatchDocumentResult204Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers204 = &headers
 	case rsp.StatusCode == 401:
 		var headers PatchDocumentResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -15326,6 +15634,44 @@ func ParsePatchDocumentResult(rsp *http.Response) (*PatchDocumentResult, error) 
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers409 = &headers
+	case rsp.StatusCode == 412:
+		var headers PatchDocumentResult412Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers412 = &headers
 	case rsp.StatusCode == 422:
 		var headers PatchDocumentResult422Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -15528,6 +15874,13 @@ func ParsePutDocumentResult(rsp *http.Response) (*PutDocumentResult, error) {
 		}
 		response.ApplicationProblemJSON409 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest externalRef0.Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -15559,6 +15912,16 @@ func ParsePutDocumentResult(rsp *http.Response) (*PutDocumentResult, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 204:
+		var headers PutDocumentResult204Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers204 = &headers
 	case rsp.StatusCode == 401:
 		var headers PutDocumentResult401Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -15711,6 +16074,44 @@ func ParsePutDocumentResult(rsp *http.Response) (*PutDocumentResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers409 = &headers
+	case rsp.StatusCode == 412:
+		var headers PutDocumentResult412Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers412 = &headers
 	case rsp.StatusCode == 422:
 		var headers PutDocumentResult422Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

@@ -56,6 +56,9 @@ func newDocumentsImport(o *operator) *cobra.Command {
 			case d.Batch == 0:
 				d.Batch = 1000
 			}
+			if d.IfAbsent && d.VersionField != "" {
+				return usagef("--if-absent and --version-field exclude each other")
+			}
 			if d.Batch < 1 || d.Batch > most {
 				return usagef("--batch must be 1 to %d", most)
 			}
@@ -70,6 +73,12 @@ refused goes, with the number of its line and the reason, into a file, and the r
 import is stands in FILE.ndjson.progress until its end: when it is interrupted, the same command goes on
 there. Repeating does no harm.
 
+In a collection that keeps versions ("versioned": true when it is created) --if-absent stores what is not there
+yet and replaces nothing, and --version-field NAME takes from each document, and out of it, the version that
+it replaces; a document without the member replaces whatever there is. What has another version is refused
+(version_conflict). There an import that goes on after an interruption is told conflicts with itself, for
+the documents of its last request.
+
 With --background each request is carried out by a job of the search service, in parts that wait for the
 search engine where it is busy or away (fountain jobs shows it). It suits large files; a job that is under
 way goes on when the import is interrupted.`
@@ -77,6 +86,8 @@ way goes on when the import is interrupted.`
 	cmd.Flags().BoolVar(&d.background, "background", false, "have jobs of the search service carry the import out")
 	cmd.Flags().StringVar(&d.failedPath, "failed", "", "the file for what is refused (default: FILE.ndjson.failed)")
 	cmd.Flags().StringVar(&tenant, "tenant", "", "whose the documents are; for the owner of a tenant-scoped collection")
+	cmd.Flags().BoolVar(&d.IfAbsent, "if-absent", false, "replace no document; in a collection that keeps versions")
+	cmd.Flags().StringVar(&d.VersionField, "version-field", "", "the member of each document that has the version which it replaces; in a collection that keeps versions")
 	cmd.Flags().BoolVar(&d.restart, "restart", false, "begin at the first line, also where an import was interrupted")
 	return cmd
 }

@@ -14,13 +14,13 @@ import (
 )
 
 var (
-	setHead            = []string{"NAME", "OWNER", "ACCESS", "VERSION", "ITEMS", "READERS", "CHANGED"}
+	setHead            = []string{"NAME", "OWNER", "ACCESS", "VERSION", "ITEMS", "ENGINE", "READERS", "CHANGED"}
 	collectionSetsHead = []string{"COLLECTION", "SYNONYMS", "CURATIONS", "VERSION"}
 )
 
 // setRow is a row of a set. A list does not tell how many items there are.
 func setRow(s search.SearchSet) []string {
-	items, readers := "", ""
+	items, engine, readers := "", "", ""
 	switch {
 	case s.Synonyms != nil:
 		items = strconv.Itoa(len(*s.Synonyms))
@@ -29,10 +29,13 @@ func setRow(s search.SearchSet) []string {
 	case s.Stopwords != nil:
 		items = strconv.Itoa(len(*s.Stopwords))
 	}
+	if s.Engine != nil {
+		engine = string(s.Engine.State)
+	}
 	if s.Readers != nil {
 		readers = strings.Join(*s.Readers, " ")
 	}
-	return []string{s.Name, s.Owner, string(s.Access), strconv.FormatInt(s.Version, 10), items, readers, when(s.ChangedAt)}
+	return []string{s.Name, s.Owner, string(s.Access), strconv.FormatInt(s.Version, 10), items, engine, readers, when(s.ChangedAt)}
 }
 
 // newSets are the commands for one kind of sets, which has a noun and an example of a file.

@@ -427,6 +427,27 @@ func (e SearchSetKind) Valid() bool {
 	}
 }
 
+// Defines values for SearchSetStatusState.
+const (
+	SearchSetStatusStateApplied SearchSetStatusState = "applied"
+	SearchSetStatusStateFailed  SearchSetStatusState = "failed"
+	SearchSetStatusStatePending SearchSetStatusState = "pending"
+)
+
+// Valid indicates whether the value is a known member of the SearchSetStatusState enum.
+func (e SearchSetStatusState) Valid() bool {
+	switch e {
+	case SearchSetStatusStateApplied:
+		return true
+	case SearchSetStatusStateFailed:
+		return true
+	case SearchSetStatusStatePending:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SearchUnionEngine.
 const (
 	SearchUnionEngineEmbedded  SearchUnionEngine = "embedded"
@@ -540,6 +561,9 @@ type Collection struct {
 
 	// TenantScoped The caller reaches the documents of their own tenant, unless they are the owning service or an administrator.
 	TenantScoped bool `json:"tenantScoped"`
+
+	// Versioned A version is kept of each document. Absent is not.
+	Versioned *bool `json:"versioned,omitempty"`
 }
 
 // CollectionAccess What the caller may do with it.
@@ -556,6 +580,10 @@ type CollectionCreate struct {
 	// TenantScoped Every document belongs to a tenant, and whoever is not the owning service or an administrator reaches those of their own tenant alone.
 	// Fields must be named and typed: no patterns and no `auto`.
 	TenantScoped *bool `json:"tenantScoped,omitempty"`
+
+	// Versioned A version is kept of each document, for changes that ask for one (`ifVersion` of `syncDocuments`, `If-Match`). It can't be changed later. A write costs two short transactions of the service's database more, and writes
+	// of the same documents wait for each other.
+	Versioned *bool `json:"versioned,omitempty"`
 }
 
 // CollectionList defines model for CollectionList.
@@ -766,6 +794,9 @@ type Engine struct {
 	Limits EngineLimits `json:"limits"`
 	Mode   EngineMode   `json:"mode"`
 
+	// Nodes The addresses of a Typesense, as this instance finds them. Requests go round those that are healthy.
+	Nodes *[]EngineNode `json:"nodes,omitempty"`
+
 	// Unsupported What of Typesense the embedded engine refuses by name: operations, and flags of fields.
 	Unsupported []string `json:"unsupported"`
 
@@ -795,6 +826,17 @@ type EngineLimits struct {
 
 	// SyncItems Items of one `syncDocuments`.
 	SyncItems int32 `json:"syncItems"`
+}
+
+// EngineNode defines model for EngineNode.
+type EngineNode struct {
+	Address string `json:"address"`
+
+	// Healthy It answers, and its health says that it can work.
+	Healthy bool `json:"healthy"`
+
+	// Since Of `healthy`: since when it is so for this instance.
+	Since time.Time `json:"since"`
 }
 
 // ExportLine defines model for ExportLine.
@@ -1102,8 +1144,11 @@ type SearchSet struct {
 	Access    SearchSetAccess `json:"access"`
 	ChangedAt time.Time       `json:"changedAt"`
 	Curations *[]Curation     `json:"curations,omitempty"`
-	Kind      SearchSetKind   `json:"kind"`
-	Name      string          `json:"name"`
+
+	// Engine What this instance has found of the set at the search engine. Absent of a preset, which never goes there.
+	Engine *SearchSetStatus `json:"engine,omitempty"`
+	Kind   SearchSetKind    `json:"kind"`
+	Name   string           `json:"name"`
 
 	// Owner Whose it is: `service:<id>`, `tenant:<name>` or `administrators`.
 	Owner string `json:"owner"`
@@ -1143,6 +1188,19 @@ type SearchSetPut struct {
 	Synonyms  *[]Synonym `json:"synonyms,omitempty"`
 }
 
+// SearchSetStatus What this instance has found of the set at the search engine. Absent of a preset, which never goes there.
+type SearchSetStatus struct {
+	// Code Why it failed.
+	Code    *string `json:"code,omitempty"`
+	Message *string `json:"message,omitempty"`
+
+	// State `applied`: the engine has this version, where it holds for a collection or a search. `pending`: not yet, it is brought there within half a minute of the engine being there. `failed`: the engine did not take it, and is asked again.
+	State SearchSetStatusState `json:"state"`
+}
+
+// SearchSetStatusState `applied`: the engine has this version, where it holds for a collection or a search. `pending`: not yet, it is brought there within half a minute of the engine being there. `failed`: the engine did not take it, and is asked again.
+type SearchSetStatusState string
+
 // SearchUnion defines model for SearchUnion.
 type SearchUnion struct {
 	Engine SearchUnionEngine `json:"engine"`
@@ -1179,7 +1237,10 @@ type SyncItem struct {
 
 	// ID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`.
 	ID DocumentID `json:"id"`
-	Op SyncItemOp `json:"op"`
+
+	// IfVersion The version that the document must have; 0: it must not be there. Only in a collection that is `versioned`.
+	IfVersion *int64     `json:"ifVersion,omitempty"`
+	Op        SyncItemOp `json:"op"`
 
 	// Tenant Whose document it is, in a tenant-scoped collection. For the owning service and administrators; of others it is always the caller's tenant.
 	Tenant *string `json:"tenant,omitempty"`
@@ -1196,6 +1257,9 @@ type SyncOutcome struct {
 	Message   *string           `json:"message,omitempty"`
 	Retryable *bool             `json:"retryable,omitempty"`
 	Status    SyncOutcomeStatus `json:"status"`
+
+	// Version Of a collection that is `versioned`: the version that the document has now. After a `version_conflict` 0 says that it is not there.
+	Version *int64 `json:"version,omitempty"`
 }
 
 // SyncOutcomeStatus defines model for SyncOutcome.Status.
@@ -1241,6 +1305,9 @@ type UnionSearch struct {
 // CollectionName defines model for CollectionName.
 type CollectionName = string
 
+// DocumentIfMatch defines model for DocumentIfMatch.
+type DocumentIfMatch = string
+
 // JobID defines model for JobId.
 type JobID = string
 
@@ -1277,6 +1344,9 @@ type SyncDocumentsParams struct {
 type DeleteDocumentParams struct {
 	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
+
+	// IfMatch Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always.
+	IfMatch *DocumentIfMatch `json:"If-Match,omitempty"`
 }
 
 // GetDocumentParams defines parameters for GetDocument.
@@ -1289,12 +1359,18 @@ type GetDocumentParams struct {
 type PatchDocumentParams struct {
 	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
+
+	// IfMatch Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always.
+	IfMatch *DocumentIfMatch `json:"If-Match,omitempty"`
 }
 
 // PutDocumentParams defines parameters for PutDocument.
 type PutDocumentParams struct {
 	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
+
+	// IfMatch Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always.
+	IfMatch *DocumentIfMatch `json:"If-Match,omitempty"`
 }
 
 // ListCollectionGrantsParams defines parameters for ListCollectionGrants.
@@ -2041,6 +2117,27 @@ func (siw *ServerInterfaceWrapper) DeleteDocument(w http.ResponseWriter, r *http
 		return
 	}
 
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch DocumentIfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DeleteDocument(w, r, collection, documentID, params)
 	}))
@@ -2143,6 +2240,27 @@ func (siw *ServerInterfaceWrapper) PatchDocument(w http.ResponseWriter, r *http.
 		return
 	}
 
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch DocumentIfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PatchDocument(w, r, collection, documentID, params)
 	}))
@@ -2192,6 +2310,27 @@ func (siw *ServerInterfaceWrapper) PutDocument(w http.ResponseWriter, r *http.Re
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tenant", Err: err})
 		}
 		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch DocumentIfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
 	}
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -5476,6 +5615,46 @@ func (response DeleteDocument404ApplicationProblemPlusJSONResponse) VisitDeleteD
 	return err
 }
 
+type DeleteDocument412ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type DeleteDocument412ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers DeleteDocument412ResponseHeaders
+}
+
+func (response DeleteDocument412ApplicationProblemPlusJSONResponse) VisitDeleteDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteDocument422ResponseHeaders struct {
 	Allow           *string
 	RateLimit       *string
@@ -5647,15 +5826,25 @@ type GetDocumentResponseObject interface {
 	VisitGetDocumentResponse(w http.ResponseWriter) error
 }
 
-type GetDocument200JSONResponse Document
+type GetDocument200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetDocument200JSONResponse struct {
+	Body    Document
+	Headers GetDocument200ResponseHeaders
+}
 
 func (response GetDocument200JSONResponse) VisitGetDocumentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -5944,10 +6133,18 @@ type PatchDocumentResponseObject interface {
 	VisitPatchDocumentResponse(w http.ResponseWriter) error
 }
 
+type PatchDocument204ResponseHeaders struct {
+	ETag *string
+}
+
 type PatchDocument204Response struct {
+	Headers PatchDocument204ResponseHeaders
 }
 
 func (response PatchDocument204Response) VisitPatchDocumentResponse(w http.ResponseWriter) error {
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(204)
 	return nil
 }
@@ -6099,6 +6296,46 @@ func (response PatchDocument409ApplicationProblemPlusJSONResponse) VisitPatchDoc
 		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
 	}
 	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchDocument412ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PatchDocument412ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PatchDocument412ResponseHeaders
+}
+
+func (response PatchDocument412ApplicationProblemPlusJSONResponse) VisitPatchDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6275,10 +6512,18 @@ type PutDocumentResponseObject interface {
 	VisitPutDocumentResponse(w http.ResponseWriter) error
 }
 
+type PutDocument204ResponseHeaders struct {
+	ETag *string
+}
+
 type PutDocument204Response struct {
+	Headers PutDocument204ResponseHeaders
 }
 
 func (response PutDocument204Response) VisitPutDocumentResponse(w http.ResponseWriter) error {
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(204)
 	return nil
 }
@@ -6430,6 +6675,46 @@ func (response PutDocument409ApplicationProblemPlusJSONResponse) VisitPutDocumen
 		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
 	}
 	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutDocument412ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type PutDocument412ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers PutDocument412ResponseHeaders
+}
+
+func (response PutDocument412ApplicationProblemPlusJSONResponse) VisitPutDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -30,6 +30,9 @@ func markRestored(ctx context.Context, tx *store.Tx, r *backup.Restored) error {
 	if err := searchstore.EndJobs(ctx, tx, r.At); err != nil {
 		return fmt.Errorf("end jobs of the backup: %w", err)
 	}
+	if err := searchstore.LeapVersions(ctx, tx); err != nil {
+		return fmt.Errorf("go on with versions beyond those of the backup: %w", err)
+	}
 	return audit.AppendLater(ctx, tx, audit.Event{
 		At: r.At, Action: audit.RestoreBackup, ActorKind: audit.System, Outcome: audit.OK, Detail: r.Detail(),
 	})

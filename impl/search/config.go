@@ -26,7 +26,7 @@ type Config struct {
 
 // EngineAt says where a Typesense is that is used in place of the embedded engine. The zero value is none.
 type EngineAt struct {
-	EngineURL       string `env:"ENGINE_URL"`        // base URL of a Typesense; empty: the embedded engine in DataDir
+	EngineURL       string `env:"ENGINE_URL"`        // base URL of a Typesense, or of its nodes, with commas; empty: the embedded engine in DataDir
 	EngineKeyFile   string `env:"ENGINE_KEY_FILE"`   // file with Typesense's API key; empty: the kms keeps it as search.typesense
 	EngineCAFile    string `env:"ENGINE_CA_FILE"`    // authorities trusted for Typesense instead of the system's
 	EnginePublicURL string `env:"ENGINE_PUBLIC_URL"` // base URL at which browsers reach that Typesense with search keys; told with each key
@@ -46,12 +46,12 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: is required", required.name))
 		}
 	}
-	u, err := url.Parse(c.EngineURL)
+	_, err := config.Addresses(c.EngineURL)
 	switch {
 	case c.EngineURL == "" && (c.EngineKeyFile != "" || c.EngineCAFile != ""):
 		errs = append(errs, errors.New("ENGINE_KEY_FILE, ENGINE_CA_FILE: are for a Typesense at ENGINE_URL"))
-	case c.EngineURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != ""):
-		errs = append(errs, errors.New("ENGINE_URL: must be an absolute http or https URL without user and query"))
+	case c.EngineURL != "" && err != nil:
+		errs = append(errs, fmt.Errorf("ENGINE_URL: %w", err))
 	}
 	if door, err := url.Parse(c.EnginePublicURL); c.EnginePublicURL != "" && (c.EngineURL == "" || err != nil || door.Scheme != "http" && door.Scheme != "https" || door.Host == "" || door.User != nil || door.RawQuery != "") {
 		errs = append(errs, errors.New("ENGINE_PUBLIC_URL: must be an absolute http or https URL without user and query, of a Typesense at ENGINE_URL"))

@@ -12,15 +12,16 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/handlers"
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/httpclient"
 	"github.com/fountainai/fountain/internal/lifecycle"
 )
 
 // openEngine opens the embedded engine, or prepares to talk to a Typesense. Both are spoken to in the same way.
 func (s *service) openEngine() error {
-	address, doer, err := s.config.EngineURL, tsclient.Doer(nil), error(nil)
+	setting, doer, err := s.config.EngineURL, tsclient.Doer(nil), error(nil)
 	if s.config.embedded() {
-		address = "http://embedded"
+		setting = "http://embedded"
 		doer, err = s.openEmbedded()
 	} else {
 		doer, err = s.remote()
@@ -28,11 +29,19 @@ func (s *service) openEngine() error {
 	if err != nil {
 		return err
 	}
-	client, err := tsclient.New(address, doer, s.keys.Key, tsclient.Deadlines{})
+	addresses, err := config.Addresses(setting)
+	if err != nil {
+		return fmt.Errorf("addresses of the search engine: %w", err)
+	}
+	nodes := tsclient.NewNodes(addresses, s.config.Clock, s.nodeChanged)
+	client, err := tsclient.Over(nodes, doer, s.keys, tsclient.Deadlines{})
 	if err != nil {
 		return fmt.Errorf("make client of the search engine: %w", err)
 	}
 	s.engine = engine.New(client, s.keys)
+	if !s.config.embedded() {
+		s.watchNodes()
+	}
 	return nil
 }
 

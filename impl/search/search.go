@@ -34,6 +34,7 @@ var schema = lifecycle.Schema{Migrations: searchstore.Migrations, Tables: slices
 
 const (
 	callTimeout  = 10 * time.Second // of a whole call to the kms
+	watchTimeout = 10 * time.Second // of one that it holds, beyond that
 	examinePause = time.Second      // between two looks at the engine: readiness has two to say that it is back
 	tidyPause    = time.Minute      // between two times that old rows are removed
 	jobsAtOnce   = 4                // jobs that a process works on, each of another collection
@@ -96,19 +97,34 @@ type service struct {
 
 // holders make what holds the engine's key, from a file or from the kms, and the secret that search keys come from.
 func (s *service) holders(client *http.Client) error {
-	vault, err := kms.NewClient(config.First(s.config.KMSURL)+"/kms/v1", kms.WithHTTPClient(client), kms.WithRequestEditorFn(lifecycle.Bearer(s.identity, auth.ProofAudience)))
+	vault, err := s.vault(client)
 	if err != nil {
-		return fmt.Errorf("client of the kms: %w", err)
+		return err
+	}
+	patient := *client
+	patient.Timeout = enginekey.Hold + watchTimeout
+	waiting, err := s.vault(&patient)
+	if err != nil {
+		return err
 	}
 	refused := func() { s.identity.Forget(auth.ProofAudience) }
-	s.keys = enginekey.New(enginekey.KMS{Client: vault, Make: s.config.embedded(), Refused: refused})
+	s.keys = enginekey.New(enginekey.KMS{Client: vault, Waiting: waiting, Make: s.config.embedded(), Refused: refused})
 	if s.config.EngineKeyFile != "" {
 		s.keys = enginekey.New(enginekey.File(s.config.EngineKeyFile))
 	}
 	if !s.config.embedded() {
-		s.parents = enginekey.New(enginekey.KMS{Client: vault, Name: searchkeys.SecretName, Make: true, Refused: refused})
+		s.parents = enginekey.New(enginekey.KMS{Client: vault, Waiting: waiting, Name: searchkeys.SecretName, Make: true, Refused: refused})
 	}
 	return nil
+}
+
+// vault is the client of the kms over an HTTP client.
+func (s *service) vault(client *http.Client) (*kms.Client, error) {
+	vault, err := kms.NewClient(config.First(s.config.KMSURL)+"/kms/v1", kms.WithHTTPClient(client), kms.WithRequestEditorFn(lifecycle.Bearer(s.identity, auth.ProofAudience)))
+	if err != nil {
+		return nil, fmt.Errorf("client of the kms: %w", err)
+	}
+	return vault, nil
 }
 
 func (s *service) refreshKey(ctx context.Context) error {
@@ -136,6 +152,9 @@ func (s *service) work(ctx context.Context) error {
 		return err
 	}
 	s.facts.KeyVersion = s.keys.Version
+	if !s.config.embedded() {
+		s.facts.Nodes = s.engine.Nodes
+	}
 	replica := reindex.NewReplica(rows, s.config.Clock)
 	worker := reindex.NewWorker(s.engine, rows, replica, s.config.Log, func() { s.life.CountFailure("go on with a reindex") })
 	if err := s.life.Await(ctx, "the database", func(ctx context.Context) error { return s.join(ctx, rows, replica) }); err != nil {
@@ -255,7 +274,7 @@ func (s *service) reconcile(ctx context.Context, rows *searchstore.Store) error 
 
 // examine notes whether the engine answers.
 func (s *service) examine(ctx context.Context) error {
-	err := s.engine.Healthy(ctx)
+	err := s.engine.Examine(ctx)
 	if sick := err != nil; ctx.Err() == nil && s.sick.Swap(sick) != sick {
 		s.config.Log.WarnContext(ctx, "state of the search engine changed", "sick", sick, "error", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/servicetest"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
@@ -22,15 +23,18 @@ import (
 // fakeKMS keeps secrets.
 type fakeKMS struct {
 	*servicetest.KMS
-	mu      sync.Mutex
-	secrets map[string]string
-	puts    int
+	mu       sync.Mutex
+	secrets  map[string]string
+	versions map[string]int64
+	puts     int
+	changed  chan struct{} // closed at the next change of a secret
 }
 
 func newKMS(t testing.TB) *fakeKMS {
 	t.Helper()
-	k := &fakeKMS{KMS: servicetest.NewKMS(t, "search"), secrets: map[string]string{}}
+	k := &fakeKMS{KMS: servicetest.NewKMS(t, "search"), secrets: map[string]string{}, versions: map[string]int64{}, changed: make(chan struct{})}
 	k.Handle("GET /kms/v1/secrets/{name}", k.getSecret)
+	k.Handle("GET /kms/v1/secrets/{name}/watch", k.watchSecret)
 	k.Handle("PUT /kms/v1/secrets/{name}", k.putSecret)
 	return k
 }
@@ -43,7 +47,44 @@ func (k *fakeKMS) getSecret(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	servicetest.Send(w, 200, map[string]any{"name": r.PathValue("name"), "value": value, "version": k.puts})
+	servicetest.Send(w, 200, map[string]any{"name": r.PathValue("name"), "value": value, "version": k.versions[r.PathValue("name")]})
+}
+
+// watchSecret holds a request until the secret has another version than the known one.
+func (k *fakeKMS) watchSecret(w http.ResponseWriter, r *http.Request) {
+	for name := r.PathValue("name"); ; {
+		k.mu.Lock()
+		version, changed := k.versions[name], k.changed
+		k.mu.Unlock()
+		switch {
+		case version == 0:
+			w.WriteHeader(http.StatusNotFound)
+			return
+		case r.Header.Get("If-None-Match") != etag.Of(version):
+			servicetest.Send(w, 200, map[string]any{"name": name, "version": version})
+			return
+		}
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// set writes a new version of a secret. The lock is held.
+func (k *fakeKMS) set(name, value string) {
+	k.secrets[name] = value
+	k.versions[name]++
+	close(k.changed)
+	k.changed = make(chan struct{})
+}
+
+// rotate writes a new version of a secret.
+func (k *fakeKMS) rotate(name, value string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.set(name, value)
 }
 
 func (k *fakeKMS) putSecret(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +96,7 @@ func (k *fakeKMS) putSecret(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusPreconditionFailed)
 		return
 	}
-	k.secrets[r.PathValue("name")] = body.Value
+	k.set(r.PathValue("name"), body.Value)
 	k.puts++
 	servicetest.Send(w, 201, map[string]any{"name": r.PathValue("name"), "version": 1})
 }

@@ -76,6 +76,7 @@ const (
 	LimitReached        Code = "limit_reached"        // a stated cap on the number of things is reached
 	PreconditionFailed  Code = "precondition_failed"  // If-Match is stale
 	PreconditionMissing Code = "precondition_missing" // If-Match is needed
+	VersionConflict     Code = "version_conflict"     // an item asks for another version than there is
 	IdempotencyConflict Code = "idempotency_conflict"
 	IdempotencyInFlight Code = "idempotency_in_flight"
 	IdempotencyMissing  Code = "idempotency_missing"
@@ -242,6 +243,7 @@ var definitions = map[Code]definition{
 	LimitReached:        {KindConflict, "Limit reached"},
 	PreconditionFailed:  {KindPreconditionFailed, "Precondition failed"},
 	PreconditionMissing: {KindPreconditionRequired, "Precondition required"},
+	VersionConflict:     {KindConflict, "Version conflict"},
 	IdempotencyConflict: {KindUnprocessable, "Idempotency key reused"},
 	IdempotencyInFlight: {KindConflict, "Idempotent request in flight"},
 	IdempotencyMissing:  {KindBadRequest, "Idempotency key required"},

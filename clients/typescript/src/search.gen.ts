@@ -393,7 +393,7 @@ export interface paths {
          * @description A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
          *     version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
          *
-         *     This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it.
+         *     This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
          */
         put: operations["putSearchSet"];
         post?: never;
@@ -426,7 +426,11 @@ export interface paths {
          * Bring documents up to date
          * @description Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
          *     outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-         *     and is to be repeated: a part of it may have been done.
+         *     and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+         *
+         *     In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
+         *     `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
+         *     can't be used for the others, these have an outcome that is `retryable`.
          *
          *     The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
          *     64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
@@ -487,11 +491,14 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** Read a document */
+        /**
+         * Read a document
+         * @description Of a collection that is `versioned` the `ETag` is the document's version.
+         */
         get: operations["getDocument"];
         /**
          * Create or replace a document
-         * @description Repeating is safe.
+         * @description Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
          */
         put: operations["putDocument"];
         post?: never;
@@ -501,7 +508,7 @@ export interface paths {
         head?: never;
         /**
          * Change fields of a document
-         * @description The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe.
+         * @description The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
          */
         patch: operations["patchDocument"];
         trace?: never;
@@ -764,6 +771,18 @@ export interface components {
             /** @description What of Typesense the embedded engine refuses by name: operations, and flags of fields. */
             unsupported: string[];
             limits: components["schemas"]["EngineLimits"];
+            /** @description The addresses of a Typesense, as this instance finds them. Requests go round those that are healthy. */
+            nodes?: components["schemas"]["EngineNode"][];
+        };
+        EngineNode: {
+            address: string;
+            /** @description It answers, and its health says that it can work. */
+            healthy: boolean;
+            /**
+             * Format: date-time
+             * @description Of `healthy`: since when it is so for this instance.
+             */
+            since: string;
         };
         /** @description The bounds of this service, and of the embedded engine, which has `documents` and what follows. */
         EngineLimits: {
@@ -817,6 +836,12 @@ export interface components {
             fields: components["schemas"]["Field"][];
             defaultSortingField?: string;
             /**
+             * @description A version is kept of each document, for changes that ask for one (`ifVersion` of `syncDocuments`, `If-Match`). It can't be changed later. A write costs two short transactions of the service's database more, and writes
+             *     of the same documents wait for each other.
+             * @default false
+             */
+            versioned?: boolean;
+            /**
              * @description Every document belongs to a tenant, and whoever is not the owning service or an administrator reaches those of their own tenant alone.
              *     Fields must be named and typed: no patterns and no `auto`.
              * @default false
@@ -832,6 +857,8 @@ export interface components {
              * @enum {string}
              */
             access: "read" | "write" | "own";
+            /** @description A version is kept of each document. Absent is not. */
+            versioned?: boolean;
             /** @description The caller reaches the documents of their own tenant, unless they are the owning service or an administrator. */
             tenantScoped: boolean;
             fields: components["schemas"]["Field"][];
@@ -1018,6 +1045,18 @@ export interface components {
             readers?: string[];
             /** Format: date-time */
             changedAt: string;
+            engine?: components["schemas"]["SearchSetStatus"];
+        };
+        /** @description What this instance has found of the set at the search engine. Absent of a preset, which never goes there. */
+        SearchSetStatus: {
+            /**
+             * @description `applied`: the engine has this version, where it holds for a collection or a search. `pending`: not yet, it is brought there within half a minute of the engine being there. `failed`: the engine did not take it, and is asked again.
+             * @enum {string}
+             */
+            state: "applied" | "pending" | "failed";
+            /** @description Why it failed. */
+            code?: string;
+            message?: string;
         };
         SearchSetList: {
             items: components["schemas"]["SearchSet"][];
@@ -1122,6 +1161,11 @@ export interface components {
             op: "upsert" | "delete";
             id: components["schemas"]["DocumentId"];
             document?: components["schemas"]["Document"];
+            /**
+             * Format: int64
+             * @description The version that the document must have; 0: it must not be there. Only in a collection that is `versioned`.
+             */
+            ifVersion?: number;
             /** @description Whose document it is, in a tenant-scoped collection. For the owning service and administrators; of others it is always the caller's tenant. */
             tenant?: string;
         };
@@ -1136,6 +1180,11 @@ export interface components {
             code?: string;
             message?: string;
             retryable?: boolean;
+            /**
+             * Format: int64
+             * @description Of a collection that is `versioned`: the version that the document has now. After a `version_conflict` 0 says that it is not there.
+             */
+            version?: number;
         };
         DocumentSyncResult: {
             /** Format: int64 */
@@ -1609,6 +1658,8 @@ export interface components {
          * @example theatre
          */
         SetName: components["schemas"]["SetName"];
+        /** @description Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always. */
+        DocumentIfMatch: string;
         /**
          * @description How many items a page holds at most.
          * @example 50
@@ -1631,6 +1682,8 @@ export interface components {
     };
     requestBodies: never;
     headers: {
+        /** @description The document's version, in a collection that is `versioned`. */
+        DocumentETag: string;
         /** @description Whole seconds to wait before a repeat (RFC 9110, section 10.2.3); on 429 and 503. */
         RetryAfter: string;
         /**
@@ -3128,6 +3181,7 @@ export interface operations {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["DocumentETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3155,7 +3209,10 @@ export interface operations {
                 /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
                 tenant?: components["schemas"]["Tenant"];
             };
-            header?: never;
+            header?: {
+                /** @description Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always. */
+                "If-Match"?: components["parameters"]["DocumentIfMatch"];
+            };
             path: {
                 /**
                  * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
@@ -3186,6 +3243,7 @@ export interface operations {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["DocumentETag"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3194,6 +3252,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
@@ -3206,7 +3265,10 @@ export interface operations {
                 /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
                 tenant?: components["schemas"]["Tenant"];
             };
-            header?: never;
+            header?: {
+                /** @description Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always. */
+                "If-Match"?: components["parameters"]["DocumentIfMatch"];
+            };
             path: {
                 /**
                  * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
@@ -3235,6 +3297,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
@@ -3247,7 +3310,10 @@ export interface operations {
                 /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
                 tenant?: components["schemas"]["Tenant"];
             };
-            header?: never;
+            header?: {
+                /** @description Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always. */
+                "If-Match"?: components["parameters"]["DocumentIfMatch"];
+            };
             path: {
                 /**
                  * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
@@ -3278,6 +3344,7 @@ export interface operations {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["DocumentETag"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3286,6 +3353,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];

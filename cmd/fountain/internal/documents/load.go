@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/fountainai/fountain/clients/fountain"
@@ -44,6 +45,9 @@ type Load struct {
 	Tenant     *string // whose the documents are, said by the owner of a tenant-scoped collection
 	Batch      int     // documents in one request
 	Bytes      int     // of the documents of one request, about; 0: 8 MiB
+	// In a collection that keeps versions: IfAbsent replaces no document, and VersionField is the member in which a document has the version that it replaces; without it, whatever there is.
+	IfAbsent     bool
+	VersionField string
 	// Fail takes a failure, Done the position behind a part whose documents are stored and whose failures Fail has. Their errors end the load.
 	Fail func(Failure) error
 	Done func(Position) error
@@ -129,9 +133,54 @@ func (l *Load) take(line []byte) error {
 	case len(*id) > 512 || !plainID.MatchString(*id):
 		return l.fail(l.next.Lines, "invalid_body", "The id is none that the search service takes.", document)
 	}
-	l.items = append(l.items, search.SyncItem{Op: search.SyncItemOpUpsert, ID: *id, Document: &document, Tenant: l.Tenant})
+	version, document, ok := l.version(document)
+	if !ok {
+		return l.fail(l.next.Lines, "invalid_body", "The member for the version is no whole number from 0 on.", document)
+	}
+	l.items = append(l.items, search.SyncItem{Op: search.SyncItemOpUpsert, ID: *id, Document: &document, Tenant: l.Tenant, IfVersion: version})
 	l.lines, l.size = append(l.lines, l.next.Lines), l.size+len(document)
 	return nil
+}
+
+// version is the version that a document replaces, nil for any, and the document without it; ok says that it is one.
+func (l *Load) version(document json.RawMessage) (version *int64, rest json.RawMessage, ok bool) {
+	if l.IfAbsent {
+		return new(int64(0)), document, true
+	}
+	if l.VersionField == "" {
+		return nil, document, true
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(document, &members) != nil {
+		return nil, document, false
+	}
+	said, told := members[l.VersionField]
+	if !told {
+		return nil, document, true
+	}
+	if json.Unmarshal(said, &version) != nil || version == nil || *version < 0 {
+		return nil, document, false
+	}
+	delete(members, l.VersionField)
+	rest, err := json.Marshal(members)
+	return version, rest, err == nil
+}
+
+// given is the document of an item as its line had it: what failed must not replace any version when it is loaded again.
+func (l *Load) given(item search.SyncItem) json.RawMessage {
+	if l.VersionField == "" || item.IfVersion == nil {
+		return *item.Document
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(*item.Document, &members) != nil {
+		return *item.Document // it was written here
+	}
+	members[l.VersionField] = json.RawMessage(strconv.FormatInt(*item.IfVersion, 10))
+	whole, err := json.Marshal(members)
+	if err != nil {
+		return *item.Document
+	}
+	return whole
 }
 
 // idOf returns the id of a document, or nil. The member's name is told exactly, as the search service does: to a struct, "ID" would be one too.
@@ -172,7 +221,7 @@ func (l *Load) send(ctx context.Context, items []search.SyncItem, lines []int64)
 	switch {
 	case errors.As(err, &refused) && ofDocuments(refused):
 		if len(items) == 1 {
-			return l.fail(lines[0], string(refused.Code), refused.Detail, *items[0].Document)
+			return l.fail(lines[0], string(refused.Code), refused.Detail, l.given(items[0]))
 		}
 		half := len(items) / 2
 		if err := l.send(ctx, items[:half], lines[:half]); err != nil {
@@ -189,7 +238,7 @@ func (l *Load) send(ctx context.Context, items []search.SyncItem, lines []int64)
 			l.next.Stored++
 			continue
 		}
-		if err := l.fail(lines[i], text(r.Code), text(r.Message), *items[i].Document); err != nil {
+		if err := l.fail(lines[i], text(r.Code), text(r.Message), l.given(items[i])); err != nil {
 			return err
 		}
 	}

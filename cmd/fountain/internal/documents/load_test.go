@@ -150,3 +150,56 @@ func TestLoad_readsTheIDFromItsOwnMemberAlone(t *testing.T) {
 	require.Equal(t, map[string]string{"1": `{"id":"1","ID":"2"}`, "5": `{"Id":"4","id":"5"}`}, s.kept)
 	require.Equal(t, []int64{2, 4}, []int64{(*failures)[0].Line, (*failures)[1].Line})
 }
+
+func TestLoad_asksForTheVersionsThatDocumentsReplace(t *testing.T) {
+	var sent []search.SyncItem
+	refusing := storeFunc(func(items []search.SyncItem) *search.DocumentSyncResult {
+		sent = append(sent, items...)
+		out := &search.DocumentSyncResult{}
+		code := "version_conflict"
+		for _, item := range items {
+			out.Results = append(out.Results, search.SyncOutcome{ID: item.ID, Status: search.SyncOutcomeStatusError, Code: &code})
+		}
+		return out
+	})
+	l, failures, _ := load(nil, 10)
+	l.Store, l.VersionField = refusing, "_version"
+	const lines = `{"id":"1","_version":7,"n":9007199254740993}
+{"id":"2","n":1}
+{"id":"3","_version":"x"}
+{"id":"4","_version":-1}
+{"id":"5","_version":null}
+{"id":"6","_version":0}`
+	_, err := l.Run(t.Context(), strings.NewReader(lines), Position{})
+	require.NoError(t, err)
+	require.Len(t, sent, 3)
+	require.EqualValues(t, 7, *sent[0].IfVersion)
+	require.JSONEq(t, `{"id":"1","n":9007199254740993}`, string(*sent[0].Document))
+	require.Contains(t, string(*sent[0].Document), "9007199254740993")
+	require.Nil(t, sent[1].IfVersion)
+	require.Zero(t, *sent[2].IfVersion)
+	told := map[int64]string{}
+	for _, f := range *failures {
+		told[f.Line] = f.Code + " " + string(f.Document)
+	}
+	require.Equal(t, map[int64]string{
+		1: `version_conflict {"_version":7,"id":"1","n":9007199254740993}`, 2: `version_conflict {"id":"2","n":1}`, 3: `invalid_body {"id":"3","_version":"x"}`,
+		4: `invalid_body {"id":"4","_version":-1}`, 5: `invalid_body {"id":"5","_version":null}`, 6: `version_conflict {"_version":0,"id":"6"}`,
+	}, told, "what failed has its version still")
+
+	sent = nil
+	l, _, _ = load(nil, 10)
+	l.Store, l.IfAbsent = refusing, true
+	_, err = l.Run(t.Context(), strings.NewReader(`{"id":"1","_version":7}`), Position{})
+	require.NoError(t, err)
+	require.Zero(t, *sent[0].IfVersion)
+	require.JSONEq(t, `{"id":"1","_version":7}`, string(*sent[0].Document))
+}
+
+// storeFunc is a Store.
+type storeFunc func(items []search.SyncItem) *search.DocumentSyncResult
+
+// SyncDocuments implements Store.
+func (f storeFunc) SyncDocuments(_ context.Context, _ string, body search.DocumentSync, _ ...fountain.CallOption) (*search.DocumentSyncResult, error) {
+	return f(body.Items), nil
+}

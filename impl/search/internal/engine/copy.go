@@ -193,7 +193,7 @@ func (e *Engine) DeleteIDs(ctx context.Context, collection string, ids []string)
 	for i, id := range ids {
 		items[i], last[id] = Item{ID: id}, i
 	}
-	return e.deletes(ctx, collection, items, last)
+	return e.deletes(ctx, collection, items, last, new(int))
 }
 
 // Documents reads documents by their ids at the engine, as ExportWhole does. Those that are not there are missing in the result.

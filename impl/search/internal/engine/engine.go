@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -51,10 +50,7 @@ func (e *Engine) again(ctx context.Context, do func() error) error {
 	return mapped(err)
 }
 
-func refusesKey(err error) bool {
-	var r *tsclient.Error
-	return errors.As(err, &r) && r.Status == http.StatusUnauthorized
-}
+func refusesKey(err error) bool { return tsclient.RefusesKey(err) }
 
 // Collection is a collection as the engine tells it.
 type Collection struct {
@@ -135,6 +131,12 @@ func (e *Engine) Delete(ctx context.Context, name string) error {
 // Healthy says whether the engine can work.
 func (e *Engine) Healthy(ctx context.Context) error { return mapped(e.client.Health(ctx)) }
 
+// Examine asks each node whether it can work. The error is that of one, when none can.
+func (e *Engine) Examine(ctx context.Context) error { return mapped(e.client.Examine(ctx)) }
+
+// Nodes tells what is known of the engine's nodes.
+func (e *Engine) Nodes() []tsclient.NodeState { return e.client.Nodes() }
+
 // Version says which version the engine is, and whether it is the embedded one.
 func (e *Engine) Version(ctx context.Context) (version string, embedded bool, err error) {
 	err = e.again(ctx, func() (err error) {
@@ -158,7 +160,7 @@ var plainID = regexp.MustCompile(`^[A-Za-z0-9_.:~-]+$`)
 
 // deleteDoc removes the document with an id, which may be any text; one that is not there is no error.
 func (e *Engine) deleteDoc(ctx context.Context, collection, id string) error {
-	err := e.paced(ctx, collection, func() error { return e.client.DeleteDocument(ctx, collection, id) })
+	err := e.paced(ctx, collection, func() error { return e.client.EnsureDeleted(ctx, collection, id) })
 	if errors.Is(err, problem.NotFound) {
 		return nil
 	}
@@ -168,8 +170,7 @@ func (e *Engine) deleteDoc(ctx context.Context, collection, id string) error {
 // deleteDocs removes the documents with the ids, which are plain; those that are not there are no error.
 func (e *Engine) deleteDocs(ctx context.Context, collection string, ids []string) error {
 	return e.paced(ctx, collection, func() error {
-		_, err := e.client.DeleteDocuments(ctx, collection, "id:=[`"+strings.Join(ids, "`,`")+"`]", len(ids))
-		return err
+		return e.client.EnsureNone(ctx, collection, "id:=[`"+strings.Join(ids, "`,`")+"`]", len(ids))
 	})
 }
 

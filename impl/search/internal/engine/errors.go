@@ -33,7 +33,7 @@ func Passing(err error) bool {
 	if !errors.As(err, &p) {
 		return true
 	}
-	return errors.Is(err, problem.EngineUnavailable) || errors.Is(err, problem.Overloaded) || errors.Is(err, problem.UpstreamTimeout) || errors.Is(err, problem.BadUpstream)
+	return errors.Is(err, problem.EngineUnavailable) || errors.Is(err, problem.Overloaded) || errors.Is(err, problem.ConcurrencyLimited) || errors.Is(err, problem.UpstreamTimeout) || errors.Is(err, problem.BadUpstream)
 }
 
 func refused(r *tsclient.Error) error {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -9,17 +10,23 @@ import (
 )
 
 // How many bulk writes of a collection are at the engine at once: two at first, one more after 20 that went well, half as many after one for which
-// the engine was behind. As many as 32 wait; a further one is overloaded.
+// the engine was behind. As many as 32 wait, each as long as waitingLimit; a further one is refused, with about the time after which there is room.
 const (
-	firstWrites    = 2
-	mostWrites     = 8
-	goodWrites     = 20
-	waitingWrites  = 32
-	overloadedWait = 2 * time.Second
+	firstWrites   = 2
+	mostWrites    = 8
+	goodWrites    = 20
+	waitingWrites = 32
+	waitingLimit  = 10 * time.Second
+	leastWait     = time.Second
+	longestWait   = time.Minute
 )
+
+// errFull says that a write was not begun.
+var errFull = errors.New("as many writes wait as may")
 
 // pacer paces bulk writes, each collection by itself. The zero value is ready; it is safe for concurrent use.
 type pacer struct {
+	limit       time.Duration // of a wait; 0: waitingLimit
 	mu          sync.Mutex
 	collections map[string]*pace
 }
@@ -28,9 +35,11 @@ type pacer struct {
 type pace struct {
 	limit, busy, good int
 	queue             []chan struct{} // closed when its owner may go on, the first first
+	takes             time.Duration   // a write, as the last ones did
 }
 
-// enter waits for room, and returns what must be called at the end, with whether the engine was behind. Problem: overloaded.
+// enter waits for room, and returns what must be called at the end, with whether the engine was behind. Problem: concurrency_limited, which is the collection's own
+// and says nothing of the engine.
 func (p *pacer) enter(ctx context.Context, collection string) (leave func(behind bool), err error) {
 	p.mu.Lock()
 	c := p.collections[collection]
@@ -41,26 +50,52 @@ func (p *pacer) enter(ctx context.Context, collection string) (leave func(behind
 		}
 		p.collections[collection] = c
 	}
-	leave = func(behind bool) { p.leave(c, behind) }
+	began := time.Now()
+	leave = func(behind bool) { p.leave(c, behind, time.Since(began)) }
 	if c.busy < c.limit && len(c.queue) == 0 {
 		c.busy++
 		p.mu.Unlock()
 		return leave, nil
 	}
 	if len(c.queue) >= waitingWrites {
+		wait := c.wait()
 		p.mu.Unlock()
-		return nil, problem.New(problem.Overloaded, "The collection has as many writes waiting as it may have.").WithRetryAfter(overloadedWait)
+		return nil, full(wait)
 	}
 	turn := make(chan struct{})
 	c.queue = append(c.queue, turn)
 	p.mu.Unlock()
+	limit := time.NewTimer(p.patience())
+	defer limit.Stop()
 	select {
 	case <-turn:
+		began = time.Now()
 		return leave, nil
+	case <-limit.C:
+		p.give(c, turn)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return nil, full(c.wait())
 	case <-ctx.Done():
 		p.give(c, turn)
 		return nil, mapped(ctx.Err())
 	}
+}
+
+func full(wait time.Duration) error {
+	return problem.New(problem.ConcurrencyLimited, "The collection has as many writes waiting as it may have.").WithRetryAfter(wait).Wrap(errFull)
+}
+
+// wait is about how long those that wait now take.
+func (c *pace) wait() time.Duration {
+	return min(max(c.takes*time.Duration(len(c.queue)+c.busy)/time.Duration(c.limit), leastWait), longestWait).Round(time.Second)
+}
+
+func (p *pacer) patience() time.Duration {
+	if p.limit > 0 {
+		return p.limit
+	}
+	return waitingLimit
 }
 
 // give takes a waiting write out of the queue, or passes its turn on when it has just come.
@@ -77,10 +112,14 @@ func (p *pacer) give(c *pace, turn chan struct{}) {
 	c.next()
 }
 
-func (p *pacer) leave(c *pace, behind bool) {
+func (p *pacer) leave(c *pace, behind bool, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.busy--
+	if c.takes == 0 {
+		c.takes = took
+	}
+	c.takes += (took - c.takes) / 8 // the last ones count most
 	if behind {
 		c.limit, c.good = max(1, c.limit/2), 0
 	} else if c.good++; c.good >= goodWrites {

@@ -85,7 +85,13 @@ func TestPacer_letsWaitInTurnAndNotWithoutEnd(t *testing.T) {
 		wait(i + 2)
 	}
 	_, err := p.enter(t.Context(), "c")
-	require.ErrorIs(t, err, problem.Overloaded)
+	require.ErrorIs(t, err, problem.ConcurrencyLimited)
+	require.True(t, Untouched(err), "nothing was sent")
+	require.True(t, Passing(err))
+	require.False(t, isBehind(err), "it says nothing of the engine")
+	var told *problem.Error
+	require.ErrorAs(t, err, &told)
+	require.NotEmpty(t, told.Header["Retry-After"])
 	other, err := p.enter(t.Context(), "another")
 	require.NoError(t, err, "collections don't wait for each other")
 	other(false)
@@ -99,4 +105,24 @@ func TestPacer_letsWaitInTurnAndNotWithoutEnd(t *testing.T) {
 		(<-began)(false)
 	}
 	enter(t, &p)(false)
+}
+
+// Who has waited long enough is told when to come again, instead of having its time end with nothing said of the engine.
+func TestPacer_waitsNoLongerThanItsLimit(t *testing.T) {
+	p := pacer{limit: time.Millisecond}
+	first, second := enter(t, &p), enter(t, &p)
+	_, err := p.enter(t.Context(), "c")
+	require.ErrorIs(t, err, problem.ConcurrencyLimited)
+	first(false)
+	second(false)
+	enter(t, &p)(false)
+}
+
+func TestPace_tellsAboutHowLongTheQueueTakes(t *testing.T) {
+	c := pace{limit: 2, busy: 2, takes: 3 * time.Second, queue: make([]chan struct{}, 6)}
+	require.Equal(t, 12*time.Second, c.wait())
+	c.takes = time.Hour
+	require.Equal(t, longestWait, c.wait())
+	c.takes = 0
+	require.Equal(t, leastWait, c.wait())
 }

@@ -18,6 +18,19 @@ type Item struct {
 	Document json.RawMessage
 	// Tenant is whose document it is in a tenant-scoped collection; nil elsewhere.
 	Tenant *string
+	// IfVersion is the version that the document must have, 0 for none; nil is any. If is another condition of it; nil is none. Engine looks at neither.
+	IfVersion *int64
+	If        func(version int64) bool
+	// Mark tells a change that has a condition from all others, where it may come again; "" where it does not.
+	Mark string
+}
+
+// Conditional reports whether the change has a condition.
+func (i Item) Conditional() bool { return i.IfVersion != nil || i.If != nil }
+
+// Holds reports whether the change's condition does for a version of the document.
+func (i Item) Holds(version int64) bool {
+	return (i.IfVersion == nil || *i.IfVersion == version) && (i.If == nil || i.If(version))
 }
 
 // Stored is the document's id at the engine.
@@ -45,12 +58,12 @@ func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]O
 	for i, item := range items {
 		last[item.Stored()] = i
 	}
-	outcomes := make([]Outcome, len(items))
-	if err := e.upserts(ctx, collection, items, last, outcomes); err != nil {
-		return nil, err
+	outcomes, calls := make([]Outcome, len(items)), 0
+	if err := e.upserts(ctx, collection, items, last, outcomes, &calls); err != nil {
+		return nil, after(calls, err)
 	}
-	if err := e.deletes(ctx, collection, items, last); err != nil {
-		return nil, err
+	if err := e.deletes(ctx, collection, items, last, &calls); err != nil {
+		return nil, after(calls, err)
 	}
 	for i, item := range items {
 		outcomes[i] = outcomes[last[item.Stored()]]
@@ -58,8 +71,27 @@ func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]O
 	return outcomes, nil
 }
 
-// upserts imports, in chunks, the documents of the items that count.
-func (e *Engine) upserts(ctx context.Context, collection string, items []Item, last map[string]int, outcomes []Outcome) error {
+// partly is the error of a change of which a part was carried out.
+type partly struct{ error }
+
+// Unwrap implements errors.Unwrap.
+func (p partly) Unwrap() error { return p.error }
+
+func after(calls int, err error) error {
+	if calls == 0 {
+		return err
+	}
+	return partly{err}
+}
+
+// Untouched reports whether an error says that nothing was changed: the engine was not reached, did not take the key, or was not asked at all.
+func Untouched(err error) bool {
+	var part partly
+	return !errors.As(err, &part) && (errors.Is(err, tsclient.ErrNotSent) || errors.Is(err, errFull) || Denied(err))
+}
+
+// upserts imports, in chunks, the documents of the items that count, and counts the calls that went well.
+func (e *Engine) upserts(ctx context.Context, collection string, items []Item, last map[string]int, outcomes []Outcome, calls *int) error {
 	var docs [][]byte
 	var of []int
 	size := 0
@@ -71,6 +103,7 @@ func (e *Engine) upserts(ctx context.Context, collection string, items []Item, l
 		if err != nil {
 			return err
 		}
+		*calls++
 		for i, line := range lines {
 			outcome, err := outcomeOf(line)
 			if err != nil {
@@ -142,7 +175,7 @@ func withID(item Item) ([]byte, error) {
 }
 
 // deletes removes the documents of the items that count, many in one call but those whose ids a filter can't name. A document that is not there is no error.
-func (e *Engine) deletes(ctx context.Context, collection string, items []Item, last map[string]int) error {
+func (e *Engine) deletes(ctx context.Context, collection string, items []Item, last map[string]int, calls *int) error {
 	var ids []string
 	size := 0
 	flush := func() error {
@@ -150,7 +183,9 @@ func (e *Engine) deletes(ctx context.Context, collection string, items []Item, l
 			return nil
 		}
 		err := e.deleteDocs(ctx, collection, ids)
-		ids, size = nil, 0
+		if ids, size = nil, 0; err == nil {
+			*calls++
+		}
 		return err
 	}
 	for i, item := range items {
@@ -162,6 +197,7 @@ func (e *Engine) deletes(ctx context.Context, collection string, items []Item, l
 			if err := e.deleteDoc(ctx, collection, id); err != nil {
 				return err
 			}
+			*calls++
 			continue
 		}
 		if size += len(url.QueryEscape("`" + id + "`,")); size > deletionBytes {

@@ -28,10 +28,27 @@ type Key struct {
 // ErrAbsent says that there is no key yet.
 var ErrAbsent = errors.New("there is no key for the search engine yet")
 
-// Holder keeps the current key in memory. It is safe for concurrent use; the zero value is not usable.
+// Watcher is a Source that can be waited for.
+type Watcher interface {
+	Source
+	// Watch waits until the key may be of another version than the known one, for a while, and returns the current version.
+	Watch(ctx context.Context, known int64) (version int64, err error)
+}
+
+// overlap is how long the key before is still of use: by then every node of the engine has the current one.
+const overlap = 10 * time.Minute
+
+// held is what a Holder keeps: a key, and the one before until a time.
+type held struct {
+	Key
+	previous string
+	until    time.Time
+}
+
+// Holder keeps the current key in memory, and for a while the one before. It is safe for concurrent use; the zero value is not usable.
 type Holder struct {
 	source Source
-	key    atomic.Pointer[Key]
+	key    atomic.Pointer[held]
 	flight singleflight.Group
 }
 
@@ -42,6 +59,14 @@ func New(source Source) *Holder { return &Holder{source: source} }
 func (h *Holder) Key() string {
 	if k := h.key.Load(); k != nil {
 		return k.Text
+	}
+	return ""
+}
+
+// Previous returns the key before the current one, as long as the engine may not have taken that everywhere yet; otherwise "".
+func (h *Holder) Previous() string {
+	if k := h.key.Load(); k != nil && time.Now().Before(k.until) {
+		return k.previous
 	}
 	return ""
 }
@@ -78,27 +103,85 @@ func (h *Holder) Refresh(ctx context.Context) error {
 		if k.Text == "" {
 			return nil, ErrAbsent
 		}
-		h.key.Store(&k)
+		h.keep(k)
 		return nil, nil
 	})
 	return err
 }
 
-// RefreshEvery is how often a changed key is looked for.
+// keep makes a key the current one. Only one Refresh at a time comes here.
+func (h *Holder) keep(k Key) {
+	now := held{Key: k}
+	if before := h.key.Load(); before != nil {
+		now.previous, now.until = before.previous, before.until
+		if before.Text != k.Text {
+			now.previous, now.until = before.Text, time.Now().Add(overlap)
+		}
+	}
+	h.key.Store(&now)
+}
+
+// RefreshEvery is how often a changed key is looked for where it can't be waited for, or that fails.
 const RefreshEvery = 30 * time.Second
 
-// Run refreshes until ctx ends. report is told of each failure.
+// firstPause is between two looks for the first key, and between a watch that failed and the next; it doubles up to RefreshEvery.
+const firstPause = time.Second
+
+// Run keeps the key up to date until ctx ends, from when there is one: at once where the source can be waited for. report is told of each failure.
 func (h *Holder) Run(ctx context.Context, report func(error)) error {
-	ticker := time.NewTicker(RefreshEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
+	for h.key.Load() == nil {
+		if !rest(ctx, firstPause) {
 			return nil
-		case <-ticker.C:
-			if err := h.Refresh(ctx); err != nil && ctx.Err() == nil {
-				report(err)
-			}
 		}
+	}
+	w, watches := h.source.(Watcher)
+	for pause := firstPause; ctx.Err() == nil; {
+		var err error
+		if watches {
+			err = h.watch(ctx, w)
+		}
+		if watches && err == nil {
+			pause = firstPause
+			continue
+		}
+		if ctx.Err() == nil && err != nil && pause > firstPause { // the first one may be a restart, and the key is read anew
+			report(err)
+		}
+		if !watches {
+			pause = RefreshEvery
+		}
+		if !rest(ctx, pause) {
+			return nil
+		}
+		pause = min(2*pause, RefreshEvery)
+		if err := h.Refresh(ctx); err != nil && ctx.Err() == nil {
+			report(err)
+		}
+	}
+	return nil
+}
+
+// watch waits once, and reads the key when it has another version.
+func (h *Holder) watch(ctx context.Context, w Watcher) error {
+	known := h.Version()
+	version, err := w.Watch(ctx, known)
+	if err != nil {
+		return fmt.Errorf("wait for another key of the search engine: %w", err)
+	}
+	if version == known {
+		return nil
+	}
+	return h.Refresh(ctx)
+}
+
+// rest waits, and reports whether ctx goes on.
+func rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }

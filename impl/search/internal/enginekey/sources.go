@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/internal/config"
@@ -28,6 +30,8 @@ func (f File) Key(context.Context) (Key, error) {
 // KMS is a Source that keeps the key in the kms.
 type KMS struct {
 	Client *kms.Client
+	// Waiting is a client whose calls may last longer than Hold.
+	Waiting *kms.Client
 	// Name is the secret's; SecretName when it is empty.
 	Name string
 	// Make lets the first reader make the key. It is for the embedded engine, which takes whatever key there is.
@@ -53,6 +57,30 @@ func (s KMS) Key(ctx context.Context) (Key, error) {
 		err = ErrAbsent
 	}
 	return key, err
+}
+
+// Hold is for how long the kms holds a Watch.
+const Hold = 25 * time.Second
+
+// Watch implements Watcher.
+func (s KMS) Watch(ctx context.Context, known int64) (version int64, err error) {
+	tag, prefer := `"`+strconv.FormatInt(known, 10)+`"`, "wait="+strconv.Itoa(int(Hold/time.Second))
+	resp, err := s.Waiting.WatchSecret(ctx, s.name(), &kms.WatchSecretParams{IfNoneMatch: &tag, Prefer: &prefer})
+	if err != nil {
+		return 0, fmt.Errorf("ask the kms: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusNotModified {
+		return known, nil
+	}
+	if err := s.check(resp, http.StatusOK); err != nil {
+		return 0, err
+	}
+	var told kms.SecretMetadata
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&told); err != nil {
+		return 0, fmt.Errorf("read answer of the kms: %w", err)
+	}
+	return told.Version, nil
 }
 
 func (s KMS) name() string {

@@ -68,7 +68,7 @@ func wantedBy(p *auth.Principal, b *searchapi.CollectionCreate) (*owner.Collecti
 	if !owner.MayMake(name, p) {
 		return nil, problem.New(problem.Forbidden, "Collections of a tenant are made by its services and by administrators.")
 	}
-	c := &owner.Collection{Name: name, Owner: owner.Of(name, p), TenantScoped: b.TenantScoped != nil && *b.TenantScoped}
+	c := &owner.Collection{Name: name, Owner: owner.Of(name, p), TenantScoped: b.TenantScoped != nil && *b.TenantScoped, Versioned: b.Versioned != nil && *b.Versioned}
 	if err := fitsFields(b.Fields, c.TenantScoped); err != nil {
 		return nil, err
 	}

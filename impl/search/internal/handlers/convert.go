@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	"github.com/fountainai/fountain/internal/page"
 	"github.com/fountainai/fountain/internal/problem"
 )
@@ -34,6 +36,9 @@ func collectionTo(s engine.Collection, c held) searchapi.Collection {
 	out := searchapi.Collection{
 		Name: c.shown(), Documents: s.Documents, CreatedAt: time.Unix(s.CreatedAt, 0).UTC(), Fields: fieldsTo(s.Fields),
 		Owner: c.Owner, Access: searchapi.CollectionAccess(accessNames[c.access]), TenantScoped: c.TenantScoped,
+	}
+	if c.Versioned {
+		out.Versioned = &c.Versioned
 	}
 	if s.DefaultSortingField != "" {
 		out.DefaultSortingField = &s.DefaultSortingField
@@ -88,23 +93,30 @@ func itemFrom(item searchapi.SyncItem, c held, pointer, place string) (engine.It
 		return out, problem.New(problem.ValidationFailed, "An upsert needs a document"+place+".").WithField("body", pointer+"/document", "required", "is required to upsert")
 	case item.Op == searchapi.SyncItemOpDelete && item.Document != nil:
 		return out, problem.New(problem.ValidationFailed, "A deletion takes no document"+place+".").WithField("body", pointer+"/document", "not", "must be absent to delete")
+	case item.IfVersion != nil && !c.Versioned:
+		return out, problem.New(problem.ValidationFailed, "The collection keeps no versions of its documents"+place+".").WithField("body", pointer+"/ifVersion", "not", "must be absent, in a collection that is not versioned")
 	case item.Document != nil:
 		out.Document = *item.Document
 	}
+	out.IfVersion = item.IfVersion
 	return out, nil
 }
 
-func outcomesTo(items []engine.Item, outcomes []engine.Outcome) searchapi.DocumentSyncResult {
+func outcomesTo(items []engine.Item, results []reindex.Result, versioned bool) searchapi.DocumentSyncResult {
 	out := searchapi.DocumentSyncResult{Results: make([]searchapi.SyncOutcome, len(items))}
 	for i, item := range items {
 		out.Results[i] = searchapi.SyncOutcome{ID: item.ID, Status: searchapi.SyncOutcomeStatusOk}
-		if outcomes[i] == nil {
+		outcome := results[i].Outcome
+		if versioned && (results[i].Version > 0 || errors.Is(outcome, problem.VersionConflict)) {
+			out.Results[i].Version = &results[i].Version
+		}
+		if outcome == nil {
 			out.Succeeded++
 			continue
 		}
 		out.Failed++
-		p := problem.From(outcomes[i])
-		code, message, again := string(p.Code), p.Detail, false
+		p := problem.From(outcome)
+		code, message, again := string(p.Code), p.Detail, engine.Passing(outcome)
 		out.Results[i].Status, out.Results[i].Code, out.Results[i].Message, out.Results[i].Retryable = searchapi.SyncOutcomeStatusError, &code, &message, &again
 	}
 	return out

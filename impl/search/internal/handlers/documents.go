@@ -3,11 +3,13 @@ package handlers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/etag"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -39,6 +41,35 @@ func (h *Handlers) change(ctx context.Context, collection, id string, tenant *st
 	return core, c, item, err
 }
 
+// over asks for a version of the document that If-Match names. Problem: precondition_failed, where there is none: the collection keeps no versions.
+func (c held) over(item *engine.Item, match *string) error {
+	if match == nil {
+		return nil
+	}
+	if !c.Versioned {
+		return problem.New(problem.PreconditionFailed, "The collection keeps no versions of its documents.")
+	}
+	m := etag.ParseMatch(*match)
+	item.If = func(version int64) bool { return version > 0 && m.Holds(version) }
+	return nil
+}
+
+// stale turns a conflict of a request that names one document into its status.
+func stale(err error) error {
+	if errors.Is(err, problem.VersionConflict) {
+		return problem.New(problem.PreconditionFailed, "The precondition names a version of the document that is not the current one.").Wrap(err)
+	}
+	return err
+}
+
+// tagOf is the entity tag of a version; nil where the collection keeps none.
+func (c held) tagOf(version int64) *string {
+	if !c.Versioned || version == 0 {
+		return nil
+	}
+	return new(etag.Of(version))
+}
+
 // PutDocument implements searchapi.StrictServerInterface.
 func (h *Handlers) PutDocument(ctx context.Context, r searchapi.PutDocumentRequestObject) (searchapi.PutDocumentResponseObject, error) {
 	core, c, item, err := h.change(ctx, r.Collection, r.DocumentID, r.Params.Tenant)
@@ -46,10 +77,14 @@ func (h *Handlers) PutDocument(ctx context.Context, r searchapi.PutDocumentReque
 		return nil, err
 	}
 	item.Document = *r.Body
-	if err := core.Writer.Put(ctx, c.Collection, item); err != nil {
+	if err := c.over(&item, r.Params.IfMatch); err != nil {
 		return nil, err
 	}
-	return searchapi.PutDocument204Response{}, nil
+	version, err := core.Writer.Put(ctx, c.Collection, item)
+	if err != nil {
+		return nil, stale(err)
+	}
+	return searchapi.PutDocument204Response{Headers: searchapi.PutDocument204ResponseHeaders{ETag: c.tagOf(version)}}, nil
 }
 
 // PatchDocument implements searchapi.StrictServerInterface.
@@ -59,10 +94,14 @@ func (h *Handlers) PatchDocument(ctx context.Context, r searchapi.PatchDocumentR
 		return nil, err
 	}
 	item.Document = *r.Body
-	if err := core.Writer.Patch(ctx, c.Collection, item); err != nil {
+	if err := c.over(&item, r.Params.IfMatch); err != nil {
 		return nil, err
 	}
-	return searchapi.PatchDocument204Response{}, nil
+	version, err := core.Writer.Patch(ctx, c.Collection, item)
+	if err != nil {
+		return nil, stale(err)
+	}
+	return searchapi.PatchDocument204Response{Headers: searchapi.PatchDocument204ResponseHeaders{ETag: c.tagOf(version)}}, nil
 }
 
 // DeleteDocument implements searchapi.StrictServerInterface.
@@ -71,20 +110,29 @@ func (h *Handlers) DeleteDocument(ctx context.Context, r searchapi.DeleteDocumen
 	if err != nil {
 		return nil, err
 	}
-	if err := core.Writer.Remove(ctx, c.Collection, item); err != nil {
+	if err := c.over(&item, r.Params.IfMatch); err != nil {
 		return nil, err
+	}
+	if err := core.Writer.Remove(ctx, c.Collection, item); err != nil {
+		return nil, stale(err)
 	}
 	return searchapi.DeleteDocument204Response{}, nil
 }
 
 // document is a document as the engine has it: json.RawMessage as the generated answer would be written in base64.
-type document json.RawMessage
+type document struct {
+	body json.RawMessage
+	tag  *string
+}
 
 // VisitGetDocumentResponse implements the generated answer of getDocument.
 func (d document) VisitGetDocumentResponse(w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", "application/json")
+	if d.tag != nil {
+		w.Header().Set("ETag", *d.tag)
+	}
 	w.WriteHeader(http.StatusOK)
-	_, err := w.Write(d)
+	_, err := w.Write(d.body)
 	return err
 }
 
@@ -102,6 +150,12 @@ func (h *Handlers) GetDocument(ctx context.Context, r searchapi.GetDocumentReque
 	if err != nil {
 		return nil, err
 	}
+	version := int64(0)
+	if c.Versioned { // before the document: what is written in between has a later one, and is seen
+		if version, err = core.Store.VersionOf(ctx, c.Collection, item.Stored()); err != nil {
+			return nil, err
+		}
+	}
 	doc, err := core.Engine.Document(ctx, c.Engine(), item.Stored())
 	if err == nil && c.TenantScoped {
 		_, doc, err = engine.Restore(doc)
@@ -109,7 +163,7 @@ func (h *Handlers) GetDocument(ctx context.Context, r searchapi.GetDocumentReque
 	if err != nil {
 		return nil, err
 	}
-	return document(doc), nil
+	return document{doc, c.tagOf(version)}, nil
 }
 
 // DeleteDocumentsByQuery implements searchapi.StrictServerInterface.

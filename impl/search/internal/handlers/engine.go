@@ -5,13 +5,16 @@ import (
 
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 )
 
 // Facts is what the service knows of its engine without asking it.
 type Facts struct {
-	KeyVersion  func() int64 // of the key in use; 0 where it has none
-	Unsupported []string     // of the embedded engine
-	Limits      *Limits      // of the embedded engine; nil of another
+	KeyVersion func() int64 // of the key in use; 0 where it has none
+	// Nodes are those of an engine elsewhere; nil of the embedded one.
+	Nodes       func() []tsclient.NodeState
+	Unsupported []string // of the embedded engine
+	Limits      *Limits  // of the embedded engine; nil of another
 }
 
 // Limits are the caps of the embedded engine.
@@ -39,6 +42,13 @@ func (h *Handlers) GetEngine(ctx context.Context, _ searchapi.GetEngineRequestOb
 	}
 	if n := core.Facts.KeyVersion(); n > 0 {
 		out.KeyVersion = &n
+	}
+	if core.Facts.Nodes != nil {
+		nodes := []searchapi.EngineNode{}
+		for _, n := range core.Facts.Nodes() {
+			nodes = append(nodes, searchapi.EngineNode{Address: n.Address, Healthy: n.Healthy, Since: n.Since.UTC()})
+		}
+		out.Nodes = &nodes
 	}
 	if l := core.Facts.Limits; l != nil {
 		out.Unsupported = core.Facts.Unsupported

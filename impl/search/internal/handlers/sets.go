@@ -124,10 +124,16 @@ func fitsSet(b *searchapi.SearchSetPut) error {
 }
 
 // setTo tells a set; its content where it was read.
-func setTo(s *sets.Set, p *auth.Principal) (out searchapi.SearchSet, err error) {
+func (core *Core) setTo(s *sets.Set, p *auth.Principal) (out searchapi.SearchSet, err error) {
 	access := s.Access(p)
 	out = searchapi.SearchSet{
 		Kind: searchapi.SearchSetKind(s.Kind), Name: s.For(p), Owner: s.Owner, Access: searchapi.SearchSetAccess(accessNames[access]), Version: s.Version, ChangedAt: s.Changed,
+	}
+	if told := core.Sets.Status(s); told.State != "" {
+		out.Engine = &searchapi.SearchSetStatus{State: searchapi.SearchSetStatusState(told.State)}
+		if told.State == sets.Failed {
+			out.Engine.Code, out.Engine.Message = &told.Code, &told.Message
+		}
 	}
 	if access == owner.Own && len(s.Readers) > 0 {
 		readers := slices.Sorted(slices.Values(s.Readers))
@@ -141,6 +147,14 @@ func setTo(s *sets.Set, p *auth.Principal) (out searchapi.SearchSet, err error) 
 		return out, fmt.Errorf("read set: %w", err)
 	}
 	return out, nil
+}
+
+// setTag is the entity tag of a set: what the engine has of it changes without a new version.
+func setTag(s searchapi.SearchSet) string {
+	if s.Engine == nil {
+		return etag.Of(s.Version)
+	}
+	return etag.OfState(s.Version, string(s.Engine.State))
 }
 
 // ListSearchSets implements searchapi.StrictServerInterface.
@@ -175,7 +189,7 @@ func (h *Handlers) ListSearchSets(ctx context.Context, r searchapi.ListSearchSet
 			out.NextCursor = &next
 			break
 		}
-		item, err := setTo(byName[name], p)
+		item, err := core.setTo(byName[name], p)
 		if err != nil {
 			return nil, err
 		}
@@ -203,8 +217,8 @@ func (h *Handlers) GetSearchSet(ctx context.Context, r searchapi.GetSearchSetReq
 	if err != nil {
 		return nil, err
 	}
-	body, err := setTo(found, p)
-	return searchapi.GetSearchSet200JSONResponse{Body: body, Headers: searchapi.GetSearchSet200ResponseHeaders{ETag: etag.Of(found.Version)}}, err
+	body, err := core.setTo(found, p)
+	return searchapi.GetSearchSet200JSONResponse{Body: body, Headers: searchapi.GetSearchSet200ResponseHeaders{ETag: setTag(body)}}, err
 }
 
 // PutSearchSet implements searchapi.StrictServerInterface.
@@ -238,11 +252,11 @@ func (h *Handlers) PutSearchSet(ctx context.Context, r searchapi.PutSearchSetReq
 	if put.Kind != sets.Presets {
 		core.apply(ctx)
 	}
-	body, err := setTo(put, p)
+	body, err := core.setTo(put, p)
 	if put.Version == 1 {
-		return searchapi.PutSearchSet201JSONResponse{Body: body, Headers: searchapi.PutSearchSet201ResponseHeaders{ETag: etag.Of(1)}}, err
+		return searchapi.PutSearchSet201JSONResponse{Body: body, Headers: searchapi.PutSearchSet201ResponseHeaders{ETag: setTag(body)}}, err
 	}
-	return searchapi.PutSearchSet200JSONResponse{Body: body, Headers: searchapi.PutSearchSet200ResponseHeaders{ETag: etag.Of(put.Version)}}, err
+	return searchapi.PutSearchSet200JSONResponse{Body: body, Headers: searchapi.PutSearchSet200ResponseHeaders{ETag: setTag(body)}}, err
 }
 
 // setBy is the set that a caller asks to be made or replaced, with its owner. Problem: forbidden.

@@ -53,11 +53,11 @@ func (h *Handlers) SyncDocuments(ctx context.Context, r searchapi.SyncDocumentsR
 	if err != nil {
 		return nil, err
 	}
-	outcomes, err := core.Writer.Sync(ctx, c.Collection, items)
+	results, err := core.Writer.SyncVersions(ctx, c.Collection, items)
 	if err != nil {
 		return nil, err
 	}
-	return searchapi.SyncDocuments200JSONResponse(outcomesTo(items, outcomes)), nil
+	return searchapi.SyncDocuments200JSONResponse(outcomesTo(items, results, c.Versioned)), nil
 }
 
 // all reads the items of a sync that is carried out at once. Problems: validation_failed, body_too_large.

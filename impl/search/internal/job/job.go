@@ -96,6 +96,8 @@ type Item struct {
 	ID       string          `json:"id"`
 	Tenant   *string         `json:"tenant,omitempty"` // in a tenant-scoped collection
 	Document json.RawMessage `json:"document,omitempty"`
+	// IfVersion is the version that the document must have.
+	IfVersion *int64 `json:"ifVersion,omitempty"`
 }
 
 // Part is some items of a job that follow each other.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/engine"
@@ -33,7 +34,7 @@ func NewSpool(ctx context.Context, rows SpoolRows, j *Job) (*Spool, error) {
 
 // Add takes the next item.
 func (s *Spool) Add(ctx context.Context, item engine.Item) error {
-	line, err := json.Marshal(Item{ID: item.ID, Tenant: item.Tenant, Document: item.Document})
+	line, err := json.Marshal(Item{ID: item.ID, Tenant: item.Tenant, Document: item.Document, IfVersion: item.IfVersion})
 	if err != nil {
 		return fmt.Errorf("write item: %w", err)
 	}
@@ -79,15 +80,19 @@ func (s *Spool) Drop(ctx context.Context, cause error) error {
 	return errors.Join(cause, s.rows.DropJob(ctx, s.Job.ID, s.lease))
 }
 
-// items reads a part.
-func (p Part) items() ([]engine.Item, error) {
+// items reads a part of a job. Each item that has a condition is marked: when the part is carried out again, what it has written itself is none of another's.
+func (p Part) items(job string) ([]engine.Item, error) {
 	var all []engine.Item
 	for in := json.NewDecoder(bytes.NewReader(p.Items)); in.More(); {
 		var item Item
 		if err := in.Decode(&item); err != nil {
 			return nil, fmt.Errorf("read stored items: %w", err)
 		}
-		all = append(all, engine.Item{ID: item.ID, Tenant: item.Tenant, Document: item.Document})
+		next := engine.Item{ID: item.ID, Tenant: item.Tenant, Document: item.Document, IfVersion: item.IfVersion}
+		if next.IfVersion != nil {
+			next.Mark = job + "/" + strconv.FormatInt(p.First+int64(len(all)), 10)
+		}
+		all = append(all, next)
 	}
 	return all, nil
 }

@@ -103,7 +103,7 @@ func (w *Worker) part(ctx context.Context, j *Job, lease Lease) error {
 	if err != nil {
 		return err
 	}
-	items, err := p.items()
+	items, err := p.items(j.ID)
 	if err != nil {
 		return err
 	}

@@ -95,6 +95,8 @@ type Collection struct {
 	Name
 	Owner        string // "service:<id>", "tenant:<name>" or Administrators
 	TenantScoped bool
+	// Versioned says that the collection keeps a version of each of its documents.
+	Versioned bool
 	// Claimed is when its owner claimed the name: a later collection of the name has another time.
 	Claimed time.Time
 	// Physical is the name that a reindex gave the collection at the engine; "" is that of Name.

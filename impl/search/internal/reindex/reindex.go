@@ -79,6 +79,8 @@ type Mapping struct {
 	Physical string // the collection's name at the engine
 	Noting   string // the reindex for which it is noted, or ""
 	Held     bool   // it has to wait
+	// Versioned says that the collection keeps versions of its documents.
+	Versioned bool
 }
 
 // Note is a document that was written.

@@ -174,7 +174,7 @@ func TestWorker_anAbortedReindexLeavesNothing(t *testing.T) {
 			return errors.Is(err, problem.NotFound)
 		}, testWait, 10*time.Millisecond)
 		require.Equal(t, "plays", r.collection(t).Engine())
-		require.NoError(t, r.writer.Put(t.Context(), r.collection(t), engine.Item{ID: "d1", Document: document(8)}))
+		require.NoError(t, r.put(t.Context(), r.collection(t), engine.Item{ID: "d1", Document: document(8)}))
 		require.Equal(t, 8, r.number(t, "d1"))
 	})
 }
@@ -196,7 +196,7 @@ func TestWorker_failsWhereADocumentDoesNotFit(t *testing.T) {
 		require.Equal(t, "validation_failed", failed.Failure)
 		require.Contains(t, failed.Reason, "author")
 		require.Equal(t, "plays", r.collection(t).Engine())
-		require.NoError(t, r.writer.Put(t.Context(), c, engine.Item{ID: "d1", Document: document(8)}))
+		require.NoError(t, r.put(t.Context(), c, engine.Item{ID: "d1", Document: document(8)}))
 	})
 }
 
@@ -214,7 +214,7 @@ func TestWorker_goesNotBackWhereADocumentWouldBeLost(t *testing.T) {
 		begun, err := r.schemas.Reindex(t.Context(), c, plan, time.Hour, change)
 		require.NoError(t, err)
 		r.await(t, begun.ID, reindex.Done)
-		require.NoError(t, r.writer.Put(t.Context(), c, engine.Item{ID: "new", Document: []byte(`{"text":"without"}`)}))
+		require.NoError(t, r.put(t.Context(), c, engine.Item{ID: "new", Document: []byte(`{"text":"without"}`)}))
 		_, err = r.rows.Rollback(t.Context(), c, begun.ID, change)
 		require.NoError(t, err)
 		r.worker.Wake()
@@ -327,7 +327,7 @@ func TestWriter_beginsNothingThatNobodyWouldWaitFor(t *testing.T) {
 		now := clock.NewFake(clock.System.Now())
 		rows := &mute{Store: r.rows, silent: true}
 		w := reindex.NewWriter(e, r.rows, reindex.NewReplica(rows, now))
-		put := func() error { return w.Put(t.Context(), r.collection(t), itemOf("d0", 7)) }
+		put := func() error { _, err := w.Put(t.Context(), r.collection(t), itemOf("d0", 7)); return err }
 		require.ErrorIs(t, put(), problem.EngineUnavailable, "it has never told")
 		rows.silent = false
 		require.NoError(t, put())
@@ -375,12 +375,12 @@ func TestWorker_goesNotBackToACollectionThatIsGone(t *testing.T) {
 		stop()
 		c := r.collection(t)
 		require.NoError(t, r.engine.Delete(t.Context(), "plays"))
-		require.NoError(t, r.writer.Put(t.Context(), c, itemOf("d1", 8)))
+		require.NoError(t, r.put(t.Context(), c, itemOf("d1", 8)))
 		_, err := r.rows.Rollback(t.Context(), c, begun.ID, change)
 		require.NoError(t, err)
 		r.run(t)
 		require.Equal(t, "not_found", r.await(t, begun.ID, reindex.Done).Failure)
-		require.NoError(t, r.writer.Put(t.Context(), c, itemOf("d1", 9)))
+		require.NoError(t, r.put(t.Context(), c, itemOf("d1", 9)))
 		require.Equal(t, 9, r.number(t, "d1"))
 		eventually(t, func() bool {
 			now, err := r.rows.Reindex(t.Context(), c, begun.ID)
@@ -446,7 +446,7 @@ func TestWriter_endsTheHoldOfADeadWorker(t *testing.T) {
 			_, err := tx.Exec(ctx, "UPDATE reindexes SET leased_until = 1")
 			return err
 		}))
-		require.NoError(t, r.writer.Put(t.Context(), r.collection(t), engine.Item{ID: "d1", Document: document(8)}))
+		require.NoError(t, r.put(t.Context(), r.collection(t), engine.Item{ID: "d1", Document: document(8)}))
 		now, err := r.rows.Reindex(t.Context(), r.collection(t), begun.ID)
 		require.NoError(t, err)
 		require.Equal(t, reindex.Verifying, now.State)
@@ -483,7 +483,7 @@ func TestWorker_aDeletedCollectionTakesItsReindexesWithIt(t *testing.T) {
 		r.make(t, 3) // one of the same name, which is another
 		require.Equal(t, "plays", r.collection(t).Engine())
 		require.Zero(t, r.number(t, "d2"))
-		err := r.writer.Put(t.Context(), c, engine.Item{ID: "d1", Document: document(8)})
+		err := r.put(t.Context(), c, engine.Item{ID: "d1", Document: document(8)})
 		require.ErrorIs(t, err, problem.NotFound)
 	})
 }

@@ -104,13 +104,23 @@ func (r *rig) run(t *testing.T) (stop func()) {
 	return stop
 }
 
+func (r *rig) put(ctx context.Context, c *owner.Collection, item engine.Item) error {
+	_, err := r.writer.Put(ctx, c, item)
+	return err
+}
+
 // make makes the collection, with documents of the numbers below n.
 func (r *rig) make(t *testing.T, n int) {
+	t.Helper()
+	r.makeAs(t, n, &owner.Collection{Name: plays, Owner: owner.Administrators})
+}
+
+func (r *rig) makeAs(t *testing.T, n int, c *owner.Collection) {
 	t.Helper()
 	ctx := t.Context()
 	text, err := before.Text()
 	require.NoError(t, err)
-	c := &owner.Collection{Name: plays, Owner: owner.Administrators, Desired: text}
+	c.Desired = text
 	_, err = r.rows.Claim(ctx, c)
 	require.NoError(t, err)
 	_, err = r.engine.Create(ctx, before.Collection("plays", false))
@@ -224,7 +234,7 @@ func (l load) run(ctx context.Context, t require.TestingT, w *rig, c *owner.Coll
 					err = outcomes[0]
 				}
 			default:
-				err = w.writer.Put(context.Background(), c, engine.Item{ID: id, Document: document(number)})
+				err = w.put(context.Background(), c, engine.Item{ID: id, Document: document(number)})
 			}
 			require.NoError(t, err)
 			l.acked(id, number)

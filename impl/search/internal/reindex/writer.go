@@ -20,6 +20,7 @@ const (
 
 // WriterRows is what a write reads and notes.
 type WriterRows interface {
+	VersionRows
 	// Mapping reads the mapping as the database has it now. Error: owner.ErrGone.
 	Mapping(ctx context.Context, c *owner.Collection) (Mapping, error)
 	// Note notes documents before they are written.
@@ -41,35 +42,85 @@ func NewWriter(e *engine.Engine, rows WriterRows, r *Replica) *Writer {
 }
 
 // Sync is engine.Engine.Sync in the collection of the engine that is the current one.
-func (w *Writer) Sync(ctx context.Context, c *owner.Collection, items []engine.Item) (outcomes []engine.Outcome, err error) {
-	err = w.write(ctx, c, idsOf(items...), func(ctx context.Context, physical string) (err error) {
-		outcomes, err = w.engine.Sync(ctx, physical, items)
+func (w *Writer) Sync(ctx context.Context, c *owner.Collection, items []engine.Item) ([]engine.Outcome, error) {
+	results, err := w.SyncVersions(ctx, c, items)
+	if err != nil {
+		return nil, err
+	}
+	outcomes := make([]engine.Outcome, len(results))
+	for i, r := range results {
+		outcomes[i] = r.Outcome
+	}
+	return outcomes, nil
+}
+
+// SyncVersions is Sync, and tells versions. In a collection that keeps them each item is of the version that its document has when it is its turn, and a later item of one document comes after
+// an earlier one; where some were written and the others can't be, those have that for their outcome.
+func (w *Writer) SyncVersions(ctx context.Context, c *owner.Collection, items []engine.Item) (results []Result, err error) {
+	err = w.write(ctx, c, idsOf(items...), func(ctx context.Context, m Mapping) (err error) {
+		results, err = w.change(ctx, c, m, items, func(ctx context.Context, items []engine.Item) ([]engine.Outcome, error) {
+			return w.engine.Sync(ctx, m.Physical, items)
+		})
 		return err
 	})
-	return outcomes, err
+	return results, err
 }
 
-// Put makes or replaces a document; see engine.Engine.Put.
-func (w *Writer) Put(ctx context.Context, c *owner.Collection, item engine.Item) error {
-	return w.write(ctx, c, idsOf(item), func(ctx context.Context, physical string) error { return w.engine.Put(ctx, physical, item) })
+// change writes items.
+func (w *Writer) change(ctx context.Context, c *owner.Collection, m Mapping, items []engine.Item, do send) ([]Result, error) {
+	if m.Versioned {
+		return w.versioned(ctx, c, items, do)
+	}
+	outcomes, err := do(ctx, items)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(outcomes))
+	for i, o := range outcomes {
+		results[i].Outcome = o
+	}
+	return results, nil
 }
 
-// Patch changes fields of a document; see engine.Engine.Patch.
-func (w *Writer) Patch(ctx context.Context, c *owner.Collection, item engine.Item) error {
-	return w.write(ctx, c, idsOf(item), func(ctx context.Context, physical string) error { return w.engine.Patch(ctx, physical, item) })
+// single writes one document.
+func (w *Writer) single(ctx context.Context, c *owner.Collection, item engine.Item, do func(ctx context.Context, physical string, item engine.Item) error) (version int64, err error) {
+	var results []Result
+	err = w.write(ctx, c, idsOf(item), func(ctx context.Context, m Mapping) (err error) {
+		results, err = w.change(ctx, c, m, []engine.Item{item}, one(func(ctx context.Context, item engine.Item) error { return do(ctx, m.Physical, item) }))
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return results[0].Version, results[0].Outcome
+}
+
+// Put makes or replaces a document, and returns its version where the collection keeps them; see engine.Engine.Put.
+func (w *Writer) Put(ctx context.Context, c *owner.Collection, item engine.Item) (version int64, err error) {
+	return w.single(ctx, c, item, w.engine.Put)
+}
+
+// Patch changes fields of a document, and returns its version where the collection keeps them; see engine.Engine.Patch.
+func (w *Writer) Patch(ctx context.Context, c *owner.Collection, item engine.Item) (version int64, err error) {
+	return w.single(ctx, c, item, w.engine.Patch)
 }
 
 // Remove deletes a document; see engine.Engine.Remove.
 func (w *Writer) Remove(ctx context.Context, c *owner.Collection, item engine.Item) error {
-	return w.write(ctx, c, idsOf(item), func(ctx context.Context, physical string) error { return w.engine.Remove(ctx, physical, item) })
+	_, err := w.single(ctx, c, item, w.engine.Remove)
+	return err
 }
 
 // DeleteWhere deletes the documents that a filter lets through; see engine.Engine.DeleteWhere. Where writes are noted it first reads which they are: what another
 // write adds to them meanwhile that one has noted.
 func (w *Writer) DeleteWhere(ctx context.Context, c *owner.Collection, filter string) (n int64, err error) {
 	which := func(ctx context.Context, physical string) ([]string, error) { return w.fitting(ctx, physical, filter) }
-	err = w.write(ctx, c, which, func(ctx context.Context, physical string) (err error) {
-		n, err = w.engine.DeleteWhere(ctx, physical, filter)
+	err = w.write(ctx, c, which, func(ctx context.Context, m Mapping) (err error) {
+		if m.Versioned {
+			n, err = w.deleteVersioned(ctx, c, m, filter)
+			return err
+		}
+		n, err = w.engine.DeleteWhere(ctx, m.Physical, filter)
 		return err
 	})
 	return n, err
@@ -111,7 +162,7 @@ func (w *Writer) fitting(ctx context.Context, physical, filter string) (all []st
 }
 
 // write carries out one write in the collection of the engine that is the current one, after it was noted where that is asked for.
-func (w *Writer) write(ctx context.Context, c *owner.Collection, which ids, do func(ctx context.Context, physical string) error) error {
+func (w *Writer) write(ctx context.Context, c *owner.Collection, which ids, do func(ctx context.Context, m Mapping) error) error {
 	for waited := time.Now(); ; {
 		held, err := w.attempt(ctx, c, which, do)
 		if err != nil || !held {
@@ -123,7 +174,7 @@ func (w *Writer) write(ctx context.Context, c *owner.Collection, which ids, do f
 	}
 }
 
-func (w *Writer) attempt(ctx context.Context, c *owner.Collection, which ids, do func(ctx context.Context, physical string) error) (held bool, err error) {
+func (w *Writer) attempt(ctx context.Context, c *owner.Collection, which ids, do func(ctx context.Context, m Mapping) error) (held bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, WriteLife) // a replica that is taken for dead has none under way
 	defer cancel()
 	end, err := w.replica.Begin(ctx)
@@ -148,5 +199,5 @@ func (w *Writer) attempt(ctx context.Context, c *owner.Collection, which ids, do
 			return false, fmt.Errorf("note what is written: %w", err)
 		}
 	}
-	return false, do(ctx, m.Physical)
+	return false, do(ctx, m)
 }

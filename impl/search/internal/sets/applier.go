@@ -31,10 +31,11 @@ type Applier struct {
 	rows   Rows
 	log    *slog.Logger
 
-	asked atomic.Int64  // applications asked for
-	turn  chan struct{} // holds one while an application runs, which has the rest for itself
-	done  int64         // of those asked for, how many the last application began after
-	err   error         // what became of that
+	asked atomic.Int64                      // applications asked for
+	turn  chan struct{}                     // holds one while an application runs, which has the rest for itself
+	done  int64                             // of those asked for, how many the last application began after
+	err   error                             // what became of that
+	state atomic.Pointer[map[string]Status] // by the id of the set
 	// seen is what the engine made of a version of each record: its own form is not ours. Another form, or none, is a drift.
 	seen map[place]mark
 }
@@ -90,11 +91,12 @@ func (a *Applier) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	run := &run{Applier: a, next: map[place]mark{}, there: map[place]bool{}}
+	run := &run{Applier: a, next: map[place]mark{}, there: map[place]bool{}, failed: map[string]error{}}
 	if err := run.all(ctx, embedded || named(version)); err != nil {
 		return errors.Join(append(run.refused, err)...)
 	}
 	a.seen = run.next
+	a.state.Store(&run.state)
 	if run.repaired > 0 {
 		a.log.WarnContext(ctx, "the search engine had lost synonyms, curations or stopwords, which it has again", "records", run.repaired)
 	}
@@ -114,7 +116,9 @@ type run struct {
 	next     map[place]mark
 	there    map[place]bool // what the engine has, of any version
 	repaired int
-	refused  []error // what the engine did not take: of one record, or for one collection
+	refused  []error           // what the engine did not take: of one record, or for one collection
+	failed   map[string]error  // the same, by the ids of the sets
+	state    map[string]Status // of every set that was read
 }
 
 // goesOn notes what the engine refuses, which concerns nothing else. An engine that can't be used is an error.
@@ -147,6 +151,7 @@ func (r *run) all(ctx context.Context, named bool) error {
 	if err != nil {
 		return err
 	}
+	defer r.tell(rows)
 	byID := make(map[string]*Set, len(rows))
 	want := map[tsclient.RecordKind]map[string]wanted{}
 	for _, s := range rows {
@@ -168,8 +173,12 @@ func (r *run) all(ctx context.Context, named bool) error {
 	}
 	before := len(r.refused)
 	for _, at := range attached {
-		if err := r.goesOn(ctx, r.attach(ctx, at, byID, named)); err != nil {
+		refused := r.attach(ctx, at, byID, named)
+		if err := r.goesOn(ctx, refused); err != nil {
 			return err
+		}
+		for _, id := range slices.Concat(at.Synonyms, at.Curations) {
+			r.fails(id, refused)
 		}
 	}
 	if len(r.refused) > before { // such a collection may name a set that is there no more
@@ -305,6 +314,7 @@ func (r *run) put(ctx context.Context, kind tsclient.RecordKind, collection stri
 		if err := r.goesOn(ctx, fmt.Errorf("put %s %s: %w", kind, name, err)); err != nil {
 			return err
 		}
+		r.fails(idOf(name), err)
 	}
 	if len(written) == 0 {
 		return nil

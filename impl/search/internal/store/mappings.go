@@ -22,11 +22,12 @@ func key(c *owner.Collection) []any { return []any{c.Tenant, c.Local, c.Claimed.
 func (s *Store) Mapping(ctx context.Context, c *owner.Collection) (m reindex.Mapping, err error) {
 	defer tried.To(&err, "read mapping of collection")
 	var row struct {
-		Physical string
-		Reindex  string
-		Held     int64
+		Physical  string
+		Reindex   string
+		Held      int64
+		Versioned int64
 	}
-	err = s.db.Read(ctx).Get(ctx, &row, "SELECT physical, reindex, held FROM collections WHERE "+ofCollection, key(c)...)
+	err = s.db.Read(ctx).Get(ctx, &row, "SELECT physical, reindex, held, versioned FROM collections WHERE "+ofCollection, key(c)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return m, owner.ErrGone
 	}
@@ -36,7 +37,7 @@ func (s *Store) Mapping(ctx context.Context, c *owner.Collection) (m reindex.Map
 	if row.Physical == "" {
 		row.Physical = c.Name.Engine()
 	}
-	return reindex.Mapping{Physical: row.Physical, Noting: row.Reindex, Held: row.Held == 1}, err
+	return reindex.Mapping{Physical: row.Physical, Noting: row.Reindex, Held: row.Held == 1, Versioned: row.Versioned == 1}, err
 }
 
 // notesAtOnce keeps a statement far below the placeholder limits of both databases.

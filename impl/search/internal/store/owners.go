@@ -15,6 +15,7 @@ import (
 type ownerRow struct {
 	Tenant, Name, Owner string
 	Scoped              int64   `db:"tenant_scoped"`
+	Versioned           int64   `db:"versioned"`
 	ClaimedAt           int64   `db:"claimed_at"`
 	Physical            string  `db:"physical"`
 	Held                int64   `db:"held"`
@@ -23,7 +24,7 @@ type ownerRow struct {
 	GrantedAt           *int64  `db:"granted_at"`
 }
 
-const selectOwners = `SELECT c.tenant, c.name, c.owner, c.tenant_scoped, c.claimed_at, c.physical, c.held, g.grantee, g.access, g.granted_at
+const selectOwners = `SELECT c.tenant, c.name, c.owner, c.tenant_scoped, c.versioned, c.claimed_at, c.physical, c.held, g.grantee, g.access, g.granted_at
 	FROM collections c LEFT JOIN collection_grants g ON g.tenant = c.tenant AND g.name = c.name WHERE c.made = 1`
 
 // Collections returns every collection that was made, in no order.
@@ -93,7 +94,7 @@ func collectionsOf(rows []ownerRow) (all []*owner.Collection) {
 	for _, r := range rows {
 		name := owner.Name{Tenant: r.Tenant, Local: r.Name}
 		if len(all) == 0 || all[len(all)-1].Name != name {
-			all = append(all, &owner.Collection{Name: name, Owner: r.Owner, TenantScoped: r.Scoped == 1, Claimed: time.UnixMicro(r.ClaimedAt).UTC(), Physical: r.Physical, Swapping: r.Held == 1})
+			all = append(all, &owner.Collection{Name: name, Owner: r.Owner, TenantScoped: r.Scoped == 1, Versioned: r.Versioned == 1, Claimed: time.UnixMicro(r.ClaimedAt).UTC(), Physical: r.Physical, Swapping: r.Held == 1})
 		}
 		if c := all[len(all)-1]; r.Grantee != nil && r.Access != nil && r.GrantedAt != nil {
 			c.Grants = append(c.Grants, owner.Grant{Grantee: *r.Grantee, Access: owner.Access(*r.Access), At: time.UnixMicro(*r.GrantedAt).UTC()})
@@ -114,8 +115,8 @@ func flag(b bool) int64 {
 func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err error) {
 	defer tried.To(&err, "claim collection")
 	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		n, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at) VALUES (?, ?, ?, ?, 0, ?)
-			ON CONFLICT (tenant, name) DO NOTHING`, c.Tenant, c.Local, c.Owner, flag(c.TenantScoped), s.clock.Now().UnixMicro())
+		n, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, versioned, made, claimed_at) VALUES (?, ?, ?, ?, ?, 0, ?)
+			ON CONFLICT (tenant, name) DO NOTHING`, c.Tenant, c.Local, c.Owner, flag(c.TenantScoped), flag(c.Versioned), s.clock.Now().UnixMicro())
 		if err != nil {
 			return err
 		}
@@ -123,8 +124,8 @@ func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err
 			return s.nobodyWrites(ctx, tx, c.Name)
 		}
 		// That of a collection that is made tells it from a later one of its name.
-		n, err = tx.Exec(ctx, `UPDATE collections SET claimed_at = CASE WHEN made = 0 THEN ? ELSE claimed_at END WHERE tenant = ? AND name = ? AND owner = ?`,
-			s.clock.Now().UnixMicro(), c.Tenant, c.Local, c.Owner)
+		n, err = tx.Exec(ctx, `UPDATE collections SET claimed_at = CASE WHEN made = 0 THEN ? ELSE claimed_at END, versioned = CASE WHEN made = 0 THEN ? ELSE versioned END WHERE tenant = ? AND name = ? AND owner = ?`,
+			s.clock.Now().UnixMicro(), flag(c.Versioned), c.Tenant, c.Local, c.Owner)
 		if err == nil && n == 0 {
 			return owner.ErrTaken
 		}
@@ -150,12 +151,12 @@ func (s *Store) nobodyWrites(ctx context.Context, tx *store.Tx, n owner.Name) er
 // made turns a claim into a collection. The claim may have been released by another attempt of its owner, so it is made again. A row of a
 // collection before, which is being deleted, becomes the new one's, without its grants.
 func (s *Store) made(ctx context.Context, tx *store.Tx, c *owner.Collection) error {
-	n, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, made, claimed_at, desired) VALUES (?, ?, ?, ?, 1, ?, ?)
-		ON CONFLICT (tenant, name) DO UPDATE SET made = 1, tenant_scoped = excluded.tenant_scoped, claimed_at = excluded.claimed_at,
+	n, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, versioned, made, claimed_at, desired) VALUES (?, ?, ?, ?, ?, 1, ?, ?)
+		ON CONFLICT (tenant, name) DO UPDATE SET made = 1, tenant_scoped = excluded.tenant_scoped, versioned = excluded.versioned, document_version = 0, claimed_at = excluded.claimed_at,
 			physical = '', desired = excluded.desired, schema_version = 1, reindex = '', held = 0,
 			synonym_sets = '', curation_sets = '', sets_version = 1
 		WHERE collections.owner = excluded.owner`,
-		c.Tenant, c.Local, c.Owner, flag(c.TenantScoped), s.clock.Now().UnixMicro(), c.Desired)
+		c.Tenant, c.Local, c.Owner, flag(c.TenantScoped), flag(c.Versioned), s.clock.Now().UnixMicro(), c.Desired)
 	if err == nil && n == 0 {
 		return owner.ErrTaken
 	}

@@ -39,6 +39,9 @@ func (s *Store) Alone(ctx context.Context) (err error) {
 		if _, err := tx.Exec(ctx, "UPDATE reindexes SET lease = '', leased_until = 0 WHERE lease <> ''"); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(ctx, "UPDATE document_versions SET lease = '', leased_until = 0 WHERE lease <> ''"); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, "UPDATE jobs SET lease = '', leased_until = 0 WHERE lease <> ''")
 		return err
 	})

@@ -131,6 +131,9 @@ func (s *Store) Sweep(ctx context.Context) (err error) {
 		if err := s.sweepJobs(ctx, tx); err != nil {
 			return err
 		}
+		if err := s.sweepVersions(ctx, tx); err != nil {
+			return err
+		}
 		_, err := s.answers.Sweep(ctx, tx)
 		return err
 	})

@@ -8,6 +8,7 @@ var Tables = []store.Table{
 	{Name: "collection_grants", Bound: "100 for each collection"},
 	{Name: "creations", Bound: "deleted when they are old"},
 	{Name: "data_keys", Bound: "one row"},
+	{Name: "document_versions", Bound: "a row for each document of a collection that keeps versions, for two hours after its deletion too"},
 	{Name: "job_failures", Bound: "10,000 for each job; deleted with it"},
 	{Name: "job_parts", Bound: "1 GiB of items that wait; deleted when they were carried out"},
 	{Name: "job_room", Bound: "one row"},

@@ -14,24 +14,42 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/typesense/typesense-go/v3/typesense"
 	"github.com/typesense/typesense-go/v3/typesense/api"
+
+	"github.com/fountainai/fountain/internal/clock"
 )
 
-// Client speaks to one engine. It is safe for concurrent use.
+// Client speaks to one engine, at one or several addresses. It is safe for concurrent use.
 type Client struct {
 	raw api.ClientInterface
-	// Typed is the official client over the same transport and key.
+	// Typed is the official client over the same transport and key. It asks the first node alone.
 	Typed *typesense.Client
 	times Deadlines
+	nodes *Nodes
+	keys  Keys
 	// What the official client has no method for is sent by the same means.
 	base string
 	doer Doer
-	key  func() string
 }
+
+// Keys are the engine's keys. They are read for each request: a new key needs no new client.
+type Keys interface {
+	// Key is the current one.
+	Key() string
+	// Previous is the one before, as long as the engine may not have taken the current one yet; otherwise "".
+	Previous() string
+}
+
+// only are Keys without one before.
+type only func() string
+
+func (o only) Key() string      { return o() }
+func (o only) Previous() string { return "" }
 
 // Deadlines bound each kind of call. A zero field takes its default.
 type Deadlines struct {
@@ -42,23 +60,29 @@ type Deadlines struct {
 // maxAnswer bounds what is read of one answer: more than the embedded engine makes of a multi_search.
 const maxAnswer = 66 << 20
 
-// New returns a client for the engine at base (any URL for an engine in the process). key is called for each request: a new
-// key needs no new client.
+// New returns a client for the engine at base (any URL for an engine in the process). key is called for each request.
 func New(base string, doer Doer, key func() string, times Deadlines) (*Client, error) {
-	setKey := func(_ context.Context, r *http.Request) error {
-		r.Header.Set(api.APIKeyHeader, key())
-		return nil
-	}
-	ac, err := api.NewClientWithResponses(base, api.WithHTTPClient(doer), api.WithRequestEditorFn(setKey))
+	address, err := url.Parse(strings.TrimSuffix(base, "/"))
 	if err != nil {
-		return nil, fmt.Errorf("make typesense client: %w", err)
+		return nil, fmt.Errorf("read address of the search engine: %w", err)
 	}
+	return Over(NewNodes([]*url.URL{address}, clock.System, nil), doer, only(key), times)
+}
+
+// Over returns a client for an engine with nodes.
+func Over(nodes *Nodes, doer Doer, keys Keys, times Deadlines) (*Client, error) {
 	for into, d := range map[*time.Duration]time.Duration{&times.Search: 10 * time.Second, &times.Write: 15 * time.Second, &times.Import: time.Minute} {
 		if *into == 0 {
 			*into = d
 		}
 	}
-	return &Client{raw: ac, Typed: typesense.NewClient(typesense.WithAPIClient(ac)), times: times, base: strings.TrimSuffix(base, "/"), doer: doer, key: key}, nil
+	c := &Client{times: times, nodes: nodes, keys: keys, base: nodes.list[0].address, doer: doer}
+	ac, err := api.NewClientWithResponses(c.base, api.WithHTTPClient(doer), api.WithRequestEditorFn(c.direct))
+	if err != nil {
+		return nil, fmt.Errorf("make typesense client: %w", err)
+	}
+	c.raw, c.Typed = ac, typesense.NewClient(typesense.WithAPIClient(ac))
+	return c, nil
 }
 
 // Error is an engine's refusal.
@@ -78,10 +102,18 @@ func (e *Error) Error() string {
 // ErrUnavailable wraps errors of the connection to the engine: nothing is known about the call's outcome.
 var ErrUnavailable = errors.New("the search engine can't be reached")
 
-// call sends one request and reads the answer; any status but 2xx is an *Error.
-func call(ctx context.Context, limit time.Duration, send func(ctx context.Context) (*http.Response, error)) (body []byte, header http.Header, err error) {
+// call sends one request and reads the answer; any status but 2xx is an *Error. limit bounds all of it, at whatever node.
+func (c *Client) call(ctx context.Context, limit time.Duration, may repeat, send func(ctx context.Context) (*http.Response, error)) (body []byte, header http.Header, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	err = c.tries(ctx, may, func(ctx context.Context) (err error) {
+		body, header, err = read(ctx, send)
+		return err
+	})
+	return body, header, err
+}
+
+func read(ctx context.Context, send func(ctx context.Context) (*http.Response, error)) (body []byte, header http.Header, err error) {
 	resp, err := send(ctx)
 	if err != nil {
 		return nil, nil, unreachable(ctx, err)
@@ -101,7 +133,11 @@ func unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("call search engine: %w", ctx.Err())
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	if notSent(err) {
+		err = fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+	return err
 }
 
 func refusal(resp *http.Response, body []byte) error {
@@ -119,7 +155,7 @@ func embedded(h http.Header) bool { return h.Get("X-Search-Engine") == "embedded
 
 // CreateCollection makes a collection from a schema in Typesense's form.
 func (c *Client) CreateCollection(ctx context.Context, schema []byte) ([]byte, error) {
-	body, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) {
+	body, _, err := c.call(ctx, c.times.Write, never, func(ctx context.Context) (*http.Response, error) {
 		return c.raw.CreateCollectionWithBody(ctx, "application/json", bytes.NewReader(schema))
 	})
 	return body, err
@@ -127,13 +163,13 @@ func (c *Client) CreateCollection(ctx context.Context, schema []byte) ([]byte, e
 
 // Collection reads a collection in Typesense's form.
 func (c *Client) Collection(ctx context.Context, name string) ([]byte, error) {
-	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) { return c.raw.GetCollection(ctx, name) })
+	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) { return c.raw.GetCollection(ctx, name) })
 	return body, err
 }
 
 // Collections reads all collections in Typesense's form.
 func (c *Client) Collections(ctx context.Context) ([]json.RawMessage, error) {
-	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) { return c.raw.GetCollections(ctx) })
+	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) { return c.raw.GetCollections(ctx) })
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +185,7 @@ var errBadAnswer = &Error{Status: http.StatusBadGateway, Message: "The answer ca
 
 // DeleteCollection drops a collection with its documents.
 func (c *Client) DeleteCollection(ctx context.Context, name string) error {
-	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) { return c.raw.DeleteCollection(ctx, name) })
+	_, _, err := c.call(ctx, c.times.Write, never, func(ctx context.Context) (*http.Response, error) { return c.raw.DeleteCollection(ctx, name) })
 	return err
 }
 
@@ -169,7 +205,7 @@ func (c *Client) Document(ctx context.Context, collection, id string) (json.RawM
 	if id == "export" || id == "search" { // what is below documents under these names is no document
 		return c.exportOne(ctx, collection, id)
 	}
-	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) { return c.raw.GetDocument(ctx, collection, id) })
+	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) { return c.raw.GetDocument(ctx, collection, id) })
 	return body, err
 }
 
@@ -178,14 +214,32 @@ func (c *Client) DeleteDocument(ctx context.Context, collection, id string) erro
 	if err := noDocument(id); err != nil {
 		return err
 	}
-	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) { return c.raw.DeleteDocument(ctx, collection, id) })
+	_, _, err := c.call(ctx, c.times.Write, never, func(ctx context.Context) (*http.Response, error) { return c.raw.DeleteDocument(ctx, collection, id) })
+	return err
+}
+
+// EnsureDeleted removes the document with an id, if there is one.
+func (c *Client) EnsureDeleted(ctx context.Context, collection, id string) error {
+	if noDocument(id) != nil {
+		return nil
+	}
+	_, _, err := c.call(ctx, c.times.Write, always, func(ctx context.Context) (*http.Response, error) { return c.raw.DeleteDocument(ctx, collection, id) })
+	return err
+}
+
+// EnsureNone removes the documents that a filter lets through, batch at a time. How many they were nobody knows where another node was asked after one that had failed.
+func (c *Client) EnsureNone(ctx context.Context, collection, filter string, batch int) error {
+	params := &api.DeleteDocumentsParams{FilterBy: &filter, BatchSize: &batch}
+	_, _, err := c.call(ctx, c.times.Import, always, func(ctx context.Context) (*http.Response, error) {
+		return c.raw.DeleteDocuments(ctx, collection, params)
+	})
 	return err
 }
 
 // DeleteDocuments removes the documents that a filter lets through, batch at a time, and returns how many they were.
 func (c *Client) DeleteDocuments(ctx context.Context, collection, filter string, batch int) (int64, error) {
 	params := &api.DeleteDocumentsParams{FilterBy: &filter, BatchSize: &batch}
-	body, _, err := call(ctx, c.times.Import, func(ctx context.Context) (*http.Response, error) {
+	body, _, err := c.call(ctx, c.times.Import, never, func(ctx context.Context) (*http.Response, error) {
 		return c.raw.DeleteDocuments(ctx, collection, params)
 	})
 	if err != nil {
@@ -203,25 +257,30 @@ func (c *Client) DeleteDocuments(ctx context.Context, collection, filter string,
 // Export reads the documents of a collection that a filter lets through, all with an empty one: a JSON text on each line. The body is to be closed; it ends
 // with ctx, and reading fails where the engine breaks off.
 func (c *Client) Export(ctx context.Context, collection string, params api.ExportDocumentsParams) (io.ReadCloser, error) {
-	resp, err := c.raw.ExportDocuments(ctx, collection, &params)
-	if err != nil {
-		return nil, unreachable(ctx, err)
-	}
-	if resp.StatusCode == http.StatusOK {
-		return resp.Body, nil
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := readAll(resp.Body, resp.ContentLength, maxAnswer)
-	if err != nil {
-		return nil, unreachable(ctx, err)
-	}
-	return nil, refusal(resp, body)
+	var out io.ReadCloser
+	err := c.tries(ctx, stream, func(ctx context.Context) error {
+		resp, err := c.raw.ExportDocuments(ctx, collection, &params)
+		if err != nil {
+			return unreachable(ctx, err)
+		}
+		if resp.StatusCode == http.StatusOK {
+			out = resp.Body
+			return nil
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := readAll(resp.Body, resp.ContentLength, maxAnswer)
+		if err != nil {
+			return unreachable(ctx, err)
+		}
+		return refusal(resp, body)
+	})
+	return out, err
 }
 
 // exportOne reads a document that the engine has no path for. The id is one that means nothing else in a filter.
 func (c *Client) exportOne(ctx context.Context, collection, id string) (json.RawMessage, error) {
 	filter := "id:=`" + id + "`"
-	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) {
+	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) {
 		return c.raw.ExportDocuments(ctx, collection, &api.ExportDocumentsParams{FilterBy: &filter})
 	})
 	if err != nil {
@@ -249,7 +308,11 @@ type ImportLine struct {
 func (c *Client) Import(ctx context.Context, collection string, action api.IndexAction, docs [][]byte) ([]ImportLine, error) {
 	batch := max(len(docs), 1)
 	params := &api.ImportDocumentsParams{Action: &action, BatchSize: &batch}
-	body, _, err := call(ctx, c.times.Import, func(ctx context.Context) (*http.Response, error) {
+	may := always
+	if action == api.Create { // its repeat finds its own documents
+		may = never
+	}
+	body, _, err := c.call(ctx, c.times.Import, may, func(ctx context.Context) (*http.Response, error) {
 		return c.raw.ImportDocumentsWithBody(ctx, collection, params, "text/plain", bytes.NewReader(bytes.Join(docs, []byte("\n"))))
 	})
 	if err != nil {
@@ -316,7 +379,7 @@ func (c *Client) Search(ctx context.Context, collection string, params map[strin
 	if err != nil {
 		return nil, fmt.Errorf("write search: %w", err)
 	}
-	body, header, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) {
+	body, header, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) {
 		return c.raw.MultiSearchWithBody(ctx, &api.MultiSearchParams{}, "application/json", bytes.NewReader(ask))
 	})
 	if err != nil {
@@ -338,7 +401,14 @@ func (c *Client) Search(ctx context.Context, collection string, params map[strin
 
 // Health asks whether the engine can work.
 func (c *Client) Health(ctx context.Context) error {
-	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) { return c.raw.Health(ctx) })
+	ctx, cancel := context.WithTimeout(ctx, c.times.Search)
+	defer cancel()
+	return c.tries(ctx, always, c.health)
+}
+
+// health asks the node of the context.
+func (c *Client) health(ctx context.Context) error {
+	body, _, err := read(ctx, func(ctx context.Context) (*http.Response, error) { return c.raw.Health(ctx) })
 	if err != nil {
 		return err
 	}
@@ -353,7 +423,7 @@ func (c *Client) Health(ctx context.Context) error {
 
 // Version asks which version the engine is, of Typesense or that the embedded engine follows, and whether it is the embedded one.
 func (c *Client) Version(ctx context.Context) (version string, isEmbedded bool, err error) {
-	body, header, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) { return c.raw.Debug(ctx) })
+	body, header, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) { return c.raw.Debug(ctx) })
 	if err != nil {
 		return "", false, err
 	}
@@ -368,7 +438,7 @@ func (c *Client) Version(ctx context.Context) (version string, isEmbedded bool, 
 
 // AlterCollection changes the schema of a collection as a body in Typesense's form says. It has the time of an import, since documents are looked at.
 func (c *Client) AlterCollection(ctx context.Context, name string, body []byte) error {
-	_, _, err := call(ctx, c.times.Import, func(ctx context.Context) (*http.Response, error) {
+	_, _, err := c.call(ctx, c.times.Import, never, func(ctx context.Context) (*http.Response, error) {
 		return c.raw.UpdateCollectionWithBody(ctx, name, "application/json", bytes.NewReader(body))
 	})
 	return err

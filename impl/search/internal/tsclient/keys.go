@@ -8,7 +8,7 @@ import (
 
 // CreateKey makes a key from a body in Typesense's form. The official client can't send one with a value of ours that it does not keep in a type which is printed.
 func (c *Client) CreateKey(ctx context.Context, body []byte) error {
-	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) {
+	_, _, err := c.call(ctx, c.times.Write, never, func(ctx context.Context) (*http.Response, error) {
 		return c.plain(ctx, http.MethodPost, "/keys", body)
 	})
 	return err
@@ -16,7 +16,7 @@ func (c *Client) CreateKey(ctx context.Context, body []byte) error {
 
 // Keys reads the keys in Typesense's form.
 func (c *Client) Keys(ctx context.Context) ([]byte, error) {
-	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) {
+	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) {
 		return c.plain(ctx, http.MethodGet, "/keys", nil)
 	})
 	return body, err
@@ -24,7 +24,7 @@ func (c *Client) Keys(ctx context.Context) ([]byte, error) {
 
 // DeleteKey removes a key.
 func (c *Client) DeleteKey(ctx context.Context, id int64) error {
-	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) {
+	_, _, err := c.call(ctx, c.times.Write, never, func(ctx context.Context) (*http.Response, error) {
 		return c.plain(ctx, http.MethodDelete, "/keys/"+strconv.FormatInt(id, 10), nil)
 	})
 	return err

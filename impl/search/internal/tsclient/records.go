@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-
-	"github.com/typesense/typesense-go/v3/typesense/api"
 )
 
 // RecordKind is a kind of records that change searches.
@@ -42,7 +40,9 @@ func (c *Client) plain(ctx context.Context, method, path string, body []byte) (*
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	r.Header.Set(api.APIKeyHeader, c.key())
+	if err := c.direct(ctx, r); err != nil {
+		return nil, err
+	}
 	if len(body) > 0 {
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -51,7 +51,7 @@ func (c *Client) plain(ctx context.Context, method, path string, body []byte) (*
 
 // Records reads the records of a kind by their names, as the engine has them.
 func (c *Client) Records(ctx context.Context, kind RecordKind, collection string) (map[string]json.RawMessage, error) {
-	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) {
+	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) {
 		return c.plain(ctx, http.MethodGet, recordPath(kind, collection, ""), nil)
 	})
 	if err != nil {
@@ -84,7 +84,7 @@ func (c *Client) Records(ctx context.Context, kind RecordKind, collection string
 
 // PutRecord makes or replaces a record.
 func (c *Client) PutRecord(ctx context.Context, kind RecordKind, collection, name string, record json.RawMessage) error {
-	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) {
+	_, _, err := c.call(ctx, c.times.Write, always, func(ctx context.Context) (*http.Response, error) {
 		return c.plain(ctx, http.MethodPut, recordPath(kind, collection, name), record)
 	})
 	return err
@@ -92,7 +92,7 @@ func (c *Client) PutRecord(ctx context.Context, kind RecordKind, collection, nam
 
 // DeleteRecord removes a record.
 func (c *Client) DeleteRecord(ctx context.Context, kind RecordKind, collection, name string) error {
-	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) {
+	_, _, err := c.call(ctx, c.times.Write, never, func(ctx context.Context) (*http.Response, error) {
 		return c.plain(ctx, http.MethodDelete, recordPath(kind, collection, name), nil)
 	})
 	return err

@@ -20,7 +20,7 @@ const (
 
 // Rules reads the rules of a collection, by their ids. An engine that keeps them in sets of their own (Typesense 30) has none.
 func (c *Client) Rules(ctx context.Context, collection string, kind Kind) (map[string]json.RawMessage, error) {
-	body, _, err := call(ctx, c.times.Search, func(ctx context.Context) (*http.Response, error) {
+	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) {
 		if kind == Synonyms {
 			return c.raw.GetSearchSynonyms(ctx, collection)
 		}
@@ -53,7 +53,7 @@ func (c *Client) Rules(ctx context.Context, collection string, kind Kind) (map[s
 
 // PutRule makes or replaces a rule of a collection.
 func (c *Client) PutRule(ctx context.Context, collection string, kind Kind, id string, rule json.RawMessage) error {
-	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) {
+	_, _, err := c.call(ctx, c.times.Write, always, func(ctx context.Context) (*http.Response, error) {
 		if kind == Synonyms {
 			return c.raw.UpsertSearchSynonymWithBody(ctx, collection, id, "application/json", bytes.NewReader(rule))
 		}
@@ -64,7 +64,7 @@ func (c *Client) PutRule(ctx context.Context, collection string, kind Kind, id s
 
 // DeleteRule removes a rule of a collection.
 func (c *Client) DeleteRule(ctx context.Context, collection string, kind Kind, id string) error {
-	_, _, err := call(ctx, c.times.Write, func(ctx context.Context) (*http.Response, error) {
+	_, _, err := c.call(ctx, c.times.Write, never, func(ctx context.Context) (*http.Response, error) {
 		if kind == Synonyms {
 			return c.raw.DeleteSearchSynonym(ctx, collection, id)
 		}

@@ -1,0 +1,316 @@
+package reindex
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/id"
+	"github.com/fountainai/fountain/internal/problem"
+)
+
+// ErrWriting says that one of the documents is being written by somebody else.
+var ErrWriting = errors.New("a document is being written")
+
+// Conflict is the outcome of a change that asks for another version of its document than there is.
+type Conflict struct{ Current int64 }
+
+// Error implements error.
+func (c *Conflict) Error() string {
+	return fmt.Sprintf("the document has version %d", c.Current)
+}
+
+// conflict is the outcome with a Conflict.
+func conflict(current int64) Result {
+	text := fmt.Sprintf("The document has version %d.", current)
+	if current == 0 {
+		text = "The document has no version: it is not there."
+	}
+	return Result{Outcome: problem.New(problem.VersionConflict, text).Wrap(&Conflict{current}), Version: current}
+}
+
+// Standing is what is known of a document before it is written: its version, 0 where it is not there, and the mark of whoever wrote that, if they can come again.
+type Standing struct {
+	Version int64
+	Writer  string
+}
+
+// Decide says which of the documents are to be written, by what is known of them.
+type Decide func(known map[string]Standing) (claims []string)
+
+// Fate is what became of a document that was to be written.
+type Fate int
+
+// The fates.
+const (
+	Written Fate = iota
+	Deleted
+	Refused // it is as before
+	Unknown // it is as before, or written: its version becomes another one that nobody has seen
+)
+
+// VersionRows keeps the versions of documents. A version is never given twice in a collection.
+type VersionRows interface {
+	// ClaimVersions leases those of the documents that decide claims, and returns the versions that they will have. documents has the mark of each one's writer, or "". Errors: ErrWriting,
+	// owner.ErrGone; nothing is leased then.
+	ClaimVersions(ctx context.Context, c *owner.Collection, lease Lease, documents map[string]string, decide Decide) (next map[string]int64, err error)
+	// SettleVersions ends the lease. Error: ErrLost, when another has one of the documents by now.
+	SettleVersions(ctx context.Context, c *owner.Collection, lease Lease, fates map[string]Fate) error
+	// VersionOf is the version of a document, 0 where it is not there.
+	VersionOf(ctx context.Context, c *owner.Collection, document string) (int64, error)
+	// LastVersion is the last version that was given in a collection.
+	LastVersion(ctx context.Context, c *owner.Collection) (int64, error)
+}
+
+// How long a write waits for others of the same documents, and between two looks; and how much is written by one lease.
+const (
+	writingLimit = 10 * time.Second
+	writingPause = 20 * time.Millisecond
+	leaseItems   = engine.ImportDocuments
+	leaseBytes   = engine.ImportBytes
+)
+
+// Result is what became of an Item.
+type Result struct {
+	Outcome engine.Outcome // nil is success
+	Version int64          // of the document, where the collection keeps versions: the one that it has now, 0 when it is not there
+}
+
+// send writes items of which each is of another document. Its error says that nothing is known of any of them, but for engine.Untouched.
+type send func(ctx context.Context, items []engine.Item) ([]engine.Outcome, error)
+
+// versioned writes items, some at a time. Where some have been written and others can't be, these have an outcome that says so.
+func (w *Writer) versioned(ctx context.Context, c *owner.Collection, items []engine.Item, do send) ([]Result, error) {
+	results := make([]Result, 0, len(items))
+	for len(results) < len(items) {
+		some := items[len(results):]
+		n, size := 0, 0
+		for n < len(some) && n < leaseItems && (n == 0 || size+len(some[n].Document) <= leaseBytes) {
+			size += len(some[n].Document)
+			n++
+		}
+		part, err := w.leased(ctx, c, some[:n], do)
+		if err != nil && len(results) == 0 {
+			return nil, err
+		}
+		if err != nil {
+			return append(results, failedAll(len(some), err)...), nil
+		}
+		results = append(results, part...)
+	}
+	return results, nil
+}
+
+func failedAll(n int, err error) []Result {
+	all := make([]Result, n)
+	for i := range all {
+		all[i].Outcome = err
+	}
+	return all
+}
+
+// leased writes items under one lease, which their writing ends before.
+func (w *Writer) leased(ctx context.Context, c *owner.Collection, items []engine.Item, do send) ([]Result, error) {
+	for began := time.Now(); ; {
+		results, err := w.lease(ctx, c, items, do)
+		if !errors.Is(err, ErrWriting) {
+			return results, err
+		}
+		if time.Since(began) > writingLimit || !rest(ctx, writingPause, nil) {
+			return nil, problem.New(problem.ConcurrencyLimited, "Other writes of the same documents are under way.").WithRetryAfter(time.Second)
+		}
+	}
+}
+
+func (w *Writer) lease(ctx context.Context, c *owner.Collection, items []engine.Item, do send) ([]Result, error) {
+	limited, cancel := context.WithTimeout(ctx, callLimit) // from before the lease: what is sent no longer arrives when another may have it
+	defer cancel()
+	lease, plan := Lease{Name: id.New("lease"), Last: leaseLast}, newPlan(items)
+	next, err := w.rows.ClaimVersions(limited, c, lease, plan.writers, plan.decide)
+	switch {
+	case errors.Is(err, owner.ErrGone):
+		return nil, problem.New(problem.NotFound, "There is no such collection.").Wrap(err)
+	case err != nil:
+		return nil, err
+	case len(next) == 0:
+		return plan.results, nil
+	}
+	sent := plan.sent()
+	outcomes, failed := do(limited, sent)
+	fates := make(map[string]Fate, len(sent))
+	for i, item := range sent {
+		fates[item.Stored()] = fateOf(item, outcomes, i, failed)
+	}
+	settling, done := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
+	defer done()
+	settled := w.rows.SettleVersions(settling, c, lease, fates)
+	if failed != nil {
+		return nil, errors.Join(failed, settled)
+	}
+	if settled != nil { // what was written has a version that this process does not know
+		return nil, problem.New(problem.EngineUnavailable, "The write took too long for its versions to be told.").WithRetryAfter(2 * time.Second).Wrap(settled)
+	}
+	plan.settle(sent, outcomes, next, fates)
+	return plan.results, nil
+}
+
+func fateOf(item engine.Item, outcomes []engine.Outcome, i int, failed error) Fate {
+	switch {
+	case failed != nil && engine.Untouched(failed):
+		return Refused
+	case failed != nil:
+		return Unknown
+	case outcomes[i] != nil:
+		return Refused
+	case item.Document == nil:
+		return Deleted
+	}
+	return Written
+}
+
+// plan is what is to become of items, in their order: a later one of a document comes after those before it.
+type plan struct {
+	items   []engine.Item
+	writers map[string]string
+	results []Result
+	counts  map[string]int // which item of a document is written: the last one that may be
+	known   map[string]Standing
+	after   []int // items that ask for a version which an earlier one takes away
+	open    []int // items that may be written
+}
+
+func newPlan(items []engine.Item) *plan {
+	p := &plan{items: items, writers: make(map[string]string, len(items))}
+	for _, item := range items {
+		if p.writers[item.Stored()] == "" {
+			p.writers[item.Stored()] = item.Mark
+		}
+	}
+	return p
+}
+
+// decide implements Decide. It may be called again.
+func (p *plan) decide(known map[string]Standing) (claims []string) {
+	p.results, p.counts, p.known, p.after, p.open = make([]Result, len(p.items)), map[string]int{}, known, nil, nil
+	for i, item := range p.items {
+		of := item.Stored()
+		now := known[of]
+		_, taken := p.counts[of]
+		switch {
+		case !item.Conditional():
+		case taken:
+			p.after = append(p.after, i)
+			continue
+		case item.Mark != "" && item.Mark == now.Writer: // it was written, and nobody has noted that
+			p.results[i].Version = now.Version
+			continue
+		case !item.Holds(now.Version):
+			p.results[i] = conflict(now.Version)
+			continue
+		}
+		if !taken {
+			claims = append(claims, of)
+		}
+		p.counts[of] = i
+		p.open = append(p.open, i)
+	}
+	return claims
+}
+
+// sent are the items that are written.
+func (p *plan) sent() []engine.Item {
+	out := make([]engine.Item, 0, len(p.counts))
+	for i, item := range p.items {
+		if last, ok := p.counts[item.Stored()]; ok && last == i {
+			out = append(out, item)
+		}
+	}
+	return out
+}
+
+// settle tells the results of what was written.
+func (p *plan) settle(sent []engine.Item, outcomes []engine.Outcome, next map[string]int64, fates map[string]Fate) {
+	became := make(map[string]Result, len(sent))
+	for i, item := range sent {
+		r := Result{Outcome: outcomes[i]}
+		switch of := item.Stored(); fates[of] {
+		case Written:
+			r.Version = next[of]
+		case Refused:
+			r.Version = p.known[of].Version
+		}
+		became[item.Stored()] = r
+	}
+	for _, i := range p.open {
+		p.results[i] = became[p.items[i].Stored()]
+	}
+	for _, i := range p.after {
+		p.results[i] = conflict(became[p.items[i].Stored()].Version)
+	}
+}
+
+// one writes a single document. A refusal is an outcome where it says that nothing was changed.
+func one(do func(ctx context.Context, item engine.Item) error) send {
+	return func(ctx context.Context, items []engine.Item) ([]engine.Outcome, error) {
+		err := do(ctx, items[0])
+		if err != nil && engine.Passing(err) {
+			return nil, err
+		}
+		return []engine.Outcome{err}, nil
+	}
+}
+
+// deleteRounds is how often documents are looked for that came to fit a filter while others were deleted.
+const deleteRounds = 5
+
+// deleteVersioned deletes what a filter lets through: the documents that have not been written since they were found to fit it. Those that have are looked at again.
+func (w *Writer) deleteVersioned(ctx context.Context, c *owner.Collection, m Mapping, filter string) (n int64, err error) {
+	for range deleteRounds {
+		last, err := w.rows.LastVersion(ctx, c)
+		if err != nil {
+			return n, err
+		}
+		found, err := w.fitting(ctx, m.Physical, filter)
+		if err != nil {
+			return n, err
+		}
+		deleted, changed, err := w.deleteUnchanged(ctx, c, m, found, last)
+		if n += deleted; err != nil || changed == 0 {
+			return n, err
+		}
+	}
+	return n, problem.New(problem.ConcurrencyLimited, "Documents that fit the filter are written all the time.").WithRetryAfter(time.Second)
+}
+
+func (w *Writer) deleteUnchanged(ctx context.Context, c *owner.Collection, m Mapping, found []string, last int64) (deleted, changed int64, err error) {
+	for len(found) > 0 {
+		some := found[:min(len(found), leaseItems)]
+		found = found[len(some):]
+		if m.Noting != "" {
+			if err := w.rows.Note(ctx, m.Noting, some); err != nil {
+				return deleted, changed, fmt.Errorf("note what is deleted: %w", err)
+			}
+		}
+		items := make([]engine.Item, len(some))
+		for i, d := range some {
+			items[i] = engine.Item{ID: d, If: func(version int64) bool { return version <= last }}
+		}
+		results, err := w.leased(ctx, c, items, func(ctx context.Context, items []engine.Item) ([]engine.Outcome, error) {
+			return w.engine.Sync(ctx, m.Physical, items)
+		})
+		if err != nil {
+			return deleted, changed, err
+		}
+		for _, r := range results {
+			if r.Outcome == nil {
+				deleted++
+			} else {
+				changed++
+			}
+		}
+	}
+	return deleted, changed, nil
+}

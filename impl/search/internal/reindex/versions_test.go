@@ -1,0 +1,422 @@
+package reindex_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
+	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/impl/search/internal/reindex"
+	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
+	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/internal/audit/audittest"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
+)
+
+// makeVersioned makes the collection, which keeps versions.
+func (r *rig) makeVersioned(t *testing.T, n int) *owner.Collection {
+	t.Helper()
+	r.makeAs(t, n, &owner.Collection{Name: plays, Owner: owner.Administrators, Versioned: true})
+	return r.collection(t)
+}
+
+// over is an item that asks for a version.
+func over(id string, number int, version int64) engine.Item {
+	item := itemOf(id, number)
+	item.IfVersion = &version
+	return item
+}
+
+func without(id string) engine.Item { return engine.Item{ID: id} }
+
+// sync writes items, and returns the version or the code of each.
+func (r *rig) sync(t require.TestingT, items ...engine.Item) []any {
+	results, err := r.writer.SyncVersions(context.Background(), r.collection(t), items)
+	require.NoError(t, err)
+	told := make([]any, len(results))
+	for i, one := range results {
+		if told[i] = any(one.Version); one.Outcome != nil {
+			told[i] = fmt.Sprint(problem.From(one.Outcome).Code, " ", one.Version)
+		}
+	}
+	return told
+}
+
+func TestVersions_areOfTheDocumentsTurn(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		e, closeEngine := localEngine(t, t.TempDir())
+		defer closeEngine()
+		r := newRig(t, open(t), e)
+		c := r.makeVersioned(t, 0)
+		version := func(id string) int64 {
+			v, err := r.rows.VersionOf(t.Context(), c, id)
+			require.NoError(t, err)
+			return v
+		}
+		require.Equal(t, []any{"version_conflict 0"}, r.sync(t, over("a", 1, 7)))
+		require.Equal(t, -1, r.number(t, "a"))
+		require.Zero(t, version("a"))
+
+		first := r.sync(t, over("a", 1, 0), over("b", 1, 0), itemOf("c", 1))
+		require.Len(t, first, 3)
+		a := version("a")
+		require.Positive(t, a)
+		require.Equal(t, a, first[0])
+		require.Equal(t, version("c"), first[2], "every write gives one")
+		require.Equal(t, []any{fmt.Sprint("version_conflict ", a)}, r.sync(t, over("a", 2, 0)))
+		require.Equal(t, 1, r.number(t, "a"))
+
+		// In one request: what comes first takes the version away from what comes later, and the last one counts.
+		told := r.sync(t, over("a", 2, a), over("a", 3, a), itemOf("b", 2), over("b", 3, version("b")), itemOf("c", 2), itemOf("c", 3))
+		now := version("a")
+		require.Greater(t, now, a)
+		require.Equal(t, []any{now, fmt.Sprint("version_conflict ", now), version("b"), fmt.Sprint("version_conflict ", version("b")), version("c"), version("c")}, told)
+		require.Equal(t, []int{2, 2, 3}, []int{r.number(t, "a"), r.number(t, "b"), r.number(t, "c")})
+
+		// A refusal of the engine changes no version.
+		bad := over("a", 0, now)
+		bad.Document = []byte(`{"text":"no number"}`)
+		require.Equal(t, []any{fmt.Sprint("validation_failed ", now)}, r.sync(t, bad))
+		require.Equal(t, []any{version("a")}, []any{now})
+		unmade := over("never", 0, 0)
+		unmade.Document = bad.Document
+		require.Equal(t, []any{"validation_failed 0"}, r.sync(t, unmade))
+
+		// What is deleted has no version, and what is made again has none that was before.
+		gone := without("a")
+		gone.IfVersion = &now
+		require.Equal(t, []any{int64(0)}, r.sync(t, gone))
+		require.Equal(t, -1, r.number(t, "a"))
+		require.Equal(t, []any{"version_conflict 0"}, r.sync(t, over("a", 5, now)))
+		again := r.sync(t, over("a", 5, 0))
+		require.Greater(t, again[0], now)
+
+		at, err := r.writer.Put(t.Context(), c, over("a", 6, again[0].(int64)))
+		require.NoError(t, err)
+		require.Equal(t, version("a"), at)
+		_, err = r.writer.Patch(t.Context(), c, over("a", 7, again[0].(int64)))
+		require.ErrorIs(t, err, problem.VersionConflict)
+		require.Equal(t, 6, r.number(t, "a"))
+		_, err = r.writer.Patch(t.Context(), c, itemOf("nothing", 7))
+		require.ErrorIs(t, err, problem.NotFound)
+		require.Zero(t, version("nothing"))
+
+		// What is gone is forgotten after a while, and all of a collection with it.
+		kept := func() (n int) {
+			require.NoError(t, r.rows.SweepVersions(t.Context()))
+			require.NoError(t, r.db.Read(t.Context()).Get(t.Context(), &n, "SELECT COUNT(*) FROM document_versions"))
+			return n
+		}
+		change := func(statement string) {
+			require.NoError(t, r.db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { _, err := tx.Exec(ctx, statement); return err }))
+		}
+		require.Equal(t, 5, kept(), "a, b, c, and two that are not there")
+		change("UPDATE document_versions SET settled_at = 0")
+		require.Equal(t, 3, kept())
+		change("DELETE FROM collections")
+		require.Zero(t, kept())
+	})
+}
+
+// increment adds one to a document's number if nobody has written it since it was read; false is a conflict.
+func (r *rig) increment(t require.TestingT, c *owner.Collection, id string) bool {
+	version, err := r.rows.VersionOf(context.Background(), c, id) // before the document, as getDocument does
+	require.NoError(t, err)
+	_, err = r.writer.Put(context.Background(), c, over(id, r.number(t, id)+1, version))
+	if errors.Is(err, problem.VersionConflict) {
+		return false
+	}
+	require.NoError(t, err)
+	return true
+}
+
+// Of writers in two replicas that have read one version, one wins: no increment of a counter is lost, whatever else is written.
+func TestVersions_loseNoUpdateOfTwoReplicas(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		e, closeEngine := localEngine(t, t.TempDir())
+		defer closeEngine()
+		a, b := newRig(t, open(t), e), newRig(t, open(t), e)
+		c := a.makeVersioned(t, 3)
+		const rounds = 15
+		var won, lost atomic.Int64
+		var group sync.WaitGroup
+		for i := range 4 {
+			r := []*rig{a, b}[i%2]
+			group.Go(func() {
+				for n := 0; n < rounds; {
+					if r.increment(inGoroutine{t}, c, "d0") {
+						won.Add(1)
+						n++
+					} else {
+						lost.Add(1)
+					}
+				}
+			})
+		}
+		group.Go(func() { // others in the same requests
+			for n := range rounds {
+				b.sync(inGoroutine{t}, itemOf("d1", n), itemOf("d2", n))
+			}
+		})
+		group.Wait()
+		require.False(t, t.Failed())
+		require.EqualValues(t, 4*rounds, won.Load())
+		require.Equal(t, 4*rounds, a.number(t, "d0"))
+		t.Logf("%d increments, %d conflicts", won.Load(), lost.Load())
+	})
+}
+
+// torn are rows of a process that dies between the writing of a document and the noting of it.
+type torn struct {
+	*searchstore.Store
+	dead atomic.Bool
+}
+
+var errDead = errors.New("the process has died")
+
+func (s *torn) SettleVersions(ctx context.Context, c *owner.Collection, lease reindex.Lease, fates map[string]reindex.Fate) error {
+	if !s.dead.Load() {
+		return s.Store.SettleVersions(ctx, c, lease, fates)
+	}
+	for d := range fates {
+		fates[d] = reindex.Unknown // its lease ends by itself
+	}
+	return errors.Join(errDead, s.Store.SettleVersions(ctx, c, lease, fates))
+}
+
+// A document of which nobody has noted that it was written gets a version that nobody has seen; whoever was writing it goes on when they come again, and is told no conflict with themselves.
+func TestVersions_ofAWriteThatNobodyHasNoted(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		e, closeEngine := localEngine(t, t.TempDir())
+		defer closeEngine()
+		r := newRig(t, open(t), e)
+		c := r.makeVersioned(t, 0)
+		rows := &torn{Store: r.rows}
+		w := reindex.NewWriter(e, rows, r.replica)
+		die := func(items ...engine.Item) {
+			rows.dead.Store(true)
+			_, err := w.SyncVersions(t.Context(), c, items)
+			require.ErrorIs(t, err, errDead)
+			rows.dead.Store(false)
+		}
+		v := r.sync(t, itemOf("a", 1), itemOf("b", 1), itemOf("gone", 1))
+		die(over("a", 2, v[0].(int64)))
+		told := r.sync(t, over("a", 3, v[0].(int64)))
+		now, err := r.rows.VersionOf(t.Context(), c, "a")
+		require.NoError(t, err)
+		require.Greater(t, now, v[0])
+		require.Equal(t, []any{fmt.Sprint("version_conflict ", now)}, told)
+		require.Equal(t, 2, r.number(t, "a"), "it was written")
+		require.Greater(t, r.sync(t, over("a", 3, now))[0], now, "and goes on from there")
+
+		marked := over("b", 2, v[1].(int64))
+		marked.Mark = "job_1/1"
+		del := without("gone")
+		del.IfVersion, del.Mark = new(v[2].(int64)), "job_1/2"
+		die(marked, del)
+		again := r.sync(t, marked, del)
+		require.Equal(t, 2, r.number(t, "b"))
+		require.Equal(t, int64(0), again[1])
+		require.Equal(t, again, r.sync(t, marked, del), "it was noted, and the job has not heard of it")
+		other := marked
+		other.Mark = "job_2/1"
+		require.Equal(t, []any{fmt.Sprint("version_conflict ", again[0])}, r.sync(t, other))
+		die(itemOf("b", 5))
+		require.Len(t, r.sync(t, itemOf("b", 6)), 1, "who asks for no version writes")
+		require.Equal(t, 6, r.number(t, "b"))
+	})
+}
+
+// What certainly did not reach the engine changes no version.
+func TestVersions_stayWhereTheEngineWasNotReached(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		local, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
+		require.NoError(t, err)
+		defer local.Close()
+		require.NoError(t, local.WaitReady(t.Context()))
+		door := httptest.NewServer(api.New(local, api.Options{Key: func(string) bool { return true }}))
+		client, err := tsclient.New(door.URL, tsclient.OverHTTP(&http.Transport{DisableKeepAlives: true}), func() string { return "k" }, tsclient.Deadlines{})
+		require.NoError(t, err)
+		r := newRig(t, open(t), engine.New(client, noKeys{}))
+		c := r.makeVersioned(t, 1)
+		before, err := r.rows.VersionOf(t.Context(), c, "d0")
+		require.NoError(t, err)
+		door.Close()
+		_, err = r.writer.SyncVersions(t.Context(), c, []engine.Item{over("d0", 1, before)})
+		require.ErrorIs(t, err, problem.EngineUnavailable)
+		after, err := r.rows.VersionOf(t.Context(), c, "d0")
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+		_, err = r.writer.SyncVersions(t.Context(), c, []engine.Item{over("d0", 1, before+1)})
+		require.NoError(t, err, "a conflict needs no engine")
+	})
+}
+
+// Deletions by a filter leave what was written since it fitted, and delete what fits then.
+func TestVersions_deletionsByAFilterLookAgain(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		e, closeEngine := localEngine(t, t.TempDir())
+		defer closeEngine()
+		r := newRig(t, open(t), e)
+		c := r.makeVersioned(t, 1200)
+		meanwhile := &lookingAway{Store: r.rows, then: func() {
+			r.sync(t, itemOf("d1", 5), itemOf("d2", 0), itemOf("new", 0))
+		}}
+		n, err := reindex.NewWriter(e, meanwhile, r.replica).DeleteWhere(t.Context(), c, "number:=0")
+		require.NoError(t, err)
+		require.EqualValues(t, 1200, n, "all but the one that fits no more, and the one that came")
+		require.Equal(t, 5, r.number(t, "d1"))
+		require.Equal(t, -1, r.number(t, "d2"))
+		require.Equal(t, -1, r.number(t, "new"))
+	})
+}
+
+// lookingAway are rows before whose first claim something else happens.
+type lookingAway struct {
+	*searchstore.Store
+	once sync.Once
+	then func()
+}
+
+func (s *lookingAway) ClaimVersions(ctx context.Context, c *owner.Collection, lease reindex.Lease, documents map[string]string, decide reindex.Decide) (map[string]int64, error) {
+	s.once.Do(s.then)
+	return s.Store.ClaimVersions(ctx, c, lease, documents, decide)
+}
+
+const versionsVariable = "FOUNTAIN_SEARCH_TEST_VERSIONS"
+
+// dieCounting increments counters, tells each increment that was answered, and is killed at some time.
+func dieCounting(dir string) {
+	var t audittest.Process
+	ctx := context.Background()
+	db, err := store.Open(ctx, databaseIn(dir))
+	require.NoError(t, err)
+	e, _ := localEngine(t, dir)
+	r := newRig(t, db, e)
+	require.NoError(t, r.rows.Alone(ctx))
+	_, err = r.replica.Beat(ctx)
+	require.NoError(t, err)
+	c := r.collection(t)
+	var told sync.Mutex
+	for i := range 3 {
+		go func() {
+			for {
+				id := fmt.Sprintf("d%d", i)
+				won := r.increment(t, c, id)
+				told.Lock()
+				fmt.Printf("%s %t\n", id, won)
+				told.Unlock()
+			}
+		}()
+	}
+	select {}
+}
+
+// kills is how often the process is killed: 100 times with FOUNTAIN_PROVE.
+func kills() int {
+	if os.Getenv("FOUNTAIN_PROVE") != "" {
+		return 100
+	}
+	return 4
+}
+
+// A process that is killed while it increments counters: each answered increment is in them, at most one of each was not answered, and the next process goes on from what it reads.
+func TestVersions_goOnAfterAKill(t *testing.T) {
+	dir := t.TempDir()
+	open := func() (*rig, func()) {
+		db, err := store.Open(t.Context(), databaseIn(dir))
+		require.NoError(t, err)
+		e, closeEngine := localEngine(t, dir)
+		r := newRig(t, db, e)
+		require.NoError(t, r.rows.Alone(t.Context()))
+		return r, func() { closeEngine(); require.NoError(t, db.Close()) }
+	}
+	r, done := open()
+	r.makeVersioned(t, 3)
+	done()
+	counted, unanswered := map[string]int{}, 0
+	for k := range kills() {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), versionsVariable+"="+dir)
+		child.Stderr = os.Stderr
+		out, err := child.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, child.Start())
+		lines, n := bufio.NewScanner(out), 0
+		for lines.Scan() {
+			id, won, ok := strings.Cut(lines.Text(), " ")
+			if !ok || won != "true" && won != "false" {
+				continue // cut
+			}
+			if won == "true" {
+				counted[id]++
+			}
+			if n++; n == 20+k%7 {
+				require.NoError(t, child.Process.Signal(syscall.SIGKILL))
+			}
+		}
+		_ = child.Wait()
+		r, done := open()
+		c := r.collection(t)
+		for i := range 3 {
+			id := fmt.Sprintf("d%d", i)
+			is := r.number(t, id)
+			require.GreaterOrEqual(t, is, counted[id], "an answered increment is lost")
+			require.LessOrEqual(t, is, counted[id]+1)
+			unanswered += is - counted[id]
+			counted[id] = is
+			for try := 0; ; try++ {
+				require.Less(t, try, 2, "one look is enough to go on")
+				if r.increment(t, c, id) {
+					break
+				}
+			}
+			require.Equal(t, is+1, r.number(t, id))
+			counted[id]++
+		}
+		done()
+	}
+	t.Logf("%d kills, %d increments, %d of them written and not answered", kills(), counted["d0"]+counted["d1"]+counted["d2"], unanswered)
+}
+
+// A write whose lease another has by now is not told as done.
+func TestVersions_aLateWriterIsTold(t *testing.T) {
+	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		e, closeEngine := localEngine(t, t.TempDir())
+		defer closeEngine()
+		r := newRig(t, open(t), e)
+		c := r.makeVersioned(t, 1)
+		claim := func(name string, last time.Duration) error {
+			_, err := r.rows.ClaimVersions(t.Context(), c, reindex.Lease{Name: name, Last: last}, map[string]string{"d0": ""}, func(map[string]reindex.Standing) []string { return []string{"d0"} })
+			return err
+		}
+		settle := func(name string) error {
+			return r.rows.SettleVersions(t.Context(), c, reindex.Lease{Name: name}, map[string]reindex.Fate{"d0": reindex.Written})
+		}
+		require.NoError(t, claim("early", time.Minute))
+		require.ErrorIs(t, claim("other", time.Minute), reindex.ErrWriting)
+		require.NoError(t, settle("early"))
+		require.NoError(t, claim("early", -time.Second))
+		require.NoError(t, claim("late", time.Minute))
+		require.ErrorIs(t, settle("early"), reindex.ErrLost)
+		require.NoError(t, settle("late"))
+	})
+}

@@ -1,0 +1,187 @@
+package tsclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fountainai/fountain/internal/clock"
+)
+
+// awayFor is how long a node that failed is asked only where no other is left, unless its health says before that it is back.
+const awayFor = 5 * time.Second
+
+// probeLimit bounds the question for the health of a node: a node that hangs is one that is away.
+const probeLimit = 2 * time.Second
+
+// errAway ends a call of a node that was found to hang, so that another node gets it.
+var errAway = errors.New("the node of the search engine is away")
+
+// NodeState is what is known of a node.
+type NodeState struct {
+	Address string // its base URL
+	Healthy bool
+	Since   time.Time // of Healthy
+	Cause   error     // of what was found last of a node that is not healthy
+}
+
+// Nodes are the addresses at which one engine answers. Calls go round those that are healthy. It is safe for concurrent use.
+type Nodes struct {
+	list    []*node
+	turn    atomic.Uint64
+	clock   clock.Clock
+	changed func(NodeState)
+}
+
+// NewNodes returns the nodes at the addresses, of which there is at least one, and which differ in scheme and host alone. All are taken for healthy at
+// first. changed is told when one is found to be away, or to be back; it may be nil.
+func NewNodes(addresses []*url.URL, c clock.Clock, changed func(NodeState)) *Nodes {
+	ns := &Nodes{clock: c, changed: changed}
+	for _, a := range addresses {
+		n := &node{address: a.String(), scheme: a.Scheme, host: a.Host, healthy: true, since: c.Now()}
+		n.life, n.end = context.WithCancel(context.Background())
+		ns.list = append(ns.list, n)
+	}
+	return ns
+}
+
+// node is one address.
+type node struct {
+	address, scheme, host string
+
+	troubled atomic.Bool // avoid is set, or it is not healthy: a call that went well has something to tell
+	mu       sync.Mutex
+	healthy  bool
+	since    time.Time
+	cause    error
+	avoid    time.Time       // until when others go before it; zero: they don't
+	life     context.Context // ends when the node is found to hang
+	end      context.CancelFunc
+}
+
+// States tells what is known of the nodes, in the order of their addresses.
+func (ns *Nodes) States() []NodeState {
+	out := make([]NodeState, len(ns.list))
+	for i, n := range ns.list {
+		n.mu.Lock()
+		out[i] = n.state()
+		n.mu.Unlock()
+	}
+	return out
+}
+
+func (n *node) state() NodeState {
+	return NodeState{Address: n.address, Healthy: n.healthy, Since: n.since, Cause: n.cause}
+}
+
+// order is the order in which one call tries the nodes: round those that nothing speaks against, and then the others, the one first that was avoided for the longest.
+func (ns *Nodes) order() []*node {
+	now, all := ns.clock.Now(), len(ns.list)
+	from := int(ns.turn.Add(1) % uint64(all))
+	out := make([]*node, 0, all)
+	var last []*node
+	until := map[*node]time.Time{}
+	for i := range all {
+		n := ns.list[(from+i)%all]
+		if !n.troubled.Load() {
+			out = append(out, n)
+			continue
+		}
+		n.mu.Lock()
+		until[n] = n.avoid
+		n.mu.Unlock()
+		if now.Before(until[n]) {
+			last = append(last, n)
+		} else {
+			out = append(out, n)
+		}
+	}
+	slices.SortStableFunc(last, func(a, b *node) int { return until[a].Compare(until[b]) })
+	return append(out, last...)
+}
+
+// answered notes that a node has answered a call.
+func (ns *Nodes) answered(n *node) {
+	if n.troubled.Load() {
+		ns.set(n, true, time.Time{}, nil, false)
+	}
+}
+
+// busy notes that a node did not take a call: others go before it for a while. Whether it is healthy, its health says.
+func (ns *Nodes) busy(n *node) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.avoid = ns.clock.Now().Add(awayFor)
+	n.troubled.Store(true)
+}
+
+// failed notes that a node could not be reached, or broke off. hangs ends what it is asked at the moment.
+func (ns *Nodes) failed(n *node, cause error, hangs bool) {
+	ns.set(n, false, ns.clock.Now().Add(awayFor), cause, hangs)
+}
+
+func (ns *Nodes) set(n *node, healthy bool, avoid time.Time, cause error, hangs bool) {
+	n.mu.Lock()
+	changed := n.healthy != healthy
+	n.healthy, n.avoid, n.cause = healthy, avoid, cause
+	n.troubled.Store(!healthy || !avoid.IsZero())
+	if changed {
+		n.since = ns.clock.Now()
+	}
+	if hangs {
+		n.end()
+		n.life, n.end = context.WithCancel(context.Background())
+	}
+	state := n.state()
+	n.mu.Unlock()
+	if changed && ns.changed != nil {
+		ns.changed(state)
+	}
+}
+
+// alive is a context that ends when the node is found to hang.
+func (n *node) alive() context.Context {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.life
+}
+
+// Examine asks every node whether it can work, all at the same time, and notes what they say. The error is that of the last one, when none can.
+func (c *Client) Examine(ctx context.Context) error {
+	found := make([]error, len(c.nodes.list))
+	var group sync.WaitGroup
+	for i, n := range c.nodes.list {
+		group.Go(func() { found[i] = c.examine(ctx, n) })
+	}
+	group.Wait()
+	if slices.Contains(found, nil) {
+		return nil
+	}
+	return found[len(found)-1]
+}
+
+func (c *Client) examine(ctx context.Context, n *node) error {
+	limited, cancel := context.WithTimeout(withNode(ctx, n), probeLimit)
+	defer cancel()
+	err := c.health(limited)
+	var said *Error
+	switch {
+	case ctx.Err() != nil: // whoever asks has ended
+	case err == nil:
+		c.nodes.answered(n)
+	default:
+		c.nodes.failed(n, err, !errors.As(err, &said))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", n.host, err)
+	}
+	return nil
+}
+
+// Nodes tells what is known of the engine's nodes.
+func (c *Client) Nodes() []NodeState { return c.nodes.States() }
