@@ -185,7 +185,8 @@ func (o *adopting) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := o.register(cmd, client, c); err != nil {
+	fresh, err := o.register(cmd, client, c)
+	if err != nil {
 		return err
 	}
 	put, err := o.put(cmd, client, a)
@@ -202,6 +203,11 @@ func (o *adopting) run(cmd *cobra.Command, args []string) error {
 	}
 	if err := o.report(cmd, answer, c, warnings); err != nil {
 		return err
+	}
+	if fresh {
+		if err := o.tellSameUpstream(cmd, client, put); err != nil {
+			return err
+		}
 	}
 	switch answer.Gateway {
 	case gatewayRefuses:
@@ -310,13 +316,29 @@ func watch(ctx context.Context, client *fountain.Client, done func(*gateway.Serv
 	}
 }
 
-// register makes the service when there is none, and has it declare the scopes that the document asks for.
-func (o *adopting) register(cmd *cobra.Command, client *fountain.Client, c *contract.Contract) error {
+// tellSameUpstream says of a service that is new whether another one has an upstream of it: the next version of a document, in a file of another
+// name, would be a second service.
+func (o *adopting) tellSameUpstream(cmd *cobra.Command, client *fountain.Client, put *kms.Contract) error {
+	for other, err := range client.KMS.Contracts(cmd.Context()) {
+		if err != nil {
+			return err
+		}
+		if other.Name == put.Name || other.Status != kms.ContractStatusActive || !slices.ContainsFunc(other.Upstreams, func(u string) bool { return slices.Contains(put.Upstreams, u) }) {
+			continue
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s is a service of its own beside %s, which has this upstream too; a next version of %s is adopted with --name %s (fountain retire %s takes this one back)\n",
+			put.Name, other.Name, other.Name, other.Name, put.Name)
+	}
+	return nil
+}
+
+// register makes the service when there is none (fresh), and has it declare the scopes that the document asks for.
+func (o *adopting) register(cmd *cobra.Command, client *fountain.Client, c *contract.Contract) (fresh bool, err error) {
 	needed := slices.Sorted(maps.Keys(c.Scopes))
 	var known *kms.Service
 	for s, err := range client.KMS.Services(cmd.Context()) {
 		if err != nil {
-			return err
+			return false, err
 		}
 		if s.Name == c.Word {
 			known = &s
@@ -325,7 +347,7 @@ func (o *adopting) register(cmd *cobra.Command, client *fountain.Client, c *cont
 	}
 	if known == nil {
 		_, err := client.KMS.RegisterService(cmd.Context(), kms.ServiceCreate{Name: c.Word, Scopes: []string{}, DeclaredScopes: &needed})
-		return err
+		return true, err
 	}
 	declared := slices.Clone(known.DeclaredScopes)
 	for _, scope := range needed {
@@ -334,10 +356,10 @@ func (o *adopting) register(cmd *cobra.Command, client *fountain.Client, c *cont
 		}
 	}
 	if len(declared) == len(known.DeclaredScopes) {
-		return nil
+		return false, nil
 	}
-	_, err := client.KMS.UpdateService(cmd.Context(), known.ID, fountain.IfMatch(known.Version), kms.ServiceUpdate{DeclaredScopes: &declared})
-	return err
+	_, err = client.KMS.UpdateService(cmd.Context(), known.ID, fountain.IfMatch(known.Version), kms.ServiceUpdate{DeclaredScopes: &declared})
+	return false, err
 }
 
 func (o *adopting) put(cmd *cobra.Command, client *fountain.Client, a contract.Adoption) (*kms.Contract, error) {
@@ -549,6 +571,8 @@ func (l listedContract) status() string {
 		return "refused (" + g.Refused + ")"
 	case g.State == gatewayWaits && g.Revision == 0:
 		return gatewayWaits
+	case g.State == string(gateway.ServiceStatusStatusDown):
+		return "active, not reached"
 	}
 	return string(l.Status)
 }

@@ -123,6 +123,13 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 
 	require.Regexp(t, `(?m)^notes +active +\d+ +1\.0\.0 +`+service.URL, good("adopted").stdout)
 
+	// A next version in a file of another name is a service of its own, which is said.
+	next := filepath.Join(t.TempDir(), "notes2.yaml")
+	require.NoError(t, os.WriteFile(next, []byte(notesDocument), 0o600))
+	require.Contains(t, good("adopt", next, "--upstream", service.URL).stderr, "a next version of notes is adopted with --name notes")
+	require.NotContains(t, good("adopt", next, "--upstream", service.URL).stderr, "--name notes", "who has been told goes on")
+	good("retire", "notes2")
+
 	// The same document at a place where nothing may be: what was adopted before goes on, and nothing else is said.
 	moved := h.run("adopt", file, "--upstream", "http://10.0.0.1:80", "--public", "getStatus")
 	require.Equal(t, 1, moved.code)

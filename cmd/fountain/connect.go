@@ -99,12 +99,13 @@ func (c *connection) anonymous(address string, more ...fountain.Option) (*founta
 // for codes when an operation wants a second factor.
 func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error) {
 	if key := os.Getenv("FOUNTAIN_API_KEY"); key != "" {
+		kept := c.besideKey()
 		opts, err := c.options()
 		if err != nil {
 			return nil, err
 		}
 		opts = append(opts, fountain.WithStepUp(stepUp))
-		client, err := fountain.New(c.address(nil), append(opts, fountain.WithAPIKey(key))...)
+		client, err := fountain.New(c.address(kept), append(opts, fountain.WithAPIKey(key))...)
 		if err != nil {
 			return nil, errors.New("FOUNTAIN_API_KEY, FOUNTAIN_URL: " + strings.TrimPrefix(err.Error(), "WithAPIKey: "))
 		}
@@ -138,6 +139,24 @@ func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error
 	return fountain.New(address, append(opts, fountain.WithTokenSource(session.NewSource(file, anonymous)), fountain.WithRaisedTokens(file.Raised()))...)
 }
 
+// besideKey returns the session that says where a key goes when neither a flag nor the environment does, and whom that address is trusted by; nil
+// where nobody is signed in. A session that can't be read is none: a key needs no session.
+func (c *connection) besideKey() *session.Session {
+	if c.url != "" || os.Getenv("FOUNTAIN_URL") != "" {
+		return nil
+	}
+	file, err := session.Default()
+	if err != nil {
+		return nil
+	}
+	kept, err := file.Load()
+	if err != nil {
+		return nil
+	}
+	c.keptCA = kept.CAFile
+	return kept
+}
+
 // sameDoor reports whether two addresses are one port of this machine's loopback, which fountain up calls localhost and called 127.0.0.1 before.
 func sameDoor(one, other string) bool {
 	a, errA := url.Parse(one)
@@ -145,14 +164,15 @@ func sameDoor(one, other string) bool {
 	return errA == nil && errB == nil && loopback(a.Hostname()) && loopback(b.Hostname()) && a.Scheme == b.Scheme && a.Port() == b.Port() && a.Path == b.Path
 }
 
-// calling makes one clear sentence of it when nothing listens where a command of a running family calls, and when what was typed is refused.
+// calling makes one clear sentence of it when nothing listens where a command of a running family calls, and when what was typed is refused. A refusal
+// is told with what its reader does next.
 func calling(cmd *cobra.Command) *cobra.Command {
 	do := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		err := do(cmd, args)
 		var call *url.Error
 		if !errors.As(err, &call) || !errors.Is(err, syscall.ECONNREFUSED) {
-			return inWords(cmd, err)
+			return hinted(inWords(cmd, err))
 		}
 		address := "the gateway's address"
 		if u, parseErr := url.Parse(call.URL); parseErr == nil {

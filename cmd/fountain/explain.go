@@ -152,6 +152,9 @@ func (o *explaining) request(cmd *cobra.Command, e *explain.Explainer, method, u
 	}
 	if err == nil && said.Verdict == explain.Refused {
 		err = fmt.Errorf("the gateway refuses this request: %d %s, by %s", said.Answer.Status, said.Answer.Code, said.RefusedBy)
+		if said.RefusedBy == "route" && o.contract == "" {
+			err = fmt.Errorf("%w; where that is an adopted service, give its document: --contract FILE", err)
+		}
 	}
 	return err
 }

@@ -73,7 +73,7 @@ func newUsers() *cobra.Command {
 	create.Flags().StringVar(&tenant, "tenant", "", "the tenant that the user belongs to for ever; default: none")
 	create.Flags().StringVar(&passwordFile, "password-file", "", "read the password from this file, - from standard input; default: ask for it")
 	return group("users", "Manage users", list, get, create,
-		o.change("set-roles NAME ROLE...", "Update a user's roles", "  fountain users set-roles grace editor\n  fountain users set-roles grace admin editor", cobra.MinimumNArgs(2),
+		o.change("set-roles NAME ROLE...", "Update a user's roles: those given take the place of those before", "  fountain users set-roles grace editor\n  fountain users set-roles grace admin editor", cobra.MinimumNArgs(2),
 			func(args []string) kms.UserUpdate { r := args[1:]; return kms.UserUpdate{Roles: &r} }),
 		o.change("disable NAME", "Disable a user: every session, key and token of theirs ends", "  fountain users disable grace\n  fountain users disable grace --code-file -", oneArg("a user"),
 			func([]string) kms.UserUpdate {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,9 @@ func inWords(cmd *cobra.Command, err error) error {
 	if !errors.As(err, &refused) || len(refused.Errors) == 0 {
 		return err
 	}
+	if noID(refused) && cmd.HasParent() {
+		return &worded{"that is no ID: " + cmd.Parent().CommandPath() + " list shows those that there are [" + refused.RequestID + "]", err}
+	}
 	var said []string
 	for _, fault := range refused.Errors {
 		member, _, _ := strings.Cut(strings.TrimPrefix(fault.Pointer, "/"), "/")
@@ -49,4 +53,11 @@ func inWords(cmd *cobra.Command, err error) error {
 		text = strings.TrimSuffix(refused.Detail, ".") + ": " + text
 	}
 	return &worded{text + " [" + refused.RequestID + "]", err}
+}
+
+// noID reports whether a request was refused because what was typed for an ID is none, such as the name of a key.
+func noID(refused *fountain.Error) bool {
+	return refused.Code == fountain.CodeInvalidParameter && !slices.ContainsFunc(refused.Errors, func(fault fountain.FieldError) bool {
+		return fault.In != "path" || !strings.HasSuffix(fault.Pointer, "Id")
+	})
 }

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"encoding/binary"
 	"sync/atomic"
 	"time"
 
@@ -72,20 +73,25 @@ func set(x *httpserver.Exchange, name, value string) {
 }
 
 // keyOf returns what a policy counts by; a policy by subject does not apply where there is none. Policies of the same name in
-// different contracts are different limits.
+// different contracts are different limits, and so are those of different numbers in one contract: an operation that says a limit
+// of that name itself has it in place of the common one. Counted as one, what a narrow limit takes would use up the wide one.
 func keyOf(p *contract.Rate, x *httpserver.Exchange) (ratelimit.Key, bool) {
+	var room [24]byte
+	numbers := binary.BigEndian.AppendUint64(room[:0], uint64(p.Quota))
+	numbers = binary.BigEndian.AppendUint64(numbers, uint64(p.Window))
+	numbers = binary.BigEndian.AppendUint64(numbers, uint64(p.Burst))
 	switch p.Key {
 	case "ip":
-		return ratelimit.NewKey(p.Name, "ip", x.Operation.Word, x.Network()), true
+		return ratelimit.NewKey(p.Name, "ip", x.Operation.Word, x.Network(), string(numbers)), true
 	case "operation":
-		return ratelimit.NewKey(p.Name, "operation", x.Operation.Word, x.Operation.ID), true
+		return ratelimit.NewKey(p.Name, "operation", x.Operation.Word, x.Operation.ID, string(numbers)), true
 	case "sub":
 		if x.Principal != nil {
-			return ratelimit.NewKey(p.Name, "sub", x.Operation.Word, x.Principal.Subject), true
+			return ratelimit.NewKey(p.Name, "sub", x.Operation.Word, x.Principal.Subject, string(numbers)), true
 		}
 	case "client":
 		if x.Principal != nil {
-			return ratelimit.NewKey(p.Name, "client", x.Operation.Word, x.Principal.ClientID), true
+			return ratelimit.NewKey(p.Name, "client", x.Operation.Word, x.Principal.ClientID, string(numbers)), true
 		}
 	}
 	return ratelimit.Key{}, false

@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -65,6 +66,30 @@ func TestSubject_countsByItsKeyAndCost(t *testing.T) {
 		require.Equal(t, want.bob, ask("listThings", bob) == nil, "%s: another subject of the client", key)
 		require.Equal(t, want.other, ask("getThing", ada) == nil, "%s: another operation", key)
 	}
+}
+
+// An operation that says a limit of the common one's name has it in place of the common one: what it takes is taken of no other operation,
+// and what others took refuses nothing at it. Operations that say the same limit share it, also where a request costs more.
+func TestSubject_aLimitInPlaceOfTheCommonOneIsItsOwn(t *testing.T) {
+	steps := NewSteps(limiter(t))
+	common := contract.Rate{Name: "per-subject", Key: "sub", Quota: 1200, Window: time.Minute, Burst: 4, Cost: 1}
+	narrow := contract.Rate{Name: "per-subject", Key: "sub", Quota: 3, Window: time.Minute, Burst: 1, Cost: 1}
+	costly := common
+	costly.Cost = 2
+	ask := func(operation string, rate contract.Rate) error {
+		op := &contract.Operation{ID: operation, Word: "todos"}
+		op.Policy.Rate = []contract.Rate{rate}
+		return steps.Subject(&httpserver.Exchange{
+			Writer: httptest.NewRecorder(), Request: httptest.NewRequest("GET", "/", nil), Operation: op, Principal: &auth.Principal{Subject: "usr_1"},
+		})
+	}
+	require.NoError(t, ask("exportAll", narrow))
+	require.ErrorIs(t, ask("exportAll", narrow), problem.RateLimited)
+	require.ErrorIs(t, ask("exportDone", narrow), problem.RateLimited, "another operation with the same limit")
+	require.NoError(t, ask("listTodos", common), "the narrow limit took nothing of the common one")
+	require.NoError(t, ask("listTodos", costly))
+	require.NoError(t, ask("getTodo", common))
+	require.ErrorIs(t, ask("getTodo", common), problem.RateLimited, "what costs more was taken of the same limit")
 }
 
 // Both limits are told, also where nothing was refused, and never a quota that nobody can have.

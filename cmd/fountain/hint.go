@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/fountainai/fountain/clients/fountain"
+)
+
+// hinted adds to a refusal what its reader does next, where a service can't say it: it knows neither the command line nor who reads.
+func hinted(err error) error {
+	var refused *fountain.Error
+	if !errors.As(err, &refused) {
+		return err
+	}
+	hint := hintOf(refused, os.Getenv("FOUNTAIN_API_KEY") != "")
+	if hint == "" {
+		return err
+	}
+	return &worded{err.Error() + "; " + hint, err}
+}
+
+func hintOf(refused *fountain.Error, byKey bool) string {
+	switch refused.Code {
+	case fountain.CodeInsufficientScope:
+		if c := refused.Challenge; c != nil && c.Scope != "" && !strings.ContainsFunc(c.Scope, unprintable) {
+			return "it takes " + c.Scope + "; fountain whoami shows what you have"
+		}
+	case fountain.CodeInvalidTarget:
+		return "you have no scope of that service, or there is none of that name: fountain whoami shows your scopes, and a role or the API key gives them"
+	case fountain.CodeInvalidClient:
+		if byKey {
+			return "the key of FOUNTAIN_API_KEY has ended, was revoked, or is one of another family"
+		}
+	case fountain.CodeInvitationRequired:
+		return "--invitation-file takes that of fountain bootstrap, or of another administrator's fountain users invite NAME"
+	case fountain.CodeInsufficientUserAuthentication:
+		if byKey {
+			return "a code raises no API key of a person: sign in, without FOUNTAIN_API_KEY, or take the key of a service (fountain keys create NAME --service SERVICE)"
+		}
+	}
+	return ""
+}
+
+func unprintable(r rune) bool { return r < ' ' || r > '~' }

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/gateway"
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/cmd/fountain/internal/session"
+)
+
+// A refusal that a service can't explain, for it doesn't know the command line, is told with what to do; it stays the refusal that it is.
+func TestHinted_tellsWhatToDo(t *testing.T) {
+	scope := &fountain.Error{Operation: "listNotes", Status: http.StatusForbidden, Code: fountain.CodeInsufficientScope, Challenge: &fountain.Challenge{Scope: "notes:write"}}
+	require.Contains(t, hinted(scope).Error(), scope.Error()+"; it takes notes:write")
+	require.ErrorIs(t, hinted(scope), fountain.CodeInsufficientScope)
+	scope.Challenge.Scope = "notes:\x1b[2Jwrite"
+	require.Equal(t, scope.Error(), hinted(scope).Error(), "what a terminal would obey is not printed")
+	scope.Challenge = nil
+	require.Equal(t, scope.Error(), hinted(scope).Error())
+
+	target := &fountain.Error{Operation: "issueToken", Status: http.StatusBadRequest, Code: fountain.CodeInvalidTarget}
+	require.Contains(t, hinted(target).Error(), "fountain whoami")
+	require.Contains(t, hinted(&fountain.Error{Status: http.StatusForbidden, Code: fountain.CodeInvitationRequired}).Error(), "--invitation-file")
+
+	client, raised := &fountain.Error{Code: fountain.CodeInvalidClient}, &fountain.Error{Code: fountain.CodeInsufficientUserAuthentication}
+	require.Equal(t, client.Error(), hinted(client).Error())
+	require.Equal(t, raised.Error(), hinted(raised).Error(), "people are asked for a code")
+	t.Setenv("FOUNTAIN_API_KEY", "a key")
+	require.Contains(t, hinted(client).Error(), "FOUNTAIN_API_KEY has ended")
+	require.Contains(t, hinted(raised).Error(), "the key of a service")
+
+	require.NoError(t, hinted(nil))
+	other := errors.New("another one")
+	require.Equal(t, other, hinted(other))
+}
+
+// A name in the place of an ID is told as that, with the command that shows the IDs, and not by the pattern of the contract.
+func TestInWords_tellsWhereTheIDsAre(t *testing.T) {
+	keys := &cobra.Command{Use: "keys"}
+	revoke := &cobra.Command{Use: "revoke"}
+	keys.AddCommand(revoke)
+	refused := &fountain.Error{Code: fountain.CodeInvalidParameter, RequestID: "req_1", Errors: []fountain.FieldError{
+		{In: "path", Pointer: "keyId", Keyword: "minLength", Message: "must have at least 30 characters"}, {In: "path", Pointer: "keyId", Keyword: "pattern", Message: "must match"},
+	}}
+	require.EqualError(t, inWords(revoke, refused), "that is no ID: keys list shows those that there are [req_1]")
+	refused.Errors[0].In = "query"
+	require.Equal(t, error(refused), inWords(revoke, refused), "not only the ID is wrong")
+}
+
+// A service that the gateway doesn't reach is not called active, and nothing more.
+func TestAdopted_tellsWhatIsNotReached(t *testing.T) {
+	one := listedContract{kms.Contract{Status: kms.ContractStatusActive}, atGateway{State: gatewayReady, Revision: 3}}
+	require.Equal(t, "active", one.status())
+	one.Gateway.State = string(gateway.ServiceStatusStatusDown)
+	require.Equal(t, "active, not reached", one.status())
+}
+
+// A key goes where its user is signed in, as the help of --url says, unless a flag or the environment names another address. It needs no session.
+func TestConnection_aKeyGoesWhereItsUserIsSignedIn(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("FOUNTAIN_URL", "")
+	var c connection
+	require.Equal(t, defaultURL, c.address(c.besideKey()))
+	file, err := session.Default()
+	require.NoError(t, err)
+	require.NoError(t, file.Save(&session.Session{URL: "http://localhost:8502", Username: "ada", RefreshToken: "a token", CAFile: "/ca.pem"}))
+	require.Equal(t, "http://localhost:8502", c.address(c.besideKey()))
+	require.Equal(t, "/ca.pem", c.keptCA, "trusted by whom the session is")
+
+	t.Setenv("FOUNTAIN_URL", "http://localhost:9000")
+	c = connection{}
+	require.Equal(t, "http://localhost:9000", c.address(c.besideKey()))
+	require.Empty(t, c.keptCA, "another address is not trusted by the session's authorities")
+	c.url = "http://localhost:9001"
+	require.Equal(t, "http://localhost:9001", c.address(c.besideKey()))
+}
