@@ -84,6 +84,26 @@ func RepairTypesense(dir string, log *slog.Logger) (Repaired, error) {
 	return done, nil
 }
 
+// Checked tells how indexes compare with their documents.
+type Checked = embedded.Checked
+
+// Fault is a collection whose index is not that of its documents.
+type Fault = embedded.Fault
+
+// CheckTypesense compares every document in dir, the data directory of an engine that no process uses, with the index of its collection. The engine is opened for it as for a start: an index that lags is
+// brought up to date, and one that is missing or damaged is made anew, which log is told. Errors: ErrEngineLocked, ErrEngineDamaged.
+func CheckTypesense(ctx context.Context, dir string, log *slog.Logger) (done Checked, err error) {
+	if _, err := os.Stat(dir); err != nil { // opening would make it
+		return done, fmt.Errorf("check the index: %w", err)
+	}
+	engine, err := embedded.Open(embedded.Config{Dir: dir, Log: log})
+	if err != nil {
+		return done, err
+	}
+	done, err = engine.Check(ctx)
+	return done, errors.Join(err, engine.Close())
+}
+
 // ServeTypesense serves until ctx ends and drains then. ready is told the address when collections can be searched.
 func ServeTypesense(ctx context.Context, c TypesenseConfig, ready func(addr string)) (err error) {
 	digest, err := adminKey(c.KeyFile)

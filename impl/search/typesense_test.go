@@ -147,3 +147,35 @@ func TestRepairTypesense_bringsBackWhatCanBeRead(t *testing.T) {
 	require.Contains(t, body, `"found":1`)
 	require.NoError(t, stop())
 }
+
+// A comparison of index and documents is made while nothing runs, tells how many there are, and changes nothing.
+func TestCheckTypesense_comparesWhatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	c := TypesenseConfig{DataDir: filepath.Join(dir, "data"), KeyFile: filepath.Join(dir, "key")}
+	quiet := slog.New(slog.DiscardHandler)
+	_, err := CheckTypesense(t.Context(), c.DataDir, quiet)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.NoDirExists(t, c.DataDir)
+
+	base, stop := door(t, c)
+	key, err := os.ReadFile(c.KeyFile)
+	require.NoError(t, err)
+	admin := strings.TrimSpace(string(key))
+	for _, name := range []string{"a", "b"} {
+		answer, body := ask(t, http.MethodPost, base+"/collections", admin, `{"name":"`+name+`","fields":[{"name":"s","type":"string"}]}`)
+		require.Equal(t, 201, answer.StatusCode, body)
+	}
+	answer, _ := ask(t, http.MethodPost, base+"/collections/a/documents/import", admin, `{"id":"1","s":"one"}`+"\n"+`{"id":"2","s":"two"}`)
+	require.Equal(t, 200, answer.StatusCode)
+	_, err = CheckTypesense(t.Context(), c.DataDir, quiet)
+	require.ErrorIs(t, err, ErrEngineLocked)
+	require.NoError(t, stop())
+
+	done, err := CheckTypesense(t.Context(), c.DataDir, quiet)
+	require.NoError(t, err)
+	require.Equal(t, Checked{Collections: 2, Documents: 2}, done)
+	base, stop = door(t, c)
+	_, body := ask(t, http.MethodGet, base+"/collections/a/documents/search?q=two&query_by=s", admin, "")
+	require.Contains(t, body, `"found":1`)
+	require.NoError(t, stop())
+}
