@@ -54,7 +54,7 @@ func TestCollection_theDeadLeaveTheIndex(t *testing.T) {
 	found, err := e.Search(context.Background(), "a", map[string]string{"q": fmt.Sprintf("w%d", many+5), "query_by": "s"})
 	require.NoError(t, err)
 	require.Equal(t, 1, found.Found)
-	require.Equal(t, 10, found.OutOf)
+	require.EqualValues(t, 10, found.OutOf.n)
 }
 
 func TestCollection_deletionsOfOneRequestAreOneCommit(t *testing.T) {

@@ -82,8 +82,10 @@ type area struct {
 	words []*dictionary
 	// phrases holds the documents with all wanted phrases (nil: no phrase is wanted), barred those with an excluded one.
 	phrases, barred *roaring.Bitmap
-	found           *roaring.Bitmap
-	clauses         map[*filter.Clause]*roaring.Bitmap
+	// among are the documents of Plan.Among; nil: all.
+	among   *roaring.Bitmap
+	found   *roaring.Bitmap
+	clauses map[*filter.Clause]*roaring.Bitmap
 }
 
 // word is one word of the query.
@@ -113,6 +115,9 @@ func newSearch(ctx context.Context, plan *Plan, v *view) *search {
 			if f := p.seg.fields[qf.Field.Name]; f != nil {
 				a.words[k] = f.words
 			}
+		}
+		if plan.Among != nil {
+			a.among = p.seg.numbered(plan.Among)
 		}
 		s.areas = append(s.areas, a)
 	}
@@ -189,6 +194,9 @@ func (a *area) require(words []string) {
 // allow removes from set what is dead, excluded or without a wanted phrase, and what the filter does not let through. With errCut, what is left in set was
 // let through, and there was no time for the rest.
 func (a *area) allow(set *roaring.Bitmap) error {
+	if a.among != nil {
+		set.And(a.among)
+	}
 	if a.part.dead != nil {
 		set.AndNot(a.part.dead)
 	}
