@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +22,7 @@ func newServeTypesense() *cobra.Command {
 	var c search.TypesenseConfig
 	var host, level string
 	var port uint16
+	var interval uint
 	var check, repair bool
 	cmd := &cobra.Command{
 		Use: "typesense",
@@ -41,6 +44,7 @@ API of Typesense, on loopback unless --host says otherwise, to those who have th
 			case check:
 				return checkTypesense(cmd, c.DataDir)
 			}
+			c.AnalyticsInterval = time.Duration(min(interval, math.MaxInt32)) * time.Second
 			if err := c.Validate(); err != nil {
 				return &usageError{err}
 			}
@@ -69,6 +73,8 @@ API of Typesense, on loopback unless --host says otherwise, to those who have th
 	flags.IntVar(&c.MaxCollectionDocuments, "max-collection-documents", 0, "cap of documents in a collection (default 200000)")
 	flags.IntVar(&c.MaxDocuments, "max-documents", 0, "cap of documents in all collections (default 1000000)")
 	flags.IntVar(&c.MaxMemoryMiB, "max-memory-mib", 0, "cap of the indexes' memory, by estimate, in MiB (default 512)")
+	flags.BoolVar(&c.Analytics, "enable-search-analytics", false, "count queries and events for the rules of analytics")
+	flags.UintVar(&interval, "analytics-flush-interval", 3600, "seconds after which counts are brought into the rules' collections, at least 60")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	flags.BoolVar(&check, "check", false, "compare every document with the index, and end")
 	flags.BoolVar(&repair, "repair", false, "create the documents anew from what can be read of damaged ones, keep the old file, and end")

@@ -25,6 +25,13 @@ func TestServeTypesense_checkTellsWhatItCompared(t *testing.T) {
 	}
 }
 
+func TestServeTypesense_countsAreNotWrittenAllTheTime(t *testing.T) {
+	dir := t.TempDir()
+	r := run(t, "serve", "typesense", "--data", dir, "--key-file", filepath.Join(dir, "key"), "--enable-search-analytics", "--analytics-flush-interval", "59")
+	require.Equal(t, 2, r.code)
+	require.Contains(t, r.stderr, "--analytics-flush-interval: must be at least 60")
+}
+
 func TestCheckTypesense_faultsAreAnErrorThatSaysWhatToDo(t *testing.T) {
 	lines, err := checked("/srv/typesense", search.Checked{Collections: 3, Documents: 9, Faults: []search.Fault{{Collection: "plays", Lacking: 2, Different: 1}, {Collection: "shop", Damaged: true}}})
 	require.Equal(t, "plays: 2 documents are not in the index, 0 are in it and not stored, 1 are in it otherwise than they are stored\nshop: the index can't be read\n", lines)

@@ -32,8 +32,14 @@ type TypesenseConfig struct {
 	Snapshots string
 	// Caps of documents in one collection, of documents in all, and of the indexes' memory in MiB; 0 is the default of docs/embedded-engine.md.
 	MaxCollectionDocuments, MaxDocuments, MaxMemoryMiB int
-	Log                                                *slog.Logger
+	// Analytics counts queries and events for the rules of analytics, and brings the counts into their collections at each AnalyticsInterval.
+	Analytics         bool
+	AnalyticsInterval time.Duration
+	Log               *slog.Logger
 }
+
+// leastInterval is the shortest AnalyticsInterval, as Typesense has it.
+const leastInterval = time.Minute
 
 // leastKey is the length in bytes of the shortest admin key that is taken.
 const leastKey = 16
@@ -59,6 +65,9 @@ func (c *TypesenseConfig) Validate() error {
 		if limit.value < 0 {
 			errs = append(errs, fmt.Errorf("%s: must not be negative", limit.name))
 		}
+	}
+	if c.Analytics && c.AnalyticsInterval < leastInterval {
+		errs = append(errs, fmt.Errorf("--analytics-flush-interval: must be at least %d", leastInterval/time.Second))
 	}
 	return errors.Join(errs...)
 }
@@ -125,10 +134,11 @@ func ServeTypesense(ctx context.Context, c TypesenseConfig, ready func(addr stri
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Addr, err)
 	}
-	handler := api.New(engine, api.Options{CORSOrigins: c.CORSOrigins, Snapshots: snapshots, Key: func(presented string) bool {
+	handler := api.New(engine, api.Options{CORSOrigins: c.CORSOrigins, Snapshots: snapshots, Analytics: c.Analytics, Key: func(presented string) bool {
 		given := sha256.Sum256([]byte(presented))
 		return subtle.ConstantTimeCompare(given[:], digest[:]) == 1
 	}})
+	defer countQueries(ctx, handler, c.AnalyticsInterval)()
 	loaded := make(chan error, 1)
 	go func() {
 		err := engine.WaitReady(ctx)
@@ -144,6 +154,20 @@ func ServeTypesense(ctx context.Context, c TypesenseConfig, ready func(addr stri
 		err = errors.Join(err, loadErr)
 	}
 	return err
+}
+
+// countQueries brings what is counted into its collections until end is called, which does it once more.
+func countQueries(ctx context.Context, handler *api.Handler, interval time.Duration) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		handler.CountQueries(ctx, interval)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // drainGrace is how long requests under way have when the server ends.

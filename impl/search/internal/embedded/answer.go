@@ -23,6 +23,8 @@ type Answer struct {
 	RequestParams requestParams   `json:"request_params"`
 	SearchCutoff  bool            `json:"search_cutoff"`
 	SearchTimeMS  hideable        `json:"search_time_ms,omitzero"`
+
+	counts bool // see Asked
 }
 
 // hideable is a number that exclude_fields can leave out of an answer.

@@ -213,6 +213,9 @@ func (e *Engine) Dir() string { return e.dir }
 // Now is the time by the engine's clock.
 func (e *Engine) Now() time.Time { return e.clock.Now() }
 
+// Clock tells the engine's time.
+func (e *Engine) Clock() clock.Clock { return e.clock }
+
 // Log is where the operator looks.
 func (e *Engine) Log() *slog.Logger { return e.log }
 

@@ -68,9 +68,16 @@ func (e *Engine) Search(ctx context.Context, collection string, values map[strin
 	if err != nil {
 		return nil, err
 	}
+	out.counts = r.params.Flag("enable_analytics") && (out.Page == nil && *out.Offset == 0 || out.Page != nil && *out.Page == 1)
 	out.SearchTimeMS.n = time.Since(began).Milliseconds()
 	hide(r.params, &out.OutOf, &out.SearchTimeMS)
 	return out, nil
+}
+
+// Asked tells what an answer is of: the collection by its own name, the query as it was asked, and whether something was found. Pages beyond the first, and searches with enable_analytics=false, are not
+// the asking of a query.
+func (a *Answer) Asked() (collection, q string, found, counts bool) {
+	return a.RequestParams.CollectionName, a.RequestParams.FirstQ, a.Found > 0, a.counts
 }
 
 // aboveIndex says that documents are read to answer, and not only those of the page.

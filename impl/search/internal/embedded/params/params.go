@@ -60,7 +60,7 @@ var table = map[string]parameter{
 
 	"exhaustive_search": {kind: flag}, "enable_typos_for_numerical_tokens": {kind: flag, def: 1}, "enable_typos_for_alpha_numerical_tokens": {kind: flag, def: 1},
 	"prioritize_exact_match": {kind: flag, def: 1}, "prioritize_token_position": {kind: flag}, "prioritize_num_matching_fields": {kind: flag, def: 1},
-	"enable_highlight_v1": {kind: flag, def: 1}, "validate_field_names": {kind: flag, def: 1},
+	"enable_analytics": {kind: flag, def: 1}, "enable_highlight_v1": {kind: flag, def: 1}, "validate_field_names": {kind: flag, def: 1},
 	"enable_synonyms": {kind: flag, def: 1}, "synonym_prefix": {kind: flag},
 	"enable_overrides": {kind: flag, def: 1}, "enable_curations": {kind: flag, def: 1}, "filter_curated_hits": {kind: flag}, "group_missing_values": {kind: flag, def: 1}, "use_cache": {kind: flag},
 
