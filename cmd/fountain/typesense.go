@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,11 +22,13 @@ func newServeTypesense() *cobra.Command {
 	var c search.TypesenseConfig
 	var host, level string
 	var port uint16
-	var repair bool
+	var interval uint
+	var check, repair bool
 	cmd := &cobra.Command{
 		Use: "typesense",
 		Example: "  fountain serve typesense --data /srv/typesense --key-file /srv/typesense.key\n" +
 			"  fountain serve typesense --port 8109 --data ts --key-file ts.key --cors-origins https://shop.example.org\n" +
+			"  fountain serve typesense --data /srv/typesense --check\n" +
 			"  fountain serve typesense --data /srv/typesense --repair",
 		Short: "Run the embedded search engine alone, for clients of Typesense",
 		Long: `serve typesense runs the embedded search engine as a process of its own. It speaks the HTTP
@@ -31,9 +36,15 @@ API of Typesense, on loopback unless --host says otherwise, to those who have th
 --key-file, which is created when there is none. docs/embedded-engine.md says what it can do.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if repair {
+			switch {
+			case repair && check:
+				return usagef("--check and --repair are two commands")
+			case repair:
 				return repairTypesense(cmd, c.DataDir)
+			case check:
+				return checkTypesense(cmd, c.DataDir)
 			}
+			c.AnalyticsInterval = time.Duration(min(interval, math.MaxInt32)) * time.Second
 			if err := c.Validate(); err != nil {
 				return &usageError{err}
 			}
@@ -49,13 +60,7 @@ API of Typesense, on loopback unless --host says otherwise, to those who have th
 				c.Log.Warn("the engine can be reached from other machines, without TLS: put a proxy with a certificate in front of it", "address", c.Addr)
 			}
 			err = search.ServeTypesense(cmd.Context(), c, func(addr string) { fmt.Fprintf(cmd.OutOrStdout(), "ready http://%s\n", addr) })
-			if errors.Is(err, search.ErrEngineLocked) {
-				return fmt.Errorf("%s is used by another process", c.DataDir)
-			}
-			if errors.Is(err, search.ErrEngineDamaged) {
-				return fmt.Errorf("%w; fountain serve typesense --data %s --repair brings back what can be read", err, c.DataDir)
-			}
-			return explainUp(err)
+			return explainUp(explainEngine(err, c.DataDir))
 		},
 	}
 	flags := cmd.Flags()
@@ -68,9 +73,53 @@ API of Typesense, on loopback unless --host says otherwise, to those who have th
 	flags.IntVar(&c.MaxCollectionDocuments, "max-collection-documents", 0, "cap of documents in a collection (default 200000)")
 	flags.IntVar(&c.MaxDocuments, "max-documents", 0, "cap of documents in all collections (default 1000000)")
 	flags.IntVar(&c.MaxMemoryMiB, "max-memory-mib", 0, "cap of the indexes' memory, by estimate, in MiB (default 512)")
+	flags.BoolVar(&c.Analytics, "enable-search-analytics", false, "count queries and events for the rules of analytics")
+	flags.UintVar(&interval, "analytics-flush-interval", 3600, "seconds after which counts are brought into the rules' collections, at least 60")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	flags.BoolVar(&check, "check", false, "compare every document with the index, and end")
 	flags.BoolVar(&repair, "repair", false, "create the documents anew from what can be read of damaged ones, keep the old file, and end")
 	return cmd
+}
+
+// explainEngine says what to do where the engine in a directory can't be opened.
+func explainEngine(err error, dir string) error {
+	switch {
+	case errors.Is(err, search.ErrEngineLocked):
+		return fmt.Errorf("%s is used by another process", dir)
+	case errors.Is(err, search.ErrEngineDamaged):
+		return fmt.Errorf("%w; fountain serve typesense --data %s --repair brings back what can be read", err, dir)
+	}
+	return err
+}
+
+// checkTypesense compares the documents of the engine in a directory with its indexes.
+func checkTypesense(cmd *cobra.Command, dir string) error {
+	if dir == "" {
+		return usagef("fountain serve typesense --check takes --data")
+	}
+	done, err := search.CheckTypesense(cmd.Context(), dir, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+	if err != nil {
+		return explainEngine(err, dir)
+	}
+	lines, faults := checked(dir, done)
+	_, err = fmt.Fprint(cmd.OutOrStdout(), lines)
+	return errors.Join(faults, err)
+}
+
+// checked says what a comparison of the documents in a directory with their indexes has found.
+func checked(dir string, done search.Checked) (lines string, err error) {
+	for _, f := range done.Faults {
+		if f.Damaged {
+			lines += fmt.Sprintf("%s: the index can't be read\n", f.Collection)
+			continue
+		}
+		lines += fmt.Sprintf("%s: %d documents are not in the index, %d are in it and not stored, %d are in it otherwise than they are stored\n", f.Collection, f.Lacking, f.Excess, f.Different)
+	}
+	if len(done.Faults) > 0 {
+		return lines, fmt.Errorf("%d of %d indexes are not those of their documents: remove %s while the engine is stopped, and the next start makes them anew",
+			len(done.Faults), done.Collections, filepath.Join(dir, "index"))
+	}
+	return fmt.Sprintf("%d collections with %d documents: the indexes hold them all and nothing else\n", done.Collections, done.Documents), nil
 }
 
 // repairTypesense brings back what can be read of the engine in a directory, which may be that of a search service (search/engine in the data directory).

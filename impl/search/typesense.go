@@ -32,8 +32,14 @@ type TypesenseConfig struct {
 	Snapshots string
 	// Caps of documents in one collection, of documents in all, and of the indexes' memory in MiB; 0 is the default of docs/embedded-engine.md.
 	MaxCollectionDocuments, MaxDocuments, MaxMemoryMiB int
-	Log                                                *slog.Logger
+	// Analytics counts queries and events for the rules of analytics, and brings the counts into their collections at each AnalyticsInterval.
+	Analytics         bool
+	AnalyticsInterval time.Duration
+	Log               *slog.Logger
 }
+
+// leastInterval is the shortest AnalyticsInterval, as Typesense has it.
+const leastInterval = time.Minute
 
 // leastKey is the length in bytes of the shortest admin key that is taken.
 const leastKey = 16
@@ -60,6 +66,9 @@ func (c *TypesenseConfig) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: must not be negative", limit.name))
 		}
 	}
+	if c.Analytics && c.AnalyticsInterval < leastInterval {
+		errs = append(errs, fmt.Errorf("--analytics-flush-interval: must be at least %d", leastInterval/time.Second))
+	}
 	return errors.Join(errs...)
 }
 
@@ -84,6 +93,26 @@ func RepairTypesense(dir string, log *slog.Logger) (Repaired, error) {
 	return done, nil
 }
 
+// Checked tells how indexes compare with their documents.
+type Checked = embedded.Checked
+
+// Fault is a collection whose index is not that of its documents.
+type Fault = embedded.Fault
+
+// CheckTypesense compares every document in dir, the data directory of an engine that no process uses, with the index of its collection. The engine is opened for it as for a start: an index that lags is
+// brought up to date, and one that is missing or damaged is made anew, which log is told. Errors: ErrEngineLocked, ErrEngineDamaged.
+func CheckTypesense(ctx context.Context, dir string, log *slog.Logger) (done Checked, err error) {
+	if _, err := os.Stat(dir); err != nil { // opening would make it
+		return done, fmt.Errorf("check the index: %w", err)
+	}
+	engine, err := embedded.Open(embedded.Config{Dir: dir, Log: log})
+	if err != nil {
+		return done, err
+	}
+	done, err = engine.Check(ctx)
+	return done, errors.Join(err, engine.Close())
+}
+
 // ServeTypesense serves until ctx ends and drains then. ready is told the address when collections can be searched.
 func ServeTypesense(ctx context.Context, c TypesenseConfig, ready func(addr string)) (err error) {
 	digest, err := adminKey(c.KeyFile)
@@ -105,10 +134,11 @@ func ServeTypesense(ctx context.Context, c TypesenseConfig, ready func(addr stri
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Addr, err)
 	}
-	handler := api.New(engine, api.Options{CORSOrigins: c.CORSOrigins, Snapshots: snapshots, Key: func(presented string) bool {
+	handler := api.New(engine, api.Options{CORSOrigins: c.CORSOrigins, Snapshots: snapshots, Analytics: c.Analytics, Key: func(presented string) bool {
 		given := sha256.Sum256([]byte(presented))
 		return subtle.ConstantTimeCompare(given[:], digest[:]) == 1
 	}})
+	defer countQueries(ctx, handler, c.AnalyticsInterval)()
 	loaded := make(chan error, 1)
 	go func() {
 		err := engine.WaitReady(ctx)
@@ -124,6 +154,20 @@ func ServeTypesense(ctx context.Context, c TypesenseConfig, ready func(addr stri
 		err = errors.Join(err, loadErr)
 	}
 	return err
+}
+
+// countQueries brings what is counted into its collections until end is called, which does it once more.
+func countQueries(ctx context.Context, handler *api.Handler, interval time.Duration) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		handler.CountQueries(ctx, interval)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // drainGrace is how long requests under way have when the server ends.

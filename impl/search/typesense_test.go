@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -146,4 +147,62 @@ func TestRepairTypesense_bringsBackWhatCanBeRead(t *testing.T) {
 	_, body = ask(t, http.MethodGet, base+"/collections/a/documents/search?q=word7&query_by=s&prefix=false&num_typos=0", admin, "")
 	require.Contains(t, body, `"found":1`)
 	require.NoError(t, stop())
+}
+
+// A comparison of index and documents is made while nothing runs, tells how many there are, and changes nothing.
+func TestCheckTypesense_comparesWhatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	c := TypesenseConfig{DataDir: filepath.Join(dir, "data"), KeyFile: filepath.Join(dir, "key")}
+	quiet := slog.New(slog.DiscardHandler)
+	_, err := CheckTypesense(t.Context(), c.DataDir, quiet)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.NoDirExists(t, c.DataDir)
+
+	base, stop := door(t, c)
+	key, err := os.ReadFile(c.KeyFile)
+	require.NoError(t, err)
+	admin := strings.TrimSpace(string(key))
+	for _, name := range []string{"a", "b"} {
+		answer, body := ask(t, http.MethodPost, base+"/collections", admin, `{"name":"`+name+`","fields":[{"name":"s","type":"string"}]}`)
+		require.Equal(t, 201, answer.StatusCode, body)
+	}
+	answer, _ := ask(t, http.MethodPost, base+"/collections/a/documents/import", admin, `{"id":"1","s":"one"}`+"\n"+`{"id":"2","s":"two"}`)
+	require.Equal(t, 200, answer.StatusCode)
+	_, err = CheckTypesense(t.Context(), c.DataDir, quiet)
+	require.ErrorIs(t, err, ErrEngineLocked)
+	require.NoError(t, stop())
+
+	done, err := CheckTypesense(t.Context(), c.DataDir, quiet)
+	require.NoError(t, err)
+	require.Equal(t, Checked{Collections: 2, Documents: 2}, done)
+	base, stop = door(t, c)
+	_, body := ask(t, http.MethodGet, base+"/collections/a/documents/search?q=two&query_by=s", admin, "")
+	require.Contains(t, body, `"found":1`)
+	require.NoError(t, stop())
+}
+
+// What was counted is in the rule's collection when the server has ended, and only when it was asked to count.
+func TestServeTypesense_writesItsCountsWhenItEnds(t *testing.T) {
+	for counts, want := range map[bool]string{true: `"popularity":3`, false: `"popularity":1`} {
+		dir := t.TempDir()
+		c := TypesenseConfig{DataDir: filepath.Join(dir, "data"), KeyFile: filepath.Join(dir, "key"), Analytics: counts, AnalyticsInterval: time.Hour}
+		require.NoError(t, c.Validate())
+		base, stop := door(t, c)
+		key, err := os.ReadFile(c.KeyFile)
+		require.NoError(t, err)
+		admin := strings.TrimSpace(string(key))
+		for _, request := range [][3]string{
+			{http.MethodPost, "/collections", `{"name":"songs","fields":[{"name":"popularity","type":"int32"}]}`}, {http.MethodPost, "/collections/songs/documents", `{"id":"1","popularity":1}`},
+			{http.MethodPut, "/analytics/rules/clicks", `{"type":"counter","params":{"source":{"collections":["songs"],"events":[{"type":"click","weight":2,"name":"clicked"}]},"destination":{"collection":"songs","counter_field":"popularity"}}}`},
+			{http.MethodPost, "/analytics/events", `{"type":"click","name":"clicked","data":{"doc_id":"1"}}`},
+		} {
+			answer, body := ask(t, request[0], base+request[1], admin, request[2])
+			require.Less(t, answer.StatusCode, 300, body)
+		}
+		require.NoError(t, stop())
+		base, stop = door(t, c)
+		_, body := ask(t, http.MethodGet, base+"/collections/songs/documents/1", admin, "")
+		require.Contains(t, body, want)
+		require.NoError(t, stop())
+	}
 }

@@ -2,9 +2,11 @@ package embedded
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/params"
 )
 
 // Answer is the answer to one search.
@@ -15,12 +17,35 @@ type Answer struct {
 	Hits          *[]HitAnswer    `json:"hits,omitempty"`
 	GroupedHits   *[]GroupAnswer  `json:"grouped_hits,omitempty"`
 	Metadata      json.RawMessage `json:"metadata,omitempty"`
-	OutOf         int             `json:"out_of"`
+	OutOf         hideable        `json:"out_of,omitzero"`
 	Page          *int            `json:"page,omitempty"`
 	Offset        *int            `json:"offset,omitempty"`
 	RequestParams requestParams   `json:"request_params"`
 	SearchCutoff  bool            `json:"search_cutoff"`
-	SearchTimeMS  int64           `json:"search_time_ms"`
+	SearchTimeMS  hideable        `json:"search_time_ms,omitzero"`
+
+	counts bool // see Asked
+}
+
+// hideable is a number that exclude_fields can leave out of an answer.
+type hideable struct {
+	n      int64
+	hidden bool
+}
+
+// IsZero says that it is left out.
+func (h hideable) IsZero() bool { return h.hidden }
+
+// MarshalJSON implements json.Marshaler.
+func (h hideable) MarshalJSON() ([]byte, error) { return strconv.AppendInt(nil, h.n, 10), nil }
+
+// hide leaves out what exclude_fields names beside fields of documents, also that of a scoped key: how many documents there are, and the time that the search took, say something of what a
+// caller may not see.
+func hide(p params.Params, outOf, time *hideable) {
+	for _, list := range [][]string{p.Names("exclude_fields"), p.Names(params.KeyExcludes)} {
+		outOf.hidden = outOf.hidden || slices.Contains(list, "out_of")
+		time.hidden = time.hidden || slices.Contains(list, "search_time_ms")
+	}
 }
 
 type requestParams struct {
@@ -78,7 +103,9 @@ type FacetAnswer struct {
 type FacetCount struct {
 	Count       int    `json:"count"`
 	Highlighted string `json:"highlighted"`
-	Value       string `json:"value"`
+	// Parent is the object that the value lies in (facet_return_parent).
+	Parent json.RawMessage `json:"parent,omitempty"`
+	Value  string          `json:"value"`
 }
 
 // tell notes how well a document fits.

@@ -91,6 +91,8 @@ type Write struct {
 	Line  []byte
 	// Doc is used instead of Line when it is not nil.
 	Doc schema.Document
+	// Add is added to whole numbers of the document, as it is when the write is carried out.
+	Add map[string]int64
 	// Remove deletes the document with the id.
 	Remove bool
 }
@@ -261,6 +263,9 @@ func (b *batch) put(tx *docstore.Tx, doc schema.Document, w Write) (Written, err
 			}
 			res.ID = id
 		}
+	}
+	if w.Add != nil {
+		doc = added(doc, w.Add)
 	}
 	doc["id"] = id
 	return b.store(tx, seq, doc, exists, w, res)

@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
@@ -54,7 +56,7 @@ func TestCollection_theDeadLeaveTheIndex(t *testing.T) {
 	found, err := e.Search(context.Background(), "a", map[string]string{"q": fmt.Sprintf("w%d", many+5), "query_by": "s"})
 	require.NoError(t, err)
 	require.Equal(t, 1, found.Found)
-	require.Equal(t, 10, found.OutOf)
+	require.EqualValues(t, 10, found.OutOf.n)
 }
 
 func TestCollection_deletionsOfOneRequestAreOneCommit(t *testing.T) {
@@ -214,4 +216,33 @@ func TestOpen_refusesAnEmptyFileBesideIndexes(t *testing.T) {
 	_, err = e.Collection("a")
 	require.NoError(t, err)
 	require.NoError(t, e.Close())
+}
+
+// Numbers that several add to a document at once add up, beside writes of others.
+func TestAddToField_nothingIsLostBesideOthers(t *testing.T) {
+	e, _ := opened(t)
+	s, err := schema.Parse([]byte(`{"name":"songs","fields":[{"name":"n","type":"int64","optional":true},{"name":"s","type":"string","optional":true}]}`), 10)
+	require.NoError(t, err)
+	c, err := e.Create(s)
+	require.NoError(t, err)
+	_, err = c.Apply([]Write{{Line: []byte(`{"id":"1","n":9223372036854770000}`)}, {Line: []byte(`{"id":"2","s":"x"}`)}})
+	require.NoError(t, err)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 20 {
+				assert.NoError(t, e.AddToField("songs", "n", map[string]int64{"1": 100, "2": 3, "gone": 1}))
+				_, err := c.Apply([]Write{{Action: Update, Line: []byte(`{"id":"2","s":"y"}`)}})
+				assert.NoError(t, err)
+			}
+		})
+	}
+	all.Wait()
+	doc, err := c.Get("2")
+	require.NoError(t, err)
+	require.JSONEq(t, `{"id":"2","n":480,"s":"y"}`, string(doc))
+	doc, err = c.Get("1")
+	require.NoError(t, err)
+	require.Equal(t, `{"id":"1","n":9223372036854775807}`, string(doc), "it stays at the greatest number")
+	require.ErrorIs(t, e.AddToField("nothing", "n", map[string]int64{"1": 1}), ErrCollection)
 }

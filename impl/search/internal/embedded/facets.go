@@ -57,6 +57,9 @@ func (a *facetAsk) read(p params.Params, s *schema.Schema) error {
 		name, options, hasOptions := strings.Cut(item, "(")
 		fields, err := facetFields(strings.TrimSpace(name), s, seen)
 		if err != nil {
+			if !p.Flag("validate_field_names") { // as documented, one that there is not is none
+				continue
+			}
 			return err
 		}
 		for _, field := range fields {
@@ -183,7 +186,7 @@ func (r *run) orderFacets(results []index.FacetResult) error {
 	if !slices.ContainsFunc(r.facets.list, func(f facetOf) bool { return f.by != nil }) {
 		return nil
 	}
-	plan := *r.index
+	plan := r.counting()
 	plan.Facets, plan.Limit = nil, r.everything()
 	var fields []*schema.Field
 	for _, f := range r.facets.list {
@@ -287,7 +290,7 @@ func (a *facetAsk) answers(results []index.FacetResult) ([]FacetAnswer, error) {
 			total = len(shown.Counts)
 		default:
 			for _, c := range r.Counts {
-				shown.Counts = append(shown.Counts, FacetCount{c.Count, c.Value, c.Value})
+				shown.Counts = append(shown.Counts, FacetCount{Count: c.Count, Highlighted: c.Value, Value: c.Value})
 			}
 		}
 		shown.Counts = shown.Counts[:min(len(shown.Counts), a.most)]
@@ -359,7 +362,7 @@ func (f *facetOf) fitting(counts []index.FacetCount) []FacetCount {
 		out := []FacetCount{}
 		for _, c := range counts {
 			if shown, ok := f.marked(c.Value, typos); ok {
-				out = append(out, FacetCount{c.Count, shown, c.Value})
+				out = append(out, FacetCount{Count: c.Count, Highlighted: shown, Value: c.Value})
 			}
 		}
 		if len(out) > 0 {

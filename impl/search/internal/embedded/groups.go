@@ -39,6 +39,8 @@ func (a *groupAsk) read(p params.Params, s *schema.Schema) error {
 	for _, name := range names {
 		f, ok := s.Field(name)
 		switch {
+		case (!ok || !seen.Shows(name)) && !p.Flag("validate_field_names"): // as documented, one that there is not is none
+			continue
 		case !ok || !seen.Shows(name):
 			return &schema.Error{Status: 404, Text: "Could not find a field named `" + name + "` in the schema."}
 		case !f.Facet:
@@ -69,44 +71,51 @@ func (a *groupAsk) held(f *schema.Field) bool {
 	return index.Holds(f) && !(f.Array && slices.Contains(a.fields, f))
 }
 
-// grouped fills the answer with groups of what the index has found.
+// grouped fills the answer with groups of what was found.
 func (r *run) grouped(out *Answer, offset, count int) error {
-	plan := *r.index
 	byGroup := slices.ContainsFunc(r.sort, func(k ordering.Key) bool { return k.GroupFound })
-	late := r.late() && !byGroup
-	plan.Facets, plan.Limit = r.facets.asks(), r.everything()
-	if plan.Sort = r.sort; r.late() {
-		plan.Sort = byMatch
-	}
 	fields := slices.Clone(r.groups.fields)
 	for _, f := range r.facets.list {
 		if !slices.Contains(fields, f.field) {
 			fields = append(fields, f.field)
 		}
 	}
-	res, rows, values, err := r.tabled(plan, fields, r.groups.held)
+	grouping := r.grouping
+	if r.vector != nil {
+		grouping = r.vectorGrouping
+	}
+	res, rows, values, err := grouping(fields, byGroup)
 	if err != nil {
 		return err
-	}
-	if late {
-		if err := r.order(rows); err != nil {
-			return err
-		}
 	}
 	groups, of := r.divide(rows, values)
 	if byGroup {
 		r.orderGroups(groups)
 	}
 	found := len(rows)
-	out.Found, out.FoundDocs, out.OutOf = len(groups), &found, res.OutOf
+	out.Found, out.FoundDocs, out.OutOf.n = len(groups), &found, int64(res.OutOf)
 	r.countGroups(res.Facets, rows, values, of)
 	if err := r.orderFacets(res.Facets); err != nil {
 		return err
 	}
-	if out.FacetCounts, err = r.facets.answers(res.Facets); err != nil {
+	if out.FacetCounts, err = r.facetAnswers(res.Facets); err != nil {
 		return err
 	}
 	return r.showGroups(out, groups[min(offset, len(groups)):min(offset+count, len(groups))], res.Marks)
+}
+
+// grouping finds the documents that are grouped, in order, with their values of the fields, and counts the facets.
+func (r *run) grouping(fields []*schema.Field, byGroup bool) (index.Result, []row, *table, error) {
+	plan := *r.index
+	plan.Facets, plan.Limit = r.facets.asks(), r.everything()
+	if plan.Sort = r.sort; r.late() {
+		plan.Sort = byMatch
+	}
+	res, rows, values, err := r.tabled(plan, fields, r.groups.held)
+	if err == nil && r.late() && !byGroup {
+		err = r.order(rows)
+	}
+	return res, rows, values, err
 }
 
 // divide makes the groups in the order of their first documents. of tells each row's group.

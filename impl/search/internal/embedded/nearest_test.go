@@ -29,7 +29,7 @@ type kept struct {
 func shaken(t *rapid.T, e *Engine, name string) (*Collection, map[string]kept) {
 	distance := rapid.SampledFrom([]string{"cosine", "ip"}).Draw(t, "distance")
 	s, err := schema.Parse(fmt.Appendf(nil, `{"name":%q,"fields":[{"name":"v","type":"float[]","num_dim":3,"vec_dist":%q,"optional":true},
-		{"name":"s","type":"string","infix":true,"optional":true},{"name":"kind","type":"int32"}]}`, name, distance), 10)
+		{"name":"s","type":"string","infix":true,"optional":true},{"name":"kind","type":"int32","facet":true}]}`, name, distance), 10)
 	require.NoError(t, err)
 	c, err := e.Create(s)
 	require.NoError(t, err)
@@ -138,6 +138,105 @@ func TestVectors_areThoseOfTheDocuments(t *testing.T) {
 		}
 		require.Equal(t, want, got)
 	})
+}
+
+// TestVectors_groupsAndFacetsAreThoseOfTheNearest compares groups and counts beside a vector with the documents themselves: they are of the k nearest alone, in the order of
+// their distances, also where words rank with them.
+func TestVectors_groupsAndFacetsAreThoseOfTheNearest(t *testing.T) {
+	e, made := flushing(t), 0
+	rapid.Check(t, func(t *rapid.T) {
+		made++
+		c, docs := shaken(t, e, fmt.Sprint("c", made))
+		defer func() {
+			_, err := e.Drop(c.Name())
+			require.NoError(t, err)
+		}()
+		search := map[string]string{"q": "*", "vector_query": fmt.Sprintf("v:([0.5,-0.25,1], k: %d)", rapid.IntRange(1, 30).Draw(t, "k")), "per_page": "100", "facet_by": "kind"}
+		if rapid.Bool().Draw(t, "words") {
+			search["q"], search["query_by"] = "lantern", "s"
+		}
+		if rapid.Bool().Draw(t, "sorted") {
+			search["sort_by"] = "kind:desc"
+		}
+		flat, err := e.Search(context.Background(), c.Name(), search)
+		require.NoError(t, err)
+		limit := rapid.IntRange(1, 4).Draw(t, "limit")
+		search["group_by"], search["group_limit"] = "kind", fmt.Sprint(limit)
+		grouped, err := e.Search(context.Background(), c.Name(), search)
+		require.NoError(t, err)
+
+		var order []int
+		members := map[int][]string{}
+		for _, h := range *flat.Hits {
+			id := idOf(t, h)
+			kind := docs[id].Kind
+			if members[kind] == nil {
+				order = append(order, kind)
+			}
+			members[kind] = append(members[kind], id)
+		}
+		require.Equal(t, flat.Found, *grouped.FoundDocs)
+		require.Equal(t, len(order), grouped.Found)
+		require.Len(t, *grouped.GroupedHits, len(order))
+		for i, g := range *grouped.GroupedHits {
+			kind := order[i]
+			require.Equal(t, []any{int64(kind)}, g.GroupKey)
+			require.Equal(t, len(members[kind]), g.Found)
+			var got []string
+			for _, h := range g.Hits {
+				got = append(got, idOf(t, h))
+				require.True(t, h.VectorDistance != nil || h.Hybrid != nil && search["q"] != "*", "how near it is, or how words and vector rank it together")
+			}
+			require.Equal(t, members[kind][:min(limit, len(members[kind]))], got)
+		}
+		counts := func(a *Answer) map[string]int {
+			out := map[string]int{}
+			for _, n := range a.FacetCounts[0].Counts {
+				out[n.Value] = n.Count
+			}
+			return out
+		}
+		inAll, inGroups := map[string]int{}, map[string]int{}
+		for kind, ids := range members {
+			inAll[fmt.Sprint(kind)], inGroups[fmt.Sprint(kind)] = len(ids), 1
+		}
+		require.Equal(t, inAll, counts(flat), "facets are of what was found")
+		require.Equal(t, inGroups, counts(grouped), "with groups they count groups")
+	})
+}
+
+func idOf(t *rapid.T, h HitAnswer) string {
+	var doc struct{ ID string }
+	require.NoError(t, json.Unmarshal(h.Document, &doc))
+	return doc.ID
+}
+
+// A pinned document is in its place beside a vector, too, and is counted once.
+func TestVectors_pinsHoldBesideThem(t *testing.T) {
+	e := flushing(t)
+	s, err := schema.Parse([]byte(`{"name":"c","fields":[{"name":"v","type":"float[]","num_dim":2}]}`), 10)
+	require.NoError(t, err)
+	c, err := e.Create(s)
+	require.NoError(t, err)
+	for id, v := range []string{"[1,0]", "[1,0.1]", "[0,1]"} {
+		_, err = c.Apply([]Write{{Line: fmt.Appendf(nil, `{"id":"%d","v":%s}`, id, v)}})
+		require.NoError(t, err)
+	}
+	for pins, want := range map[string]struct {
+		ids   string
+		found int
+	}{"": {"0 1", 2}, "2:1": {"2 0 1", 3}, "1:1": {"1 0", 2}, "2:2": {"0 2 1", 3}} {
+		answer, err := e.Search(t.Context(), "c", map[string]string{"q": "*", "vector_query": "v:([1,0], k: 2)", "pinned_hits": pins})
+		require.NoError(t, err)
+		var ids []string
+		for _, h := range *answer.Hits {
+			var doc struct{ ID string }
+			require.NoError(t, json.Unmarshal(h.Document, &doc))
+			ids = append(ids, doc.ID)
+		}
+		require.Equal(t, want.ids, strings.Join(ids, " "), pins)
+		require.Equal(t, want.found, answer.Found, pins)
+	}
 }
 
 // TestInfix_wordsAreThoseOfTheDocuments compares the words that hold a text with those of the documents that the filter lets through.

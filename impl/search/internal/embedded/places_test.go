@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -90,4 +92,144 @@ func TestPlaces_filtersAndOrdersAgreeWithALookAtEachDocument(t *testing.T) {
 		require.ElementsMatch(t, want, got, text)
 		require.True(t, slices.IsSortedFunc(got, func(a, b string) int { return cmp.Compare(distance(a), distance(b)) }), "%v", got)
 	})
+}
+
+// star is a polygon that does not cross itself, in one of the two directions, with whole degrees: its corners are seen from its middle in order.
+func star(t *rapid.T) [][2]float64 {
+	middle := [2]float64{float64(rapid.IntRange(-3, 3).Draw(t, "lat")), float64(rapid.IntRange(-3, 3).Draw(t, "lng"))}
+	angles := append([]int{0, 120, 240}, rapid.SliceOfN(rapid.IntRange(1, 359), 0, 5).Draw(t, "angles")...)
+	slices.Sort(angles)
+	var out [][2]float64
+	for _, a := range slices.Compact(angles) {
+		far := float64(rapid.IntRange(1, 5).Draw(t, "far"))
+		out = append(out, [2]float64{middle[0] + far*math.Sin(float64(a)*math.Pi/180), middle[1] + far*math.Cos(float64(a)*math.Pi/180)})
+	}
+	if rapid.Bool().Draw(t, "other way") {
+		slices.Reverse(out)
+	}
+	return out
+}
+
+// around adds up the angles at which a point sees a polygon's edges: a whole turn from inside, none from outside.
+func around(p [2]float64, polygon [][2]float64) bool {
+	sum := 0.0
+	for i, a := range polygon {
+		b := polygon[(i+1)%len(polygon)]
+		angle := math.Atan2(b[0]-p[0], b[1]-p[1]) - math.Atan2(a[0]-p[0], a[1]-p[1])
+		sum += math.Remainder(angle, 2*math.Pi)
+	}
+	return math.Abs(sum) > math.Pi
+}
+
+// TestPolygons_holdAPointThatSeesThemAllAround compares filters by places on polygons in documents with the angles at which the places see their edges.
+func TestPolygons_holdAPointThatSeesThemAllAround(t *testing.T) {
+	e, made := flushing(t), 0
+	rapid.Check(t, func(t *rapid.T) {
+		made++
+		s, err := schema.Parse(fmt.Appendf(nil, `{"name":"p%d","fields":[{"name":"area","type":"geopolygon","optional":true},{"name":"n","type":"int32"}]}`, made), 10)
+		require.NoError(t, err)
+		c, err := e.Create(s)
+		require.NoError(t, err)
+		defer func() {
+			_, err := e.Drop(c.Name())
+			require.NoError(t, err)
+		}()
+		live := map[string][][2]float64{}
+		for range rapid.IntRange(1, 5).Draw(t, "batches") {
+			var writes []Write
+			for range rapid.IntRange(0, 8).Draw(t, "writes") {
+				id := fmt.Sprint(rapid.IntRange(0, 12).Draw(t, "id"))
+				doc := map[string]any{"id": id, "n": 1}
+				live[id] = nil
+				if rapid.IntRange(0, 4).Draw(t, "has") > 0 {
+					live[id] = star(t)
+					doc["area"] = asWritten(t, live[id])
+				}
+				line, err := json.Marshal(doc)
+				require.NoError(t, err)
+				writes = append(writes, Write{Line: line, Action: Upsert})
+			}
+			written, err := c.Apply(writes)
+			require.NoError(t, err)
+			for _, w := range written {
+				require.NoError(t, w.Err)
+			}
+		}
+		points := [][2]float64{}
+		for range 2 {
+			points = append(points, [2]float64{float64(rapid.IntRange(-6, 5).Draw(t, "lat")) + 0.3719, float64(rapid.IntRange(-6, 5).Draw(t, "lng")) + 0.2113})
+		}
+		list, negate := rapid.Bool().Draw(t, "list"), rapid.Bool().Draw(t, "negate")
+		text := fmt.Sprintf("(%v, %v)", points[0][0], points[0][1])
+		if list {
+			text = fmt.Sprintf("[%s, (%v,%v)]", text, points[1][0], points[1][1])
+		}
+		if negate {
+			text = "!=" + text
+		}
+		want := []string{}
+		for id, polygon := range live {
+			in := polygon != nil && (around(points[0], polygon) || list && around(points[1], polygon))
+			if in != negate {
+				want = append(want, id)
+			}
+		}
+		answer, err := e.Search(context.Background(), c.Name(), map[string]string{"q": "*", "filter_by": "area:" + text + " && n:1", "per_page": "100"})
+		require.NoError(t, err)
+		got := []string{}
+		for _, h := range *answer.Hits {
+			got = append(got, idOf(t, h))
+		}
+		require.ElementsMatch(t, want, got, text)
+	})
+}
+
+// asWritten is a polygon as a document has it: a text of its corners, the first perhaps again at the end, or a list of the numbers.
+func asWritten(t *rapid.T, polygon [][2]float64) any {
+	if rapid.Bool().Draw(t, "closed") {
+		polygon = append(slices.Clone(polygon), polygon[0])
+	}
+	var numbers []float64
+	for _, c := range polygon {
+		numbers = append(numbers, c[0], c[1])
+	}
+	if rapid.Bool().Draw(t, "as numbers") {
+		return numbers
+	}
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", ", "), "[]")
+}
+
+// Places and polygons inside objects are found as others are.
+func TestPlaces_insideObjects(t *testing.T) {
+	e := flushing(t)
+	s, err := schema.Parse([]byte(`{"name":"c","enable_nested_fields":true,"fields":[{"name":"shop","type":"object"},{"name":"shop.at","type":"geopoint"},{"name":"shop.area","type":"geopolygon"},
+		{"name":"doors","type":"object[]","optional":true},{"name":"doors.at","type":"geopoint[]","optional":true}]}`), 10)
+	require.NoError(t, err)
+	c, err := e.Create(s)
+	require.NoError(t, err)
+	written, err := c.Apply([]Write{
+		{Line: []byte(`{"id":"paris","shop":{"at":[48.85,2.35],"area":"48,2, 49,2, 49,3, 48,3"},"doors":[{"at":[48.86,2.36]},{"at":[10,10]}]}`)},
+		{Line: []byte(`{"id":"oslo","shop":{"at":[59.91,10.75],"area":"59,10, 60,10, 60,11, 59,11"}}`)},
+	})
+	require.NoError(t, err)
+	for _, w := range written {
+		require.NoError(t, w.Err)
+	}
+	for filter, want := range map[string]string{
+		"shop.at:(48.85, 2.35, 1 km)": "paris", "shop.area:(59.5, 10.5)": "oslo", "doors.at:(10, 10, 1 km)": "paris", "doors.at:(59, 10, 100 km)": "",
+	} {
+		answer, err := e.Search(t.Context(), "c", map[string]string{"q": "*", "filter_by": filter})
+		require.NoError(t, err, filter)
+		var ids []string
+		for _, h := range *answer.Hits {
+			var doc struct{ ID string }
+			require.NoError(t, json.Unmarshal(h.Document, &doc))
+			ids = append(ids, doc.ID)
+		}
+		require.Equal(t, want, strings.Join(ids, " "), filter)
+	}
+	answer, err := e.Search(t.Context(), "c", map[string]string{"q": "*", "sort_by": "shop.at(48, 2):asc"})
+	require.NoError(t, err)
+	require.Greater(t, (*answer.Hits)[0].GeoDistances["shop.at"], 90_000)
+	require.Contains(t, string((*answer.Hits)[0].Document), "paris")
 }

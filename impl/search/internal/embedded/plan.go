@@ -82,6 +82,7 @@ func (r *run) typing(plan *index.Plan) error {
 	plan.Exhaustive = p.Flag("exhaustive_search")
 	plan.NoTyposInNumbers = !p.Flag("enable_typos_for_numerical_tokens")
 	plan.NoExactPriority = !p.Flag("prioritize_exact_match")
+	plan.NoFieldPriority = !p.Flag("prioritize_num_matching_fields")
 	plan.PositionMatters = p.Flag("prioritize_token_position")
 	switch p.Text("text_match_type") {
 	case "max_weight":

@@ -71,7 +71,7 @@ func unbucketed(keys []ordering.Key) (plain []ordering.Key, ok bool) {
 	plain = slices.Clone(keys)
 	for i := range plain {
 		if k := &plain[i]; k.Buckets > 0 || k.BucketSize > 0 {
-			*k, ok = ordering.Key{Desc: k.Desc}, true
+			*k, ok = ordering.Key{Desc: k.Desc, Distance: k.Distance}, true
 		}
 	}
 	return plain, ok
@@ -112,7 +112,7 @@ func (r *run) rank(rows []row) ([]ranked, error) {
 func (r *run) typedFor(rows []row) ([]*schema.Typed, error) {
 	var fields []*schema.Field
 	for _, k := range r.sort {
-		if k.Field != nil {
+		if k.Field != nil && k.Decay == nil {
 			fields = append(fields, k.Field)
 		}
 	}
@@ -190,10 +190,16 @@ func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i 
 			return part{number: *rows[i].distance, desc: k.Desc}
 		}, nil
 	case k.Geo != nil:
-		at := slices.Index(r.placeFields(), k.Geo.Field)
+		at := slices.Index(r.columnKeys(), k.Geo.Field)
 		return func(i int) part {
-			places := filter.PointsOf(rows[i].places[at].Floats)
+			places := filter.PointsOf(rows[i].keys[at].Floats)
 			return part{number: k.Geo.Weigh(places), missing: len(places) == 0, desc: k.Desc}
+		}, nil
+	case k.Decay != nil:
+		at := slices.Index(r.columnKeys(), k.Field)
+		return func(i int) part {
+			weight, ok := k.Decay.Weigh(rows[i].keys[at])
+			return part{number: weight, missing: !ok, desc: k.Desc}
 		}, nil
 	case k.Field != nil:
 		return func(i int) part { return fieldPart(k, typed[i].Values[k.Field.Name]) }, nil
@@ -206,11 +212,18 @@ func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i 
 	}, nil
 }
 
-// placeFields are the fields by whose places the documents are ordered, each once.
-func (r *run) placeFields() (out []*schema.Field) {
+// columnKeys are the fields by whose places, or by how far whose numbers are, the documents are ordered, each once: hits tell their values.
+func (r *run) columnKeys() (out []*schema.Field) {
 	for _, k := range r.sort {
-		if k.Geo != nil && !slices.Contains(out, k.Geo.Field) {
-			out = append(out, k.Geo.Field)
+		f := k.Field
+		switch {
+		case k.Geo != nil:
+			f = k.Geo.Field
+		case k.Decay == nil:
+			continue
+		}
+		if !slices.Contains(out, f) {
+			out = append(out, f)
 		}
 	}
 	return out

@@ -68,8 +68,16 @@ func (e *Engine) Search(ctx context.Context, collection string, values map[strin
 	if err != nil {
 		return nil, err
 	}
-	out.SearchTimeMS = time.Since(began).Milliseconds()
+	out.counts = r.params.Flag("enable_analytics") && (out.Page == nil && *out.Offset == 0 || out.Page != nil && *out.Page == 1)
+	out.SearchTimeMS.n = time.Since(began).Milliseconds()
+	hide(r.params, &out.OutOf, &out.SearchTimeMS)
 	return out, nil
+}
+
+// Asked tells what an answer is of: the collection by its own name, the query as it was asked, and whether something was found. Pages beyond the first, and searches with enable_analytics=false, are not
+// the asking of a query.
+func (a *Answer) Asked() (collection, q string, found, counts bool) {
+	return a.RequestParams.CollectionName, a.RequestParams.FirstQ, a.Found > 0, a.counts
 }
 
 // aboveIndex says that documents are read to answer, and not only those of the page.
@@ -101,15 +109,16 @@ func (e *Engine) prepare(ctx context.Context, collection string, values map[stri
 	if err := r.expand(); err != nil {
 		return nil, err
 	}
-	r.facets.strategy(p, r.index.Query.All && len(r.index.Query.Excluded) == 0 && !r.filtered)
-	r.index.FacetsOfAll = r.index.Query.All && len(r.index.Query.Excluded) == 0 && r.facets.top && !r.filtered && r.index.Filter != nil // but for the hidden: the most frequent values are those of the collection
+	everything := r.index.Query.All && len(r.index.Query.Excluded) == 0 && !r.filtered && r.vector == nil
+	r.facets.strategy(p, everything)
+	r.index.FacetsOfAll = everything && r.facets.top && r.index.Filter != nil // but for the hidden: the most frequent values are those of the collection
 	return r, nil
 }
 
 // cut is the answer of a search whose time is over before it has found anything for sure.
 func (r *run) cut() *Answer {
 	page, none := 1, []HitAnswer{}
-	out := &Answer{FacetCounts: []FacetAnswer{}, Hits: &none, Page: &page, SearchCutoff: true, OutOf: r.collection.idx().Stats().Documents}
+	out := &Answer{FacetCounts: []FacetAnswer{}, Hits: &none, Page: &page, SearchCutoff: true, OutOf: hideable{n: int64(r.collection.idx().Stats().Documents)}}
 	out.RequestParams = requestParams{CollectionName: r.schema.Name, FirstQ: r.params.Text("q"), PerPage: r.params.PerPage(), Q: r.q}
 	return out
 }
@@ -128,7 +137,7 @@ func (r *run) answer() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.Found, out.OutOf, out.SearchCutoff = res.Found, res.OutOf, res.Cut
+	out.Found, out.OutOf.n, out.SearchCutoff = res.Found, int64(res.OutOf), res.Cut
 	hits, err := r.hits(rows, res.Marks)
 	if err != nil {
 		return nil, err
@@ -137,8 +146,17 @@ func (r *run) answer() (*Answer, error) {
 	if err := r.orderFacets(res.Facets); err != nil {
 		return nil, err
 	}
-	out.FacetCounts, err = r.facets.answers(res.Facets)
+	out.FacetCounts, err = r.facetAnswers(res.Facets)
 	return out, err
+}
+
+// facetAnswers shows what was counted.
+func (r *run) facetAnswers(results []index.FacetResult) ([]FacetAnswer, error) {
+	answers, err := r.facets.answers(results)
+	if err == nil && r.params.Text("facet_return_parent") != "" {
+		err = r.parents(answers, results)
+	}
+	return answers, err
 }
 
 // row is a document found.
@@ -148,8 +166,8 @@ type row struct {
 	pinned bool
 	// at is the row's place in a table.
 	at int
-	// places are the values of placeFields.
-	places []schema.Value
+	// keys are the values of columnKeys.
+	keys []schema.Value
 	// distance is that of a vector; fusion is its rank together with that of the words.
 	distance *float64
 	fusion   float64
@@ -165,19 +183,15 @@ func (r *run) rows(offset, count int) ([]row, index.Result, error) {
 	if err != nil {
 		return nil, index.Result{}, err
 	}
+	if r.vector != nil {
+		return r.vectorPage(pins, offset, count)
+	}
 	plan := *r.index
 	plan.Facets = r.facets.asks()
 	late := r.late()
-	if r.vector != nil {
-		rows, res, err := r.vectorRows()
-		if err == nil && len(r.sort) > 0 {
-			err = r.order(rows)
-		}
-		return rows[min(offset, len(rows)):min(offset+count, len(rows))], res, err
-	}
 	switch {
 	case late:
-		plan.Sort, plan.Limit, plan.Values = byMatch, r.everything(), r.placeFields()
+		plan.Sort, plan.Limit, plan.Values = byMatch, r.everything(), r.columnKeys()
 	case len(pins) > 0:
 		plan.Sort, plan.Limit = r.sort, offset+count+len(pins)
 	default:
@@ -189,7 +203,7 @@ func (r *run) rows(offset, count int) ([]row, index.Result, error) {
 	}
 	rows := make([]row, len(res.Hits))
 	for i, h := range res.Hits {
-		rows[i] = row{seq: h.Seq, match: h.Match, places: h.Values}
+		rows[i] = row{seq: h.Seq, match: h.Match, keys: h.Values}
 	}
 	if late {
 		if err := r.order(rows); err != nil {

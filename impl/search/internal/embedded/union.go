@@ -17,10 +17,10 @@ import (
 type UnionAnswer struct {
 	Found         int           `json:"found"`
 	Hits          []HitAnswer   `json:"hits"`
-	OutOf         int           `json:"out_of"`
+	OutOf         hideable      `json:"out_of,omitzero"`
 	Page          int           `json:"page"`
 	SearchCutoff  bool          `json:"search_cutoff"`
-	SearchTimeMS  int64         `json:"search_time_ms"`
+	SearchTimeMS  hideable      `json:"search_time_ms,omitzero"`
 	RequestParams []unionParams `json:"union_request_params"`
 }
 
@@ -64,6 +64,9 @@ func (e *Engine) Union(ctx context.Context, common map[string]string, searches [
 		if runs[i], err = e.prepare(ctx, values["collection"], values); err != nil {
 			return nil, unknownInUnion(err, values["collection"])
 		}
+		if runs[i].vector != nil { // distances and matches have no order together
+			return nil, schema.Unsupported("union with vector_query")
+		}
 		if i > 0 {
 			if err := alike(runs[0].keys(), runs[i].keys(), i); err != nil {
 				return nil, err
@@ -75,11 +78,12 @@ func (e *Engine) Union(ctx context.Context, common map[string]string, searches [
 		}
 		all = append(all, list...)
 		out.Found += found
-		out.OutOf += outOf
+		out.OutOf.n += int64(outOf)
 		if slices.ContainsFunc(runs[:i], func(o *run) bool { return o.collection == runs[i].collection }) {
-			out.OutOf -= outOf // a collection counts once
+			out.OutOf.n -= int64(outOf) // a collection counts once
 		}
 		p := runs[i].params
+		hide(p, &out.OutOf, &out.SearchTimeMS)
 		out.RequestParams = append(out.RequestParams, unionParams{runs[i].schema.Name, p.Text("q"), found, paging.PerPage(), runs[i].q})
 	}
 	byDefault := len(runs[0].keys()) == 1 && !runs[0].params.Has("sort_by") // without a field to sort by, the order of the searches comes first
@@ -93,7 +97,7 @@ func (e *Engine) Union(ctx context.Context, common map[string]string, searches [
 	if out.Hits, err = shownUnited(runs, all[min(offset, len(all)):min(offset+count, len(all))]); err != nil {
 		return nil, err
 	}
-	out.SearchTimeMS = time.Since(began).Milliseconds()
+	out.SearchTimeMS.n = time.Since(began).Milliseconds()
 	return out, nil
 }
 
@@ -197,7 +201,7 @@ func (r *run) unite(n, most int) (found, outOf int, list []united, err error) {
 	plan := *r.index
 	plan.Sort, plan.Limit = r.sort, most
 	if r.late() {
-		plan.Sort, plan.Limit, plan.Values = byMatch, r.everything(), r.placeFields()
+		plan.Sort, plan.Limit, plan.Values = byMatch, r.everything(), r.columnKeys()
 	}
 	res, err := r.collection.find(r.ctx, plan)
 	if err != nil {
@@ -205,7 +209,7 @@ func (r *run) unite(n, most int) (found, outOf int, list []united, err error) {
 	}
 	rows := make([]row, len(res.Hits))
 	for i, h := range res.Hits {
-		rows[i] = row{seq: h.Seq, match: h.Match, places: h.Values}
+		rows[i] = row{seq: h.Seq, match: h.Match, keys: h.Values}
 	}
 	r.sort = r.keys()
 	sorted, err := r.rank(rows)

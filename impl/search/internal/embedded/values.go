@@ -36,7 +36,7 @@ func (r *run) tabled(plan index.Plan, fields []*schema.Field, held func(*schema.
 		plan.Values = fields
 	}
 	own := len(plan.Values)
-	plan.Values = append(slices.Clone(plan.Values), r.placeFields()...)
+	plan.Values = append(slices.Clone(plan.Values), r.columnKeys()...)
 	res, err := r.collection.find(r.ctx, plan)
 	if err != nil {
 		return res, nil, nil, err
@@ -44,7 +44,7 @@ func (r *run) tabled(plan index.Plan, fields []*schema.Field, held func(*schema.
 	rows := make([]row, len(res.Hits))
 	t.rows = make([][]schema.Value, len(res.Hits))
 	for i, h := range res.Hits {
-		rows[i] = row{seq: h.Seq, match: h.Match, at: i, places: h.Values[own:]}
+		rows[i] = row{seq: h.Seq, match: h.Match, at: i, keys: h.Values[own:]}
 		t.rows[i] = h.Values[:own]
 	}
 	if inColumns {

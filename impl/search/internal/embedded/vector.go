@@ -24,6 +24,8 @@ type vectorAsk struct {
 	threshold float64
 	// alpha is the weight of the vector's rank beside that of the words.
 	alpha float64
+	// found are the numbers of the documents that were found, once they were.
+	found []uint64
 }
 
 // defaultAlpha is the documented weight of the vector in a hybrid search.
@@ -66,9 +68,6 @@ func (r *run) readVector() error {
 	if v.id == "" && len(v.to) != f.NumDim {
 		return badRequest("Query field `%s` must have %d dimensions.", f.Name, f.NumDim)
 	}
-	if r.groups.wanted() {
-		return schema.Unsupported("group_by with vector_query")
-	}
 	r.vector = v
 	return nil
 }
@@ -106,14 +105,90 @@ func (v *vectorAsk) options(text string) error {
 	return nil
 }
 
+// counting is the plan that finds the documents of which facets and groups are counted: those that the search finds, of a vector query the nearest and not
+// all that its filter lets through.
+func (r *run) counting() index.Plan {
+	plan := *r.index
+	if r.vector != nil {
+		plan.Query, plan.Among = index.Query{All: true}, r.vector.found
+	}
+	return plan
+}
+
+// vectorPage returns the wanted part of what a vector query finds, with pinned documents in their places.
+func (r *run) vectorPage(pins []pin, offset, count int) ([]row, index.Result, error) {
+	rows, res, err := r.vectorRows()
+	if err == nil && len(r.sort) > 0 {
+		err = r.order(rows)
+	}
+	if err != nil {
+		return nil, res, err
+	}
+	if asks := r.facets.asks(); len(asks) > 0 {
+		plan := r.counting()
+		plan.Facets, plan.Limit = asks, 0
+		counted, err := r.collection.find(r.ctx, plan)
+		if err != nil {
+			return nil, res, err
+		}
+		res.Facets, res.Cut = counted.Facets, res.Cut || counted.Cut
+	}
+	for _, p := range pins {
+		if !slices.Contains(r.vector.found, p.seq) {
+			res.Found++
+		}
+	}
+	rows = place(rows, pins)
+	return rows[min(offset, len(rows)):min(offset+count, len(rows))], res, nil
+}
+
+// vectorGrouping is grouping for a vector query: its groups are those of the nearest documents.
+func (r *run) vectorGrouping(fields []*schema.Field, byGroup bool) (index.Result, []row, *table, error) {
+	rows, res, err := r.vectorRows()
+	if err == nil && len(r.sort) > 0 && !byGroup {
+		err = r.order(rows)
+	}
+	if err != nil {
+		return res, nil, nil, err
+	}
+	plan := r.counting()
+	plan.Facets, plan.Limit = r.facets.asks(), r.everything()
+	counted, listed, values, err := r.tabled(plan, fields, r.groups.held)
+	if err != nil {
+		return res, nil, nil, err
+	}
+	at := make(map[uint64]int, len(listed))
+	for _, l := range listed {
+		at[l.seq] = l.at
+	}
+	rows = slices.DeleteFunc(rows, func(row row) bool { // gone between the two searches
+		_, there := at[row.seq]
+		return !there
+	})
+	for i := range rows {
+		rows[i].at = at[rows[i].seq]
+	}
+	res.Facets = counted.Facets
+	return res, rows, values, nil
+}
+
 // vectorRows returns the nearest documents, or with words in the query those that words and vector together rank highest.
 func (r *run) vectorRows() ([]row, index.Result, error) {
+	rows, res, err := r.measuredRows()
+	r.vector.found = make([]uint64, len(rows)) // not nil, which would be all
+	for i, row := range rows {
+		r.vector.found[i] = row.seq
+	}
+	return rows, res, err
+}
+
+func (r *run) measuredRows() ([]row, index.Result, error) {
 	own, err := r.own()
 	if err != nil {
 		return nil, index.Result{}, err
 	}
 	plan := *r.index
-	plan.Limit, plan.Facets, plan.Values = r.everything(), r.facets.asks(), r.placeFields()
+	plan.Limit, plan.Values = r.everything(), r.columnKeys()
 	if plan.Query.All {
 		plan.Near = r.near()
 	}
@@ -128,9 +203,9 @@ func (r *run) vectorRows() ([]row, index.Result, error) {
 	}
 	byWords := make([]row, len(res.Hits))
 	for i, h := range res.Hits {
-		byWords[i] = row{seq: h.Seq, match: h.Match, places: h.Values}
+		byWords[i] = row{seq: h.Seq, match: h.Match, keys: h.Values}
 	}
-	plan.Query, plan.Facets, plan.Near = index.Query{All: true}, nil, r.near()
+	plan.Query, plan.Near = index.Query{All: true}, r.near()
 	filtered, err := r.collection.find(r.ctx, plan)
 	if err != nil {
 		return nil, res, err
@@ -209,7 +284,7 @@ func (r *run) nearest(hits []index.Hit, own uint64) ([]row, error) {
 	var out []row
 	for _, i := range near[:min(len(near), v.k)] {
 		h := hits[i]
-		out = append(out, row{seq: h.Seq, match: h.Match, places: h.Values, distance: &h.Distance})
+		out = append(out, row{seq: h.Seq, match: h.Match, keys: h.Values, distance: &h.Distance})
 	}
 	return out, nil
 }

@@ -88,16 +88,3 @@ func (h *Handler) keepRule(w http.ResponseWriter, r *request, name string, statu
 func (h *Handler) deleteRule(w http.ResponseWriter, r *request) {
 	h.removed(w, rules.KindAnalytics, r.parts[2], "name", noRule())
 }
-
-// postEvent takes an event that a rule names. It is not counted: this engine keeps the rules alone.
-func (h *Handler) postEvent(w http.ResponseWriter, r *request) {
-	body, err := h.body(w, r, settings.MaxRecordBytes)
-	if err == nil {
-		err = rules.CheckEvent(body, h.engine.Settings().List(rules.KindAnalytics))
-	}
-	if err != nil {
-		h.fail(w, err)
-		return
-	}
-	reply(w, http.StatusCreated, map[string]bool{"ok": true})
-}

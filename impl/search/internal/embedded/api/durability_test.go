@@ -88,6 +88,7 @@ func TestEngine_acknowledgedWritesSurviveKillNine(t *testing.T) {
 		}
 		next = last + importers + 1 // others were under way
 		e := open(t, dir, embedded.Limits{})
+		requireIndexEqualsStore(t, e)
 		for chunk := range next {
 			var r struct{ Found int }
 			body := must(t, e, 200, "GET", fmt.Sprintf("/collections/k/documents/search?q=*&per_page=0&filter_by=chunk:%d", chunk), "")
@@ -118,14 +119,24 @@ func TestEngine_theIndexEqualsTheStoreAfterKillNine(t *testing.T) {
 		}
 		next += importers + 1
 		e := open(t, dir, embedded.Limits{})
+		documents := requireIndexEqualsStore(t, e)
 		found := answers(t, e, from, next)
 		require.NoError(t, e.Close())
 		require.NoError(t, os.RemoveAll(filepath.Join(dir, "index")))
 		e = open(t, dir, embedded.Limits{})
 		require.Equal(t, answers(t, e, from, next), found)
 		require.NoError(t, e.Close())
-		t.Logf("%d kills, %d chunks were begun", round+1, next)
+		t.Logf("%d kills, %d chunks were begun, %d documents were compared", round+1, next, documents)
 	}
+}
+
+// requireIndexEqualsStore compares every document with the index that was found at the start and caught up, and returns how many there are.
+func requireIndexEqualsStore(t *testing.T, e *served) int {
+	t.Helper()
+	done, err := e.Check(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, done.Faults)
+	return done.Documents
 }
 
 // answers are those of a few searches that see every document, and of one for each of the newest chunks.

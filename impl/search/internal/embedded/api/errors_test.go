@@ -136,7 +136,6 @@ func TestErrors_unsupportedIsRefusedByName(t *testing.T) {
 		{"GET", search + "nl_query=true", "", "nl_query"},
 		{"GET", search + "filter_by=$other(a:1)", "", "filter_by: joins"},
 		{"POST", "/collections", field(`"type":"string","reference":"a.b"`), "reference"},
-		{"POST", "/collections", field(`"type":"geopolygon"`), "geopolygon"},
 		{"GET", search + "personalization_user_id=u", "", "personalization_user_id"},
 		{"POST", "/conversations/models", "{}", "POST /conversations/models"},
 		{"POST", "/operations/snapshot", "", "POST /operations/snapshot"},

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/analytics"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/keys"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 	"github.com/fountainai/fountain/internal/admission"
@@ -24,6 +25,8 @@ type Options struct {
 	Busy int
 	// CORSOrigins are the origins of pages in browsers that may call; "*" is every one, none answers no preflight.
 	CORSOrigins []string
+	// Analytics counts queries and events for the rules of analytics: see Handler.CountQueries. Without it rules and events are taken, and nothing is counted.
+	Analytics bool
 	// Snapshots is the directory in which /operations/snapshot makes its own; empty: it is refused.
 	Snapshots string
 }
@@ -41,12 +44,18 @@ type Handler struct {
 	gate      *admission.Gate // of searches, each of which keeps a processor busy
 	groups    *admission.Gate // of multi-searches, each of which holds its answers
 	busy      *schema.Error
+	// counted is nil when nothing is counted.
+	counted *analytics.Collector
+	rules   atomic.Pointer[knownRules]
 }
 
 // New returns the API of an engine.
 func New(e *embedded.Engine, o Options) *Handler {
 	busy := &schema.Error{Status: cmp.Or(o.Busy, http.StatusServiceUnavailable), Text: "Too many searches at once."}
 	h := &Handler{engine: e, admin: o.Key, cors: newCORS(o.CORSOrigins), gate: admission.New(runtime.GOMAXPROCS(0)), groups: admission.New(runtime.GOMAXPROCS(0)), busy: busy, snapshots: o.Snapshots}
+	if o.Analytics {
+		h.counted = analytics.New(e.Clock())
+	}
 	if h.admin == nil {
 		h.admin = func(string) bool { return false }
 	}

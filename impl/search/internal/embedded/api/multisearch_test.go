@@ -6,10 +6,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
+	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 )
 
 func multi(searches []string) string { return `{"searches":[` + strings.Join(searches, ",") + `]}` }
@@ -52,7 +54,9 @@ func TestMultiSearch_boundsItsAnswersTogether(t *testing.T) {
 			require.Equal(t, 1, r.Found, "what is small has a place")
 		}
 	}
-	results, err := client(t, e).MultiSearch(t.Context(), params...)
+	patient, err := tsclient.New("http://embedded", tsclient.InProcess(e), func() string { return testKey }, tsclient.Deadlines{Search: 10 * time.Minute})
+	require.NoError(t, err)
+	results, err := patient.MultiSearch(t.Context(), params...)
 	require.NoError(t, err, "our own client reads all of it")
 	require.NotNil(t, results[18].Refused)
 	require.EqualValues(t, 1, results[19].Found)

@@ -133,6 +133,7 @@ func (h *Handler) searchDocuments(w http.ResponseWriter, r *request) {
 			h.fail(w, err)
 			return
 		}
+		h.asked(r, answer)
 		reply(w, http.StatusOK, answer)
 	})
 }
@@ -201,18 +202,18 @@ func (h *Handler) multiSearch(w http.ResponseWriter, r *request) {
 			h.union(ctx, w, scoped(fromURL(r), r), a.searches, next)
 			return
 		}
-		reply(w, http.StatusOK, json.RawMessage(h.results(ctx, a.searches, next)))
+		reply(w, http.StatusOK, json.RawMessage(h.results(ctx, r, a.searches, next)))
 	})
 }
 
 // results writes the answers of searches, of which those that have no more place are refused.
-func (h *Handler) results(ctx context.Context, searches []map[string]string, next func() error) []byte {
+func (h *Handler) results(ctx context.Context, r *request, searches []map[string]string, next func() error) []byte {
 	out, room := []byte(`{"results":[`), maxAnswers
 	for i, s := range searches {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		text, err := h.result(ctx, s, next)
+		text, err := h.result(ctx, r, s, next)
 		if err == nil && len(text) > max(room, smallAnswer) {
 			err = errAnswers
 		}
@@ -226,7 +227,7 @@ func (h *Handler) results(ctx context.Context, searches []map[string]string, nex
 }
 
 // result carries out one of several searches when it is its turn.
-func (h *Handler) result(ctx context.Context, s map[string]string, next func() error) ([]byte, error) {
+func (h *Handler) result(ctx context.Context, r *request, s map[string]string, next func() error) ([]byte, error) {
 	if err := next(); err != nil {
 		return nil, err
 	}
@@ -234,6 +235,7 @@ func (h *Handler) result(ctx context.Context, s map[string]string, next func() e
 	if err != nil {
 		return nil, err
 	}
+	h.asked(r, answer)
 	return encode(answer)
 }
 

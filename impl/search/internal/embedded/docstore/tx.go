@@ -115,6 +115,15 @@ func (r *row) check() error {
 	return nil
 }
 
+// Count returns how many documents the collection has.
+func (t *Tx) Count() (n int, err error) {
+	t.flush()
+	if t.err == nil {
+		t.fail(t.q.Get(t.ctx, &n, "SELECT count(*) FROM "+t.table))
+	}
+	return n, t.err
+}
+
 // Next gives a new number, counted from 0. A number of a committed transaction is never given twice, even if its document is refused.
 func (t *Tx) Next() (uint64, error) {
 	t.next++

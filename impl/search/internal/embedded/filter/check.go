@@ -15,10 +15,11 @@ type Check struct {
 	Element *Element
 }
 
-// Geo wants a field's point, or one of its points, in one of the areas; with Negate in none.
+// Geo wants a field's point, or one of its points, in one of the areas; of a field of polygons it wants one of Points in the polygon. With Negate it wants none there.
 type Geo struct {
 	Field  *schema.Field
 	Areas  []Area
+	Points []Point
 	Negate bool
 }
 
@@ -88,8 +89,11 @@ func (p *parser) inside(path string) (*Node, error) {
 	return &Node{Op: Document, Check: &Check{Element: &Element{Object: f, Path: f.Name, Inner: inner}}}, nil
 }
 
-// geoNode reads the areas of a condition on a place.
+// geoNode reads the areas of a condition on a place, or the places of one on a polygon.
 func geoNode(f *schema.Field, v raw) (*Node, error) {
+	if f.Kind == schema.GeoPolygon {
+		return polygonNode(f, v)
+	}
 	wrong := refuse("Value of filter field `%s`: must be in the `(-44.50, 170.29, 0.75 km)` or (56.33, -65.97, 23.82, -127.82) format.", f.Name)
 	g := &Geo{Field: f, Negate: v.negate}
 	if v.broken || len(v.items) == 0 {
@@ -101,6 +105,26 @@ func geoNode(f *schema.Field, v raw) (*Node, error) {
 			return nil, wrong
 		}
 		g.Areas = append(g.Areas, a)
+	}
+	return &Node{Op: Document, Check: &Check{Geo: g}}, nil
+}
+
+// polygonNode reads the places, "(lat, lng)", of which the polygon shall hold one.
+func polygonNode(f *schema.Field, v raw) (*Node, error) {
+	wrong := refuse("Value of filter field `%s`: must be in the `(-44.50, 170.29)` format.", f.Name)
+	g := &Geo{Field: f, Negate: v.negate}
+	if v.broken || len(v.items) == 0 {
+		return nil, wrong
+	}
+	for _, text := range areas(v) {
+		text, open := strings.CutPrefix(strings.TrimSpace(text), "(")
+		text, closed := strings.CutSuffix(text, ")")
+		lat, lng, two := strings.Cut(text, ",")
+		at, ok := place(lat, lng)
+		if !open || !closed || !two || !ok {
+			return nil, wrong
+		}
+		g.Points = append(g.Points, at)
 	}
 	return &Node{Op: Document, Check: &Check{Geo: g}}, nil
 }
@@ -204,8 +228,12 @@ func (c *Check) Holds(doc schema.Document) bool {
 	})
 }
 
-// Meets says whether a document with these places, of each the latitude and the longitude, meets the condition.
+// Meets says whether a document with these places, or a polygon of these corners, of each the latitude and the longitude, meets the condition.
 func (g *Geo) Meets(places []float64) bool {
+	if g.Field.Kind == schema.GeoPolygon {
+		polygon := Area{Corners: PointsOf(places)}
+		return (len(places) > 0 && slices.ContainsFunc(g.Points, polygon.Holds)) != g.Negate
+	}
 	for i := 0; i+1 < len(places); i += 2 {
 		p := Point{places[i], places[i+1]}
 		if slices.ContainsFunc(g.Areas, func(a Area) bool { return a.Holds(p) }) {

@@ -197,9 +197,6 @@ func (p *parser) clause() (*Node, error) {
 		return &Node{Op: Leaf, Clause: idClause(raw)}, nil
 	}
 	f, ok := p.schema.Field(p.prefix + name)
-	if ok && f.Kind == schema.GeoPoint {
-		return geoNode(f, raw)
-	}
 	switch {
 	case !ok && p.options.AllowUnknown:
 		return &Node{Op: Nothing}, nil
@@ -207,6 +204,8 @@ func (p *parser) clause() (*Node, error) {
 		return nil, refuse("Could not find a filter field named `%s` in the schema.", p.prefix+name)
 	case !f.Index:
 		return nil, refuse("Cannot filter on non-indexed field `%s`.", name)
+	case f.Geo():
+		return geoNode(f, raw)
 	case f.Kind == schema.Object || f.Kind == schema.Image:
 		return nil, refuse("Error with filter field `%s`: Unidentified field data type, see docs for supported data types.", name)
 	case !f.Indexed():

@@ -114,6 +114,8 @@ type Plan struct {
 	FacetsOfAll bool
 	// Values are fields of which each hit shall tell its values: such as the index Holds, and those of places, of each the latitude and then the longitude.
 	Values []*schema.Field
+	// Among, unless it is nil, are the numbers of the only documents that are found. They are for a query of All.
+	Among []uint64
 	// Near, unless it is nil, measures vectors: each hit tells its Distance.
 	Near *Near
 	// Cutoff is the time at which what is found is enough, however much that is; the zero time is none.
@@ -129,6 +131,8 @@ type Plan struct {
 	SplitJoin                        SplitJoin
 	MatchType                        MatchType
 	NoExactPriority, PositionMatters bool
+	// NoFieldPriority is that documents do not come first for having words in more fields.
+	NoFieldPriority bool
 }
 
 // Hit is one document found.

@@ -348,6 +348,9 @@ func (sc *scorer) combine(field func(f int) (score, words uint64)) fieldScores {
 	}
 	out.matched = uint8(min(bits.OnesCount64(matched), maxScoredWords))
 	fields := uint64(min(out.fields, 7))
+	if sc.plan.NoFieldPriority {
+		fields = 0
+	}
 	switch sc.plan.MatchType {
 	case SumScore:
 		out.total = sum<<3 | fields

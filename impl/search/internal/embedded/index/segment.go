@@ -4,6 +4,8 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
@@ -51,7 +53,7 @@ func partsOf(f *schema.Field) fieldParts {
 		p.Order = f.Sort
 	case f.Kind == schema.Float:
 		p.Floats = true
-	case f.Kind == schema.GeoPoint: // latitude and longitude of each place, one after the other
+	case f.Geo(): // latitude and longitude of each place or corner, one after the other
 		p.Floats, p.Array = true, true
 	default:
 		p.Ints = true
@@ -89,6 +91,17 @@ func (s *segment) find(seq uint64) (doc uint32, ok bool) {
 	}
 	i, ok := slices.BinarySearch(s.seqs, seq)
 	return uint32(i), ok
+}
+
+// numbered returns those of the documents with the Seqs that the segment has.
+func (s *segment) numbered(seqs []uint64) *roaring.Bitmap {
+	set := roaring.New()
+	for _, seq := range seqs {
+		if doc, ok := s.find(seq); ok {
+			set.Add(doc)
+		}
+	}
+	return set
 }
 
 // withID returns the documents with the id: after an update and before a merge a dead one may be among them.

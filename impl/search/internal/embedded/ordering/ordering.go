@@ -21,10 +21,12 @@ type Key struct {
 	MissingFirst bool
 	// Eval scores documents by the first of the conditions that they meet; 0 is none.
 	Eval []Eval
-	// Buckets divides the hits, by text match, in so many parts; BucketSize in parts of so many. Inside a part all are equal.
+	// Buckets divides the hits, by text match or the distance of vectors, in so many parts; BucketSize in parts of so many. Inside a part all are equal.
 	Buckets, BucketSize int
 	// Geo orders by the distance from a place, in a field that holds places.
 	Geo *Geo
+	// Decay orders by how far the Field is from a number.
+	Decay *Decay
 	// Distance orders by the distance of the vector.
 	Distance bool
 	// GroupFound orders groups by how many documents they have.
@@ -42,7 +44,7 @@ type Eval struct {
 
 // Late says that the key needs more than an index: it is applied to what an index found.
 func (k Key) Late() bool {
-	return k.Eval != nil || k.Buckets > 0 || k.BucketSize > 0 || k.GroupFound || k.Geo != nil || k.Random
+	return k.Eval != nil || k.Buckets > 0 || k.BucketSize > 0 || k.GroupFound || k.Geo != nil || k.Random || k.Decay != nil
 }
 
 var errMalformed = &schema.Error{Status: 400, Text: "Parameter `sort_by` is malformed."}
@@ -115,7 +117,7 @@ func key(part string, s *schema.Schema) (Key, error) {
 		return k, errMalformed
 	case "_text_match":
 		if hasOptions {
-			return k, k.buckets(strings.TrimSuffix(strings.TrimSpace(options), ")"))
+			return k, k.buckets(name, strings.TrimSuffix(strings.TrimSpace(options), ")"))
 		}
 		return k, nil
 	case "_eval":
@@ -124,7 +126,9 @@ func key(part string, s *schema.Schema) (Key, error) {
 		k.GroupFound = true
 		return k, nil
 	case "_vector_distance":
-		k.Distance = true
+		if k.Distance = true; hasOptions {
+			return k, k.buckets(name, strings.TrimSuffix(strings.TrimSpace(options), ")"))
+		}
 		return k, nil
 	case "_rand":
 		return k, k.random(options, hasOptions)
@@ -140,7 +144,11 @@ func key(part string, s *schema.Schema) (Key, error) {
 	}
 	k.Field = f
 	if hasOptions {
-		return k, k.missing(strings.TrimSuffix(strings.TrimSpace(options), ")"))
+		options = strings.TrimSuffix(strings.TrimSpace(options), ")")
+		if strings.Contains(options, "origin") {
+			return k, k.decay(options)
+		}
+		return k, k.missing(options)
 	}
 	return k, nil
 }
@@ -186,7 +194,7 @@ func (k *Key) missing(options string) error {
 }
 
 // buckets reads "buckets: 5" or "bucket_size: 3".
-func (k *Key) buckets(options string) error {
+func (k *Key) buckets(of, options string) error {
 	name, v, _ := strings.Cut(options, ":")
 	n, err := strconv.ParseUint(strings.TrimSpace(v), 10, 31)
 	switch name = strings.TrimSpace(name); {
@@ -195,9 +203,9 @@ func (k *Key) buckets(options string) error {
 	case name == "bucket_size" && err == nil:
 		k.BucketSize = int(n)
 	case name == "buckets" || name == "bucket_size":
-		return &schema.Error{Status: 400, Text: "Invalid value passed for _text_match `" + name + "` configuration."}
+		return &schema.Error{Status: 400, Text: "Invalid value passed for " + of + " `" + name + "` configuration."}
 	default:
-		return &schema.Error{Status: 400, Text: "Unknown _text_match parameter found."}
+		return &schema.Error{Status: 400, Text: "Unknown " + of + " parameter found."}
 	}
 	return nil
 }

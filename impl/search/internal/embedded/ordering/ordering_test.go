@@ -52,7 +52,7 @@ func TestParse_refusesByTheDocumentedText(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"a:asc,b:desc", "b(missing_values: last):asc", "_eval([(a:1):2]):desc", "a(:asc", "))((", "s(1,2, precision: 2 km):asc"} {
+	for _, s := range []string{"a:asc,b:desc", "b(missing_values: last):asc", "_eval([(a:1):2]):desc", "a(:asc", "))((", "s(1,2, precision: 2 km):asc", "a(origin: 1, func: exp, scale: 2, offset: 0, decay: 0.1):desc", "_vector_distance(buckets: 2):asc"} {
 		f.Add(s)
 	}
 	s := fields(f)

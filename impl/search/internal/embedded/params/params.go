@@ -43,7 +43,7 @@ var hits = parameter{kind: number, def: 10, most: MaxHits, status: http.StatusUn
 // table is the documented parameters of a search. What is not in it is ignored, as Typesense does with what it does not know.
 var table = map[string]parameter{
 	"q": {}, "query_by": {}, "query_by_weights": {}, "text_match_type": {}, "prefix": {}, "infix": {}, "num_typos": {}, "filter_by": {}, "sort_by": {},
-	"facet_by": {}, "facet_query": {}, "facet_strategy": {}, "group_by": {}, "include_fields": {}, "exclude_fields": {}, "highlight_fields": {},
+	"facet_by": {}, "facet_query": {}, "facet_strategy": {}, "facet_return_parent": {}, "group_by": {}, "include_fields": {}, "exclude_fields": {}, "highlight_fields": {},
 	"highlight_full_fields": {}, "highlight_start_tag": {}, "highlight_end_tag": {}, "pinned_hits": {}, "hidden_hits": {}, "override_tags": {}, "curation_tags": {},
 	"preset": {}, "stopwords": {}, "drop_tokens_mode": {}, "split_join_tokens": {}, "collection": {}, "vector_query": {},
 
@@ -60,12 +60,12 @@ var table = map[string]parameter{
 
 	"exhaustive_search": {kind: flag}, "enable_typos_for_numerical_tokens": {kind: flag, def: 1}, "enable_typos_for_alpha_numerical_tokens": {kind: flag, def: 1},
 	"prioritize_exact_match": {kind: flag, def: 1}, "prioritize_token_position": {kind: flag}, "prioritize_num_matching_fields": {kind: flag, def: 1},
-	"enable_highlight_v1": {kind: flag, def: 1}, "validate_field_names": {kind: flag, def: 1},
+	"enable_analytics": {kind: flag, def: 1}, "enable_highlight_v1": {kind: flag, def: 1}, "validate_field_names": {kind: flag, def: 1},
 	"enable_synonyms": {kind: flag, def: 1}, "synonym_prefix": {kind: flag},
 	"enable_overrides": {kind: flag, def: 1}, "enable_curations": {kind: flag, def: 1}, "filter_curated_hits": {kind: flag}, "group_missing_values": {kind: flag, def: 1}, "use_cache": {kind: flag},
 
 	"voice_query": {kind: refused}, "conversation": {kind: refused, needs: "conversation_model_id", missing: "Conversation is enabled but no conversation model ID is provided."}, "conversation_id": {kind: refused}, "conversation_model_id": {kind: refused}, "nl_query": {kind: refused},
-	"facet_return_parent": {kind: refused}, "personalization_user_id": {kind: refused},
+	"personalization_user_id":  {kind: refused},
 	"personalization_model_id": {kind: refused}, "personalization_type": {kind: refused},
 	"remote_embedding_timeout_ms": {kind: refused}, "rerank_hybrid_matches": {kind: refused},
 }

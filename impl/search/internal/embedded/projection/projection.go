@@ -49,6 +49,14 @@ func (p Projection) Apply(doc []byte) ([]byte, error) {
 	return schema.Document(p.object(d, "")).Encode()
 }
 
+// Object projects an object that lies at a path of a document.
+func (p Projection) Object(in map[string]any, path string) schema.Document {
+	if p.all() {
+		return in
+	}
+	return p.object(in, path+".")
+}
+
 // Shows says whether a field, named by its path, is in the projection, or a part of it.
 func (p Projection) Shows(name string) bool {
 	return p.relation(p.exclude, name) != covered && (len(p.include) == 0 || p.relation(p.include, name) != apart)

@@ -6,7 +6,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
-// Analytics is a rule of analytics. It is kept and shown: this engine counts no queries.
+// Analytics is a rule of analytics, as it is kept and shown.
 type Analytics struct {
 	Name   string                     `json:"name"`
 	Params map[string]json.RawMessage `json:"params"`
@@ -48,6 +48,62 @@ func ParseAnalytics(name string, body []byte) (Analytics, error) {
 		}
 	}
 	return a, nil
+}
+
+// Counting is what a rule of analytics counts, and where.
+type Counting struct {
+	Name string
+	// Type is popular_queries, nohits_queries or counter.
+	Type string
+	// Collections are those that are searched. Automatic says that searches of them count by themselves, and not only those that are sent as events.
+	Collections []string
+	Automatic   bool
+	Events      []CountedEvent
+	// Destination is the collection that holds the counts: of queries the Limit most frequent, of documents in the field Field.
+	Destination, Field string
+	Limit              int
+}
+
+// CountedEvent is an event that a rule counts.
+type CountedEvent struct {
+	Name, Type string
+	Weight     float64
+}
+
+// maxKept bounds the queries of one rule.
+const maxKept = 100_000
+
+// Countings reads what rules count. One that is not in the documented form, or logs only, counts nothing.
+func Countings(list []settings.Record) (out []Counting) {
+	for _, record := range list {
+		var raw struct {
+			Name, Type string
+			Params     struct {
+				Source struct {
+					Collections []string
+					Automatic   *bool `json:"enable_auto_aggregation"`
+					Events      []CountedEvent
+				}
+				Destination struct {
+					Collection string
+					Field      string `json:"counter_field"`
+				}
+				Limit int
+			}
+		}
+		if json.Unmarshal(record.Body, &raw) != nil || raw.Params.Destination.Collection == "" {
+			continue
+		}
+		p := raw.Params
+		c := Counting{
+			Name: raw.Name, Type: raw.Type, Collections: p.Source.Collections, Automatic: p.Source.Automatic == nil || *p.Source.Automatic, Events: p.Source.Events,
+			Destination: p.Destination.Collection, Field: p.Destination.Field, Limit: min(max(p.Limit, 0), maxKept),
+		}
+		if c.Type == "popular_queries" || c.Type == "nohits_queries" || c.Type == "counter" && c.Field != "" {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // CheckEvent reads the body of POST /analytics/events, whose name must be that of an event in one of the rules.

@@ -212,7 +212,11 @@ func (s *Schema) detected(doc Document, dirty Dirty, typed *Typed) (added []*Fie
 func (s *Schema) checkField(f *Field, doc Document, dirty Dirty, typed *Typed) error {
 	raw, present := doc[f.Name]
 	own := present
-	if !present && s.Nested {
+	switch {
+	case present || !s.Nested:
+	case f.Geo():
+		raw, present = located(doc, f)
+	default:
 		raw, present = lookup(doc, f)
 	}
 	if present && raw == nil && f.Optional {
@@ -254,7 +258,7 @@ func (s *Schema) checkField(f *Field, doc Document, dirty Dirty, typed *Typed) e
 	if (f.Index || f.Sort) && f.Indexed() || f.Index && f.NumDim > 0 {
 		typed.Values[f.Name] = v
 	}
-	if f.Kind == GeoPoint {
+	if f.Geo() {
 		typed.Values[f.Name] = Value{Floats: Places(doc, f)}
 	}
 	return nil
@@ -263,7 +267,7 @@ func (s *Schema) checkField(f *Field, doc Document, dirty Dirty, typed *Typed) e
 // value types raw; coerced is the value to store when changed says that coercion was needed.
 func (f *Field) value(raw any, dirty Dirty) (v Value, coerced any, changed bool, err error) {
 	switch f.Kind {
-	case Object, Image, GeoPoint:
+	case Object, Image, GeoPoint, GeoPolygon:
 		return Value{}, nil, false, f.shape(raw)
 	}
 	coerce := dirty == CoerceOrReject || dirty == CoerceOrDrop

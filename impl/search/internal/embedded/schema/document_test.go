@@ -15,12 +15,13 @@ func FuzzDocument(f *testing.F) {
 		`{"s":7,"n":"8","f":"9e1","b":"true","l":"a","at":["1","2"],"o":[],"os":{},"v":[],"x_2":[1,"a"]}`, `{"n":9223372036854775808,"f":1e999}`, `{"s":"\ud800"}`, `[1]`, `{"a":1}{`,
 		`{"s":null,"n":null,"o":null,"os":[null,{"a":null}]}`, `{"id":1}`, `{"v":["x",1]}`, `{"v":[1,"x"],"l":[1,{}],"at":["a",1]}`, `{"os":[{"a":1},{"a":[2,"a"]}]}`, `{"os":[{"a":1},{"a":"2"}]}`, `{"o":{"n":"12","l":["1",2,{},[3]]}}`,
 		`{"o":{"n":[1],"l":3},"os":[{"n":"5","x":1},{"n":"x"}]}`, "{\"s\":\"\xff\"}",
+		`{"area":"0,0, 1,0, 1,1","o":{"at":[1,2]},"os":[{"at":[1,2]},{"at":[[3,4],[5,6]]}]}`, `{"area":[0,0,1,0,1,1,0,1],"o":{"at":[1,200]},"os":[{"at":["1",2]},{"at":[3,4]}]}`, `{"area":"0,0, 1,1, 1,0, 0,1","o":{"at":null},"os":[{"at":null},{"at":[]}]}`,
 	} {
 		f.Add([]byte(in))
 	}
 	s, err := Parse([]byte(`{"name":"x","enable_nested_fields":true,"fields":[{"name":"s","type":"string","optional":true},{"name":"n","type":"int64","optional":true},{"name":"f","type":"float","optional":true},
 		{"name":"b","type":"bool","optional":true},{"name":"l","type":"string[]","optional":true},{"name":"at","type":"geopoint","optional":true},{"name":"o","type":"object","optional":true},
-		{"name":"os","type":"object[]","optional":true},
+		{"name":"os","type":"object[]","optional":true},{"name":"area","type":"geopolygon","optional":true},{"name":"o.at","type":"geopoint","optional":true},{"name":"os.at","type":"geopoint[]","optional":true},
 		{"name":"o.n","type":"int64","optional":true},{"name":"o.l","type":"int64[]","optional":true},{"name":"os.n","type":"int64[]","optional":true},{"name":"v","type":"float[]","num_dim":2,"optional":true},{"name":"x_.*","type":"auto"},{"name":"y_.*","type":"string*"}]}`), 100)
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, line []byte) {

@@ -22,8 +22,9 @@ const (
 	Bool
 	Auto
 	Any // string*: every value becomes a string
-	// GeoPoint is indexed by its places and Image is stored alone; the fields of an Object are fields of their own, named by their path.
+	// GeoPoint is indexed by its places, GeoPolygon by its corners, and Image is stored alone; the fields of an Object are fields of their own, named by their path.
 	GeoPoint
+	GeoPolygon
 	Image
 	Object
 )
@@ -64,13 +65,13 @@ var typeNames = map[string]struct {
 	"float": {Float, false}, "float[]": {Float, true},
 	"bool": {Bool, false}, "bool[]": {Bool, true},
 	"auto": {Auto, false}, "string*": {Any, false},
-	"geopoint": {GeoPoint, false}, "geopoint[]": {GeoPoint, true},
+	"geopoint": {GeoPoint, false}, "geopoint[]": {GeoPoint, true}, "geopolygon": {GeoPolygon, false},
 	"object": {Object, false}, "object[]": {Object, true},
 	"image": {Image, false},
 }
 
 var kindNames = map[Kind]string{String: "string", Int32: "int32", Int64: "int64", Float: "float", Bool: "bool", Auto: "auto", Any: "string*",
-	GeoPoint: "geopoint", Image: "image", Object: "object"}
+	GeoPoint: "geopoint", GeoPolygon: "geopolygon", Image: "image", Object: "object"}
 
 // Type is the field's type as Typesense writes it.
 func (f *Field) Type() string {
@@ -124,9 +125,12 @@ func (f *Field) MarshalJSON() ([]byte, error) {
 	})
 }
 
+// Geo says that the field holds places or polygons.
+func (f *Field) Geo() bool { return f.Kind == GeoPoint || f.Kind == GeoPolygon }
+
 // Indexed says that the index holds the field's values as words, numbers or facets. Places (Places) and vectors are there beside them.
 func (f *Field) Indexed() bool {
-	return f.Kind != GeoPoint && f.Kind != Image && f.Kind != Object && f.NumDim == 0
+	return !f.Geo() && f.Kind != Image && f.Kind != Object && f.NumDim == 0
 }
 
 // newAnalyzer makes the field's analyzer in a schema; a field's own characters replace those of the schema.

@@ -212,6 +212,8 @@ func (f *Field) shape(raw any) error {
 		if list, isList := raw.([]any); f.Array {
 			ok = isList && !slices.ContainsFunc(list, func(v any) bool { _, is := v.(map[string]any); return !is })
 		}
+	case GeoPolygon:
+		_, ok = corners(raw)
 	case GeoPoint:
 		ok = point(raw)
 		if list, isList := raw.([]any); f.Array {
@@ -223,6 +225,9 @@ func (f *Field) shape(raw any) error {
 	}
 	if f.Kind == GeoPoint && !f.Array {
 		return refuse("Field `%s` must be a 2 element array: [lat, lng].", f.Name)
+	}
+	if f.Kind == GeoPolygon {
+		return refuse("Field `%s` must be a geopolygon: `lat, lng, lat, lng, ...` of 3 to %d corners in their order around it.", f.Name, maxCorners)
 	}
 	names := map[Kind][2]string{Image: {"a string", "string"}, Object: {"an object", "object"}, GeoPoint: {"a geopoint", "geopoint"}}[f.Kind]
 	if f.Array {
@@ -301,11 +306,42 @@ func (f *Field) Inside(element Document, prefix string) (v Value) {
 	return v
 }
 
-// Places returns the places that a geopoint field of a document holds: of each the latitude and then the longitude.
+// located is lookup for places and polygons, which are lists themselves: those in the objects of a list are one list of them.
+func located(doc Document, f *Field) (any, bool) {
+	if raw, ok := doc[f.Name]; ok || !strings.Contains(f.Name, ".") {
+		return raw, ok
+	}
+	var found []any
+	gather(map[string]any(doc), strings.Split(f.Name, "."), &found)
+	switch {
+	case len(found) == 0:
+		return nil, false
+	case !f.Array:
+		return found[0], true
+	}
+	list := []any{}
+	for _, v := range found {
+		if many, ok := v.([]any); ok && !point(v) {
+			list = append(list, many...)
+		} else if v != nil {
+			list = append(list, v)
+		}
+	}
+	return list, true
+}
+
+// Places returns the places that a geopoint field of a document holds, or the corners of a polygon: of each the latitude and then the longitude.
 func Places(doc Document, f *Field) (out []float64) {
-	raw, ok := doc[f.Name]
+	raw, ok := located(doc, f)
 	if !ok {
 		return nil
+	}
+	if f.Kind == GeoPolygon {
+		list, _ := corners(raw)
+		for _, c := range list {
+			out = append(out, c.lat, c.lng)
+		}
+		return out
 	}
 	list := []any{raw}
 	if many, isList := raw.([]any); f.Array && isList {

@@ -269,10 +269,7 @@ func parseField(raw map[string]json.RawMessage) (*Field, error) {
 		return nil, refuse("Bad request.")
 	}
 	known, ok := typeNames[typ]
-	switch {
-	case typ == "geopolygon":
-		return nil, Unsupported(typ)
-	case !ok:
+	if !ok {
 		return nil, refuse("Field `%s` has an invalid data type `%s`, see docs for supported data types.", f.Name, typ)
 	}
 	f.Kind, f.Array = known.kind, known.array
@@ -368,7 +365,7 @@ func (f *Field) check() error {
 		return refuse("The `range_index` property is only allowed for the numerical fields`")
 	case f.Stem && f.Kind != String && f.Kind != Auto && f.Kind != Any:
 		return refuse("The `stem` property is only allowed for string and string[] fields.")
-	case f.Sort && f.Array && f.Kind != GeoPoint:
+	case f.Sort && (f.Array && f.Kind != GeoPoint || f.Kind == GeoPolygon):
 		f.Sort = false
 	}
 	if isPattern(f.Name) {

@@ -1,0 +1,161 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/rules"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
+)
+
+// knownRules are what the rules of analytics count as of a generation of the settings.
+type knownRules struct {
+	generation uint64
+	list       []rules.Counting
+}
+
+// countings are what the rules count, read once for each generation of the settings.
+func (h *Handler) countings() []rules.Counting {
+	store := h.engine.Settings()
+	generation := store.Generation()
+	if known := h.rules.Load(); known != nil && known.generation == generation {
+		return known.list
+	}
+	known := &knownRules{generation, rules.Countings(store.List(rules.KindAnalytics))}
+	h.rules.Store(known)
+	return known.list
+}
+
+// asked counts a search for the rules of its collection, whose names may be aliases of it.
+func (h *Handler) asked(r *request, answer interface {
+	Asked() (collection, q string, found, counts bool)
+}) {
+	if h.counted == nil {
+		return
+	}
+	collection, q, found, counts := answer.Asked()
+	if !counts {
+		return
+	}
+	var names []string
+	source := false
+	for _, c := range h.countings() {
+		if c.Type == "counter" || !c.Automatic || !slices.ContainsFunc(c.Collections, func(name string) bool { return h.means(name, collection) }) {
+			continue
+		}
+		if source = true; found == (c.Type == "popular_queries") {
+			names = append(names, c.Name)
+		}
+	}
+	if source {
+		h.counted.Typed(who(r), collection, normalized(q), names)
+	}
+}
+
+// normalized is a query as it is counted: queries that differ in capitals and blanks alone are one.
+func normalized(q string) string { return strings.ToLower(strings.Join(strings.Fields(q), " ")) }
+
+// means says that a name is that of the collection, or of an alias of it.
+func (h *Handler) means(name, collection string) bool {
+	if name == collection {
+		return true
+	}
+	c, err := h.engine.Collection(name)
+	return err == nil && c.Name() == collection
+}
+
+// who is the user that a request names, or else the address that it came from.
+func who(r *request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	user := cmp.Or(r.Header.Get("X-Typesense-User-Id"), r.param("x-typesense-user-id"), host)
+	return user[:min(len(user), maxUserBytes)]
+}
+
+// maxUserBytes bounds the name of a user.
+const maxUserBytes = 128
+
+// postEvent takes an event that a rule names, and counts it when events are counted.
+func (h *Handler) postEvent(w http.ResponseWriter, r *request) {
+	body, err := h.body(w, r, settings.MaxRecordBytes)
+	if err == nil {
+		err = rules.CheckEvent(body, h.engine.Settings().List(rules.KindAnalytics))
+	}
+	if err != nil {
+		h.fail(w, err)
+		return
+	}
+	h.happened(body)
+	reply(w, http.StatusCreated, map[string]bool{"ok": true})
+}
+
+// happened counts an event for the rules that name it: a query, or a weight for a document.
+func (h *Handler) happened(body []byte) {
+	var event struct {
+		Type, Name string
+		Data       struct {
+			Q          string
+			DocumentID string `json:"doc_id"`
+		}
+	}
+	if h.counted == nil || json.Unmarshal(body, &event) != nil {
+		return
+	}
+	for _, c := range h.countings() {
+		for _, counted := range c.Events {
+			switch {
+			case counted.Name != event.Name || counted.Type != event.Type:
+			case c.Type == "counter":
+				h.counted.Event(c.Name, event.Data.DocumentID, int64(counted.Weight))
+			case event.Type == "search":
+				h.counted.Counted(normalized(event.Data.Q), []string{c.Name})
+			}
+		}
+	}
+}
+
+// CountQueries brings what was counted into the collections of the rules at each interval, and once more when ctx ends. It does nothing without Options.Analytics.
+func (h *Handler) CountQueries(ctx context.Context, interval time.Duration) {
+	if h.counted == nil {
+		return
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			h.flushCounts(ctx)
+		case <-ctx.Done():
+			h.flushCounts(context.WithoutCancel(ctx))
+			return
+		}
+	}
+}
+
+// flushCounts writes the counts. Those of a rule whose collection can't be written are lost, which a line in the log says: to keep them would make them grow without an end.
+func (h *Handler) flushCounts(ctx context.Context) {
+	queries, documents, lost := h.counted.Take()
+	if lost > 0 {
+		h.engine.Log().Warn("embedded engine: there were more queries than are counted", "left_out", lost)
+	}
+	for _, c := range h.countings() {
+		var err error
+		if counts := queries[c.Name]; len(counts) > 0 && c.Type != "counter" {
+			err = h.engine.AddQueries(ctx, c.Destination, counts, c.Limit)
+		}
+		if counts := documents[c.Name]; len(counts) > 0 && c.Type == "counter" {
+			err = h.engine.AddToField(c.Destination, c.Field, counts)
+		}
+		if err != nil {
+			h.engine.Log().Warn("embedded engine: counts of a rule of analytics can't be written", "rule", c.Name, "collection", c.Destination, "error", err)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package ordering
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
+)
+
+// Decay orders by how far a field's number is from Origin, by the rules of the documentation ("Decay Function Sorting", "Sorting with a Pivot Value").
+type Decay struct {
+	Origin int64
+	// Func is gauss, linear, exp or diff. The first three give 1 at the origin and Rate at Scale from it; diff gives the distance itself.
+	Func string
+	// Offset is how far from the origin a number is as good as there.
+	Offset, Scale float64
+	Rate          float64
+}
+
+// decay reads "origin: 10, func: gauss, scale: 5, offset: 1, decay: 0.5"; scale is needed but for diff, offset and decay are not.
+func (k *Key) decay(options string) error {
+	wrong := &schema.Error{Status: 400, Text: "Bad syntax for sorting field `" + k.Field.Name + "`"}
+	if !k.Field.Integer() && k.Field.Kind != schema.Float || k.Field.Array {
+		return wrong
+	}
+	d := &Decay{Rate: 0.5}
+	seen := map[string]bool{}
+	for option := range strings.SplitSeq(options, ",") {
+		name, v, ok := strings.Cut(option, ":")
+		name, v = strings.TrimSpace(name), strings.TrimSpace(v)
+		if !ok || seen[name] {
+			return wrong
+		}
+		seen[name] = true
+		var err error
+		var whole int64
+		switch name {
+		case "origin":
+			d.Origin, err = strconv.ParseInt(v, 10, 64)
+		case "func":
+			d.Func = v
+		case "scale":
+			whole, err = strconv.ParseInt(v, 10, 64)
+			if d.Scale = math.Abs(float64(whole)); whole == 0 {
+				return wrong
+			}
+		case "offset":
+			whole, err = strconv.ParseInt(v, 10, 64)
+			d.Offset = float64(whole)
+		case "decay":
+			d.Rate, err = strconv.ParseFloat(v, 64)
+		default:
+			return wrong
+		}
+		if err != nil {
+			return wrong
+		}
+	}
+	switch d.Func {
+	case "diff":
+	case "gauss", "linear", "exp":
+		if !seen["scale"] || !(d.Rate >= 0 && d.Rate <= 1) { // NaN is neither
+			return wrong
+		}
+	default:
+		return wrong
+	}
+	if !seen["origin"] {
+		return wrong
+	}
+	k.Decay = d
+	return nil
+}
+
+// Weigh returns the score of a number, or with diff its distance, from the distance of the number from the origin.
+func (d *Decay) Weigh(v schema.Value) (weight float64, ok bool) {
+	var far float64
+	switch {
+	case len(v.Ints) > 0:
+		far = float64(apart(v.Ints[0], d.Origin))
+	case len(v.Floats) > 0:
+		far = math.Abs(v.Floats[0] - float64(d.Origin))
+	default:
+		return 0, false
+	}
+	far = max(0, far-d.Offset)
+	switch {
+	case d.Func == "diff":
+		return far, true
+	case far == 0: // also where the rate is 0
+		return 1, true
+	case d.Func == "gauss":
+		return math.Exp(math.Log(d.Rate) * (far / d.Scale) * (far / d.Scale)), true
+	case d.Func == "exp":
+		return math.Exp(math.Log(d.Rate) * far / d.Scale), true
+	}
+	return max(0, 1-far*(1-d.Rate)/d.Scale), true
+}
+
+// apart is how far two whole numbers are from each other, which may take 64 bits.
+func apart(a, b int64) uint64 {
+	if a < b {
+		a, b = b, a
+	}
+	return uint64(a) - uint64(b)
+}
