@@ -3,10 +3,7 @@ package e2e
 import (
 	"context"
 	"io"
-	"maps"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -72,39 +69,4 @@ func TestRotation_ofAKeyOfAnEngine(t *testing.T) {
 	status, text = call(http.MethodGet, "/keys", admin, "")
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, 1, strings.Count(text, "shop.search"), text)
-}
-
-// An operator who allows every loopback address has not allowed the family: a rotation is set up at no listener of its process, by whatever name, and is at others.
-func TestRotation_reachesNoListenerOfTheFamily(t *testing.T) {
-	other := httptest.NewServer(http.NotFoundHandler())
-	t.Cleanup(other.Close)
-	f := harness.StartRotating(t, service.Rotators{RotationAllow: []string{"127.0.0.0/8"}})
-	f.Bootstrap()
-	c := f.Admin()
-	f.EnrolTOTP(c)
-	ctx, k := context.Background(), c.KMS
-	for _, name := range []string{"shop.search", "shop.engine"} {
-		_, err := k.PutSecret(ctx, name, kms.SecretPut{Value: "value"})
-		require.NoError(t, err)
-	}
-	put := func(url string) error {
-		_, err := k.PutSecretRotation(ctx, "shop.search", kms.SecretRotationPut{
-			Driver: kms.SecretRotationPutDriverTypesense, URL: &url, Credential: new("shop.engine"), Collections: &[]string{"products"},
-		})
-		return err
-	}
-	own := map[string]string{"gateway": f.Info.GatewayURL, "admin": f.Info.AdminURL}
-	maps.Copy(own, f.Info.Services)
-	require.Len(t, own, 6, "four services behind the gateway, and what is for operators")
-	for word, address := range own {
-		u, err := url.Parse(address)
-		require.NoError(t, err)
-		for _, host := range []string{"127.0.0.1", "localhost", "[::ffff:127.0.0.1]"} {
-			err := put("http://" + host + ":" + u.Port())
-			require.ErrorIs(t, err, fountain.ErrInvalid, "%s at %s", word, host)
-		}
-	}
-	for _, address := range []string{other.URL, strings.Replace(other.URL, "127.0.0.1", "localhost", 1)} {
-		require.NoError(t, put(address))
-	}
 }
