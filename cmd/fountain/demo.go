@@ -53,7 +53,7 @@ authenticator yet gives the invitation that came with the account, in --invitati
 		},
 	}
 	c.flags(cmd)
-	cmd.Flags().Lookup("url").Usage = "use the running family behind this gateway"
+	cmd.Flags().Lookup("url").Usage = "use the running family behind this gateway (not FOUNTAIN_URL: the demo writes)"
 	cmd.Flags().StringVar(&tokenFile, "bootstrap-token-file", "", "create the first administrator with the token in this file")
 	cmd.Flags().StringVar(&username, "username", "", "who signs in")
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password")

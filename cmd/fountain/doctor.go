@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -41,18 +42,25 @@ func newDoctor() *cobra.Command {
 	var e examination
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "On the machine of the services: look at keys, files, databases, disks, clocks and certificates, and say what to do",
+		Short: "Look at keys, files, databases, disks, clocks and certificates of a family, and say what to do",
 		Long: `doctor looks at the services that the environment configures (FOUNTAIN_<SERVICE>_...), as in a container
-or a unit of one service, and otherwise at the data directory of fountain up. It looks at settings, modes
-and owners of files, the root key and the services' own keys, free room, every database and its audit
-trail, certificates, the last backup and restore, and asks what runs whether it is ready, of which
-release it is, and how its clock and contract differ. It changes nothing and shows no secret. For what it
-finds it says what to do.
+or a unit of one service, and otherwise at the data directory of fountain up. On the machine of the services it
+looks at settings, modes and owners of files, the root key and the services' own keys, free room, every
+database and its audit trail, certificates, the last backup and restore, and asks what runs whether it is
+ready, of which release it is, and how its clock and contract differ.
+
+Where there is neither, it looks at the family at --url or FOUNTAIN_URL, from outside: whether each service
+is ready, of which release it is, how its contract and its clock differ from this program's and this machine's,
+and when the certificate of the front ends. It needs no credential for that, and sees no files, databases,
+keys or backups: for those run it on the machine of the services.
+
+It changes nothing and shows no secret. For what it finds it says what to do.
 
 Exit status: 0 nothing is wrong; 1 something is (errors), or doctor could not look; 2 a wrong call;
 3 there are warnings alone.`,
 		Example: `  fountain doctor
   fountain doctor --data /var/lib/fountain --json
+  fountain doctor --url https://fountain.example.org
   docker compose exec kms /fountain doctor`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -61,14 +69,17 @@ Exit status: 0 nothing is wrong; 1 something is (errors), or doctor could not lo
 		},
 	}
 	cmd.Flags().StringVar(&e.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); where it is given, the environment of single services is not looked at")
-	cmd.Flags().StringVar(&e.url, "url", "", "where the gateway answers, to look at it as clients do, with its certificate; default: the address that is configured on this machine")
-	cmd.Flags().StringVar(&e.caFile, "ca-file", "", "trust only the authorities in this PEM file for --url")
+	cmd.Flags().StringVar(&e.url, "url", "", "where the gateway answers, to look at it as clients do, with its certificate (FOUNTAIN_URL); default: the address that is configured on this machine")
+	cmd.Flags().StringVar(&e.caFile, "ca-file", "", "trust only the authorities in this PEM file for --url (FOUNTAIN_CA_FILE)")
 	cmd.Flags().BoolVar(&e.quick, "quick", false, "leave out what reads the whole of a database: its pages and its audit trail")
 	cmd.Flags().BoolVar(&e.asJSON, "json", false, "print the findings as JSON")
 	return cmd
 }
 
 func (e *examination) run(cmd *cobra.Command) error {
+	if e.url = cmp.Or(e.url, os.Getenv("FOUNTAIN_URL")); e.url != "" {
+		e.caFile = cmp.Or(e.caFile, os.Getenv("FOUNTAIN_CA_FILE"))
+	}
 	client, err := e.client()
 	if err != nil {
 		return err
@@ -80,10 +91,13 @@ func (e *examination) run(cmd *cobra.Command) error {
 		},
 	}
 	words := servedWords(os.Environ())
-	if e.given || len(words) == 0 {
-		err = e.house(cmd.Context(), d)
-	} else {
+	switch {
+	case !e.given && len(words) > 0:
 		e.single(cmd.Context(), d, words)
+	case !e.given && e.url != "" && !exists(filepath.Join(e.data, "kms")):
+		e.outside(cmd.Context(), d)
+	default:
+		err = e.house(cmd.Context(), d)
 	}
 	if err != nil {
 		return err
@@ -98,12 +112,12 @@ func (e *examination) run(cmd *cobra.Command) error {
 func (e *examination) client() (*http.Client, error) {
 	if e.url == "" {
 		if e.caFile != "" {
-			return nil, usagef("--ca-file is for --url")
+			return nil, usagef("--ca-file is for --url or FOUNTAIN_URL")
 		}
 		return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}, nil
 	}
 	if at, err := url.Parse(e.url); err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" || at.User != nil || at.RawQuery != "" || at.Fragment != "" {
-		return nil, usagef("--url must be an http or https URL without a user, query or fragment: it is shown in the findings") // and is not shown here
+		return nil, usagef("--url (FOUNTAIN_URL) must be an http or https URL without a user, query or fragment: it is shown in the findings") // and is not shown here
 	}
 	trust := &tls.Config{MinVersion: tls.VersionTLS12}
 	if e.caFile != "" {
@@ -132,6 +146,14 @@ func servedWords(environ []string) (words []string) {
 	return words
 }
 
+// outside looks at a family elsewhere as everybody can, by the door of its gateway.
+func (e *examination) outside(ctx context.Context, d *doctor.Doctor) {
+	d.Outside = true
+	for _, word := range openapi.Words() {
+		d.Examine(ctx, doctor.Place{Word: word, URL: strings.TrimRight(e.url, "/")})
+	}
+}
+
 // single looks at the services of serve that the environment configures.
 func (e *examination) single(ctx context.Context, d *doctor.Doctor, words []string) {
 	for _, word := range words {
@@ -151,7 +173,7 @@ func (e *examination) single(ctx context.Context, d *doctor.Doctor, words []stri
 // house looks at the data directory of fountain up.
 func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 	if _, err := os.Stat(filepath.Join(e.data, "kms")); err != nil {
-		return fmt.Errorf("there is no family in %s: name its data directory with --data, or run doctor in the environment of fountain serve", e.data)
+		return fmt.Errorf("there is no family in %s: name its data directory with --data, run doctor in the environment of fountain serve, or name a family elsewhere with --url", e.data)
 	}
 	base := strings.TrimRight(e.url, "/")
 	if base == "" {

@@ -3,6 +3,10 @@ package main
 import (
 	"database/sql"
 	"encoding/json"
+	"encoding/pem"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -207,4 +211,63 @@ func TestDoctor_looksAtTheServicesOfTheEnvironment(t *testing.T) {
 		require.Equal(t, exitUsage, refused.code, address)
 		require.NotContains(t, refused.stdout+refused.stderr, "hunter2")
 	}
+}
+
+// A family elsewhere is looked at from outside, where the environment or --url names it as for every other command; what it keeps is not seen.
+func TestDoctor_looksAtAFamilyElsewhereByItsDoor(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	elsewhere := []string{"FOUNTAIN_DATA=" + filepath.Join(t.TempDir(), "none")}
+	for name, said := range map[string]diagnosis{
+		"by the environment": askDoctor(t, append(elsewhere, "FOUNTAIN_URL="+u.url+"/")),
+		"by the flag":        askDoctor(t, append(elsewhere, "FOUNTAIN_URL=http://127.0.0.1:1"), "--url", u.url),
+	} {
+		require.Zero(t, said.code, "%s: %s", name, said.stdout)
+		ready := map[string]bool{}
+		for _, f := range said.Findings {
+			require.Contains(t, []string{doctor.Running, doctor.Clock, doctor.Version, doctor.Contract}, f.Check)
+			if f.Check == doctor.Running {
+				ready[f.Service] = true
+			}
+		}
+		require.Len(t, ready, 5, name)
+	}
+	require.Empty(t, askDoctor(t, []string{"FOUNTAIN_URL=http://127.0.0.1:1"}, "--data", u.data, "--url", u.url).faults(doctor.Running))
+	require.NotEmpty(t, askDoctor(t, []string{"FOUNTAIN_URL=http://127.0.0.1:1"}, "--data", u.data).faults(doctor.Running), "it is looked for where the environment says")
+	require.Zero(t, u.term(t))
+
+	away := askDoctor(t, append(elsewhere, "FOUNTAIN_URL="+u.url))
+	require.Equal(t, doctor.Error, away.Worst, away.stdout)
+	require.Len(t, away.faults(doctor.Running), 5)
+	nowhere := command(t, "doctor")
+	nowhere.Env = append(nowhere.Env, elsewhere...)
+	require.Contains(t, finish(t, nowhere).sentenceOf(t), "--url")
+	wrong := command(t, "doctor")
+	wrong.Env = append(wrong.Env, append(elsewhere, "FOUNTAIN_URL=https://ada:hunter2@localhost")...)
+	refused := finish(t, wrong)
+	require.Equal(t, exitUsage, refused.code)
+	require.NotContains(t, refused.stdout+refused.stderr, "hunter2")
+}
+
+// From outside the certificate of the front is looked at once, trusted by what FOUNTAIN_CA_FILE names, and its end is told.
+func TestDoctor_looksAtTheCertificateOfAFamilyElsewhere(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	family, err := url.Parse(u.url)
+	require.NoError(t, err)
+	front := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(family))
+	t.Cleanup(front.Close)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw}), 0o600))
+	settings := []string{"FOUNTAIN_DATA=" + filepath.Join(t.TempDir(), "none"), "FOUNTAIN_URL=" + front.URL}
+	require.Len(t, askDoctor(t, settings).faults(doctor.Certificate), 5, "its authority is not known")
+	said := askDoctor(t, append(settings, "FOUNTAIN_CA_FILE="+file))
+	require.Zero(t, said.code, said.stdout)
+	told := 0
+	for _, f := range said.Findings {
+		if f.Check == doctor.Certificate {
+			told++
+			require.Equal(t, "gateway", f.Service)
+		}
+	}
+	require.Equal(t, 1, told)
+	require.Zero(t, u.term(t))
 }

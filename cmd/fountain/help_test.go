@@ -73,3 +73,22 @@ func TestHelp_usesTheWordsOfThePages(t *testing.T) {
 		}
 	}
 }
+
+// A command that takes the family's address takes it from the environment too, or says why not; so it does with the authorities that are trusted.
+func TestHelp_everyAddressHasItsVariable(t *testing.T) {
+	seen := 0
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+		for name, variable := range map[string]string{"url": "FOUNTAIN_URL", "ca-file": "FOUNTAIN_CA_FILE"} {
+			if flag := cmd.Flags().Lookup(name); flag != nil {
+				seen++
+				require.Contains(t, flag.Usage, variable, "%s --%s", cmd.CommandPath(), name)
+			}
+		}
+	}
+	walk(newRoot())
+	require.Greater(t, seen, 20)
+}

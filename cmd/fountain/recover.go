@@ -68,10 +68,7 @@ Every recovery of a person ends their sessions, API keys and tokens, and is in t
 	add("service", "a service", "Enable a service", func(name string) (kms.Recovery, error) {
 		return kms.Recovery{EnableService: name}, nil
 	})
-	add("enrolment-token", "a service", "Create an enrolment token, for a further instance of a service", func(name string) (kms.Recovery, error) {
-		return kms.Recovery{EnrolmentFor: name}, nil
-	})
-	cmd.AddCommand(newRecoverDataKey(&data))
+	cmd.AddCommand(newRecoverEnrolment(&data), newRecoverDataKey(&data))
 	return cmd
 }
 
@@ -125,14 +122,14 @@ func abandonDataKey(cmd *cobra.Command, data, word string) error {
 	return err
 }
 
-// runRecovery does it and prints what the operator must hand on: secrets on stdout, sentences on stderr.
-func runRecovery(cmd *cobra.Command, data string, r kms.Recovery) error {
+// recoverOnce does one recovery on the kms that the environment or the data directory of fountain up names.
+func recoverOnce(cmd *cobra.Command, data string, r kms.Recovery) (kms.Recovered, error) {
 	var settings struct { // all that `serve kms` takes: recover is run in its environment
 		kms.Config
 		Admin
 	}
 	if err := config.Load("FOUNTAIN_KMS_", &settings); err != nil {
-		return &usageError{err}
+		return kms.Recovered{}, &usageError{err}
 	}
 	c := settings.Config
 	if c.DataDir == "" || cmd.Flags().Changed("data") {
@@ -141,8 +138,14 @@ func runRecovery(cmd *cobra.Command, data string, r kms.Recovery) error {
 	c.Log = slog.New(slog.DiscardHandler)
 	done, err := kms.Recover(cmd.Context(), c, r)
 	if errors.Is(err, kms.ErrRunning) {
-		return fmt.Errorf("%s: %w", c.DataDir, err)
+		return kms.Recovered{}, fmt.Errorf("%s: %w", c.DataDir, err)
 	}
+	return done, err
+}
+
+// runRecovery does it and prints what the operator must hand on: secrets on stdout, sentences on stderr.
+func runRecovery(cmd *cobra.Command, data string, r kms.Recovery) error {
+	done, err := recoverOnce(cmd, data, r)
 	if err != nil {
 		return err
 	}

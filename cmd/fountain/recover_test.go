@@ -114,6 +114,8 @@ func TestRecover_needsTheRootKeyThatSealedTheData(t *testing.T) {
 	require.Zero(t, token.code, token.stderr)
 	require.Regexp(t, `^et_[A-Za-z0-9_-]+\n$`, token.stdout)
 	require.Zero(t, finish(t, command(t, "recover", "service", "search", "--data", u.data)).code)
+	require.Equal(t, exitUsage, run(t, "recover", "enrolment-token", "search", "sequence", "--data", u.data).code, "two at once can't be told apart")
+	require.Equal(t, exitUsage, run(t, "recover", "enrolment-token", "--into", t.TempDir(), "--data", u.data).code)
 	got = finish(t, command(t, "recover", "unlock", "ada", "--data", t.TempDir()))
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.sentenceOf(t), "there is no kms in")
@@ -159,4 +161,39 @@ func TestRecover_dataKeyAfterTheDatabaseOfTheKMSWasLost(t *testing.T) {
 	require.Len(t, page.Items, 1, "what is the service's own is still there")
 	_, err = c.KMS.ListServices(t.Context(), nil)
 	require.NoError(t, err, "twofactor gives proofs again, with a new key")
+}
+
+// The command that runs before every start of second instances: each gets a token of its own, for itself alone, and none that has its key.
+func TestRecover_enrolmentTokensGoToInstancesThatHaveNoKey(t *testing.T) {
+	u := startUp(t, filepath.Join(t.TempDir(), "data"))
+	require.Zero(t, u.term(t))
+	second := t.TempDir()
+	for _, word := range []string{"search", "sequence", "twofactor"} {
+		require.NoError(t, os.Mkdir(filepath.Join(second, word), 0o700))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(second, "twofactor", "credential.json"), []byte("{}"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(second, "twofactor", "enrolment.token"), []byte("used"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(second, "sequence", "enrolment.token"), []byte("expired"), 0o644))
+	got := run(t, "recover", "enrolment-token", "--data", u.data, "--into", second, "search", "sequence", "twofactor")
+	require.Zero(t, got.code, got.stderr)
+	require.Empty(t, got.stdout, "the tokens are in the files alone")
+	tokens := map[string]bool{}
+	for _, word := range []string{"search", "sequence"} {
+		file := filepath.Join(second, word, "enrolment.token")
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Regexp(t, `^et_[A-Za-z0-9_-]+\n$`, string(text))
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+		require.NotContains(t, got.stderr, strings.TrimSpace(string(text)))
+		tokens[string(text)] = true
+	}
+	require.Len(t, tokens, 2)
+	require.NoFileExists(t, filepath.Join(second, "twofactor", "enrolment.token"), "it has its key")
+	require.Contains(t, got.stderr, "twofactor has its key already")
+
+	none := run(t, "recover", "enrolment-token", "--data", u.data, "--into", second, "gateway")
+	require.Equal(t, exitFailed, none.code)
+	require.Contains(t, none.sentenceOf(t), "data directory of the instance")
 }

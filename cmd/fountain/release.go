@@ -44,10 +44,16 @@ func refused(ctx context.Context, c store.Config) error {
 		err = errors.Join(err, db.Close())
 	}
 	switch {
-	case errors.Is(err, store.ErrNewer):
-		return fmt.Errorf("%s: %w; this is release %s, and nothing was changed: run the newer one, or restore a backup from before the upgrade", c.Name, err, version)
-	case errors.Is(err, store.ErrUnfinished), errors.Is(err, store.ErrMoved):
+	case errors.Is(err, store.ErrNewer), errors.Is(err, store.ErrUnfinished), errors.Is(err, store.ErrMoved):
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}
 	return nil
+}
+
+// wayBack says what to do about a database of a newer release, whichever command was refused by it; "" for every other fault.
+func wayBack(err error) string {
+	if !errors.Is(err, store.ErrNewer) {
+		return ""
+	}
+	return "; this is release " + version + ", and nothing was changed: run the newer one, or restore a backup from before the upgrade"
 }

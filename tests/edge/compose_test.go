@@ -196,14 +196,14 @@ func TestCompose_secretsHaveOneReader(t *testing.T) {
 
 // everyProfile has the file resolved with all that it can start, as docs/operations.md says to set it.
 var everyProfile = []string{
-	"COMPOSE_PROFILES=observability,postgres,redis,typesense", "FOUNTAIN_DATABASE_URL_FILE=/run/fountain/database_url",
+	"COMPOSE_PROFILES=observability,postgres,redis,typesense,scale", "FOUNTAIN_DATABASE_URL_FILE=/run/fountain/database_url",
 	"FOUNTAIN_REDIS_URL=redis://redis", "FOUNTAIN_REDIS_PASSWORD_FILE=/run/fountain/redis_password",
 	"FOUNTAIN_SEARCH_ENGINE_URL=http://typesense:8108", "FOUNTAIN_SEARCH_ENGINE_KEY_FILE=/run/fountain/typesense_key",
 }
 
 func TestCompose_everyContainerHasBoundsAndAHealthCheck(t *testing.T) {
 	c := loadComposition(t, everyProfile...)
-	if len(c.Services) != len(aliases)+7 {
+	if len(c.Services) != 2*len(aliases)+8 {
 		t.Errorf("%d services", len(c.Services))
 	}
 	for name, service := range c.Services {
@@ -211,7 +211,7 @@ func TestCompose_everyContainerHasBoundsAndAHealthCheck(t *testing.T) {
 			!slices.Equal(service.CapDrop, []string{"ALL"}) || !slices.Contains(service.SecurityOpt, "no-new-privileges:true") {
 			t.Errorf("%s is not bounded: %+v", name, service)
 		}
-		if once := name == "root-key"; service.HealthCheck == nil || service.HealthCheck.Disable != once || len(service.HealthCheck.Test) == 0 && !once {
+		if once := name == "root-key" || name == "enrol-2"; service.HealthCheck == nil || service.HealthCheck.Disable != once || len(service.HealthCheck.Test) == 0 && !once {
 			t.Errorf("%s has no health check", name)
 		}
 		published := name == "caddy" || name == "grafana"
@@ -230,17 +230,85 @@ func TestCompose_everyContainerHasBoundsAndAHealthCheck(t *testing.T) {
 func TestCompose_settingsOfTheProfilesAreGood(t *testing.T) {
 	c := loadComposition(t, everyProfile...)
 	for word := range aliases {
-		validate := exec.Command(program, "serve", word, "--validate")
-		validate.Env = []string{"HOME=" + t.TempDir()}
-		for name, value := range c.Services[word].Environment {
-			validate.Env = append(validate.Env, name+"="+value)
+		for _, name := range []string{word, word + "-2"} {
+			validate := exec.Command(program, "serve", word, "--validate")
+			validate.Env = []string{"HOME=" + t.TempDir()}
+			for variable, value := range c.Services[name].Environment {
+				validate.Env = append(validate.Env, variable+"="+value)
+			}
+			if out, err := validate.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v: %s", name, err, out)
+			}
+			if database := c.Services[name].Environment["FOUNTAIN_"+strings.ToUpper(word)+"_DATABASE_URL_FILE"]; word != "gateway" && database != "/run/fountain/database_url" {
+				t.Errorf("%s: database %q", name, database)
+			}
 		}
-		if out, err := validate.CombinedOutput(); err != nil {
-			t.Errorf("%s: %v: %s", word, err, out)
+	}
+}
+
+// With the settings of deploy/scale.env each service is asked at both its instances, which have files of their own and share what replicas share.
+func TestCompose_secondInstancesAreAskedAndHaveFilesOfTheirOwn(t *testing.T) {
+	c := loadComposition(t, "COMPOSE_ENV_FILES="+filepath.Join(root(), "deploy/scale.env"))
+	for _, name := range []string{"postgres", "redis", "typesense", "enrol-2"} {
+		if _, there := c.Services[name]; !there {
+			t.Errorf("there is no %s", name)
 		}
-		if database := c.Services[word].Environment["FOUNTAIN_"+strings.ToUpper(word)+"_DATABASE_URL_FILE"]; word != "gateway" && database != "/run/fountain/database_url" {
-			t.Errorf("%s: database %q", word, database)
+	}
+	for word := range aliases {
+		first, second := c.Services[word], c.Services[word+"-2"]
+		prefix := "FOUNTAIN_" + strings.ToUpper(word) + "_"
+		for variable, value := range first.Environment {
+			differs := variable == prefix+"ADMIN_ADDR" || variable == prefix+"ENROL_TOKEN_FILE" || variable == prefix+"HOSTS"
+			if second.Environment[variable] != value && !differs {
+				t.Errorf("%s differs in %s", word, variable)
+			}
+			base, port, _ := strings.Cut(value, ",")
+			host := strings.TrimSuffix(strings.TrimPrefix(variable, prefix), "_URL")
+			if one := strings.ToLower(host); host != "JWKS" && aliases[one] != "" && (port == "" || strings.Replace(base, "//"+one+":", "//"+one+"-2:", 1) != port) {
+				t.Errorf("%s asks for %s at %s", word, one, value)
+			}
 		}
+		for _, volume := range second.Volumes {
+			if volume.Source == word+"_data" {
+				t.Errorf("%s-2 uses the files of %s", word, word)
+			}
+		}
+		if !slices.ContainsFunc(second.Volumes, func(v struct{ Source, Target, Type string }) bool {
+			return v.Source == word+"2_data" && v.Target == "/data"
+		}) {
+			t.Errorf("%s-2 keeps nothing", word)
+		}
+		for network := range first.Networks {
+			if _, there := second.Networks[network]; !there {
+				t.Errorf("%s-2 is not on %s", word, network)
+			}
+		}
+	}
+	if both := c.Services["caddy"].Environment["FOUNTAIN_GATEWAY"]; both != "gateway:8002 gateway-2:8002" {
+		t.Errorf("Caddy asks %s", both)
+	}
+}
+
+// Three Typesense nodes are one name for search, and each is in the list that all read.
+func TestCompose_threeEnginesAreOneName(t *testing.T) {
+	c := loadComposition(t, "COMPOSE_PROFILES=typesense-ha")
+	nodes, err := os.ReadFile(filepath.Join(root(), "deploy/typesense/nodes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, name := range []string{"typesense-1", "typesense-2", "typesense-3"} {
+		want = append(want, name+":8107:8108")
+		service := c.Services[name]
+		if data := service.Networks["data"]; data == nil || !slices.Contains(data.Aliases, "typesense") || len(service.Networks) != 1 {
+			t.Errorf("%s is not behind the one name: %+v", name, service.Networks)
+		}
+		if !slices.Contains(service.Command, "--nodes=/etc/typesense/nodes") || service.MemLimit == "" || !service.ReadOnly || service.HealthCheck == nil {
+			t.Errorf("%s: %+v", name, service)
+		}
+	}
+	if got := strings.Split(strings.TrimSpace(string(nodes)), ","); !slices.Equal(got, want) {
+		t.Errorf("nodes %v", got)
 	}
 }
 
@@ -256,7 +324,7 @@ func TestCompose_adminPortsAreOnANetworkOfTheirOwn(t *testing.T) {
 	}
 	for name, service := range c.Services {
 		_, onAdmin := service.Networks["admin"]
-		if _, isService := aliases[name]; onAdmin != (isService || name == "prometheus" || name == "grafana") {
+		if _, isService := aliases[strings.TrimSuffix(name, "-2")]; onAdmin != (isService || name == "prometheus" || name == "grafana") {
 			t.Errorf("%s is on the network admin: %v", name, onAdmin)
 		}
 	}
@@ -270,6 +338,13 @@ func TestCompose_adminPortsAreOnANetworkOfTheirOwn(t *testing.T) {
 		}
 		if !strings.Contains(string(scraped), "["+address+"]") {
 			t.Errorf("Prometheus does not scrape %s at %s", word, address)
+		}
+		host, port, _ := strings.Cut(c.Services[word+"-2"].Environment["FOUNTAIN_"+strings.ToUpper(word)+"_ADMIN_ADDR"], ":")
+		if admin := c.Services[word+"-2"].Networks["admin"]; admin == nil || !slices.Contains(admin.Aliases, host) {
+			t.Errorf("%s-2 has its admin port %s on another network", word, host)
+		}
+		if !strings.Contains(string(scraped), "{names: ["+host+"], type: A, port: "+port+"}") {
+			t.Errorf("Prometheus does not look for a second %s at %s", word, host)
 		}
 	}
 }
@@ -306,6 +381,9 @@ func TestSecrets_areMadeOnceForTheirReaders(t *testing.T) {
 		t.Errorf("others can enter the folder: %v %v", info.Mode(), err)
 	}
 	for name, service := range loadComposition(t, append(everyProfile, "FOUNTAIN_SECRETS="+dir)...).Services {
+		if name = strings.TrimSuffix(name, "-2"); name == "enrol" { // it works on the database of the kms
+			name = "kms"
+		}
 		for _, volume := range service.Volumes {
 			if inside, ok := strings.CutPrefix(volume.Source, dir+"/"); ok && inside != name && !strings.HasPrefix(inside, name+"/") {
 				t.Errorf("%s reads %s", name, volume.Source)

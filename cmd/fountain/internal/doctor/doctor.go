@@ -81,6 +81,7 @@ type Doctor struct {
 	Client  *http.Client                       // asks running services
 	Quick   bool                               // leave out what reads the whole of a database
 	Facts   func(facts map[string]string) Said // what the kms's database says of itself
+	Outside bool                               // only what runs is looked at, by a door that everybody can use: what does not answer there is wrong
 
 	report   Report
 	restored map[string]string // id of the backup that a service was restored from

@@ -81,7 +81,7 @@ func (d *Doctor) directory(p Place) bool {
 
 // secret tells files of which one line opens something.
 func secret(name string) bool {
-	return name == "credential.json" || name == "root.key" || name == "bootstrap.token" || name == "token"
+	return name == "credential.json" || name == "root.key" || name == "bootstrap.token" || name == "enrolment.token" || name == "token"
 }
 
 // modes looks whether others can read what is the service's alone, and whether a file belongs to somebody else than the directory, as after a command

@@ -65,12 +65,16 @@ func (d *Doctor) running(ctx context.Context, p Place) {
 		d.unanswered(p, err)
 		return
 	}
+	if alive.status != http.StatusOK && d.Outside {
+		d.wrong(Running, fmt.Sprintf("%s answers %d at %s", p.Word, alive.status, p.URL), "see that the gateway of the family is there, and run fountain doctor on the machine of the services")
+		return
+	}
 	if alive.status != http.StatusOK {
 		d.warn(Running, fmt.Sprintf("%s answers %d at %s", p.Word, alive.status, p.URL), "see what runs there; --url names where the family answers")
 		return
 	}
 	d.clock(alive)
-	if alive.tls != nil && len(alive.tls.PeerCertificates) > 0 && p.Service.TLS.CertFile == "" {
+	if alive.tls != nil && len(alive.tls.PeerCertificates) > 0 && p.Service.TLS.CertFile == "" && (!d.Outside || p.Word == "gateway") {
 		d.life(alive.tls.PeerCertificates[0], p.URL)
 	}
 	if alive.body.Version != d.Version {
@@ -125,6 +129,8 @@ func (d *Doctor) unanswered(p Place, err error) {
 		d.wrong(Certificate, "the certificate at "+p.URL+" is not trusted: it is of another name or authority, or has expired", "trust its authority with --ca-file (docs/operations.md, Caddy's root), or renew it")
 	case errors.Is(err, context.DeadlineExceeded):
 		d.wrong(Running, p.Word+" does not answer at "+p.URL+" within "+answerWithin.String(), "look at its log, and at what the machine does")
+	case d.Outside:
+		d.wrong(Running, p.Word+" does not answer at "+p.URL, "see that the name leads there, and run fountain doctor on the machine of the services")
 	default:
 		d.warn(Running, p.Word+" does not run at "+p.URL, "start it, or name where it answers with --url")
 	}
