@@ -32,7 +32,7 @@ const exportFailures = async (collection: string, { id }: Job): Promise<void> =>
 };
 
 const Progress = ({ of: { id, items, succeeded, failed } }: { of: Job }) => <>
-  <progress aria-label={`Progress of ${id}`} max={items} value={succeeded + failed} /> {succeeded + failed} of {items}
+  <progress aria-label={`Progress of ${id}`} max={items} value={succeeded + failed} /> <div>{`${succeeded + failed} of ${items}${failed > 0 ? `, ${failed} failed` : ""}`}</div>
 </>;
 
 export const Jobs = ({ collection }: { collection: string }) => {
@@ -46,10 +46,8 @@ export const Jobs = ({ collection }: { collection: string }) => {
       load={(cursor) => take(family.search.GET("/collections/{collection}/jobs", { params: { path: { collection }, query: from(cursor) } }))}
       columns={[
         { head: "Created", cell: ({ createdAt }) => moment(createdAt) },
-        { head: "State", cell: ({ state, failure }) => (failure ? <span class="off">{`${state}: ${failure.message}`}</span> : state) },
+        { head: "State", cell: ({ state, failure, endedAt }) => <>{failure ? <span class="off">{`${state}: ${failure.message}`}</span> : state}{endedAt && <div>{moment(endedAt)}</div>}</> },
         { head: "Items", cell: (job) => <Progress of={job} /> },
-        { head: "Failed", cell: ({ failed }) => failed },
-        { head: "Ended", cell: ({ endedAt }) => endedAt && moment(endedAt) },
         { head: "Actions", cell: (job) => <div class="actions">
           {goesOn(job) && <button type="button" aria-label={`Cancel job ${job.id}`} onClick={after(() => cancel(collection, job))}>Cancel job</button>}
           {job.failed > 0 && <button type="button" aria-label={`Export failures of ${job.id}`} onClick={() => failures(job)}>Export failures</button>}
