@@ -44,7 +44,8 @@ const filterOf = (given: Given): Filter => {
 
 const reasons: Record<NonNullable<Report["reason"]>, string> = {
   event: "it was changed, moved, added or removed", tail: "events at the end were removed or added", head: "the row that says where the trail ends was changed",
-  key: "a key of the trail was changed or removed, or can't be opened", checkpoint: "the trail does not hold the checkpoint",
+  key: "a key of the trail was changed or removed, or can't be opened", base: "the row that says where the trail begins was changed",
+  checkpoint: "the trail does not hold the checkpoint",
 };
 
 /** Says what a verification has found. */
