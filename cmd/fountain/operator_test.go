@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/clients/fountain"
@@ -209,13 +210,25 @@ func TestCommands_nameWhatWasMeant(t *testing.T) {
 	help := run(t, "--help").stdout
 	require.Contains(t, help, "completion")
 	for _, group := range newRoot().Commands() {
-		for _, cmd := range group.Commands() {
-			if group.Name() == "completion" || group.Name() == "recover" {
-				continue
-			}
+		if group.Name() == "completion" || group.Name() == "recover" || !group.HasSubCommands() {
+			continue
+		}
+		for _, cmd := range leaves(group) {
 			require.GreaterOrEqual(t, len(strings.Split(cmd.Example, "\n")), 2, "%s shows two examples", cmd.CommandPath())
 		}
 	}
+}
+
+// leaves returns the commands of a group, and of the groups in it.
+func leaves(group *cobra.Command) (all []*cobra.Command) {
+	for _, cmd := range group.Commands() {
+		if cmd.HasSubCommands() {
+			all = append(all, leaves(cmd)...)
+			continue
+		}
+		all = append(all, cmd)
+	}
+	return all
 }
 
 // A password goes to a family alone, and over the network only under TLS.
