@@ -4317,6 +4317,7 @@ type ClientInterface interface {
 	// EncryptDataWithBody Encrypt under the current key of a keyring
 	//
 	// For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
+	// Repeating is safe: it does no more than another use of the key.
 	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type.
@@ -4327,6 +4328,7 @@ type ClientInterface interface {
 	// EncryptData Encrypt under the current key of a keyring
 	//
 	// For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
+	// Repeating is safe: it does no more than another use of the key.
 	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type.
@@ -4364,6 +4366,7 @@ type ClientInterface interface {
 	// RewrapDataWithBody Encrypt a ciphertext again under the current key
 	//
 	// As decrypting and encrypting it, without the plaintext leaving the kms.
+	// Repeating is safe: it does no more than another use of the key.
 	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type.
@@ -4374,6 +4377,7 @@ type ClientInterface interface {
 	// RewrapData Encrypt a ciphertext again under the current key
 	//
 	// As decrypting and encrypting it, without the plaintext leaving the kms.
+	// Repeating is safe: it does no more than another use of the key.
 	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type.
@@ -4392,6 +4396,7 @@ type ClientInterface interface {
 	// SignDataWithBody Sign data
 	//
 	// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
+	// Repeating is safe: it does no more than another use of the key.
 	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type.
@@ -4402,6 +4407,7 @@ type ClientInterface interface {
 	// SignData Sign data
 	//
 	// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
+	// Repeating is safe: it does no more than another use of the key.
 	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type.
@@ -6629,6 +6635,7 @@ func (c *Client) DecryptData(ctx context.Context, keyring KeyringName, body Decr
 // EncryptDataWithBody Encrypt under the current key of a keyring
 //
 // For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
+// Repeating is safe: it does no more than another use of the key.
 // Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type.
@@ -6649,6 +6656,7 @@ func (c *Client) EncryptDataWithBody(ctx context.Context, keyring KeyringName, c
 // EncryptData Encrypt under the current key of a keyring
 //
 // For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
+// Repeating is safe: it does no more than another use of the key.
 // Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type.
@@ -6726,6 +6734,7 @@ func (c *Client) RestoreKeyring(ctx context.Context, keyring KeyringName, reqEdi
 // RewrapDataWithBody Encrypt a ciphertext again under the current key
 //
 // As decrypting and encrypting it, without the plaintext leaving the kms.
+// Repeating is safe: it does no more than another use of the key.
 // Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type.
@@ -6746,6 +6755,7 @@ func (c *Client) RewrapDataWithBody(ctx context.Context, keyring KeyringName, co
 // RewrapData Encrypt a ciphertext again under the current key
 //
 // As decrypting and encrypting it, without the plaintext leaving the kms.
+// Repeating is safe: it does no more than another use of the key.
 // Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type.
@@ -6784,6 +6794,7 @@ func (c *Client) RotateKeyring(ctx context.Context, keyring KeyringName, reqEdit
 // SignDataWithBody Sign data
 //
 // For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
+// Repeating is safe: it does no more than another use of the key.
 // Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type.
@@ -6804,6 +6815,7 @@ func (c *Client) SignDataWithBody(ctx context.Context, keyring KeyringName, cont
 // SignData Sign data
 //
 // For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
+// Repeating is safe: it does no more than another use of the key.
 // Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type.
@@ -16398,6 +16410,7 @@ type ClientWithResponsesInterface interface {
 	// EncryptDataWithBodyWithResponse Encrypt under the current key of a keyring
 	//
 	// For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
+	// Repeating is safe: it does no more than another use of the key.
 	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -16408,6 +16421,7 @@ type ClientWithResponsesInterface interface {
 	// EncryptDataWithResponse Encrypt under the current key of a keyring
 	//
 	// For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
+	// Repeating is safe: it does no more than another use of the key.
 	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -16447,6 +16461,7 @@ type ClientWithResponsesInterface interface {
 	// RewrapDataWithBodyWithResponse Encrypt a ciphertext again under the current key
 	//
 	// As decrypting and encrypting it, without the plaintext leaving the kms.
+	// Repeating is safe: it does no more than another use of the key.
 	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -16457,6 +16472,7 @@ type ClientWithResponsesInterface interface {
 	// RewrapDataWithResponse Encrypt a ciphertext again under the current key
 	//
 	// As decrypting and encrypting it, without the plaintext leaving the kms.
+	// Repeating is safe: it does no more than another use of the key.
 	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -16477,6 +16493,7 @@ type ClientWithResponsesInterface interface {
 	// SignDataWithBodyWithResponse Sign data
 	//
 	// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
+	// Repeating is safe: it does no more than another use of the key.
 	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -16487,6 +16504,7 @@ type ClientWithResponsesInterface interface {
 	// SignDataWithResponse Sign data
 	//
 	// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
+	// Repeating is safe: it does no more than another use of the key.
 	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -36233,6 +36251,7 @@ func (c *ClientWithResponses) DecryptDataWithResponse(ctx context.Context, keyri
 // EncryptDataWithBodyWithResponse Encrypt under the current key of a keyring
 //
 // For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
+// Repeating is safe: it does no more than another use of the key.
 // Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -36249,6 +36268,7 @@ func (c *ClientWithResponses) EncryptDataWithBodyWithResponse(ctx context.Contex
 // EncryptDataWithResponse Encrypt under the current key of a keyring
 //
 // For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
+// Repeating is safe: it does no more than another use of the key.
 // Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -36312,6 +36332,7 @@ func (c *ClientWithResponses) RestoreKeyringWithResponse(ctx context.Context, ke
 // RewrapDataWithBodyWithResponse Encrypt a ciphertext again under the current key
 //
 // As decrypting and encrypting it, without the plaintext leaving the kms.
+// Repeating is safe: it does no more than another use of the key.
 // Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -36328,6 +36349,7 @@ func (c *ClientWithResponses) RewrapDataWithBodyWithResponse(ctx context.Context
 // RewrapDataWithResponse Encrypt a ciphertext again under the current key
 //
 // As decrypting and encrypting it, without the plaintext leaving the kms.
+// Repeating is safe: it does no more than another use of the key.
 // Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -36360,6 +36382,7 @@ func (c *ClientWithResponses) RotateKeyringWithResponse(ctx context.Context, key
 // SignDataWithBodyWithResponse Sign data
 //
 // For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
+// Repeating is safe: it does no more than another use of the key.
 // Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -36376,6 +36399,7 @@ func (c *ClientWithResponses) SignDataWithBodyWithResponse(ctx context.Context, 
 // SignDataWithResponse Sign data
 //
 // For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
+// Repeating is safe: it does no more than another use of the key.
 // Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

@@ -49,6 +49,7 @@ var repeatable = []string{
 	"revokeToken", "introspectToken", "checkInvitation", "checkAuthorization", "endSession",
 	"searchElements", "previewMove", "previewReorder", "searchDocuments", "multiSearch", "unionSearch", "exportDocuments", "verifyApiKey", "unwrapDataKey", "verifyAudit", // they read
 	"decryptData", "computeMac", "verifyMac", "verifySignature", // they change nothing
+	"encryptData", "rewrapData", "signData", // "Repeating is safe"
 	"archiveAudit",     // the same order again tells how far it is
 	"revokeSigningKey", // revoking twice is revoking once
 }

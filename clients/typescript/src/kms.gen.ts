@@ -2006,6 +2006,7 @@ export interface paths {
         /**
          * Encrypt under the current key of a keyring
          * @description For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
+         *     Repeating is safe: it does no more than another use of the key.
          *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
          */
         post: operations["encryptData"];
@@ -2060,6 +2061,7 @@ export interface paths {
         /**
          * Encrypt a ciphertext again under the current key
          * @description As decrypting and encrypting it, without the plaintext leaving the kms.
+         *     Repeating is safe: it does no more than another use of the key.
          *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
          */
         post: operations["rewrapData"];
@@ -2141,6 +2143,7 @@ export interface paths {
         /**
          * Sign data
          * @description For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
+         *     Repeating is safe: it does no more than another use of the key.
          *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
          */
         post: operations["signData"];
