@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -176,10 +177,11 @@ func TestRotation_byAWebhook(t *testing.T) {
 	})
 }
 
-// An operator who allows all of this machine has not allowed the family: a rotation reaches no listener of its process.
+// An operator who allows all of this machine has not allowed the family: a rotation reaches no listener of its process, by address or by name.
 func TestPutSecretRotation_namesNoListenerOfThisProcess(t *testing.T) {
 	r, config := newTeam(t), databaseOfSQLite(t)
-	other := httptest.NewTLSServer(http.NotFoundHandler())
+	var reached atomic.Bool
+	other := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Store(true) }))
 	t.Cleanup(other.Close)
 	config.Rotators = r.Rotators
 	config.RotationAllow, config.RotationDeny = []string{"127.0.0.0/8"}, []string{other.Listener.Addr().String()}
@@ -194,6 +196,19 @@ func TestPutSecretRotation_namesNoListenerOfThisProcess(t *testing.T) {
 		wanted.URL = ptr(url + "/rotate")
 		require.Equal(t, want, d.putRotation("app.db", wanted).StatusCode(), url)
 	}
+	for name, url := range map[string]string{"app.own": own, "app.other": other.URL} { // by a name they are found out when they are connected to
+		h.put(name, "first", d.token, nil)
+		wanted := r.rotation()
+		wanted.URL = ptr(strings.Replace(url, "127.0.0.1", "localhost", 1) + "/rotate")
+		require.Equal(t, http.StatusOK, d.putRotation(name, wanted).StatusCode(), *wanted.URL)
+		require.Equal(t, http.StatusAccepted, d.rotate(name).StatusCode())
+		require.Eventually(t, func() bool {
+			got := d.rotation(name).JSON200
+			return got.LastError != nil && *got.LastError == api.SecretRotationLastErrorRefusedTarget
+		}, time.Minute, 20*time.Millisecond)
+	}
+	require.False(t, reached.Load(), "nothing was sent")
+	require.Empty(t, r.told)
 }
 
 // A kms that is killed right after its rotator has acted is followed by another one, which tells the rotator the same: what works outside is what is current.

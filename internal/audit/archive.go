@@ -45,8 +45,8 @@ func (c *Chain) Archive(ctx context.Context, tx *store.Tx, o Order) (Beginning, 
 	if err != nil {
 		return Beginning{}, err
 	}
-	if !signedByAny(keys, c.Service, o.End) || o.End.Seq < 1 {
-		return Beginning{}, ErrSignature
+	if o.End.Seq < 1 || !signedByAny(keys, c.Service, o.End) {
+		return Beginning{}, unsigned(keys)
 	}
 	if b.TargetSeq == o.End.Seq && bytes.Equal(b.TargetHash, o.End.Hash) {
 		return b.beginning(), nil
@@ -211,6 +211,14 @@ func (c *Chain) wakeRemoval() {
 	case c.ordered <- struct{}{}:
 	default:
 	}
+}
+
+// unsigned refuses a checkpoint that no key of the chain has signed, as far as anybody can say: a lost one may have.
+func unsigned(keys []*key) error {
+	if slices.ContainsFunc(keys, func(k *key) bool { return k.lost }) {
+		return ErrLostKey
+	}
+	return ErrSignature
 }
 
 // signedByAny reports whether a key of the chain has signed the checkpoint.

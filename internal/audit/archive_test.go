@@ -526,16 +526,75 @@ func TestVerifyStored_readsWhatAnOlderReleaseHasLeft(t *testing.T) {
 	})
 }
 
-// A lost key ends archiving, without an alarm: nobody vouches for what would be removed.
+// Two who archive at once, at two replicas where the database takes them, have one order taken, and the other is told so.
+func TestArchive_takesOneOfManyOrdersAtOnce(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		chain := audittest.Open(t, db)
+		other := db
+		if db.Dialect() == store.PostgreSQL {
+			other = open(t)
+		}
+		second := audittest.Open(t, other)
+		appendEvents(t, db, many(40)...)
+		public := publicKey(t, chain)
+		ends := make([]audit.Checkpoint, 8)
+		for i := range ends {
+			text, err := export(t, chain, 0, int64(10+i))
+			require.NoError(t, err)
+			part, err := audit.VerifyPart(strings.NewReader(text), audittest.Service, public)
+			require.NoError(t, err)
+			ends[i] = part.End
+		}
+		outcomes := make([]error, len(ends))
+		var group sync.WaitGroup
+		for i, end := range ends {
+			on, at := db, chain
+			if i%2 == 1 {
+				on, at = other, second
+			}
+			group.Go(func() {
+				outcomes[i] = on.Write(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+					_, err := at.Archive(ctx, tx, audit.Order{End: end, Event: audit.Event{Actor: "usr_1", ActorKind: audit.User}})
+					return err
+				})
+			})
+		}
+		group.Wait()
+		taken := int64(0)
+		for i, err := range outcomes {
+			if err == nil {
+				require.Zero(t, taken, "two orders were taken")
+				taken = ends[i].Seq
+				continue
+			}
+			require.ErrorIs(t, err, audit.ErrArchiving)
+		}
+		require.NotZero(t, taken)
+		for _, c := range []*audit.Chain{chain, second} {
+			group.Go(func() { require.NoError(t, c.RemoveArchived(context.Background())) })
+		}
+		group.Wait()
+		intact(t, second, taken)
+	})
+}
+
+// A lost key ends archiving, without an alarm: nobody vouches for what would be removed. What was archived before still verifies, with the public key of its time and the trail behind it.
 func TestArchive_refusesBeforeALostKey(t *testing.T) {
 	for _, archived := range []bool{false, true} {
 		db := sqlite(t)
 		chain := audittest.Open(t, db)
 		appendEvents(t, db, many(20)...)
+		public := publicKey(t, chain)
+		before := ""
 		if archived {
-			archive(t, db, chain, 5)
+			before, _ = archive(t, db, chain, 5)
 			require.NoError(t, chain.RemoveArchived(t.Context()))
 		}
+		text, err := export(t, chain, 0, 5) // an archive that was written, and not ordered yet
+		require.NoError(t, err)
+		part, err := audit.VerifyPart(strings.NewReader(text), audittest.Service, public)
+		require.NoError(t, err)
 		other, err := seal.FromDataKey(seal.NewDataKey())
 		require.NoError(t, err)
 		chain, err = audit.Open(t.Context(), db, audit.Options{Service: audittest.Service, Sealer: other, Clock: clock.System})
@@ -545,6 +604,16 @@ func TestArchive_refusesBeforeALostKey(t *testing.T) {
 		require.NoError(t, err)
 		_, err = orderRemoval(t, db, chain, audit.Order{End: end})
 		require.ErrorIs(t, err, audit.ErrLostKey)
+		_, err = orderRemoval(t, db, chain, audit.Order{After: part.After, End: part.End})
+		require.ErrorIs(t, err, audit.ErrLostKey, "who signed it is lost, too")
+		if archived {
+			whole, err := audit.VerifyArchives([]audit.Text{{Name: "archive", Read: strings.NewReader(before)}}, audittest.Service, public)
+			require.NoError(t, err)
+			report, err := audit.VerifyStored(t.Context(), db.Read(t.Context()), audittest.Service, public, whole.End, part.End)
+			require.NoError(t, err)
+			require.True(t, report.Intact(), "%+v", report)
+			require.EqualValues(t, 5, report.After)
+		}
 		k := keep(t, chain, filepath.Join(t.TempDir(), "checkpoint"))
 		k.TakeArchived(t.Context())
 		k.VerifyOnce(t.Context())

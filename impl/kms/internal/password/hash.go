@@ -45,15 +45,27 @@ func NewHasher() *Hasher {
 
 // Acquire waits for a turn; overloaded when it does not come in time. The caller releases it.
 func (h *Hasher) Acquire(ctx context.Context) (release func(), err error) {
-	wait := time.NewTimer(queueTime)
+	return Turn(ctx, h.slots, queueTime)
+}
+
+// Turn waits for a place in turns; overloaded when none comes in time. A place that is free is given however late it is: a process that got no processor for so long
+// refuses nobody for that. The caller releases it.
+func Turn(ctx context.Context, turns chan struct{}, patience time.Duration) (release func(), err error) {
+	release = func() { <-turns }
+	wait := time.NewTimer(patience)
 	defer wait.Stop()
 	select {
-	case h.slots <- struct{}{}:
-		return func() { <-h.slots }, nil
+	case turns <- struct{}{}:
+		return release, nil
 	case <-wait.C:
-		return nil, Overloaded()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for a turn to hash: %w", ctx.Err())
+		return nil, fmt.Errorf("wait for a turn: %w", ctx.Err())
+	}
+	select {
+	case turns <- struct{}{}:
+		return release, nil
+	default:
+		return nil, Overloaded()
 	}
 }
 

@@ -91,3 +91,15 @@ func TestVerify_takesHashesOfVersion01(t *testing.T) {
 	require.False(t, h.Verify(nfd+"!", encode([]byte(nfd))))
 	require.False(t, h.Verify(nfd, ""), "nobody")
 }
+
+// A turn that is free is given, even when the wait was over before anybody looked; one that is taken is not.
+func TestTurn_givesWhatIsFree(t *testing.T) {
+	turns := make(chan struct{}, 1)
+	for range 200 {
+		release, err := Turn(t.Context(), turns, 0)
+		require.NoError(t, err)
+		_, err = Turn(t.Context(), turns, 0)
+		require.ErrorIs(t, err, domain.Overloaded)
+		release()
+	}
+}

@@ -55,13 +55,18 @@ func (g *Gate) of(ctx context.Context, tx *store.Tx, a asker, names []string) (G
 	return Grants{a, found}, nil
 }
 
-// Enter holds what the caller stands on, and refuses an operation on a secret that no policy lets the caller do. Who may do nothing with the secret is told what would be told
-// if there were none (not_found), or, where something is to be made, that it is forbidden; who may do something else with it, too. It has not looked whether there is one.
-func (g *Gate) Enter(ctx context.Context, tx *store.Tx, caller *auth.Principal, op Operation, name string) (err error) {
+// Enter holds what the caller stands on, and is Admit then.
+func (g *Gate) Enter(ctx context.Context, tx *store.Tx, caller *auth.Principal, op Operation, name string) error {
 	held, err := g.Standing.Hold(ctx, tx, caller)
 	if err != nil {
 		return err
 	}
+	return g.Admit(ctx, tx, caller, held, op, name)
+}
+
+// Admit refuses an operation on a secret that no policy lets the caller do, who is held. Who may do nothing with the secret is told what would be told
+// if there were none (not_found), or, where something is to be made, that it is forbidden; who may do something else with it, too. It has not looked whether there is one.
+func (g *Gate) Admit(ctx context.Context, tx *store.Tx, caller *auth.Principal, held authority.Held, op Operation, name string) error {
 	grants, err := g.of(ctx, tx, askerOf(held.Caller), []string{name})
 	if err != nil {
 		return err
@@ -77,7 +82,7 @@ func (g *Gate) Enter(ctx context.Context, tx *store.Tx, caller *auth.Principal, 
 	return &denied{refusal, auditlog.Event{Action: op.ID, Target: name, Detail: map[string]string{"needs": string(op.Needs), "credential": caller.ClientID}}}
 }
 
-// denied is a refusal of Enter that is yet to be recorded.
+// denied is a refusal of Admit that is yet to be recorded.
 type denied struct {
 	*domain.Refusal
 	event auditlog.Event
@@ -86,7 +91,7 @@ type denied struct {
 // Unwrap gives errors.As the refusal.
 func (d *denied) Unwrap() error { return d.Refusal }
 
-// Recorded returns the outcome of a transaction, and records before that it was refused by Enter: the transaction has left no trace. What can't be recorded is another error.
+// Recorded returns the outcome of a transaction, and records before that it was refused by Admit: the transaction has left no trace. What can't be recorded is another error.
 func (g *Gate) Recorded(ctx context.Context, outcome error) error {
 	var d *denied
 	if !errors.As(outcome, &d) {

@@ -43,6 +43,12 @@ type place struct {
 
 func newPlace(t *testing.T, allow []string, answer http.HandlerFunc) *place {
 	t.Helper()
+	return newDeniedPlace(t, allow, func(*place) []string { return nil }, answer)
+}
+
+// newDeniedPlace is a place with addresses that are denied, whatever is allowed.
+func newDeniedPlace(t *testing.T, allow []string, deny func(p *place) []string, answer http.HandlerFunc) *place {
+	t.Helper()
 	p := &place{Server: httptest.NewTLSServer(answer), clock: clock.NewFake(time.Unix(1800000000, 0))}
 	t.Cleanup(p.Close)
 	file := filepath.Join(t.TempDir(), "ca.pem")
@@ -51,7 +57,7 @@ func newPlace(t *testing.T, allow []string, answer http.HandlerFunc) *place {
 		allow = []string{p.Listener.Addr().String()}
 	}
 	r, err := rotator.New(rotator.Options{
-		Allow: allow, CAFile: file, Clock: p.clock, Log: slog.New(slog.NewJSONHandler(&p.log, nil)), Registerer: prometheus.NewRegistry(),
+		Allow: allow, Deny: deny(p), CAFile: file, Clock: p.clock, Log: slog.New(slog.NewJSONHandler(&p.log, nil)), Registerer: prometheus.NewRegistry(),
 	})
 	require.NoError(t, err)
 	p.drivers = r.Drivers("https://kms.example")
@@ -241,5 +247,33 @@ func TestDrivers_waitForNobodyForEver(t *testing.T) {
 	for driver, d := range p.drivers {
 		err := d.Do(ctx, secret.Call{Rotation: secret.Rotation{URL: "https://" + l.Addr().String()}, Step: secret.Set, Credentials: []string{theKey}})
 		require.ErrorIs(t, err, secret.NoAnswer, driver)
+	}
+}
+
+// A name is not resolved when a target is named. An address of the family that it stands for is refused when it is connected to, at every step, and the failure is named.
+func TestDrivers_reachNoAddressOfTheFamilyByAName(t *testing.T) {
+	for _, deny := range []func(port string) string{
+		func(port string) string { return "127.0.0.1:" + port }, func(port string) string { return ":" + port },
+	} {
+		reached := false
+		p := newDeniedPlace(t, []string{"127.0.0.0/8"}, func(p *place) []string {
+			_, port, err := net.SplitHostPort(p.Listener.Addr().String())
+			require.NoError(t, err)
+			return []string{deny(port)}
+		}, func(http.ResponseWriter, *http.Request) { reached = true })
+		byAddress := p.URL
+		p.URL = strings.Replace(p.URL, "127.0.0.1", "localhost", 1)
+		require.NotEqual(t, byAddress, p.URL)
+		for _, driver := range []string{secret.Webhook, secret.Typesense} {
+			r := secret.Rotation{Driver: driver, URL: byAddress, Collections: []string{"a"}, Actions: []string{"documents:search"}}
+			require.ErrorIs(t, p.drivers[driver].Check(t.Context(), r), domain.ValidationFailed)
+			r.URL = p.URL
+			require.NoError(t, p.drivers[driver].Check(t.Context(), r), "what the name stands for is known when it is connected to")
+			for _, step := range []secret.Step{secret.Set, secret.Test, secret.End} {
+				require.ErrorIs(t, p.call(driver, step), secret.RefusedTarget, "%s, %s", driver, step)
+			}
+		}
+		require.False(t, reached)
+		require.Contains(t, p.log.String(), `"reason":"denied"`)
 	}
 }

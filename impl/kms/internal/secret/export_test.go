@@ -3,8 +3,23 @@ package secret
 import (
 	"context"
 
+	"github.com/fountainai/fountain/impl/kms/internal/policy"
+	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/store"
 )
+
+// EnterTogether is one transaction of readings that read nothing, one for each caller.
+func EnterTogether(s *Secrets, ctx context.Context, tx *store.Tx, name string, callers ...*auth.Principal) (refused []error, err error) {
+	batch := make([]*reading, len(callers))
+	for i, caller := range callers {
+		batch[i] = &reading{auth.NewContext(ctx, caller), caller, policy.GetSecret, name, func(context.Context, *store.Tx) error { return nil }}
+	}
+	results, err := s.readTogether(ctx, tx, batch)
+	for _, r := range results {
+		refused = append(refused, r.Err)
+	}
+	return refused, err
+}
 
 // ProposeRandom is the step create alone.
 func ProposeRandom(s *Secrets, ctx context.Context, tx *store.Tx, name string, length int64) (int64, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/policy"
 	"github.com/fountainai/fountain/internal/auth"
@@ -31,49 +32,84 @@ func (s *Secrets) enteredTogether(ctx context.Context, caller *auth.Principal, o
 	return s.gate.Recorded(ctx, err)
 }
 
-// readTogether is one transaction of readings. Callers are held in one order, as everywhere: what one transaction holds of them another one may change.
+// readTogether is one transaction of readings. Every caller is held before any policy is: whoever changes a policy holds its subject first, too. Policies are the last that
+// anybody locks, and nobody changes two of them in one transaction.
 func (s *Secrets) readTogether(ctx context.Context, tx *store.Tx, batch []*reading) ([]groupcommit.Result[struct{}], error) {
-	order := make([]int, len(batch))
-	for i := range order {
-		order[i] = i
+	callers, err := s.holdAll(ctx, tx, batch)
+	if err != nil {
+		return nil, err
 	}
-	slices.SortStableFunc(order, func(i, j int) int {
-		a, b := batch[i].caller, batch[j].caller
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subject, b.Subject))
-	})
 	results := make([]groupcommit.Result[struct{}], len(batch))
 	entered := map[entry]error{}
-	for _, i := range order {
-		r := batch[i]
+	for i, r := range batch {
 		within := inRequest{ctx, r.request}
 		err, known := entered[r.entry()]
 		if !known {
-			err = s.gate.Enter(within, tx, r.caller, r.op, r.name)
+			by := callers[r.stand()]
+			if err = by.refused; err == nil {
+				err = s.gate.Admit(within, tx, r.caller, by.Held, r.op, r.name)
+			}
 			entered[r.entry()] = err
 		}
 		if err == nil {
 			err = r.do(within, tx)
 		}
-		var refusal *domain.Refusal
-		if err != nil && !errors.As(err, &refusal) {
+		if results[i].Err = err; err != nil && !isRefusal(err) {
 			return nil, err // the transaction may be no more; each is tried in one of its own
 		}
-		results[i].Err = err
 	}
 	return results, nil
 }
 
-// entry is all that the gate's answer hangs on. In one transaction, which holds what it stands on, it is the same for the same entry.
-type entry struct {
-	kind, subject, session, client, token string
-	epoch                                 int64
-	op, name                              string
+// heldCaller is a caller who is held, or has nothing to stand on.
+type heldCaller struct {
+	authority.Held
+	refused error
 }
 
-func (r *reading) entry() entry {
-	c := r.caller
-	return entry{c.Kind, c.Subject, c.SessionID, c.ClientID, c.TokenID, c.Epoch, r.op.ID, r.name}
+// holdAll holds the callers of readings in the order of all (authority.Standing.Hold), each once.
+func (s *Secrets) holdAll(ctx context.Context, tx *store.Tx, batch []*reading) (map[stand]heldCaller, error) {
+	callers := map[stand]heldCaller{}
+	for _, r := range slices.SortedFunc(slices.Values(batch), func(a, b *reading) int { return a.stand().compare(b.stand()) }) {
+		if _, known := callers[r.stand()]; known {
+			continue
+		}
+		held, err := s.gate.Standing.Hold(inRequest{ctx, r.request}, tx, r.caller)
+		if err != nil && !isRefusal(err) {
+			return nil, err
+		}
+		callers[r.stand()] = heldCaller{held, err}
+	}
+	return callers, nil
 }
+
+func isRefusal(err error) bool {
+	var refusal *domain.Refusal
+	return errors.As(err, &refusal)
+}
+
+// stand is all that it hangs on whether a caller has something to stand on. In one transaction, which holds that, the answer is the same for the same stand.
+type stand struct {
+	kind, subject, session, client, token string
+	epoch                                 int64
+}
+
+func (r *reading) stand() stand {
+	c := r.caller
+	return stand{c.Kind, c.Subject, c.SessionID, c.ClientID, c.TokenID, c.Epoch}
+}
+
+func (a stand) compare(b stand) int {
+	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.subject, b.subject), cmp.Compare(a.session, b.session), cmp.Compare(a.client, b.client))
+}
+
+// entry is all that the gate's answer hangs on.
+type entry struct {
+	stand
+	op, name string
+}
+
+func (r *reading) entry() entry { return entry{r.stand(), r.op.ID, r.name} }
 
 // inRequest is the context of a shared transaction with what a request's says of the caller.
 type inRequest struct {

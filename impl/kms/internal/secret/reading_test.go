@@ -1,31 +1,41 @@
 package secret_test
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/impl/kms/internal/kmsdb"
 	"github.com/fountainai/fountain/impl/kms/internal/kmstest"
+	"github.com/fountainai/fountain/impl/kms/internal/policy"
 	"github.com/fountainai/fountain/impl/kms/internal/secret"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/requestid"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
 // recordedReadings returns how many readings of whom are in the trail.
 func (h *house) recordedReadings(outcome string) map[string]int {
-	found := map[string]int{}
+	found, requests := map[string]int{}, map[string]bool{}
 	for _, action := range []string{"getSecret", "getSecretVersion"} {
 		records, _, err := audit.List(h.Context(), h.DB.Read(h.Context()), audit.Query{Action: action, Limit: 1000})
 		require.NoError(h, err)
 		for _, r := range records {
 			if r.Outcome == outcome {
+				require.True(h, strings.HasPrefix(r.RequestID, "req_"+r.Actor+"_"), "%s in the request %s", r.Actor, r.RequestID)
+				require.False(h, requests[r.RequestID], "each request has its own record")
+				requests[r.RequestID] = true
 				found[r.Actor]++
 			}
 		}
@@ -48,8 +58,8 @@ func TestGet_isRecordedOnceForEachOfManyAtOnce(t *testing.T) {
 			name   string
 			want   error
 		}{{h.press, "press.token", nil}, {h.bind, "bind.token", nil}, {h.bind, "press.token", domain.NotFound}, {h.admin, "press.token", nil}, {h.admin, "none", domain.NotFound}} {
-			ctx := auth.NewContext(h.Context(), c.caller)
 			for i := range each {
+				ctx := requestid.With(auth.NewContext(h.Context(), c.caller), fmt.Sprintf("req_%s_%d", c.caller.Subject, i))
 				all.Go(func() {
 					value, err := h.reading(ctx, c.caller, c.name, i%2 == 0)
 					if c.want != nil {
@@ -89,4 +99,73 @@ func TestGet_opensNothingThatIsNotRecorded(t *testing.T) {
 	_, value, err := h.secrets.Get(h.Context(), h.press, "press.token")
 	require.ErrorContains(t, err, "no room")
 	require.Empty(t, value)
+}
+
+// lockOrder notes in which order owners and policies are locked.
+type lockOrder struct {
+	kmsdb.Standing
+	kmsdb.SecretPolicies
+	owners   []authority.Ref
+	policies int
+	late     []authority.Ref // owners that were locked after a policy
+}
+
+func (l *lockOrder) Owner(ctx context.Context, q store.Querier, ref authority.Ref, lock authority.Lock) (authority.Owner, bool, error) {
+	if l.policies > 0 {
+		l.late = append(l.late, ref)
+	}
+	l.owners = append(l.owners, ref)
+	return l.Standing.Owner(ctx, q, ref, lock)
+}
+
+func (l *lockOrder) Granted(ctx context.Context, tx *store.Tx, subjects []policy.Subject, paths []string) ([]policy.Policy, error) {
+	l.policies++
+	return l.SecretPolicies.Granted(ctx, tx, subjects, paths)
+}
+
+// Whoever changes a policy, a role or a user locks owners in their order, and policies behind them. Readings that share a transaction do the same, in whichever order they come:
+// else each would wait for the other.
+func TestGet_locksOwnersInTheirOrderAndPoliciesBehindThem(t *testing.T) {
+	h := newHouse(t)
+	callers := []*auth.Principal{h.admin, h.bind, h.press, h.Caller(h.admin.Subject)}
+	for range 2 {
+		order := &lockOrder{}
+		standing := &authority.Standing{Rows: order, Clock: h.Clock}
+		gate := h.gate()
+		gate.Standing, gate.Rows = standing, order
+		secrets := secret.New(h.DB, kmsdb.Secrets{}, h.sealer, gate, h.Clock, secret.DefaultKeep)
+		t.Cleanup(secrets.Close)
+		h.Write(func(ctx context.Context, tx *store.Tx) error {
+			refused, err := secret.EnterTogether(secrets, ctx, tx, "press.token", append(callers, callers...)...)
+			require.NoError(t, err)
+			for i, caller := range append(callers, callers...) {
+				if caller == h.bind {
+					require.ErrorIs(t, refused[i], domain.NotFound)
+				} else {
+					require.NoError(t, refused[i])
+				}
+			}
+			return nil
+		})
+		require.Empty(t, order.late)
+		require.Equal(t, len(callers), order.policies, "each caller is judged once")
+		require.Len(t, order.owners, len(callers))
+		require.True(t, slices.IsSortedFunc(order.owners, func(a, b authority.Ref) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) }), "%v", order.owners)
+		slices.Reverse(callers)
+	}
+}
+
+// A caller whose key has ended is refused alone.
+func TestGet_refusesAloneWhoHasNothingToStandOn(t *testing.T) {
+	h := newHouse(t)
+	ended := *h.press
+	ended.ClientID = "key_none"
+	h.Write(func(ctx context.Context, tx *store.Tx) error {
+		refused, err := secret.EnterTogether(h.secrets, ctx, tx, "press.token", h.press, &ended, h.admin)
+		require.NoError(t, err)
+		require.NoError(t, refused[0])
+		require.ErrorIs(t, refused[1], domain.Ended)
+		require.NoError(t, refused[2])
+		return nil
+	})
 }

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -54,17 +53,7 @@ func newLoginQueue() *loginQueue {
 
 // wait waits for the identity's turn; overloaded when it does not come in time.
 func (t *loginQueue) wait(ctx context.Context, identity []byte) (release func(), err error) {
-	turn := t[identity[0]]
-	timer := time.NewTimer(turnTime)
-	defer timer.Stop()
-	select {
-	case turn <- struct{}{}:
-		return func() { <-turn }, nil
-	case <-timer.C:
-		return nil, password.Overloaded()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for the turn of a name: %w", ctx.Err())
-	}
+	return password.Turn(ctx, t[identity[0]], turnTime)
 }
 
 const turnTime = 2 * time.Second
