@@ -227,6 +227,23 @@ func (x *exchange) mayRaise() bool {
 	return x.client.raiser != nil && x.client.source != nil && !x.raised && !x.opts.noStepUp && x.opts.bearer == nil && !x.opts.otp
 }
 
+// conditional reports whether the call makes a change only over what it names: where its answer is lost, a repeat finds the change that was made, and is refused as if it were somebody else's. An
+// Idempotency-Key has the first answer come again.
+func (x *exchange) conditional() bool {
+	switch {
+	case x.op.repeat == withKey:
+		return false
+	case x.opts.conditional || x.req.Header.Get("If-Match") != "":
+		return true
+	}
+	return x.req.Method != http.MethodGet && x.req.Method != http.MethodHead && x.req.Header.Get("If-None-Match") != ""
+}
+
+// untouched reports whether a refusal says that nothing was done.
+func untouched(e *Error) bool {
+	return e.Status == http.StatusTooManyRequests || e.Code == CodeNotReady
+}
+
 // wait decides whether a failed attempt is repeated, and after how long.
 func (x *exchange) wait(err error, e *Error) (time.Duration, bool) {
 	policy := x.client.retry
@@ -237,9 +254,9 @@ func (x *exchange) wait(err error, e *Error) (time.Duration, bool) {
 	backoff := transport.Backoff{Base: policy.Base, Max: policy.MaxWait}.Wait(x.retries + 1)
 	repeatable := x.op.repeat != never && !x.opts.otp
 	if e == nil {
-		return backoff, transport.NotSent(err) || repeatable
+		return backoff, transport.NotSent(err) || repeatable && !x.conditional()
 	}
-	if !repeatable {
+	if !repeatable || x.conditional() && !untouched(e) {
 		return 0, false
 	}
 	switch e.Status {

@@ -19,6 +19,7 @@ type callOptions struct {
 	noStepUp       bool
 	pageSize       int32
 	untimed        bool
+	conditional    bool
 	into           *Response
 }
 
@@ -32,6 +33,9 @@ func newCallOptions(opts []CallOption) *callOptions {
 
 // withoutTimeout leaves the time of each attempt to the call's context alone.
 func withoutTimeout(o *callOptions) { o.untimed = true }
+
+// withCondition says that the body asks for what there is to be changed.
+func withCondition(o *callOptions) { o.conditional = true }
 
 // WithOTP sends a TOTP code along (X-OTP): the gateway redeems it if the operation asks for a second factor. A call with a
 // code is repeated only if it surely never arrived, because a code works once.
@@ -84,7 +88,7 @@ func WithoutStepUp() CallOption {
 }
 
 // WithIfMatch makes a change only over this version of the resource (RFC 9110, section 13.1.1), for operations that take it
-// as an option; ErrStale says that there is another.
+// as an option; ErrStale says that there is another. A change with a condition is repeated only where it surely was not carried out: a repeat would be told of its own change.
 func WithIfMatch(tag ETag) CallOption { return WithHeader("If-Match", string(tag)) }
 
 // WithIfNoneMatch makes a change only if there is no such resource yet (RFC 9110, section 13.1.2).

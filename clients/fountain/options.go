@@ -20,7 +20,8 @@ type Option func(*settings) error
 type StepUpFunc func(ctx context.Context, challenge Challenge) (code string, err error)
 
 // RetryPolicy says how failed calls are tried again. Only what the contract calls repeatable is: reads, operations whose
-// description says so, and those with an Idempotency-Key; anything else only when no connection was made.
+// description says so, and those with an Idempotency-Key; anything else only when no connection was made. What asks for the version that it changes
+// (If-Match, ifVersion), or for there to be none, is repeated only after an answer that says that nothing was done.
 type RetryPolicy struct {
 	MaxAttempts int           // in all; 1 switches retries off
 	Base        time.Duration // before the second attempt; doubled for each further one

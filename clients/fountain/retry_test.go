@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/search"
 	"github.com/fountainai/fountain/clients/sequence"
 )
 
@@ -61,6 +62,44 @@ func TestReorder_isNotRepeatedWhenTheAnswerIsLost(t *testing.T) {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// The repeat of a change that asks for a version would be refused because of the change itself.
+func TestRetry_leavesAChangeWithAConditionToTheCaller(t *testing.T) {
+	f := newFake(t)
+	const document, sync = "/search/v1/collections/plays/documents/1", "/search/v1/collections/plays/documents/sync"
+	var answers func(w http.ResponseWriter, nth int)
+	for _, at := range []string{"PUT " + document, "POST " + sync} {
+		f.on(at, func(w http.ResponseWriter, _ *http.Request, nth int) { answers(w, nth) })
+	}
+	c := f.client(t)
+	tag, version := string(fountain.IfMatch(3)), int64(3)
+	put := func(match *string) error {
+		return c.Search.PutDocument(t.Context(), "plays", "1", &search.PutDocumentParams{IfMatch: match}, json.RawMessage(`{"id":"1"}`))
+	}
+	syncs := func(version *int64) error {
+		_, err := c.Search.SyncDocuments(t.Context(), "plays", search.DocumentSync{Items: []search.SyncItem{{Op: search.SyncItemOpDelete, ID: "1"}, {Op: search.SyncItemOpDelete, ID: "2", IfVersion: version}}})
+		return err
+	}
+	attempts := func(call func() error) int {
+		before := len(f.seen)
+		require.Error(t, call())
+		return len(f.seen) - before
+	}
+	lost := func(w http.ResponseWriter, _ int) { drop(w) }
+	away := func(w http.ResponseWriter, _ int) { refuse(w, 503, fountain.CodeEngineUnavailable) }
+	for name, answer := range map[string]func(http.ResponseWriter, int){"the answer is lost": lost, "a part may be done": away} {
+		answers = answer
+		require.Equal(t, 1, attempts(func() error { return put(&tag) }), name)
+		require.Equal(t, 1, attempts(func() error { return syncs(&version) }), name)
+		require.Equal(t, 4, attempts(func() error { return put(nil) }), name)
+		require.Equal(t, 4, attempts(func() error { return syncs(nil) }), name)
+	}
+	for code, status := range map[fountain.Code]int{fountain.CodeConcurrencyLimited: 429, fountain.CodeNotReady: 503} { // nothing was done
+		answers = func(w http.ResponseWriter, _ int) { refuse(w, status, code) }
+		require.Equal(t, 4, attempts(func() error { return put(&tag) }), code)
+		require.Equal(t, 4, attempts(func() error { return syncs(&version) }), code)
+	}
+}
 
 func TestReorder_isRepeatedWhenNoConnectionWasMade(t *testing.T) {
 	f := newFake(t)

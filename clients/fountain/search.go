@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"iter"
 	"net/http"
+	"slices"
 
 	"github.com/fountainai/fountain/clients/common"
 	"github.com/fountainai/fountain/clients/search"
@@ -89,8 +90,12 @@ func (s *Search) DeleteCollectionGrant(ctx context.Context, collection, grantee 
 	})
 }
 
-// SyncDocuments upserts and deletes up to 5,000 documents; the result tells the outcome of each. Repeating is safe. StartSync is for more.
+// SyncDocuments upserts and deletes up to 5,000 documents; the result tells the outcome of each. Repeating is safe, but with IfVersion: the repeat of a change that was carried out is
+// CodeVersionConflict, and the client does not repeat by itself then. StartSync is for more.
 func (s *Search) SyncDocuments(ctx context.Context, collection string, body search.DocumentSync, opts ...CallOption) (*search.DocumentSyncResult, error) {
+	if slices.ContainsFunc(body.Items, func(i search.SyncItem) bool { return i.IfVersion != nil }) {
+		opts = append(slices.Clone(opts), withCondition)
+	}
 	return send[search.DocumentSyncResult](ctx, s.client, opSyncDocuments, opts, func(server string) (*http.Request, error) {
 		return search.NewSyncDocumentsRequest(server, collection, nil, body)
 	})
@@ -104,7 +109,7 @@ func (s *Search) GetDocument(ctx context.Context, collection, documentID string,
 	})
 }
 
-// PutDocument makes or replaces a document. Repeating is safe.
+// PutDocument makes or replaces a document. Repeating is safe, but with IfMatch.
 func (s *Search) PutDocument(ctx context.Context, collection, documentID string, params *search.PutDocumentParams, body json.RawMessage, opts ...CallOption) error {
 	return exec(ctx, s.client, opPutDocument, opts, func(server string) (*http.Request, error) {
 		req, err := search.NewPutDocumentRequest(server, collection, documentID, params, body)
@@ -112,7 +117,7 @@ func (s *Search) PutDocument(ctx context.Context, collection, documentID string,
 	})
 }
 
-// PatchDocument changes the fields of a document that body has; null removes an optional one. Repeating is safe. Errors: ErrNotFound.
+// PatchDocument changes the fields of a document that body has; null removes an optional one. Repeating is safe, but with IfMatch. Errors: ErrNotFound.
 func (s *Search) PatchDocument(ctx context.Context, collection, documentID string, params *search.PatchDocumentParams, body json.RawMessage, opts ...CallOption) error {
 	return exec(ctx, s.client, opPatchDocument, opts, func(server string) (*http.Request, error) {
 		req, err := search.NewPatchDocumentRequest(server, collection, documentID, params, body)

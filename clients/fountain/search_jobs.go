@@ -17,7 +17,8 @@ import (
 )
 
 // StartSync has documents upserted and deleted in the background: items is NDJSON, a search.SyncItem on each line, up to 64 MiB. It is read from where it stands, again from there where
-// the call is repeated, and has no time limit but that of ctx. Repeating is safe; each time is a job of its own. Errors: ErrRateLimited while as many jobs are under way, or as much waits,
+// the call is repeated, and has no time limit but that of ctx. Repeating is safe; each time is a job of its own.
+// Where items have ifVersion, a second job is told conflicts with the first: WithoutRetry leaves the decision to the caller. Errors: ErrRateLimited while as many jobs are under way, or as much waits,
 // as may; ErrInvalid when an item does not fit: then none is carried out.
 func (s *Search) StartSync(ctx context.Context, collection string, items io.ReadSeeker, opts ...CallOption) (*search.Job, error) {
 	begin, err := items.Seek(0, io.SeekCurrent)

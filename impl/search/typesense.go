@@ -156,9 +156,9 @@ func ServeTypesense(ctx context.Context, c TypesenseConfig, ready func(addr stri
 	return err
 }
 
-// countQueries brings what is counted into its collections until end is called, which does it once more.
+// countQueries brings what is counted into its collections until end is called, which does it once more. It goes on when ctx ends: requests are answered still, and count.
 func countQueries(ctx context.Context, handler *api.Handler, interval time.Duration) (end func()) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

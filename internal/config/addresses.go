@@ -18,14 +18,14 @@ func Addresses(setting string) ([]*url.URL, error) {
 	for address := range strings.SplitSeq(setting, ",") {
 		address = strings.TrimSpace(address)
 		u, err := url.Parse(address)
-		if err != nil || !httpURL(address) || seen[u.Host] || len(out) == maxAddresses {
+		if err != nil || !httpURL(address) || seen[strings.ToLower(u.Host)] || len(out) == maxAddresses {
 			return nil, errAddresses
 		}
 		u.Path = strings.TrimSuffix(u.Path, "/")
 		if len(out) > 0 && u.Path != out[0].Path {
 			return nil, errAddresses
 		}
-		seen[u.Host] = true
+		seen[strings.ToLower(u.Host)] = true
 		out = append(out, u)
 	}
 	return out, nil

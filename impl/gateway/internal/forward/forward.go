@@ -195,5 +195,14 @@ func repeatable(x *httpserver.Exchange) bool {
 	case contract.IdempotencyRequired, contract.IdempotencyOptional:
 		return x.Request.Header.Get("Idempotency-Key") != ""
 	}
-	return op.Idempotent()
+	return op.Idempotent() && !conditional(x.Request)
+}
+
+// conditional reports whether the request makes a change only over what it names. When the first attempt was carried out, its repeat would be refused because of that (RFC 9110, section 13.1), and the
+// caller would take its own change for somebody else's.
+func conditional(r *http.Request) bool {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return false
+	}
+	return r.Header.Get("If-Match") != "" || r.Header.Get("If-None-Match") != ""
 }

@@ -28,3 +28,23 @@ func TestRequest_isRepeatedAsOftenAsItsContractSays(t *testing.T) {
 		require.Equal(t, c.want, out.Repeats, name)
 	}
 }
+
+// A change over a version is refused when it comes again after it was made.
+func TestRequest_withAConditionIsNotRepeated(t *testing.T) {
+	for name, c := range map[string]struct {
+		method, header string
+		want           bool
+	}{
+		"a change":                  {http.MethodPut, "X-Other", true},
+		"a change over a version":   {http.MethodPut, "If-Match", false},
+		"a deletion over a version": {http.MethodDelete, "If-Match", false},
+		"a first version":           {http.MethodPut, "If-None-Match", false},
+		"a reading":                 {http.MethodGet, "If-None-Match", true},
+	} {
+		op := &contract.Operation{ID: "x", Word: "sample", Method: c.method}
+		x := &httpserver.Exchange{Operation: op, Principal: &auth.Principal{}, Request: httptest.NewRequest(c.method, "/sample/v1/x", nil)}
+		x.Request.Header.Set(c.header, `"1"`)
+		out, _ := (&Forwarder{}).request(x, nil)
+		require.Equal(t, c.want, out.Repeatable, name)
+	}
+}

@@ -37,17 +37,29 @@ func New(client *tsclient.Client, keys Keys) *Engine { return &Engine{client: cl
 // again runs do, and once more with a fresh key when the engine refuses the one in use. A refusal of the key is never the
 // caller's fault.
 func (e *Engine) again(ctx context.Context, do func() error) error {
+	first := do()
+	if !refusesKey(first) {
+		return mapped(first)
+	}
+	if err := e.keys.Refresh(ctx); err != nil {
+		return unavailable(errors.Join(err, doubt(first)))
+	}
 	err := do()
-	if !refusesKey(err) {
-		return mapped(err)
+	if err != nil && doubt(first) != nil { // what the second one says of itself is not so of both
+		err = fmt.Errorf("%w: %w", doubt(first), err)
 	}
-	if refreshed := e.keys.Refresh(ctx); refreshed != nil {
-		return unavailable(refreshed)
-	}
-	if err = do(); refusesKey(err) {
+	if refusesKey(err) {
 		return unavailable(err)
 	}
 	return mapped(err)
+}
+
+// doubt is tsclient.ErrDoubt where an error wraps it.
+func doubt(err error) error {
+	if errors.Is(err, tsclient.ErrDoubt) {
+		return tsclient.ErrDoubt
+	}
+	return nil
 }
 
 func refusesKey(err error) bool { return tsclient.RefusesKey(err) }

@@ -87,7 +87,7 @@ func after(calls int, err error) error {
 // Untouched reports whether an error says that nothing was changed: the engine was not reached, did not take the key, or was not asked at all.
 func Untouched(err error) bool {
 	var part partly
-	return !errors.As(err, &part) && (errors.Is(err, tsclient.ErrNotSent) || errors.Is(err, errFull) || Denied(err))
+	return !errors.As(err, &part) && !errors.Is(err, tsclient.ErrDoubt) && (errors.Is(err, tsclient.ErrNotSent) || errors.Is(err, errFull) || Denied(err))
 }
 
 // upserts imports, in chunks, the documents of the items that count, and counts the calls that went well.

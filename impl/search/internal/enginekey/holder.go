@@ -137,11 +137,14 @@ func (h *Holder) Run(ctx context.Context, report func(error)) error {
 	w, watches := h.source.(Watcher)
 	for pause := firstPause; ctx.Err() == nil; {
 		var err error
+		before := h.Version()
 		if watches {
 			err = h.watch(ctx, w)
 		}
 		if watches && err == nil {
-			pause = firstPause
+			if pause = firstPause; h.Version() == before && !rest(ctx, pause) { // an answer that comes at once and changes nothing must not be asked for without end
+				return nil
+			}
 			continue
 		}
 		if ctx.Err() == nil && err != nil && pause > firstPause { // the first one may be a restart, and the key is read anew

@@ -32,10 +32,12 @@ func conflict(current int64) Result {
 	return Result{Outcome: problem.New(problem.VersionConflict, text).Wrap(&Conflict{current}), Version: current}
 }
 
-// Standing is what is known of a document before it is written: its version, 0 where it is not there, and the mark of whoever wrote that, if they can come again.
+// Standing is what is known of a document before it is written: its version, 0 where it is not there, and the mark of whoever wrote that, if they can come again. Doubt says that nobody knows whether
+// the writer who comes again has written it.
 type Standing struct {
 	Version int64
 	Writer  string
+	Doubt   bool
 }
 
 // Decide says which of the documents are to be written, by what is known of them.
@@ -142,7 +144,7 @@ func (w *Writer) lease(ctx context.Context, c *owner.Collection, items []engine.
 	outcomes, failed := do(limited, sent)
 	fates := make(map[string]Fate, len(sent))
 	for i, item := range sent {
-		fates[item.Stored()] = fateOf(item, outcomes, i, failed)
+		fates[item.Stored()] = plan.fateOf(item, outcomes, i, failed)
 	}
 	settling, done := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
 	defer done()
@@ -157,14 +159,15 @@ func (w *Writer) lease(ctx context.Context, c *owner.Collection, items []engine.
 	return plan.results, nil
 }
 
-func fateOf(item engine.Item, outcomes []engine.Outcome, i int, failed error) Fate {
+func (p *plan) fateOf(item engine.Item, outcomes []engine.Outcome, i int, failed error) Fate {
+	untouched := failed != nil && engine.Untouched(failed) || failed == nil && outcomes[i] != nil
 	switch {
-	case failed != nil && engine.Untouched(failed):
+	case untouched && p.known[item.Stored()].Doubt: // by this attempt, and nobody knows what the one before has done
+		return Unknown
+	case untouched:
 		return Refused
 	case failed != nil:
 		return Unknown
-	case outcomes[i] != nil:
-		return Refused
 	case item.Document == nil:
 		return Deleted
 	}
@@ -239,7 +242,7 @@ func (p *plan) settle(sent []engine.Item, outcomes []engine.Outcome, next map[st
 		switch of := item.Stored(); fates[of] {
 		case Written:
 			r.Version = next[of]
-		case Refused:
+		case Refused, Unknown:
 			r.Version = p.known[of].Version
 		}
 		became[item.Stored()] = r

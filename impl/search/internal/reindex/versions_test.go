@@ -239,6 +239,19 @@ func TestVersions_ofAWriteThatNobodyHasNoted(t *testing.T) {
 		other := marked
 		other.Mark = "job_2/1"
 		require.Equal(t, []any{fmt.Sprint("version_conflict ", again[0])}, r.sync(t, other))
+
+		// The engine refuses what comes again: what the first attempt has done nobody knows still.
+		v = r.sync(t, itemOf("twice", 1))
+		first := over("twice", 2, v[0].(int64))
+		first.Mark = "job_3/1"
+		die(first)
+		second := first
+		second.Document = []byte(`{"text":"no number"}`)
+		require.Equal(t, []any{fmt.Sprint("validation_failed ", v[0])}, r.sync(t, second))
+		told = r.sync(t, over("twice", 3, v[0].(int64)))
+		require.Contains(t, told[0], "version_conflict", "who has read the document before that must read again")
+		require.Equal(t, 2, r.number(t, "twice"))
+
 		die(itemOf("b", 5))
 		require.Len(t, r.sync(t, itemOf("b", 6)), 1, "who asks for no version writes")
 		require.Equal(t, 6, r.number(t, "b"))

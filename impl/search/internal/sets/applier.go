@@ -178,7 +178,7 @@ func (r *run) all(ctx context.Context, named bool) error {
 			return err
 		}
 		for _, id := range slices.Concat(at.Synonyms, at.Curations) {
-			r.fails(id, refused)
+			r.fails(id, ofCollection(refused))
 		}
 	}
 	if len(r.refused) > before { // such a collection may name a set that is there no more

@@ -50,6 +50,14 @@ func (r *run) fails(id string, err error) {
 	}
 }
 
+// ofCollection is a refusal as whoever may read the set is told it: the collection may be another's, and the engine's words are about that.
+func ofCollection(err error) error {
+	if err == nil {
+		return nil
+	}
+	return problem.New(problem.From(err).Code, "A collection that uses the set was not given it.").Wrap(err)
+}
+
 // tell notes the status of the sets that were read.
 func (r *run) tell(rows []*Set) {
 	r.state = make(map[string]Status, len(rows))

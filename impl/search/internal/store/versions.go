@@ -116,14 +116,15 @@ func (s *Store) standing(ctx context.Context, tx *store.Tx, c *owner.Collection,
 			kept[d] = reindex.Standing{Version: r.Version, Writer: r.Writer}
 			continue
 		}
-		if r.Writer == "" || r.Writer != writers[d] {
+		again := r.Writer != "" && r.Writer == writers[d]
+		if !again {
 			r.Version = give()
 			_, err := tx.Exec(ctx, "UPDATE document_versions SET version = ?, next = 0, writer = '', lease = '', leased_until = 0, settled_at = ? WHERE collection = ? AND document = ?", r.Version, now.UnixMicro(), versionsOf(c), d)
 			if err != nil {
 				return nil, err
 			}
 		}
-		kept[d] = reindex.Standing{Version: r.Version}
+		kept[d] = reindex.Standing{Version: r.Version, Doubt: again}
 	}
 	return kept, nil
 }
@@ -210,6 +211,16 @@ func (s *Store) SweepVersions(ctx context.Context) (err error) {
 	return s.db.Write(ctx, s.sweepVersions)
 }
 
+// goneAtOnce bounds what a sweep removes of collections that are gone; the rest is for the next one.
+const goneAtOnce = 20_000
+
+// goneCollections are those of which there are versions and which are not there: it goes from one to the next in the primary key, since every document is a row. One whose owner is about to make it
+// has no versions yet.
+const goneCollections = `WITH RECURSIVE known (collection) AS (
+	SELECT min(collection) FROM document_versions
+	UNION ALL SELECT (SELECT min(v.collection) FROM document_versions v WHERE v.collection > k.collection) FROM known k WHERE k.collection IS NOT NULL)
+	SELECT collection FROM known WHERE collection IS NOT NULL AND collection NOT IN (SELECT c.tenant || '/' || c.name || '/' || CAST(c.claimed_at AS TEXT) FROM collections c)`
+
 // sweepVersions removes what is kept of documents that are gone, and of collections.
 func (s *Store) sweepVersions(ctx context.Context, tx *store.Tx) error {
 	now, err := s.time(ctx, tx)
@@ -217,12 +228,23 @@ func (s *Store) sweepVersions(ctx context.Context, tx *store.Tx) error {
 		return err
 	}
 	of := []string{"collection", "document"}
-	for _, old := range []store.Rows{
-		{Table: "document_versions", Key: of, Where: "version = 0 AND next = 0 AND lease = '' AND settled_at < ?", Args: []any{now.Add(-goneFor).UnixMicro()}},
-		{Table: "document_versions", Key: of, Where: "collection NOT IN (SELECT c.tenant || '/' || c.name || '/' || CAST(c.claimed_at AS TEXT) FROM collections c)"},
-	} {
-		if _, err := old.Delete(ctx, tx); err != nil {
+	old := store.Rows{Table: "document_versions", Key: of, Where: "version = 0 AND next = 0 AND lease = '' AND settled_at < ?", Args: []any{now.Add(-goneFor).UnixMicro()}}
+	if _, err := old.Delete(ctx, tx); err != nil {
+		return err
+	}
+	var gone []string
+	if err := tx.Select(ctx, &gone, goneCollections); err != nil {
+		return err
+	}
+	left := int64(goneAtOnce)
+	for _, collection := range gone {
+		old := store.Rows{Table: "document_versions", Key: of, Where: "collection = ? AND document IN (SELECT d.document FROM document_versions d WHERE d.collection = ? LIMIT ?)", Args: []any{collection, collection, left}}
+		n, err := old.Delete(ctx, tx)
+		if err != nil {
 			return err
+		}
+		if left -= n; left <= 0 {
+			break
 		}
 	}
 	return nil
@@ -231,8 +253,12 @@ func (s *Store) sweepVersions(ctx context.Context, tx *store.Tx) error {
 // restoredLeap is by how much versions go on after a backup was brought back: more than were given since it was made.
 const restoredLeap = 1 << 40
 
-// LeapVersions has the collections of a database that was brought back from a backup give versions that nobody has: those that were given after the backup was made are in the hands of callers.
+// LeapVersions has the collections of a database that was brought back from a backup give versions that nobody has: those that were given after the backup was made are in the hands of callers. The engine may have
+// what was written after it, so that nobody knows of any document whether it is of the version that the backup tells.
 func LeapVersions(ctx context.Context, tx *store.Tx) error {
 	_, err := tx.Exec(ctx, "UPDATE collections SET document_version = document_version + ? WHERE versioned = 1", int64(restoredLeap))
+	if err == nil {
+		_, err = tx.Exec(ctx, "UPDATE document_versions SET next = version, writer = '', lease = '', leased_until = 0 WHERE version > 0")
+	}
 	return err
 }

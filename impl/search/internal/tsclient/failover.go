@@ -22,6 +22,9 @@ const (
 // ErrNotSent wraps errors of calls of which nothing has reached the engine. It is an ErrUnavailable.
 var ErrNotSent = fmt.Errorf("%w: nothing was sent", ErrUnavailable)
 
+// ErrDoubt wraps an error of the last node that was asked, where one before may have carried the call out: whatever the error says of itself, something may have been changed.
+var ErrDoubt = errors.New("a node asked before may have carried it out")
+
 type (
 	nodeValue struct{}
 	keyValue  struct{}
@@ -55,22 +58,31 @@ func (c *Client) tries(ctx context.Context, may repeat, once func(ctx context.Co
 	if len(c.nodes.list) == 1 {
 		return c.single(ctx, once)
 	}
-	nodes, unsent := c.nodes.order(), true
+	nodes, doubt := c.nodes.order(), false
 	for i, n := range nodes {
 		last := i == len(nodes)-1
 		err := c.attempt(ctx, n, may == always && !last, once)
 		none := notSent(err)
-		unsent = unsent && none
 		switch {
-		case err == nil || ctx.Err() != nil:
-			return err
-		case last && none && !unsent: // an earlier node may have had it
-			return fmt.Errorf("%w: the nodes of the search engine failed one after the other", ErrUnavailable)
-		case last || !none && (may == never || !elsewhere(err)):
-			return err
+		case err == nil:
+			return nil
+		case last || ctx.Err() != nil || !none && (may == never || !elsewhere(err)):
+			return doubtful(err, doubt, none)
 		}
+		doubt = doubt || !none
 	}
 	return nil // not reached: there is a node, and the last one returns
+}
+
+// doubtful is the error of the last node that was asked, after one that may have carried the call out. That nothing was sent is not so then.
+func doubtful(err error, doubt, none bool) error {
+	switch {
+	case doubt && none:
+		return fmt.Errorf("%w: %w", ErrDoubt, ErrUnavailable)
+	case doubt:
+		return fmt.Errorf("%w: %w", ErrDoubt, err)
+	}
+	return err
 }
 
 // single is tries for an engine with one address.

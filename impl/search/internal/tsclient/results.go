@@ -49,6 +49,8 @@ type ResultCount struct {
 // MultiSearch carries out searches, each of the collection that it names. The parameters travel in the body, so that no log of URLs holds them.
 // What became of each is in its Result.
 func (c *Client) MultiSearch(ctx context.Context, searches ...map[string]any) ([]Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.times.Search) // of both attempts, where the second has the key before
+	defer cancel()
 	body, header, err := c.multiSearch(ctx, api.MultiSearchParams{}, map[string]any{"searches": searches})
 	if err != nil {
 		return nil, err

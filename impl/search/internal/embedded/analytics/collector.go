@@ -3,6 +3,7 @@
 package analytics
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ const (
 	maxWaiting    = 10_000
 	maxCounted    = 100_000
 	maxQueryBytes = 512
+	maxUserBytes  = 128
 )
 
 // Counts are numbers of queries, or for documents what their events add up to, by the name of a rule and the query or the id.
@@ -51,6 +53,11 @@ func New(c clock.Clock) *Collector {
 
 // Typed notes a query of a user in a collection. It counts for the rules, which may be none, when nothing follows it within Pause.
 func (c *Collector) Typed(user, collection, text string, rules []string) {
+	if len(text) > maxQueryBytes { // it counts for nothing, and ends what was typed before
+		text = ""
+	}
+	// Copies: each may be a small part of a large text, which would be held with it.
+	user, text = strings.Clone(user[:min(len(user), maxUserBytes)]), strings.Clone(text)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now, who := c.clock.Now(), typist{user, collection}
@@ -110,6 +117,7 @@ func (c *Collector) count(to Counts, rules []string, text string, n int64) {
 				continue
 			}
 			c.counted++
+			text = strings.Clone(text)
 		}
 		to[rule][text] += n
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -43,6 +44,25 @@ func TestCollector_leavesOutWhatIsNoQuery(t *testing.T) {
 	}
 	queries, _, _ := c.Take()
 	require.Empty(t, queries["r"])
+}
+
+// Neither a long query nor a long name is held, nor the large text that a short one was cut out of.
+func TestCollector_holdsNoLongTexts(t *testing.T) {
+	now := clock.NewFake(time.Unix(1_700_000_000, 0))
+	c := New(now)
+	c.Typed("me", "plays", "short", []string{"r"})
+	c.Typed("me", "plays", strings.Repeat("x", maxQueryBytes+1), []string{"r"})
+	large := strings.Repeat("y", 1<<20)
+	c.Typed(large, "plays", large[:3], []string{"r"})
+	for who, q := range c.waiting {
+		require.LessOrEqual(t, len(who.user), maxUserBytes)
+		require.LessOrEqual(t, len(q.text), maxQueryBytes)
+		require.False(t, q.text != "" && unsafe.StringData(q.text) == unsafe.StringData(large))
+		require.False(t, unsafe.StringData(large) == unsafe.StringData(who.user))
+	}
+	now.Advance(Pause)
+	queries, _, _ := c.Take()
+	require.Equal(t, Counts{"r": {"yyy": 1}}, queries)
 }
 
 // However many users and words there are, what is held is bounded, and what is not counted is told.

@@ -76,12 +76,8 @@ func who(r *request) string {
 	if err != nil {
 		host = r.RemoteAddr
 	}
-	user := cmp.Or(r.Header.Get("X-Typesense-User-Id"), r.param("x-typesense-user-id"), host)
-	return user[:min(len(user), maxUserBytes)]
+	return cmp.Or(r.Header.Get("X-Typesense-User-Id"), r.param("x-typesense-user-id"), host)
 }
-
-// maxUserBytes bounds the name of a user.
-const maxUserBytes = 128
 
 // postEvent takes an event that a rule names, and counts it when events are counted.
 func (h *Handler) postEvent(w http.ResponseWriter, r *request) {

@@ -98,6 +98,18 @@ func TestAnalytics_queriesAreCountedInTheirCollections(t *testing.T) {
 	require.Equal(t, "run 3, running shoes 2", kept(t, e, "queries"), "without the rule they stay as they are")
 }
 
+// A rule that keeps none, and one that says no number, would empty the collection that they name.
+func TestAnalytics_aRuleWithoutALimitDeletesNothing(t *testing.T) {
+	e, now := counting(t, true)
+	for _, limit := range []string{"0", "-1", "null"} {
+		must(t, e, 200, "PUT", "/analytics/rules/popular", `{"type":"popular_queries","params":{"source":{"collections":["songs"]},"destination":{"collection":"queries"},"limit":`+limit+`}}`)
+		must(t, e, 200, "GET", "/collections/songs/documents/search?query_by=title&q=run", "")
+		now.Advance(analytics.Pause)
+		e.flushCounts(t.Context())
+	}
+	require.Equal(t, "run 3", kept(t, e, "queries"))
+}
+
 func TestAnalytics_eventsAddTheirWeightToADocument(t *testing.T) {
 	e, _ := counting(t, true)
 	for range 2 {

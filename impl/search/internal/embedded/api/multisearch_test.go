@@ -18,7 +18,7 @@ func multi(searches []string) string { return `{"searches":[` + strings.Join(sea
 
 // The answers of a multi_search have a bound together; what has no more place is told in its own.
 func TestMultiSearch_boundsItsAnswersTogether(t *testing.T) {
-	e := open(t, t.TempDir(), embedded.Limits{})
+	e := open(t, t.TempDir(), embedded.Limits{SearchTime: time.Hour}) // it is about room, on a machine that may be slow
 	defer func() { require.NoError(t, e.Close()) }()
 	must(t, e, 201, "POST", "/collections", `{"name":"large","fields":[{"name":"s","type":"string"}]}`)
 	must(t, e, 201, "POST", "/collections", `{"name":"small","fields":[{"name":"s","type":"string"}]}`)
@@ -54,7 +54,7 @@ func TestMultiSearch_boundsItsAnswersTogether(t *testing.T) {
 			require.Equal(t, 1, r.Found, "what is small has a place")
 		}
 	}
-	patient, err := tsclient.New("http://embedded", tsclient.InProcess(e), func() string { return testKey }, tsclient.Deadlines{Search: 10 * time.Minute})
+	patient, err := tsclient.New("http://embedded", tsclient.InProcess(e), func() string { return testKey }, tsclient.Deadlines{Search: time.Hour})
 	require.NoError(t, err)
 	results, err := patient.MultiSearch(t.Context(), params...)
 	require.NoError(t, err, "our own client reads all of it")
@@ -70,7 +70,7 @@ func TestMultiSearch_boundsItsAnswersTogether(t *testing.T) {
 
 // However many multi-searches there are, a single search beside them is let in.
 func TestMultiSearch_manyStarveNobody(t *testing.T) {
-	e := open(t, t.TempDir(), embedded.Limits{})
+	e := open(t, t.TempDir(), embedded.Limits{SearchTime: time.Minute})
 	defer func() { require.NoError(t, e.Close()) }()
 	must(t, e, 201, "POST", "/collections", `{"name":"c","fields":[{"name":"s","type":"string"}]}`)
 	for i := range 100 {

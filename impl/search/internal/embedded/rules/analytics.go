@@ -2,6 +2,7 @@ package rules
 
 import (
 	"encoding/json"
+	"strconv"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
@@ -41,7 +42,7 @@ func ParseAnalytics(name string, body []byte) (Analytics, error) {
 		return a, refuse("Bad or missing destination.")
 	}
 	if a.Type == "popular_queries" || a.Type == "nohits_queries" { // the documented defaults
-		for key, def := range map[string]string{"limit": "1000", "expand_query": "false"} {
+		for key, def := range map[string]string{"limit": strconv.Itoa(usuallyKept), "expand_query": "false"} {
 			if a.Params[key] == nil {
 				a.Params[key] = json.RawMessage(def)
 			}
@@ -70,8 +71,11 @@ type CountedEvent struct {
 	Weight     float64
 }
 
-// maxKept bounds the queries of one rule.
-const maxKept = 100_000
+// maxKept bounds the queries of one rule, usuallyKept are those of one that says none, or no number that is any.
+const (
+	maxKept     = 100_000
+	usuallyKept = 1000
+)
 
 // Countings reads what rules count. One that is not in the documented form, or logs only, counts nothing.
 func Countings(list []settings.Record) (out []Counting) {
@@ -95,9 +99,12 @@ func Countings(list []settings.Record) (out []Counting) {
 			continue
 		}
 		p := raw.Params
+		if p.Limit <= 0 {
+			p.Limit = usuallyKept
+		}
 		c := Counting{
 			Name: raw.Name, Type: raw.Type, Collections: p.Source.Collections, Automatic: p.Source.Automatic == nil || *p.Source.Automatic, Events: p.Source.Events,
-			Destination: p.Destination.Collection, Field: p.Destination.Field, Limit: min(max(p.Limit, 0), maxKept),
+			Destination: p.Destination.Collection, Field: p.Destination.Field, Limit: min(p.Limit, maxKept),
 		}
 		if c.Type == "popular_queries" || c.Type == "nohits_queries" || c.Type == "counter" && c.Field != "" {
 			out = append(out, c)
