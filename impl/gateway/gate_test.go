@@ -566,7 +566,7 @@ func TestGate_servesAPageForEveryProblem(t *testing.T) {
 		require.Equal(t, 200, h.do("GET", path, "", "Accept", browser, "If-None-Match", data.Header.Get("ETag")).StatusCode, path)
 	}
 	require.JSONEq(t, `{"code":"gone","type":"/problems/gone","title":"Gone","status":410,
-		"meaning":"The resource existed and is gone for good.","remedy":"Do not ask again."}`, h.do("GET", "/problems/gone", "").Text)
+		"meaning":"The resource existed and is gone for good.","remedy":"Do not ask again. Events of an audit trail that were archived are in their archives: `+"`fountain audit verify --archives`"+`."}`, h.do("GET", "/problems/gone", "").Text)
 	unknown := h.do("GET", "/problems/made_up", "", "Accept", browser)
 	require.Equal(t, 404, unknown.StatusCode)
 	require.Contains(t, unknown.Text, `"type":"/problems/not_found"`)
