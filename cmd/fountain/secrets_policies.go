@@ -77,7 +77,9 @@ func (o *operator) secretPolicies() *cobra.Command {
 			}
 			return o.done(cmd, "policy "+args[0]+" deleted")
 		})
-	return group("policies", "Say who may do what with the secrets of a path", list, get, o.putSecretPolicy(), remove)
+	policies := group("policies", "Say who may do what with the secrets of a path", list, get, o.putSecretPolicy(), remove)
+	policies.Example = "  fountain secrets policies list\n  fountain secrets policies put payments-reads --role payments --path team.payments --may list,read"
+	return policies
 }
 
 func (o *operator) putSecretPolicy() *cobra.Command {

@@ -74,9 +74,10 @@ func TestAdopt_guardsAPlainDocument(t *testing.T) {
 		require.True(t, op.Policy.Rate[0].Preauth)
 		require.Positive(t, op.MemoryBound())
 	}
-	require.Equal(t, map[string]int{WarnSecurity: 2}, kinds(warnings), warnings)
+	require.Equal(t, map[string]int{WarnSecurity: 2, WarnBody: 1}, kinds(warnings), warnings)
 	require.Contains(t, warnings[0].String(), "pets.yaml:7: the security schemes are replaced by bearer tokens for pets: key (apiKey header X-Key); ")
-	require.Contains(t, warnings[1].String(), "pets.yaml:22: GET /health is open in the document; a token is required all the same; name health under public (fountain adopt --public) to leave it open")
+	require.Contains(t, warnings[1].String(), "pets.yaml:17: the request body is not required: a request without one reaches the service; write required: true")
+	require.Contains(t, warnings[2].String(), "pets.yaml:22: GET /health is open in the document; a token is required all the same; name health under public (fountain adopt --public) to leave it open")
 }
 
 func TestAdopt_leavesOpenWhatTheOperatorAccepts(t *testing.T) {
@@ -539,7 +540,7 @@ paths:
 		}
 		require.Contains(t, told, want)
 	}
-	require.Len(t, told, 15, "and what is free, right or far from anything is not: %s", strings.Join(told, "\n")) // with the security schemes
+	require.Len(t, told, 16, "and what is free, right or far from anything is not: %s", strings.Join(told, "\n")) // with the security schemes
 }
 
 // Looking for the keys that are meant is work that a document can't multiply.

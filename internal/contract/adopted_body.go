@@ -49,6 +49,9 @@ func (b *adopter) body(at *element) (*bodyContract, error) {
 			body.ranges = append(body.ranges, m)
 		}
 	}
+	if e.get("required") == nil {
+		b.warn(WarnBody, e, "write required: true where the service needs a body, else required: false", "the request body is not required: a request without one reaches the service")
+	}
 	slices.SortStableFunc(body.ranges, func(x, y *mediaContract) int { return len(y.name) - len(x.name) }) // image/* before */*
 	return body, nil
 }

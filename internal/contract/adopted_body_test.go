@@ -283,3 +283,13 @@ func TestCheckStream_endsWhenItIsClosedOrTheClientFails(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "abc", string(got))
 }
+
+// A body that the document says nothing of is not required (OpenAPI's default), which is told; where the document says so itself nothing is.
+func TestAdoptedBody_thatMayBeMissingIsTold(t *testing.T) {
+	for required, told := range map[string]bool{"": true, "required: false, ": false, "required: true, ": false} {
+		c, warnings := adopt(t, `{openapi: 3.0.3, info: {title: Pets, version: 1.0.0}, paths: {/pets: {post: {operationId: send,
+  requestBody: {`+required+`content: {application/json: {schema: {type: object}}}}, responses: {"204": {description: Done.}}}}}}`)
+		require.Equal(t, told, kinds(warnings)[WarnBody] == 1, "%s%v", required, warnings)
+		require.Equal(t, required == "required: true, ", c.Operation("send").CheckBody("application/json", nil) != nil, required)
+	}
+}

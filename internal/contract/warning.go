@@ -26,7 +26,7 @@ const (
 	WarnPath          = "path"          // a path that is not as OpenAPI says
 	WarnOperation     = "operation"     // an operationId that is missing or used twice
 	WarnParameter     = "parameter"     // a parameter that is ignored or not checked
-	WarnBody          = "body"          // a body that is passed on without a check
+	WarnBody          = "body"          // a body that is passed on without a check, or may be missing
 	WarnResponse      = "response"      // an answer that is not checked
 	WarnOutbound      = "outbound"      // requests that the service itself sends
 	WarnActive        = "active"        // an answer of a media type that a browser runs

@@ -53,7 +53,8 @@ const (
 	overShare
 )
 
-// push puts an item at the end of its owner's part. In a full queue it takes the place of the newest item of whoever has the most, when that is more than its own owner has with it: dropped is that item.
+// push puts an item at the end of its owner's part. In a full queue it takes the place of an item of whoever has the most, the newest of the part that
+// comes last there, when that is more than its own owner has with it: dropped is that item.
 func (q *fair[T]) push(item T, ownerName, partName string) (result admission, dropped T, drops bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

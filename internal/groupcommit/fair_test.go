@@ -2,6 +2,7 @@ package groupcommit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -138,4 +139,45 @@ func (w *crowd) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.refused)
+}
+
+// TestDo_appliesJustWhatItDoesNotRefuse has more requests than there is room for, of several owners, whose callers give up at any moment: each is answered once, and applied once or not at all, as the answer says.
+func TestDo_appliesJustWhatItDoesNotRefuse(t *testing.T) {
+	applied := map[string]int{} // one commit at a time
+	c := groupcommit.New(openSQLite(t), groupcommit.Options{Queue: 5, MaxBatch: 2, Log: slog.New(slog.DiscardHandler)},
+		func(_ context.Context, _ *store.Tx, batch []owned) ([]groupcommit.Result[int64], error) {
+			for _, one := range batch {
+				applied[one.name]++
+			}
+			return make([]groupcommit.Result[int64], len(batch)), nil
+		})
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	answers := map[string]error{}
+	for n := range 600 {
+		one := owned{fmt.Sprint("owner", n%7*(n%3)%4), fmt.Sprint("part", n%2), fmt.Sprint(n)}
+		ctx, giveUp := context.WithCancel(t.Context())
+		group.Go(func() {
+			_, err := c.Do(ctx, one)
+			mu.Lock()
+			defer mu.Unlock()
+			answers[one.name] = err
+		})
+		if n%3 == 0 {
+			group.Go(giveUp)
+		} else {
+			defer giveUp()
+		}
+	}
+	group.Wait()
+	c.Close()
+	require.Len(t, answers, 600)
+	for name, err := range answers {
+		want := 0
+		if err == nil {
+			want = 1
+		}
+		require.Equal(t, want, applied[name], "%s: %v", name, err)
+		require.True(t, err == nil || errors.Is(err, context.Canceled) || errors.Is(err, problem.Overloaded) || errors.Is(err, problem.QueueShareExceeded), "%v", err)
+	}
 }

@@ -343,7 +343,7 @@ func TestCompose_adminPortsAreOnANetworkOfTheirOwn(t *testing.T) {
 		if admin := c.Services[word+"-2"].Networks["admin"]; admin == nil || !slices.Contains(admin.Aliases, host) {
 			t.Errorf("%s-2 has its admin port %s on another network", word, host)
 		}
-		if !strings.Contains(string(scraped), "{names: ["+host+"], type: A, port: "+port+"}") {
+		if !strings.Contains(string(scraped), "{names: ["+host+"], type: A, port: "+port+", refresh_interval: 5m}") {
 			t.Errorf("Prometheus does not look for a second %s at %s", word, host)
 		}
 	}

@@ -236,6 +236,7 @@ func (r *recorder) keep(to *[]Call, call Call) {
 }
 
 // certain are the statuses by which a service or gateway says that nothing was done. A conflict is none of them: the gateway may have sent a request again, and met itself.
+// For the same reason the refusal of a full queue leaves it open: a first try may wait in it.
 var certain = []int{
 	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusPreconditionFailed,
 	http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusPreconditionRequired, http.StatusTooManyRequests,
@@ -246,7 +247,7 @@ func outcome(err error) Outcome {
 	switch {
 	case err == nil:
 		return Acknowledged
-	case errors.As(err, &refused) && refused.Code != "" && slices.Contains(certain, refused.Status):
+	case errors.As(err, &refused) && refused.Code != "" && refused.Code != fountain.CodeQueueShareExceeded && slices.Contains(certain, refused.Status):
 		return Refused
 	}
 	return Unknown

@@ -29,7 +29,10 @@ func (b *batch) reorder(ctx context.Context, c *Change) error {
 		return nil
 	}
 	if len(changes) > 0 {
-		if err := errors.Join(b.renumber(ctx, c.Group(), changes), countOrder(ctx, b.tx, c.Group())); err != nil {
+		if err := b.renumber(ctx, c.Group(), changes); err != nil {
+			return err
+		}
+		if err := countOrder(ctx, b.tx, c.Group()); err != nil {
 			return err
 		}
 	}
