@@ -70,11 +70,23 @@ func splitRootKey(cmd *cobra.Command, file string, shares, threshold int, out []
 	for _, path := range written {
 		fmt.Fprintln(cmd.OutOrStdout(), path)
 	}
-	if len(out) == 1 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s holds all shares of %s now, which together are the root key: give each to another person, and leave none here\n", out[0], id)
+	for _, dir := range enoughIn(written, threshold) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s holds %d or more shares of %s now, which together are the root key: give each to another person, and leave none here\n", dir, threshold, id)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is split: any %d of these %d shares give it again\n", id, threshold, shares)
 	return err
+}
+
+// enoughIn lists the directories that hold enough of the shares to give the key again.
+func enoughIn(shares []string, threshold int) (dirs []string) {
+	count := map[string]int{}
+	for _, path := range shares {
+		dir := filepath.Dir(path)
+		if count[dir]++; count[dir] == threshold {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 func writeShare(dir, path, text string) error {

@@ -121,6 +121,9 @@ func (o *operator) putSecret() *cobra.Command {
 		}
 		return o.print(cmd, s, secretHead, [][]string{secretRow(*s)})
 	})
+	cmd.Long = `put stores a value, sealed. The name says who reads it: a service reads the secrets of its own name, so that app.db is
+for the service app, and administrators read all, unless policies say otherwise ("fountain secrets policies list").
+"fountain secrets run" gives it to a process.`
 	cmd.Flags().StringVar(&file, "value-file", "", "read the value from this file, - from standard input, without the line end at its end; default: ask for it")
 	cmd.Flags().Int64Var(&over, "if-version", 0, "only while this version is current")
 	cmd.Flags().BoolVar(&create, "create", false, "only when there is none yet")

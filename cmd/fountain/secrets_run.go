@@ -60,9 +60,16 @@ process goes on with what it has. The process shares the terminal, which sends i
 the foreground of a terminal SIGINT, SIGQUIT and SIGWINCH are not passed on a second time, so end it
 from elsewhere with SIGTERM.
 
-A service uses its API key (FOUNTAIN_API_KEY), which the process does not get. A person is asked for a
-code before the process starts, and never while it runs; when the code does not hold any more, changes
-can't be read, which is said once.`
+A service uses its API key (FOUNTAIN_API_KEY), which the process does not get. It reads the secrets of its own
+name, unless a policy says otherwise: the service app reads app and app.db ("fountain secrets access app.db
+--service ID" tells). An administrator gives it the scope, beside those that it has, and creates the key:
+
+  fountain services update app --scope secrets:read
+  fountain keys create server --service app --scope secrets:read
+  FOUNTAIN_API_KEY=... fountain secrets run --env DB_PASSWORD=app.db -- ./server
+
+A person is asked for a code before the process starts, and never while it runs; when the code does not
+hold any more, changes can't be read, which is said once.`
 	cmd.Flags().StringArrayVar(&run.envs, "env", nil, "variable of the environment and the secret whose value it gets, NAME=SECRET; may be repeated")
 	cmd.Flags().StringArrayVar(&run.files, "file", nil, "file and the secret whose value it gets, FILE=SECRET; may be repeated")
 	cmd.Flags().DurationVar(&run.grace, "grace", 10*time.Second, "between SIGTERM and SIGKILL when the process is started again")

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +80,7 @@ func TestSecrets_areTurnedOverAndGivenToAProcess(t *testing.T) {
 	require.Contains(t, good("secrets", "access", "app.db"), "list read write delete destroy rotate")
 	require.Equal(t, 2, ada.run("secrets", "access", "app.db", "--role", "reader", "--user", "x").code)
 	good("secrets", "policies", "delete", "readers")
+	requireRunOfAService(t, u.url, ada, good)
 
 	require.Regexp(t, `(?m) EdDSA +active `, good("signing-keys", "list"))
 	kid := field(t, good("signing-keys", "rotate", "--algorithm", "ES256", "--output", "json"), "kid")
@@ -123,4 +125,32 @@ func TestSecrets_areTurnedOverAndGivenToAProcess(t *testing.T) {
 	require.Equal(t, 1, ada.run("keyrings", "mac", "sums", "--file", plain).code)
 	good("keyrings", "restore", "sums")
 	require.Regexp(t, `(?m)^sums +HMAC-SHA256 +1 +1 `, good("keyrings", "list"))
+}
+
+// requireRunOfAService does what the help of run says: a service gets a key, with which its process gets the secrets of its name, and those of a policy.
+func requireRunOfAService(t *testing.T, url string, ada *home, good func(args ...string) string) {
+	t.Helper()
+	good("services", "register", "app")
+	key := []string{"keys", "create", "server", "--service", "app", "--scope", "secrets:read"}
+	require.Equal(t, 1, ada.run(key...).code, "the service lacks the scope")
+	good("services", "update", "app", "--scope", "secrets:read")
+	app := &home{t: t, dir: t.TempDir(), env: []string{"FOUNTAIN_API_KEY=" + strings.TrimSpace(good(key...)), "FOUNTAIN_URL=" + url}}
+	out := filepath.Join(t.TempDir(), "out")
+	run := func(name string) result {
+		return app.run("secrets", "run", "--env", "VALUE="+name, "--", "/bin/sh", "-c", `echo "$VALUE" > `+out)
+	}
+	got := run("app.db")
+	require.Zero(t, got.code, got.stderr)
+	raw, err := os.ReadFile(out)
+	require.NoError(t, err)
+	require.Equal(t, "second\n", string(raw))
+	good("secrets", "put", "shared.db", "--create", "--value-file", write(t, "shared"))
+	require.Equal(t, 1, run("shared.db").code, "it is of another name")
+	id := field(t, good("services", "get", "app", "--output", "json"), "id")
+	good("secrets", "policies", "put", "app-reads", "--service", id, "--path", "shared.db", "--may", "read")
+	got = run("shared.db")
+	require.Zero(t, got.code, got.stderr)
+	raw, err = os.ReadFile(out)
+	require.NoError(t, err)
+	require.Equal(t, "shared\n", string(raw))
 }

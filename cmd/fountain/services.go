@@ -53,17 +53,25 @@ func newServices() *cobra.Command {
 	return group("services", "Manage services", list, get, o.registerService(), token, o.updateService(),
 		o.serviceStatus("disable NAME", "Disable a service: its keys and tokens end", "disabled"),
 		o.serviceStatus("enable NAME", "Enable a service", "active"),
-		o.command("delete NAME", "Delete a service for ever, and the scopes that it declares", "  fountain services delete reports\n  fountain services delete reports --code-file -", oneArg("a service"),
-			func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-				s, err := serviceNamed(cmd.Context(), c, args[0])
-				if err != nil {
-					return err
-				}
-				if err := c.KMS.DeleteService(cmd.Context(), s.ID); err != nil {
-					return err
-				}
-				return o.done(cmd, args[0]+" deleted")
-			}))
+		o.deleteService())
+}
+
+func (o *operator) deleteService() *cobra.Command {
+	cmd := o.command("delete NAME", "Delete a service for ever, and the scopes that it declares", "  fountain services delete reports\n  fountain services delete reports --code-file -", oneArg("a service"),
+		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
+			s, err := serviceNamed(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			if err := c.KMS.DeleteService(cmd.Context(), s.ID); err != nil {
+				return err
+			}
+			return o.done(cmd, args[0]+" deleted")
+		})
+	cmd.Long = `delete ends the keys and tokens of a service, its contract, and the scopes that it declares. Administrators have
+every declared scope: where it declares some, the access tokens of all administrators end with them, yours
+too. Sessions go on, and the next command that needs a second factor asks for a code again.`
+	return cmd
 }
 
 func (o *operator) registerService() *cobra.Command {
