@@ -62,7 +62,7 @@ from elsewhere with SIGTERM.
 
 A service uses its API key (FOUNTAIN_API_KEY), which the process does not get. It reads the secrets of its own
 name, unless a policy says otherwise: the service app reads app and app.db ("fountain secrets access app.db
---service ID" tells). An administrator gives it the scope, beside those that it has, and makes the key:
+--service ID" tells). An administrator gives it the scope, beside those that it has, and creates the key:
 
   fountain services update app --scope secrets:read
   fountain keys create server --service app --scope secrets:read
