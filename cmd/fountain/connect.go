@@ -183,8 +183,16 @@ func calling(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// askCode asks for a one-time code at the terminal.
-func askCode(_ context.Context, challenge fountain.Challenge) (string, error) {
+// noAuthenticator is what somebody does whose codes are all refused for want of an authenticator.
+const noAuthenticator = "Without an authenticator yet: fountain otp enrol comes first."
+
+// raises tells a challenge of an operation from one of a sign-in, which only who has a second factor meets, and from a code that was sent.
+func raises(challenge fountain.Challenge) bool {
+	return challenge.Error != string(kms.MfaRequiredStatusMfaRequired) && challenge.Channel == ""
+}
+
+// codePrompt is what asks for a code.
+func codePrompt(challenge fountain.Challenge) string {
 	prompt := challenge.Operation + " asks for a code of your authenticator: "
 	if challenge.Error == string(kms.MfaRequiredStatusMfaRequired) {
 		prompt = "code of your authenticator, or a recovery code: "
@@ -194,8 +202,16 @@ func askCode(_ context.Context, challenge fountain.Challenge) (string, error) {
 	}
 	if challenge.Attempt > 1 {
 		prompt = "that code was not accepted; the next one: "
+		if raises(challenge) { // of somebody without an authenticator no code is right, and the service does not tell that apart
+			prompt = noAuthenticator + "\n" + prompt
+		}
 	}
-	code, err := terminal.Ask(prompt)
+	return prompt
+}
+
+// askCode asks for a one-time code at the terminal.
+func askCode(_ context.Context, challenge fountain.Challenge) (string, error) {
+	code, err := terminal.Ask(codePrompt(challenge))
 	if errors.Is(err, terminal.ErrNoTerminal) {
 		return "", errors.New("a second factor is needed and there is no terminal to ask at: --code-file reads the code")
 	}

@@ -34,7 +34,7 @@ const exitWarned = 3
 // examination is how doctor was called.
 type examination struct {
 	data, url, caFile string
-	given             bool // --data was
+	given, named      bool // --data was, --url was
 	asJSON, quick     bool
 }
 
@@ -77,6 +77,7 @@ Exit status: 0 nothing is wrong; 1 something is (errors), or doctor could not lo
 }
 
 func (e *examination) run(cmd *cobra.Command) error {
+	e.named = e.url != ""
 	if e.url = cmp.Or(e.url, os.Getenv("FOUNTAIN_URL")); e.url != "" {
 		e.caFile = cmp.Or(e.caFile, os.Getenv("FOUNTAIN_CA_FILE"))
 	}
@@ -175,14 +176,6 @@ func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 	if _, err := os.Stat(filepath.Join(e.data, "kms")); err != nil {
 		return fmt.Errorf("there is no family in %s: name its data directory with --data, run doctor in the environment of fountain serve, or name a family elsewhere with --url", e.data)
 	}
-	base := strings.TrimRight(e.url, "/")
-	if base == "" {
-		at, err := reachedAt(env("FOUNTAIN_ADDR", "127.0.0.1:8002"))
-		if err != nil {
-			return fmt.Errorf("FOUNTAIN_ADDR: %w", err)
-		}
-		base = "http://" + at
-	}
 	issuer := os.Getenv("FOUNTAIN_ISSUER")
 	if kept, err := os.ReadFile(filepath.Join(e.data, "issuer")); err == nil && issuer == "" {
 		issuer = strings.TrimSpace(string(kept))
@@ -190,6 +183,10 @@ func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 	running, err := family.Locked(filepath.Clean(e.data))
 	if err != nil {
 		d.Add(doctor.Finding{Check: doctor.Running, Level: doctor.Warning, What: "it can't be told whether fountain up runs on " + e.data, Do: "run this command as its user"})
+	}
+	base, baseErr := e.door(running)
+	if baseErr != nil {
+		return baseErr
 	}
 	if !running && err == nil && e.url == "" {
 		d.Add(doctor.Finding{Check: doctor.Running, Level: doctor.OK, What: "fountain up does not run on " + e.data + "; what runs is not asked"})
@@ -211,6 +208,28 @@ func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 		e.examine(ctx, d, p, at)
 	}
 	return nil
+}
+
+// door is where the gateway of the family in the data directory is asked: where --url says, or FOUNTAIN_URL when that is no port of this machine, as of a front
+// with a certificate; else where the family that runs has said that it is.
+func (e *examination) door(running bool) (string, error) {
+	at, err := url.Parse(e.url) // which was looked at by client
+	if err != nil {
+		return "", fmt.Errorf("read the address of the family: %w", err)
+	}
+	if running && !e.named && (e.url == "" || loopback(at.Hostname())) {
+		if told, err := family.Address(filepath.Clean(e.data)); err == nil && told != "" {
+			return told, nil
+		}
+	}
+	if e.url != "" {
+		return strings.TrimRight(e.url, "/"), nil
+	}
+	local, err := reachedAt(env("FOUNTAIN_ADDR", "127.0.0.1:8002"))
+	if err != nil {
+		return "", fmt.Errorf("FOUNTAIN_ADDR: %w", err)
+	}
+	return "http://" + local, nil
 }
 
 // examine has the doctor look at one service.

@@ -99,6 +99,7 @@ func TestDoctor_findsWhatIsBroken(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	_, pass := password(t)
 	u.bootstrap(t, pass)
+	require.NoError(t, os.Truncate(filepath.Join(u.data, "family.lock"), 0)) // as a release left it that told nothing there
 	healthy := askDoctor(t, []string{"FOUNTAIN_ADDR=" + strings.Replace(strings.TrimPrefix(u.url, "http://"), "127.0.0.1", "0.0.0.0", 1)}, "--data", u.data)
 	require.Equal(t, doctor.Warning, healthy.Worst, healthy.stdout)
 	require.Len(t, healthy.faults(doctor.Backup), 1, "there is none yet")
@@ -232,7 +233,10 @@ func TestDoctor_looksAtAFamilyElsewhereByItsDoor(t *testing.T) {
 		require.Len(t, ready, 5, name)
 	}
 	require.Empty(t, askDoctor(t, []string{"FOUNTAIN_URL=http://127.0.0.1:1"}, "--data", u.data, "--url", u.url).faults(doctor.Running))
-	require.NotEmpty(t, askDoctor(t, []string{"FOUNTAIN_URL=http://127.0.0.1:1"}, "--data", u.data).faults(doctor.Running), "it is looked for where the environment says")
+	require.NotEmpty(t, askDoctor(t, nil, "--data", u.data, "--url", "http://127.0.0.1:1").faults(doctor.Running), "it is looked for where the flag says")
+	for _, setting := range []string{"FOUNTAIN_URL=http://127.0.0.1:1", "FOUNTAIN_ADDR=127.0.0.1:1", "FOUNTAIN_URL="} {
+		require.Empty(t, askDoctor(t, []string{setting}, "--data", u.data).faults(doctor.Running), "the data directory says where its family runs: %s", setting)
+	}
 	require.Zero(t, u.term(t))
 
 	away := askDoctor(t, append(elsewhere, "FOUNTAIN_URL="+u.url))

@@ -3,6 +3,9 @@ package main
 import (
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -80,4 +83,30 @@ func TestConnection_aKeyGoesWhereItsUserIsSignedIn(t *testing.T) {
 	require.Empty(t, c.keptCA, "another address is not trusted by the session's authorities")
 	c.url = "http://localhost:9001"
 	require.Equal(t, "http://localhost:9001", c.address(c.besideKey()))
+}
+
+// Of somebody without an authenticator no code is right, and the service does not tell that apart: after a refusal both ways of asking say what comes first, and not at a sign-in, which asks only who has one.
+func TestCodes_ofNobodysAuthenticatorLeadToEnrolment(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "code")
+	require.NoError(t, os.WriteFile(file, []byte("123456\n"), 0o600))
+	o := &operator{codeFile: file}
+	for name, one := range map[string]struct {
+		challenge fountain.Challenge
+		told      bool
+	}{
+		"first":   {fountain.Challenge{Operation: "putRole", Attempt: 1}, false},
+		"refused": {fountain.Challenge{Operation: "putRole", Attempt: 2}, true},
+		"sign-in": {fountain.Challenge{Error: string(kms.MfaRequiredStatusMfaRequired), Attempt: 2}, false},
+		"sent":    {fountain.Challenge{Operation: "putRole", Channel: "email", SentTo: "a***@example.org", Attempt: 2}, false},
+	} {
+		require.Equal(t, one.told, strings.Contains(codePrompt(one.challenge), "fountain otp enrol"), name)
+		code, err := o.code(t.Context(), one.challenge)
+		if one.challenge.Attempt == 1 {
+			require.NoError(t, err)
+			require.Equal(t, "123456", code)
+			continue
+		}
+		require.ErrorContains(t, err, "wait for the next one", name)
+		require.Equal(t, one.told, strings.Contains(err.Error(), "fountain otp enrol"), name)
+	}
 }

@@ -83,7 +83,11 @@ func (o *operator) code(ctx context.Context, challenge fountain.Challenge) (stri
 		return askCode(ctx, challenge)
 	}
 	if challenge.Attempt > 1 {
-		return "", errors.New("the code was not accepted; each works once, so wait for the next one")
+		refusal := "the code was not accepted; each works once, so wait for the next one"
+		if raises(challenge) {
+			refusal += " (without an authenticator yet, fountain otp enrol comes first)"
+		}
+		return "", errors.New(refusal)
 	}
 	return readShort(o.codeFile)
 }

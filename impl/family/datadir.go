@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/fountainai/fountain/internal/config"
@@ -14,7 +15,7 @@ import (
 // ErrLocked says that another process uses the data directory.
 var ErrLocked = errors.New("another process uses the data directory")
 
-// lockFile is the name in the data directory whose lock says that a family runs there.
+// lockFile is the name in the data directory whose lock says that a family runs there. It holds where its gateway answered when it was last ready.
 const lockFile = "family.lock"
 
 // lock makes the data directory if there is none and takes it for this process. A directory that was there keeps its mode.
@@ -54,6 +55,23 @@ func Locked(dir string) (bool, error) {
 		return true, nil
 	}
 	return false, err
+}
+
+// tellAddress keeps where the gateway answers, for programs on this machine. The lock stays.
+func tellAddress(dir, url string) error {
+	if err := os.WriteFile(filepath.Join(dir, lockFile), []byte(url+"\n"), 0o600); err != nil {
+		return fmt.Errorf("keep the gateway's address: %w", err)
+	}
+	return nil
+}
+
+// Address returns the URL by which the gateway of the family that runs on a data directory (Locked) is reached from this machine; "" where it was never ready.
+func Address(dir string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, lockFile))
+	if err != nil {
+		return "", fmt.Errorf("read the gateway's address: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
 }
 
 // cause is an error of the file system without the path, which the caller names.

@@ -154,6 +154,9 @@ func (h *house) run(ctx context.Context) (err error) {
 		}
 		return err
 	}
+	if err := tellAddress(h.DataDir, urlOf(h.front)); err != nil {
+		return err
+	}
 	h.OnReady(h.info())
 	select {
 	case <-ctx.Done():
