@@ -20,9 +20,9 @@ func newRootKeySplit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "split",
 		Short: "On the machine of the kms: split a copy of the root key into shares, for safe keeping",
-		Long: `split writes shares of the root key (Shamir's scheme), of which any so many as --threshold give the key
-again ("fountain root-key combine"), and fewer tell nothing of it. The kms does not need them: they are
-for the day on which its file is lost. The key itself is not printed.
+		Long: `split writes shares of the root key (Shamir's scheme). As many of them as --threshold says give the key
+again ("fountain root-key combine"); fewer tell nothing of it. The kms does not need them: they are for
+the day on which its file is lost. The key itself is not printed.
 
 Give --out once for each share, each time another medium or directory, and give each to another person.
 With one --out all shares lie in one place, where together they ARE the root key: separate them at
