@@ -87,16 +87,18 @@ func doubtful(err error, doubt, none bool) error {
 
 // single is tries for an engine with one address.
 func (c *Client) single(ctx context.Context, once func(ctx context.Context) error) error {
+	n := c.nodes.list[0]
+	changes := n.changes.Load()
 	err := c.keyed(ctx, once)
-	if n := c.nodes.list[0]; ctx.Err() == nil {
-		c.note(n, err)
+	if ctx.Err() == nil {
+		c.note(n, changes, err)
 	}
 	return err
 }
 
 // attempt carries a call out at one node. A call that others may have ends when the node is found to hang.
 func (c *Client) attempt(ctx context.Context, n *node, others bool, once func(ctx context.Context) error) error {
-	at := withNode(ctx, n)
+	at, changes := withNode(ctx, n), n.changes.Load()
 	if others {
 		watched, cancel := context.WithCancelCause(at)
 		defer cancel(nil)
@@ -108,7 +110,7 @@ func (c *Client) attempt(ctx context.Context, n *node, others bool, once func(ct
 		return fmt.Errorf("%w: %w", ErrUnavailable, errAway) // and it is noted
 	}
 	if ctx.Err() == nil {
-		c.note(n, err)
+		c.note(n, changes, err)
 	}
 	return err
 }
@@ -126,16 +128,16 @@ func (c *Client) keyed(ctx context.Context, once func(ctx context.Context) error
 	return once(withKey(ctx, before))
 }
 
-// note notes what a call has shown of its node.
-func (c *Client) note(n *node, err error) {
+// note notes what a call has shown of its node, which had these changes when the call began.
+func (c *Client) note(n *node, changes uint64, err error) {
 	var said *Error
 	switch {
 	case errors.Is(err, ErrUnavailable):
-		c.nodes.failed(n, err, false)
+		c.nodes.failed(n, changes, err, false)
 	case errors.As(err, &said) && said.Status == http.StatusServiceUnavailable:
 		c.nodes.busy(n)
 	case err == nil || said != nil:
-		c.nodes.answered(n)
+		c.nodes.answered(n, changes)
 	}
 }
 

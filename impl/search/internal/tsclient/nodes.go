@@ -54,7 +54,8 @@ func NewNodes(addresses []*url.URL, c clock.Clock, changed func(NodeState)) *Nod
 type node struct {
 	address, scheme, host string
 
-	troubled atomic.Bool // avoid is set, or it is not healthy: a call that went well has something to tell
+	changes  atomic.Uint64 // of healthy; a call tells something of a node only when none came since it began
+	troubled atomic.Bool   // avoid is set, or it is not healthy: a call that went well has something to tell
 	mu       sync.Mutex
 	healthy  bool
 	since    time.Time
@@ -105,10 +106,10 @@ func (ns *Nodes) order() []*node {
 	return append(out, last...)
 }
 
-// answered notes that a node has answered a call.
-func (ns *Nodes) answered(n *node) {
+// answered notes that a node has answered a call. changes are those that the node had when the call began.
+func (ns *Nodes) answered(n *node, changes uint64) {
 	if n.troubled.Load() {
-		ns.set(n, true, time.Time{}, nil, false)
+		ns.set(n, changes, finding{healthy: true})
 	}
 }
 
@@ -120,20 +121,35 @@ func (ns *Nodes) busy(n *node) {
 	n.troubled.Store(true)
 }
 
-// failed notes that a node could not be reached, or broke off. hangs ends what it is asked at the moment.
-func (ns *Nodes) failed(n *node, cause error, hangs bool) {
-	ns.set(n, false, ns.clock.Now().Add(awayFor), cause, hangs)
+// failed notes that a node could not be reached, or broke off. hangs ends what it is asked at the moment. changes are those that the node had when the call began.
+func (ns *Nodes) failed(n *node, changes uint64, cause error, hangs bool) {
+	ns.set(n, changes, finding{avoid: ns.clock.Now().Add(awayFor), cause: cause, hangs: hangs})
 }
 
-func (ns *Nodes) set(n *node, healthy bool, avoid time.Time, cause error, hangs bool) {
+// finding is what a call has shown of a node.
+type finding struct {
+	healthy bool
+	avoid   time.Time
+	cause   error
+	hangs   bool
+}
+
+// set notes a finding, unless it is of a time before the node's last change: an answer that was on its way when the node died does not bring it back, and a
+// call that it broke off then does not send it away once it is back. That a node hangs which is away all the same ends what it is asked.
+func (ns *Nodes) set(n *node, changes uint64, f finding) {
 	n.mu.Lock()
-	changed := n.healthy != healthy
-	n.healthy, n.avoid, n.cause = healthy, avoid, cause
-	n.troubled.Store(!healthy || !avoid.IsZero())
+	if n.changes.Load() != changes && (n.healthy || !f.hangs) {
+		n.mu.Unlock()
+		return
+	}
+	changed := n.healthy != f.healthy
+	n.healthy, n.avoid, n.cause = f.healthy, f.avoid, f.cause
+	n.troubled.Store(!f.healthy || !f.avoid.IsZero())
 	if changed {
 		n.since = ns.clock.Now()
+		n.changes.Add(1)
 	}
-	if hangs {
+	if f.hangs {
 		n.end()
 		n.life, n.end = context.WithCancel(context.Background())
 	}
@@ -168,14 +184,15 @@ func (c *Client) Examine(ctx context.Context) error {
 func (c *Client) examine(ctx context.Context, n *node) error {
 	limited, cancel := context.WithTimeout(withNode(ctx, n), probeLimit)
 	defer cancel()
+	changes := n.changes.Load()
 	err := c.health(limited)
 	var said *Error
 	switch {
 	case ctx.Err() != nil: // whoever asks has ended
 	case err == nil:
-		c.nodes.answered(n)
+		c.nodes.answered(n, changes)
 	default:
-		c.nodes.failed(n, err, !errors.As(err, &said))
+		c.nodes.failed(n, changes, err, !errors.As(err, &said))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", n.host, err)

@@ -225,6 +225,33 @@ func TestNodes_aCallLeavesANodeThatHangs(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
+// What began before the node's last change says nothing of how it is now, whether it went well or not.
+func TestNodes_aCallOfTheTimeBeforeChangesNothing(t *testing.T) {
+	for name, goesWell := range map[string]bool{"an answer comes after the node died": true, "a call breaks off after the node is back": false} {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t, keyring{key: "k"}, Deadlines{})
+			first := p.Client.nodes.list[0]
+			during := func(context.Context) error {
+				p.answer(0, breaks)
+				require.NoError(t, p.Examine(t.Context()))
+				require.False(t, p.States()[0].Healthy)
+				if goesWell {
+					return nil
+				}
+				p.answer(0, answers)
+				require.NoError(t, p.Examine(t.Context()))
+				return fmt.Errorf("%w: broken off", ErrUnavailable)
+			}
+			require.Equal(t, goesWell, p.attempt(t.Context(), first, false, during) == nil)
+			require.Equal(t, !goesWell, p.States()[0].Healthy)
+			at := len(p.told)
+			require.NoError(t, p.attempt(t.Context(), first, false, func(context.Context) error { return nil }))
+			require.True(t, p.States()[0].Healthy, "one that began afterwards does")
+			require.Equal(t, goesWell, len(p.told) > at)
+		})
+	}
+}
+
 func TestNodes_keepTheDeadlineOfTheWhole(t *testing.T) {
 	p := newPair(t, keyring{key: "k"}, Deadlines{Search: 50 * time.Millisecond})
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
