@@ -155,7 +155,8 @@ type Typed struct {
 // Check validates doc, coerces it in place as dirty says and returns its typed values. New lists the fields that the
 // schema's patterns and objects make from it; they are not yet part of the schema.
 func (s *Schema) Check(doc Document, dirty Dirty) (typed *Typed, added []*Field, err error) {
-	typed = &Typed{Values: make(map[string]Value, len(s.Fields))}
+	// A schema may have learned thousands of fields of which a document has few: room is made for those it can have.
+	typed = &Typed{Values: make(map[string]Value, min(len(s.Fields), len(doc)))}
 	typed.ID, _ = doc["id"].(string)
 	for _, f := range s.Fields {
 		if f.Pattern() {
