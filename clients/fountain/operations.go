@@ -217,6 +217,8 @@ var (
 	opVerifySignature       = secured("kms", "verifySignature", http.MethodPost, "/keyrings/{keyring}/verify", always, 200)
 	opGetRootKey            = secured("kms", "getRootKey", http.MethodGet, "/root-key", always, 200)
 	opRotateRootKey         = secured("kms", "rotateRootKey", http.MethodPost, "/root-key/rotate", never, 200)
+	opListBackups           = secured("kms", "listBackups", http.MethodGet, "/backups", always, 200)
+	opGetDiagnosis          = secured("kms", "getDiagnosis", http.MethodGet, "/diagnosis", always, 200)
 	opVerifyAudit           = secured("kms", "verifyAudit", http.MethodPost, "/audit/verify", always, 200)
 	opWitnessAudit          = secured("kms", "witnessAudit", http.MethodPost, "/audit/witness", never, 200)
 	opExportAudit           = secured("kms", "exportAudit", http.MethodGet, "/audit/export", always, 200)

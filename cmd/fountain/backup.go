@@ -19,6 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/backup"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/upkeep"
 )
 
 // newBackup copies everything, while it works.
@@ -64,7 +65,7 @@ Typesense of your own are not in it either.`,
 	cmd.Flags().StringArrayVar(&recipients, "recipient", nil, "public key that the archive is encrypted to (age1...); several may be given")
 	cmd.Flags().StringVar(&recipientsFile, "recipients-file", "", "file with public keys, one a line")
 	cmd.Flags().StringVar(&data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE name those of single services")
-	cmd.AddCommand(newBackupKey(), newBackupVerify(), newBackupDrill())
+	cmd.AddCommand(newBackupKey(), newBackupVerify(), newBackupDrill(), newBackupList())
 	return cmd
 }
 
@@ -140,8 +141,8 @@ func makeBackup(cmd *cobra.Command, at *places, to string, who []age.Recipient) 
 	if err := nameArchive(unfinished, to); err != nil {
 		return err
 	}
-	if err := backup.Remember(at.kms.DataDir, m); err != nil {
-		return err
+	if err := remember(at.kms.DataDir, to, m, sums); err != nil {
+		return fmt.Errorf("the archive is whole, but the list of backups does not hold it: %w", err)
 	}
 	return printCopies(cmd.OutOrStdout(), m, sums)
 }
@@ -178,12 +179,7 @@ func printCopies(out io.Writer, m backup.Manifest, sums []backup.Sum) error {
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "PART\tDATABASE\tINSTANT\tROWS\tBYTES")
 	for _, c := range m.Parts {
-		var rows, bytes int64
-		for _, s := range sums {
-			if s.Part == c.Name {
-				rows, bytes = rows+s.Rows, bytes+s.Bytes
-			}
-		}
+		rows, bytes := sizeOf(c.Name, sums)
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\n", c.Name, c.Database, c.Instant.Format(time.RFC3339Nano), rows, bytes)
 	}
 	return table.Flush()
@@ -221,11 +217,13 @@ func opener(file string) func() (io.ReadCloser, error) {
 }
 
 func newBackupVerify() *cobra.Command {
-	var identity string
+	var identity, data string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "verify FILE",
-		Short:   "Read an archive to its end: that it opens, is whole, and what is in it",
+		Use:   "verify FILE",
+		Short: "Read an archive to its end: that it opens, is whole, and what is in it",
+		Long: `verify reads an archive to its end. It needs nothing but the archive and its secret key. With --data, on the
+machine of the services, the list of backups says afterwards that this one was verified.`,
 		Example: "  fountain backup verify family.backup --identity backup.key\n  fountain backup verify family.backup --identity backup.key --json",
 		Args:    oneArg("an archive"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -242,6 +240,9 @@ func newBackupVerify() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
+			if err := noteCheck(cmd, data, m, upkeep.Verified); err != nil {
+				return err
+			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), map[string]any{"manifest": m, "sums": sums})
 			}
@@ -250,18 +251,20 @@ func newBackupVerify() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&identity, "identity", "", "file with the secret key")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print manifest and checksums as JSON")
+	checkedFlag(cmd, &data)
 	return cmd
 }
 
 func newBackupDrill() *cobra.Command {
-	var identity, dir string
+	var identity, dir, data string
 	cmd := &cobra.Command{
 		Use:   "drill FILE",
 		Short: "Restore an archive into an empty directory, look at it, and remove it: for a timer",
 		Long: `drill does what restore does, in a directory that is removed afterwards: it reads the archive, creates every
 database of it, has SQLite check each, holds every audit trail against its hashes, and ends what a
 restore ends. It needs as much room as the data, and no root key. Its exit status says whether all
-of it succeeded.`,
+of it succeeded. With --data, on the machine of the services, the list of backups says afterwards that
+this one passed a drill.`,
 		Example: "  fountain backup drill family.backup --identity backup.key\n  fountain backup drill family.backup --identity backup.key --dir /var/tmp",
 		Args:    oneArg("an archive"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -273,15 +276,16 @@ of it succeeded.`,
 			if err != nil {
 				return fmt.Errorf("make a directory for the drill: %w", err)
 			}
-			return errors.Join(drill(cmd, args[0], at, who), os.RemoveAll(at))
+			return errors.Join(drill(cmd, args[0], at, data, who), os.RemoveAll(at))
 		},
 	}
 	cmd.Flags().StringVar(&identity, "identity", "", "file with the secret key")
 	cmd.Flags().StringVar(&dir, "dir", "", "where the directory of the drill is created; default: that of temporary files")
+	checkedFlag(cmd, &data)
 	return cmd
 }
 
-func drill(cmd *cobra.Command, file, dir string, who []age.Identity) error {
+func drill(cmd *cobra.Command, file, dir, data string, who []age.Identity) error {
 	began := time.Now()
 	in, err := os.Open(file)
 	if err != nil {
@@ -307,6 +311,9 @@ func drill(cmd *cobra.Command, file, dir string, who []age.Identity) error {
 	})
 	if err != nil {
 		return fmt.Errorf("the drill failed: %s: %w", file, err)
+	}
+	if err := noteCheck(cmd, data, m, upkeep.Drilled); err != nil {
+		return err
 	}
 	if err := printCopies(cmd.OutOrStdout(), m, sums); err != nil {
 		return err

@@ -24,6 +24,7 @@ import (
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
+	"github.com/fountainai/fountain/internal/upkeep"
 	"github.com/fountainai/fountain/tests/recorder"
 )
 
@@ -243,8 +244,25 @@ func TestRestore_bringsEverythingBackAndResurrectsNothing(t *testing.T) {
 	verified := run(t, "backup", "verify", archive, "--identity", identity)
 	require.Zero(t, verified.code, verified.stderr)
 	require.Equal(t, got.stdout, verified.stdout)
-	drilled := run(t, "backup", "drill", archive, "--identity", identity)
+	list := func() upkeep.Backup {
+		all, err := upkeep.Backups(filepath.Join(u.data, "kms"), "", 10)
+		require.NoError(t, err)
+		require.Len(t, all, 1)
+		return all[0]
+	}
+	require.Empty(t, list().Check, "the check was not said to be of this family")
+	require.Equal(t, archive, list().File)
+	require.Len(t, list().Parts, 5)
+	verified = run(t, "backup", "verify", archive, "--identity", identity, "--data", u.data)
+	require.Zero(t, verified.code, verified.stderr)
+	require.Empty(t, verified.stderr)
+	require.Equal(t, upkeep.Verified, list().Check)
+	elsewhere := run(t, "backup", "verify", archive, "--identity", identity, "--data", t.TempDir())
+	require.Zero(t, elsewhere.code, "the archive is whole, wherever it was made")
+	require.Contains(t, elsewhere.stderr, "this check is not noted there")
+	drilled := run(t, "backup", "drill", archive, "--identity", identity, "--data", u.data)
 	require.Zero(t, drilled.code, drilled.stderr)
+	require.Equal(t, upkeep.Drilled, list().Check)
 	require.Regexp(t, `kms: the database is whole, and its audit trail of \d+ events holds`, drilled.stdout)
 	for _, secret := range []string{"root.key", p.key, p.refresh} {
 		raw, err := os.ReadFile(archive)

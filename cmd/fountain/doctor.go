@@ -25,6 +25,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/upkeep"
 	"github.com/fountainai/fountain/openapi"
 )
 
@@ -36,6 +37,8 @@ type examination struct {
 	data, url, caFile string
 	given, named      bool // --data was, --url was
 	asJSON, quick     bool
+	keep              bool
+	kms               string // the data directory of the kms, where one was looked at
 }
 
 func newDoctor() *cobra.Command {
@@ -54,12 +57,14 @@ is ready, of which release it is, how its contract and its clock differ from thi
 and when the certificate of the front ends. It needs no credential for that, and sees no files, databases,
 keys or backups: for those run it on the machine of the services.
 
-It changes nothing and shows no secret. For what it finds it says what to do.
+It changes nothing and shows no secret. For what it finds it says what to do. With --keep it leaves its report
+in the data directory of the kms, where administrators read it in the console and by doctor report.
 
 Exit status: 0 nothing is wrong; 1 something is (errors), or doctor could not look; 2 a wrong call;
 3 there are warnings alone.`,
 		Example: `  fountain doctor
   fountain doctor --data /var/lib/fountain --json
+  fountain doctor --quick --keep
   fountain doctor --url https://fountain.example.org
   docker compose exec kms /fountain doctor`,
 		Args: noArgs,
@@ -73,6 +78,8 @@ Exit status: 0 nothing is wrong; 1 something is (errors), or doctor could not lo
 	cmd.Flags().StringVar(&e.caFile, "ca-file", "", "trust only the authorities in this PEM file for --url (FOUNTAIN_CA_FILE)")
 	cmd.Flags().BoolVar(&e.quick, "quick", false, "leave out what reads the whole of a database: its pages and its audit trail")
 	cmd.Flags().BoolVar(&e.asJSON, "json", false, "print the findings as JSON")
+	cmd.Flags().BoolVar(&e.keep, "keep", false, "keep the report in the data directory of the kms, for the console")
+	cmd.AddCommand(newDoctorReport())
 	return cmd
 }
 
@@ -104,7 +111,26 @@ func (e *examination) run(cmd *cobra.Command) error {
 		return err
 	}
 	d.Together()
-	return e.tell(cmd.OutOrStdout(), d.Report())
+	told := e.tell(cmd.OutOrStdout(), d.Report())
+	if err := e.kept(d.Report()); err != nil {
+		return err
+	}
+	return told
+}
+
+// kept keeps the report where the kms tells it.
+func (e *examination) kept(r doctor.Report) error {
+	if !e.keep {
+		return nil
+	}
+	if e.kms == "" {
+		return usagef("--keep keeps the report in the data directory of the kms; no kms is configured here")
+	}
+	kept := upkeep.Diagnosis{At: clock.System.Now(), Version: version, Quick: e.quick, Worst: string(r.Worst()), Findings: []upkeep.Finding{}}
+	for _, f := range r {
+		kept.Findings = append(kept.Findings, upkeep.Finding{Service: f.Service, Check: f.Check, Level: string(f.Level), What: f.What, Do: f.Do})
+	}
+	return upkeep.KeepDiagnosis(e.kms, kept)
 }
 
 // client asks services on this machine, whose certificates are for the names that others use. It sends them nothing secret; what they answer (status, release, contract,
@@ -234,6 +260,9 @@ func (e *examination) door(running bool) (string, error) {
 
 // examine has the doctor look at one service.
 func (e *examination) examine(ctx context.Context, d *doctor.Doctor, p *program, at doctor.Place) {
+	if p.word == "kms" {
+		e.kms = at.Service.DataDir
+	}
 	if p.rootKey != nil {
 		at.RootKey = *p.rootKey
 	}

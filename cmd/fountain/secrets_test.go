@@ -97,6 +97,16 @@ func TestSecrets_areTurnedOverAndGivenToAProcess(t *testing.T) {
 	require.Eventually(t, func() bool { return field(t, good("root-key", "status", "--output", "json"), "state") == "idle" }, 30*time.Second, 200*time.Millisecond)
 	require.Equal(t, "second\n", good("secrets", "get", "app.db"))
 
+	require.Equal(t, 1, ada.run("doctor", "report").code, "none is kept")
+	require.Equal(t, 2, ada.run("doctor", "--keep", "--url", u.url).code, "there is no kms on this side of the door")
+	kept := ada.run("doctor", "--quick", "--keep", "--data", u.data)
+	require.Equal(t, exitWarned, kept.code, kept.stderr)
+	require.Regexp(t, `(?m) WARNING +kms +backup +no backup was ever made with fountain backup +run fountain backup `, good("doctor", "report"))
+	require.Regexp(t, `^ID +CREATED `, good("backup", "list"))
+	archive := filepath.Join(t.TempDir(), "archive")
+	good("backup", "--data", u.data, "--to", archive, "--recipient", strings.TrimSpace(good("backup", "key", filepath.Join(t.TempDir(), "key"))))
+	require.Contains(t, good("backup", "list"), archive)
+
 	good("keyrings", "create", "invoices", "--algorithm", "AES-256-GCM")
 	require.Equal(t, 2, ada.run("keyrings", "create", "other", "--algorithm", "DES").code)
 	plain := write(t, "plain text")

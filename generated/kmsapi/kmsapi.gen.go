@@ -321,6 +321,24 @@ func (e AuthorizationAnswerConsent) Valid() bool {
 	}
 }
 
+// Defines values for BackupCheck.
+const (
+	BackupCheckDrill  BackupCheck = "drill"
+	BackupCheckVerify BackupCheck = "verify"
+)
+
+// Valid indicates whether the value is a known member of the BackupCheck enum.
+func (e BackupCheck) Valid() bool {
+	switch e {
+	case BackupCheckDrill:
+		return true
+	case BackupCheckVerify:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientCreateType.
 const (
 	ClientCreateTypeConfidential ClientCreateType = "confidential"
@@ -381,6 +399,27 @@ func (e FactorWord) Valid() bool {
 	case FactorWordTotp:
 		return true
 	case FactorWordWebhook:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FindingLevel.
+const (
+	FindingLevelError   FindingLevel = "error"
+	FindingLevelOk      FindingLevel = "ok"
+	FindingLevelWarning FindingLevel = "warning"
+)
+
+// Valid indicates whether the value is a known member of the FindingLevel enum.
+func (e FindingLevel) Valid() bool {
+	switch e {
+	case FindingLevelError:
+		return true
+	case FindingLevelOk:
+		return true
+	case FindingLevelWarning:
 		return true
 	default:
 		return false
@@ -1495,6 +1534,54 @@ type AuthorizationRequest struct {
 	State               *string `json:"state,omitempty"`
 }
 
+// Backup defines model for Backup.
+type Backup struct {
+	// Bytes Size of the archive.
+	Bytes int64 `json:"bytes"`
+
+	// Check The last check that it has passed: read to its end, or restored into an empty place and looked at. Absent when none has.
+	Check *BackupCheck `json:"check,omitempty"`
+
+	// CheckedAt When that was.
+	CheckedAt *time.Time `json:"checkedAt,omitempty"`
+
+	// File Where it was written to, on the machine of the command.
+	File string `json:"file"`
+
+	// ID Id of the archive; the archive's own manifest says the same.
+	ID     string    `json:"id"`
+	MadeAt time.Time `json:"madeAt"`
+
+	// Parts The copied databases.
+	Parts []BackupPart `json:"parts"`
+
+	// Version Of the program that made it.
+	Version string `json:"version"`
+}
+
+// BackupCheck The last check that it has passed: read to its end, or restored into an empty place and looked at. Absent when none has.
+type BackupCheck string
+
+// BackupList defines model for BackupList.
+type BackupList struct {
+	Items      []Backup `json:"items"`
+	NextCursor *string  `json:"nextCursor,omitempty"`
+}
+
+// BackupPart defines model for BackupPart.
+type BackupPart struct {
+	// Bytes Before compression.
+	Bytes int64 `json:"bytes"`
+
+	// Database sqlite or postgres.
+	Database string `json:"database"`
+
+	// Instant Every write that was acknowledged before is in the copy.
+	Instant time.Time `json:"instant"`
+	Name    string    `json:"name"`
+	Rows    int64     `json:"rows"`
+}
+
 // BrowserSessionRefresh defines model for BrowserSessionRefresh.
 type BrowserSessionRefresh struct {
 	// Resource The services that the access token is for (RFC 8707), as at `issueToken`; without it those of the family.
@@ -1711,6 +1798,22 @@ type DataKey struct {
 	Wrapped   []byte `json:"wrapped"`
 }
 
+// Diagnosis defines model for Diagnosis.
+type Diagnosis struct {
+	// At When the doctor looked.
+	At time.Time `json:"at"`
+
+	// Findings In the order in which things were looked at.
+	Findings []Finding `json:"findings"`
+
+	// Quick Whether what reads the whole of a database was left out.
+	Quick bool `json:"quick"`
+
+	// Version Of the doctor.
+	Version string       `json:"version"`
+	Worst   FindingLevel `json:"worst"`
+}
+
 // Enrol defines model for Enrol.
 type Enrol struct {
 	Token string `json:"token"`
@@ -1724,6 +1827,25 @@ type Enrolment struct {
 
 // FactorWord A type of second factor.
 type FactorWord string
+
+// Finding defines model for Finding.
+type Finding struct {
+	// Check What was looked at.
+	Check string `json:"check"`
+
+	// Do What to do; absent when there is nothing to do.
+	Do    *string      `json:"do,omitempty"`
+	Level FindingLevel `json:"level"`
+
+	// Service The service that it is of; absent for what is of all.
+	Service *string `json:"service,omitempty"`
+
+	// What What was found.
+	What string `json:"what"`
+}
+
+// FindingLevel defines model for FindingLevel.
+type FindingLevel string
 
 // Introspection defines model for Introspection.
 type Introspection struct {
@@ -2967,6 +3089,15 @@ type GetPasswordResetPageParams struct {
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// ListBackupsParams defines parameters for ListBackups.
+type ListBackupsParams struct {
+	// Limit How many items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListClientsParams defines parameters for ListClients.
 type ListClientsParams struct {
 	// Limit How many items a page holds at most.
@@ -3722,6 +3853,9 @@ type ServerInterface interface {
 	// CompleteStepUp Trade a second-factor proof for a raised access token
 	// (POST /auth/step-up)
 	CompleteStepUp(w http.ResponseWriter, r *http.Request)
+	// ListBackups List the backups that were made beside the kms, newest first
+	// (GET /backups)
+	ListBackups(w http.ResponseWriter, r *http.Request, params ListBackupsParams)
 	// BootstrapAdmin Create the first administrator
 	// (POST /bootstrap/admin)
 	BootstrapAdmin(w http.ResponseWriter, r *http.Request)
@@ -3755,6 +3889,9 @@ type ServerInterface interface {
 	// PutContract Adopt a service by its OpenAPI document, or replace the document
 	// (PUT /contracts/{contractName})
 	PutContract(w http.ResponseWriter, r *http.Request, contractName ContractName, params PutContractParams)
+	// GetDiagnosis Tell what the doctor found last
+	// (GET /diagnosis)
+	GetDiagnosis(w http.ResponseWriter, r *http.Request)
 	// GetKmsHealth Tell that the process lives
 	// (GET /health)
 	GetKmsHealth(w http.ResponseWriter, r *http.Request)
@@ -4175,6 +4312,12 @@ func (_ Unimplemented) CompleteStepUp(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListBackups List the backups that were made beside the kms, newest first
+// (GET /backups)
+func (_ Unimplemented) ListBackups(w http.ResponseWriter, r *http.Request, params ListBackupsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // BootstrapAdmin Create the first administrator
 // (POST /bootstrap/admin)
 func (_ Unimplemented) BootstrapAdmin(w http.ResponseWriter, r *http.Request) {
@@ -4238,6 +4381,12 @@ func (_ Unimplemented) GetServiceContract(w http.ResponseWriter, r *http.Request
 // PutContract Adopt a service by its OpenAPI document, or replace the document
 // (PUT /contracts/{contractName})
 func (_ Unimplemented) PutContract(w http.ResponseWriter, r *http.Request, contractName ContractName, params PutContractParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetDiagnosis Tell what the doctor found last
+// (GET /diagnosis)
+func (_ Unimplemented) GetDiagnosis(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5494,6 +5643,52 @@ func (siw *ServerInterfaceWrapper) CompleteStepUp(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// ListBackups operation middleware
+func (siw *ServerInterfaceWrapper) ListBackups(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListBackupsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListBackups(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // BootstrapAdmin operation middleware
 func (siw *ServerInterfaceWrapper) BootstrapAdmin(w http.ResponseWriter, r *http.Request) {
 
@@ -5957,6 +6152,20 @@ func (siw *ServerInterfaceWrapper) PutContract(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PutContract(w, r, contractName, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetDiagnosis operation middleware
+func (siw *ServerInterfaceWrapper) GetDiagnosis(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetDiagnosis(w, r)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -10447,6 +10656,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/audit/checkpoint", wrapper.GetAuditCheckpoint)
 	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/backups", wrapper.ListBackups)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/diagnosis", wrapper.GetDiagnosis)
+	})
 
 	return r
 }
@@ -14130,6 +14345,180 @@ func (response CompleteStepUpdefaultApplicationProblemPlusJSONResponse) VisitCom
 	return err
 }
 
+type ListBackupsRequestObject struct {
+	Params ListBackupsParams
+}
+
+type ListBackupsResponseObject interface {
+	VisitListBackupsResponse(w http.ResponseWriter) error
+}
+
+type ListBackups200JSONResponse BackupList
+
+func (response ListBackups200JSONResponse) VisitListBackupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBackups401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListBackups401ApplicationProblemPlusJSONResponse) VisitListBackupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBackups403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListBackups403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListBackups403ResponseHeaders
+}
+
+func (response ListBackups403ApplicationProblemPlusJSONResponse) VisitListBackupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBackups429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListBackups429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers ListBackups429ResponseHeaders
+}
+
+func (response ListBackups429ApplicationProblemPlusJSONResponse) VisitListBackupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBackupsdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type ListBackupsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    ListBackupsdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response ListBackupsdefaultApplicationProblemPlusJSONResponse) VisitListBackupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type BootstrapAdminRequestObject struct {
 	Body *BootstrapAdminJSONRequestBody
 }
@@ -16828,6 +17217,219 @@ type PutContractdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutContractdefaultApplicationProblemPlusJSONResponse) VisitPutContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDiagnosisRequestObject struct {
+}
+
+type GetDiagnosisResponseObject interface {
+	VisitGetDiagnosisResponse(w http.ResponseWriter) error
+}
+
+type GetDiagnosis200JSONResponse Diagnosis
+
+func (response GetDiagnosis200JSONResponse) VisitGetDiagnosisResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDiagnosis401ApplicationProblemPlusJSONResponse struct {
+	externalRef0.ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GetDiagnosis401ApplicationProblemPlusJSONResponse) VisitGetDiagnosisResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDiagnosis403ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetDiagnosis403ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetDiagnosis403ResponseHeaders
+}
+
+func (response GetDiagnosis403ApplicationProblemPlusJSONResponse) VisitGetDiagnosisResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDiagnosis404ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetDiagnosis404ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetDiagnosis404ResponseHeaders
+}
+
+func (response GetDiagnosis404ApplicationProblemPlusJSONResponse) VisitGetDiagnosisResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDiagnosis429ResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetDiagnosis429ApplicationProblemPlusJSONResponse struct {
+	Body    externalRef0.Problem
+	Headers GetDiagnosis429ResponseHeaders
+}
+
+func (response GetDiagnosis429ApplicationProblemPlusJSONResponse) VisitGetDiagnosisResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDiagnosisdefaultResponseHeaders struct {
+	Allow           *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *string
+	WWWAuthenticate *string
+}
+
+type GetDiagnosisdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    GetDiagnosisdefaultResponseHeaders
+	StatusCode int
+}
+
+func (response GetDiagnosisdefaultApplicationProblemPlusJSONResponse) VisitGetDiagnosisResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -39571,6 +40173,9 @@ type StrictServerInterface interface {
 	// CompleteStepUp Trade a second-factor proof for a raised access token
 	// (POST /auth/step-up)
 	CompleteStepUp(ctx context.Context, request CompleteStepUpRequestObject) (CompleteStepUpResponseObject, error)
+	// ListBackups List the backups that were made beside the kms, newest first
+	// (GET /backups)
+	ListBackups(ctx context.Context, request ListBackupsRequestObject) (ListBackupsResponseObject, error)
 	// BootstrapAdmin Create the first administrator
 	// (POST /bootstrap/admin)
 	BootstrapAdmin(ctx context.Context, request BootstrapAdminRequestObject) (BootstrapAdminResponseObject, error)
@@ -39604,6 +40209,9 @@ type StrictServerInterface interface {
 	// PutContract Adopt a service by its OpenAPI document, or replace the document
 	// (PUT /contracts/{contractName})
 	PutContract(ctx context.Context, request PutContractRequestObject) (PutContractResponseObject, error)
+	// GetDiagnosis Tell what the doctor found last
+	// (GET /diagnosis)
+	GetDiagnosis(ctx context.Context, request GetDiagnosisRequestObject) (GetDiagnosisResponseObject, error)
 	// GetKmsHealth Tell that the process lives
 	// (GET /health)
 	GetKmsHealth(ctx context.Context, request GetKmsHealthRequestObject) (GetKmsHealthResponseObject, error)
@@ -40514,6 +41122,32 @@ func (sh *strictHandler) CompleteStepUp(w http.ResponseWriter, r *http.Request) 
 	}
 }
 
+// ListBackups operation middleware
+func (sh *strictHandler) ListBackups(w http.ResponseWriter, r *http.Request, params ListBackupsParams) {
+	var request ListBackupsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListBackups(ctx, request.(ListBackupsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListBackups")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListBackupsResponseObject); ok {
+		if err := validResponse.VisitListBackupsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // BootstrapAdmin operation middleware
 func (sh *strictHandler) BootstrapAdmin(w http.ResponseWriter, r *http.Request) {
 	var request BootstrapAdminRequestObject
@@ -40824,6 +41458,30 @@ func (sh *strictHandler) PutContract(w http.ResponseWriter, r *http.Request, con
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PutContractResponseObject); ok {
 		if err := validResponse.VisitPutContractResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetDiagnosis operation middleware
+func (sh *strictHandler) GetDiagnosis(w http.ResponseWriter, r *http.Request) {
+	var request GetDiagnosisRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDiagnosis(ctx, request.(GetDiagnosisRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDiagnosis")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetDiagnosisResponseObject); ok {
+		if err := validResponse.VisitGetDiagnosisResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -73,7 +73,7 @@ func Adopt(a Adoption) (*Contract, []Warning, error) {
 // reservedNames begin paths of the family or its scopes, now or later, beside its words.
 var reservedNames = []string{
 	"docs", "console", "openapi", "problems", "health", "ready", "well-known", "metrics", "api", "jwks",
-	"audit", "challenges", "clients", "collections", "contracts", "deliveries", "documents", "elements", "factors", "invitations", "keyrings", "keys", "mails", "oauth2", "openid", "proofs", "revocations", "root-key", "secret-policies", "secrets", "services", "session", "signing-keys", "users",
+	"audit", "challenges", "clients", "collections", "contracts", "deliveries", "documents", "elements", "factors", "invitations", "keyrings", "keys", "mails", "oauth2", "openid", "proofs", "revocations", "root-key", "secret-policies", "secrets", "services", "session", "signing-keys", "upkeep", "users",
 }
 
 func (a *Adoption) check() error {

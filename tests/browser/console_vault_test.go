@@ -5,6 +5,7 @@ package browser
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -282,4 +283,34 @@ func TestConsole_theAuditTrailIsReadVerifiedAndTakenOut(t *testing.T) {
 	out, err := exec.Command(harness.Binary(t), "audit", "verify", "--file", path, "--public-key", public).CombinedOutput()
 	require.NoError(t, err, string(out))
 	h.ends()
+}
+
+// Who was never at the machine sees which backups there are, whether they were tried, and what the doctor found last, worst first.
+func TestConsole_tellsBackupsAndWhatTheDoctorFound(t *testing.T) {
+	h := opens(t, newMailbox(t))
+	h.goesTo("Backups and doctor")
+	h.proves()
+	h.sees("Backups and doctor")
+	h.reads("No backup was made with this data directory of the kms.")
+	h.reads("No report is kept.")
+	h.isAccessible()
+	left := func(name, text string) { // by a command
+		require.NoError(t, os.WriteFile(filepath.Join(h.dir, "kms", name), []byte(text), 0o600))
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(h.dir, "kms", "backups"), 0o700))
+	const file, backup = "backups/20261130T030000.000000000Z-bak_00.json", `{"id":"bak_00","version":"0.1.0","madeAt":"2026-11-30T03:00:00Z","file":"/backups/monday","bytes":2500000,
+		"parts":[{"name":"kms","database":"sqlite","instant":"2026-11-30T03:00:00Z","rows":42,"bytes":9}]%s}`
+	left(file, fmt.Sprintf(backup, ""))
+	left("doctor.json", `{"at":"2026-11-30T03:00:00Z","version":"0.1.0","quick":true,"worst":"error","findings":[{"service":"","check":"clock","level":"ok","what":"the clocks agree"},
+		{"service":"kms","check":"disk","level":"error","what":"the disk is full","do":"free some room"}]}`)
+	h.presses("Refresh")
+	h.reads("/backups/monday bak_00 2.5 MB kms (sqlite):")
+	h.reads("never")
+	h.reads("Something is wrong.")
+	h.reads("version 0.1.0, without reading whole databases")
+	h.reads("error kms disk the disk is full To do: free some room ok all clock the clocks agree")
+	left(file, fmt.Sprintf(backup, `,"check":"drill","checkedAt":"2026-11-30T04:00:00Z"`))
+	h.presses("Refresh")
+	h.reads("restored and looked at")
+	h.isAccessible()
 }

@@ -291,6 +291,7 @@ func (tr *tour) services() {
 	require.NotEmpty(tr.t, signing.Items)
 	require.Equal(tr.t, kms.SigningKeyStateGone, ok[*kms.SigningKey](tr, "revoke signing key")(k.RevokeSigningKey(ctx, named.Kid)).State)
 	tr.rootKey()
+	tr.upkeep()
 	tr.keyrings()
 	ok[any](tr, "audit events")(any2(k.ListAuditEvents(ctx, nil)))
 	kept := kms.AuditCheckpoint(*ok[*kms.AuditCheckpoint](tr, "audit checkpoint")(k.GetAuditCheckpoint(ctx)))
@@ -303,7 +304,6 @@ func (tr *tour) services() {
 	require.Equal(tr.t, "sequence", ok[*kms.AuditRemoval](tr, "archive audit")(k.ArchiveAudit(ctx, kms.AuditArchive{Checkpoint: other})).Service, "it judges the order itself")
 }
 
-// secretVersions takes a secret through its stages.
 // keyrings uses a keyring of each algorithm.
 func (tr *tour) keyrings() {
 	ctx, k := context.Background(), tr.admin.KMS
@@ -343,6 +343,17 @@ func (tr *tour) rootKey() {
 	require.Equal(tr.t, before.Active, *ok[*kms.RootKey](tr, "rotate root key")(k.RotateRootKey(ctx)).Previous)
 }
 
+// upkeep reads what commands have left beside the kms.
+func (tr *tour) upkeep() {
+	ctx, k, dir := context.Background(), tr.admin.KMS, filepath.Join(tr.f.Dir, "kms")
+	require.NoError(tr.t, os.Mkdir(filepath.Join(dir, "backups"), 0o700))
+	require.NoError(tr.t, os.WriteFile(filepath.Join(dir, "backups", "20261130T030000.000000000Z-bak_00.json"), []byte(`{"id":"bak_00","version":"0.1.0","madeAt":"2026-11-30T03:00:00Z","file":"/backups/one","bytes":1,"parts":[]}`), 0o600))
+	require.NoError(tr.t, os.WriteFile(filepath.Join(dir, "doctor.json"), []byte(`{"at":"2026-11-30T03:00:00Z","version":"0.1.0","quick":false,"worst":"ok","findings":[]}`), 0o600))
+	require.Equal(tr.t, "bak_00", ok[*kms.BackupList](tr, "backups")(k.ListBackups(ctx, nil)).Items[0].ID)
+	require.Equal(tr.t, kms.FindingLevelOk, ok[*kms.Diagnosis](tr, "diagnosis")(k.GetDiagnosis(ctx)).Worst)
+}
+
+// secretVersions takes a secret through its stages.
 func (tr *tour) secretVersions() {
 	ctx, k := context.Background(), tr.admin.KMS
 	ok[any](tr, "propose secret")(any2(k.ProposeSecret(ctx, "tour.secret", kms.SecretPut{Value: "another"}, fountain.WithIfMatch(fountain.IfMatch(1)))))

@@ -2524,6 +2524,49 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the backups that were made beside the kms, newest first
+         * @description What `fountain backup` has written into the data directory of the kms that answers: the newest 100. An archive that was made on another machine, or with another data directory of
+         *     the kms, is not listed, and whether the file is still where it was written to is not looked at. `check` is the last check that the archive has passed beside this kms
+         *     (`fountain backup verify` and `fountain backup drill` with `--data`). The reading is recorded.
+         */
+        get: operations["listBackups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/diagnosis": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell what the doctor found last
+         * @description What `fountain doctor --keep` has written into the data directory of the kms that answers. It is as old as `at` says: the kms looks at nothing itself. The reading is recorded. 404 `not_found` when no report
+         *     is kept.
+         */
+        get: operations["getDiagnosis"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -3872,6 +3915,81 @@ export interface components {
             finishedAt?: string;
             replicas: components["schemas"]["RootKeyHolder"][];
         };
+        BackupList: {
+            items: components["schemas"]["Backup"][];
+            nextCursor?: string;
+        };
+        Backup: {
+            /** @description Id of the archive; the archive's own manifest says the same. */
+            id: string;
+            /** @description Of the program that made it. */
+            version: string;
+            /** Format: date-time */
+            madeAt: string;
+            /** @description Where it was written to, on the machine of the command. */
+            file: string;
+            /**
+             * Format: int64
+             * @description Size of the archive.
+             */
+            bytes: number;
+            /** @description The copied databases. */
+            parts: components["schemas"]["BackupPart"][];
+            /**
+             * @description The last check that it has passed: read to its end, or restored into an empty place and looked at. Absent when none has.
+             * @enum {string}
+             */
+            check?: "verify" | "drill";
+            /**
+             * Format: date-time
+             * @description When that was.
+             */
+            checkedAt?: string;
+        };
+        BackupPart: {
+            name: string;
+            /** @description sqlite or postgres. */
+            database: string;
+            /**
+             * Format: date-time
+             * @description Every write that was acknowledged before is in the copy.
+             */
+            instant: string;
+            /** Format: int64 */
+            rows: number;
+            /**
+             * Format: int64
+             * @description Before compression.
+             */
+            bytes: number;
+        };
+        Diagnosis: {
+            /**
+             * Format: date-time
+             * @description When the doctor looked.
+             */
+            at: string;
+            /** @description Of the doctor. */
+            version: string;
+            /** @description Whether what reads the whole of a database was left out. */
+            quick: boolean;
+            worst: components["schemas"]["FindingLevel"];
+            /** @description In the order in which things were looked at. */
+            findings: components["schemas"]["Finding"][];
+        };
+        Finding: {
+            /** @description The service that it is of; absent for what is of all. */
+            service?: string;
+            /** @description What was looked at. */
+            check: string;
+            level: components["schemas"]["FindingLevel"];
+            /** @description What was found. */
+            what: string;
+            /** @description What to do; absent when there is nothing to do. */
+            do?: string;
+        };
+        /** @enum {string} */
+        FindingLevel: "ok" | "warning" | "error";
         RootKeyHolder: {
             replica: string;
             /** @description Ids of the keys in its files, that of the current file first. */
@@ -11080,6 +11198,108 @@ export interface operations {
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listBackups: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items a page holds at most.
+                 * @example 50
+                 */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of backups. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "bak_00112233445566778899aabbccddeeff",
+                     *           "version": "0.2.0",
+                     *           "madeAt": "2026-11-30T03:00:00.000000Z",
+                     *           "file": "/var/backups/fountain/monday.backup",
+                     *           "bytes": 4194304,
+                     *           "parts": [
+                     *             {
+                     *               "name": "kms",
+                     *               "database": "sqlite",
+                     *               "instant": "2026-11-30T03:00:00.000000Z",
+                     *               "rows": 4096,
+                     *               "bytes": 2097152
+                     *             }
+                     *           ],
+                     *           "check": "drill",
+                     *           "checkedAt": "2026-11-30T04:00:00.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BackupList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDiagnosis: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "at": "2026-11-30T03:00:00.000000Z",
+                     *       "version": "0.2.0",
+                     *       "quick": true,
+                     *       "worst": "warning",
+                     *       "findings": [
+                     *         {
+                     *           "service": "kms",
+                     *           "check": "backup",
+                     *           "level": "warning",
+                     *           "what": "no backup was ever made with fountain backup",
+                     *           "do": "run fountain backup from a timer"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Diagnosis"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
             default: components["responses"]["Problem"];
         };

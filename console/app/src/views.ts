@@ -17,6 +17,7 @@ import { sequence } from "./views/sequence.js";
 import { services } from "./views/services.js";
 import { sets } from "./views/sets.js";
 import { signingKeys } from "./views/signingkeys.js";
+import { upkeep } from "./views/upkeep.js";
 import { users } from "./views/users.js";
 
-export const views: View[] = [account, keys, users, roles, services, clients, secrets, keyrings, signingKeys, rootKey, audit, adopted, sequence, search, sets, limits, health];
+export const views: View[] = [account, keys, users, roles, services, clients, secrets, keyrings, signingKeys, rootKey, audit, adopted, sequence, search, sets, limits, health, upkeep];

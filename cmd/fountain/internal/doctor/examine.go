@@ -14,9 +14,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fountainai/fountain/internal/backup"
 	"github.com/fountainai/fountain/internal/config"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/upkeep"
 )
 
 // Examine looks at one service: its files, databases, certificates and, where it has a URL, at what it answers.
@@ -173,7 +173,7 @@ func (d *Doctor) disk(dir string) {
 
 // lastBackup looks when fountain backup was last run beside the kms.
 func (d *Doctor) lastBackup(dir string) {
-	last, err := backup.Recall(dir)
+	last, err := upkeep.LastBackup(dir)
 	now := d.Clock.Now()
 	const do = "run fountain backup from a timer, and fountain backup drill too (docs/operations.md, Backup and restore)"
 	switch {

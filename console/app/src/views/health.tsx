@@ -100,7 +100,7 @@ const Health = () => {
   const [round, after] = useRound();
   const seen = useLoaded(services, [round]);
   return <Frame title="Health">
-    <p>What the services tell of themselves at this moment. Files, clocks, disks, keys and backups are looked at where they are: by <code>fountain doctor</code> and <code>fountain backup verify</code> on the machine.</p>
+    <p>What the services tell of themselves at this moment. Files, clocks, disks, keys and backups are looked at where they are, by commands on the machine{me().can("upkeep:read") ? <>: <a href={address("upkeep")}>what they found</a></> : ""}.</p>
     <div class="actions"><button type="button" onClick={after(async () => true)}>Refresh</button></div>
     <section aria-label="Services"><h2>Services</h2><Show loaded={seen}>{(items) => <Services items={items} />}</Show></section>
     {me().can("collections:read") && <Engine round={round} />}

@@ -27,7 +27,7 @@ func SigningIn() []string { return []string{"challenges:use", "factors:manage", 
 // roleScopes is the one table from roles to scopes. admin has every scope of which some operation is open to users.
 var roleScopes = map[string][]string{
 	RoleAdmin: slices.Concat(own, []string{
-		"audit:read", "audit:write", "signing-keys:read", "signing-keys:write", "root-key:read", "root-key:write", "keyrings:read", "keyrings:write", "keyrings:use", "users:read", "users:write", "services:read", "services:write", "contracts:read", "keys:verify", "secrets:read", "secrets:write", "secret-policies:read", "secret-policies:write",
+		"audit:read", "audit:write", "signing-keys:read", "signing-keys:write", "root-key:read", "root-key:write", "upkeep:read", "keyrings:read", "keyrings:write", "keyrings:use", "users:read", "users:write", "services:read", "services:write", "contracts:read", "keys:verify", "secrets:read", "secrets:write", "secret-policies:read", "secret-policies:write",
 		"elements:read", "elements:write", "collections:read", "collections:write", "documents:write", "documents:search", "deliveries:read",
 	}),
 	RoleEditor: slices.Concat(own, []string{"elements:read", "elements:write", "documents:search", "collections:read"}),

@@ -18,6 +18,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/mail"
 	"github.com/fountainai/fountain/impl/kms/internal/openid"
 	"github.com/fountainai/fountain/impl/kms/internal/policy"
+	"github.com/fountainai/fountain/impl/kms/internal/records"
 	"github.com/fountainai/fountain/impl/kms/internal/retention"
 	"github.com/fountainai/fountain/impl/kms/internal/revocation"
 	"github.com/fountainai/fountain/impl/kms/internal/role"
@@ -72,6 +73,7 @@ type Domain struct {
 	Ring        *signing.Ring
 	SigningKeys *signing.Rotation
 	RootKey     *vault.Rotation
+	Records     *records.Records
 	PublicURL   string // base of the endpoints' URLs in the metadata
 }
 

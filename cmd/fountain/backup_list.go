@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/internal/backup"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/upkeep"
+)
+
+// newBackupList lists what was made beside the kms.
+func newBackupList() *cobra.Command {
+	o := &operator{}
+	cmd := o.command("list", "List the backups that were written beside the kms, newest first", "  fountain backup list\n  fountain backup list --output json", noArgs,
+		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
+			all, rows := []kms.Backup{}, [][]string{}
+			for b, err := range c.KMS.Backups(cmd.Context()) {
+				if err != nil {
+					return err
+				}
+				check, at := "", ""
+				if b.Check != nil && b.CheckedAt != nil {
+					check, at = string(*b.Check), when(*b.CheckedAt)
+				}
+				all, rows = append(all, b), append(rows, []string{b.ID, when(b.MadeAt), b.Version, strconv.FormatInt(b.Bytes, 10), b.File, check, at})
+			}
+			return o.print(cmd, all, []string{"ID", "CREATED", "BY", "BYTES", "FILE", "CHECK", "CHECKED"}, rows)
+		})
+	cmd.Long = `list asks the kms which backups were written on its machine with its data directory, the newest 100, and
+which check each has passed there (backup verify and backup drill with --data). An administrator with a
+second factor can read it. Whether an archive is still where it was written to, list does not know.`
+	return cmd
+}
+
+// remember puts an archive onto the list of backups.
+func remember(dir, file string, m backup.Manifest, sums []backup.Sum) error {
+	b := upkeep.Backup{ID: m.ID, Version: m.Version, MadeAt: m.MadeAt, File: file}
+	if at, err := filepath.Abs(file); err == nil {
+		b.File = at
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return fmt.Errorf("measure the archive: %w", err)
+	}
+	b.Bytes = info.Size()
+	for _, c := range m.Parts {
+		rows, bytes := sizeOf(c.Name, sums)
+		b.Parts = append(b.Parts, upkeep.Part{Name: c.Name, Database: string(c.Database), Instant: c.Instant, Rows: rows, Bytes: bytes})
+	}
+	return upkeep.AddBackup(dir, b)
+}
+
+// sizeOf is how much a part holds.
+func sizeOf(part string, sums []backup.Sum) (rows, bytes int64) {
+	for _, s := range sums {
+		if s.Part == part {
+			rows, bytes = rows+s.Rows, bytes+s.Bytes
+		}
+	}
+	return rows, bytes
+}
+
+// checkedFlag names the family whose list of backups is told of a check.
+func checkedFlag(cmd *cobra.Command, data *string) {
+	cmd.Flags().StringVar(data, "data", "", "data directory of fountain up whose list of backups is told of this check; default: what FOUNTAIN_KMS_DATA_DIR or FOUNTAIN_DATA names, or no list")
+}
+
+// listAt is the data directory of the kms whose list is told; "" where there is none.
+func listAt(data string) string {
+	own, all := os.Getenv("FOUNTAIN_KMS_DATA_DIR"), os.Getenv("FOUNTAIN_DATA")
+	switch {
+	case data != "":
+		return filepath.Join(data, "kms")
+	case own != "":
+		return own
+	case all != "":
+		return filepath.Join(all, "kms")
+	}
+	return ""
+}
+
+// noteCheck tells the list of backups that an archive has passed a check. An archive that the list does not hold, of another machine perhaps, is named and is no failure.
+func noteCheck(cmd *cobra.Command, data string, m backup.Manifest, how upkeep.Check) error {
+	dir := listAt(data)
+	if dir == "" {
+		return nil
+	}
+	known, err := upkeep.MarkChecked(dir, m.ID, how, clock.System.Now())
+	if err != nil {
+		return err
+	}
+	if !known {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s holds no list with %s: this check is not noted there\n", dir, m.ID)
+	}
+	return nil
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fountainai/fountain/clients/fountain"
+)
+
+// newDoctorReport reads what the doctor has left for the kms to tell.
+func newDoctorReport() *cobra.Command {
+	o := &operator{}
+	cmd := o.command("report", "Tell what the doctor found last on the machine of the kms", "  fountain doctor report\n  fountain doctor report --output json", noArgs,
+		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
+			d, err := c.KMS.GetDiagnosis(cmd.Context())
+			if err != nil {
+				return err
+			}
+			rows := make([][]string, 0, len(d.Findings))
+			for _, f := range d.Findings {
+				service, do := "-", ""
+				if f.Service != nil {
+					service = cmp.Or(*f.Service, service)
+				}
+				if f.Do != nil {
+					do = *f.Do
+				}
+				rows = append(rows, []string{when(d.At), strings.ToUpper(string(f.Level)), service, f.Check, f.What, do})
+			}
+			return o.print(cmd, d, []string{"LOOKED", "LEVEL", "SERVICE", "CHECK", "FOUND", "TO DO"}, rows)
+		})
+	cmd.Long = `report asks the kms for the report that doctor --keep has left beside it, from a timer perhaps. It is as old as
+it says; the kms looks at nothing itself. An administrator with a second factor can read it.`
+	return cmd
+}

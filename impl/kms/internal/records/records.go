@@ -1,0 +1,68 @@
+// Package records tells administrators what operators' commands have left beside the kms: backups, and what the doctor found. It says where archives lie and what
+// is weak, so each reading is held against the caller's standing and recorded.
+package records
+
+import (
+	"context"
+
+	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/authority"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
+	"github.com/fountainai/fountain/internal/auth"
+	"github.com/fountainai/fountain/internal/page"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+	"github.com/fountainai/fountain/internal/upkeep"
+)
+
+// Records reads the data directory of the kms.
+type Records struct {
+	DB       *store.DB
+	Standing *authority.Standing
+	Audit    auditlog.Log
+	Dir      string // the data directory
+}
+
+const listName = "backups"
+
+// Backups returns a page of the backups, newest first, and the cursor of the next one, or "".
+func (r *Records) Backups(ctx context.Context, caller *auth.Principal, cursor string, limit int) (found []upkeep.Backup, next string, err error) {
+	defer tried.To(&err, "list backups")
+	after := ""
+	if cursor != "" {
+		if err := page.Decode(listName, cursor, &after); err != nil {
+			return nil, "", err
+		}
+	}
+	if err := r.record(ctx, caller, "listBackups"); err != nil {
+		return nil, "", err
+	}
+	if found, err = upkeep.Backups(r.Dir, after, limit+1); err != nil || len(found) <= limit {
+		return found, "", err
+	}
+	found = found[:limit]
+	return found, page.Encode(listName, found[limit-1].Key()), nil
+}
+
+// Diagnosis returns what the doctor found last; domain.NotFound when nothing is kept.
+func (r *Records) Diagnosis(ctx context.Context, caller *auth.Principal) (d upkeep.Diagnosis, err error) {
+	defer tried.To(&err, "read what the doctor found")
+	if err := r.record(ctx, caller, "getDiagnosis"); err != nil {
+		return upkeep.Diagnosis{}, err
+	}
+	d, known, err := upkeep.LastDiagnosis(r.Dir)
+	if err == nil && !known {
+		err = domain.Refuse(domain.NotFound, "No report of the doctor is kept; fountain doctor --keep keeps one.")
+	}
+	return d, err
+}
+
+// record holds the caller's standing while the reading is recorded, before anything is told.
+func (r *Records) record(ctx context.Context, caller *auth.Principal, action string) error {
+	return r.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := r.Standing.HoldAdministrator(ctx, tx, caller); err != nil {
+			return err
+		}
+		return r.Audit.Append(ctx, tx, auditlog.Event{Action: action})
+	})
+}

@@ -1,0 +1,63 @@
+package kms_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/upkeep"
+)
+
+// What commands leave beside the kms is for administrators with a second factor alone: it says where archives lie and what is weak.
+func TestUpkeep_isToldToAdministratorsWithASecondFactor(t *testing.T) {
+	h := start(t, databaseOfSQLite(t))
+	h.bootstrap()
+	p := h.prover()
+	access := h.login(adminName, adminPassword).AccessToken
+	raised := p.raise(access, "kms")
+	h.user("grace", "editor", raised)
+	grace := p.raise(h.login("grace", userPassword).AccessToken, "kms")
+	for token, status := range map[string]int{"": http.StatusUnauthorized, access: http.StatusUnauthorized, grace: http.StatusForbidden} {
+		backups, err := h.client.ListBackupsWithResponse(t.Context(), nil, bearer(token))
+		require.NoError(t, err)
+		require.Equal(t, status, backups.StatusCode(), string(backups.Body))
+		found, err := h.client.GetDiagnosisWithResponse(t.Context(), bearer(token))
+		require.NoError(t, err)
+		require.Equal(t, status, found.StatusCode(), string(found.Body))
+	}
+
+	none, err := h.client.ListBackupsWithResponse(t.Context(), nil, bearer(raised))
+	require.NoError(t, err)
+	require.JSONEq(t, `{"items":[]}`, string(none.Body))
+	missing, err := h.client.GetDiagnosisWithResponse(t.Context(), bearer(raised))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNotFound, missing.StatusCode())
+	require.Equal(t, "not_found", code(missing.Body))
+
+	at := time.Date(2026, 11, 30, 3, 0, 0, 0, time.UTC)
+	require.NoError(t, upkeep.AddBackup(h.dir, upkeep.Backup{ID: "bak_01", Version: "0.1.0", MadeAt: at, File: "/backups/one", Bytes: 7, Parts: []upkeep.Part{{Name: "kms", Database: "postgres", Instant: at, Rows: 2, Bytes: 3}}}))
+	_, err = upkeep.MarkChecked(h.dir, "bak_01", upkeep.Drilled, at.Add(time.Hour))
+	require.NoError(t, err)
+	require.NoError(t, upkeep.KeepDiagnosis(h.dir, upkeep.Diagnosis{At: at, Version: "0.1.0", Worst: "warning", Findings: []upkeep.Finding{
+		{Check: "clock", Level: "ok", What: "the clocks agree"}, {Service: "kms", Check: "disk", Level: "warning", What: "nearly full", Do: "free some room"},
+	}}))
+	listed, err := h.client.ListBackupsWithResponse(t.Context(), nil, bearer(raised))
+	require.NoError(t, err)
+	require.JSONEq(t, `{"items":[{"id":"bak_01","version":"0.1.0","madeAt":"2026-11-30T03:00:00Z","file":"/backups/one","bytes":7,"check":"drill","checkedAt":"2026-11-30T04:00:00Z",
+		"parts":[{"name":"kms","database":"postgres","instant":"2026-11-30T03:00:00Z","rows":2,"bytes":3}]}]}`, string(listed.Body))
+	told, err := h.client.GetDiagnosisWithResponse(t.Context(), bearer(raised))
+	require.NoError(t, err)
+	require.JSONEq(t, `{"at":"2026-11-30T03:00:00Z","version":"0.1.0","quick":false,"worst":"warning","findings":[{"check":"clock","level":"ok","what":"the clocks agree"},
+		{"service":"kms","check":"disk","level":"warning","what":"nearly full","do":"free some room"}]}`, string(told.Body))
+
+	// A damaged file is a fault of this machine: it is logged by its name, and the answer shows nothing of it.
+	require.NoError(t, os.WriteFile(filepath.Join(h.dir, "doctor.json"), []byte("{sneak"), 0o600))
+	damaged, err := h.client.GetDiagnosisWithResponse(t.Context(), bearer(raised))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusInternalServerError, damaged.StatusCode())
+	require.NotContains(t, string(damaged.Body), "doctor.json")
+}

@@ -1,0 +1,169 @@
+package upkeep_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/upkeep"
+)
+
+var monday = time.Date(2026, 11, 30, 3, 0, 0, 5, time.UTC)
+
+func one(n int) upkeep.Backup {
+	return upkeep.Backup{
+		ID: fmt.Sprintf("bak_%03d", n), Version: "0.1.0", MadeAt: monday.Add(time.Duration(n) * time.Second), File: "/backups/one", Bytes: 5,
+		Parts: []upkeep.Part{{Name: "kms", Database: "sqlite", Instant: monday, Rows: 3, Bytes: 4}},
+	}
+}
+
+func TestBackups_listsTheNewestFirstAndForgetsTheOldest(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "kms") // as with PostgreSQL, where nothing has made it
+	none, err := upkeep.Backups(dir, "", 1000)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	last, err := upkeep.LastBackup(dir)
+	require.NoError(t, err)
+	require.Zero(t, last)
+	for n := range upkeep.MaxBackups + 3 {
+		require.NoError(t, upkeep.AddBackup(dir, one(n)))
+	}
+	all, err := upkeep.Backups(dir, "", 1000)
+	require.NoError(t, err)
+	require.Len(t, all, upkeep.MaxBackups)
+	require.Equal(t, one(upkeep.MaxBackups+2), all[0])
+	require.Equal(t, one(3), all[upkeep.MaxBackups-1])
+	for at := 0; at < upkeep.MaxBackups; at += 30 {
+		after := ""
+		if at > 0 {
+			after = all[at-1].Key()
+		}
+		page, err := upkeep.Backups(dir, after, 30)
+		require.NoError(t, err)
+		require.Equal(t, all[at:min(at+30, len(all))], page)
+	}
+	last, err = upkeep.LastBackup(dir)
+	require.NoError(t, err)
+	require.Equal(t, all[0], last)
+	requireOnly(t, filepath.Join(dir, "backups"), upkeep.MaxBackups)
+}
+
+// requireOnly says that there are so many files, and none that is not whole.
+func requireOnly(t *testing.T, dir string, files int) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, files)
+	for _, e := range entries {
+		require.False(t, strings.HasPrefix(e.Name(), "."), "%s was left behind", e.Name())
+	}
+}
+
+func TestBackups_madeAtTheSameTimeAreAllRemembered(t *testing.T) {
+	dir := t.TempDir()
+	var all sync.WaitGroup
+	for n := range 20 {
+		all.Go(func() {
+			b := one(n)
+			b.MadeAt = monday
+			if err := upkeep.AddBackup(dir, b); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	found, err := upkeep.Backups(dir, "", 1000)
+	require.NoError(t, err)
+	require.Len(t, found, 20)
+}
+
+func TestMarkChecked_marksTheArchiveAlone(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, upkeep.AddBackup(dir, one(1)))
+	require.NoError(t, upkeep.AddBackup(dir, one(2)))
+	for _, id := range []string{"", "001", "bak_003", "../bak_001", "bak_0"} {
+		known, err := upkeep.MarkChecked(dir, id, upkeep.Drilled, monday)
+		require.NoError(t, err)
+		require.False(t, known, id)
+	}
+	known, err := upkeep.MarkChecked(dir, "bak_001", upkeep.Verified, monday.Add(time.Hour))
+	require.NoError(t, err)
+	require.True(t, known)
+	marked := one(1)
+	marked.Check, marked.CheckedAt = upkeep.Verified, monday.Add(time.Hour)
+	all, err := upkeep.Backups(dir, "", 1000)
+	require.NoError(t, err)
+	require.Equal(t, []upkeep.Backup{one(2), marked}, all)
+}
+
+func TestDiagnosis_isTheLast(t *testing.T) {
+	dir := t.TempDir()
+	_, known, err := upkeep.LastDiagnosis(dir)
+	require.NoError(t, err)
+	require.False(t, known)
+	for _, worst := range []string{"error", "ok"} {
+		kept := upkeep.Diagnosis{At: monday, Version: "0.1.0", Quick: true, Worst: worst, Findings: []upkeep.Finding{{Service: "kms", Check: "disk", Level: worst, What: "it is full", Do: "free some room"}}}
+		require.NoError(t, upkeep.KeepDiagnosis(dir, kept))
+		got, known, err := upkeep.LastDiagnosis(dir)
+		require.NoError(t, err)
+		require.True(t, known)
+		require.Equal(t, kept, got)
+	}
+	requireOnly(t, dir, 1)
+}
+
+// A record that is damaged or larger than any is an error, whoever wrote it, and no record that size is written.
+func TestRecords_areBoundedAndDamageIsTold(t *testing.T) {
+	dir := t.TempDir()
+	require.Error(t, upkeep.KeepDiagnosis(dir, upkeep.Diagnosis{Worst: strings.Repeat("x", 1<<20)}))
+	requireOnly(t, dir, 0)
+	for name, text := range map[string]string{"damaged": `{"at":`, "too large": `{"worst":"` + strings.Repeat("x", 1<<20) + `"}`} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "doctor.json"), []byte(text), 0o600))
+			_, _, err := upkeep.LastDiagnosis(dir)
+			require.Error(t, err)
+			require.NoError(t, os.MkdirAll(filepath.Join(dir, "backups"), 0o700))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "backups", "1-bak_1.json"), []byte(text), 0o600))
+			_, err = upkeep.Backups(dir, "", 1000)
+			require.Error(t, err)
+			_, err = upkeep.LastBackup(dir)
+			require.Error(t, err)
+			_, err = upkeep.MarkChecked(dir, "bak_1", upkeep.Verified, monday)
+			require.Error(t, err)
+		})
+	}
+}
+
+// What a command of root's leaves belongs to the kms's user, who has to read it.
+func TestRecords_belongToTheOwnerOfTheDirectory(t *testing.T) {
+	dir, owner := t.TempDir(), os.Geteuid()
+	if owner == 0 { // who can give files away
+		owner = 65534
+		require.NoError(t, os.Chown(dir, owner, owner))
+	}
+	require.NoError(t, upkeep.AddBackup(dir, one(1)))
+	require.NoError(t, upkeep.KeepDiagnosis(dir, upkeep.Diagnosis{At: monday}))
+	require.NoError(t, filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		require.NoError(t, err)
+		info, err := os.Lstat(path)
+		require.NoError(t, err)
+		require.EqualValues(t, owner, info.Sys().(*syscall.Stat_t).Uid, path)
+		require.True(t, path == dir || info.Mode().Perm()&0o077 == 0, path)
+		return nil
+	}))
+}
+
+// The names in the files are told to people and scripts, and stay.
+func TestBackup_isWrittenAsDocumented(t *testing.T) {
+	text, err := json.Marshal(one(1))
+	require.NoError(t, err)
+	require.JSONEq(t, `{"id":"bak_001","version":"0.1.0","madeAt":"2026-11-30T03:00:01.000000005Z","file":"/backups/one","bytes":5,"parts":[{"name":"kms","database":"sqlite","instant":"2026-11-30T03:00:00.000000005Z","rows":3,"bytes":4}]}`, string(text))
+}
