@@ -18,10 +18,12 @@ import (
 
 // household is a family of which every service is a process of its own, one of each, as the compose file has it.
 type household struct {
-	t       *testing.T
-	parts   map[string]*replica
-	gateway string // URL
-	admin   *fountain.Client
+	t         *testing.T
+	parts     map[string]*replica
+	addresses map[string]string // URLs
+	gateway   string            // URL
+	data      string            // a directory for each
+	admin     *fountain.Client
 }
 
 // newHousehold starts all, and makes the first administrator, whose client repeats no request either. Services drain for longer than the gateway takes to see that.
@@ -33,28 +35,32 @@ func newHousehold(t *testing.T) *household {
 // newHouseholdWith does that with further settings of each service.
 func newHouseholdWith(t *testing.T, further func(word string) []string) *household {
 	t.Helper()
-	h := &household{t: t, parts: map[string]*replica{}}
-	addresses := map[string]string{}
+	h := &household{t: t, parts: map[string]*replica{}, addresses: map[string]string{}, data: t.TempDir()}
 	for _, word := range []string{"kms", "twofactor", "search", "sequence", "gateway"} {
-		addresses[word] = "http://" + harness.FreeAddress(t)
+		h.addresses[word] = "http://" + harness.FreeAddress(t)
 	}
-	h.gateway = addresses["gateway"]
-	data := t.TempDir()
+	h.gateway = h.addresses["gateway"]
+	h.open(further)
+	h.admin = harness.Bootstrap(t, h.gateway, filepath.Join(h.data, "kms", "bootstrap.token"), "ada", password, fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1}))
+	return h
+}
+
+// open starts all on the data that there is.
+func (h *household) open(further func(word string) []string) {
+	h.t.Helper()
 	start := func(word string, settings ...string) {
-		at, err := url.Parse(addresses[word])
-		require.NoError(t, err)
-		h.parts[word] = serve(t, word, addresses["kms"], h.gateway, "", append([]string{
-			"ADDR=" + at.Host, "DRAIN_DELAY=2500ms", "TRUSTED_PROXIES=127.0.0.0/8", "DATA_DIR=" + filepath.Join(data, word),
-			"ENROL_TOKEN_FILE=" + filepath.Join(data, "kms", "enrol", word, "token"),
+		at, err := url.Parse(h.addresses[word])
+		require.NoError(h.t, err)
+		h.parts[word] = serve(h.t, word, h.addresses["kms"], h.gateway, "", append([]string{
+			"ADDR=" + at.Host, "DRAIN_DELAY=2500ms", "TRUSTED_PROXIES=127.0.0.0/8", "DATA_DIR=" + filepath.Join(h.data, word),
+			"ENROL_TOKEN_FILE=" + filepath.Join(h.data, "kms", "enrol", word, "token"),
 		}, append(settings, further(word)...)...)...)
 	}
 	start("kms")
 	start("twofactor")
 	start("search")
-	start("sequence", "SEARCH_URL="+addresses["search"])
-	start("gateway", "TWOFACTOR_URL="+addresses["twofactor"], "SEARCH_URL="+addresses["search"], "SEQUENCE_URL="+addresses["sequence"])
-	h.admin = harness.Bootstrap(t, h.gateway, filepath.Join(data, "kms", "bootstrap.token"), "ada", password, fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1}))
-	return h
+	start("sequence", "SEARCH_URL="+h.addresses["search"])
+	start("gateway", "TWOFACTOR_URL="+h.addresses["twofactor"], "SEARCH_URL="+h.addresses["search"], "SEQUENCE_URL="+h.addresses["sequence"])
 }
 
 // editors are clients of as many users, none of which repeats a request.
