@@ -9,7 +9,7 @@ import (
 
 // Challenge is what a WWW-Authenticate header asks for (RFC 6750, section 3; RFC 9470, section 3).
 type Challenge struct {
-	Operation string        // the operationId that was called
+	Operation string        // the operationId that was called; "" for a token that is asked for by itself (RaisedToken)
 	Audience  string        // the service it belongs to
 	Error     string        // invalid_token, insufficient_scope or insufficient_user_authentication
 	Scope     string        // the scopes that would do, space-separated

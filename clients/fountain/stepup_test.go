@@ -96,6 +96,32 @@ func TestStepUp_asksOnceAndKeepsTheRaisedToken(t *testing.T) {
 	require.Len(t, f.requests("/kms/v1/auth/step-up"), 1)
 }
 
+// A token for other programs costs one code, and calls of the client use it too.
+func TestRaisedToken_asksOnce(t *testing.T) {
+	f := newStepUpFake(t)
+	option, asked := codes("424242")
+	c := f.client(t, plain, option)
+	token, err := c.RaisedToken(t.Context(), "sequence")
+	require.NoError(t, err)
+	again, err := c.RaisedToken(t.Context(), "sequence")
+	require.NoError(t, err)
+	require.Equal(t, token, again)
+	plainToken, err := c.Token(t.Context(), "sequence")
+	require.NoError(t, err)
+	require.NotEqual(t, plainToken, token)
+	_, err = c.Sequence.ReorderElements(t.Context(), "hamlet", "spokenWord", twoSwapped)
+	require.NoError(t, err)
+	require.Equal(t, []fountain.Challenge{{Audience: "sequence", Attempt: 1}}, *asked)
+	require.Len(t, f.requests("/kms/v1/auth/step-up"), 1)
+
+	option, _ = codes("111111")
+	_, err = f.client(t, plain, option).RaisedToken(t.Context(), "sequence")
+	require.ErrorIs(t, err, fountain.CodeInvalidCode)
+	require.NotContains(t, err.Error(), "111111")
+	_, err = f.client(t, plain).RaisedToken(t.Context(), "sequence")
+	require.Error(t, err, "nobody can be asked")
+}
+
 func TestStepUp_asksAgainAfterAWrongCodeButNotForTheSameOne(t *testing.T) {
 	f := newStepUpFake(t)
 	option, asked := codes("000000", "424242")

@@ -121,6 +121,10 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 	require.Equal(t, 200, status(t, u.url+"/notes/v1/notes", "Authorization", "Bearer "+token))
 	require.Equal(t, 401, status(t, u.url+"/kms/v1/users", "Authorization", "Bearer "+token), "it is for notes alone")
 
+	none := h.run("--profile", "grace", "token", "notes", "--step-up")
+	require.Equal(t, 1, none.code)
+	require.Contains(t, none.sentenceOf(t), "second factor", "grace has none, and nobody can be asked")
+
 	require.Regexp(t, `(?m)^notes +active +\d+ +1\.0\.0 +`+service.URL, good("adopted").stdout)
 
 	// A next version in a file of another name is a service of its own, which is said.

@@ -17,15 +17,26 @@ import (
 // newToken prints a token for other programs.
 func newToken() *cobra.Command {
 	o := &operator{}
-	return calling(o.command("token NAME", "Print an access token for a service, for other programs such as curl", `  curl -H "Authorization: Bearer $(fountain token notes)" http://localhost:8002/notes/v1/notes
-  fountain token sequence --output json`, oneArg("a service"),
+	var raised bool
+	cmd := o.command("token NAME", "Print an access token for a service, for other programs such as curl", `  curl -H "Authorization: Bearer $(fountain token notes)" http://localhost:8002/notes/v1/notes
+  fountain token sequence --output json
+  fountain token notes --step-up`, oneArg("a service"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-			token, err := c.Token(cmd.Context(), args[0])
+			get := c.Token
+			if raised {
+				get = c.RaisedToken
+			}
+			token, err := get(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			return o.secret(cmd, map[string]string{"access_token": token, "token_type": "Bearer"}, "whoever has the token may do what you may at "+args[0]+", for some minutes:", token)
-		}))
+		})
+	cmd.Long = `token prints an access token that is for one service alone, and lives for some minutes. With --step-up it carries a
+second factor: it is asked for a code (or reads it from --code-file), unless one was given in the last five minutes, and the
+token is taken where a contract asks for a second factor.`
+	cmd.Flags().BoolVar(&raised, "step-up", false, "the token carries a second factor, for operations that ask for one")
+	return calling(cmd)
 }
 
 // calls is the call command.

@@ -194,6 +194,9 @@ func raises(challenge fountain.Challenge) bool {
 // codePrompt is what asks for a code.
 func codePrompt(challenge fountain.Challenge) string {
 	prompt := challenge.Operation + " asks for a code of your authenticator: "
+	if challenge.Operation == "" {
+		prompt = "a token for " + challenge.Audience + " with a second factor needs a code of your authenticator: "
+	}
 	if challenge.Error == string(kms.MfaRequiredStatusMfaRequired) {
 		prompt = "code of your authenticator, or a recovery code: "
 	}
