@@ -157,6 +157,10 @@ sbom: ## Write what the image's program is made of into bin/fountain.cdx.json (C
 size: ## Print of which modules the image's program is made, the largest first
 	tools/size.sh
 
+.PHONY: kubernetes
+kubernetes: bin/caddy ## Check the manifests of deploy/kubernetes by the types of Kubernetes, and that the services and Caddy take their settings
+	cd tests/kubernetes && $(GO) vet ./... && CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -timeout 10m ./...
+
 .PHONY: units
 units: ## Check that the units of systemd leave the processes little (systemd-analyze: an exposure of at most 1.5 of 10)
 	for unit in deploy/systemd/*.service; do systemd-analyze security --offline=yes --no-pager --threshold=15 "$$unit" >/dev/null || exit 1; echo "$$unit"; done
