@@ -4,23 +4,14 @@
 # Who can reach a registry somewhere brings the real images instead (docs/operations.md, "Without a registry").
 #
 #   tools/images-offline.sh [WORK]      WORK keeps what can be used again (default: bin/standins)
+#   tools/images-offline.sh --names     prints the names alone
 #
 # It needs root, Debian 12, a Docker engine that runs, Go in /usr/local/go with this project's modules, and the programs that the images are named after (Debian:
 # docker.io libcap2-bin busybox postgresql redis-server prometheus). They are copied, with the libraries that they are linked with; nothing is fetched but Go
 # modules that this machine has not. An image that is there and is no stand-in is left alone. Grafana has no stand-in.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-work=${1:-bin/standins}
-mkdir -p "$work"
-work=$(cd "$work" && pwd)
-docker=$(command -v /usr/bin/docker || command -v docker) || docker= # Debian's is of the engine's own version
 fail() { echo "images-offline: $*" >&2; exit 1; }
-for need in docker setcap busybox redis-server redis-cli prometheus promtool setpriv; do
-  command -v "$need" >/dev/null || fail "there is no $need (Debian: docker.io libcap2-bin busybox redis-server prometheus util-linux)"
-done
-"$docker" info >/dev/null 2>&1 || fail "no Docker engine answers"
-pg=$(dirname "$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n 1)" 2>/dev/null) && [ -x "$pg/postgres" ] || fail "there is no PostgreSQL (Debian: postgresql)"
-[ "$(go env GOROOT)" = /usr/local/go ] || fail "Go must be in /usr/local/go, where the image has it: what is compiled here is not used there otherwise"
 
 # tools that the real images have too; no others, so that the compose file can't come to need one that is only here.
 coreutils=(cat chmod chown cp cut date dirname echo env head id install ln ls mkdir mktemp mv rm sleep sort stat tail test touch tr true)
@@ -32,6 +23,22 @@ image() {
   [ -n "$found" ] && [ "$(wc -l <<<"$found")" -eq 1 ] || fail "which image is $1?"
   echo "$found"
 }
+
+if [ "${1:-}" = --names ]; then # of the images that stand-ins are made of
+  for one in golang caddy postgres redis typesense/typesense prom/prometheus; do image "$one"; done
+  exit
+fi
+
+work=${1:-bin/standins}
+mkdir -p "$work"
+work=$(cd "$work" && pwd)
+docker=$(command -v /usr/bin/docker || command -v docker) || docker= # Debian's is of the engine's own version
+for need in docker setcap busybox redis-server redis-cli prometheus promtool setpriv; do
+  command -v "$need" >/dev/null || fail "there is no $need (Debian: docker.io libcap2-bin busybox redis-server prometheus util-linux)"
+done
+"$docker" info >/dev/null 2>&1 || fail "no Docker engine answers"
+pg=$(dirname "$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n 1)" 2>/dev/null) && [ -x "$pg/postgres" ] || fail "there is no PostgreSQL (Debian: postgresql)"
+[ "$(go env GOROOT)" = /usr/local/go ] || fail "Go must be in /usr/local/go, where the image has it: what is compiled here is not used there otherwise"
 
 # made IMAGE INPUTS says whether nothing is to be done: the image is there, and a real one, or a stand-in of these inputs.
 made() {
