@@ -2,6 +2,9 @@
 #
 # There is no "# syntax=" line and no "RUN --mount", so that the image also builds where no registry answers and with the
 # classic builder.
+#
+# Two builds of the same files by the same image of Go give the same layers, on whatever day: the compiler's paths and every
+# file's time are fixed (docs/operations.md, "The image").
 
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
@@ -9,14 +12,16 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION
-RUN CGO_ENABLED=0 go build -tags server -trimpath -buildvcs=false -ldflags="-s -w ${VERSION:+-X main.version=${VERSION}}" -o /out/fountain ./cmd/fountain
+RUN CGO_ENABLED=0 go build -tags server -trimpath -buildvcs=false -ldflags="-s -w ${VERSION:+-X main.version=${VERSION}}" -o /out/root/fountain ./cmd/fountain
+RUN install -D -m 0644 /etc/ssl/certs/ca-certificates.crt /out/root/etc/ssl/certs/ca-certificates.crt
 # A volume takes its owner and mode from the directory that the image has in its place, when it is first mounted.
-RUN for dir in data root-key enrol enrol/gateway enrol/twofactor enrol/search enrol/sequence; do install -d -m 0700 "/out/root/$dir"; done
+RUN for dir in data root-key enrol enrol/gateway enrol/twofactor enrol/search enrol/sequence; do install -d -m 0700 "/out/home/$dir"; done
+ARG SOURCE_DATE_EPOCH
+RUN find /out -exec touch -h -d "@${SOURCE_DATE_EPOCH:-0}" {} +
 
 FROM scratch
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build --chown=65532:65532 /out/root/ /
-COPY --from=build /out/fountain /fountain
+COPY --from=build /out/root/ /
+COPY --from=build --chown=65532:65532 /out/home/ /
 USER 65532:65532
 EXPOSE 8000 8001 8002 8003 8004
 # Asks the service that runs in this container, whichever it is, whether it is ready.

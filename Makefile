@@ -61,9 +61,13 @@ edge: bin/caddy bin/docker-compose ## Put a real Caddy in front of a family, che
 	CADDY=$(CURDIR)/bin/caddy COMPOSE=$(CURDIR)/bin/docker-compose $(GO) test -count=1 -tags edge ./tests/edge/...
 	CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -tags edge -run Edge_ ./impl/gateway
 
+.PHONY: images-offline
+images-offline: bin/caddy ## Build stand-ins of the images that docker-compose.yml and the Dockerfile name, where no registry answers (root; a Docker engine; Debian: docker.io libcap2-bin busybox postgresql redis-server prometheus)
+	tools/images-offline.sh
+
 .PHONY: compose-proof
-compose-proof: bin/docker-compose ## Bring up docker-compose.yml as it is, from nothing to the death of each container, and remove it (needs root, a Docker engine and the images: docker compose build, docker compose pull caddy)
-	COMPOSE=$(CURDIR)/bin/docker-compose DOCKER=docker $(GO) test -count=1 -timeout 30m -v -tags compose ./tests/compose
+compose-proof: bin/caddy bin/docker-compose ## Build the image and bring up docker-compose.yml as it is, from nothing to the death of each container, with one and with two of each service, and remove it all (root; what images-offline needs; an engine is started where none runs; FLAGS="-run Image")
+	tools/compose-proof.sh $(FLAGS)
 
 .PHONY: browser
 browser: bin/caddy ## Use the family's pages in a Chromium, and show that adopted services do nothing in them; pictures of each step go to artifacts/ (needs Node and npm for axe-core; Debian: chromium zbar-tools)
@@ -143,6 +147,19 @@ alerts: ## Check the alert rules of Prometheus with promtool, and what they fire
 	promtool check config --syntax-only deploy/prometheus/prometheus.yml
 	promtool check rules deploy/prometheus/alerts.yml
 	promtool test rules deploy/prometheus/alerts_test.yml
+
+.PHONY: sbom
+sbom: ## Write what the image's program is made of into bin/fountain.cdx.json (CycloneDX 1.6): modules, versions, hashes and licences
+	mkdir -p bin
+	GOFLAGS=-tags=server GOOS=linux $(GO) tool -modfile=tools/sbom/go.mod cyclonedx-gomod app -json -licenses -std -noserial -notimestamp -output-version 1.6 -main cmd/fountain -output bin/fountain.cdx.json .
+
+.PHONY: size
+size: ## Print of which modules the image's program is made, the largest first
+	tools/size.sh
+
+.PHONY: kubernetes
+kubernetes: bin/caddy ## Check the manifests of deploy/kubernetes by the types of Kubernetes, and that the services and Caddy take their settings
+	cd tests/kubernetes && $(GO) vet ./... && CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -timeout 10m ./...
 
 .PHONY: units
 units: ## Check that the units of systemd leave the processes little (systemd-analyze: an exposure of at most 1.5 of 10)

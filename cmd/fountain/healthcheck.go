@@ -22,13 +22,17 @@ var defaultPorts = map[string]string{"sequence": "8000", "search": "8001", "gate
 
 func newHealthcheck() *cobra.Command {
 	var timeout time.Duration
+	var alive bool
 	cmd := &cobra.Command{
 		Use:     "healthcheck [SERVICE]",
-		Example: "  fountain healthcheck\n  fountain healthcheck kms --timeout 10s",
+		Example: "  fountain healthcheck\n  fountain healthcheck kms --timeout 10s\n  fountain healthcheck kms --alive",
 		Short:   "Ask the service on this machine whether it is ready, for containers",
 		Long: `healthcheck exits 0 when the service is ready. Without an argument it is the one that the
 environment configures (FOUNTAIN_KMS_..., FOUNTAIN_SEARCH_..., ...), or the gateway of
-fountain up.`,
+fountain up.
+
+With --alive it exits 0 when the service answers at all, ready or not: a database that is away, or a
+drain, is no reason to end a process.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("%s takes at most one argument, a service", cmd.CommandPath())
@@ -48,10 +52,11 @@ fountain up.`,
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			return checkReady(ctx, word)
+			return checkAnswer(ctx, word, alive)
 		},
 	}
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
+	cmd.Flags().BoolVar(&alive, "alive", false, "ask whether it answers, not whether it is ready")
 	return cmd
 }
 
@@ -117,12 +122,17 @@ func reachedAt(addr string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-func checkReady(ctx context.Context, word string) error {
+// checkAnswer asks whether a service is ready, or with alive only whether it answers.
+func checkAnswer(ctx context.Context, word string, alive bool) error {
+	ask := "ready"
+	if alive {
+		ask = "health"
+	}
 	base, err := localURL(word)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/"+word+"/v1/ready", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/"+word+"/v1/"+ask, nil)
 	if err != nil {
 		return err
 	}
@@ -136,7 +146,7 @@ func checkReady(ctx context.Context, word string) error {
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection closes in order
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s is not ready (%s)", word, resp.Status)
+		return fmt.Errorf("%s is not %s (%s)", word, map[bool]string{false: "ready", true: "well"}[alive], resp.Status)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +15,9 @@ func TestRollback_everyCommandRefusesADatabaseOfANewerRelease(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	require.Zero(t, u.term(t))
 	dir := t.TempDir()
+	recipient := run(t, "backup", "key", filepath.Join(dir, "key"))
+	// Nobody listens there: what is refused for the release was not asked of the new place first.
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "url"), []byte("postgres://stage:lamp@127.0.0.1:1/stage\n"), 0o600))
 	for _, word := range []string{"kms", "twofactor", "search", "sequence"} {
 		changeDatabase(word, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (88888, 1)")(t, u.data)
 		prefix := "FOUNTAIN_" + strings.ToUpper(word) + "_"
@@ -26,6 +30,8 @@ func TestRollback_everyCommandRefusesADatabaseOfANewerRelease(t *testing.T) {
 		}
 		commands := [][]string{
 			{"serve", word}, {"migrate", word}, {"up", "--data", u.data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"},
+			{"backup", "--data", u.data, "--to", filepath.Join(dir, "archive"), "--recipient", strings.TrimSpace(recipient.stdout)},
+			{"move-store", word, "--data", u.data, "--to-url-file", filepath.Join(dir, "url")},
 		}
 		if word == "kms" {
 			commands = append(commands, []string{"recover", "unlock", "ada", "--data", u.data}, []string{"recover", "enrolment-token", "search", "--data", u.data},
@@ -45,6 +51,8 @@ func TestRollback_everyCommandRefusesADatabaseOfANewerRelease(t *testing.T) {
 			require.Contains(t, got.stderr, "run the newer one, or restore a backup from before the upgrade", args)
 			require.Equal(t, before, contents(t, u.data), args)
 		}
+		require.NoFileExists(t, filepath.Join(dir, "archive"))
+		require.NoFileExists(t, filepath.Join(dir, "archive.part"))
 		changeDatabase(word, "DELETE FROM goose_db_version WHERE version_id = 88888")(t, u.data)
 	}
 	require.Zero(t, startUp(t, u.data).term(t), "and as it was it works")

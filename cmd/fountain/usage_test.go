@@ -2,6 +2,8 @@ package main
 
 import (
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -160,6 +162,26 @@ func TestMigrate_bringsADatabaseUpToDate(t *testing.T) {
 	}
 	require.FileExists(t, filepath.Join(data, "kms.db"))
 	require.NoFileExists(t, filepath.Join(data, "root.key"), "migrating makes no key")
+}
+
+// A service that answers and is not ready is alive: its database may be away, which is no reason to end it.
+func TestHealthcheck_aliveIsLessThanReady(t *testing.T) {
+	well := true
+	kms := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/kms/v1/health" || !well {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer kms.Close()
+	ask := func(args ...string) result {
+		cmd := command(t, append([]string{"healthcheck", "kms"}, args...)...)
+		cmd.Env = append(cmd.Env, "FOUNTAIN_KMS_ADDR="+strings.TrimPrefix(kms.URL, "http://"))
+		return finish(t, cmd)
+	}
+	require.Contains(t, ask().sentenceOf(t), "kms is not ready (503")
+	require.Zero(t, ask("--alive").code)
+	well = false
+	require.Contains(t, ask("--alive").sentenceOf(t), "kms is not well (503")
 }
 
 func TestHealthcheck_asksTheServiceThatTheEnvironmentConfigures(t *testing.T) {

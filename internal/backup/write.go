@@ -81,6 +81,12 @@ func describe(ctx context.Context, p Part, s *store.Snapshot, d store.Dialect, i
 	if c.Migrations, err = s.Migrations(ctx); err != nil {
 		return c, err
 	}
+	switch known, err := p.Database.Knows(c.Migrations); {
+	case err != nil:
+		return c, err
+	case !known: // what is to be left out, and what a restore ends, is known to that release alone
+		return c, store.ErrNewer
+	}
 	if c.Tables, err = s.Tables(ctx); err != nil {
 		return c, err
 	}

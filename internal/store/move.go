@@ -28,6 +28,9 @@ type MovedTable struct {
 // open the new one: rows that differ are ErrDiffers. After an error or a kill a service opens at most one of the two; where the last step fails, which
 // puts the verified copy into its place, neither. note, which may be nil, then writes to the new one that it was moved.
 func Move(ctx context.Context, from, to Config, note func(ctx context.Context, tx *Tx, tables []MovedTable) error) (out []MovedTable, err error) {
+	if err := sameRelease(ctx, from); err != nil {
+		return nil, err
+	}
 	place, err := takePlace(ctx, to)
 	if err != nil {
 		return nil, err
@@ -67,6 +70,23 @@ func Move(ctx context.Context, from, to Config, note func(ctx context.Context, t
 	}
 	there = true
 	return out, source.db.Close()
+}
+
+// sameRelease refuses a database of another release (ErrNewer, ErrOlder) before the other place is asked for anything. Whatever else is wrong is found in its turn.
+func sameRelease(ctx context.Context, c Config) error {
+	db, err := Inspect(ctx, c)
+	if err != nil {
+		return nil
+	}
+	missing, err := db.Standing(ctx, c)
+	if err == nil && len(missing) > 0 {
+		err = ErrOlder
+	}
+	err = errors.Join(err, db.Close())
+	if errors.Is(err, ErrNewer) || errors.Is(err, ErrOlder) {
+		return err
+	}
+	return nil
 }
 
 // copy fills the empty place and compares. Whoever gets a Filling ends it.

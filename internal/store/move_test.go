@@ -194,6 +194,14 @@ func TestMove_refusesWhatIsInUseOrNotEmpty(t *testing.T) {
 		newer.Migrations = append([]fs.FS{fstest.MapFS{"00101_more.sql": {Data: []byte("-- +goose Up\nCREATE TABLE more (id BIGINT PRIMARY KEY);\n")}}}, movable...)
 		_, err = store.Move(t.Context(), newer, to, nil)
 		require.ErrorIs(t, err, store.ErrOlder)
+		require.NoError(t, store.Empty(t.Context(), to))
+		older, nowhere := from, store.Config{Name: "test", URL: "postgres://test@127.0.0.1:1/test", Migrations: movable}
+		older.Migrations = nil
+		for want, c := range map[error]store.Config{store.ErrOlder: newer, store.ErrNewer: older} {
+			_, err = store.Move(t.Context(), c, nowhere, nil)
+			require.ErrorIs(t, err, want, "before the new place is asked")
+		}
+		require.NoError(t, opens(t, from))
 		require.NoError(t, opens(t, to))
 		_, err = store.Move(t.Context(), from, to, nil)
 		require.ErrorIs(t, err, store.ErrNotEmpty)

@@ -3,15 +3,19 @@
 package compose
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/clients/fountain"
@@ -35,6 +39,12 @@ func (w *written) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.ids)
+}
+
+func (w *written) refused() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failed
 }
 
 func (w *written) write(ctx context.Context, c *fountain.Client, id string) {
@@ -70,17 +80,121 @@ func begin(t *testing.T, c *fountain.Client) (w *written, end func()) {
 	return w, func() { cancel(); all.Wait() }
 }
 
-// The compose file as it is, from nothing: one command to healthy, a first administrator, an import, a search and a second factor through Caddy, whose own
-// authority is verified; all of it is there after down and up; and what was acknowledged beside the death of each container is there too.
+// The compose file as it is, from nothing: one command to healthy, and through Caddy, whose own authority is verified, what the tour does; all of it is there
+// after down and up; what was acknowledged beside the death of each container is there too; nothing but Caddy can be reached, and no log and no layer has a secret.
 func TestCompose_fromNothingThroughTheDeathOfEachContainer(t *testing.T) {
 	s := newStack(t)
 	t.Logf("built, and healthy after %s", s.up().Round(100*time.Millisecond))
 	s.images()
+	s.onlyCaddyIsOutside()
+	s.wallsHold()
+	s.refusesTooMuch()
 	var unknown x509.UnknownAuthorityError
 	require.True(t, errors.As(s.stranger(), &unknown), "who does not know Caddy's authority is not served")
-	c := harness.Bootstrap(t, s.url(), s.writeToken(), "ada", password, s.trusting())
-	ctx := t.Context()
+	c := s.administrator()
+	kept := s.tour(c)
+	s.remember("gateway", "twofactor", "search", "sequence")
+	s.tellNothing()
 
+	s.run("down", "--timeout", "45")
+	t.Logf("down, and healthy again after %s", s.up().Round(100*time.Millisecond))
+	c = s.again()
+	s.holds(c, kept)
+	s.killed(c, "sequence", "kms", "twofactor", "search", "gateway", "caddy")
+	s.holds(c, kept)
+	s.tellNothing()
+}
+
+// Two of each service on PostgreSQL, Redis and an engine of its own, by the settings of deploy/scale.env: everything goes as with one, each pair shares the
+// work, and nothing that was acknowledged is lost beside the death of one of each pair, of Redis, the engine or the database.
+func TestCompose_twoOfEach(t *testing.T) {
+	s := newStack(t, "COMPOSE_ENV_FILES=deploy/scale.env")
+	t.Logf("healthy after %s", s.up().Round(100*time.Millisecond))
+	s.images()
+	s.onlyCaddyIsOutside()
+	s.wallsHold()
+	s.refusesTooMuch()
+	c := s.administrator()
+	s.bothServe(c)
+	kept := s.tour(c)
+	s.remember("gateway", "twofactor", "search", "sequence", "gateway-2", "twofactor-2", "search-2", "sequence-2")
+	s.tellNothing()
+
+	s.run("up", "-d", "--wait", "--pull", "never", "--no-build", "prometheus")
+	require.Eventually(t, func() bool {
+		return strings.Contains(s.try("exec", "-T", "prometheus", "promtool", "query", "instant", "http://127.0.0.1:9090", `count by (service) (up{job="fountain"} == 1) == 2`), "sequence") &&
+			strings.Contains(s.try("exec", "-T", "prometheus", "promtool", "query", "instant", "http://127.0.0.1:9090", `count(up{job="fountain"} == 1)`), "=> 10 ")
+	}, 3*time.Minute, time.Second, "Prometheus sees both of each")
+	s.run("rm", "-s", "-f", "prometheus")
+
+	s.run("down", "--timeout", "45")
+	t.Logf("down, and healthy again after %s", s.up().Round(100*time.Millisecond))
+	c = s.again()
+	s.bothServe(c)
+	s.holds(c, kept)
+	s.killed(c, "sequence", "kms-2", "twofactor", "search-2", "gateway", "gateway-2", "kms", "redis", "typesense", "postgres")
+	s.holds(c, kept)
+	s.tellNothing()
+}
+
+// Three engines behind one name are no more than valid settings here: a stand-in is one process.
+func TestCompose_threeEnginesAreValid(t *testing.T) {
+	s := newStack(t, "COMPOSE_PROFILES=typesense-ha")
+	require.Subset(t, strings.Fields(s.run("config", "--services")), []string{"typesense-1", "typesense-2", "typesense-3"})
+}
+
+// administrator makes the first one, with an authenticator.
+func (s *stack) administrator() *fountain.Client {
+	s.t.Helper()
+	token := s.run("exec", "-T", "kms", "/fountain", "bootstrap-token", "--show")
+	s.known["bootstrap token"], s.known["password"] = token, password
+	var step time.Time // whose code was used: each is taken once
+	c := s.client(fountain.WithStepUp(func(context.Context, fountain.Challenge) (string, error) {
+		const life = 30 * time.Second
+		if !time.Now().Truncate(life).After(step) {
+			time.Sleep(time.Until(step.Add(life))) // the containers have no other clock than the machine's
+		}
+		step = time.Now().Truncate(life)
+		return totp.GenerateCode(s.known["seed of the authenticator"], time.Now())
+	}))
+	made, err := c.KMS.BootstrapAdmin(s.t.Context(), kms.AdminBootstrap{Token: token, Username: "ada", Password: password})
+	require.NoError(s.t, err)
+	s.known["invitation"] = made.Invitation.Token
+	s.known["seed of the authenticator"] = harness.Enrol(s.t, c, &made.Invitation.Token)
+	return c
+}
+
+// client is one that verifies Caddy's own authority and signs in as the administrator.
+func (s *stack) client(more ...fountain.Option) *fountain.Client {
+	s.t.Helper()
+	c, err := fountain.New(s.url(), append(more, fountain.WithUser("ada", password), fountain.WithRootCAs(s.roots))...)
+	require.NoError(s.t, err)
+	return c
+}
+
+// again is a client that signs in after a restart.
+func (s *stack) again() *fountain.Client { return s.client() }
+
+// bothServe waits until the gateway that is asked finds two of each service ready.
+func (s *stack) bothServe(c *fountain.Client) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		list, err := c.Gateway.ListGatewayServices(s.t.Context())
+		require.NoError(s.t, err)
+		two := 0
+		for _, one := range list.Items {
+			if one.TargetsReady == 2 && one.Targets == 2 {
+				two++
+			}
+		}
+		return two == 4
+	}, time.Minute, 200*time.Millisecond, "each service has two that are ready")
+}
+
+// tour imports documents and a scope, finds them, asks for what needs a second factor, and rotates a key and a secret. It returns the element that it has made.
+func (s *stack) tour(c *fountain.Client) (kept *sequence.Element) {
+	t, ctx := s.t, s.t.Context()
+	t.Helper()
 	_, err := c.Search.CreateCollection(ctx, search.CollectionCreate{Name: "plays", Fields: []search.Field{{Name: "text", Type: "string"}}})
 	require.NoError(t, err)
 	var items []search.SyncItem
@@ -90,36 +204,99 @@ func TestCompose_fromNothingThroughTheDeathOfEachContainer(t *testing.T) {
 	}
 	_, err = c.Search.SyncDocuments(ctx, "plays", search.DocumentSync{Items: items})
 	require.NoError(t, err)
-	_, err = c.KMS.PutSecret(ctx, "app.lamp", kms.SecretPut{Value: "oil"}) // asks for a second factor
-	require.NoError(t, err)
-	require.ErrorIs(t, func() error {
-		_, err := c.KMS.PutSecret(ctx, "app.other", kms.SecretPut{Value: "oil"}, fountain.WithoutStepUp(), fountain.WithBearer(bearer(t, c)))
-		return err
-	}(), fountain.ErrStepUpRequired, "and is refused without one")
 	element, err := c.Sequence.CreateElement(ctx, "stack", "scene", sequence.ElementCreate{Data: json.RawMessage(`{"text":"a lamp in the window"}`)})
 	require.NoError(t, err)
-	found(t, c, 100)
-
-	s.run("down", "--timeout", "45")
-	t.Logf("down, and healthy again after %s", s.up().Round(100*time.Millisecond))
-	c = again(t, s)
-	got, err := c.Sequence.GetElement(ctx, "stack", "scene", element.ID)
+	file, err := c.Sequence.ExportScope(ctx, "stack")
 	require.NoError(t, err)
-	require.Equal(t, element.Number, got.Number)
+	brought, err := c.Sequence.ImportScope(ctx, "stack-again", bytes.NewReader(file))
+	require.NoError(t, err)
+	require.True(t, brought.Imported)
 	found(t, c, 100)
+	require.Eventually(t, func() bool {
+		answer, err := c.Sequence.SearchElements(ctx, "stack-again", sequence.ElementSearch{Q: "lamp"})
+		return err == nil && len(answer.Hits) == 1
+	}, time.Minute, 100*time.Millisecond, "the imported element is found")
+	s.rotations(c)
+	return element
+}
 
-	w, end := begin(t, c)
-	for _, service := range []string{"sequence", "kms", "twofactor", "search", "gateway", "caddy"} {
-		from := w.count()
-		require.Eventually(t, func() bool { return w.count() >= from+10 }, time.Minute, 50*time.Millisecond, "writes are acknowledged before %s dies: %s", service, w.unheard)
-		t.Logf("%s was killed and is healthy again after %s; %d writes were acknowledged", service, s.kill(service).Round(100*time.Millisecond), w.count())
+// rotations are of a secret, which asks for a second factor, and of a key.
+func (s *stack) rotations(c *fountain.Client) {
+	t, ctx := s.t, s.t.Context()
+	t.Helper()
+	s.known["secret"] = rand.Text()
+	_, err := c.KMS.PutSecret(ctx, "app.lamp", kms.SecretPut{Value: s.known["secret"]})
+	require.NoError(t, err)
+	_, err = c.KMS.PutSecret(ctx, "app.other", kms.SecretPut{Value: "oil"}, fountain.WithoutStepUp(), fountain.WithBearer(bearer(t, c)))
+	require.ErrorIs(t, err, fountain.ErrStepUpRequired, "and is refused without one")
+	_, err = c.KMS.PutSecretRotation(ctx, "app.lamp", kms.SecretRotationPut{Driver: kms.SecretRotationPutDriverRandom})
+	require.NoError(t, err)
+	_, err = c.KMS.RotateSecret(ctx, "app.lamp")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		r, err := c.KMS.GetSecretRotation(ctx, "app.lamp")
+		return err == nil && r.State == kms.SecretRotationStateIdle && r.LastVersion != nil && *r.LastVersion == 2
+	}, time.Minute, 100*time.Millisecond, "the secret is rotated")
+	secret, err := c.KMS.GetSecret(ctx, "app.lamp")
+	require.NoError(t, err)
+	require.NotEqual(t, s.known["secret"], secret.Value)
+	s.known["rotated secret"] = secret.Value
+
+	users, err := c.KMS.ListUsers(ctx, nil)
+	require.NoError(t, err)
+	key, err := c.KMS.CreateAPIKey(ctx, kms.APIKeyCreate{Name: "lamp", OwnerKind: new(kms.APIKeyCreateOwnerKind("user")), OwnerID: new(users.Items[0].ID), Scopes: []string{"elements:read"}})
+	require.NoError(t, err)
+	rotated, err := c.KMS.RotateAPIKey(ctx, key.APIKey.ID, kms.APIKeyRotate{})
+	require.NoError(t, err)
+	require.NoError(t, c.KMS.RetireAPIKey(ctx, key.APIKey.ID))
+	s.known["key"], s.known["rotated key"] = key.Key, rotated.Key
+	holder, err := fountain.New(s.url(), fountain.WithRootCAs(s.roots), fountain.WithAPIKey(rotated.Key))
+	require.NoError(t, err)
+	_, err = holder.Sequence.ListElements(ctx, "stack", "scene", nil)
+	require.NoError(t, err, "the new key works")
+}
+
+// holds looks for what the tour has left.
+func (s *stack) holds(c *fountain.Client, kept *sequence.Element) {
+	t := s.t
+	t.Helper()
+	for _, scope := range []string{"stack", "stack-again"} {
+		got, err := c.Sequence.GetElement(t.Context(), scope, "scene", kept.ID)
+		require.NoError(t, err)
+		require.Equal(t, kept.Number, got.Number)
 	}
-	from := w.count()
-	require.Eventually(t, func() bool { return w.count() >= from+10 }, time.Minute, 50*time.Millisecond, "writes go on: %s", w.unheard)
+	found(t, c, 100)
+	holder, err := fountain.New(s.url(), fountain.WithRootCAs(s.roots), fountain.WithAPIKey(s.known["rotated key"]))
+	require.NoError(t, err)
+	_, err = holder.Sequence.ListElements(t.Context(), "stack", "scene", nil)
+	require.NoError(t, err)
+	former, err := fountain.New(s.url(), fountain.WithRootCAs(s.roots), fountain.WithAPIKey(s.known["key"]))
+	require.NoError(t, err)
+	_, err = former.Sequence.ListElements(t.Context(), "stack", "scene", nil)
+	require.ErrorIs(t, err, fountain.ErrUnauthenticated, "the old key does not work again")
+}
+
+// killed ends the containers of services in turn beside writes, and looks for every write that was acknowledged.
+func (s *stack) killed(c *fountain.Client, services ...string) {
+	t := s.t
+	t.Helper()
+	w, end := begin(t, c)
+	goesOn := func(when string) {
+		t.Helper()
+		from := w.count()
+		require.Eventually(t, func() bool { return w.count() >= from+10 }, 2*time.Minute, 50*time.Millisecond, "writes are acknowledged %s", when)
+	}
+	for _, service := range services {
+		goesOn("before " + service + " dies")
+		before := w.refused()
+		took := s.kill(service)
+		t.Logf("%s was killed and is healthy again after %s; %d writes were acknowledged, %d refused meanwhile", service, took.Round(100*time.Millisecond), w.count(), w.refused()-before)
+	}
+	goesOn("at the end")
 	end()
 	there := map[string]bool{}
 	numbers := map[int64]bool{}
-	for e, err := range c.Sequence.Elements(ctx, "stack", "line") {
+	for e, err := range c.Sequence.Elements(t.Context(), "stack", "line") {
 		require.NoError(t, err)
 		there[e.ID] = true
 		require.False(t, numbers[e.Number], "number %d was given twice", e.Number)
@@ -133,7 +310,6 @@ func TestCompose_fromNothingThroughTheDeathOfEachContainer(t *testing.T) {
 	}
 	t.Logf("%d writes acknowledged, %d refused or without an answer, %d lost", len(w.ids), w.failed, lost)
 	require.Zero(t, lost)
-	found(t, c, 100)
 }
 
 // bearer is a token of who is signed in, which no second factor has raised.
@@ -142,14 +318,6 @@ func bearer(t *testing.T, c *fountain.Client) string {
 	token, err := c.Token(t.Context(), "kms")
 	require.NoError(t, err)
 	return token
-}
-
-// again is a client that signs in after a restart.
-func again(t *testing.T, s *stack) *fountain.Client {
-	t.Helper()
-	c, err := fountain.New(s.url(), fountain.WithUser("ada", password), s.trusting())
-	require.NoError(t, err)
-	return c
 }
 
 func found(t *testing.T, c *fountain.Client, n int) {

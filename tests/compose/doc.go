@@ -3,6 +3,7 @@
 //
 //	make compose-proof
 //
-// COMPOSE names the binary of Compose, DOCKER the engine's client. Nothing is built or pulled: the images must be there. One with the label fountain.standin is
+// COMPOSE names the binary of Compose, DOCKER the engine's client. The image is built twice and
+// compared, from images that must be there; nothing is pulled. One with the label fountain.standin is
 // told to be no more than a stand-in.
 package compose

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,13 +29,18 @@ import (
 
 // stack is the family in containers of its own, on ports of its own.
 type stack struct {
-	t     *testing.T
-	env   []string
-	site  string // localhost:port
-	roots *x509.CertPool
+	t           *testing.T
+	env         []string
+	project     string
+	https, http string            // published ports
+	site        string            // localhost:port
+	secrets     string            // directory of the profiles' secrets
+	known       map[string]string // texts that nobody else may read, by what they are
+	roots       *x509.CertPool
 }
 
-func newStack(t *testing.T) *stack {
+// newStack prepares one with the compose file's own settings, or those of a file of settings beside it, and with secrets of its own.
+func newStack(t *testing.T, settings ...string) *stack {
 	t.Helper()
 	for _, name := range []string{"COMPOSE", "DOCKER"} {
 		require.NotEmpty(t, os.Getenv(name), "%s names a binary: make compose-proof", name)
@@ -44,10 +50,29 @@ func newStack(t *testing.T) *stack {
 		require.NoError(t, err)
 		return port
 	}
-	https := port()
-	s := &stack{t: t, site: "localhost:" + https}
-	s.env = append(os.Environ(), "COMPOSE_PROJECT_NAME=fountainproof"+strings.ToLower(rand.Text()[:8]), "FOUNTAIN_SITE="+s.site, "FOUNTAIN_HTTPS_PORT="+https,
-		"FOUNTAIN_HTTP_PORT="+port(), "FOUNTAIN_SECRETS="+t.TempDir(), "COMPOSE_PROFILES=")
+	s := &stack{t: t, project: "fountainproof" + strings.ToLower(rand.Text()[:8]), https: port(), http: port(), secrets: filepath.Join(t.TempDir(), "secrets"), known: map[string]string{}}
+	s.site = "localhost:" + s.https
+	for _, entry := range os.Environ() { // what a developer has set is not what is proved
+		if !strings.HasPrefix(entry, "COMPOSE_") && !strings.HasPrefix(entry, "FOUNTAIN_") {
+			s.env = append(s.env, entry)
+		}
+	}
+	if len(settings) == 0 {
+		settings = []string{"COMPOSE_PROFILES="}
+	}
+	s.env = append(append(s.env, "COMPOSE_PROJECT_NAME="+s.project, "FOUNTAIN_SITE="+s.site, "FOUNTAIN_HTTPS_PORT="+s.https, "FOUNTAIN_HTTP_PORT="+s.http, "FOUNTAIN_SECRETS="+s.secrets), settings...)
+	s.out("tools/secrets.sh", s.secrets)
+	require.NoError(t, filepath.WalkDir(s.secrets, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.Contains(filepath.Base(path), ".") { // what has an ending is made of the others
+			return err
+		}
+		text, err := os.ReadFile(path)
+		s.known[strings.TrimPrefix(path, s.secrets+"/")] = strings.TrimSpace(string(text))
+		if at, err := url.Parse(strings.TrimSpace(string(text))); err == nil && at.User != nil {
+			s.known["password of "+strings.TrimPrefix(path, s.secrets+"/")], _ = at.User.Password()
+		}
+		return err
+	}))
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(s.try("logs", "--tail", "40"))
@@ -98,17 +123,10 @@ func (s *stack) up() time.Duration {
 	began := time.Now()
 	s.run("up", "-d", "--wait", "--wait-timeout", "300", "--pull", "never", "--no-build")
 	took := time.Since(began)
-	file := filepath.Join(s.t.TempDir(), "root.crt")
-	s.run("cp", "caddy:/data/caddy/pki/authorities/local/root.crt", file)
-	root, err := os.ReadFile(file)
-	require.NoError(s.t, err)
 	s.roots = x509.NewCertPool()
-	require.True(s.t, s.roots.AppendCertsFromPEM(root))
+	require.True(s.t, s.roots.AppendCertsFromPEM([]byte(s.file("caddy", "/data/caddy/pki/authorities/local/root.crt"))))
 	return took
 }
-
-// trusting is an option of clients that verify Caddy's own authority.
-func (s *stack) trusting() fountain.Option { return fountain.WithRootCAs(s.roots) }
 
 func (s *stack) url() string { return "https://" + s.site }
 
@@ -119,15 +137,40 @@ type container struct {
 		Pid    int
 		Health struct{ Status string }
 	}
-	Config struct{ Labels map[string]string }
+	Name   string
+	Config struct {
+		Image  string
+		Labels map[string]string
+		Env    []string
+	}
+	NetworkSettings struct {
+		Ports    map[string][]struct{ HostIP, HostPort string }
+		Networks map[string]struct{ IPAddress string }
+	}
 }
 
 func (s *stack) inspect(service string) container {
 	s.t.Helper()
-	var out []container
-	require.NoError(s.t, json.Unmarshal([]byte(s.docker("inspect", s.run("ps", "-q", service))), &out))
+	out := s.containers(service)
 	require.Len(s.t, out, 1)
 	return out[0]
+}
+
+// containers are those of some services, or all.
+func (s *stack) containers(services ...string) (out []container) {
+	s.t.Helper()
+	ids := strings.Fields(s.run(append([]string{"ps", "-a", "-q"}, services...)...))
+	require.NotEmpty(s.t, ids)
+	require.NoError(s.t, json.Unmarshal([]byte(s.docker(append([]string{"inspect"}, ids...)...)), &out))
+	return out
+}
+
+// address is a container's on one of the stack's networks.
+func (s *stack) address(service, network string) string {
+	s.t.Helper()
+	at := s.inspect(service).NetworkSettings.Networks[s.project+"_"+network].IPAddress
+	require.NotEmpty(s.t, at, "%s is on %s", service, network)
+	return at
 }
 
 // kill ends the process of a container from outside (`docker kill` would count as the operator's own stop), and waits until the engine has started it again.
@@ -153,18 +196,20 @@ func (s *stack) images() {
 		require.NoError(s.t, err)
 		what := "no stand-in"
 		if label != "" {
-			what = "a stand-in"
+			what = "a stand-in: " + label
 		}
 		s.t.Logf("%s: %s, %.1f MB", image, what, float64(size)/1e6)
 	}
 }
 
-// writeToken puts the token for the first administrator into a file.
-func (s *stack) writeToken() string {
+// file is what a container has in a file.
+func (s *stack) file(service, path string) string {
 	s.t.Helper()
-	file := filepath.Join(s.t.TempDir(), "token")
-	require.NoError(s.t, os.WriteFile(file, []byte(s.run("exec", "-T", "kms", "/fountain", "bootstrap-token", "--show")), 0o600))
-	return file
+	to := filepath.Join(s.t.TempDir(), "file")
+	s.run("cp", service+":"+path, to)
+	text, err := os.ReadFile(to)
+	require.NoError(s.t, err)
+	return string(text)
 }
 
 // stranger is a client that does not know Caddy's authority.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -397,5 +398,37 @@ func TestSecrets_areMadeOnceForTheirReaders(t *testing.T) {
 	}
 	if made["gateway/redis_password"] != made["kms/redis_password"] || !strings.Contains(made["redis/redis.conf"], made["kms/redis_password"]) {
 		t.Error("Redis has another password than its clients")
+	}
+}
+
+// Where no registry answers there is a stand-in for every image that the compose file and the Dockerfile name, of that very name, but for Grafana.
+func TestImagesOffline_namesEveryImage(t *testing.T) {
+	want := map[string]bool{}
+	for _, settings := range [][]string{everyProfile, {"COMPOSE_PROFILES=typesense-ha"}} {
+		for _, service := range loadComposition(t, settings...).Services {
+			if !strings.HasPrefix(service.Image, "fountainai/") && !strings.HasPrefix(service.Image, "grafana/") {
+				want[service.Image] = true
+			}
+		}
+	}
+	dockerfile, err := os.ReadFile(filepath.Join(root(), "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range regexp.MustCompile(`(?m)^FROM (\S+:\S+)`).FindAllStringSubmatch(string(dockerfile), -1) {
+		want[from[1]] = true
+	}
+	out, err := exec.Command(filepath.Join(root(), "tools/images-offline.sh"), "--names").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Fields(string(out))
+	if len(want) < 6 || len(got) != len(want) {
+		t.Errorf("stand-ins %v for %v", got, want)
+	}
+	for _, name := range got {
+		if !want[name] {
+			t.Errorf("nobody wants %s", name)
+		}
 	}
 }

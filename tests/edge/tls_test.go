@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +134,18 @@ func TestTLS_limitsOnTheWire(t *testing.T) {
 			_, err := io.WriteString(w, "GET / HTTP/1.1\r\nHost: localhost\r\n"+strings.Repeat("X-Filler: "+strings.Repeat("a", 100)+"\r\n", 10_000))
 			return err
 		}, []int{http.StatusRequestHeaderFieldsTooLarge, 0}},
+		"a body that is too large, announced": {func(w io.Writer) error {
+			_, err := io.WriteString(w, "POST /kms/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000000000000\r\n\r\n{")
+			return err
+		}, []int{http.StatusRequestEntityTooLarge}},
+		"the least body that is too large by its announcement, with zeros before it": {func(w io.Writer) error {
+			_, err := io.WriteString(w, "POST /kms/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 0018000000\r\n\r\n")
+			return err
+		}, []int{http.StatusRequestEntityTooLarge}},
+		"a body of any size behind an unknown path": {func(w io.Writer) error {
+			_, err := io.WriteString(w, "PUT /nowhere HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9223372036854775807\r\n\r\n")
+			return err
+		}, []int{http.StatusRequestEntityTooLarge}},
 		"a body that is too large, in chunks": {func(w io.Writer) error {
 			_, err := io.WriteString(w, "POST /kms/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
 			for n := 0; err == nil && n < 24; n++ {
@@ -156,6 +169,15 @@ func TestTLS_limitsOnTheWire(t *testing.T) {
 			status := 0
 			if answer, err := http.ReadResponse(bufio.NewReader(connection), nil); err == nil {
 				status = answer.StatusCode
+				if slices.Equal(tt.status, []int{http.StatusRequestEntityTooLarge}) { // nothing was cut off: it is told in the family's form
+					body, err := io.ReadAll(answer.Body)
+					require.NoError(t, err)
+					require.Equal(t, "application/problem+json", answer.Header.Get("Content-Type"))
+					require.Contains(t, string(body), `"code":"body_too_large"`)
+					_, err = connection.Read(make([]byte, 1))
+					require.Error(t, err)
+					require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the connection stays open")
+				}
 				answer.Body.Close()
 			} else {
 				require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the connection stays open")
