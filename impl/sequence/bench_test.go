@@ -3,6 +3,7 @@ package sequence
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,8 +45,8 @@ const (
 	benchParallel = 16 // transactions at once where each request has its own, on PostgreSQL
 )
 
-// BenchmarkAppendOverHTTP is a durable append by each of 64 clients, over HTTP and with a token: in shared commits, with an Idempotency-Key, by the same service with one transaction for each request, and by a bare
-// chi handler that parses and answers the same JSON in front of the bare writer. The processor's time is that of the process, clients included. The search service is away: bringing it
+// BenchmarkAppendOverHTTP is a durable append by each of 64 clients, over HTTP and with a token: in shared commits, with an Idempotency-Key, by the same service with one transaction for each request, by a bare
+// chi handler that parses and answers the same JSON in front of the bare writer, and by one without a writer, which is what client and machine allow. The processor's time is that of the process, clients included. The search service is away: bringing it
 // the elements is not in the figures. Compare only figures of one run.
 func BenchmarkAppendOverHTTP(b *testing.B) {
 	databases := []string{""}
@@ -64,26 +66,30 @@ func BenchmarkAppendOverHTTP(b *testing.B) {
 		services := map[string]int{"": 1, "postgres": benchParallel}[name]
 		b.Run(kind+"/each", func(b *testing.B) { appendOverHTTP(b, newServices(b, open(b), 1, services), false) })
 		b.Run(kind+"/bare", func(b *testing.B) { appendOverHTTP(b, newBareService(b, open(b)), false) })
+		b.Run(kind+"/nothing", func(b *testing.B) { appendOverHTTP(b, serveBare(b, append1), false) })
 	}
 }
 
 // target is where a benchmark appends.
 type target struct {
-	urls  []string
-	token string
+	urls    []string
+	token   string
+	commits prometheus.Gatherer // counts them; nil where there are none
 }
 
 func newServices(b *testing.B, db database.Config, maxBatch, n int) (out target) {
 	f := newFamily(b)
 	f.search.set(func() { f.search.away = true })
-	for range n {
+	registry := prometheus.NewRegistry()
+	for at := range n {
 		c := f.settings(b, db)
+		c.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"instance": fmt.Sprint(at)}, registry)
 		c.Log, c.maxBatch = slog.New(slog.NewJSONHandler(io.Discard, nil)), maxBatch
 		i := f.launch(b, c, f)
 		i.WaitReady(b)
 		out.urls = append(out.urls, i.URL)
 	}
-	out.token = f.token(b, program)
+	out.token, out.commits = f.token(b, program), registry
 	return out
 }
 
@@ -111,10 +117,29 @@ func newBareService(b *testing.B, c database.Config) target {
 	key, err := seal.FromDataKey(seal.NewDataKey())
 	require.NoError(b, err)
 	audittest.Open(b, db)
+	registry := prometheus.NewRegistry()
 	w := writer.New(writer.Options{
-		DB: db, Keys: idempotency.New(key, key, clock.System), Clock: clock.System, Log: c.Log, Registerer: prometheus.NewRegistry(), Enqueue: searchsync.Enqueue, Committed: func(string) {},
+		DB: db, Keys: idempotency.New(key, key, clock.System), Clock: clock.System, Log: c.Log, Registerer: registry, Enqueue: searchsync.Enqueue, Committed: func(string) {},
 	})
 	b.Cleanup(w.Close)
+	bare := serveBare(b, func(ctx context.Context, create *domain.Create) (domain.Element, error) {
+		done, err := w.Do(ctx, writer.Request{Create: create})
+		if err != nil {
+			return domain.Element{}, err
+		}
+		return done.Elements[0], nil
+	})
+	bare.commits = registry
+	return bare
+}
+
+// append1 answers as a writer would, and writes nothing.
+func append1(_ context.Context, create *domain.Create) (domain.Element, error) {
+	return create.Number(1, time.Now().UTC())[0], nil
+}
+
+// serveBare serves a handler that parses, has something done, and answers.
+func serveBare(b *testing.B, do func(ctx context.Context, create *domain.Create) (domain.Element, error)) target {
 	router := chi.NewRouter()
 	router.Post("/sequence/v1/scopes/{scope}/{elementType}/elements", func(out http.ResponseWriter, r *http.Request) {
 		var in bareElement
@@ -126,12 +151,11 @@ func newBareService(b *testing.B, c database.Config) target {
 			Group: domain.Group{Scope: chi.URLParam(r, "scope"), ElementType: chi.URLParam(r, "elementType")}, Drafts: []domain.Draft{{Data: in.Data}}, Actor: domain.Actor{Subject: "usr_bench"},
 		}
 		create.Name(func() string { return id.New("elm") })
-		done, err := w.Do(r.Context(), writer.Request{Create: create})
+		e, err := do(r.Context(), create)
 		if err != nil {
 			http.Error(out, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		e := done.Elements[0]
 		out.Header().Set("Content-Type", "application/json")
 		out.WriteHeader(http.StatusCreated)
 		_ = json.NewEncoder(out).Encode(bareElement{
@@ -143,11 +167,28 @@ func newBareService(b *testing.B, c database.Config) target {
 	return target{urls: []string{server.URL}, token: strings.Repeat("x", 700)}
 }
 
+// commitsOf returns how many commits there were, and of how many requests.
+func commitsOf(b *testing.B, from prometheus.Gatherer) (commits, requests float64) {
+	if from == nil {
+		return 0, 0
+	}
+	families, err := from.Gather()
+	require.NoError(b, err)
+	for _, family := range families {
+		if family.GetName() == "fountain_sequence_commit_requests" {
+			for _, m := range family.GetMetric() {
+				commits += float64(m.GetHistogram().GetSampleCount())
+				requests += m.GetHistogram().GetSampleSum()
+			}
+		}
+	}
+	return commits, requests
+}
+
 func appendOverHTTP(b *testing.B, to target, keys bool) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: benchClients}}
 	b.Cleanup(client.CloseIdleConnections)
 	body := []byte(`{"data":{"character":"HAMLET","text":"To be, or not to be, that is the question"}}`)
-	run := time.Now().UnixNano()
 	one := func(client *http.Client, n int64) error {
 		url := fmt.Sprintf("%s/sequence/v1/scopes/bench/type%d/elements", to.urls[n%int64(len(to.urls))], n%8)
 		r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(body))
@@ -157,7 +198,7 @@ func appendOverHTTP(b *testing.B, to target, keys bool) {
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Authorization", "Bearer "+to.token)
 		if keys {
-			r.Header.Set("Idempotency-Key", fmt.Sprintf("%d-%d", run, n))
+			r.Header.Set("Idempotency-Key", strconv.FormatInt(time.Now().UnixMilli(), 36)+"-"+rand.Text()) // as the SDK's are
 		}
 		answer, err := client.Do(r)
 		if err != nil {
@@ -177,6 +218,7 @@ func appendOverHTTP(b *testing.B, to target, keys bool) {
 	next.Store(1000)
 	took := make([]time.Duration, b.N)
 	var group sync.WaitGroup
+	commits, requests := commitsOf(b, to.commits)
 	before := processorTime(b)
 	b.ResetTimer()
 	for range benchClients {
@@ -193,9 +235,14 @@ func appendOverHTTP(b *testing.B, to target, keys bool) {
 	}
 	group.Wait()
 	b.StopTimer()
+	used := processorTime(b) - before
 	slices.Sort(took)
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "appends/s")
-	b.ReportMetric(float64(processorTime(b)-before)/float64(b.N)/1e3, "cpu-us/append")
+	b.ReportMetric(float64(used)/float64(b.N)/1e3, "cpu-us/append")
+	if committed, asked := commitsOf(b, to.commits); committed > commits {
+		b.ReportMetric((committed-commits)/b.Elapsed().Seconds(), "commits/s")
+		b.ReportMetric((asked-requests)/(committed-commits), "appends/commit")
+	}
 	b.ReportMetric(float64(took[b.N/2].Microseconds())/1000, "p50-ms")
 	b.ReportMetric(float64(took[b.N*99/100].Microseconds())/1000, "p99-ms")
 }

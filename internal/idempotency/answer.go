@@ -1,32 +1,12 @@
 package idempotency
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-
-	"github.com/fountainai/fountain/internal/store"
 )
-
-// keep seals the answer into the claimed row.
-func (s *Store) keep(ctx context.Context, tx *store.Tx, key Key, answer Answer) error {
-	sealed, err := s.sealAnswer(key, answer)
-	if err != nil {
-		return err
-	}
-	rows, err := tx.Exec(ctx, "UPDATE idempotency SET answer = ? WHERE principal = ? AND operation = ? AND value = ?",
-		sealed, key.Principal, key.Operation, key.Value)
-	if err != nil {
-		return fmt.Errorf("keep answer: %w", err)
-	}
-	if rows != 1 {
-		return errors.New("keep answer: the claim is gone")
-	}
-	return nil
-}
 
 func (s *Store) sealAnswer(key Key, answer Answer) ([]byte, error) {
 	text, err := json.Marshal(answer)

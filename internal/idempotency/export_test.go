@@ -1,4 +1,4 @@
 package idempotency
 
-// ReleaseOne is the statement whose plan a test looks at.
-const ReleaseOne = releaseOne
+// LookFor is the statement whose plan a test looks at.
+var LookFor = lookFor

@@ -1,5 +1,6 @@
-// Package idempotency answers a repeated creation with the first answer. Claim, change and sealed answer are one
-// transaction, so that a repeat finds either all of it or nothing, whatever died in between.
+// Package idempotency answers a repeated creation with the first answer. Change and sealed answer are one transaction, so that a
+// repeat finds either all of it or nothing, whatever died in between. A key is looked for before the change and written once, behind
+// it: between the two an advisory lock keeps the other replicas away on PostgreSQL, and SQLite has one writer.
 package idempotency
 
 import (
@@ -81,8 +82,7 @@ func New(fingerprint MAC, sealer Sealer, c clock.Clock) *Store {
 }
 
 // Do runs fn and stores its answer when the key is new, and returns the stored answer (replayed) when it is not. An error of fn
-// is returned unchanged and must be returned by the caller's Write too, so that the claim is rolled back with the rest and a
-// repeat may try again. secret says that the answer holds a secret.
+// is returned unchanged and must be returned by the caller's Write too, so that all is rolled back and a repeat may try again. secret says that the answer holds a secret.
 //
 // Problems: idempotency_conflict when the key was used with another path or body; idempotency_in_flight while the first request
 // is still at work on PostgreSQL (on SQLite the single writer makes the repeat wait for it); replay_expired when the answer held
@@ -90,85 +90,45 @@ func New(fingerprint MAC, sealer Sealer, c clock.Clock) *Store {
 func (s *Store) Do(ctx context.Context, tx *store.Tx, key Key, secret bool,
 	fn func(ctx context.Context, tx *store.Tx) (status int, header map[string]string, body []byte, err error),
 ) (answer Answer, replayed bool, err error) {
-	if key.Value == "" || len(key.Value) > maxValue {
-		return Answer{}, false, badValue()
-	}
-	claimed, err := s.claim(ctx, tx, key, secret)
-	if err != nil {
+	e := &Entry{Key: key, Secret: secret}
+	if err := s.Claim(ctx, tx, []*Entry{e}); err != nil {
 		return Answer{}, false, err
 	}
-	if !claimed {
-		answer, err = s.replay(ctx, tx, key)
-		return answer, err == nil, err
+	if !e.claimed {
+		return e.Answer, e.Replayed, e.Err
 	}
-	if answer.Status, answer.Header, answer.Body, err = fn(ctx, tx); err != nil {
+	if e.Answer.Status, e.Answer.Header, e.Answer.Body, err = fn(ctx, tx); err != nil {
 		return Answer{}, false, err
 	}
-	if err := s.keep(ctx, tx, key, answer); err != nil {
+	if err := s.Keep(ctx, tx, []*Entry{e}); err != nil {
 		return Answer{}, false, err
 	}
-	return answer, false, nil
+	return e.Answer, false, nil
 }
 
-// claim inserts the key, or takes over one whose life is over, in one statement; false means that a live one is there.
-func (s *Store) claim(ctx context.Context, tx *store.Tx, key Key, secret bool) (bool, error) {
-	if err := lock(ctx, tx, key); err != nil {
-		return false, err
-	}
-	fingerprint, err := s.mac.Sum(key.content())
-	if err != nil {
-		return false, fmt.Errorf("fingerprint request: %w", err)
-	}
-	now := s.clock.Now()
-	rows, err := tx.Exec(ctx, `
-		INSERT INTO idempotency (principal, operation, value, fingerprint, secret, created_at) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (principal, operation, value) DO UPDATE
-		SET fingerprint = excluded.fingerprint, secret = excluded.secret, answer = NULL, created_at = excluded.created_at
-		WHERE idempotency.created_at <= ?`,
-		key.Principal, key.Operation, key.Value, fingerprint, secret, now.UnixMicro(), now.Add(-Life).UnixMicro())
-	if err != nil {
-		return false, fmt.Errorf("claim idempotency key: %w", err)
-	}
-	return rows == 1, nil
+// row is what is kept of a request.
+type row struct {
+	name
+	Fingerprint []byte
+	Secret      bool
+	Answer      []byte
+	CreatedAt   int64 `db:"created_at"`
 }
 
-// lock refuses a repeat while the first request is at work. On PostgreSQL the insert would wait for it instead, and hold a
-// connection all the while.
-func lock(ctx context.Context, tx *store.Tx, key Key) error {
-	if tx.Dialect() != store.PostgreSQL {
-		return nil
-	}
-	var free bool
-	if err := tx.Get(ctx, &free, "SELECT pg_try_advisory_xact_lock(?)", key.lockID()); err != nil {
-		return fmt.Errorf("lock idempotency key: %w", err)
-	}
-	if !free {
-		return stillAtWork()
-	}
-	return nil
-}
+// over reports whether the life of the key is over: it is as one that was never used.
+func (r row) over(now time.Time) bool { return r.CreatedAt <= now.Add(-Life).UnixMicro() }
 
-func (s *Store) replay(ctx context.Context, tx *store.Tx, key Key) (Answer, error) {
-	var row struct {
-		Fingerprint []byte
-		Secret      bool
-		Answer      []byte
-		CreatedAt   int64 `db:"created_at"`
-	}
-	err := tx.Get(ctx, &row, `SELECT fingerprint, secret, answer, created_at FROM idempotency
-		WHERE principal = ? AND operation = ? AND value = ?`, key.Principal, key.Operation, key.Value)
-	if err != nil {
-		return Answer{}, fmt.Errorf("read idempotency key: %w", err)
-	}
-	if s.mac.Verify(row.Fingerprint, key.content()) != nil {
+// replay is what a repeat of the request is told; err is a problem.
+func (s *Store) replay(r row, key Key, now time.Time) (Answer, error) {
+	if s.mac.Verify(r.Fingerprint, key.content()) != nil {
 		return Answer{}, problem.New(problem.IdempotencyConflict, "This Idempotency-Key was used with another request.").
 			WithField("header", "Idempotency-Key", "unique", "was used with another path or body")
 	}
-	age := s.clock.Now().Sub(time.UnixMicro(row.CreatedAt))
-	if len(row.Answer) == 0 || row.Secret && age >= SecretLife {
+	age := now.Sub(time.UnixMicro(r.CreatedAt))
+	if len(r.Answer) == 0 || r.Secret && age >= SecretLife {
 		return Answer{}, expired()
 	}
-	answer, err := s.open(key, row.Answer)
+	answer, err := s.open(key, r.Answer)
 	if err != nil {
 		return Answer{}, expired().Wrap(err) // the answer is lost, but what it told of exists
 	}

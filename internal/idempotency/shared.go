@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
@@ -22,6 +24,7 @@ type Entry struct {
 	Err      error
 
 	claimed bool
+	at      time.Time // of the claim
 }
 
 // Claimed reports whether the request's work is to be done in this transaction.
@@ -30,29 +33,26 @@ func (e *Entry) Claimed() bool { return e.claimed }
 // perStatement keeps a statement far below the placeholder limits of both databases.
 const perStatement = 100
 
-// Claim looks at the keys of all entries in a handful of statements. Of two entries with one key the second is
-// idempotency_in_flight. An error means that the transaction must be given up.
+// Claim looks for the keys of all entries in a handful of statements, and writes nothing: until the transaction ends nobody else gets
+// to use a key that it found free. Of two entries with one key the second is idempotency_in_flight. An error means that the transaction must be given up.
 func (s *Store) Claim(ctx context.Context, tx *store.Tx, entries []*Entry) error {
-	seen := make(map[string]bool, len(entries))
+	seen := make(map[name]bool, len(entries))
 	var open []*Entry
 	for _, e := range entries {
-		name := string(e.Key.name())
 		switch {
 		case e.Key.Value == "" || len(e.Key.Value) > maxValue:
 			e.Err = badValue()
-		case seen[name]:
+		case seen[nameOf(e.Key)]:
 			e.Err = stillAtWork()
 		default:
-			seen[name] = true
+			seen[nameOf(e.Key)] = true
 			open = append(open, e)
 		}
 	}
-	for len(open) > 0 {
-		n := min(perStatement, len(open))
-		if err := s.claimSome(ctx, tx, open[:n]); err != nil {
+	for part := range slices.Chunk(open, perStatement) {
+		if err := s.claimSome(ctx, tx, part); err != nil {
 			return err
 		}
-		open = open[n:]
 	}
 	return nil
 }
@@ -62,38 +62,18 @@ func (s *Store) claimSome(ctx context.Context, tx *store.Tx, entries []*Entry) e
 	if err != nil || len(free) == 0 {
 		return err
 	}
-	now := s.clock.Now()
-	args := make([]any, 0, 6*len(free)+1)
-	for _, e := range free {
-		fingerprint, err := s.mac.Sum(e.Key.content())
-		if err != nil {
-			return fmt.Errorf("fingerprint request: %w", err)
-		}
-		args = append(args, e.Key.Principal, e.Key.Operation, e.Key.Value, fingerprint, e.Secret, now.UnixMicro())
-	}
-	var claimed []name
-	err = tx.Select(ctx, &claimed, `
-		INSERT INTO idempotency (principal, operation, value, fingerprint, secret, created_at) VALUES `+tuples(len(free), "(?, ?, ?, ?, ?, ?)")+`
-		ON CONFLICT (principal, operation, value) DO UPDATE
-		SET fingerprint = excluded.fingerprint, secret = excluded.secret, answer = NULL, created_at = excluded.created_at
-		WHERE idempotency.created_at <= ?
-		RETURNING principal, operation, value`, append(args, now.Add(-Life).UnixMicro())...)
+	known, err := look(ctx, tx, free)
 	if err != nil {
-		return fmt.Errorf("claim idempotency keys: %w", err)
+		return err
 	}
-	mine := make(map[name]bool, len(claimed))
-	for _, c := range claimed {
-		mine[c] = true
-	}
+	now := s.clock.Now()
 	for _, e := range free {
-		if e.claimed = mine[nameOf(e.Key)]; e.claimed {
+		r, there := known[nameOf(e.Key)]
+		if !there || r.over(now) {
+			e.claimed, e.at = true, now
 			continue
 		}
-		e.Answer, e.Err = s.replay(ctx, tx, e.Key)
-		var refusal *problem.Error
-		if e.Err != nil && !errors.As(e.Err, &refusal) {
-			return e.Err
-		}
+		e.Answer, e.Err = s.replay(r, e.Key, now)
 		e.Replayed = e.Err == nil
 	}
 	return nil
@@ -104,21 +84,48 @@ type name struct{ Principal, Operation, Value string }
 
 func nameOf(k Key) name { return name{k.Principal, k.Operation, k.Value} }
 
-// lockSome is lock for several keys; it returns those that no other replica works on.
+// look reads what is kept under the keys of the entries.
+func look(ctx context.Context, tx *store.Tx, entries []*Entry) (map[name]row, error) {
+	args := make([]any, 0, 3*len(entries))
+	for _, e := range entries {
+		args = append(args, e.Key.Principal, e.Key.Operation, e.Key.Value)
+	}
+	var rows []row
+	if err := tx.Select(ctx, &rows, lookFor(len(entries)), args...); err != nil {
+		return nil, fmt.Errorf("look for idempotency keys: %w", err)
+	}
+	known := make(map[name]row, len(rows))
+	for _, r := range rows {
+		known[r.name] = r
+	}
+	return known, nil
+}
+
+// lookFor reads n keys. SQLite takes the tables of a CROSS JOIN in the order in which they stand, and so finds each key by the index; left to choose it may read the whole table, while
+// every writer waits.
+func lookFor(n int) string {
+	return "WITH wanted (principal, operation, value) AS (" + store.Values(n, store.Text, store.Text, store.Text) + `)
+		SELECT i.principal, i.operation, i.value, i.fingerprint, i.secret, i.answer, i.created_at FROM wanted w CROSS JOIN idempotency i
+		WHERE i.principal = w.principal AND i.operation = w.operation AND i.value = w.value`
+}
+
+// lockSome refuses what another replica works on, and returns the others. On PostgreSQL a second request would wait for the first one's row otherwise, and hold a
+// connection all the while; on SQLite there is one writer.
 func lockSome(ctx context.Context, tx *store.Tx, entries []*Entry) (free []*Entry, err error) {
 	if tx.Dialect() != store.PostgreSQL {
 		return entries, nil
 	}
+	ids := make([]int64, len(entries))
 	args := make([]any, len(entries))
 	for i, e := range entries {
-		args[i] = e.Key.lockID()
+		ids[i] = e.Key.lockID()
+		args[i] = ids[i]
 	}
 	var locks []struct {
 		ID   int64
 		Free bool
 	}
-	err = tx.Select(ctx, &locks, "SELECT id, pg_try_advisory_xact_lock(id) AS free FROM (VALUES "+
-		tuples(len(entries), "(CAST(? AS BIGINT))")+") AS wanted (id)", args...)
+	err = tx.Select(ctx, &locks, "SELECT id, pg_try_advisory_xact_lock(id) AS free FROM ("+store.Values(len(entries), store.Bigint)+") AS wanted (id)", args...)
 	if err != nil {
 		return nil, fmt.Errorf("lock idempotency keys: %w", err)
 	}
@@ -126,8 +133,8 @@ func lockSome(ctx context.Context, tx *store.Tx, entries []*Entry) (free []*Entr
 	for _, l := range locks {
 		got[l.ID] = l.Free
 	}
-	for _, e := range entries {
-		if got[e.Key.lockID()] {
+	for i, e := range entries {
+		if got[ids[i]] {
 			free = append(free, e)
 		} else {
 			e.Err = stillAtWork()
@@ -136,72 +143,47 @@ func lockSome(ctx context.Context, tx *store.Tx, entries []*Entry) (free []*Entr
 	return free, nil
 }
 
-// Keep stores the answers of the claimed entries, and gives up the claims of those that failed, so that a repeat may try again. An
+// Keep writes the keys of the claimed entries with their answers. Of those that failed nothing is kept, so that a repeat may try again. An
 // error means that the transaction must be given up.
 func (s *Store) Keep(ctx context.Context, tx *store.Tx, entries []*Entry) error {
-	var answered, failed []*Entry
+	var answered []*Entry
 	for _, e := range entries {
-		switch {
-		case !e.claimed:
-		case e.Err != nil:
-			failed = append(failed, e)
-		default:
+		if e.claimed && e.Err == nil {
 			answered = append(answered, e)
 		}
 	}
-	for len(answered) > 0 {
-		n := min(perStatement, len(answered))
-		if err := s.keepSome(ctx, tx, answered[:n]); err != nil {
+	for part := range slices.Chunk(answered, perStatement) {
+		if err := s.keepSome(ctx, tx, part); err != nil {
 			return err
 		}
-		answered = answered[n:]
-	}
-	for len(failed) > 0 {
-		n := min(perStatement, len(failed))
-		if err := release(ctx, tx, failed[:n]); err != nil {
-			return err
-		}
-		failed = failed[n:]
 	}
 	return nil
 }
 
+// keepSome writes keys in one statement, over those of the same names whose life is over.
 func (s *Store) keepSome(ctx context.Context, tx *store.Tx, entries []*Entry) error {
-	args := make([]any, 0, 4*len(entries))
+	args := make([]any, 0, 7*len(entries))
 	for _, e := range entries {
+		fingerprint, err := s.mac.Sum(e.Key.content())
+		if err != nil {
+			return fmt.Errorf("fingerprint request: %w", err)
+		}
 		sealed, err := s.sealAnswer(e.Key, e.Answer)
 		if err != nil {
 			return err
 		}
-		args = append(args, e.Key.Principal, e.Key.Operation, e.Key.Value, sealed)
+		args = append(args, e.Key.Principal, e.Key.Operation, e.Key.Value, fingerprint, e.Secret, sealed, e.at.UnixMicro())
 	}
-	// A parameter that nothing types is text on PostgreSQL.
-	first := "(?, ?, ?, CAST(? AS BLOB))"
-	if tx.Dialect() == store.PostgreSQL {
-		first = "(?, ?, ?, CAST(? AS BYTEA))"
-	}
-	rows, err := tx.Exec(ctx, "WITH kept (principal, operation, value, answer) AS (VALUES "+tuples(len(entries), first)+`)
-		UPDATE idempotency SET answer = kept.answer FROM kept
-		WHERE idempotency.principal = kept.principal AND idempotency.operation = kept.operation AND idempotency.value = kept.value`, args...)
+	rows, err := tx.Exec(ctx, `
+		INSERT INTO idempotency (principal, operation, value, fingerprint, secret, answer, created_at) VALUES `+tuples(len(entries), "(?, ?, ?, ?, ?, ?, ?)")+`
+		ON CONFLICT (principal, operation, value) DO UPDATE
+		SET fingerprint = excluded.fingerprint, secret = excluded.secret, answer = excluded.answer, created_at = excluded.created_at
+		WHERE idempotency.created_at <= excluded.created_at - ?`, append(args, Life.Microseconds())...)
 	if err != nil {
 		return fmt.Errorf("keep answers: %w", err)
 	}
 	if rows != int64(len(entries)) {
-		return errors.New("keep answers: a claim is gone")
-	}
-	return nil
-}
-
-// releaseOne deletes one claim. Several in one statement, as a list of values, SQLite finds by reading the whole table, while every writer waits.
-const releaseOne = "DELETE FROM idempotency WHERE principal = ? AND operation = ? AND value = ?"
-
-func release(ctx context.Context, tx *store.Tx, entries []*Entry) error {
-	statements := make([]store.Statement, 0, len(entries))
-	for _, e := range entries {
-		statements = append(statements, store.Statement{Query: releaseOne, Args: []any{e.Key.Principal, e.Key.Operation, e.Key.Value}})
-	}
-	if _, err := tx.ExecAll(ctx, statements...); err != nil {
-		return fmt.Errorf("release idempotency keys: %w", err)
+		return errors.New("keep answers: a key that was free was used meanwhile")
 	}
 	return nil
 }

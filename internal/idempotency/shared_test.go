@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,16 +130,56 @@ func TestClaim_refusesWhatAnotherReplicaIsAtWorkOn(t *testing.T) {
 	})
 }
 
-// Whoever releases keys holds up every writer meanwhile: a key is found by the index.
-func TestKeep_readsThroughNothingWhereItReleases(t *testing.T) {
+// Whoever looks for keys holds up every writer meanwhile: each key is found by the index, in a table that says nothing of its size.
+func TestClaim_readsThroughNothing(t *testing.T) {
 	db, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: migrations})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
-	var plan []struct {
-		ID, Parent, NotUsed int64
-		Detail              string
+	for _, n := range []int{1, 2, 100} {
+		var plan []struct {
+			ID, Parent, NotUsed int64
+			Detail              string
+		}
+		args := make([]any, 3*n)
+		for i := range args {
+			args[i] = "x"
+		}
+		require.NoError(t, db.Read(t.Context()).Select(t.Context(), &plan, "EXPLAIN QUERY PLAN "+idempotency.LookFor(n), args...))
+		found := false
+		for _, step := range plan {
+			require.NotEqual(t, "SCAN i", step.Detail)
+			found = found || strings.HasPrefix(step.Detail, "SEARCH i ") && strings.Contains(step.Detail, "(principal=? AND operation=? AND value=?)")
+		}
+		require.True(t, found, "%+v", plan)
 	}
-	require.NoError(t, db.Read(t.Context()).Select(t.Context(), &plan, "EXPLAIN QUERY PLAN "+idempotency.ReleaseOne, "usr_1", "createElement", "k"))
-	require.Len(t, plan, 1)
-	require.Contains(t, plan[0].Detail, "(principal=? AND operation=? AND value=?)")
+}
+
+func TestKeep_givesUpATransactionWhoseKeyWasUsedMeanwhile(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		h := newHouse(t, open(t))
+		entries := []*idempotency.Entry{{Key: named("a")[0]}, {Key: named("b")[0]}}
+		err := h.db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			require.NoError(t, h.keys.Claim(ctx, tx, entries))
+			_, err := tx.Exec(ctx, "INSERT INTO idempotency (principal, operation, value, fingerprint, secret, answer, created_at) VALUES (?, ?, ?, ?, FALSE, ?, ?)",
+				key.Principal, key.Operation, "b", []byte("theirs"), []byte("theirs"), h.clock.Now().UnixMicro()) // by somebody who asks for no lock
+			require.NoError(t, err)
+			return h.keys.Keep(ctx, tx, entries)
+		})
+		require.ErrorContains(t, err, "was used meanwhile")
+		require.Zero(t, h.rows(t), "nothing of it is kept")
+	})
+}
+
+func TestKeep_writesNothingForWhatFailed(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		h := newHouse(t, open(t))
+		h.share(t, map[string]bool{"a": true, "c": true}, named("a", "b", "c")...)
+		require.Equal(t, 1, h.rows(t))
+	})
+}
+
+func (h *house) rows(t *testing.T) (n int) {
+	t.Helper()
+	require.NoError(t, h.db.Read(t.Context()).Get(t.Context(), &n, "SELECT COUNT(*) FROM idempotency"))
+	return n
 }

@@ -25,42 +25,67 @@ var ErrLongOrder = errors.New("the change renumbers too many elements for one tr
 // ErrOrderLost says that an Order was given up before it was shown, because it had been silent. Nothing of it was seen.
 var ErrOrderLost = fmt.Errorf("%w: the order was given up", database.ErrUnavailable)
 
-// Order is a long reorder or move. It is staged where nobody sees it, shown in one small transaction and then settled, all in transactions of a few rows. From the
-// beginning until it is settled nothing else changes the order of its group; everything else in the group does.
+// Order is a long reorder or move. It is staged where nobody sees it, shown in one small transaction and then settled, all in transactions of a few rows. A move has nothing to stage: one
+// row shows it (shift). From the beginning until it is settled nothing else changes the order of its group; everything else in the group does.
 type Order struct {
 	domain.Group
 	ID    string // nobody else's
 	Shown bool
+
+	step int // elements that one transaction writes; 0: orderStep
 }
 
-// shownMove joins to elements e the order that was shown and is not settled yet: of such an element the number in m counts.
+// steps is how many elements one transaction writes at most.
+func (o *Order) steps() int {
+	if o.step > 0 {
+		return o.step
+	}
+	return orderStep
+}
+
+// shownMove joins to elements e the order that was shown and is not settled yet: of such an element the number in m counts, or that which s makes of its own.
 const shownMove = ` LEFT JOIN reorders o ON o.scope = e.scope AND o.element_type = e.element_type AND o.shown_at > 0
-	LEFT JOIN reorder_moves m ON m.scope = o.scope AND m.element_type = o.element_type AND m.id = e.id `
+	LEFT JOIN reorder_moves m ON m.scope = o.scope AND m.element_type = o.element_type AND m.id = e.id` + shownShift
+
+const shownShift = ` LEFT JOIN shifts s ON s.scope = e.scope AND s.element_type = e.element_type `
 
 // numberNow and updatedNow are of elements e with shownMove.
 const (
-	numberNow  = "COALESCE(m.number, e.number)"
-	updatedNow = "CASE WHEN m.number IS NOT NULL AND o.shown_at > e.updated_at THEN o.shown_at ELSE e.updated_at END"
+	numberNow  = "CASE WHEN e.id = s.moved_id THEN s.moved_to WHEN e.number BETWEEN s.low AND s.high THEN e.number + s.step ELSE COALESCE(m.number, e.number) END"
+	updatedNow = `CASE WHEN m.number IS NOT NULL AND o.shown_at > e.updated_at THEN o.shown_at
+		WHEN (e.id = s.moved_id OR e.number BETWEEN s.low AND s.high) AND s.shown_at > e.updated_at THEN s.shown_at ELSE e.updated_at END`
 )
 
 // numberOfUpdated is numberNow in an update of elements.
-const numberOfUpdated = `COALESCE((SELECT m.number FROM reorders o JOIN reorder_moves m ON m.scope = o.scope AND m.element_type = o.element_type
+const numberOfUpdated = `COALESCE((SELECT CASE WHEN elements.id = s.moved_id THEN s.moved_to ELSE elements.number + s.step END FROM shifts s
+	WHERE s.scope = elements.scope AND s.element_type = elements.element_type AND (elements.id = s.moved_id OR elements.number BETWEEN s.low AND s.high)),
+	(SELECT m.number FROM reorders o JOIN reorder_moves m ON m.scope = o.scope AND m.element_type = o.element_type
 	WHERE o.scope = elements.scope AND o.element_type = elements.element_type AND o.shown_at > 0 AND m.id = elements.id), elements.number)`
 
 // inOrder selects rows of row from a group in the order of their numbers, behind a number; condition begins with AND, or is empty. Elements that a shown order has moved are found by
 // their new numbers, the others by their own.
 func inOrder(columns, condition string) string {
+	const ofShift = `LEFT JOIN reorders o ON o.scope = e.scope AND o.element_type = e.element_type AND o.shown_at > 0
+		LEFT JOIN reorder_moves m ON m.scope = o.scope AND m.element_type = o.element_type AND m.id = e.id
+		WHERE s.scope = ? AND s.element_type = ? `
 	return `SELECT * FROM (SELECT ` + columns + ` FROM elements e ` + shownMove + `
-		WHERE e.scope = ? AND e.element_type = ? AND e.number > ? AND m.id IS NULL ` + condition + ` ORDER BY e.number LIMIT ?) AS still
+		WHERE e.scope = ? AND e.element_type = ? AND e.number > ? AND m.id IS NULL AND (s.id IS NULL OR e.number NOT BETWEEN s.low AND s.high) ` + condition + ` ORDER BY e.number LIMIT ?) AS still
 	UNION ALL SELECT * FROM (SELECT ` + columns + ` FROM reorders o JOIN reorder_moves m ON m.scope = o.scope AND m.element_type = o.element_type
-		JOIN elements e ON e.scope = m.scope AND e.element_type = m.element_type AND e.id = m.id
-		WHERE o.scope = ? AND o.element_type = ? AND o.shown_at > 0 AND m.number > ? ` + condition + ` ORDER BY m.number LIMIT ?) AS moved
+		JOIN elements e ON e.scope = m.scope AND e.element_type = m.element_type AND e.id = m.id ` + shownShift + `
+		WHERE o.scope = ? AND o.element_type = ? AND o.shown_at > 0 AND m.number > ? ` + condition + ` ORDER BY m.number LIMIT ?) AS reordered
+	UNION ALL SELECT * FROM (SELECT ` + columns + ` FROM shifts s JOIN elements e ON e.scope = s.scope AND e.element_type = s.element_type AND e.number BETWEEN s.low AND s.high ` + ofShift + `
+		AND e.number > ? - s.step ` + condition + ` ORDER BY e.number LIMIT ?) AS shifted
+	UNION ALL SELECT * FROM (SELECT ` + columns + ` FROM shifts s JOIN elements e ON e.scope = s.scope AND e.element_type = s.element_type AND e.id = s.moved_id ` + ofShift + `
+		AND s.moved_to > ? ` + condition + ` LIMIT ?) AS moved
 	ORDER BY number LIMIT ?`
 }
 
 // inOrderArgs are the arguments of inOrder.
-func inOrderArgs(g domain.Group, after int64, limit int) []any {
-	return []any{g.Scope, g.ElementType, after, limit, g.Scope, g.ElementType, after, limit, limit}
+func inOrderArgs(g domain.Group, after int64, limit int) (args []any) {
+	for range 4 {
+		args = append(args, g.Scope, g.ElementType, after, limit)
+	}
+	return append(args, limit)
 }
 
 // BeginOrder takes the order of a group. Error of the domain: domain.ErrOrdering, another one has it.
@@ -79,10 +104,14 @@ func BeginOrder(ctx context.Context, tx *database.Tx, o *Order, at time.Time) er
 	return nil
 }
 
-// Parts divides what an order changes into those of Stage.
-func (o *Order) Parts(changes []domain.NumberChange) (parts [][]domain.NumberChange) {
-	for ; len(changes) > orderStep; changes = changes[orderStep:] {
-		parts = append(parts, changes[:orderStep])
+// Parts divides what an order changes into those of Stage; a move has none.
+func (o *Order) Parts(c *Change) (parts [][]domain.NumberChange) {
+	changes := c.Done.Numbers
+	if shiftOf(c) != nil {
+		return nil
+	}
+	for n := o.steps(); len(changes) > n; changes = changes[n:] {
+		parts = append(parts, changes[:n])
 	}
 	return append(parts, changes)
 }
@@ -113,7 +142,11 @@ func (o *Order) Show(ctx context.Context, tx *database.Tx, at, touched time.Time
 	if _, err := LockFeeds(ctx, tx, []string{o.Scope}, orderWait); err != nil {
 		return err
 	}
-	if err := o.hold(ctx, tx, "shown_at = ?, touched_at = ?", at.UnixMicro(), touched.UnixMicro()); err != nil {
+	if s := shiftOf(done); s != nil {
+		if err := o.showShift(ctx, tx, at, touched, s); err != nil {
+			return err
+		}
+	} else if err := o.hold(ctx, tx, "shown_at = ?, touched_at = ?", at.UnixMicro(), touched.UnixMicro()); err != nil {
 		return err
 	}
 	if err := countOrder(ctx, tx, o.Group); err != nil {
@@ -141,6 +174,13 @@ func (o *Order) hold(ctx context.Context, tx *database.Tx, set string, args ...a
 func (o *Order) Settle(ctx context.Context, tx *database.Tx, at time.Time, mark func(context.Context, *database.Tx, []domain.Ref) error) (settled bool, err error) {
 	if _, err := Lock(ctx, tx, []domain.Group{o.Group}, orderWait); err != nil {
 		return false, err
+	}
+	s, err := o.shift(ctx, tx)
+	if err != nil {
+		return false, err
+	}
+	if s != nil {
+		return o.settleShift(ctx, tx, s, at, mark)
 	}
 	var now []struct {
 		ShownAt int64 `db:"shown_at"`
@@ -185,11 +225,11 @@ func (o *Order) arrive(ctx context.Context, b *batch, at time.Time, mark func(co
 	if _, err := b.tx.Exec(ctx, "UPDATE reorders SET touched_at = ? WHERE scope = ? AND element_type = ?", at.UnixMicro(), o.Scope, o.ElementType); err != nil {
 		return false, err
 	}
-	refs := make([]domain.Ref, len(arriving))
+	ids := make([]string, len(arriving))
 	for i, c := range arriving {
-		refs[i] = domain.Ref{Group: o.Group, ID: c.ID}
+		ids[i] = c.ID
 	}
-	return false, mark(ctx, b.tx, refs)
+	return false, mark(ctx, b.tx, o.refs(ids))
 }
 
 // moves reads the next staged numbers behind one.
@@ -198,7 +238,7 @@ func (o *Order) moves(ctx context.Context, q database.Querier, after int64) ([]d
 		ID     string `db:"id"`
 		Number int64  `db:"number"`
 	}
-	err := q.Select(ctx, &rows, "SELECT id, number FROM reorder_moves WHERE scope = ? AND element_type = ? AND number > ? ORDER BY number LIMIT ?", o.Scope, o.ElementType, after, orderStep)
+	err := q.Select(ctx, &rows, "SELECT id, number FROM reorder_moves WHERE scope = ? AND element_type = ? AND number > ? ORDER BY number LIMIT ?", o.Scope, o.ElementType, after, o.steps())
 	if err != nil {
 		return nil, fmt.Errorf("read staged order: %w", err)
 	}
@@ -211,7 +251,8 @@ func (o *Order) moves(ctx context.Context, q database.Querier, after int64) ([]d
 
 // End gives up an order unless it was shown.
 func (o *Order) End(ctx context.Context, tx *database.Tx) error {
-	_, err := tx.Exec(ctx, "UPDATE reorders SET ended = TRUE WHERE scope = ? AND element_type = ? AND id = ? AND shown_at = 0", o.Scope, o.ElementType, o.ID)
+	_, err := tx.Exec(ctx, "UPDATE reorders SET ended = TRUE WHERE scope = ? AND element_type = ? AND id = ? AND shown_at = 0 AND touched_at < ?",
+		o.Scope, o.ElementType, o.ID, int64(neverSilent))
 	if err != nil {
 		return fmt.Errorf("give up order: %w", err)
 	}
@@ -220,7 +261,8 @@ func (o *Order) End(ctx context.Context, tx *database.Tx) error {
 
 // EndOrders gives up the orders that are not shown and have written nothing since a time. It returns how many.
 func EndOrders(ctx context.Context, tx *database.Tx, silentSince time.Time) (int64, error) {
-	n, err := tx.Exec(ctx, "UPDATE reorders SET ended = TRUE WHERE shown_at = 0 AND NOT ended AND touched_at < ?", silentSince.UnixMicro())
+	silent := database.Rows{Table: "reorders", Key: []string{"scope", "element_type"}, Where: "shown_at = 0 AND NOT ended AND touched_at < ?", Args: []any{silentSince.UnixMicro()}}
+	n, err := silent.Update(ctx, tx, "ended = TRUE") // one that is written to now is not silent
 	if err != nil {
 		return 0, fmt.Errorf("give up silent orders: %w", err)
 	}
@@ -234,7 +276,7 @@ func (o *Order) Remove(ctx context.Context, tx *database.Tx) (gone bool, err err
 		return err == nil, err // by somebody else, or it was shown
 	}
 	n, err := tx.Exec(ctx, `DELETE FROM reorder_moves WHERE scope = ? AND element_type = ? AND id IN
-		(SELECT id FROM reorder_moves WHERE scope = ? AND element_type = ? ORDER BY id LIMIT ?)`, o.Scope, o.ElementType, o.Scope, o.ElementType, orderStep)
+		(SELECT id FROM reorder_moves WHERE scope = ? AND element_type = ? ORDER BY id LIMIT ?)`, o.Scope, o.ElementType, o.Scope, o.ElementType, o.steps())
 	if err != nil || n > 0 {
 		return false, err
 	}
@@ -251,7 +293,7 @@ func (s *Store) LeftOrders(ctx context.Context, silentSince time.Time, limit int
 		ShownAt     int64  `db:"shown_at"`
 	}
 	err := s.db.Read(ctx).Select(ctx, &rows, `SELECT scope, element_type, id, shown_at FROM reorders WHERE (shown_at > 0 OR ended) AND touched_at < ?
-		ORDER BY scope, element_type LIMIT ?`, silentSince.UnixMicro(), limit)
+		UNION ALL SELECT scope, element_type, id, shown_at FROM shifts WHERE touched_at < ? ORDER BY scope, element_type LIMIT ?`, silentSince.UnixMicro(), silentSince.UnixMicro(), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list unfinished orders: %w", err)
 	}

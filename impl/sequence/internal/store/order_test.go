@@ -42,7 +42,7 @@ func (o *staged) mark(_ context.Context, _ *database.Tx, refs []domain.Ref) erro
 // stage returns a step for each transaction up to the one that shows the order, which is the last.
 func (o *staged) stage(t require.TestingT, db *database.DB, c *store.Change) (steps []func(db *database.DB)) {
 	require.NoError(t, store.New(db).Plan(context.Background(), c))
-	for _, part := range o.Parts(c.Done.Numbers) {
+	for _, part := range o.Parts(c) {
 		steps = append(steps, func(db *database.DB) {
 			write(t, db, func(ctx context.Context, tx *database.Tx) error { return o.Stage(ctx, tx, noon, part) })
 		})
@@ -107,8 +107,17 @@ func TestOrder_isOneChangeToEverybodyElse(t *testing.T) {
 				replay(rt, db, scope, m)
 			}
 			do(create(g, "a", "b", "c", "d", "e", "f"))
-			order := reorder(g, rapid.Permutation([]string{"a", "b", "c", "d", "e", "f"}).Draw(rt, "order")[:rapid.IntRange(2, 6).Draw(rt, "length")]...)
+			names := rapid.Permutation([]string{"a", "b", "c", "d", "e", "f"}).Draw(rt, "order")
+			order := reorder(g, names[:rapid.IntRange(2, 6).Draw(rt, "length")]...)
+			if rapid.Bool().Draw(rt, "move") {
+				move := &domain.Move{Ref: domain.Ref{Group: g, ID: names[0]}, Before: names[1], Actor: author}
+				if rapid.Bool().Draw(rt, "behind") {
+					move.Before, move.After = "", names[1]
+				}
+				order = &store.Change{Move: move}
+			}
 			o := beginOrder(rt, db, g)
+			o.Steps(rapid.IntRange(1, 3).Draw(rt, "step"))
 			others()
 			steps := o.stage(rt, db, order)
 			for i, step := range steps {
@@ -224,7 +233,7 @@ func TestOrder_writesFewRowsAtATime(t *testing.T) {
 		o := &store.Order{Group: lines, ID: "o"}
 		counted(func(ctx context.Context, tx *database.Tx) error { return store.BeginOrder(ctx, tx, o, noon) })
 		require.NoError(t, store.New(db).Plan(t.Context(), change))
-		for _, part := range o.Parts(change.Done.Numbers) {
+		for _, part := range o.Parts(change) {
 			counted(func(ctx context.Context, tx *database.Tx) error { return o.Stage(ctx, tx, noon, part) })
 		}
 		counted(func(ctx context.Context, tx *database.Tx) error { return o.Show(ctx, tx, noon, noon, change) })
@@ -241,6 +250,98 @@ func TestOrder_writesFewRowsAtATime(t *testing.T) {
 		require.LessOrEqual(t, most, int64(2*200+1), "rows of one transaction")
 		require.Greater(t, transactions, 150)
 		require.Equal(t, "1:e9999", numbered(t, store.New(db), lines)[0])
+	})
+}
+
+// Nor does one of the longest move, which is shown by one that writes a row for a hundred numbers.
+func TestOrder_showsALongMoveInFewRows(t *testing.T) {
+	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		if db.Dialect() != database.SQLite {
+			return
+		}
+		ids := make([]string, domain.MaxMoved)
+		for i := range ids {
+			ids[i] = fmt.Sprintf("e%d", i)
+		}
+		apply(t, db, create(lines, ids...))
+		for _, move := range []domain.Move{ // forth and back
+			{Ref: domain.Ref{Group: lines, ID: ids[0]}, After: ids[len(ids)-1], Actor: author},
+			{Ref: domain.Ref{Group: lines, ID: ids[0]}, Before: ids[1], Actor: author},
+		} {
+			var rows []int64
+			counted := func(do func(ctx context.Context, tx *database.Tx) error) {
+				write(t, db, func(ctx context.Context, tx *database.Tx) error {
+					var before, after int64
+					err := errors.Join(tx.Get(ctx, &before, "SELECT total_changes()"), do(ctx, tx), tx.Get(ctx, &after, "SELECT total_changes()"))
+					rows = append(rows, after-before)
+					return err
+				})
+			}
+			was := numbered(t, store.New(db), lines)
+			change := &store.Change{Move: &move}
+			o := beginOrder(t, db, lines)
+			require.NoError(t, store.New(db).Plan(t.Context(), change))
+			require.Empty(t, o.Parts(change))
+			counted(func(ctx context.Context, tx *database.Tx) error { return o.Show(ctx, tx, noon, noon, change) })
+			require.LessOrEqual(t, rows[0], int64(domain.MaxMoved/100+5))
+			shown := numbered(t, store.New(db), lines)
+			require.NotEqual(t, was, shown)
+			for settled := false; !settled; {
+				counted(func(ctx context.Context, tx *database.Tx) (err error) {
+					settled, err = o.Settle(ctx, tx, noon, o.mark)
+					return err
+				})
+			}
+			require.Equal(t, shown, numbered(t, store.New(db), lines), "what it settles was shown")
+			require.LessOrEqual(t, slices.Max(rows[1:]), int64(2*200+1))
+			require.Len(t, rows, 1+50+1)
+		}
+	})
+}
+
+// A shown move whose answer was lost is neither given up by its caller nor taken for one on its way, and another process settles it.
+func TestOrder_ofAMoveThatWasShownIsNeverGivenUp(t *testing.T) {
+	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		s := store.New(db)
+		apply(t, db, create(lines, "a", "b", "c", "d"))
+		o := beginOrder(t, db, lines)
+		o.Steps(1)
+		change := &store.Change{Move: &domain.Move{Ref: domain.Ref{Group: lines, ID: "a"}, After: "d", Actor: author}}
+		for _, step := range o.stage(t, db, change) {
+			step(db)
+		}
+		require.False(t, o.settle(t, db))
+		late := time.UnixMicro(math.MaxInt64 / 2)
+		write(t, db, func(ctx context.Context, tx *database.Tx) error {
+			n, err := store.EndOrders(ctx, tx, late)
+			require.Zero(t, n)
+			return errors.Join(err, o.End(ctx, tx))
+		})
+		write(t, db, func(ctx context.Context, tx *database.Tx) error {
+			gone, err := o.Remove(ctx, tx)
+			require.True(t, gone, "there is nothing to take away")
+			return err
+		})
+		require.Equal(t, []string{"1:b", "2:c", "3:d", "4:a"}, numbered(t, s, lines))
+		requireReads(t, db, lines)
+		busy := reorder(lines, "a", "b")
+		apply(t, db, busy)
+		require.ErrorIs(t, busy.Err, domain.ErrOrdering)
+		left, err := s.LeftOrders(t.Context(), late, 10)
+		require.NoError(t, err)
+		require.Equal(t, []*store.Order{{Group: lines, ID: "o", Shown: true}}, left)
+		other := &staged{Order: left[0]}
+		for !other.settle(t, db) {
+		}
+		require.Len(t, other.marked, 3, "and the one that the first process has marked")
+		require.Equal(t, []string{"1:b", "2:c", "3:d", "4:a"}, numbered(t, s, lines))
+		n, err := s.Orders(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, n)
+		apply(t, db, reorder(lines, "a", "b"))
+		require.Equal(t, []string{"1:a", "2:c", "3:d", "4:b"}, numbered(t, s, lines))
 	})
 }
 

@@ -18,5 +18,6 @@ var Tables = []store.Table{
 	{Name: "scope_loads", Bound: "one for each import under way"},
 	{Name: "scope_origins", Bound: "one for each scope that was imported"},
 	{Name: "search_walks", Bound: "one for each scope that is marked for search"},
+	{Name: "shifts", Bound: "one for each scope and type with a long move that was shown and whose rows are not all written"},
 	{Name: "versions", Bound: "the callers' own data"},
 }

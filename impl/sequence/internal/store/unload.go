@@ -13,7 +13,8 @@ const unloadStep = 1000
 
 // EndLoads gives up the imports that have written nothing since a time, or all with a later one. Whoever still makes one finds it lost.
 func EndLoads(ctx context.Context, tx *database.Tx, silentSince time.Time) error {
-	if _, err := tx.Exec(ctx, "UPDATE scope_loads SET ended = TRUE WHERE NOT ended AND touched_at < ?", silentSince.UnixMicro()); err != nil {
+	silent := database.Rows{Table: "scope_loads", Key: []string{"scope"}, Where: "NOT ended AND touched_at < ?", Args: []any{silentSince.UnixMicro()}}
+	if _, err := silent.Update(ctx, tx, "ended = TRUE"); err != nil { // one that is written to now is not silent
 		return fmt.Errorf("give up silent imports: %w", err)
 	}
 	return nil

@@ -72,18 +72,17 @@ func (w *Writer) tryReorder(ctx context.Context, r Request) (store.Done, error) 
 			return done, err
 		}
 	}
-	if err := w.enterLarge(ctx); err != nil {
+	if err := w.large.enter(ctx, r.Owner(), w.Wait); err != nil {
 		return store.Done{}, err
 	}
-	leave := func() { <-w.large }
 	o := &store.Order{Group: r.change().Group(), ID: rand.Text()}
 	done, err := w.order(ctx, o, r)
 	if err != nil {
-		leave()
+		w.large.leave()
 		return store.Done{}, err
 	}
 	w.settling.Go(func() {
-		defer leave()
+		defer w.large.leave()
 		w.finish(ctx, o)
 	})
 	return done, nil
@@ -112,7 +111,7 @@ func (w *Writer) stage(ctx context.Context, o *store.Order, t *try) error {
 	if err := w.elements.Plan(ctx, t.change); err != nil {
 		return err
 	}
-	for _, part := range o.Parts(t.change.Done.Numbers) {
+	for _, part := range o.Parts(t.change) {
 		if err := w.step(ctx, func(ctx context.Context, tx *database.Tx, at time.Time) error { return o.Stage(ctx, tx, at, part) }); err != nil {
 			return err
 		}

@@ -151,7 +151,7 @@ func requireFeedGivesOrder(t *testing.T, db *database.DB) {
 
 func requireNothingLeft(t *testing.T, db *database.DB) {
 	var rows int
-	require.NoError(t, db.Read(t.Context()).Get(t.Context(), &rows, "SELECT (SELECT COUNT(*) FROM reorders) + (SELECT COUNT(*) FROM reorder_moves) + (SELECT COUNT(*) FROM elements WHERE number < 1)"))
+	require.NoError(t, db.Read(t.Context()).Get(t.Context(), &rows, "SELECT (SELECT COUNT(*) FROM reorders) + (SELECT COUNT(*) FROM reorder_moves) + (SELECT COUNT(*) FROM shifts) + (SELECT COUNT(*) FROM elements WHERE number < 1)"))
 	require.Zero(t, rows)
 }
 

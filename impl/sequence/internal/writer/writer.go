@@ -66,7 +66,7 @@ type Writer struct {
 	Options
 	commits  *groupcommit.Committer[Request, store.Done]
 	elements *store.Store
-	large    chan struct{}
+	large    *places
 	size     prometheus.Histogram
 	settling sync.WaitGroup // long reorders that are shown
 	closing  context.Context
@@ -87,7 +87,7 @@ func New(o Options) *Writer {
 	w := &Writer{
 		Options:  o,
 		elements: store.New(o.DB),
-		large:    make(chan struct{}, largeAtATime),
+		large:    newPlaces(largeAtATime),
 		patience: closeWithin,
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "fountain_sequence_commit_requests", Help: "Requests that shared one commit.",
@@ -115,10 +115,10 @@ func (w *Writer) Do(ctx context.Context, r Request) (store.Done, error) {
 		return store.Done{}, err
 	}
 	if r.Create != nil && len(r.Create.Drafts) > largeCreate {
-		if err := w.enterLarge(ctx); err != nil {
+		if err := w.large.enter(ctx, r.Owner(), w.Wait); err != nil {
 			return store.Done{}, err
 		}
-		defer func() { <-w.large }()
+		defer w.large.leave()
 	}
 	do := w.commits.Do
 	if r.Reorder != nil || r.Move != nil {
@@ -132,20 +132,6 @@ func (w *Writer) Do(ctx context.Context, r Request) (store.Done, error) {
 		w.Committed(done.Touched[0].Scope)
 	}
 	return done, nil
-}
-
-// enterLarge waits for the place of a large change.
-func (w *Writer) enterLarge(ctx context.Context) error {
-	over := time.NewTimer(w.Wait)
-	defer over.Stop()
-	select {
-	case w.large <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-over.C:
-		return fmt.Errorf("%w: too many large changes wait", database.ErrUnavailable)
-	}
 }
 
 // Close waits for what is queued, and for a while for the long reorders that were shown; the next start, or another replica, settles the rest.

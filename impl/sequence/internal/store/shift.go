@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/fountainai/fountain/impl/sequence/internal/domain"
+	database "github.com/fountainai/fountain/internal/store"
+)
+
+// neverSilent is when the row of reorders of a shown shift has last written: what is silent is given up.
+const neverSilent = math.MaxInt64
+
+// shift is a long move that is shown: one element has its new number, and those whose rows have a number from Low to High have Step more.
+type shift struct {
+	ShownAt int64  `db:"shown_at"`
+	MovedID string `db:"moved_id"`
+	MovedTo int64  `db:"moved_to"`
+	Low     int64  `db:"low"`
+	High    int64  `db:"high"`
+	Step    int64  `db:"step"`
+}
+
+// shiftOf is the shift that a change is, or nil where it is none: a reorder, or a move to where the element is.
+func shiftOf(c *Change) *shift {
+	if c.Move == nil {
+		return nil
+	}
+	at := slices.IndexFunc(c.Done.Numbers, func(n domain.NumberChange) bool { return n.ID == c.Move.ID })
+	if at < 0 {
+		return nil
+	}
+	s := &shift{MovedID: c.Move.ID, MovedTo: c.Done.Numbers[at].To}
+	if from := c.Done.Numbers[at].From; from < s.MovedTo {
+		s.Low, s.High, s.Step = from+1, s.MovedTo, -1
+	} else {
+		s.Low, s.High, s.Step = s.MovedTo, from-1, 1
+	}
+	return s
+}
+
+// showShift is what shows a long move: the element leaves its number, which those beside it are to take, and one row says who has which from now on.
+func (o *Order) showShift(ctx context.Context, tx *database.Tx, at, touched time.Time, s *shift) error {
+	if err := o.hold(ctx, tx, "touched_at = ?", int64(neverSilent)); err != nil {
+		return err
+	}
+	left, err := tx.Exec(ctx, "UPDATE elements SET number = ? WHERE scope = ? AND element_type = ? AND id = ?", -s.MovedTo, o.Scope, o.ElementType, s.MovedID)
+	if err != nil {
+		return fmt.Errorf("take element from its place: %w", err)
+	}
+	if left != 1 {
+		return fmt.Errorf("%w: an element that was planned to move is gone", database.ErrDamaged)
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO shifts (scope, element_type, id, shown_at, moved_id, moved_to, low, high, step, touched_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		o.Scope, o.ElementType, o.ID, at.UnixMicro(), s.MovedID, s.MovedTo, s.Low, s.High, s.Step, touched.UnixMicro())
+	if err != nil {
+		return fmt.Errorf("show long move: %w", err)
+	}
+	return nil
+}
+
+// shift reads the order's shift; nil: it has none, or it is settled.
+func (o *Order) shift(ctx context.Context, q database.Querier) (*shift, error) {
+	var rows []shift
+	err := q.Select(ctx, &rows, "SELECT shown_at, moved_id, moved_to, low, high, step FROM shifts WHERE scope = ? AND element_type = ? AND id = ?", o.Scope, o.ElementType, o.ID)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return &rows[0], nil
+}
+
+// settleShift gives a few elements the numbers that they are shown with, those first beside which a number is free, and at last the one that was moved.
+func (o *Order) settleShift(ctx context.Context, tx *database.Tx, s *shift, at time.Time, mark func(context.Context, *database.Tx, []domain.Ref) error) (settled bool, err error) {
+	if s.Low > s.High {
+		return true, o.endShift(ctx, tx, s, mark)
+	}
+	n := int64(o.steps())
+	from, to := s.Low, min(s.Low+n-1, s.High)
+	low, high := to+1, s.High
+	if s.Step > 0 {
+		from, to = max(s.High-n+1, s.Low), s.High
+		low, high = s.Low, from-1
+	}
+	ids, err := o.shiftRows(ctx, tx, s, from, to)
+	if err != nil {
+		return false, err
+	}
+	_, err = tx.Exec(ctx, "UPDATE shifts SET low = ?, high = ?, touched_at = ? WHERE scope = ? AND element_type = ?", low, high, at.UnixMicro(), o.Scope, o.ElementType)
+	if err != nil {
+		return false, fmt.Errorf("note settled numbers: %w", err)
+	}
+	return false, mark(ctx, tx, o.refs(ids))
+}
+
+// shiftRows moves the elements whose rows have a number from one to another, in two steps as in renumber.
+func (o *Order) shiftRows(ctx context.Context, tx *database.Tx, s *shift, from, to int64) (ids []string, err error) {
+	_, err = tx.Exec(ctx, `UPDATE elements SET number = -(number + ?), updated_at = CASE WHEN updated_at < ? THEN ? ELSE updated_at END
+		WHERE scope = ? AND element_type = ? AND number BETWEEN ? AND ?`, s.Step, s.ShownAt, s.ShownAt, o.Scope, o.ElementType, from, to)
+	if err != nil {
+		return nil, fmt.Errorf("take elements from their places: %w", err)
+	}
+	err = tx.Select(ctx, &ids, "UPDATE elements SET number = -number WHERE scope = ? AND element_type = ? AND number BETWEEN ? AND ? RETURNING id",
+		o.Scope, o.ElementType, -(to + s.Step), -(from + s.Step))
+	if err != nil {
+		return nil, fmt.Errorf("give elements their places: %w", err)
+	}
+	if int64(len(ids)) != to-from+1 {
+		return nil, fmt.Errorf("%w: %d elements have the numbers from %d to %d", database.ErrDamaged, len(ids), from, to)
+	}
+	return ids, nil
+}
+
+// endShift gives the element that was moved its number, and ends the order.
+func (o *Order) endShift(ctx context.Context, tx *database.Tx, s *shift, mark func(context.Context, *database.Tx, []domain.Ref) error) error {
+	_, err := tx.ExecAll(ctx,
+		database.Statement{
+			Query: "UPDATE elements SET number = ?, updated_at = CASE WHEN updated_at < ? THEN ? ELSE updated_at END WHERE scope = ? AND element_type = ? AND id = ?",
+			Args:  []any{s.MovedTo, s.ShownAt, s.ShownAt, o.Scope, o.ElementType, s.MovedID},
+		},
+		database.Statement{Query: "DELETE FROM shifts WHERE scope = ? AND element_type = ? AND id = ?", Args: []any{o.Scope, o.ElementType, o.ID}},
+		database.Statement{Query: "DELETE FROM reorders WHERE scope = ? AND element_type = ? AND id = ?", Args: []any{o.Scope, o.ElementType, o.ID}},
+	)
+	if err != nil {
+		return fmt.Errorf("end long move: %w", err)
+	}
+	return mark(ctx, tx, o.refs([]string{s.MovedID}))
+}
+
+func (o *Order) refs(ids []string) []domain.Ref {
+	refs := make([]domain.Ref, len(ids))
+	for i, id := range ids {
+		refs[i] = domain.Ref{Group: o.Group, ID: id}
+	}
+	return refs
+}
