@@ -104,7 +104,8 @@ adopt-corpus: ## Adopt the real documents of ../shared/data/openapi, print what 
 
 .PHONY: prove
 prove: bin/caddy bin/docker-compose ## Run the long proofs, 100 kills each, overload, 30 restarts, a million requests beside kin-openapi (FOUNTAIN_TEST_POSTGRES_URL adds PostgreSQL); docs/proofs.md keeps what they showed
-	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 60m -v -run 'Kill|kill9|Crash|Overload|Abandon|Restart_|Rotations_|Backup_' ./tests/chaos ./impl/sequence/internal/writer
+	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 60m -v -run 'Kill|kill9|Crash|Overload|Abandon|Restart_|Backup_' ./tests/chaos ./impl/sequence/internal/writer
+	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run Rotations_ ./tests/chaos
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 6h -v -run 'Mint_|End_|SigningKey|RotateSecret' ./impl/kms
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run 'OneWinner|looksAtFive|MillionGuesses' ./impl/twofactor/internal/store
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 30m -v -run endsPumping ./impl/twofactor

@@ -5391,7 +5391,7 @@ type ClientInterface interface {
 	// RotateSigningKeyWithBody Have the next key sign from now on
 	//
 	// The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-	// for 10 minutes yet. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
+	// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
 	// are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
 	// `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 	//
@@ -5403,7 +5403,7 @@ type ClientInterface interface {
 	// RotateSigningKey Have the next key sign from now on
 	//
 	// The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-	// for 10 minutes yet. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
+	// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
 	// are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
 	// `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 	//
@@ -8736,7 +8736,7 @@ func (c *Client) ListSigningKeys(ctx context.Context, params *ListSigningKeysPar
 // RotateSigningKeyWithBody Have the next key sign from now on
 //
 // The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-// for 10 minutes yet. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
+// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
 // are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
 // `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 //
@@ -8758,7 +8758,7 @@ func (c *Client) RotateSigningKeyWithBody(ctx context.Context, contentType strin
 // RotateSigningKey Have the next key sign from now on
 //
 // The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-// for 10 minutes yet. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
+// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
 // are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
 // `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 //
@@ -17717,7 +17717,7 @@ type ClientWithResponsesInterface interface {
 	// RotateSigningKeyWithBodyWithResponse Have the next key sign from now on
 	//
 	// The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-	// for 10 minutes yet. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
+	// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
 	// are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
 	// `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 	//
@@ -17729,7 +17729,7 @@ type ClientWithResponsesInterface interface {
 	// RotateSigningKeyWithResponse Have the next key sign from now on
 	//
 	// The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-	// for 10 minutes yet. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
+	// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
 	// are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
 	// `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 	//
@@ -18412,15 +18412,6 @@ type ListAuditEventsResult403Headers struct {
 	WWWAuthenticate *string
 }
 
-// ListAuditEventsResult422Headers the declared response headers of an HTTP 422 response for ListAuditEvents
-type ListAuditEventsResult422Headers struct {
-	Allow           *string
-	RateLimit       *string
-	RateLimitPolicy *string
-	RetryAfter      *string
-	WWWAuthenticate *string
-}
-
 // ListAuditEventsResult429Headers the declared response headers of an HTTP 429 response for ListAuditEvents
 type ListAuditEventsResult429Headers struct {
 	Allow           *string
@@ -18448,8 +18439,6 @@ type ListAuditEventsResult struct {
 	ApplicationProblemJSON401 *externalRef0.Problem
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *externalRef0.Problem
-	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
-	ApplicationProblemJSON422 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
@@ -18458,8 +18447,6 @@ type ListAuditEventsResult struct {
 	Headers401 *ListAuditEventsResult401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
 	Headers403 *ListAuditEventsResult403Headers
-	// Headers422 the parsed response headers for an HTTP 422 response
-	Headers422 *ListAuditEventsResult422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ListAuditEventsResult429Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
@@ -18479,11 +18466,6 @@ func (r ListAuditEventsResult) GetApplicationProblemJSON401() *externalRef0.Prob
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r ListAuditEventsResult) GetApplicationProblemJSON403() *externalRef0.Problem {
 	return r.ApplicationProblemJSON403
-}
-
-// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
-func (r ListAuditEventsResult) GetApplicationProblemJSON422() *externalRef0.Problem {
-	return r.ApplicationProblemJSON422
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -18552,15 +18534,6 @@ type ExportAuditResult410Headers struct {
 	WWWAuthenticate *string
 }
 
-// ExportAuditResult422Headers the declared response headers of an HTTP 422 response for ExportAudit
-type ExportAuditResult422Headers struct {
-	Allow           *string
-	RateLimit       *string
-	RateLimitPolicy *string
-	RetryAfter      *string
-	WWWAuthenticate *string
-}
-
 // ExportAuditResult429Headers the declared response headers of an HTTP 429 response for ExportAudit
 type ExportAuditResult429Headers struct {
 	Allow           *string
@@ -18588,8 +18561,6 @@ type ExportAuditResult struct {
 	ApplicationProblemJSON403 *externalRef0.Problem
 	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
 	ApplicationProblemJSON410 *externalRef0.Problem
-	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
-	ApplicationProblemJSON422 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
@@ -18600,8 +18571,6 @@ type ExportAuditResult struct {
 	Headers403 *ExportAuditResult403Headers
 	// Headers410 the parsed response headers for an HTTP 410 response
 	Headers410 *ExportAuditResult410Headers
-	// Headers422 the parsed response headers for an HTTP 422 response
-	Headers422 *ExportAuditResult422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ExportAuditResult429Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
@@ -18621,11 +18590,6 @@ func (r ExportAuditResult) GetApplicationProblemJSON403() *externalRef0.Problem 
 // GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
 func (r ExportAuditResult) GetApplicationProblemJSON410() *externalRef0.Problem {
 	return r.ApplicationProblemJSON410
-}
-
-// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
-func (r ExportAuditResult) GetApplicationProblemJSON422() *externalRef0.Problem {
-	return r.ApplicationProblemJSON422
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -30564,15 +30528,6 @@ type GetSecretRotationResult404Headers struct {
 	WWWAuthenticate *string
 }
 
-// GetSecretRotationResult422Headers the declared response headers of an HTTP 422 response for GetSecretRotation
-type GetSecretRotationResult422Headers struct {
-	Allow           *string
-	RateLimit       *string
-	RateLimitPolicy *string
-	RetryAfter      *string
-	WWWAuthenticate *string
-}
-
 // GetSecretRotationResult429Headers the declared response headers of an HTTP 429 response for GetSecretRotation
 type GetSecretRotationResult429Headers struct {
 	Allow           *string
@@ -30602,8 +30557,6 @@ type GetSecretRotationResult struct {
 	ApplicationProblemJSON403 *externalRef0.Problem
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *externalRef0.Problem
-	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
-	ApplicationProblemJSON422 *externalRef0.Problem
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *externalRef0.Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
@@ -30618,8 +30571,6 @@ type GetSecretRotationResult struct {
 	Headers403 *GetSecretRotationResult403Headers
 	// Headers404 the parsed response headers for an HTTP 404 response
 	Headers404 *GetSecretRotationResult404Headers
-	// Headers422 the parsed response headers for an HTTP 422 response
-	Headers422 *GetSecretRotationResult422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *GetSecretRotationResult429Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
@@ -30644,11 +30595,6 @@ func (r GetSecretRotationResult) GetApplicationProblemJSON403() *externalRef0.Pr
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r GetSecretRotationResult) GetApplicationProblemJSON404() *externalRef0.Problem {
 	return r.ApplicationProblemJSON404
-}
-
-// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
-func (r GetSecretRotationResult) GetApplicationProblemJSON422() *externalRef0.Problem {
-	return r.ApplicationProblemJSON422
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -38429,7 +38375,7 @@ func (c *ClientWithResponses) ListSigningKeysWithResponse(ctx context.Context, p
 // RotateSigningKeyWithBodyWithResponse Have the next key sign from now on
 //
 // The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-// for 10 minutes yet. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
+// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
 // are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
 // `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 //
@@ -38447,7 +38393,7 @@ func (c *ClientWithResponses) RotateSigningKeyWithBodyWithResponse(ctx context.C
 // RotateSigningKeyWithResponse Have the next key sign from now on
 //
 // The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-// for 10 minutes yet. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
+// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
 // are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
 // `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 //
@@ -39590,13 +39536,6 @@ func ParseListAuditEventsResult(rsp *http.Response) (*ListAuditEventsResult, err
 		}
 		response.ApplicationProblemJSON403 = &dest
 
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest externalRef0.Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON422 = &dest
-
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -39690,44 +39629,6 @@ func ParseListAuditEventsResult(rsp *http.Response) (*ListAuditEventsResult, err
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers403 = &headers
-	case rsp.StatusCode == 422:
-		var headers ListAuditEventsResult422Headers
-		if values := rsp.Header.Values("Allow"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.Allow = &value
-		}
-		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimit = &value
-		}
-		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimitPolicy = &value
-		}
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.WWWAuthenticate = &value
-		}
-		response.Headers422 = &headers
 	case rsp.StatusCode == 429:
 		var headers ListAuditEventsResult429Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -39843,13 +39744,6 @@ func ParseExportAuditResult(rsp *http.Response) (*ExportAuditResult, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON410 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest externalRef0.Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest externalRef0.Problem
@@ -39982,44 +39876,6 @@ func ParseExportAuditResult(rsp *http.Response) (*ExportAuditResult, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers410 = &headers
-	case rsp.StatusCode == 422:
-		var headers ExportAuditResult422Headers
-		if values := rsp.Header.Values("Allow"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.Allow = &value
-		}
-		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimit = &value
-		}
-		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimitPolicy = &value
-		}
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.WWWAuthenticate = &value
-		}
-		response.Headers422 = &headers
 	case rsp.StatusCode == 429:
 		var headers ExportAuditResult429Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -63157,13 +63013,6 @@ func ParseGetSecretRotationResult(rsp *http.Response) (*GetSecretRotationResult,
 		}
 		response.ApplicationProblemJSON404 = &dest
 
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest externalRef0.Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON422 = &dest
-
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest externalRef0.Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -63315,44 +63164,6 @@ func ParseGetSecretRotationResult(rsp *http.Response) (*GetSecretRotationResult,
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers404 = &headers
-	case rsp.StatusCode == 422:
-		var headers GetSecretRotationResult422Headers
-		if values := rsp.Header.Values("Allow"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.Allow = &value
-		}
-		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimit = &value
-		}
-		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimitPolicy = &value
-		}
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.WWWAuthenticate = &value
-		}
-		response.Headers422 = &headers
 	case rsp.StatusCode == 429:
 		var headers GetSecretRotationResult429Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

@@ -205,7 +205,7 @@ func (p parts) domain() *handlers.Domain {
 // rotation wires what changes the signing keys.
 func (p parts) rotation(standing *authority.Standing) *signing.Rotation {
 	return &signing.Rotation{
-		DB: p.db, Rows: kmsdb.SigningKeys{}, Ring: p.ring, Standing: standing, Feed: p.feed, Audit: auditlog.Log{Clock: p.Clock}, Clock: p.Clock, Life: p.SigningKeyLife,
+		DB: p.db, Rows: kmsdb.SigningKeys{}, Ring: p.ring, Standing: standing, Feed: p.feed, Audit: auditlog.Log{Clock: p.Clock}, Clock: p.Clock, Life: p.SigningKeyLife, SetAge: p.SigningKeySetAge,
 	}
 }
 

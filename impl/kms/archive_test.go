@@ -2,6 +2,7 @@ package kms_test
 
 import (
 	"crypto/ed25519"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"strings"
@@ -136,6 +137,8 @@ func TestArchive_isOrderedFromOtherServices(t *testing.T) {
 		told := pending(search).JSON200.Order
 		require.Equal(t, apiCheckpoint(end).Signature, told.Checkpoint.Signature)
 		require.NotEmpty(t, told.OrderedBy)
+		event := h.trail(raised, api.ListAuditEventsParams{Action: ptr(audit.ArchiveAudit), Target: ptr("search")})[0]
+		require.Equal(t, base64.StdEncoding.EncodeToString(end.Hash), (*event.Detail)["hash"], "by which the archive is known")
 		require.Nil(t, pending(sequence).JSON200.Order)
 	})
 }

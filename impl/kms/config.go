@@ -30,7 +30,9 @@ type Config struct {
 	Rotators // where secrets are put that are rotated outside
 
 	SigningKeyLife time.Duration `env:"SIGNING_KEY_LIFE"` // for which a key signs tokens before the next one does; default 90 days
-	SecretVersions int64         `env:"SECRET_VERSIONS"`  // that are kept of each secret; default 50
+	// SigningKeySetAge is how long a verifier may keep the key set; a key is published for twice as long before it signs. Default 5 minutes, which is the most.
+	SigningKeySetAge time.Duration `env:"SIGNING_KEY_SET_AGE"`
+	SecretVersions   int64         `env:"SECRET_VERSIONS"` // that are kept of each secret; default 50
 
 	Redis            config.Redis      `env:"-"` // over which replicas share the limits of keys; config.RedisPrefix has its names
 	Version          string            `env:"-"` // of the program, told by health
@@ -68,6 +70,9 @@ func (c *Config) Validate() error {
 	if c.SigningKeyLife == 0 {
 		c.SigningKeyLife = signing.DefaultLife
 	}
+	if c.SigningKeySetAge == 0 {
+		c.SigningKeySetAge = signing.DefaultSetAge
+	}
 	if c.SecretVersions == 0 {
 		c.SecretVersions = secret.DefaultKeep
 	}
@@ -80,6 +85,9 @@ func (c *Config) Validate() error {
 	}
 	if c.SigningKeyLife < signing.MinLife {
 		errs = append(errs, fmt.Errorf("SIGNING_KEY_LIFE: must be at least %s", signing.MinLife))
+	}
+	if c.SigningKeySetAge < signing.MinSetAge || c.SigningKeySetAge > signing.DefaultSetAge || c.SigningKeySetAge%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("SIGNING_KEY_SET_AGE: must be whole seconds, %s to %s", signing.MinSetAge, signing.DefaultSetAge))
 	}
 	for name, address := range map[string]string{"ISSUER": c.Issuer, "PUBLIC_URL": c.PublicURL} {
 		if address != "" && !httpURL(address) {

@@ -23,6 +23,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/servicetest"
 )
 
 const childVariable = "FOUNTAIN_KMS_TEST_CHILD"
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 	if raw := os.Getenv(childVariable); raw != "" {
 		child(raw)
 	}
-	os.Exit(m.Run())
+	os.Exit(servicetest.Main(m, "kms"))
 }
 
 // childConfig is what a child process is told.

@@ -1,10 +1,12 @@
 package kms_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/ratelimit/redistest"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/store/storetest"
@@ -202,5 +205,70 @@ func TestReplicas_revokedMeansRefusedHereAtOnceAndThereWithinASecond(t *testing.
 		revoked.Store(time.Now().UnixNano())
 		all.Wait()
 		require.EqualValues(t, 16*25, after.Load())
+	})
+}
+
+// Two who withdraw scopes at the same moment, or one and whoever changes one of the users who had them, come to the users in one order: else each would hold whom the other waits
+// for, until the database breaks one of both off. Here the roles name the users in the other order than their ids are in.
+func TestUpdateService_withdrawsInTheOrderOfUsers(t *testing.T) {
+	replicas(t, func(a, b *house) {
+		t := a.t
+		a.bootstrap()
+		p := a.prover()
+		raise := func(name, password string) string { return p.raise(a.login(name, password).AccessToken, "kms") }
+		raised := raise(adminName, adminPassword)
+		orders, _ := a.resourceServer("orders", raised, []string{}, "orders:read", "orders:write")
+		require.Equal(t, http.StatusCreated, a.putRole("archivist", raised, nil, "orders:write").StatusCode())
+		require.Equal(t, http.StatusCreated, a.putRole("clerk", raised, nil, "orders:read").StatusCode())
+		first, second := a.user("grace", "clerk", raised), a.user("ruth", "archivist", raised)
+		db := a.database()
+		defer func() { require.NoError(t, db.Close()) }()
+		withdrawn := make(chan *api.UpdateServiceResult, 1)
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			var held int
+			require.NoError(t, tx.Get(ctx, &held, "SELECT 1 FROM users WHERE id = ? FOR UPDATE", first.ID))
+			go func() {
+				got, err := b.client.UpdateServiceWithResponse(context.Background(), orders.ID, &api.UpdateServiceParams{IfMatch: "*"},
+					api.ServiceUpdate{DeclaredScopes: &[]string{}}, bearer(raised))
+				if err != nil {
+					t.Error(err)
+				}
+				withdrawn <- got
+			}()
+			for waiting := 0; waiting == 0; {
+				require.NoError(t, tx.Get(ctx, &waiting, "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"))
+			}
+			return tx.Get(ctx, &held, "SELECT 1 FROM users WHERE id = ? FOR UPDATE NOWAIT", second.ID)
+		}), "the later user is held before the earlier one")
+		got := <-withdrawn
+		require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
+
+		a.user("edith", "admin", raise(adminName, adminPassword))
+		for range raceRounds(t) / 2 {
+			tokens := []string{raise(adminName, adminPassword), raise("edith", userPassword)}
+			made, _ := a.resourceServer(strings.ToLower(strings.ReplaceAll(id.New("s"), "_", "")), tokens[0], []string{})
+			scopes := []string{made.Name + ":read", made.Name + ":write"}
+			got := a.updateService(made, tokens[0], api.ServiceUpdate{DeclaredScopes: &scopes})
+			require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
+			require.Equal(t, http.StatusCreated, a.putRole("r"+made.Name, tokens[0], nil, scopes...).StatusCode())
+			var done atomic.Int64
+			var both sync.WaitGroup
+			for i, h := range []*house{a, b} {
+				both.Go(func() {
+					kept := scopes[:1-i]
+					got, err := h.client.UpdateServiceWithResponse(context.Background(), made.ID, &api.UpdateServiceParams{IfMatch: "*"}, api.ServiceUpdate{DeclaredScopes: &kept}, bearer(tokens[i]))
+					switch {
+					case err != nil:
+						t.Error(err)
+					case got.StatusCode() == http.StatusOK:
+						done.Add(1)
+					case got.StatusCode() != http.StatusUnauthorized: // the tokens of administrators end with the scopes, and so did this one's
+						t.Errorf("%d %s", got.StatusCode(), got.Body)
+					}
+				})
+			}
+			both.Wait()
+			require.Positive(t, done.Load())
+		}
 	})
 }

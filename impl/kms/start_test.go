@@ -140,8 +140,8 @@ func TestRun_demandsAnIssuerAtTheFirstStart(t *testing.T) {
 }
 
 func TestConfig_namesEveryFaultAtOnce(t *testing.T) {
-	err := (&kms.Config{Service: config.Service{Issuer: "ftp://x", Addr: "nowhere"}, PublicURL: "https://u:p@host"}).Validate()
-	for _, want := range []string{"DATA_DIR", "ISSUER", "PUBLIC_URL", "ADDR"} {
+	err := (&kms.Config{Service: config.Service{Issuer: "ftp://x", Addr: "nowhere"}, PublicURL: "https://u:p@host", SigningKeySetAge: 29 * time.Second}).Validate()
+	for _, want := range []string{"DATA_DIR", "ISSUER", "PUBLIC_URL", "ADDR", "SIGNING_KEY_SET_AGE"} {
 		require.ErrorContains(t, err, want)
 	}
 	require.NotContains(t, err.Error(), "u:p")

@@ -13,6 +13,8 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +22,7 @@ import (
 )
 
 const (
-	jwksMaxAge   = 5 * time.Minute        // a set is fetched again when it is older
+	jwksMaxAge   = 5 * time.Minute        // a set is fetched again when it is older, or before, where its max-age says so
 	jwksMaxStale = 24 * time.Hour         // a set that cannot be fetched again still counts for so long
 	jwksInterval = 10 * time.Second       // between two fetches for unknown kids, and between two that failed
 	jwksFirst    = 250 * time.Millisecond // between two that failed before there was any set
@@ -40,6 +42,7 @@ type JWKS struct {
 	mu       sync.Mutex
 	keys     map[string]PublicKey
 	fetched  time.Time     // of the set that is held
+	maxAge   time.Duration // for which it may be kept
 	tried    time.Time     // of the last fetch
 	lastFail error         // of the last fetch
 	flight   chan struct{} // closed when the fetch that runs has ended; nil when none runs
@@ -83,7 +86,7 @@ func (j *JWKS) look(ctx context.Context, kid string) (key PublicKey, known bool,
 	usable := j.usable(now)
 	key, known = j.keys[kid]
 	known = known && usable
-	if age := now.Sub(j.fetched); known && age >= 0 && age < jwksMaxAge {
+	if age := now.Sub(j.fetched); known && age >= 0 && age < j.maxAge {
 		return key, true, nil, nil
 	}
 	if j.flight == nil {
@@ -163,39 +166,55 @@ func (j *JWKS) depart(ctx context.Context, now time.Time) {
 	go func() {
 		fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jwksTimeout)
 		defer cancel()
-		keys, err := j.fetch(fetchCtx)
+		keys, maxAge, err := j.fetch(fetchCtx)
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		if j.lastFail = err; err == nil {
-			j.keys, j.fetched = keys, now
+			j.keys, j.fetched, j.maxAge = keys, now, maxAge
 		}
 		j.flight = nil
 		close(done)
 	}()
 }
 
-func (j *JWKS) fetch(ctx context.Context) (map[string]PublicKey, error) {
+func (j *JWKS) fetch(ctx context.Context) (_ map[string]PublicKey, maxAge time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, j.url, nil)
 	if err != nil {
-		return nil, fmt.Errorf("fetch key set: %w", err)
+		return nil, 0, fmt.Errorf("fetch key set: %w", err)
 	}
 	req.Header.Set("Accept", "application/json")
 	res, err := j.client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("fetch key set: %w", err)
+		return nil, 0, fmt.Errorf("fetch key set: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch key set: status %d", res.StatusCode)
+		return nil, 0, fmt.Errorf("fetch key set: status %d", res.StatusCode)
 	}
 	raw, err := io.ReadAll(io.LimitReader(res.Body, jwksMaxSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("fetch key set: %w", err)
+		return nil, 0, fmt.Errorf("fetch key set: %w", err)
 	}
 	if len(raw) > jwksMaxSize {
-		return nil, errors.New("fetch key set: too large")
+		return nil, 0, errors.New("fetch key set: too large")
 	}
-	return decodeJWKS(raw)
+	keys, err := decodeJWKS(raw)
+	return keys, setAge(res.Header.Get("Cache-Control")), err
+}
+
+// setAge is how long a set may be kept that came with this Cache-Control (RFC 9111, section 5.2.2.1): its max-age, at most jwksMaxAge, and at least jwksInterval, so that no
+// answer has every request fetch.
+func setAge(cacheControl string) time.Duration {
+	for directive := range strings.SplitSeq(cacheControl, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		if !strings.EqualFold(name, "max-age") {
+			continue
+		}
+		if seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil {
+			return min(max(time.Duration(seconds)*time.Second, jwksInterval), jwksMaxAge)
+		}
+	}
+	return jwksMaxAge
 }
 
 type jwk struct {

@@ -308,3 +308,49 @@ func TestJWKS_renewsAtOnceWhatItHolds(t *testing.T) {
 	_, _, err = j.Key(t.Context(), "b")
 	require.NoError(t, err, "the set that is held counts on")
 }
+
+// A key set of an issuer that turns its keys over faster is kept for a shorter time.
+func TestJWKS_fetchesAgainWhenTheMaxAgeIsOver(t *testing.T) {
+	p, now := newPublisher(t, "k1"), clock.NewFake(noon)
+	set := func(kids ...string) {
+		var keys []map[string]string
+		for _, kid := range kids {
+			p.publish(t, kid)
+			keys = append(keys, map[string]string{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": base64.RawURLEncoding.EncodeToString(p.keys[kid])})
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.answer = func(w http.ResponseWriter) {
+			w.Header().Set("Cache-Control", "public, max-age=30")
+			_ = json.NewEncoder(w).Encode(map[string]any{"keys": keys})
+		}
+	}
+	set("k1")
+	j := NewJWKS(p.URL, p.Client(), now)
+	knows := func() {
+		_, _, err := j.Key(t.Context(), "k1")
+		require.NoError(t, err)
+	}
+	knows()
+	now.Advance(30*time.Second - time.Nanosecond)
+	knows()
+	require.EqualValues(t, 1, p.fetches.Load())
+	set("k1", "k2")
+	now.Advance(time.Nanosecond)
+	knows()
+	require.Eventually(t, func() bool {
+		_, _, err := j.Key(t.Context(), "k2")
+		return err == nil
+	}, 10*time.Second, time.Millisecond)
+	require.EqualValues(t, 2, p.fetches.Load())
+}
+
+func TestSetAge_followsTheAnswerWithinBounds(t *testing.T) {
+	for header, want := range map[string]time.Duration{
+		"": jwksMaxAge, "no-cache": jwksMaxAge, "max-age=x": jwksMaxAge, "max-age": jwksMaxAge, "max-age=-1": jwksMaxAge, "max-age=99999999999999": jwksMaxAge,
+		"public, max-age=30": 30 * time.Second, `Max-Age="30", public`: 30 * time.Second, "s-maxage=5,max-age=60": time.Minute,
+		"max-age=0": jwksInterval, "max-age=300": jwksMaxAge, "max-age=86400": jwksMaxAge,
+	} {
+		require.Equal(t, want, setAge(header), header)
+	}
+}

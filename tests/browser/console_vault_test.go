@@ -216,6 +216,20 @@ func TestConsole_keysTurnOver(t *testing.T) {
 	h.ends()
 }
 
+// archives takes the first events out of the kms's trail and has them removed; it returns the checkpoint that they end with.
+func (h *theatre) archives(t *testing.T, events int64) kms.AuditCheckpoint {
+	t.Helper()
+	part, err := h.admin.KMS.ExportAudit(t.Context(), &kms.ExportAuditParams{Limit: &events})
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSpace(string(part)), "\n")
+	var last kms.AuditLine
+	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &last))
+	require.NotNil(t, last.Checkpoint, "it is whole")
+	_, err = h.admin.KMS.ArchiveAudit(t.Context(), kms.AuditArchive{Checkpoint: *last.Checkpoint})
+	require.NoError(t, err)
+	return *last.Checkpoint
+}
+
 // An administrator finds in the audit trail who has read a secret, verifies the trail against a checkpoint, is told of one that it does not hold, and takes the trail out whole:
 // the file is verified by the command line, with the public key alone.
 func TestConsole_theAuditTrailIsReadVerifiedAndTakenOut(t *testing.T) {
@@ -282,6 +296,20 @@ func TestConsole_theAuditTrailIsReadVerifiedAndTakenOut(t *testing.T) {
 	require.Contains(t, content, `"getSecret"`)
 	out, err := exec.Command(harness.Binary(t), "audit", "verify", "--file", path, "--public-key", public).CombinedOutput()
 	require.NoError(t, err, string(out))
+
+	h.goesTo("Audit archives")
+	h.sees("Audit archives")
+	h.reads("Nothing was archived.")
+	h.isAccessible()
+	end := h.archives(t, 3)
+	h.goesTo("Audit trail")
+	h.sees("Audit trail")
+	h.goesTo("Audit archives")
+	h.sees("Audit archives")
+	h.reads("1 to 3")
+	h.reads(base64.StdEncoding.EncodeToString(end.Hash))
+	h.reads("fountain audit verify --archives DIRECTORY")
+	h.isAccessible()
 	h.ends()
 }
 

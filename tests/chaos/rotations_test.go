@@ -3,12 +3,14 @@ package chaos
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -123,19 +125,19 @@ func (h *twoKMS) callers(n int) (all []*turning) {
 	return all
 }
 
-// While API keys, secrets, a keyring and the root key are rotated, and one of two kms is killed in the middle of a rotation of each kind, no request fails that a client of the SDK makes
-// at the gateway, and the other kms ends what the killed one has begun. (Signing keys turn in ten minutes: impl/kms tries them with a clock of its own.)
+// While API keys, secrets, a keyring, the root key and signing keys are rotated, and one of two kms is killed in the middle of a rotation of each kind, no request fails that a client of the
+// SDK makes at the gateway, and the other kms ends what the killed one has begun. Signing keys follow each other as fast as the shortest setting lets them: a minute apart.
 func TestRotations_failNoRequestOnPostgreSQL(t *testing.T) {
-	rotations, requests := map[string]int{"API key": 2, "secret": 2, "keyring": 1, "root key": 1}, int64(1_000)
+	rotations, requests := map[string]int{"API key": 2, "secret": 2, "keyring": 1, "root key": 1, "signing key": 1}, int64(1_000)
 	if os.Getenv("FOUNTAIN_PROVE") == "1" {
-		rotations, requests = map[string]int{"API key": 30, "secret": 30, "keyring": 3, "root key": 1}, 100_000
+		rotations, requests = map[string]int{"API key": 30, "secret": 30, "keyring": 3, "root key": 1, "signing key": 30}, 100_000
 	}
-	h := newTwoKMS(t)
+	h := newTwoKMS(t, "SIGNING_KEY_SET_AGE=30s")
 	callers := h.callers(8)
 	traffic := harness.StartCalls(t, len(callers), 20*time.Millisecond, func(worker, round int, one func(func() error)) { callers[worker].round(round, one) })
-	share := requests / int64(rotations["API key"]+rotations["secret"]+rotations["keyring"]+rotations["root key"])
+	share := requests / int64(rotations["API key"]+rotations["secret"]+rotations["keyring"]+rotations["root key"]+rotations["signing key"])
 	victim := 0
-	for _, kind := range []string{"API key", "secret", "keyring", "root key"} {
+	for _, kind := range []string{"API key", "secret", "keyring", "root key", "signing key"} {
 		for i := range rotations[kind] {
 			settled := h.rotates(kind, callers[i%len(callers)])
 			if i == rotations[kind]/2 {
@@ -185,6 +187,8 @@ func (h *twoKMS) rotates(kind string, c *turning) (settled func()) {
 		_, err := admin.RotateKeyring(ctx, turnedKeyring)
 		require.NoError(t, err)
 		return func() {}
+	case "signing key":
+		return h.rotatesSigning(c)
 	}
 	out, err := exec.Command(harness.Binary(t), "keygen", "--replace", filepath.Join(h.data, "root.key")).CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -195,4 +199,36 @@ func (h *twoKMS) rotates(kind string, c *turning) (settled func()) {
 			return err == nil && state.State == kms.RootKeyStateIdle
 		}, 3*time.Minute, 100*time.Millisecond, "what the old key has sealed is sealed again")
 	}
+}
+
+// rotatesSigning names the next signing key, and returns what waits until a token that a caller gets is signed by it.
+func (h *twoKMS) rotatesSigning(c *turning) (settled func()) {
+	t, ctx := h.t, context.Background()
+	t.Helper()
+	named, err := h.admin.KMS.RotateSigningKey(ctx, kms.SigningKeyRotate{})
+	require.NoError(t, err)
+	return func() {
+		require.Eventually(t, func() bool {
+			key := c.key.Load()
+			issued, err := c.client.KMS.IssueToken(ctx, kms.TokenRequest{GrantType: "client_credentials", ClientID: &key.APIKey.ID, ClientSecret: &key.Key, Resource: &[]string{"sequence"}})
+			if err != nil || signedBy(issued.AccessToken) != named.Kid {
+				return false
+			}
+			_, err = c.client.Sequence.ListElements(ctx, "chaos", "line", nil, fountain.WithBearer(issued.AccessToken))
+			require.NoError(t, err, "the first tokens of the new key")
+			return true
+		}, 5*time.Minute, 200*time.Millisecond, "the new key signs")
+	}
+}
+
+// signedBy returns the kid of a token, or "".
+func signedBy(token string) string {
+	head, _, _ := strings.Cut(token, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(head)
+	if err != nil {
+		return ""
+	}
+	var header struct{ Kid string }
+	_ = json.Unmarshal(raw, &header) // what is no header has no kid
+	return header.Kid
 }

@@ -134,7 +134,7 @@ func (f *Family) Up() {
 	ready := make(chan family.Info, 1)
 	f.stop, f.ended = stop, make(chan error, 1)
 	c := family.Config{
-		DataDir: f.Dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Clock: f.Clock,
+		DataDir: f.Dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Clock: f.Clock, AuditKeep: time.Millisecond, // a test that archives does not wait for 90 days
 		Delivery: f.Delivery, Rotators: f.Rotators, Issuer: f.issuer, Engine: f.engine, OnReady: func(i family.Info) { ready <- i },
 	}
 	if f.issuer != "" {

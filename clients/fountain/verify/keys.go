@@ -13,12 +13,14 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
 const (
-	keysMaxAge   = 5 * time.Minute        // a set is fetched again when it is older
+	keysMaxAge   = 5 * time.Minute        // a set is fetched again when it is older, or before, where its max-age says so
 	keysMaxStale = 24 * time.Hour         // a set that can't be fetched again still counts for so long
 	keysInterval = 10 * time.Second       // between two fetches for unknown kids, and between two that failed
 	keysFirst    = 250 * time.Millisecond // between two that failed before there was any set
@@ -44,6 +46,7 @@ type keySet struct {
 	mu       sync.Mutex
 	keys     map[string]publicKey
 	fetched  time.Time     // of the set that is held
+	maxAge   time.Duration // for which it may be kept
 	tried    time.Time     // of the last fetch
 	lastFail error         // of the last fetch
 	flight   chan struct{} // closed when the fetch that runs has ended; nil when none runs
@@ -81,7 +84,7 @@ func (s *keySet) look(ctx context.Context, kid string) (key publicKey, known boo
 	usable := s.usable(now)
 	key, known = s.keys[kid]
 	known = known && usable
-	if age := now.Sub(s.fetched); known && age >= 0 && age < keysMaxAge {
+	if age := now.Sub(s.fetched); known && age >= 0 && age < s.maxAge {
 		return key, true, nil, nil
 	}
 	if s.flight != nil {
@@ -164,34 +167,50 @@ func (s *keySet) depart(ctx context.Context, now time.Time) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout)
 		defer cancel()
-		keys, err := s.fetch(ctx)
+		keys, maxAge, err := s.fetch(ctx)
 		if err != nil {
 			s.config.Log.WarnContext(ctx, "the keys that verify tokens can't be fetched", "error", err)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.lastFail = err; err == nil {
-			s.keys, s.fetched = keys, now
+			s.keys, s.fetched, s.maxAge = keys, now, maxAge
 		}
 		s.flight = nil
 		close(done)
 	}()
 }
 
-func (s *keySet) fetch(ctx context.Context) (map[string]publicKey, error) {
+func (s *keySet) fetch(ctx context.Context) (map[string]publicKey, time.Duration, error) {
 	address := s.config.JWKSURL
 	if address == "" {
 		m, err := readMetadata(ctx, s.config)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		address = m.JWKSURL
 	}
-	raw, err := get(ctx, s.config.Client, address)
+	raw, header, err := get(ctx, s.config.Client, address)
 	if err != nil {
-		return nil, fmt.Errorf("fetch the key set: %w", err)
+		return nil, 0, fmt.Errorf("fetch the key set: %w", err)
 	}
-	return decodeKeySet(raw)
+	keys, err := decodeKeySet(raw)
+	return keys, setAge(header.Get("Cache-Control")), err
+}
+
+// setAge is how long a set may be kept that came with this Cache-Control (RFC 9111, section 5.2.2.1): its max-age, at most keysMaxAge, and at least keysInterval, so that no
+// answer has every request fetch.
+func setAge(cacheControl string) time.Duration {
+	for directive := range strings.SplitSeq(cacheControl, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		if !strings.EqualFold(name, "max-age") {
+			continue
+		}
+		if seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil {
+			return min(max(time.Duration(seconds)*time.Second, keysInterval), keysMaxAge)
+		}
+	}
+	return keysMaxAge
 }
 
 // metadata is what we read of the issuer's (RFC 8414, section 2).
@@ -207,7 +226,7 @@ func readMetadata(ctx context.Context, c Config) (metadata, error) {
 	if address == "" {
 		address = metadataURL(c.Issuer)
 	}
-	raw, err := get(ctx, c.Client, address)
+	raw, _, err := get(ctx, c.Client, address)
 	if err != nil {
 		return metadata{}, fmt.Errorf("fetch the issuer's metadata: %w", err)
 	}
@@ -222,21 +241,22 @@ func readMetadata(ctx context.Context, c Config) (metadata, error) {
 }
 
 // get reads a document of bounded size.
-func get(ctx context.Context, client *http.Client, address string) ([]byte, error) {
+func get(ctx context.Context, client *http.Client, address string) ([]byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req.Header.Set("Accept", "application/json")
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %d", res.StatusCode)
+		return nil, nil, fmt.Errorf("status %d", res.StatusCode)
 	}
-	return readBounded(res.Body, maxDocument)
+	raw, err := readBounded(res.Body, maxDocument)
+	return raw, res.Header, err
 }
 
 func readBounded(r io.Reader, limit int64) ([]byte, error) {

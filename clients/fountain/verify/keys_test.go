@@ -148,3 +148,13 @@ func TestMetadataURL_isWhereRFC8414HasIt(t *testing.T) {
 		require.Equal(t, want, metadataURL(issuer))
 	}
 }
+
+func TestSetAge_followsTheAnswerWithinBounds(t *testing.T) {
+	for header, want := range map[string]time.Duration{
+		"": keysMaxAge, "no-cache": keysMaxAge, "max-age=x": keysMaxAge, "max-age": keysMaxAge, "max-age=-1": keysMaxAge, "max-age=99999999999999": keysMaxAge,
+		"public, max-age=30": 30 * time.Second, `Max-Age="30", public`: 30 * time.Second, "s-maxage=5,max-age=60": time.Minute,
+		"max-age=0": keysInterval, "max-age=300": keysMaxAge, "max-age=86400": keysMaxAge,
+	} {
+		require.Equal(t, want, setAge(header), header)
+	}
+}

@@ -3,6 +3,7 @@
 import type { View } from "./view.js";
 import { account } from "./views/account.js";
 import { adopted } from "./views/adopted.js";
+import { archives } from "./views/archives.js";
 import { audit } from "./views/audit.js";
 import { clients } from "./views/clients.js";
 import { health } from "./views/health.js";
@@ -20,4 +21,4 @@ import { signingKeys } from "./views/signingkeys.js";
 import { upkeep } from "./views/upkeep.js";
 import { users } from "./views/users.js";
 
-export const views: View[] = [account, keys, users, roles, services, clients, secrets, keyrings, signingKeys, rootKey, audit, adopted, sequence, search, sets, limits, health, upkeep];
+export const views: View[] = [account, keys, users, roles, services, clients, secrets, keyrings, signingKeys, rootKey, audit, archives, adopted, sequence, search, sets, limits, health, upkeep];

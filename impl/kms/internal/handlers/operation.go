@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/fountainai/fountain/openapi"
@@ -29,9 +30,6 @@ func (h api) GetKmsReadiness(ctx context.Context, _ kmsapi.GetKmsReadinessReques
 	return kmsapi.GetKmsReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: Word, ContractDigest: new(openapi.Digest(Word))}, nil
 }
 
-// jwksMaxAge is signing.SetAge, half of the time for which a key is published before it signs.
-const jwksMaxAge = "public, max-age=300"
-
 // GetJwks implements getJwks.
 func (h api) GetJwks(_ context.Context, _ kmsapi.GetJwksRequestObject) (kmsapi.GetJwksResponseObject, error) {
 	set, sum := kmsapi.JwkSet{Keys: []kmsapi.Jwk{}}, sha256.New()
@@ -39,6 +37,6 @@ func (h api) GetJwks(_ context.Context, _ kmsapi.GetJwksRequestObject) (kmsapi.G
 		set.Keys = append(set.Keys, jwkBody(k))
 		sum.Write([]byte(k.KID + "\n"))
 	}
-	cache, tag := jwksMaxAge, `"`+hex.EncodeToString(sum.Sum(nil)[:16])+`"`
+	cache, tag := fmt.Sprintf("public, max-age=%d", h.SigningKeys.SetAge/time.Second), `"`+hex.EncodeToString(sum.Sum(nil)[:16])+`"`
 	return kmsapi.GetJwks200JSONResponse{Body: set, Headers: kmsapi.GetJwks200ResponseHeaders{ETag: tag, CacheControl: &cache}}, nil
 }

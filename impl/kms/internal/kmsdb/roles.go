@@ -119,6 +119,16 @@ func (Roles) Governed(ctx context.Context, q store.Querier, name string) (_ bool
 	return one(ctx, q, &n, "SELECT 1 FROM secret_policies WHERE subject_kind = 'role' AND subject = ? LIMIT 1", name)
 }
 
+// LockHolders locks the rows of the users who have one of the roles, and of the user with the id, in the order of ids.
+func (Roles) LockHolders(ctx context.Context, tx *store.Tx, roles []string, userID string) (err error) {
+	defer tried.To(&err, "lock who has a role")
+	rows := store.Rows{Table: "users", Key: []string{"id"}, Where: "id = ?" + strings.Repeat(" OR ' ' || roles || ' ' LIKE ?", len(roles)), Args: []any{userID}}
+	for _, name := range roles {
+		rows.Args = append(rows.Args, "% "+name+" %")
+	}
+	return rows.Lock(ctx, tx)
+}
+
 // Holders returns the ids of the users who have the role, in their order; none is no error.
 func (Roles) Holders(ctx context.Context, q store.Querier, name string) (ids []string, err error) {
 	defer tried.To(&err, "read who has a role")

@@ -134,6 +134,16 @@ func (Services) Carriers(ctx context.Context, tx *store.Tx, scopes []string) (_ 
 	return slices.SortedFunc(maps.Values(found), func(a, b service.Service) int { return strings.Compare(a.ID, b.ID) }), nil
 }
 
+// LockCarriers locks the services that carry one of the scopes, and the one with the id, in the order of ids.
+func (Services) LockCarriers(ctx context.Context, tx *store.Tx, scopes []string, id string) (err error) {
+	defer tried.To(&err, "lock services with a scope")
+	rows := store.Rows{Table: "services", Key: []string{"id"}, Where: "id = ?" + strings.Repeat(" OR ' ' || scopes || ' ' LIKE ?", len(scopes)), Args: []any{id}}
+	for _, scope := range scopes {
+		rows.Args = append(rows.Args, "% "+scope+" %")
+	}
+	return rows.Lock(ctx, tx)
+}
+
 // Get implements service.Rows: false when there is none or it is deleted.
 func (Services) Get(ctx context.Context, q store.Querier, id string) (_ service.Service, _ bool, err error) {
 	defer tried.To(&err, "read service")

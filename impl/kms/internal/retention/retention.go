@@ -4,6 +4,7 @@ package retention
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -91,7 +92,7 @@ func (r *Retention) pass(ctx context.Context, tx *store.Tx, caller *auth.Princip
 		return err
 	}
 	return r.Audit.Append(ctx, tx, auditlog.Event{Action: audit.ArchiveAudit, Target: o.End.Service, Detail: map[string]string{
-		"after": strconv.FormatInt(o.After, 10), "seq": strconv.FormatInt(o.End.Seq, 10),
+		"after": strconv.FormatInt(o.After, 10), "seq": strconv.FormatInt(o.End.Seq, 10), "hash": base64.StdEncoding.EncodeToString(o.End.Hash),
 	}})
 }
 

@@ -61,6 +61,8 @@ type Rows interface {
 	Governed(ctx context.Context, q store.Querier, name string) (bool, error)
 	// Holders returns the ids of the users who have a role.
 	Holders(ctx context.Context, q store.Querier, name string) ([]string, error)
+	// LockHolders locks the rows of the users who have one of the roles, and of one user more, in the order of all.
+	LockHolders(ctx context.Context, tx *store.Tx, roles []string, userID string) error
 	// Declared returns every scope that a registered service declares, by name.
 	Declared(ctx context.Context, q store.Querier) ([]authority.Scope, error)
 	// Declares returns which of the scopes some service declares; it keeps them until the transaction ends.
@@ -232,6 +234,11 @@ func (s *Roles) Put(ctx context.Context, caller *auth.Principal, name string, sc
 		if err != nil {
 			return fmt.Errorf("hold role: %w", err)
 		}
+		if found && !authority.Covers(scopes, before.Scopes) { // their tokens will end
+			if err := s.Rows.LockHolders(ctx, tx, []string{name}, caller.Subject); err != nil {
+				return fmt.Errorf("hold who has the role: %w", err)
+			}
+		}
 		if err := s.Standing.HoldAdministrator(ctx, tx, caller); err != nil {
 			return err
 		}
@@ -288,13 +295,18 @@ func (s *Roles) change(ctx context.Context, tx *store.Tx, before, after Role) er
 	return s.record(ctx, tx, "putRole", after)
 }
 
-// endTokens ends the access tokens of all who have a role.
-func (s *Roles) endTokens(ctx context.Context, tx *store.Tx, name string) error {
-	holders, err := s.Rows.Holders(ctx, tx, name)
-	if err != nil {
-		return fmt.Errorf("find who has the role: %w", err)
+// endTokens ends the access tokens of all who have one of the roles, in the order of their ids.
+func (s *Roles) endTokens(ctx context.Context, tx *store.Tx, names ...string) error {
+	var holders []string
+	for _, name := range names {
+		some, err := s.Rows.Holders(ctx, tx, name)
+		if err != nil {
+			return fmt.Errorf("find who has the role: %w", err)
+		}
+		holders = append(holders, some...)
 	}
-	for _, id := range holders {
+	slices.Sort(holders)
+	for _, id := range slices.Compact(holders) {
 		epoch, err := s.Users.RaiseEpoch(ctx, tx, id)
 		if err != nil {
 			return fmt.Errorf("end tokens: %w", err)
@@ -304,29 +316,67 @@ func (s *Roles) endTokens(ctx context.Context, tx *store.Tx, name string) error 
 	return nil
 }
 
-// Withdraw takes scopes from every role, and ends the tokens of all who had them by a role; administrators have every declared scope.
-func (s *Roles) Withdraw(ctx context.Context, tx *store.Tx, scopes []string) (err error) {
-	defer tried.To(&err, "withdraw scopes from roles")
+// HoldCarrying locks what Withdraw will change: the roles that carry one of the scopes, and then the rows of all who have one of these or are administrators, and of the
+// caller, in the order of all. It comes before anything is held of the caller: two withdrawals that each hold their caller would wait for each other's. What is given out
+// meanwhile is seen by Withdraw.
+func (s *Roles) HoldCarrying(ctx context.Context, tx *store.Tx, caller *auth.Principal, scopes []string) (err error) {
+	defer tried.To(&err, "hold who has scopes by a role")
+	roles, err := s.carrying(ctx, tx, scopes)
+	if err != nil {
+		return err
+	}
+	names := []string{authority.RoleAdmin}
+	for _, r := range roles {
+		names = append(names, r.Name)
+	}
+	return s.Rows.LockHolders(ctx, tx, names, caller.Subject)
+}
+
+// carrying locks the roles that carry one of the scopes, in the order of their names, and returns them.
+func (s *Roles) carrying(ctx context.Context, tx *store.Tx, scopes []string) (carrying []Role, err error) {
+	carries := func(r Role) bool {
+		return slices.ContainsFunc(r.Scopes, func(scope string) bool { return slices.Contains(scopes, scope) })
+	}
 	roles, err := s.Rows.List(ctx, tx)
 	if err != nil {
-		return fmt.Errorf("list roles: %w", err)
+		return nil, fmt.Errorf("list roles: %w", err)
 	}
 	for _, r := range roles {
-		before, found, err := s.Rows.Get(ctx, tx, r.Name, authority.Exclusive)
-		if err != nil {
-			return fmt.Errorf("hold role: %w", err)
-		}
-		after := before
-		after.Scopes = slices.DeleteFunc(slices.Clone(before.Scopes), func(scope string) bool { return slices.Contains(scopes, scope) })
-		if !found || len(after.Scopes) == len(before.Scopes) {
+		if !carries(r) {
 			continue
 		}
-		after.Version, after.UpdatedAt = before.Version+1, domain.Now(s.Clock)
-		if err := s.change(ctx, tx, before, after); err != nil {
-			return err
+		held, found, err := s.Rows.Get(ctx, tx, r.Name, authority.Exclusive)
+		if err != nil {
+			return nil, fmt.Errorf("hold role: %w", err)
+		}
+		if found && carries(held) {
+			carrying = append(carrying, held)
 		}
 	}
-	return s.endTokens(ctx, tx, authority.RoleAdmin)
+	return carrying, nil
+}
+
+// Withdraw takes scopes, which are no longer declared, from every role, and ends the tokens of all who had them by a role; administrators have every declared scope.
+// Whoever gives one out keeps it declared until then: there is no role that carries one and is not seen.
+func (s *Roles) Withdraw(ctx context.Context, tx *store.Tx, scopes []string) (err error) {
+	defer tried.To(&err, "withdraw scopes from roles")
+	roles, err := s.carrying(ctx, tx, scopes)
+	if err != nil {
+		return err
+	}
+	names := []string{authority.RoleAdmin}
+	for _, r := range roles {
+		r.Scopes = slices.DeleteFunc(slices.Clone(r.Scopes), func(scope string) bool { return slices.Contains(scopes, scope) })
+		r.Version, r.UpdatedAt = r.Version+1, domain.Now(s.Clock)
+		if err := s.Rows.Update(ctx, tx, r); err != nil {
+			return fmt.Errorf("store role: %w", err)
+		}
+		if err := s.record(ctx, tx, "putRole", r); err != nil {
+			return err
+		}
+		names = append(names, r.Name)
+	}
+	return s.endTokens(ctx, tx, names...)
 }
 
 // Delete removes a role that no user has and no policy of secrets is for (else domain.StateConflict): who made a role of the name later would find it entitled.

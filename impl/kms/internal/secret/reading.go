@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
@@ -32,27 +34,46 @@ func (s *Secrets) enteredTogether(ctx context.Context, caller *auth.Principal, o
 	return s.gate.Recorded(ctx, err)
 }
 
+// maxHold is how long readings that share a transaction wait for the rows of their callers, on PostgreSQL: another transaction may hold one for long. Whoever's row that is waits
+// for it in a lane, beside everybody else (groupcommit), and so do their further readings until it is had.
+const maxHold = time.Second
+
+// errHeld is of a shared transaction that has waited for maxHold. Its readings are tried again in lanes.
+var errHeld = fmt.Errorf("%w: %w", store.ErrUnavailable, store.ErrHeld)
+
 // readTogether is one transaction of readings. Every caller is held before any policy is: whoever changes a policy holds its subject first, too. Policies are the last that
 // anybody locks, and nobody changes two of them in one transaction.
 func (s *Secrets) readTogether(ctx context.Context, tx *store.Tx, batch []*reading) ([]groupcommit.Result[struct{}], error) {
-	callers, err := s.holdAll(ctx, tx, batch)
+	results := make([]groupcommit.Result[struct{}], len(batch))
+	inLane := groupcommit.MayWait(ctx) > 0
+	var here []*reading
+	for i, r := range batch {
+		if _, waits := s.waiting.Load(r.lane()); waits && !inLane {
+			results[i].Lane = r.lane()
+			continue
+		}
+		here = append(here, r)
+	}
+	refused, held, err := s.enterAll(ctx, tx, here, inLane)
+	if inLane {
+		s.waiting.Delete(batch[0].lane()) // it has got what it waited for, or given up
+	}
+	if held != nil {
+		s.waiting.Store(held.lane(), true)
+		for i, r := range batch {
+			results[i].Lane = r.lane()
+		}
+		return results, errHeld
+	}
 	if err != nil {
 		return nil, err
 	}
-	results := make([]groupcommit.Result[struct{}], len(batch))
-	entered := map[entry]error{}
 	for i, r := range batch {
-		within := inRequest{ctx, r.request}
-		err, known := entered[r.entry()]
-		if !known {
-			by := callers[r.stand()]
-			if err = by.refused; err == nil {
-				err = s.gate.Admit(within, tx, r.caller, by.Held, r.op, r.name)
-			}
-			entered[r.entry()] = err
+		if results[i].Lane != "" {
+			continue
 		}
-		if err == nil {
-			err = r.do(within, tx)
+		if err = refused[r.entry()]; err == nil {
+			err = r.do(inRequest{ctx, r.request}, tx)
 		}
 		if results[i].Err = err; err != nil && !isRefusal(err) {
 			return nil, err // the transaction may be no more; each is tried in one of its own
@@ -61,14 +82,46 @@ func (s *Secrets) readTogether(ctx context.Context, tx *store.Tx, batch []*readi
 	return results, nil
 }
 
+// enterAll holds the callers of readings and asks the gate for each entry, and returns whom it refuses. On PostgreSQL that takes maxHold at the most, but in a lane: held is then the
+// reading that was being entered, and the transaction is no more.
+func (s *Secrets) enterAll(ctx context.Context, tx *store.Tx, batch []*reading, inLane bool) (refused map[entry]error, held *reading, err error) {
+	if tx.Dialect() == store.PostgreSQL && !inLane {
+		bounded, cancel := context.WithTimeoutCause(ctx, maxHold, errHeld)
+		defer cancel()
+		ctx = bounded
+	}
+	callers, at, err := s.holdAll(ctx, tx, batch)
+	refused = map[entry]error{}
+	for _, r := range batch {
+		if err != nil {
+			break
+		}
+		if _, known := refused[r.entry()]; known {
+			continue
+		}
+		by := callers[r.stand()]
+		refusal := by.refused
+		if refusal == nil {
+			refusal = s.gate.Admit(inRequest{ctx, r.request}, tx, r.caller, by.Held, r.op, r.name)
+		}
+		if refused[r.entry()] = refusal; refusal != nil && !isRefusal(refusal) {
+			at, err = r, refusal // the transaction may be no more
+		}
+	}
+	if err != nil && errors.Is(context.Cause(ctx), errHeld) {
+		return nil, at, nil
+	}
+	return refused, nil, err
+}
+
 // heldCaller is a caller who is held, or has nothing to stand on.
 type heldCaller struct {
 	authority.Held
 	refused error
 }
 
-// holdAll holds the callers of readings in the order of all (authority.Standing.Hold), each once.
-func (s *Secrets) holdAll(ctx context.Context, tx *store.Tx, batch []*reading) (map[stand]heldCaller, error) {
+// holdAll holds the callers of readings in the order of all (authority.Standing.Hold), each once. at is the reading whose caller an error is of.
+func (s *Secrets) holdAll(ctx context.Context, tx *store.Tx, batch []*reading) (_ map[stand]heldCaller, at *reading, err error) {
 	callers := map[stand]heldCaller{}
 	for _, r := range slices.SortedFunc(slices.Values(batch), func(a, b *reading) int { return a.stand().compare(b.stand()) }) {
 		if _, known := callers[r.stand()]; known {
@@ -76,11 +129,11 @@ func (s *Secrets) holdAll(ctx context.Context, tx *store.Tx, batch []*reading) (
 		}
 		held, err := s.gate.Standing.Hold(inRequest{ctx, r.request}, tx, r.caller)
 		if err != nil && !isRefusal(err) {
-			return nil, err
+			return nil, r, err
 		}
 		callers[r.stand()] = heldCaller{held, err}
 	}
-	return callers, nil
+	return callers, nil, nil
 }
 
 func isRefusal(err error) bool {
@@ -102,6 +155,9 @@ func (r *reading) stand() stand {
 func (a stand) compare(b stand) int {
 	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.subject, b.subject), cmp.Compare(a.session, b.session), cmp.Compare(a.client, b.client))
 }
+
+// lane is where a reading waits whose caller's row another transaction holds.
+func (r *reading) lane() string { return r.caller.Kind + " " + r.caller.Subject }
 
 // entry is all that the gate's answer hangs on.
 type entry struct {

@@ -169,3 +169,53 @@ func TestGet_refusesAloneWhoHasNothingToStandOn(t *testing.T) {
 		return nil
 	})
 }
+
+// Whose row another transaction holds waits for it, and nobody else does: neither those who read at the same time, nor those who come meanwhile.
+func TestGet_waitsAloneForARowThatIsHeld(t *testing.T) {
+	storetest.Each(t, []fs.FS{audit.Migrations, kmsdb.Migrations}, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := open(t)
+		if db.Dialect() == store.SQLite {
+			return // it has one writer and no locks on rows
+		}
+		h, other := houseOf(t, kmstest.On(t, db)), open(t)
+		for _, name := range []string{"press.token", "bind.token"} {
+			_, err := h.put(h.admin, name, "value of "+name, secret.Precondition{})
+			require.NoError(t, err)
+		}
+		read := func(caller *auth.Principal, name string, i int) error {
+			ctx := requestid.With(auth.NewContext(context.WithoutCancel(h.Context()), caller), fmt.Sprintf("req_%s_%d", caller.Subject, i))
+			value, err := h.reading(ctx, caller, name, true)
+			if err == nil && value != "value of "+name {
+				err = fmt.Errorf("another value: %q", value)
+			}
+			return err
+		}
+		held, release, given := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		go func() {
+			given <- other.Write(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.Exec(ctx, "UPDATE services SET version = version WHERE id = ?", h.press.Subject)
+				close(held)
+				<-release
+				return err
+			})
+		}()
+		<-held
+		const stuck = 5
+		waiting := make(chan error, stuck)
+		for i := range stuck {
+			go func() { waiting <- read(h.press, "press.token", i) }()
+		}
+		const others = 40
+		for i := range others {
+			require.NoError(t, read(h.bind, "bind.token", i))
+		}
+		require.Empty(t, waiting, "the row is still held")
+		close(release)
+		require.NoError(t, <-given)
+		for range stuck {
+			require.NoError(t, <-waiting)
+		}
+		require.NoError(t, read(h.press, "press.token", stuck))
+		require.Equal(t, map[string]int{h.press.Subject: stuck + 1, h.bind.Subject: others}, h.recordedReadings("ok"))
+	})
+}

@@ -95,6 +95,7 @@ type Secrets struct {
 	keep   int64 // versions of each secret
 
 	readings *groupcommit.Committer[*reading, struct{}]
+	waiting  sync.Map // lanes of callers whose rows another transaction holds
 
 	mu   sync.Mutex
 	more chan struct{} // closed when this replica has changed a current version

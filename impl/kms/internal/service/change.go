@@ -31,6 +31,11 @@ func (s *Services) Update(ctx context.Context, caller *auth.Principal, serviceID
 	defer tried.To(&err, "update service")
 	var after Service
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if c.Declared != nil {
+			if err := s.holdAffected(ctx, tx, caller, serviceID, *c.Declared); err != nil {
+				return err
+			}
+		}
 		before, err := s.administered(ctx, tx, caller, serviceID)
 		if err != nil {
 			return err
@@ -57,6 +62,35 @@ func (s *Services) Update(ctx context.Context, caller *auth.Principal, serviceID
 		}})
 	})
 	return after, err
+}
+
+// holdAffected locks whose tokens end when a service declares these scopes alone, and the service and the caller, in the order of all: the first thing in a transaction
+// that withdraws scopes. It locks nothing when none are withdrawn.
+func (s *Services) holdAffected(ctx context.Context, tx *store.Tx, caller *auth.Principal, serviceID string, declared []string) error {
+	found, ok, err := s.rows.Get(ctx, tx, serviceID)
+	if err != nil {
+		return fmt.Errorf("read service: %w", err)
+	}
+	if !ok {
+		return nil // which is told to whoever may know
+	}
+	before, err := s.detailed(ctx, tx, found)
+	if err != nil {
+		return err
+	}
+	gone := withdrawn(before.Declared, declared)
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := s.rows.LockCarriers(ctx, tx, gone, serviceID); err != nil {
+		return fmt.Errorf("hold services with the scopes: %w", err)
+	}
+	return s.roles.HoldCarrying(ctx, tx, caller, gone)
+}
+
+// withdrawn are the scopes that were declared before and are not after.
+func withdrawn(before, after []string) []string {
+	return slices.DeleteFunc(slices.Clone(before), func(scope string) bool { return slices.Contains(after, scope) })
 }
 
 // administered holds what the caller, an administrator, stands on and the service's row, and returns the service.
@@ -129,7 +163,7 @@ func (s *Services) applyConsequences(ctx context.Context, tx *store.Tx, before S
 // withdraw takes the scopes that are no longer declared from every role and service, and ends the tokens that could carry them. The rows of the
 // scopes are deleted before: whoever gives one out meanwhile is waited for, and then seen.
 func (s *Services) withdraw(ctx context.Context, tx *store.Tx, before, after []string) error {
-	gone := slices.DeleteFunc(slices.Clone(before), func(scope string) bool { return slices.Contains(after, scope) })
+	gone := withdrawn(before, after)
 	if len(gone) == 0 {
 		return nil
 	}
@@ -156,6 +190,9 @@ func (s *Services) withdraw(ctx context.Context, tx *store.Tx, before, after []s
 func (s *Services) Delete(ctx context.Context, caller *auth.Principal, serviceID string) (err error) {
 	defer tried.To(&err, "delete service")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.holdAffected(ctx, tx, caller, serviceID, nil); err != nil {
+			return err
+		}
 		before, err := s.administered(ctx, tx, caller, serviceID)
 		if err != nil {
 			return err

@@ -60,6 +60,8 @@ type Rows interface {
 	Details(ctx context.Context, q store.Querier, services []Service) error
 	// Carriers returns the services that carry one of the scopes, by id.
 	Carriers(ctx context.Context, tx *store.Tx, scopes []string) ([]Service, error)
+	// LockCarriers locks the services that carry one of the scopes, and the one with the id, in the order of all.
+	LockCarriers(ctx context.Context, tx *store.Tx, scopes []string, id string) error
 	Get(ctx context.Context, q store.Querier, id string) (Service, bool, error)
 	ByName(ctx context.Context, q store.Querier, name string) (Service, bool, error)
 	// List returns services by name, those after the given one.
@@ -109,6 +111,8 @@ func New(db *store.DB, rows Rows, keys Keys, roles Roles, contracts Contracts, s
 
 // Roles is where scopes are taken from roles.
 type Roles interface {
+	// HoldCarrying locks what Withdraw will change, and the caller's row, in the order of all.
+	HoldCarrying(ctx context.Context, tx *store.Tx, caller *auth.Principal, scopes []string) error
 	// Withdraw takes scopes from every role, and ends the tokens of all who had them by a role.
 	Withdraw(ctx context.Context, tx *store.Tx, scopes []string) error
 }

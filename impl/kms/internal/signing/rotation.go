@@ -18,14 +18,13 @@ import (
 )
 
 const (
-	// SetAge is how long a verifier may keep the key set.
-	SetAge = 5 * time.Minute
-	// Lead is how long a key is published before it signs: whoever has a set that may still be kept has the key in it.
-	Lead = 2 * SetAge
+	// DefaultSetAge is how long a verifier may keep the key set, unless a shorter time is set.
+	DefaultSetAge = 5 * time.Minute
+	// MinSetAge is the shortest time that can be set. Verifiers of the family fetch a set no more often than every 10 seconds, and take one of 32 keys at the most: with keys
+	// that follow each other as soon as they may, there are 20 in the set.
+	MinSetAge = 30 * time.Second
 	// Handover is how long before its first use every replica knows which key signs: two readings, so that all change at the same moment.
 	Handover = 2 * ReloadPause
-	// Retention is how long a key that signs no more is published: what it signed last has expired by then, at clocks that are off, too.
-	Retention = ServiceLife + 2*SetAge + 2*auth.Leeway
 	// DefaultLife is how long a key signs.
 	DefaultLife = 90 * 24 * time.Hour
 	// MinLife is the shortest life that can be set.
@@ -37,6 +36,12 @@ const (
 	listedFor  = 30 * 24 * time.Hour // that keys have gone
 )
 
+// Lead is how long a key is published before it signs, where a verifier may keep the key set for setAge: whoever has a set that may still be kept has the key in it.
+func Lead(setAge time.Duration) time.Duration { return 2 * setAge }
+
+// Retention is how long a key that signs no more is published: what it signed last has expired by then, at clocks that are off, too.
+func Retention(setAge time.Duration) time.Duration { return ServiceLife + 2*setAge + 2*auth.Leeway }
+
 // Rotation changes which key signs. Every change has the turn, so that of two replicas one comes after the other.
 type Rotation struct {
 	DB       *store.DB
@@ -47,6 +52,7 @@ type Rotation struct {
 	Audit    auditlog.Log
 	Clock    clock.Clock
 	Life     time.Duration // for which a key signs
+	SetAge   time.Duration // for which a verifier may keep the key set: the same at all replicas
 }
 
 // Rotate has the next key sign, and returns it with the time from which on. algorithm is "" or that of the key to come. While a rotation is under way it is
@@ -187,7 +193,7 @@ func (r *Rotation) rotate(ctx context.Context, tx *store.Tx, keys []Key, algorit
 		}
 	}
 	next.ActiveAt = now.Add(Handover)
-	if earliest := next.PublishedAt.Add(Lead); earliest.After(next.ActiveAt) {
+	if earliest := next.PublishedAt.Add(Lead(r.SetAge)); earliest.After(next.ActiveAt) {
 		next.ActiveAt = earliest
 	}
 	if err := r.Rows.UpdateSigningKey(ctx, tx, next); err != nil {
@@ -210,7 +216,7 @@ func (r *Rotation) retire(ctx context.Context, tx *store.Tx, keys []Key, next Ke
 		if k.KID == next.KID || k.ActiveAt.IsZero() || !k.RetiringAt.IsZero() || !k.GoneAt.IsZero() {
 			continue
 		}
-		k.RetiringAt, k.GoneAt = next.ActiveAt, next.ActiveAt.Add(Retention)
+		k.RetiringAt, k.GoneAt = next.ActiveAt, next.ActiveAt.Add(Retention(r.SetAge))
 		if err := r.Rows.UpdateSigningKey(ctx, tx, k); err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ func newSmithy(t *testing.T) *smithy {
 	ring, err := signing.Open(t.Context(), p.DB, kmsdb.SigningKeys{}, sealer, p.Clock)
 	require.NoError(t, err)
 	return &smithy{p, &signing.Rotation{
-		DB: p.DB, Rows: kmsdb.SigningKeys{}, Ring: ring, Standing: p.Standing, Feed: p.Feed, Audit: auditlog.Log{Clock: p.Clock}, Clock: p.Clock, Life: signing.DefaultLife,
+		DB: p.DB, Rows: kmsdb.SigningKeys{}, Ring: ring, Standing: p.Standing, Feed: p.Feed, Audit: auditlog.Log{Clock: p.Clock}, Clock: p.Clock, Life: signing.DefaultLife, SetAge: signing.DefaultSetAge,
 	}, p.Caller(p.First("root").ID)}
 }
 
@@ -85,12 +85,12 @@ func TestRotate_publishesAKeyBeforeItSigns(t *testing.T) {
 	named, err := s.Rotate(t.Context(), s.admin, "")
 	require.NoError(t, err)
 	require.Equal(t, second.KID, named.KID)
-	require.Equal(t, second.PublishedAt.Add(signing.Lead), named.ActiveAt, "it was published just now")
+	require.Equal(t, second.PublishedAt.Add(signing.Lead(signing.DefaultSetAge)), named.ActiveAt, "it was published just now")
 	require.Equal(t, first.KID, s.signer())
 	_, err = s.Rotate(t.Context(), s.admin, "")
 	require.ErrorIs(t, err, domain.StateConflict, "one rotation at a time")
 
-	s.Parts.Clock.Advance(signing.Lead - time.Microsecond)
+	s.Parts.Clock.Advance(signing.Lead(signing.DefaultSetAge) - time.Microsecond)
 	require.Equal(t, first.KID, s.signer())
 	s.Parts.Clock.Advance(time.Microsecond)
 	require.Equal(t, second.KID, s.signer())
@@ -101,7 +101,7 @@ func TestRotate_publishesAKeyBeforeItSigns(t *testing.T) {
 	again, err := s.Rotate(t.Context(), s.admin, "")
 	require.NoError(t, err)
 	require.Equal(t, s.Parts.Clock.Now().Add(signing.Handover), again.ActiveAt)
-	s.Parts.Clock.Advance(signing.Retention - time.Microsecond)
+	s.Parts.Clock.Advance(signing.Retention(signing.DefaultSetAge) - time.Microsecond)
 	_, _, err = s.Ring.Key(t.Context(), first.KID)
 	require.NoError(t, err, "what it signed last is accepted until then")
 	s.Parts.Clock.Advance(time.Microsecond)
@@ -170,7 +170,7 @@ func TestTend_erasesPrivatePartsOfKeysThatAreGone(t *testing.T) {
 	s.Parts.Clock.Advance(named.ActiveAt.Sub(s.Parts.Clock.Now()) + time.Minute - time.Second)
 	require.NoError(t, s.Tend(t.Context()))
 	require.True(t, left(), "a replica whose clock is behind still signs with it")
-	s.Parts.Clock.Advance(signing.Retention)
+	s.Parts.Clock.Advance(signing.Retention(signing.DefaultSetAge))
 	require.NoError(t, s.Tend(t.Context()))
 	require.False(t, left())
 	require.Equal(t, named.KID, s.signer())
@@ -211,7 +211,7 @@ func TestRevoke_leavesOneKeyThatSignsAndOneThatWaits(t *testing.T) {
 			require.True(t, revoked)
 
 			// And the turning over goes on.
-			s.Parts.Clock.Advance(signing.Lead)
+			s.Parts.Clock.Advance(signing.Lead(signing.DefaultSetAge))
 			s.admin = s.Caller(s.admin.Subject)
 			before := s.signer()
 			if named, err := s.Rotate(t.Context(), s.admin, ""); err == nil {
@@ -273,4 +273,14 @@ func TestRotation_isForAdministrators(t *testing.T) {
 	_, _, err = s.List(t.Context(), caller, "", 10)
 	require.ErrorIs(t, err, domain.Forbidden)
 	require.Len(t, s.keys(), 2)
+}
+
+// However fast keys follow each other, a verifier takes the set: it has at most 32 keys in it. A verifier of the family that meets a key which it does not know has a set from before the
+// key was published only if it has tried no fetch for 10 seconds, and then it fetches.
+func TestSetAge_keepsTheSetSmallAndKeysPublishedLongEnough(t *testing.T) {
+	for age := signing.MinSetAge; age <= signing.DefaultSetAge; age += time.Second {
+		at := int((signing.Retention(age)+signing.Lead(age)-1)/signing.Lead(age)) + 3 // those that retire, the one that signs, the named one and the next
+		require.LessOrEqual(t, at, 32, age)
+		require.GreaterOrEqual(t, signing.Lead(age), signing.Handover+2*signing.ReloadPause+10*time.Second, age)
+	}
 }

@@ -3,6 +3,7 @@ package user
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -185,6 +186,18 @@ func (s *Users) MayAdminister(ctx context.Context, tx *store.Tx, caller *auth.Pr
 	return s.standing.HoldAdministrator(ctx, tx, caller, acts...)
 }
 
+// heldRoles holds roles that are given to a user, and returns the refusal when there is none of a name. They are held before any user is, as whoever changes a role
+// does; what is refused is said after the caller was.
+func (s *Users) heldRoles(ctx context.Context, tx *store.Tx, names []string) (unknown, err error) {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	err = s.roles.Check(ctx, tx, names)
+	if errors.Is(err, domain.ValidationFailed) {
+		return err, nil
+	}
+	return nil, err
+}
+
 // Created is a user who was just made.
 type Created struct {
 	User
@@ -194,11 +207,15 @@ type Created struct {
 // Create makes a user; a taken name is domain.AlreadyExists. An administrator gets an invitation to enrol a second factor.
 func (s *Users) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (_ Created, err error) {
 	defer tried.To(&err, "create user")
+	unknown, err := s.heldRoles(ctx, tx, d.roles)
+	if err != nil {
+		return Created{}, err
+	}
 	if err := s.MayAdminister(ctx, tx, caller); err != nil {
 		return Created{}, err
 	}
-	if err := s.roles.Check(ctx, tx, d.roles); err != nil {
-		return Created{}, err
+	if unknown != nil {
+		return Created{}, unknown
 	}
 	if err := s.roles.Meetable(ctx, tx, d.roles, nil); err != nil {
 		return Created{}, err
@@ -317,8 +334,16 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 		}
 		change.Email = &parsed
 	}
+	var roles []string // that the user is given; whoever has a role keeps it from being deleted
+	if change.Roles != nil {
+		roles = *change.Roles
+	}
 	var after User
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		unknown, err := s.heldRoles(ctx, tx, roles)
+		if err != nil {
+			return err
+		}
 		if err := s.MayAdminister(ctx, tx, caller, authority.Ref{Kind: auth.KindUser, ID: userID}); err != nil {
 			return err
 		}
@@ -333,8 +358,8 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 		if err := tenantFits(before.Tenant, after.Roles); err != nil {
 			return err
 		}
-		if err := s.roles.Check(ctx, tx, after.Roles); err != nil {
-			return err
+		if unknown != nil {
+			return unknown
 		}
 		if change.Roles != nil {
 			var self *auth.Principal
