@@ -5,7 +5,8 @@ usage: search-variants.py --corpus DIR --url URL --key KEY [--seed N] [--variant
 
 Each variant changes requests, documents and recorded answers in the same way, so that a rule which fits only the recorded words is found. It keeps the
 cases that the change does not touch in a way nobody has recorded (each variant says which it leaves out). The server is WIPED. For every variant it
-prints how many of the cases that agree as recorded agree in the variant, too, and ends with 1 when that is less than --least percent, or when an area is below 92 % without the answers that are faults of 29.0. Python 3.11, standard
+prints how many of the cases that agree as recorded agree in the variant, too, and ends with 1 when that is less than --least percent, or when an area is below 92 % without the answers that are faults of 29.0,
+or when one of those does not contradict itself. Python 3.11, standard
 library only.
 """
 import argparse, json, os, random, re, shutil, string, subprocess, sys, tempfile
@@ -501,9 +502,50 @@ def replay(o, corpus, wiped):
     return results
 
 
-def faults(recorded):
-    """Print the areas with faults of 29.0 with and without those answers. Whether an area is low without them."""
+def lines_of(corpus, name):
+    with open(os.path.join(corpus, "datasets", name), encoding="utf-8") as f:
+        return [json.loads(line) for line in f if line.strip()]
+
+
+def skips(case, corpus):
+    """In a union of searches of books, ordered by their popularity, so many of the documents that are counted come before the last one shown that it can't be on this page."""
+    request, body = case["request"], case["response"]["body"]
+    wanted = [s["filter_by"].partition(":")[2] for s in request["body"]["searches"]]
+    books = {b["id"]: b for b in lines_of(corpus, "books.ndjson") if b["language"] in wanted}
+    page, size = (int(request.get("params", {}).get(k, d)) for k, d in (("page", 1), ("per_page", 10)))
+    last = min(books[h["document"]["id"]]["popularity"] for h in body["hits"])
+    return body["found"] == len(books) and sum(b["popularity"] > last for b in books.values()) >= page * size
+
+
+def wrong_sum(case, corpus):
+    """A facet of whole numbers shows all of its values with their counts, and a sum that is not theirs."""
+    facet = case["response"]["body"]["facet_counts"][0]
+    return len(facet["counts"]) == facet["stats"]["total_values"] and abs(sum(int(c["value"]) * c["count"] for c in facet["counts"]) - facet["stats"]["sum"]) > 1
+
+
+def counted_twice(case, corpus):
+    """The sum of a facet, of which each document has one value, is that of more values than there are documents."""
+    body = case["response"]["body"]
+    stats = body["facet_counts"][0]["stats"]
+    return round(stats["sum"] / stats["avg"]) > body["found_docs"]
+
+
+# What shows that an answer contradicts itself, by the recorded answer and the documents it is of.
+PROOFS = {"multi_search-028": skips, "multi_search-035": skips, "facet-009": wrong_sum, "facet-144": wrong_sum, "group-068": counted_twice}
+
+
+def unproven(corpus):
+    """Those of FAULTS that no contradiction shows."""
+    cases = {c["id"]: c for c in load(corpus)[1]}
+    return [i for i in FAULTS if not PROOFS[i](cases[i], corpus)]
+
+
+def faults(recorded, corpus):
+    """Print the areas with faults of 29.0 with and without those answers. Whether an area is low without them, or one of them is no fault."""
     low = False
+    for i in unproven(corpus):
+        low = True
+        print("%s is called a fault of 29.0, and does not contradict itself" % i)
     for area in sorted({r["area"] for r in recorded.values()}):
         ids = [i for i, r in recorded.items() if r["area"] == area]
         rest = [i for i in ids if i not in FAULTS]
@@ -528,7 +570,7 @@ def main():
             recorded = json.load(f)
     else:
         recorded = replay(o, o.corpus, False)
-    low = faults(recorded)
+    low = faults(recorded, o.corpus)
     print("%-12s %6s %9s %9s %7s   seed %d" % ("variant", "cases", "recorded", "variant", "kept", o.seed))
     for name, kind in VARIANTS.items():
         if o.variant and o.variant != name:

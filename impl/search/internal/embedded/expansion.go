@@ -128,6 +128,7 @@ func (r *run) expand() error {
 	if q, err = r.withoutStopwords(q); err != nil {
 		return err
 	}
+	q.Words = q.Words[:min(len(q.Words), index.MaxWords)] // more are not looked at
 	if r.params.Flag("enable_synonyms") && len(q.Words) > 0 && len(q.Phrases) == 0 {
 		q.Also = rules.Expand(set.synonyms, q.Words, rules.Options{Prefix: r.params.Flag("synonym_prefix"), Typos: min(r.params.Number("synonym_num_typos"), 2)})
 	}
@@ -144,7 +145,8 @@ func (r *run) curate(set *ruleset, a *text.Analyzer) error {
 		return nil
 	}
 	tags := append(r.params.Names("override_tags"), r.params.Names("curation_tags")...)
-	s := &rules.Search{Query: r.q, Words: a.Words(r.q), Filter: r.params.Text("filter_by"), Sort: r.params.Text("sort_by"), Tags: tags, Now: r.engine.Now().Unix()}
+	words := a.Words(r.q)
+	s := &rules.Search{Query: r.q, Words: words[:min(len(words), maxCurated)], Filter: r.params.Text("filter_by"), Sort: r.params.Text("sort_by"), Tags: tags, Now: r.engine.Now().Unix()}
 	s.All = strings.TrimSpace(r.q) == "*"
 	before := s.Sort
 	rules.Curate(set.overrides, s, r, a)
@@ -165,6 +167,9 @@ func (r *run) curate(set *ruleset, a *text.Analyzer) error {
 	return nil
 }
 
+// maxCurated bounds the words of a query that are compared with rules: each may be the beginning of what a rule wants.
+const maxCurated = 1000
+
 // GoodFilter implements rules.Values.
 func (r *run) GoodFilter(text string) bool {
 	_, err := filter.Parse(text, r.schema, filter.Options{})
@@ -174,7 +179,7 @@ func (r *run) GoodFilter(text string) bool {
 // HasValue implements rules.Values.
 func (r *run) HasValue(field string, words []string) (string, bool) {
 	f, ok := r.schema.Field(field)
-	if !ok || !f.Text() || !f.Facet {
+	if !ok || !f.Text() || !f.Facet || r.ctx.Err() != nil {
 		return "", false
 	}
 	joined := strings.Join(words, " ")

@@ -2,10 +2,12 @@ package embedded
 
 import (
 	"cmp"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
@@ -70,6 +72,9 @@ func (a *facetAsk) read(p params.Params, s *schema.Schema) error {
 				}
 			}
 			a.list = append(a.list, f)
+		}
+		if len(a.list) > params.MaxFields {
+			return params.TooMany("facet_by", params.MaxFields)
 		}
 	}
 	return a.query(p)
@@ -146,10 +151,15 @@ func (f *facetOf) options(s *schema.Schema, options string) error {
 		if err != nil {
 			return badRequest("Facet range value is not valid.")
 		}
-		f.ranges = append(f.ranges, r)
+		if f.ranges = append(f.ranges, r); len(f.ranges) > maxRanges {
+			return params.TooMany("facet_by: ranges", maxRanges)
+		}
 	}
 	return nil
 }
+
+// maxRanges bounds the ranges of one facet: each of its values is compared with each.
+const maxRanges = 1000
 
 const inf = 1e300
 
@@ -190,8 +200,10 @@ func (r *run) orderFacets(results []index.FacetResult) error {
 	plan.Facets, plan.Limit = nil, r.everything()
 	var fields []*schema.Field
 	for _, f := range r.facets.list {
-		if f.by != nil {
-			fields = append(fields, f.field, f.by)
+		for _, one := range []*schema.Field{f.field, f.by} {
+			if f.by != nil && !slices.Contains(fields, one) {
+				fields = append(fields, one)
+			}
 		}
 	}
 	_, rows, values, err := r.tabled(plan, fields, index.Holds)
@@ -235,6 +247,7 @@ func (a *facetAsk) query(p params.Params) error {
 	for i := range a.list {
 		if f := &a.list[i]; f.field.Name == name {
 			f.query, f.typos, f.asked, found = f.field.Analyzer().Words(words), min(p.Number("facet_query_num_typos"), 2), strings.TrimSpace(words) != "", true
+			f.query = f.query[:min(len(f.query), index.MaxWords)]
 		}
 	}
 	if !found {
@@ -338,11 +351,18 @@ func restrict(r *index.FacetResult) {
 // inRanges adds up the counts of the values in each range; an empty range is not shown.
 func (f *facetOf) inRanges(counts []index.FacetCount) []FacetCount {
 	out := []FacetCount{}
+	values := make([]float64, len(counts))
+	for i, c := range counts {
+		var err error
+		if values[i], err = strconv.ParseFloat(c.Value, 64); err != nil {
+			values[i] = math.NaN() // in no range
+		}
+	}
 	for _, r := range f.ranges {
 		n := 0
-		for _, c := range counts {
-			if v, err := strconv.ParseFloat(c.Value, 64); err == nil && v >= r.low && v < r.high {
-				n += c.Count
+		for i, v := range values {
+			if v >= r.low && v < r.high {
+				n += counts[i].Count
 			}
 		}
 		if n > 0 {
@@ -360,8 +380,9 @@ func (f *facetOf) fitting(counts []index.FacetCount) []FacetCount {
 	}
 	for typos := 0; typos <= f.typos; typos++ {
 		out := []FacetCount{}
+		fits := f.fits(typos)
 		for _, c := range counts {
-			if shown, ok := f.marked(c.Value, typos); ok {
+			if shown, ok := f.marked(c.Value, fits); ok {
 				out = append(out, FacetCount{Count: c.Count, Highlighted: shown, Value: c.Value})
 			}
 		}
@@ -372,15 +393,29 @@ func (f *facetOf) fitting(counts []index.FacetCount) []FacetCount {
 	return []FacetCount{}
 }
 
+// fits returns, for each word of the query, what says whether a word of a value fits it. Words that are as long as no word with typos is are compared as they are.
+func (f *facetOf) fits(typos int) []func(string) bool {
+	out := make([]func(string) bool, len(f.query))
+	for i, asked := range f.query {
+		last := i == len(f.query)-1
+		if allowed := allowed(asked, typos); allowed > 0 {
+			m := text.NewMatcher(asked, allowed, last)
+			out[i] = func(word string) bool { _, ok, _ := m.Match(word); return ok }
+			continue
+		}
+		out[i] = func(word string) bool { return word == asked || last && strings.HasPrefix(word, asked) }
+	}
+	return out
+}
+
 // marked marks the words of a value that fit the query.
-func (f *facetOf) marked(value string, typos int) (string, bool) {
+func (f *facetOf) marked(value string, fits []func(string) bool) (string, bool) {
 	tokens := f.field.Analyzer().Tokens(value)
 	type span struct{ start, end int }
 	var spans []span
 	for i, asked := range f.query {
 		last := i == len(f.query)-1
-		m := text.NewMatcher(asked, allowed(asked, typos), last)
-		at := slices.IndexFunc(tokens, func(t text.Token) bool { _, ok, _ := m.Match(t.Text); return ok })
+		at := slices.IndexFunc(tokens, func(t text.Token) bool { return fits[i](t.Text) })
 		if at < 0 {
 			return "", false
 		}
@@ -406,8 +441,8 @@ func (f *facetOf) marked(value string, typos int) (string, bool) {
 
 // allowed follows the documented defaults of min_len_1typo and min_len_2typo.
 func allowed(word string, typos int) int {
-	switch n := len([]rune(word)); {
-	case n < 4:
+	switch n := utf8.RuneCountInString(word); {
+	case n < 4, n > index.MostLetters:
 		return 0
 	case n < 7:
 		return min(typos, 1)

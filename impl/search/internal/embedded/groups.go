@@ -55,6 +55,9 @@ func (a *groupAsk) read(p params.Params, s *schema.Schema) error {
 		}
 		a.fields = append(a.fields, f)
 	}
+	if len(a.fields) > params.MaxGroupFields {
+		return params.TooMany("group_by", params.MaxGroupFields)
+	}
 	return nil
 }
 

@@ -36,12 +36,16 @@ func (r *run) effectivePins() ([]pin, error) {
 		}
 	}
 	var out []pin
+	left, taken := map[string]bool{}, map[int]bool{} // ids that are hidden or pinned already, positions
+	for _, id := range r.hidden {
+		left[id] = true
+	}
 	for _, p := range r.pins {
 		seq, ok := seqs[p.ID]
-		taken := slices.ContainsFunc(out, func(o pin) bool { return o.id == p.ID || o.position == p.Position && p.Position < everyPosition })
-		if !ok || taken || slices.Contains(r.hidden, p.ID) {
+		if !ok || left[p.ID] || taken[p.Position] && p.Position < everyPosition {
 			continue
 		}
+		left[p.ID], taken[p.Position] = true, true
 		out = append(out, pin{seq, p.ID, p.Position})
 	}
 	slices.SortStableFunc(out, func(a, b pin) int { return cmp.Compare(a.position, b.position) })

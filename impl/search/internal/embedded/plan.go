@@ -51,7 +51,7 @@ func (r *run) plan() (err error) {
 // filters parses each text alone and joins them.
 func (r *run) filters(texts []string) (all *filter.Node, err error) {
 	for _, t := range texts {
-		n, err := filter.Parse(t, r.schema, filter.Options{AllowUnknown: !r.params.Flag("validate_field_names")})
+		n, err := filter.Parse(t, r.schema, filter.Options{AllowUnknown: !r.params.Flag("validate_field_names"), Over: r.ctx.Err})
 		if err != nil {
 			return nil, err
 		}
@@ -117,6 +117,9 @@ func (r *run) queryFields(star bool) ([]index.QueryField, error) {
 			return nil, err
 		}
 		fields = append(fields, more...)
+	}
+	if len(fields) > params.MaxFields {
+		return nil, params.TooMany("query_by", params.MaxFields)
 	}
 	if len(fields) == 0 {
 		if !star {

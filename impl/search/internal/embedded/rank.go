@@ -146,6 +146,9 @@ func (c *Collection) parts(ctx context.Context, seqs []uint64, fields []*schema.
 		}
 		err := c.store.Read(c.key, func(tx *docstore.Tx) error {
 			for _, seq := range chunk {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
 				doc := schema.Document{}
 				if stored := tx.Get(seq); stored != nil {
 					var err error

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -41,7 +43,14 @@ type run struct {
 	filterPins bool
 	// filtered says that a filter holds, beside the one that hides documents.
 	filtered bool
+	// room is the bytes that the documents of the answer, with their marks, may still take.
+	room *int64
 }
+
+// maxAnswer bounds the documents of one answer with their marks: all of it is in memory until it is sent.
+const maxAnswer = 64 << 20
+
+var errAnswer = &schema.Error{Status: http.StatusUnprocessableEntity, Text: fmt.Sprintf("Rejecting search: the documents of one answer of the embedded engine are at most %d bytes. Ask for fewer documents or fields.", maxAnswer)}
 
 // Search carries out one search. The values are its parameters by name.
 func (e *Engine) Search(ctx context.Context, collection string, values map[string]string) (*Answer, error) {
@@ -52,17 +61,9 @@ func (e *Engine) Search(ctx context.Context, collection string, values map[strin
 	if err != nil {
 		return nil, err
 	}
-	if r.params.Has("search_cutoff_ms") {
-		allowed := time.Duration(r.params.Number("search_cutoff_ms")) * time.Millisecond
-		if r.index.Cutoff = began.Add(allowed); r.aboveIndex() { // what it reads of documents is of use only when it is whole
-			var cut context.CancelFunc
-			r.index.Cutoff = time.Time{}
-			r.ctx, cut = context.WithTimeout(ctx, allowed)
-			defer cut()
-		}
-	}
+	defer r.limit(began)()
 	out, err := r.answer()
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // search_cutoff_ms is over, and nothing is complete
+	if isCut(ctx, err) {
 		out, err = r.cut(), nil
 	}
 	if err != nil {
@@ -72,6 +73,26 @@ func (e *Engine) Search(ctx context.Context, collection string, values map[strin
 	out.SearchTimeMS.n = time.Since(began).Milliseconds()
 	hide(r.params, &out.OutOf, &out.SearchTimeMS)
 	return out, nil
+}
+
+// limit lets the search end when its search_cutoff_ms are over since it began. What it returns must be called at the end.
+func (r *run) limit(began time.Time) (done func()) {
+	if !r.params.Has("search_cutoff_ms") {
+		return func() {}
+	}
+	r.index.Cutoff = began.Add(time.Duration(r.params.Number("search_cutoff_ms")) * time.Millisecond)
+	if !r.aboveIndex() {
+		return func() {}
+	}
+	over := r.index.Cutoff
+	r.index.Cutoff = time.Time{} // what it reads of documents is of use only when it is whole
+	r.ctx, done = context.WithDeadline(r.ctx, over)
+	return done
+}
+
+// isCut says of an error that search_cutoff_ms are over and nothing is complete; ctx is that of the search without them.
+func isCut(ctx context.Context, err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
 }
 
 // Asked tells what an answer is of: the collection by its own name, the query as it was asked, and whether something was found. Pages beyond the first, and searches with enable_analytics=false, are not
@@ -102,7 +123,8 @@ func (e *Engine) prepare(ctx context.Context, collection string, values map[stri
 	if err != nil {
 		return nil, err
 	}
-	r := &run{ctx: ctx, engine: e, collection: c, schema: c.schema.Load(), params: p}
+	room := int64(maxAnswer)
+	r := &run{ctx: ctx, engine: e, collection: c, schema: c.schema.Load(), params: p, room: &room}
 	if err := r.plan(); err != nil {
 		return nil, err
 	}
@@ -238,51 +260,80 @@ func (r *run) late() bool {
 	return false
 }
 
+// readAtOnce is how many documents of a page are in memory beside what is shown of them.
+const readAtOnce = 50
+
 // hits reads the documents of a page and shows them. A document that has gone since the search is left out.
 func (r *run) hits(rows []row, marks map[string]int) ([]HitAnswer, error) {
-	seqs := make([]uint64, len(rows))
-	for i, row := range rows {
-		seqs[i] = row.seq
-	}
-	docs, err := r.collection.bySeq(seqs)
-	if err != nil {
-		return nil, err
-	}
 	var searched []*schema.Field
 	for _, f := range r.index.Fields {
 		searched = append(searched, f.Field)
 	}
-	marker := highlight.New(r.params, r.schema, searched)
-	marker.Inside = strings.Join(r.index.Query.Words, "")
-	shown := projection.New(r.params.Text("include_fields"), r.params.Text("exclude_fields")).Without(r.schema.HiddenFields())
-	out := make([]HitAnswer, 0, len(docs))
-	for i, doc := range docs {
-		if doc == nil {
-			continue
+	s := shower{run: r, marks: marks, marker: highlight.New(r.params, r.schema, searched)}
+	s.marker.Inside = strings.Join(r.index.Query.Words, "")
+	s.shown = projection.New(r.params.Text("include_fields"), r.params.Text("exclude_fields")).Without(r.schema.HiddenFields())
+	out := make([]HitAnswer, 0, len(rows))
+	for chunk := range slices.Chunk(rows, readAtOnce) {
+		seqs := make([]uint64, len(chunk))
+		for i, row := range chunk {
+			seqs[i] = row.seq
 		}
-		a := HitAnswer{Curated: rows[i].pinned, Highlight: map[string]any{}, Highlights: []any{}}
-		parsed := schema.Document{}
-		if marker.Wanted(marks) || r.late() {
-			if parsed, err = schema.ParseDocument(doc); err != nil {
-				return nil, err
-			}
-		}
-		if marker.Wanted(marks) && !a.Curated {
-			m := marker.Mark(parsed, marks, shown)
-			a.Highlight, a.Highlights = m.Tree, m.List
-		}
-		a.GeoDistances = r.distances(parsed)
-		if a.Document, err = shown.Apply(doc); err != nil {
+		docs, err := r.collection.bySeq(seqs)
+		if err != nil {
 			return nil, err
 		}
-		a.tell(rows[i].match)
-		a.VectorDistance = rows[i].distance
-		if rows[i].fusion > 0 {
-			a.Hybrid = &hybridInfo{rows[i].fusion}
+		for i, doc := range docs {
+			if doc == nil {
+				continue
+			}
+			if err := r.ctx.Err(); err != nil {
+				return nil, err
+			}
+			a, err := s.show(chunk[i], doc)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, a)
 		}
-		out = append(out, a)
 	}
 	return out, nil
+}
+
+// shower shows the documents of a search.
+type shower struct {
+	run    *run
+	marks  map[string]int
+	marker *highlight.Marker
+	shown  projection.Projection
+}
+
+// show makes the answer for one document.
+func (s *shower) show(row row, doc []byte) (a HitAnswer, err error) {
+	a = HitAnswer{Curated: row.pinned, Highlight: map[string]any{}, Highlights: []any{}}
+	parsed := schema.Document{}
+	if s.marker.Wanted(s.marks) || s.run.late() {
+		if parsed, err = schema.ParseDocument(doc); err != nil {
+			return a, err
+		}
+	}
+	before := s.marker.Bytes
+	if s.marker.Wanted(s.marks) && !a.Curated {
+		m := s.marker.Mark(parsed, s.marks, s.shown)
+		a.Highlight, a.Highlights = m.Tree, m.List
+	}
+	a.GeoDistances = s.run.distances(parsed)
+	if a.Document, err = s.shown.Apply(doc); err != nil {
+		return a, err
+	}
+	if *s.run.room -= int64(len(a.Document) + s.marker.Bytes - before); *s.run.room < 0 {
+		return a, errAnswer
+	}
+	a.tell(row.match)
+	a.VectorDistance = row.distance
+	if row.fusion > 0 {
+		a.Hybrid = &hybridInfo{row.fusion}
+	}
+	return a, nil
 }
 
 // distances tells how far a document is from the places that it is ordered by.

@@ -43,12 +43,12 @@ func (e *Engine) OverFilter(ctx context.Context, c *Collection, text string, cha
 // Select returns the numbers of the documents that a filter lets through, in the order of insertion.
 func (e *Engine) Select(ctx context.Context, c *Collection, text string) ([]uint64, error) {
 	s := c.schema.Load()
-	node, err := filter.Parse(text, s, filter.Options{})
+	ctx, cancel := context.WithTimeout(ctx, e.limits.SearchTime)
+	defer cancel()
+	node, err := filter.Parse(text, s, filter.Options{Over: ctx.Err})
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.limits.SearchTime)
-	defer cancel()
 	if node, err = c.resolve(ctx, node); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/params"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
@@ -50,55 +51,95 @@ func (e *Engine) Union(ctx context.Context, common map[string]string, searches [
 	if err != nil {
 		return nil, err
 	}
-	_, offset, count := paging.Window()
-	out := &UnionAnswer{}
-	if paging.Has("page") {
-		out.Page = paging.Number("page")
+	u := &union{paging: paging, answer: &UnionAnswer{}}
+	if _, u.offset, u.count = paging.Window(); u.offset+u.count > max(e.limits.DocumentsPerCollection, spare) {
+		return nil, errDeepUnion
 	}
-	runs := make([]*run, len(searches))
-	var all []united
+	if paging.Has("page") {
+		u.answer.Page = paging.Number("page")
+	}
 	for i, values := range searches {
 		if err := next(); err != nil {
 			return nil, err
 		}
-		if runs[i], err = e.prepare(ctx, values["collection"], values); err != nil {
+		r, err := e.prepare(ctx, values["collection"], values)
+		if err != nil {
 			return nil, unknownInUnion(err, values["collection"])
 		}
-		if runs[i].vector != nil { // distances and matches have no order together
+		if r.vector != nil { // distances and matches have no order together
 			return nil, schema.Unsupported("union with vector_query")
 		}
 		if i > 0 {
-			if err := alike(runs[0].keys(), runs[i].keys(), i); err != nil {
+			if err := alike(u.runs[0].keys(), r.keys(), i); err != nil {
 				return nil, err
 			}
+			r.room = u.runs[0].room
 		}
-		found, outOf, list, err := runs[i].unite(i, offset+count)
-		if err != nil {
+		done := r.limit(began)
+		err = u.add(r)
+		done()
+		if err != nil && !isCut(ctx, err) {
 			return nil, err
 		}
-		all = append(all, list...)
-		out.Found += found
-		out.OutOf.n += int64(outOf)
-		if slices.ContainsFunc(runs[:i], func(o *run) bool { return o.collection == runs[i].collection }) {
-			out.OutOf.n -= int64(outOf) // a collection counts once
-		}
-		p := runs[i].params
-		hide(p, &out.OutOf, &out.SearchTimeMS)
-		out.RequestParams = append(out.RequestParams, unionParams{runs[i].schema.Name, p.Text("q"), found, paging.PerPage(), runs[i].q})
+		u.answer.SearchCutoff = u.answer.SearchCutoff || err != nil
+		r.ctx = ctx
 	}
-	byDefault := len(runs[0].keys()) == 1 && !runs[0].params.Has("sort_by") // without a field to sort by, the order of the searches comes first
-	slices.SortStableFunc(all, func(a, b united) int {
+	u.order()
+	if u.answer.Hits, err = shownUnited(u.runs, u.all[min(u.offset, len(u.all)):min(u.offset+u.count, len(u.all))]); err != nil {
+		return nil, err
+	}
+	u.answer.SearchTimeMS.n = time.Since(began).Milliseconds()
+	return u.answer, nil
+}
+
+// union is a union under way: what the searches up to now have found.
+type union struct {
+	paging        params.Params
+	offset, count int
+	runs          []*run
+	all           []united
+	answer        *UnionAnswer
+}
+
+// errDeepUnion refuses a page: all documents of a union up to its end are in memory.
+var errDeepUnion = &schema.Error{Status: http.StatusUnprocessableEntity, Text: "Rejecting search: a page of a union ends at most where the largest collection of the embedded engine may end."}
+
+// spare is how many rows are kept beside those that may be shown before they are cut.
+const spare = 10_000
+
+// add carries out a further search.
+func (u *union) add(r *run) error {
+	before, out := u.runs, u.answer
+	u.runs = append(u.runs, r)
+	res, list, err := r.unite(len(before), u.offset+u.count)
+	if err != nil {
+		res = index.Result{OutOf: r.collection.idx().Stats().Documents}
+	}
+	if u.all = append(u.all, list...); len(u.all) > 2*(u.offset+u.count)+spare {
+		u.order()
+		u.all = slices.Clone(u.all[:u.offset+u.count])
+	}
+	out.Found += res.Found
+	out.SearchCutoff = out.SearchCutoff || res.Cut
+	if !slices.ContainsFunc(before, func(o *run) bool { return o.collection == r.collection }) { // a collection counts once
+		out.OutOf.n += int64(res.OutOf)
+	}
+	hide(r.params, &out.OutOf, &out.SearchTimeMS)
+	out.RequestParams = append(out.RequestParams, unionParams{r.schema.Name, r.params.Text("q"), res.Found, u.paging.PerPage(), r.q})
+	return err
+}
+
+// order puts what was found in order.
+func (u *union) order() {
+	first := u.runs[0]
+	byDefault := len(first.keys()) == 1 && !first.params.Has("sort_by") // without a field to sort by, the order of the searches comes first
+	slices.SortStableFunc(u.all, func(a, b united) int {
 		search, newest := cmp.Compare(a.search, b.search), cmp.Compare(b.seq, a.seq)
 		if byDefault {
 			return cmp.Or(compareParts(a.parts, b.parts), search, newest)
 		}
 		return cmp.Or(compareParts(a.parts, b.parts), newest, search)
 	})
-	if out.Hits, err = shownUnited(runs, all[min(offset, len(all)):min(offset+count, len(all))]); err != nil {
-		return nil, err
-	}
-	out.SearchTimeMS.n = time.Since(began).Milliseconds()
-	return out, nil
 }
 
 // shownUnited shows rows of several searches.
@@ -197,15 +238,14 @@ func described(keys []ordering.Key) string {
 }
 
 // unite returns the first rows of a search with the values of its sort keys.
-func (r *run) unite(n, most int) (found, outOf int, list []united, err error) {
+func (r *run) unite(n, most int) (res index.Result, list []united, err error) {
 	plan := *r.index
 	plan.Sort, plan.Limit = r.sort, most
 	if r.late() {
 		plan.Sort, plan.Limit, plan.Values = byMatch, r.everything(), r.columnKeys()
 	}
-	res, err := r.collection.find(r.ctx, plan)
-	if err != nil {
-		return 0, 0, nil, err
+	if res, err = r.collection.find(r.ctx, plan); err != nil {
+		return res, nil, err
 	}
 	rows := make([]row, len(res.Hits))
 	for i, h := range res.Hits {
@@ -214,11 +254,11 @@ func (r *run) unite(n, most int) (found, outOf int, list []united, err error) {
 	r.sort = r.keys()
 	sorted, err := r.rank(rows)
 	if err != nil {
-		return 0, 0, nil, err
+		return res, nil, err
 	}
 	slices.SortStableFunc(sorted, func(a, b ranked) int { return compareParts(a.parts, b.parts) })
 	for _, s := range sorted[:min(len(sorted), most)] {
 		list = append(list, united{s, n, res.Marks})
 	}
-	return res.Found, res.OutOf, list, nil
+	return res, list, nil
 }

@@ -211,12 +211,71 @@ func (r *run) measuredRows() ([]row, index.Result, error) {
 		return nil, res, err
 	}
 	nearest, err := r.nearest(filtered.Hits, own)
+	if err == nil && r.params.Flag("rerank_hybrid_matches") {
+		byWords, nearest, err = r.both(byWords, nearest, filtered.Hits)
+	}
 	if err != nil {
 		return nil, res, err
 	}
 	fused := r.fuse(byWords, nearest)
 	res.Found, res.Cut = len(fused), res.Cut || filtered.Cut
 	return fused, res, nil
+}
+
+// both carries out rerank_hybrid_matches: documents that were found by words alone get the distance of their vectors, and those that were found by vector alone get the match of the words that
+// they have, before both orders are made anew and fused. As documented it finds no other documents. One without a vector, or without any of the words, has no place in that order.
+func (r *run) both(byWords, nearest []row, all []index.Hit) (words, vectors []row, err error) {
+	distances := make(map[uint64]*float64, len(all))
+	for i := range all {
+		if d := all[i].Distance; all[i].Measured && !math.IsNaN(d) && !math.IsInf(d, 0) {
+			distances[all[i].Seq] = &all[i].Distance
+		}
+	}
+	words, vectors = slices.Clone(byWords), slices.Clone(nearest)
+	found, near := make(map[uint64]bool, len(words)), make(map[uint64]bool, len(nearest))
+	for _, row := range nearest {
+		near[row.seq] = true
+	}
+	for i := range words {
+		row := &words[i]
+		if found[row.seq] = true; !near[row.seq] && distances[row.seq] != nil {
+			row.distance = distances[row.seq]
+			vectors = append(vectors, *row)
+		}
+	}
+	plan := *r.index
+	plan.Values, plan.Among = r.columnKeys(), []uint64{}
+	for _, row := range nearest {
+		if !found[row.seq] {
+			plan.Among = append(plan.Among, row.seq)
+		}
+	}
+	plan.Limit = len(plan.Among)
+	plan.DropThreshold, plan.TypoThreshold = plan.Limit, plan.Limit // until each of them is found, or there is nothing more to try
+	res, err := r.collection.find(r.ctx, plan)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, h := range res.Hits {
+		found[h.Seq] = true
+		words = append(words, row{seq: h.Seq, match: h.Match, keys: h.Values, distance: distances[h.Seq]})
+	}
+	for i := range vectors {
+		if !found[vectors[i].seq] {
+			vectors[i].match = &index.Match{} // none of the words
+		}
+	}
+	slices.SortStableFunc(words, func(a, b row) int { return cmp.Compare(score(b.match), score(a.match)) })
+	slices.SortStableFunc(vectors, func(a, b row) int { return cmp.Compare(*a.distance, *b.distance) })
+	return words, vectors, nil
+}
+
+// score is that of a match; without one it is the least.
+func score(m *index.Match) uint64 {
+	if m == nil {
+		return 0
+	}
+	return m.Score
 }
 
 // near is what measures the vectors.

@@ -251,3 +251,51 @@ func TestVector_findsTheNearestExactly(t *testing.T) {
 	require.Equal(t, "2 0 1", ids(t, e, "q=word2&query_by=s&vector_query=v:([1,0])"), "words weigh more than the vector")
 	require.Equal(t, "0 1 2", ids(t, e, "q=word2&query_by=s&num_typos=0&vector_query=v:([1,0], alpha: 0.9)"))
 }
+
+// rerank_hybrid_matches finds no other documents: it gives those found by words a distance, and those found by vector a match of the words that they have, and fuses the two orders of all of them.
+func TestVector_matchesOfBothKindsAreRankedInBothOrders(t *testing.T) {
+	e := open(t, t.TempDir(), embedded.Limits{})
+	defer func() { require.NoError(t, e.Close()) }()
+	must(t, e, 201, "POST", "/collections", `{"name":"c","fields":[{"name":"title","type":"string"},{"name":"v","type":"float[]","num_dim":2,"optional":true}]}`)
+	for _, doc := range []string{`{"id":"1","title":"red shoe","v":[1,0]}`, `{"id":"2","title":"red","v":[0,1]}`, `{"id":"3","title":"shoe","v":[0.9,0.1]}`, `{"id":"4","title":"hat","v":[1,0.05]}`,
+		`{"id":"5","title":"red shoe"}`, `{"id":"6","title":"red shoe","v":[0,1]}`} {
+		must(t, e, 201, "POST", "/collections/c/documents", doc)
+	}
+	type hit struct {
+		Document       struct{ ID string }
+		TextMatch      *uint64  `json:"text_match"`
+		VectorDistance *float64 `json:"vector_distance"`
+		Hybrid         struct {
+			Score float64 `json:"rank_fusion_score"`
+		} `json:"hybrid_search_info"`
+	}
+	search := func(more string) (order string, hits map[string]hit) {
+		var got struct {
+			Found int
+			Hits  []hit
+		}
+		body := must(t, e, 200, "GET", "/collections/c/documents/search?q=red+shoe&query_by=title&vector_query="+url.QueryEscape("v:([1,0], k: 3)")+more, "")
+		require.NoError(t, json.Unmarshal([]byte(body), &got))
+		require.Equal(t, 5, got.Found)
+		hits = map[string]hit{}
+		for _, h := range got.Hits {
+			order += h.Document.ID
+			hits[h.Document.ID] = h
+		}
+		return order, hits
+	}
+	order, hits := search("")
+	require.Equal(t, "61543", order)
+	require.Nil(t, hits["6"].VectorDistance)
+	require.Nil(t, hits["3"].TextMatch)
+	order, hits = search("&rerank_hybrid_matches=true")
+	require.Equal(t, "61534", order, "by words 6, 5, 1, 3, by vector 1, 4, 3, 6")
+	require.InDelta(t, 1, *hits["6"].VectorDistance, 1e-6)
+	require.Nil(t, hits["5"].VectorDistance, "it has no vector")
+	require.Positive(t, *hits["3"].TextMatch)
+	require.Less(t, *hits["3"].TextMatch, *hits["1"].TextMatch)
+	require.Zero(t, *hits["4"].TextMatch, "none of the words")
+	for id, score := range map[string]float64{"6": 0.7 + 0.3/4, "1": 0.7/3 + 0.3, "5": 0.7 / 2, "3": 0.7/4 + 0.3/3, "4": 0.3 / 2} {
+		require.InDelta(t, score, hits[id].Hybrid.Score, 1e-9, id)
+	}
+}

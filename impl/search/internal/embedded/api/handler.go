@@ -43,6 +43,7 @@ type Handler struct {
 	known     atomic.Pointer[knownKeys]
 	gate      *admission.Gate // of searches, each of which keeps a processor busy
 	groups    *admission.Gate // of multi-searches, each of which holds its answers
+	bodies    *bodies
 	busy      *schema.Error
 	// counted is nil when nothing is counted.
 	counted *analytics.Collector
@@ -53,6 +54,7 @@ type Handler struct {
 func New(e *embedded.Engine, o Options) *Handler {
 	busy := &schema.Error{Status: cmp.Or(o.Busy, http.StatusServiceUnavailable), Text: "Too many searches at once."}
 	h := &Handler{engine: e, admin: o.Key, cors: newCORS(o.CORSOrigins), gate: admission.New(runtime.GOMAXPROCS(0)), groups: admission.New(runtime.GOMAXPROCS(0)), busy: busy, snapshots: o.Snapshots}
+	h.bodies = newBodies(e.Limits())
 	if o.Analytics {
 		h.counted = analytics.New(e.Clock())
 	}

@@ -36,7 +36,7 @@ func (r *route) kind() string {
 	switch {
 	case r.action == search:
 		return "search"
-	case r.action == "documents:import":
+	case r.action == importAction:
 		return "import"
 	case strings.HasPrefix(r.action, "documents:") && r.method == "DELETE":
 		return "delete"

@@ -39,8 +39,11 @@ type route struct {
 	handle               handle
 }
 
-// search is the action of multi_search, whose keys are checked for each search.
-const search = keys.SearchAction
+const (
+	// search is the action of multi_search, whose keys are checked for each search.
+	search       = keys.SearchAction
+	importAction = "documents:import"
+)
 
 var routes = slices.Concat([]route{
 	{"GET", "debug", "debug:list", (*Handler).debug},
@@ -54,7 +57,7 @@ var routes = slices.Concat([]route{
 	{"POST", "collections/*/documents", "documents:create", (*Handler).postDocument},
 	{"PATCH", "collections/*/documents", "documents:update", (*Handler).patchDocuments},
 	{"DELETE", "collections/*/documents", "documents:delete", (*Handler).deleteDocuments},
-	{"POST", "collections/*/documents/import", "documents:import", (*Handler).importDocuments},
+	{"POST", "collections/*/documents/import", importAction, (*Handler).importDocuments},
 	{"GET", "collections/*/documents/export", "documents:export", (*Handler).exportDocuments},
 	{"GET", "collections/*/documents/search", search, (*Handler).searchDocuments},
 	{"GET", "collections/*/documents/*", "documents:get", (*Handler).getDocument},
@@ -155,6 +158,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	case !h.authorized(r, found):
 		h.fail(w, errKey)
 	default:
+		leave, err := h.bodies.enter(hr, found)
+		if err != nil {
+			w.Header().Set("Retry-After", "1")
+			h.fail(w, err)
+			return
+		}
+		defer leave()
 		defer h.stats.begin(found.kind())()
 		found.handle(h, w, r)
 	}

@@ -68,6 +68,8 @@ type Range[T int64 | float64] struct{ Low, High T }
 type Options struct {
 	// AllowUnknown makes a condition on an unknown field match nothing (validate_field_names=false).
 	AllowUnknown bool
+	// Over is asked now and then, since a list may have any length: its error ends the reading. Nil is never asked.
+	Over func() error
 }
 
 func refuse(format string, args ...any) error {
@@ -214,7 +216,7 @@ func (p *parser) clause() (*Node, error) {
 	c := &Clause{Field: f}
 	switch {
 	case f.Text():
-		err = c.text(raw)
+		err = c.text(raw, p.options.Over)
 	case f.Kind == schema.Bool:
 		err = c.boolean(raw)
 	default:
@@ -354,12 +356,20 @@ func (c *Clause) empty() error {
 	return refuse("Error with filter field `%s`: Filter value cannot be empty.", c.Field.Name)
 }
 
-func (c *Clause) text(v raw) error {
+// itemsBetween is how many items are cut into words between two questions whether the time is over.
+const itemsBetween = 256
+
+func (c *Clause) text(v raw, over func() error) error {
 	c.Negate = v.negate
 	if v.broken {
 		return errSyntax
 	}
-	for _, it := range v.items {
+	for i, it := range v.items {
+		if over != nil && i%itemsBetween == itemsBetween-1 {
+			if err := over(); err != nil {
+				return err
+			}
+		}
 		w := Words{Text: it.text, Exact: v.exact}
 		if !it.literal && strings.HasSuffix(it.text, "*") {
 			w.Prefix, w.Text = true, strings.TrimSuffix(it.text, "*")

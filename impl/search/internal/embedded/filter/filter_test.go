@@ -2,6 +2,7 @@ package filter
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -186,4 +187,19 @@ func TestArea_holdsWhatLiesInIt(t *testing.T) {
 		_, ok := area(wrong)
 		require.False(t, ok, wrong)
 	}
+}
+
+// A list of any length ends with the time of who asks.
+func TestParse_endsWithTheTime(t *testing.T) {
+	s, err := schema.Parse([]byte(`{"name":"c","fields":[{"name":"s","type":"string"}]}`), 10)
+	require.NoError(t, err)
+	over, asked := errors.New("over"), 0
+	_, err = Parse("s:["+strings.Repeat("x,", 10*itemsBetween)+"x]", s, Options{Over: func() error {
+		if asked++; asked == 3 {
+			return over
+		}
+		return nil
+	}})
+	require.ErrorIs(t, err, over)
+	require.Equal(t, 3, asked)
 }

@@ -23,6 +23,8 @@ type Marker struct {
 	objects    bool // fields may lie in objects
 	// Inside is the word of which index.MarkInside speaks.
 	Inside string
+	// Bytes counts those of all marks that were made.
+	Bytes int
 }
 
 // Marks are those of one hit.
@@ -46,8 +48,9 @@ func New(p params.Params, s *schema.Schema, searched []*schema.Field) *Marker {
 	}
 	if list := p.Names("highlight_fields"); len(list) > 0 {
 		m.asked = true
+		seen := map[*schema.Field]bool{}
 		for _, name := range list {
-			m.add(name, s)
+			m.add(name, s, seen)
 		}
 		return m
 	}
@@ -55,14 +58,15 @@ func New(p params.Params, s *schema.Schema, searched []*schema.Field) *Marker {
 	return m
 }
 
-func (m *Marker) add(name string, s *schema.Schema) {
+// add marks the fields that an item of highlight_fields means; each is marked once.
+func (m *Marker) add(name string, s *schema.Schema, seen map[*schema.Field]bool) {
 	if name == "none" {
 		return
 	}
 	prefix, pattern := strings.CutSuffix(name, "*")
 	for _, f := range s.Fields {
-		if !f.Pattern() && (f.Text() || f.Kind == schema.Object) && (f.Name == name || pattern && strings.HasPrefix(f.Name, prefix)) {
-			m.fields = append(m.fields, f)
+		if !f.Pattern() && (f.Text() || f.Kind == schema.Object) && (f.Name == name || pattern && strings.HasPrefix(f.Name, prefix)) && !seen[f] {
+			m.fields, seen[f] = append(m.fields, f), true
 		}
 	}
 }
@@ -242,5 +246,6 @@ func (m *Marker) cut(s string, spans []span, from, to int) (string, []string) {
 		at = sp.end
 	}
 	b.WriteString(s[at:to])
+	m.Bytes += b.Len()
 	return b.String(), matched
 }

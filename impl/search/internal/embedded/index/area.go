@@ -21,13 +21,37 @@ type area struct {
 	clauses map[*filter.Clause]*roaring.Bitmap
 }
 
+// phrased notes the documents with the wanted phrases of a query, and those with an excluded one.
+func (a *area) phrased(q Query) error {
+	for _, words := range q.Excluded {
+		set, err := a.withPhrase(words)
+		if err != nil {
+			return err
+		}
+		if a.barred == nil {
+			a.barred = roaring.New()
+		}
+		a.barred.Or(set)
+	}
+	for _, words := range q.Phrases {
+		if err := a.require(words); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // require wants a phrase.
-func (a *area) require(words []string) {
-	set := a.withPhrase(words)
+func (a *area) require(words []string) error {
+	set, err := a.withPhrase(words)
+	if err != nil {
+		return err
+	}
 	if a.phrases != nil {
 		set.And(a.phrases)
 	}
 	a.phrases = set
+	return nil
 }
 
 // allow removes from set what is dead, excluded or without a wanted phrase, and what the filter does not let through. With errCut, what is left in set was
@@ -49,9 +73,12 @@ func (a *area) allow(set *roaring.Bitmap) error {
 }
 
 // withPhrase returns the documents in which one of the fields holds the words side by side.
-func (a *area) withPhrase(words []string) *roaring.Bitmap {
+func (a *area) withPhrase(words []string) (*roaring.Bitmap, error) {
 	set := roaring.New()
 	for _, d := range a.words {
+		if err := a.s.ctx.Err(); err != nil {
+			return nil, err
+		}
 		if d == nil || len(words) == 0 {
 			continue
 		}
@@ -61,11 +88,13 @@ func (a *area) withPhrase(words []string) *roaring.Bitmap {
 		}
 		in := intersection(a.part.seg.n, variants)
 		if len(words) > 1 && !in.IsEmpty() {
-			keepPhrases(in, variants, phraseAt{})
+			if err := keepPhrases(a.s.ctx, in, variants, phraseAt{}); err != nil {
+				return nil, err
+			}
 		}
 		set.Or(in)
 	}
-	return set
+	return set, nil
 }
 
 // addInside finds documents that have no score.

@@ -2,6 +2,7 @@ package index
 
 import (
 	"slices"
+	"unicode/utf8"
 
 	"github.com/RoaringBitmap/roaring/v2"
 )
@@ -36,6 +37,9 @@ func (s *search) rejoined(loose, literal []*word) error {
 		return s.attempt(append(slices.Clone(literal), &word{text: joined, literal: true}), 0)
 	}
 	t := loose[0].text
+	if utf8.RuneCountInString(t) > MostLetters {
+		return nil
+	}
 	for i := range t {
 		if i == 0 || !s.known(t[:i]) || !s.known(t[i:]) {
 			continue
@@ -43,7 +47,9 @@ func (s *search) rejoined(loose, literal []*word) error {
 		phrases := make([]*roaring.Bitmap, len(s.areas))
 		for k, a := range s.areas {
 			phrases[k] = a.phrases
-			a.require([]string{t[:i], t[i:]})
+			if err := a.require([]string{t[:i], t[i:]}); err != nil {
+				return err
+			}
 		}
 		err := s.attempt(append(slices.Clone(literal), &word{text: t[:i], literal: true}, &word{text: t[i:], literal: true}), 0)
 		for k, a := range s.areas {

@@ -2,6 +2,7 @@ package index
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"slices"
 	"sort"
@@ -23,7 +24,7 @@ func (a *area) restrict(set *roaring.Bitmap, n *filter.Node) error {
 	}
 	switch n.Op {
 	case filter.Leaf:
-		a.restrictClause(set, n.Clause)
+		return a.restrictClause(set, n.Clause)
 	case filter.And:
 		cut := a.restrict(set, n.Left)
 		if cut != nil && !errors.Is(cut, errCut) {
@@ -83,9 +84,14 @@ func (a *area) restrictPlaces(set *roaring.Bitmap, g *filter.Geo) error {
 	return nil
 }
 
-func (a *area) restrictClause(set *roaring.Bitmap, c *filter.Clause) {
+// restrictClause removes the documents for which a clause does not hold. When it is broken off, nothing is known of any, and none is left.
+func (a *area) restrictClause(set *roaring.Bitmap, c *filter.Clause) error {
 	if c.All && !c.Negate {
-		return
+		return nil
+	}
+	if err := a.s.ctx.Err(); err != nil {
+		set.Clear()
+		return err
 	}
 	if test := a.test(c); test != nil && a.clauses[c] == nil && set.GetCardinality() < uint64(a.part.seg.n/rareShare) {
 		var drop []uint32
@@ -97,13 +103,18 @@ func (a *area) restrictClause(set *roaring.Bitmap, c *filter.Clause) {
 		for _, doc := range drop {
 			set.Remove(doc)
 		}
-		return
+		return nil
 	}
-	if c.Negate {
-		set.AndNot(a.clause(c))
-	} else {
-		set.And(a.clause(c))
+	holds, err := a.clause(c)
+	switch {
+	case err != nil:
+		set.Clear()
+	case c.Negate:
+		set.AndNot(holds)
+	default:
+		set.And(holds)
 	}
+	return err
 }
 
 // test returns the rule of a clause on numbers, without its negation, or nil for another clause.
@@ -124,40 +135,57 @@ func (a *area) test(c *filter.Clause) func(doc uint32) bool {
 }
 
 // clause returns the documents for which a clause holds, without its negation. It is made once for a search.
-func (a *area) clause(c *filter.Clause) *roaring.Bitmap {
+func (a *area) clause(c *filter.Clause) (*roaring.Bitmap, error) {
 	if set, ok := a.clauses[c]; ok {
-		return set
+		return set, nil
 	}
-	set := a.holding(c)
-	a.clauses[c] = set
-	return set
+	set, err := a.holding(c)
+	if err == nil {
+		a.clauses[c] = set
+	}
+	return set, err
 }
 
-func (a *area) holding(c *filter.Clause) *roaring.Bitmap {
+// alternativesBetween is how many alternatives of a clause are looked up between two looks at the time: a caller may write any number.
+const alternativesBetween = 16
+
+func (a *area) holding(c *filter.Clause) (*roaring.Bitmap, error) {
 	set := roaring.New()
 	if c.All {
 		set.AddRange(0, uint64(a.part.seg.n))
-		return set
+		return set, nil
 	}
-	if c.Field == nil {
-		for _, w := range c.Words {
+	var f *field
+	if c.Field != nil {
+		f = a.part.seg.fields[c.Field.Name]
+		switch {
+		case f == nil:
+			return set, nil
+		case f.ints != nil:
+			return f.ints.within(c.Ints), nil
+		case f.floats != nil:
+			return f.floats.within(c.Floats), nil
+		case f.words == nil:
+			return set, nil
+		}
+	}
+	for i, w := range c.Words {
+		if i%alternativesBetween == alternativesBetween-1 {
+			if err := a.s.look(true); err != nil {
+				return nil, err
+			}
+		}
+		if f == nil {
 			set.AddMany(a.part.seg.withID(w.Text))
+			continue
 		}
-		return set
-	}
-	f := a.part.seg.fields[c.Field.Name]
-	switch {
-	case f == nil:
-	case f.ints != nil:
-		return f.ints.within(c.Ints)
-	case f.floats != nil:
-		return f.floats.within(c.Floats)
-	case f.words != nil:
-		for _, w := range c.Words {
-			set.Or(f.words.fitting(a.part.seg.n, w, a.s.completions(c, w)))
+		fitting, err := a.fitting(f.words, w, a.s.completions(c, w))
+		if err != nil {
+			return nil, err
 		}
+		set.Or(fitting)
 	}
-	return set
+	return set, nil
 }
 
 // test returns whether a document has a value in one of the ranges.
@@ -222,10 +250,10 @@ func joined[T number](ranges []filter.Range[T]) []filter.Range[T] {
 	return out
 }
 
-// fitting returns the documents, of n, whose value fits w. completions are the words that may stand for the last one when w is a prefix.
-func (d *dictionary) fitting(n int, w filter.Words, completions []string) *roaring.Bitmap {
+// fitting returns the documents whose value, of which d has the words, fits w. completions are the words that may stand for the last one when w is a prefix.
+func (a *area) fitting(d *dictionary, w filter.Words, completions []string) (*roaring.Bitmap, error) {
 	if len(w.List) == 0 {
-		return roaring.New()
+		return roaring.New(), nil
 	}
 	variants := make([][]postings, len(w.List))
 	for i, word := range w.List {
@@ -237,11 +265,11 @@ func (d *dictionary) fitting(n int, w filter.Words, completions []string) *roari
 			variants[i] = []postings{d.find(word)}
 		}
 	}
-	set := intersection(n, variants)
+	set := intersection(a.part.seg.n, variants)
 	if w.Exact {
-		keepPhrases(set, variants, phraseAt{first: true, last: !w.Prefix})
+		return set, keepPhrases(a.s.ctx, set, variants, phraseAt{first: true, last: !w.Prefix})
 	}
-	return set
+	return set, nil
 }
 
 // completions returns the words with most documents among those that begin with the last word of a prefix filter. Of a negated one they are
@@ -267,10 +295,17 @@ func (s *search) completions(c *filter.Clause, w filter.Words) []string {
 	return words
 }
 
-// intersection returns the documents, of n, that hold one of the variants of every word.
+// intersection returns the documents, of n, that hold one of the variants of every word. A word that comes again is not looked at again.
 func intersection(n int, variants [][]postings) *roaring.Bitmap {
 	var set *roaring.Bitmap
+	done := make(map[postings]bool)
 	for _, alternatives := range variants {
+		if len(alternatives) == 1 {
+			if done[alternatives[0]] {
+				continue
+			}
+			done[alternatives[0]] = true
+		}
 		next := union(n, alternatives)
 		if set == nil {
 			set = next
@@ -290,8 +325,8 @@ func intersection(n int, variants [][]postings) *roaring.Bitmap {
 // phraseAt says where a phrase must stand in its element.
 type phraseAt struct{ first, last bool }
 
-// keepPhrases removes the documents in which the words do not stand side by side.
-func keepPhrases(set *roaring.Bitmap, variants [][]postings, at phraseAt) {
+// keepPhrases removes the documents in which the words do not stand side by side. With an error, which is the context's, set is of no use.
+func keepPhrases(ctx context.Context, set *roaring.Bitmap, variants [][]postings, at phraseAt) error {
 	cursors := make([][]cursor, len(variants))
 	for i, alternatives := range variants {
 		for _, p := range alternatives {
@@ -300,7 +335,13 @@ func keepPhrases(set *roaring.Bitmap, variants [][]postings, at phraseAt) {
 	}
 	places := make([][]place, len(variants))
 	var drop []uint32
+	work := 0 // words looked up since the last look at the context
 	for it := set.Iterator(); it.HasNext(); {
+		if work += len(variants); work >= checkEvery {
+			if work = 0; ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
 		doc := it.Next()
 		for i := range cursors {
 			places[i] = places[i][:0]
@@ -317,6 +358,7 @@ func keepPhrases(set *roaring.Bitmap, variants [][]postings, at phraseAt) {
 	for _, doc := range drop {
 		set.Remove(doc)
 	}
+	return nil
 }
 
 // phrase says whether the words stand side by side in one element.

@@ -45,7 +45,9 @@ func (s *search) facet(ask Facet) (FacetResult, error) {
 		}
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(b.Last, a.Last), cmp.Compare(a.Value, b.Value))
 	})
-	r.Counts = r.Counts[:min(len(r.Counts), ask.Max)]
+	if len(r.Counts) > ask.Max {
+		r.Counts = slices.Clone(r.Counts[:ask.Max]) // the others are not held until the answer is made
+	}
 	return r, nil
 }
 

@@ -3,11 +3,14 @@ package index
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
 // Bounds of the work for one search.
@@ -76,14 +79,8 @@ func (s *search) result(outOf int) (Result, error) {
 		return Result{}, err
 	}
 	for _, a := range s.areas {
-		for _, ex := range s.plan.Query.Excluded {
-			if a.barred == nil {
-				a.barred = roaring.New()
-			}
-			a.barred.Or(a.withPhrase(ex))
-		}
-		for _, ph := range s.plan.Query.Phrases {
-			a.require(ph)
+		if err := a.phrased(s.plan.Query); err != nil {
+			return Result{}, err
 		}
 	}
 	if err := s.run(); err != nil && !errors.Is(err, errCut) {
@@ -107,10 +104,15 @@ func (s *search) result(outOf int) (Result, error) {
 	return res, err
 }
 
+// MaxFacetValues bounds the values of all facets of one search together: each is held until the answer is made.
+const MaxFacetValues = 1 << 21
+
+var errFacetValues = &schema.Error{Status: http.StatusUnprocessableEntity, Text: fmt.Sprintf("Rejecting search: the facets of one search of the embedded engine have at most %d values together.", MaxFacetValues)}
+
 // facets counts until the time is over: a facet that it came too late for has no counts, since some of them would be wrong ones.
 func (s *search) facets() ([]FacetResult, error) {
 	var all []FacetResult
-	over := false
+	over, room := false, MaxFacetValues
 	for _, f := range s.plan.Facets {
 		r, err := FacetResult{Field: f.Field, Counts: []FacetCount{}}, error(nil)
 		if !over {
@@ -121,6 +123,9 @@ func (s *search) facets() ([]FacetResult, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if room -= len(r.Counts); room < 0 {
+			return nil, errFacetValues
 		}
 		all = append(all, r)
 	}
@@ -186,13 +191,16 @@ func (s *search) inside(words []string) error {
 	for _, w := range words {
 		found := false
 		for _, a := range s.areas {
-			set := a.withPhrase([]string{w})
+			set, err := a.withPhrase([]string{w})
+			if err != nil {
+				return err
+			}
 			cut := a.allow(set)
 			if cut != nil && !errors.Is(cut, errCut) {
 				return cut
 			}
 			found = found || !set.IsEmpty()
-			if err := a.addInside(set); err != nil {
+			if err = a.addInside(set); err != nil {
 				return err
 			}
 			if cut != nil {

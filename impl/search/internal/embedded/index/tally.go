@@ -70,8 +70,9 @@ func (t *tally) best(keep int, first string) []candidate {
 			kept = slices.Insert(kept[:min(len(kept), keep)], at, c)
 		}
 	}
-	out := make([]candidate, 0, keep)
-	for _, c := range kept[:min(keep, len(kept))] {
+	kept = kept[:min(keep, len(kept))]
+	out := make([]candidate, 0, len(kept)) // not keep, which a caller may set to any number
+	for _, c := range kept {
 		c.text = strings.Clone(c.text) // it outlives the segment
 		out = append(out, *c)
 	}

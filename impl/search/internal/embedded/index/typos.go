@@ -8,6 +8,9 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
+// MostLetters is the length up to which a word may have typos and is split.
+const MostLetters = 100
+
 // word is one word of the query.
 type word struct {
 	text string
@@ -41,7 +44,7 @@ func (s *search) maxTypos(w *word) int {
 	}
 	n := utf8.RuneCountInString(w.text)
 	switch {
-	case n > 100, n < s.plan.MinLen1Typo:
+	case n > MostLetters, n < s.plan.MinLen1Typo:
 		return 0
 	case n < s.plan.MinLen2Typo:
 		return min(allowed, 1)

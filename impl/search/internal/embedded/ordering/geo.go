@@ -27,7 +27,7 @@ func (k *Key) geo(f *schema.Field, options string) error {
 	g := &Geo{Field: f}
 	for i, into := range []*float64{&g.From.Lat, &g.From.Lng} {
 		v, err := strconv.ParseFloat(strings.TrimSpace(parts[i]), 64)
-		if err != nil || math.Abs(v) > []float64{90, 180}[i] {
+		if err != nil || !(math.Abs(v) <= []float64{90, 180}[i]) { // NaN is nowhere
 			return wrong
 		}
 		*into = v

@@ -12,6 +12,9 @@ import (
 // MaxKeys is the documented number of sort keys.
 const MaxKeys = 3
 
+// MaxEvals bounds the conditions of one key, each of which is a search.
+const MaxEvals = 1000
+
 // Key is one sort key.
 type Key struct {
 	// Field is nil for the text match score.
@@ -258,6 +261,8 @@ func (k *Key) condition(text string, score int, s *schema.Schema) error {
 	if err != nil || node == nil {
 		return errEval
 	}
-	k.Eval = append(k.Eval, Eval{node, score})
+	if k.Eval = append(k.Eval, Eval{node, score}); len(k.Eval) > MaxEvals {
+		return &schema.Error{Status: 422, Text: "Rejecting search: `_eval` of the embedded engine has at most " + strconv.Itoa(MaxEvals) + " conditions."}
+	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,14 +24,27 @@ const (
 	text    kind = iota // as it is
 	number              // an unsigned integer of 32 bits
 	flag                // true or false (1 and 0 too); anything else is the default
+	list                // values with commas between them
 	refused             // a part of Typesense that this engine does not have
+)
+
+// Bounds of what one search names. A search is carried out for each of its fields, and an answer holds a tag as often as there is something to mark.
+const (
+	// MaxFields bounds the fields that are searched, and those that are counted, patterns being as many as they stand for.
+	MaxFields = 255
+	// MaxGroupFields bounds the fields by which documents are grouped.
+	MaxGroupFields = 16
+	// maxNames bounds lists of other names.
+	maxNames = 10_000
+	// maxTagBytes bounds a highlight's tags, maxQueryBytes what is cut into words.
+	maxTagBytes, maxQueryBytes = 256, 64 << 10
 )
 
 // parameter is a line of the table.
 type parameter struct {
 	kind    kind
 	def     int // of a number, or 1 for a flag that is on
-	most    int // of a number; 0: none but its bits
+	most    int // of a number; 0: none but its bits; of the values of a list, of the bytes of a text
 	status  int // of a number beyond most
 	tooMuch string
 	// needs is another parameter, without which a refused one is wrong whatever the engine can do; missing says so.
@@ -40,12 +54,18 @@ type parameter struct {
 // hits is how many hits a page has.
 var hits = parameter{kind: number, def: 10, most: MaxHits, status: http.StatusUnprocessableEntity, tooMuch: "Only upto 250 hits can be fetched per page."}
 
+// ofFields is a list that goes with fields, ofNames one of other names.
+var ofFields, ofNames = parameter{kind: list, most: MaxFields}, parameter{kind: list, most: maxNames}
+
 // table is the documented parameters of a search. What is not in it is ignored, as Typesense does with what it does not know.
 var table = map[string]parameter{
-	"q": {}, "query_by": {}, "query_by_weights": {}, "text_match_type": {}, "prefix": {}, "infix": {}, "num_typos": {}, "filter_by": {}, "sort_by": {},
-	"facet_by": {}, "facet_query": {}, "facet_strategy": {}, "facet_return_parent": {}, "group_by": {}, "include_fields": {}, "exclude_fields": {}, "highlight_fields": {},
-	"highlight_full_fields": {}, "highlight_start_tag": {}, "highlight_end_tag": {}, "pinned_hits": {}, "hidden_hits": {}, "override_tags": {}, "curation_tags": {},
+	"q": {most: maxQueryBytes}, "text_match_type": {}, "filter_by": {}, "sort_by": {}, "facet_by": {}, "facet_query": {most: maxQueryBytes}, "facet_strategy": {},
 	"preset": {}, "stopwords": {}, "drop_tokens_mode": {}, "split_join_tokens": {}, "collection": {}, "vector_query": {},
+
+	"query_by": ofFields, "query_by_weights": ofFields, "prefix": ofFields, "infix": ofFields, "num_typos": ofFields, "highlight_fields": ofFields, "highlight_full_fields": ofFields,
+	"facet_return_parent": ofFields, "group_by": {kind: list, most: MaxGroupFields}, "include_fields": ofNames, "exclude_fields": ofNames,
+	"pinned_hits": ofNames, "hidden_hits": ofNames, "override_tags": ofNames, "curation_tags": ofNames,
+	"highlight_start_tag": {most: maxTagBytes}, "highlight_end_tag": {most: maxTagBytes},
 
 	"page": {kind: number, def: 1}, "offset": {kind: number},
 	"per_page": hits, "limit": hits, "limit_hits": {kind: number, def: maxNumber},
@@ -58,7 +78,7 @@ var table = map[string]parameter{
 	"facet_sample_threshold": {kind: number},
 	"group_max_candidates":   {kind: number}, "cache_ttl": {kind: number, def: 60},
 
-	"exhaustive_search": {kind: flag}, "enable_typos_for_numerical_tokens": {kind: flag, def: 1}, "enable_typos_for_alpha_numerical_tokens": {kind: flag, def: 1},
+	"exhaustive_search": {kind: flag}, "rerank_hybrid_matches": {kind: flag}, "enable_typos_for_numerical_tokens": {kind: flag, def: 1}, "enable_typos_for_alpha_numerical_tokens": {kind: flag, def: 1},
 	"prioritize_exact_match": {kind: flag, def: 1}, "prioritize_token_position": {kind: flag}, "prioritize_num_matching_fields": {kind: flag, def: 1},
 	"enable_analytics": {kind: flag, def: 1}, "enable_highlight_v1": {kind: flag, def: 1}, "validate_field_names": {kind: flag, def: 1},
 	"enable_synonyms": {kind: flag, def: 1}, "synonym_prefix": {kind: flag},
@@ -67,7 +87,7 @@ var table = map[string]parameter{
 	"voice_query": {kind: refused}, "conversation": {kind: refused, needs: "conversation_model_id", missing: "Conversation is enabled but no conversation model ID is provided."}, "conversation_id": {kind: refused}, "conversation_model_id": {kind: refused}, "nl_query": {kind: refused},
 	"personalization_user_id":  {kind: refused},
 	"personalization_model_id": {kind: refused}, "personalization_type": {kind: refused},
-	"remote_embedding_timeout_ms": {kind: refused}, "rerank_hybrid_matches": {kind: refused},
+	"remote_embedding_timeout_ms": {kind: refused},
 }
 
 // maxCandidates is how many words stand for one of the query when nobody says how many. The documentation says 4; the recorded answers of
@@ -76,6 +96,12 @@ const maxCandidates = 10
 
 // maxNumber stands for no bound.
 const maxNumber = 1 << 31
+
+// mayJoin are the parameters beside filter_by in which Typesense takes "$collection(...)".
+var (
+	mayJoin = map[string]bool{"include_fields": true, "exclude_fields": true, "sort_by": true, "facet_by": true, "group_by": true}
+	joins   = regexp.MustCompile(`(?:^|[,(\[\s])\$[^,()]*\(`)
+)
 
 // Params are the parameters of one search.
 type Params struct{ values map[string]string }
@@ -88,6 +114,9 @@ func Read(values map[string]string) (Params, error) {
 			continue
 		}
 		v := values[name]
+		if mayJoin[name] && joins.MatchString(v) {
+			return Params{}, schema.Unsupported(name + ": joins")
+		}
 		switch p.kind {
 		case number:
 			n, err := strconv.ParseUint(v, 10, 32)
@@ -96,6 +125,14 @@ func Read(values map[string]string) (Params, error) {
 			}
 			if p.most > 0 && n > uint64(p.most) {
 				return Params{}, &schema.Error{Status: p.status, Text: p.tooMuch}
+			}
+		case list:
+			if strings.Count(v, ",") >= p.most {
+				return Params{}, TooMany(name, p.most)
+			}
+		case text:
+			if p.most > 0 && len(v) > p.most {
+				return Params{}, refuse(http.StatusUnprocessableEntity, "Rejecting search: `%s` of the embedded engine has at most %d bytes.", name, p.most)
 			}
 		case refused:
 			if v != "" && v != "false" && v != "0" {
@@ -107,6 +144,11 @@ func Read(values map[string]string) (Params, error) {
 		}
 	}
 	return Params{values}, nil
+}
+
+// TooMany refuses a search that names more than the engine takes at once.
+func TooMany(name string, most int) error {
+	return refuse(http.StatusUnprocessableEntity, "Rejecting search: `%s` of the embedded engine names at most %d.", name, most)
 }
 
 func refuse(status int, format string, args ...any) error {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
@@ -134,12 +135,15 @@ func places(words, phrase []string, o Options) (out []int) {
 	return out
 }
 
+// maxLetters is the length up to which a word may have typos.
+const maxLetters = 100
+
 func meets(asked, word string, o Options, last bool) bool {
 	if asked == word {
 		return true
 	}
-	if o.Typos == 0 && !(o.Prefix && last) {
-		return false
+	if o.Typos == 0 || utf8.RuneCountInString(asked) > maxLetters {
+		return o.Prefix && last && strings.HasPrefix(word, asked)
 	}
 	_, ok, _ := text.NewMatcher(asked, o.Typos, o.Prefix && last).Match(word)
 	return ok

@@ -340,6 +340,9 @@ func (f *Field) one(raw any, coerce bool, v *Value) (any, bool) {
 		return b, ok
 	case Float:
 		n, stored, ok := asFloat(raw, coerce)
+		if f.NumDim == 0 { // beyond 32 bits it counts as the largest number: there is no JSON of an infinite sum or value. A vector of such numbers has no distance
+			n = min(max(n, -math.MaxFloat32), math.MaxFloat32)
+		}
 		v.Floats = append(v.Floats, n)
 		return stored, ok
 	default:
