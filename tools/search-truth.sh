@@ -36,3 +36,5 @@ fi
 python3 "$corpus/compare.py" --url "$URL" --key "$KEY" --corpus "$corpus" --quiet --json "$work/recorded.json"
 echo
 python3 tools/search-variants.py --url "$URL" --key "$KEY" --corpus "$corpus" --recorded "$work/recorded.json" --seed "${SEED:-1}"
+echo
+FOUNTAIN_SHARED=$(cd "$corpus/../.." && pwd) FOUNTAIN_TEST_REQUIRE=recordings ${GO:-go} test -count=1 -run recordedAnswers ./impl/search/internal/sets

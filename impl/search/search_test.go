@@ -18,6 +18,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
 	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
+	"github.com/fountainai/fountain/impl/search/searchtest"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/config"
@@ -431,11 +432,7 @@ func (c *counting) failing(fail func(r *http.Request) int) {
 
 // typesense runs the service on an embedded engine behind HTTP.
 func typesense(t *testing.T) (*world, *counting) {
-	e, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, e.Close()) })
-	require.NoError(t, e.WaitReady(t.Context()))
-	c := &counting{Handler: api.New(e, api.Options{Key: func(string) bool { return true }}), seen: map[string]int{}}
+	c := &counting{Handler: searchtest.Engine(t), seen: map[string]int{}}
 	remote := httptest.NewServer(c)
 	t.Cleanup(remote.Close)
 	keyFile := filepath.Join(t.TempDir(), "key")

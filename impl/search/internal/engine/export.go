@@ -12,6 +12,7 @@ import (
 	"github.com/typesense/typesense-go/v3/typesense/api"
 
 	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -59,9 +60,14 @@ func (e *Engine) export(ctx context.Context, collection string, params api.Expor
 // Next returns the next document, which is valid until the next call, or io.EOF behind the last. Another error says that not all documents were read.
 func (x *Export) Next() ([]byte, error) {
 	for x.lines.Scan() {
-		if line := bytes.TrimSpace(x.lines.Bytes()); len(line) > 0 {
-			return line, nil
+		line := bytes.TrimSpace(x.lines.Bytes())
+		if len(line) == 0 {
+			continue
 		}
+		if !hasID(line) { // Typesense 30 tells in the midst of an answer that it can't read a document, and goes on
+			return nil, problem.New(problem.BadUpstream, "The search engine could not export all documents.")
+		}
+		return line, nil
 	}
 	if err := x.lines.Err(); err != nil {
 		return nil, fmt.Errorf("read export: %w", err)
@@ -71,3 +77,12 @@ func (x *Export) Next() ([]byte, error) {
 
 // Close ends the export.
 func (x *Export) Close() error { return x.body.Close() }
+
+// hasID reports whether a line is a document.
+func hasID(line []byte) (found bool) {
+	err := tsclient.Members(line, func(name, _ []byte) error {
+		found = found || string(name) == "id"
+		return nil
+	})
+	return found && err == nil
+}

@@ -148,32 +148,6 @@ func outcomeOf(line tsclient.ImportLine) (Outcome, error) {
 	return err, nil
 }
 
-// withID writes the document on one line with the item's id and tenant in it; the document's other bytes stay as they are.
-func withID(item Item) ([]byte, error) {
-	var doc map[string]json.RawMessage
-	if err := json.Unmarshal(item.Document, &doc); err != nil || doc == nil {
-		return nil, problem.New(problem.ValidationFailed, "The document is not a JSON object.")
-	}
-	id, err := json.Marshal(item.Stored())
-	if err != nil {
-		return nil, err
-	}
-	if own, ok := doc["id"]; ok {
-		var text string
-		if json.Unmarshal(own, &text) != nil || text != item.ID {
-			return nil, problem.New(problem.ValidationFailed, "The document's id is not the item's.")
-		}
-	}
-	if doc[owner.TenantField] != nil {
-		return nil, problem.New(problem.ValidationFailed, "The document has a field of a name that the service keeps for itself.")
-	}
-	if item.Tenant != nil {
-		doc[owner.TenantField] = json.RawMessage(`"` + owner.TenantKey(*item.Tenant) + `"`)
-	}
-	doc["id"] = id
-	return json.Marshal(doc) // compacts the raw values: no line breaks are left
-}
-
 // deletes removes the documents of the items that count, many in one call but those whose ids a filter can't name. A document that is not there is no error.
 func (e *Engine) deletes(ctx context.Context, collection string, items []Item, last map[string]int, calls *int) error {
 	var ids []string

@@ -138,14 +138,21 @@ func TestVersions_areOfTheDocumentsTurn(t *testing.T) {
 
 // increment adds one to a document's number if nobody has written it since it was read; false is a conflict.
 func (r *rig) increment(t require.TestingT, c *owner.Collection, id string) bool {
+	_, version := r.incremented(t, c, id)
+	return version > 0
+}
+
+// incremented is increment, which tells the number that it has written and its version; the version is 0 where there was a conflict.
+func (r *rig) incremented(t require.TestingT, c *owner.Collection, id string) (number int, version int64) {
 	version, err := r.rows.VersionOf(context.Background(), c, id) // before the document, as getDocument does
 	require.NoError(t, err)
-	_, err = r.writer.Put(context.Background(), c, over(id, r.number(t, id)+1, version))
+	number = r.number(t, id) + 1
+	version, err = r.writer.Put(context.Background(), c, over(id, number, version))
 	if errors.Is(err, problem.VersionConflict) {
-		return false
+		return number, 0
 	}
 	require.NoError(t, err)
-	return true
+	return number, version
 }
 
 // Of writers in two replicas that have read one version, one wins: no increment of a counter is lost, whatever else is written.
@@ -316,7 +323,7 @@ func (s *lookingAway) ClaimVersions(ctx context.Context, c *owner.Collection, le
 
 const versionsVariable = "FOUNTAIN_SEARCH_TEST_VERSIONS"
 
-// dieCounting increments counters, tells each increment that was answered, and is killed at some time.
+// dieCounting increments counters by two writers each, tells each increment that was answered with its version, and is killed at some time.
 func dieCounting(dir string) {
 	var t audittest.Process
 	ctx := context.Background()
@@ -329,13 +336,13 @@ func dieCounting(dir string) {
 	require.NoError(t, err)
 	c := r.collection(t)
 	var told sync.Mutex
-	for i := range 3 {
+	for i := range 3 * writersEach {
 		go func() {
 			for {
-				id := fmt.Sprintf("d%d", i)
-				won := r.increment(t, c, id)
+				id := fmt.Sprintf("d%d", i/writersEach)
+				number, version := r.incremented(t, c, id)
 				told.Lock()
-				fmt.Printf("%s %t\n", id, won)
+				fmt.Printf("%s %d %d.\n", id, number, version)
 				told.Unlock()
 			}
 		}()
@@ -351,7 +358,84 @@ func kills() int {
 	return 4
 }
 
-// A process that is killed while it increments counters: each answered increment is in them, at most one of each was not answered, and the next process goes on from what it reads.
+// answered is what was answered: how many increments of each counter, and which document and number each version is of.
+type answered struct {
+	counted map[string]int
+	given   map[int64]string
+	wrote   map[string]bool // the same documents and numbers
+}
+
+// writersEach is how many writers increment a counter: so many increments may be written and not told when they are killed.
+const writersEach = 2
+
+// note notes an answer. No version is given twice, and no number of a counter: two increments that both were told to have written it would have lost one.
+func (a *answered) note(t *testing.T, id string, number int, version int64) {
+	t.Helper()
+	of := fmt.Sprint(id, " ", number)
+	require.Empty(t, a.given[version], "a version was given twice")
+	require.False(t, a.wrote[of], "an increment was lost")
+	a.given[version], a.wrote[of] = of, true
+	a.counted[id]++
+}
+
+// hold holds the engine and the versions against what was answered, and returns how many increments of a document were written and not answered.
+func (a *answered) hold(t *testing.T, r *rig, c *owner.Collection, id string) (unanswered int) {
+	t.Helper()
+	is := r.number(t, id)
+	require.GreaterOrEqual(t, is, a.counted[id], "an answered increment is lost")
+	require.LessOrEqual(t, is, a.counted[id]+writersEach)
+	version, err := r.rows.VersionOf(t.Context(), c, id)
+	require.NoError(t, err)
+	if of, known := a.given[version]; known && is == a.counted[id] {
+		require.Equal(t, fmt.Sprint(id, " ", is), of, "the version is of another number than the engine has")
+	}
+	unanswered = is - a.counted[id]
+	a.counted[id] = is
+	for try := 0; ; try++ {
+		require.Less(t, try, 2, "one look is enough to go on")
+		if number, version := r.incremented(t, c, id); version > 0 {
+			require.Equal(t, is+1, number)
+			a.note(t, id, number, version)
+			break
+		}
+	}
+	require.Equal(t, is+1, r.number(t, id))
+	version, err = r.rows.VersionOf(t.Context(), c, id)
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprint(id, " ", is+1), a.given[version])
+	return unanswered
+}
+
+// countUntilKilled runs dieCounting until it has told so many lines, and kills it.
+func (a *answered) countUntilKilled(t *testing.T, dir string, told int) {
+	t.Helper()
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), versionsVariable+"="+dir)
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	lines, n := bufio.NewScanner(out), 0
+	for lines.Scan() {
+		var id string
+		var number int
+		var version int64
+		if got, _ := fmt.Sscanf(lines.Text(), "%s %d %d.", &id, &number, &version); got != 3 || !strings.HasSuffix(lines.Text(), ".") {
+			continue // cut
+		}
+		if version > 0 {
+			a.note(t, id, number, version)
+		}
+		if n++; n == told {
+			require.NoError(t, child.Process.Signal(syscall.SIGKILL))
+		}
+	}
+	require.GreaterOrEqual(t, n, told)
+	_ = child.Wait()
+}
+
+// A process that is killed while writers of it increment counters: each answered increment is in them, no others are but those that were under way, no version was given twice, the engine has what the version is of,
+// and the next process goes on from what it reads.
 func TestVersions_goOnAfterAKill(t *testing.T) {
 	dir := t.TempDir()
 	open := func() (*rig, func()) {
@@ -365,49 +449,17 @@ func TestVersions_goOnAfterAKill(t *testing.T) {
 	r, done := open()
 	r.makeVersioned(t, 3)
 	done()
-	counted, unanswered := map[string]int{}, 0
+	all, unanswered := &answered{counted: map[string]int{}, given: map[int64]string{}, wrote: map[string]bool{}}, 0
 	for k := range kills() {
-		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), versionsVariable+"="+dir)
-		child.Stderr = os.Stderr
-		out, err := child.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, child.Start())
-		lines, n := bufio.NewScanner(out), 0
-		for lines.Scan() {
-			id, won, ok := strings.Cut(lines.Text(), " ")
-			if !ok || won != "true" && won != "false" {
-				continue // cut
-			}
-			if won == "true" {
-				counted[id]++
-			}
-			if n++; n == 20+k%7 {
-				require.NoError(t, child.Process.Signal(syscall.SIGKILL))
-			}
-		}
-		_ = child.Wait()
+		all.countUntilKilled(t, dir, 20+k%7)
 		r, done := open()
 		c := r.collection(t)
 		for i := range 3 {
-			id := fmt.Sprintf("d%d", i)
-			is := r.number(t, id)
-			require.GreaterOrEqual(t, is, counted[id], "an answered increment is lost")
-			require.LessOrEqual(t, is, counted[id]+1)
-			unanswered += is - counted[id]
-			counted[id] = is
-			for try := 0; ; try++ {
-				require.Less(t, try, 2, "one look is enough to go on")
-				if r.increment(t, c, id) {
-					break
-				}
-			}
-			require.Equal(t, is+1, r.number(t, id))
-			counted[id]++
+			unanswered += all.hold(t, r, c, fmt.Sprintf("d%d", i))
 		}
 		done()
 	}
-	t.Logf("%d kills, %d increments, %d of them written and not answered", kills(), counted["d0"]+counted["d1"]+counted["d2"], unanswered)
+	t.Logf("%d kills, %d versions given and told, %d increments written and not answered", kills(), len(all.given), unanswered)
 }
 
 // A write whose lease another has by now is not told as done.

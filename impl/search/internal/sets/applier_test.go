@@ -12,12 +12,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/fountainai/fountain/impl/search/internal/embedded"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/impl/search/internal/sets"
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/impl/search/searchtest"
 )
 
 // rows are sets that a test keeps.
@@ -64,11 +64,10 @@ type asker = func(method, path, body string) string
 // opened is an embedded engine as a version of Typesense. around may meddle with what the service asks it.
 func opened(t *testing.T, version string, around func(http.Handler) http.Handler) (*engine.Engine, asker) {
 	t.Helper()
-	local, err := embedded.Open(embedded.Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, local.Close()) })
-	require.NoError(t, local.WaitReady(t.Context()))
-	door := as(version, api.New(local, api.Options{Key: func(string) bool { return true }}))
+	door := searchtest.Engine(t)
+	if !searchtest.Elsewhere() {
+		door = as(version, door)
+	}
 	client, err := tsclient.New("http://engine", tsclient.InProcess(around(door)), func() string { return "k" }, tsclient.Deadlines{})
 	require.NoError(t, err)
 	return engine.New(client, noKeys{}), func(method, path, body string) string {
@@ -81,9 +80,13 @@ func opened(t *testing.T, version string, around func(http.Handler) http.Handler
 	}
 }
 
-// eachEngine runs f with an embedded engine, and as if that were a Typesense 29 and 30.
+// eachEngine runs f with an embedded engine, and as if that were a Typesense 29 and 30; or with the one elsewhere alone.
 func eachEngine(t *testing.T, f func(t *testing.T, e *engine.Engine, ask asker)) {
-	for _, version := range []string{"embedded", "29", "30"} {
+	versions := []string{"embedded", "29", "30"}
+	if searchtest.Elsewhere() {
+		versions = []string{"elsewhere"}
+	}
+	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
 			e, ask := opened(t, version, func(door http.Handler) http.Handler { return door })
 			f(t, e, ask)
@@ -242,4 +245,42 @@ func TestApply_waitsNoLongerThanItsCaller(t *testing.T) {
 	close(end)
 	require.NoError(t, <-first)
 	require.Contains(t, ask("GET", "/stopwords", ""), "new")
+}
+
+// What an upgrade of the engine to 30 makes of the rules that a collection had: those of this service go out of it, and those of others stay.
+func TestApply_takesItsRulesOutOfWhatAnUpgradeHasMade(t *testing.T) {
+	e, ask := opened(t, "30", func(door http.Handler) http.Handler { return door })
+	kept := &rows{
+		sets: []*sets.Set{{Kind: sets.Synonyms, ID: "set_Y", Version: 2, Body: `[{"words":["sofa","couch"]}]`}},
+		attached: []sets.Attached{
+			{Collection: &owner.Collection{Name: owner.Name{Local: "books"}}, Synonyms: []string{"set_Y"}}, {Collection: &owner.Collection{Name: owner.Name{Local: "films"}}},
+		},
+	}
+	for _, name := range []string{"books", "films"} {
+		ask("POST", "/collections", `{"name":"`+name+`","fields":[{"name":"text","type":"string"},{"name":"n","type":"int32"}]}`)
+		old := `{"id":"` + kept.sets[0].EngineName() + `-0000","synonyms":["sofa","throne"]}`
+		if name == "films" {
+			old += `,{"id":"mine","synonyms":["sofa","settee"]}`
+		}
+		ask("PUT", "/synonym_sets/"+name+"_synonyms_index", `{"items":[`+old+`]}`)
+		ask("PUT", "/curation_sets/"+name+"_curations_index", `{"items":[{"id":"mine","rule":{"query":"x","match":"exact"},"excludes":[{"id":"1"}]}]}`)
+		ask("PATCH", "/collections/"+name, `{"synonym_sets":["`+name+`_synonyms_index"],"curation_sets":["`+name+`_curations_index"]}`)
+		ask("POST", "/collections/"+name+"/documents/import", `{"id":"1","text":"a throne","n":1}`+"\n"+`{"id":"2","text":"a couch","n":2}`+"\n"+`{"id":"3","text":"a settee","n":3}`)
+	}
+	require.Contains(t, ids(ask, "sofa"), `"id":"1"`)
+	applier := sets.NewApplier(e, kept, slog.New(slog.DiscardHandler))
+	for range 2 {
+		require.NoError(t, applier.Apply(t.Context()))
+		require.NotContains(t, ids(ask, "sofa"), `"id":"1"`)
+		require.Contains(t, ids(ask, "sofa"), `"id":"2"`)
+		left := ask("GET", "/synonym_sets", "")
+		require.NotContains(t, left, "books_synonyms_index")
+		require.NotContains(t, left, "throne")
+		require.Contains(t, left, "settee")
+		films := ask("GET", "/collections/films/documents/search?query_by=text&q=sofa", "")
+		require.Contains(t, films, `"id":"3"`)
+		require.NotContains(t, films, `"id":"1"`)
+		require.Contains(t, ask("GET", "/curation_sets", ""), "books_curations_index", "it has no rule of this service")
+		require.Contains(t, ask("GET", "/collections/books", ""), "books_curations_index")
+	}
 }

@@ -318,20 +318,33 @@ func (c *Client) Import(ctx context.Context, collection string, action api.Index
 	if err != nil {
 		return nil, err
 	}
-	lines := make([]ImportLine, 0, len(docs))
-	for d := json.NewDecoder(bytes.NewReader(body)); ; {
-		var line ImportLine
-		err := d.Decode(&line)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read import results: %w", errBadAnswer)
-		}
-		lines = append(lines, line)
+	lines, err := importLines(body, len(docs))
+	if err != nil {
+		return nil, err
 	}
 	if len(lines) != len(docs) {
 		return nil, fmt.Errorf("count import results: %w", errBadAnswer)
+	}
+	return lines, nil
+}
+
+// written is the line of a document that was written, as engines write it.
+var written = []byte(`{"success":true}`)
+
+// importLines reads the answer to an import of n documents.
+func importLines(body []byte, n int) ([]ImportLine, error) {
+	lines := make([]ImportLine, 0, n)
+	for text := range bytes.Lines(body) {
+		var line ImportLine
+		switch text = bytes.TrimSpace(text); {
+		case len(text) == 0:
+			continue
+		case bytes.Equal(text, written):
+			line.Success = true
+		case json.Unmarshal(text, &line) != nil:
+			return nil, fmt.Errorf("read import results: %w", errBadAnswer)
+		}
+		lines = append(lines, line)
 	}
 	return lines, nil
 }

@@ -12,6 +12,18 @@ type scan struct {
 	at   int
 }
 
+// Members calls fn for each member of an object, a JSON text that is known to be valid, with its name between the quotes and its value, both as they are written. An error of fn ends it.
+func Members(object []byte, fn func(name, value []byte) error) error {
+	s := &scan{text: object}
+	return s.members(func(name []byte) error {
+		value, err := s.raw()
+		if err != nil {
+			return err
+		}
+		return fn(name, value)
+	})
+}
+
 func (s *scan) space() {
 	for s.at < len(s.text) && s.text[s.at] <= ' ' {
 		s.at++
