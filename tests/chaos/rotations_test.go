@@ -217,7 +217,7 @@ func (h *twoKMS) rotatesSigning(c *turning) (settled func()) {
 			_, err = c.client.Sequence.ListElements(ctx, "chaos", "line", nil, fountain.WithBearer(issued.AccessToken))
 			require.NoError(t, err, "the first tokens of the new key")
 			return true
-		}, 5*time.Minute, 200*time.Millisecond, "the new key signs")
+		}, 5*time.Minute, time.Second, "the new key signs")
 	}
 }
 

@@ -186,6 +186,26 @@ func (s *Users) MayAdminister(ctx context.Context, tx *store.Tx, caller *auth.Pr
 	return s.standing.HoldAdministrator(ctx, tx, caller, acts...)
 }
 
+// given are the roles that a change gives; none when it leaves them, and whoever has a role keeps it from being deleted.
+func (c Change) given() []string {
+	if c.Roles == nil {
+		return nil
+	}
+	return *c.Roles
+}
+
+// meetable refuses roles whose policies their user can't meet.
+func (s *Users) meetable(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID string, c Change) error {
+	if c.Roles == nil {
+		return nil
+	}
+	var self *auth.Principal
+	if userID == caller.Subject {
+		self = caller
+	}
+	return s.roles.Meetable(ctx, tx, (User{}).with(c).Roles, self)
+}
+
 // heldRoles holds roles that are given to a user, and returns the refusal when there is none of a name. They are held before any user is, as whoever changes a role
 // does; what is refused is said after the caller was.
 func (s *Users) heldRoles(ctx context.Context, tx *store.Tx, names []string) (unknown, err error) {
@@ -334,13 +354,9 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 		}
 		change.Email = &parsed
 	}
-	var roles []string // that the user is given; whoever has a role keeps it from being deleted
-	if change.Roles != nil {
-		roles = *change.Roles
-	}
 	var after User
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		unknown, err := s.heldRoles(ctx, tx, roles)
+		unknown, err := s.heldRoles(ctx, tx, change.given())
 		if err != nil {
 			return err
 		}
@@ -361,14 +377,8 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 		if unknown != nil {
 			return unknown
 		}
-		if change.Roles != nil {
-			var self *auth.Principal
-			if userID == caller.Subject {
-				self = caller
-			}
-			if err := s.roles.Meetable(ctx, tx, after.Roles, self); err != nil {
-				return err
-			}
+		if err := s.meetable(ctx, tx, caller, userID, change); err != nil {
+			return err
 		}
 		after.Version, after.UpdatedAt = before.Version+1, domain.Now(s.clock)
 		if !match.Holds(before.Version) {
