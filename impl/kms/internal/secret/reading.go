@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
@@ -20,14 +21,23 @@ type reading struct {
 	caller  *auth.Principal
 	op      policy.Operation
 	name    string
-	do      func(ctx context.Context, tx *store.Tx) error
+	do      opening
+}
+
+// opening is what is done in the transaction of a reading that is let: with the current version of its secret, nil when there is none.
+type opening func(ctx context.Context, tx *store.Tx, current *current) error
+
+// current is the current version of a secret, as a transaction of readings has found it.
+type current struct {
+	Sealed
+	value func() (string, error) // opens it, once for all readings of the transaction; it is gone with the last of them
 }
 
 // maxReadings bounds a transaction of readings, in which nobody else writes on SQLite: each is a few short statements.
 const maxReadings = 64
 
 // enteredTogether is entered for readings. Those that come at the same time share a transaction, and so the wait until what is recorded of them is durable.
-func (s *Secrets) enteredTogether(ctx context.Context, caller *auth.Principal, op policy.Operation, name string, do func(ctx context.Context, tx *store.Tx) error) error {
+func (s *Secrets) enteredTogether(ctx context.Context, caller *auth.Principal, op policy.Operation, name string, do opening) error {
 	_, err := s.readings.Do(ctx, &reading{ctx, caller, op, name, do})
 	return s.gate.Recorded(ctx, err)
 }
@@ -39,26 +49,67 @@ func (s *Secrets) readTogether(ctx context.Context, tx *store.Tx, batch []*readi
 	if err != nil {
 		return nil, err
 	}
+	results, err := s.admitAll(ctx, tx, batch, callers)
+	if err != nil {
+		return nil, err
+	}
+	versions, err := s.currentOf(ctx, tx, batch, results)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range batch {
+		if results[i].Err != nil {
+			continue
+		}
+		results[i].Err = r.do(inRequest{ctx, r.request}, tx, versions[r.name])
+		if err := results[i].Err; err != nil && !isRefusal(err) {
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
+// admitAll returns for every reading whether the caller may do it. What hangs on the same is asked once.
+func (s *Secrets) admitAll(ctx context.Context, tx *store.Tx, batch []*reading, callers map[stand]heldCaller) ([]groupcommit.Result[struct{}], error) {
 	results := make([]groupcommit.Result[struct{}], len(batch))
 	entered := map[entry]error{}
 	for i, r := range batch {
-		within := inRequest{ctx, r.request}
 		err, known := entered[r.entry()]
 		if !known {
 			by := callers[r.stand()]
 			if err = by.refused; err == nil {
-				err = s.gate.Admit(within, tx, r.caller, by.Held, r.op, r.name)
+				err = s.gate.Admit(inRequest{ctx, r.request}, tx, r.caller, by.Held, r.op, r.name)
+			}
+			if err != nil && !isRefusal(err) {
+				return nil, err // the transaction may be no more; each is tried in one of its own
 			}
 			entered[r.entry()] = err
 		}
-		if err == nil {
-			err = r.do(within, tx)
-		}
-		if results[i].Err = err; err != nil && !isRefusal(err) {
-			return nil, err // the transaction may be no more; each is tried in one of its own
-		}
+		results[i].Err = err
 	}
 	return results, nil
+}
+
+// currentOf returns the current versions of the secrets that are let to be read, by one statement.
+func (s *Secrets) currentOf(ctx context.Context, tx *store.Tx, batch []*reading, results []groupcommit.Result[struct{}]) (map[string]*current, error) {
+	var names []string
+	for i, r := range batch {
+		if results[i].Err == nil && !slices.Contains(names, r.name) {
+			names = append(names, r.name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	found, err := s.rows.Current(ctx, tx, names)
+	if err != nil {
+		return nil, err
+	}
+	versions := make(map[string]*current, len(found))
+	for name, sealed := range found {
+		versions[name] = &current{sealed, sync.OnceValues(func() (string, error) { return s.open(sealed) })}
+	}
+	return versions, nil
 }
 
 // heldCaller is a caller who is held, or has nothing to stand on.
