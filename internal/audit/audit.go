@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/fountainai/fountain/internal/requestid"
@@ -54,8 +53,15 @@ func link(prev []byte, seq int64, body []byte) []byte {
 	return h.Sum(nil)
 }
 
-// rowsPerInsert keeps a statement far below the placeholder limits of both databases.
-const rowsPerInsert = 100
+// inserts are the statements that insert events, by how many: powers of two, so that any number of events takes few statements and these are few texts to be kept
+// compiled. The largest is far below the placeholder limits of both databases.
+var inserts = func() (texts [7]string) {
+	const row = "(?, ?, ?, ?, ?, ?, ?, ?)"
+	for i := range texts {
+		texts[i] = "INSERT INTO audit_events (" + columns + ") VALUES " + row + strings.Repeat(", "+row, 1<<i-1)
+	}
+	return texts
+}()
 
 // ErrNoKey says that the chain of a database was not opened: nothing can be recorded, so nothing is done.
 var ErrNoKey = errors.New("the audit chain has no key")
@@ -63,8 +69,31 @@ var ErrNoKey = errors.New("the audit chain has no key")
 // ErrOtherKey says that the chain goes on under a key that this process does not have; it must be started anew.
 var ErrOtherKey = errors.New("the audit chain is under another key")
 
-// Append adds events to the chain in the caller's transaction. They are written right before its commit (store.LastAudit), because the lock of
-// the chain's head is one that every such transaction waits for; an error then fails the caller's change. Events without an address get that of
+// ErrLate says that an event was told to a transaction that has written its events already.
+var ErrLate = errors.New("the transaction has written its audit events")
+
+// telling are the events of one transaction, in the order in which they were told.
+type telling struct {
+	rows    []row
+	refused error // one that can't be recorded: nothing of the transaction may happen, whatever its function makes of the error
+	written bool
+}
+
+func (t *telling) add(ctx context.Context, e Event) error {
+	if e.Address == "" {
+		e.Address = requestid.Client(ctx)
+	}
+	r, err := e.row()
+	if err != nil {
+		t.refused = err
+		return err
+	}
+	t.rows = append(t.rows, r)
+	return nil
+}
+
+// Append adds events to the chain in the caller's transaction. Those of a whole transaction are written together right before its commit (store.LastAudit), because
+// the lock of the chain's head is one that every such transaction waits for; an error then fails the caller's change. Events without an address get that of
 // the request in ctx.
 func Append(ctx context.Context, tx *store.Tx, events ...Event) error {
 	if len(events) == 0 {
@@ -74,23 +103,35 @@ func Append(ctx context.Context, tx *store.Tx, events ...Event) error {
 	if chain == nil {
 		return ErrNoKey
 	}
-	events = slices.Clone(events)
-	for i := range events {
-		if events[i].Address == "" {
-			events[i].Address = requestid.Client(ctx)
+	told := tx.Kept(attachment{}, func() any {
+		told := &telling{}
+		tx.AtEnd(store.LastAudit, func(ctx context.Context) error {
+			told.written = true
+			if told.refused != nil {
+				return told.refused
+			}
+			return chain.append(ctx, tx, told.rows)
+		})
+		return told
+	}).(*telling)
+	if told.written {
+		return ErrLate
+	}
+	for _, e := range events {
+		if err := told.add(ctx, e); err != nil {
+			return err
 		}
 	}
-	tx.AtEnd(store.LastAudit, func(ctx context.Context) error { return chain.append(ctx, tx, events) })
 	return nil
 }
 
 // AppendLater keeps an event until the chain has a key, with which Open then begins it: for commands that run where no key can be had.
 func AppendLater(ctx context.Context, tx *store.Tx, e Event) error {
-	_, body, err := e.encode()
+	r, err := e.row()
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, "INSERT INTO audit_pending (id, body) SELECT COALESCE(MAX(id), 0) + 1, ? FROM audit_pending", body)
+	_, err = tx.Exec(ctx, "INSERT INTO audit_pending (id, body) SELECT COALESCE(MAX(id), 0) + 1, ? FROM audit_pending", r.Body)
 	if err != nil {
 		return fmt.Errorf("keep audit event: %w", err)
 	}
@@ -124,15 +165,11 @@ func readHead(ctx context.Context, q store.Querier) (h head, err error) {
 
 // append locks the head of the chain until the transaction ends and writes the events behind it. What this process has appended last is mostly still the end
 // of the chain: then one statement sees that nothing of the head was changed and moves it.
-func (c *Chain) append(ctx context.Context, tx *store.Tx, events []Event) error {
+func (c *Chain) append(ctx context.Context, tx *store.Tx, events []row) error {
 	tip := c.tip.Load()
 	if tip != nil && tip.Seq >= c.end.Load() {
-		added, err := c.follow(*tip, events)
-		if err != nil {
-			return err
-		}
-		to := added.end(*tip, c.key)
-		if appended, err := c.appendTo(ctx, tx, *tip, added, to); appended || err != nil {
+		to := c.follow(*tip, events)
+		if appended, err := c.appendTo(ctx, tx, *tip, events, to); appended || err != nil {
 			return err
 		}
 	}
@@ -140,7 +177,7 @@ func (c *Chain) append(ctx context.Context, tx *store.Tx, events []Event) error 
 }
 
 // appendTo moves the head and writes the events behind it, unless the head is not the one that is given. One event goes with the head in one message.
-func (c *Chain) appendTo(ctx context.Context, tx *store.Tx, from head, added linked, to head) (bool, error) {
+func (c *Chain) appendTo(ctx context.Context, tx *store.Tx, from head, added []row, to head) (bool, error) {
 	move := store.Statement{
 		Query: "UPDATE audit_head SET seq = ?, hash = ?, mac = ? WHERE id = 1 AND seq = ? AND hash = ? AND mac = ? AND key_id = ?",
 		Args:  []any{to.Seq, to.Hash, to.MAC, from.Seq, from.Hash, from.MAC, from.KeyID},
@@ -173,7 +210,7 @@ func (c *Chain) appendTo(ctx context.Context, tx *store.Tx, from head, added lin
 }
 
 // appendToHead is append for whoever has to look where the chain ends.
-func (c *Chain) appendToHead(ctx context.Context, tx *store.Tx, events []Event) error {
+func (c *Chain) appendToHead(ctx context.Context, tx *store.Tx, events []row) error {
 	var h head
 	err := tx.Get(ctx, &h, "UPDATE audit_head SET seq = seq + ? WHERE id = 1 RETURNING "+headColumns, len(events))
 	if err != nil {
@@ -189,59 +226,43 @@ func (c *Chain) appendToHead(ctx context.Context, tx *store.Tx, events []Event) 
 	if h.Seq < c.end.Load() { // it is set after commits alone, and the head is locked
 		return c.tampered("an older state was put back")
 	}
-	added, err := c.follow(h, events)
-	if err != nil {
-		return err
-	}
-	to := added.end(h, c.key)
+	to := c.follow(h, events)
 	if _, err := tx.Exec(ctx, "UPDATE audit_head SET hash = ?, mac = ? WHERE id = 1", to.Hash, to.MAC); err != nil {
 		return fmt.Errorf("move audit head: %w", err)
 	}
-	return c.insert(ctx, tx, added, to)
+	return c.insert(ctx, tx, events, to)
 }
 
-// linked are events with their places in the chain.
-type linked []row
-
-// follow links events to the end of the chain.
-func (c *Chain) follow(h head, events []Event) (linked, error) {
-	added := make(linked, 0, len(events))
+// follow gives events their places behind the end of the chain, and returns the head after them.
+func (c *Chain) follow(h head, events []row) head {
 	seq, hash := h.Seq, h.last()
-	for _, e := range events {
-		e, body, err := e.encode()
-		if err != nil {
-			return nil, err
-		}
+	for i := range events {
+		r := &events[i]
 		seq++
-		hash = link(hash, seq, body)
-		added = append(added, row{
-			Seq: seq, At: e.At.UnixMicro(), Action: e.Action, Actor: e.Actor, Target: e.Target, Body: body, Hash: hash, MAC: c.key.sum(ofEvent, seq, hash),
-		})
+		hash = link(hash, seq, r.Body)
+		r.Seq, r.Hash, r.MAC = seq, hash, c.key.sum(ofEvent, seq, hash)
 	}
-	return added, nil
-}
-
-// end is the head after the events that follow one.
-func (l linked) end(h head, k *key) head {
-	if len(l) > 0 {
-		last := l[len(l)-1]
-		h.Seq, h.Hash = last.Seq, last.Hash
+	if len(events) > 0 {
+		h.Seq, h.Hash = seq, hash
 	}
-	h.MAC = k.sum(ofHead, h.Seq, h.last())
+	h.MAC = c.key.sum(ofHead, h.Seq, h.last())
 	return h
 }
 
 // insert writes events, and remembers the end of the chain when they are committed.
-func (c *Chain) insert(ctx context.Context, tx *store.Tx, added linked, to head) error {
-	for part := range slices.Chunk(added, rowsPerInsert) {
-		args := make([]any, 0, 8*len(part))
-		for _, r := range part {
-			args = append(args, r.args()...)
+func (c *Chain) insert(ctx context.Context, tx *store.Tx, added []row, to head) error {
+	var all []store.Statement
+	for size := len(inserts) - 1; size >= 0; size-- {
+		for rows := 1 << size; len(added) >= rows; added = added[rows:] {
+			args := make([]any, 0, 8*rows)
+			for _, r := range added[:rows] {
+				args = append(args, r.args()...)
+			}
+			all = append(all, store.Statement{Query: inserts[size], Args: args})
 		}
-		rows := strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?), ", len(part)), ", ")
-		if _, err := tx.Exec(ctx, "INSERT INTO audit_events ("+columns+") VALUES "+rows, args...); err != nil {
-			return fmt.Errorf("append to audit chain: %w", err)
-		}
+	}
+	if _, err := tx.ExecAll(ctx, all...); err != nil {
+		return fmt.Errorf("append to audit chain: %w", err)
 	}
 	c.remember(tx, to)
 	return nil

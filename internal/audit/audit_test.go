@@ -104,6 +104,58 @@ func TestAppend_remembersNoEndThatWasRolledBack(t *testing.T) {
 	})
 }
 
+// What a transaction tells in several calls is written as what it tells in one: in its order, and all of it or none.
+func TestAppend_writesWhatATransactionTellsAtOnce(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := opened(t, open)
+		for round := range 3 {
+			require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				for i := range 70 {
+					require.NoError(t, audit.Append(ctx, tx, event(fmt.Sprintf("a%d_%d", round, 2*i)), event(fmt.Sprintf("a%d_%d", round, 2*i+1))))
+				}
+				return nil
+			}))
+		}
+		records, _, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{Limit: 1000})
+		require.NoError(t, err)
+		require.Len(t, records, 420)
+		for i, r := range records { // the newest first
+			n := len(records) - 1 - i
+			require.Equal(t, fmt.Sprintf("a%d_%d", n/140, n%140), r.Action)
+		}
+		checked, firstBreak := verify(t, db)
+		require.EqualValues(t, 420, checked)
+		require.Zero(t, firstBreak)
+	})
+}
+
+// A transaction that goes on after one of its events was refused, or tells one when the others are written, is rolled back.
+func TestAppend_letsNothingHappenWithoutItsEvent(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := opened(t, open)
+		refused := error(nil)
+		err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			require.NoError(t, audit.Append(ctx, tx, event("a")))
+			refused = audit.Append(ctx, tx, audit.Event{Action: "b"})
+			return audit.Append(ctx, tx, event("c"))
+		})
+		require.Error(t, refused)
+		require.ErrorIs(t, err, refused)
+		err = db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			tx.AtEnd(store.LastCommit, func(ctx context.Context) error { return audit.Append(ctx, tx, event("late")) })
+			return audit.Append(ctx, tx, event("a"))
+		})
+		require.ErrorIs(t, err, audit.ErrLate)
+		err = db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			tx.AtEnd(store.LastCommit, func(ctx context.Context) error { return audit.Append(ctx, tx, event("late")) })
+			return nil
+		})
+		require.ErrorContains(t, err, "a step right before the commit was added")
+		checked, _ := verify(t, db)
+		require.Zero(t, checked)
+	})
+}
+
 func TestAppend_neverForksTheChain(t *testing.T) {
 	const writers, each = 16, 8
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {

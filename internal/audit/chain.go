@@ -115,10 +115,22 @@ func (c *Chain) begin(ctx context.Context, tx *store.Tx, h head, keys []*key, re
 			At: c.Clock.Now(), Action: "beginAuditKey", ActorKind: System, Target: made.name(), Outcome: OK, Detail: map[string]string{"reason": reason},
 		})
 	}
+	return c.appendNow(ctx, tx, events...)
+}
+
+// appendNow appends to a chain that is being opened, when no transaction knows it yet.
+func (c *Chain) appendNow(ctx context.Context, tx *store.Tx, events ...Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	return c.append(ctx, tx, events)
+	rows := make([]row, len(events))
+	for i, e := range events {
+		var err error
+		if rows[i], err = e.row(); err != nil {
+			return err
+		}
+	}
+	return c.append(ctx, tx, rows)
 }
 
 // RestoreBackup is the action of the event by which every chain tells that its database was restored, MoveStore that it was moved to another place.
@@ -146,7 +158,7 @@ func (c *Chain) tellCommands(ctx context.Context, tx *store.Tx) error {
 			return fmt.Errorf("take pending audit event: %w", err)
 		}
 		e.Actor, e.ActorKind = "", System
-		if err := c.append(ctx, tx, []Event{e}); err != nil {
+		if err := c.appendNow(ctx, tx, e); err != nil {
 			return err
 		}
 	}

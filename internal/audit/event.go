@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -53,10 +55,10 @@ type body struct {
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
-// encode returns the event as it will be read back, and its stored bytes.
-func (e Event) encode() (Event, []byte, error) {
+// row returns the event as it is stored, without its place in the chain.
+func (e Event) row() (row, error) {
 	if e.Action == "" || e.ActorKind == "" || e.Outcome == "" {
-		return e, nil, errors.New("audit event lacks its action, actor kind or outcome")
+		return row{}, errors.New("audit event lacks its action, actor kind or outcome")
 	}
 	if e.At.IsZero() {
 		e.At = time.Now()
@@ -65,17 +67,45 @@ func (e Event) encode() (Event, []byte, error) {
 	for _, field := range []*string{&e.Action, &e.Actor, &e.ActorKind, &e.Target, &e.Outcome, &e.RequestID, &e.Address} {
 		*field = clean(*field)
 	}
-	text, err := json.Marshal(body{
-		At: e.At.Format(timeLayout), Action: e.Action, Actor: e.Actor, ActorKind: e.ActorKind, Target: e.Target,
-		Outcome: e.Outcome, RequestID: e.RequestID, Detail: e.Detail, Address: e.Address,
-	})
-	if err != nil {
-		return e, nil, fmt.Errorf("encode audit event: %w", err)
-	}
+	text := e.text()
 	if len(text) > maxBody {
-		return e, nil, fmt.Errorf("audit event is larger than %d bytes", maxBody)
+		return row{}, fmt.Errorf("audit event is larger than %d bytes", maxBody)
 	}
-	return e, text, nil
+	return row{At: e.At.UnixMicro(), Action: e.Action, Actor: e.Actor, Target: e.Target, Body: text}, nil
+}
+
+// text is the event as encoding/json writes its body, without reflection: every event of every service is written once.
+func (e Event) text() []byte {
+	out := make([]byte, 0, 384)
+	out = append(e.At.AppendFormat(append(out, `{"at":"`...), timeLayout), '"')
+	for _, field := range [...]struct{ name, value string }{
+		{`,"action":`, e.Action}, {`,"actor":`, e.Actor}, {`,"actorKind":`, e.ActorKind}, {`,"target":`, e.Target}, {`,"outcome":`, e.Outcome}, {`,"requestId":`, e.RequestID},
+	} {
+		out = appendText(append(out, field.name...), field.value)
+	}
+	if len(e.Detail) > 0 {
+		before := `,"detail":{`
+		for _, name := range slices.Sorted(maps.Keys(e.Detail)) {
+			out = append(appendText(append(out, before...), name), ':')
+			out, before = appendText(out, e.Detail[name]), ","
+		}
+		out = append(out, '}')
+	}
+	if e.Address != "" {
+		out = appendText(append(out, `,"address":`...), e.Address)
+	}
+	return append(out, '}')
+}
+
+// appendText appends a JSON string. Most are made of characters that stand for themselves; any other is left to encoding/json.
+func appendText(out []byte, text string) []byte {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			quoted, _ := json.Marshal(text) // a string can be encoded always
+			return append(out, quoted...)
+		}
+	}
+	return append(append(append(out, '"'), text...), '"')
 }
 
 // clean makes any text storable on both databases: a user name that was tried may be any bytes, and its trace must be written.

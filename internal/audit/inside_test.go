@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -18,18 +19,35 @@ func AppendUnkeyed(ctx context.Context, tx *store.Tx, e Event) error {
 	if err != nil {
 		return err
 	}
-	e, body, err := e.encode()
+	r, err := e.row()
 	if err != nil {
 		return err
 	}
-	hash := link(h.last(), h.Seq+1, body)
+	hash := link(h.last(), h.Seq+1, r.Body)
 	_, err = tx.Exec(ctx, "INSERT INTO audit_events (seq, at, action, actor, target, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		h.Seq+1, e.At.UnixMicro(), e.Action, e.Actor, e.Target, body, hash)
+		h.Seq+1, r.At, r.Action, r.Actor, r.Target, r.Body, hash)
 	if err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, "UPDATE audit_head SET seq = ?, hash = ?", h.Seq+1, hash)
 	return err
+}
+
+// Stored is an event as it is stored, and as encoding/json writes its body.
+func Stored(e Event) (stored, want []byte, err error) {
+	r, err := e.row()
+	if err != nil {
+		return nil, nil, err
+	}
+	back, err := decode(r.Body)
+	if err != nil {
+		return nil, nil, err
+	}
+	want, err = json.Marshal(body{
+		At: back.At.Format(timeLayout), Action: clean(e.Action), Actor: clean(e.Actor), ActorKind: clean(e.ActorKind), Target: clean(e.Target),
+		Outcome: clean(e.Outcome), RequestID: clean(e.RequestID), Detail: e.Detail, Address: clean(e.Address),
+	})
+	return r.Body, want, err
 }
 
 // VerifyOnce is what the keeper does every day.

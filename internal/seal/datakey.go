@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -23,7 +24,7 @@ const dataKeyVersion = 1
 // under a key of its own derived by HKDF-SHA-256. It is safe for concurrent use.
 type Key struct {
 	aead tink.AEAD
-	mac  []byte
+	mac  func() []byte // derived by who needs it first: many keys open one message and are gone
 }
 
 // NewDataKey returns 32 random bytes for FromDataKey.
@@ -38,19 +39,25 @@ func FromDataKey(raw []byte) (*Key, error) {
 	if len(raw) != DataKeySize {
 		return nil, errors.New("data key has the wrong length")
 	}
-	sealing, err := hkdf.Key(sha256.New, raw, nil, "fountain data key v1: seal", 32)
+	extracted, err := hkdf.Extract(sha256.New, raw, nil)
+	if err != nil {
+		return nil, fmt.Errorf("extract data key: %w", err)
+	}
+	sealing, err := hkdf.Expand(sha256.New, extracted, "fountain data key v1: seal", 32)
 	if err != nil {
 		return nil, fmt.Errorf("derive sealing key: %w", err)
-	}
-	summing, err := hkdf.Key(sha256.New, raw, nil, "fountain data key v1: sum", 32)
-	if err != nil {
-		return nil, fmt.Errorf("derive sum key: %w", err)
 	}
 	aead, err := subtle.NewXChaCha20Poly1305(sealing)
 	if err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
 	}
-	return &Key{aead: aead, mac: summing}, nil
+	return &Key{aead: aead, mac: sync.OnceValue(func() []byte {
+		summing, err := hkdf.Expand(sha256.New, extracted, "fountain data key v1: sum", 32)
+		if err != nil {
+			panic(err) // of a length that it has no keys of
+		}
+		return summing
+	})}, nil
 }
 
 // Seal encrypts plain and binds it to aad, for example the table and row it belongs to.
@@ -76,7 +83,7 @@ func (k *Key) Open(sealed, aad []byte) ([]byte, error) {
 
 // Sum returns the HMAC-SHA-256 of data. The error is always nil; it is there for the interface that Keyset shares.
 func (k *Key) Sum(data []byte) ([]byte, error) {
-	h := hmac.New(sha256.New, k.mac)
+	h := hmac.New(sha256.New, k.mac())
 	h.Write(data)
 	return h.Sum(nil), nil
 }

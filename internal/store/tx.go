@@ -39,6 +39,7 @@ type Tx struct {
 	broken    error     // the first failed statement
 	last      []lastStep
 	committed []func()
+	kept      map[any]any // of this transaction alone
 }
 
 // lastStep is a step that a transaction takes right before it commits.
@@ -70,6 +71,22 @@ func (tx *Tx) Attached(key any) any {
 	return value
 }
 
+// Kept returns what is kept with this transaction under the key; make makes it for whoever asks first. The key is of a type of the caller's own.
+func (tx *Tx) Kept(key any, make func() any) any {
+	kept, found := tx.kept[key]
+	if !found {
+		if tx.kept == nil {
+			tx.kept = map[any]any{}
+		}
+		kept = make()
+		tx.kept[key] = kept
+	}
+	return kept
+}
+
+// errLateStep rolls a transaction back in which a last step has added another one: it would not be taken.
+var errLateStep = errors.New("a step right before the commit was added by another one")
+
 // finish takes the steps that come last. A step may add no further ones.
 func (tx *Tx) finish(ctx context.Context) error {
 	steps := tx.last
@@ -78,6 +95,9 @@ func (tx *Tx) finish(ctx context.Context) error {
 		if err := step.do(ctx); err != nil {
 			return err
 		}
+	}
+	if len(tx.last) > len(steps) {
+		return errLateStep
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (h api) GetSecret(ctx context.Context, r kmsapi.GetSecretRequestObject) (km
 	if err != nil {
 		return nil, err
 	}
-	return kmsapi.GetSecret200JSONResponse{
+	return &secretAnswer{
 		Body: kmsapi.Secret{
 			Name: found.Name, Version: found.Version, Value: value, CreatedAt: found.CreatedAt, UpdatedAt: found.UpdatedAt,
 		},

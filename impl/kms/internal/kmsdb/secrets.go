@@ -2,6 +2,7 @@ package kmsdb
 
 import (
 	"context"
+	"math/bits"
 	"slices"
 	"strings"
 	"time"
@@ -175,17 +176,44 @@ func (Secrets) InsertVersion(ctx context.Context, tx *store.Tx, s secret.Secret,
 	return err
 }
 
+type sealedRow struct {
+	secretRow
+	WrappedKey []byte `db:"wrapped_key"`
+	Sealed     []byte `db:"sealed"`
+}
+
+const selectSealed = `SELECT s.name, s.version, s.latest, s.previous, s.pending, s.created_at, s.updated_at, v.wrapped_key, v.sealed
+	FROM secrets s JOIN secret_versions v ON v.name = s.name AND v.version = s.version WHERE s.name `
+
 // Get implements secret.Rows: the current version, false when there is no secret of the name.
 func (Secrets) Get(ctx context.Context, q store.Querier, name string) (_ secret.Sealed, _ bool, err error) {
 	defer tried.To(&err, "read secret")
-	var r struct {
-		secretRow
-		WrappedKey []byte `db:"wrapped_key"`
-		Sealed     []byte `db:"sealed"`
-	}
-	found, err := one(ctx, q, &r, `SELECT s.name, s.version, s.latest, s.previous, s.pending, s.created_at, s.updated_at, v.wrapped_key, v.sealed
-		FROM secrets s JOIN secret_versions v ON v.name = s.name AND v.version = s.version WHERE s.name = ?`, name)
+	var r sealedRow
+	found, err := one(ctx, q, &r, selectSealed+"= ?", name)
 	return secret.Sealed{Secret: r.secret(), WrappedKey: r.WrappedKey, Value: r.Sealed}, found, err
+}
+
+// namesAtOnce bounds the names of one statement.
+const namesAtOnce = 64
+
+// Current implements secret.Rows: nothing for a name that is of no secret.
+func (Secrets) Current(ctx context.Context, q store.Querier, names []string) (_ map[string]secret.Sealed, err error) {
+	defer tried.To(&err, "read secrets")
+	found := make(map[string]secret.Sealed, len(names))
+	for some := range slices.Chunk(names, namesAtOnce) {
+		args := make([]any, 1<<bits.Len(uint(len(some)-1))) // a power of two, so that there are few texts to be kept compiled
+		for i := range args {
+			args[i] = some[min(i, len(some)-1)]
+		}
+		var rows []sealedRow
+		if err := q.Select(ctx, &rows, selectSealed+"IN ("+store.Marks(len(args))+")", args...); err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			found[r.Name] = secret.Sealed{Secret: r.secret(), WrappedKey: r.WrappedKey, Value: r.Sealed}
+		}
+	}
+	return found, nil
 }
 
 // rangesAtOnce bounds the ranges of one statement.

@@ -92,8 +92,38 @@ func TestSecrets_giveTheCurrentVersionAndKeepTheOthers(t *testing.T) {
 		_, found, err = rows.Get(s.Context(), s.q(), "b")
 		require.NoError(s, err)
 		require.False(s, found)
+		all, err := rows.Current(s.Context(), s.q(), []string{"b", "a", "c"})
+		require.NoError(s, err)
+		require.Equal(s, map[string]secret.Sealed{"a": got}, all)
 		_ = s.fails(insert(made, "a version is written once"))
 		_ = s.fails(insert(secret.Secret{Name: "b", Version: 1}, "of no secret"))
+	})
+}
+
+func TestSecrets_areReadTogetherHoweverManyTheyAre(t *testing.T) {
+	each(t, func(s suite) {
+		rows, names := kmsdb.Secrets{}, []string{}
+		s.write(func(ctx context.Context, tx *store.Tx) error {
+			for i := range 131 {
+				made, err := rows.Put(ctx, tx, fmt.Sprintf("secret%d", i), noon)
+				if err != nil {
+					return err
+				}
+				if err := rows.InsertVersion(ctx, tx, made, 1, noon, []byte("key"), []byte(made.Name)); err != nil {
+					return err
+				}
+				names = append(names, made.Name)
+			}
+			return nil
+		})
+		for _, n := range []int{1, 2, 3, 63, 64, 65, 128, 131} {
+			all, err := rows.Current(s.Context(), s.q(), names[:n])
+			require.NoError(s, err)
+			require.Len(s, all, n)
+			for _, name := range names[:n] {
+				require.Equal(s, name, string(all[name].Value))
+			}
+		}
 	})
 }
 

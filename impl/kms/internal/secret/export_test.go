@@ -12,7 +12,7 @@ import (
 func EnterTogether(s *Secrets, ctx context.Context, tx *store.Tx, name string, callers ...*auth.Principal) (refused []error, err error) {
 	batch := make([]*reading, len(callers))
 	for i, caller := range callers {
-		batch[i] = &reading{auth.NewContext(ctx, caller), caller, policy.GetSecret, name, func(context.Context, *store.Tx) error { return nil }}
+		batch[i] = &reading{auth.NewContext(ctx, caller), caller, policy.GetSecret, name, func(context.Context, *store.Tx, *current) error { return nil }}
 	}
 	results, err := s.readTogether(ctx, tx, batch)
 	for _, r := range results {

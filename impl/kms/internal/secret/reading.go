@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
@@ -22,14 +23,23 @@ type reading struct {
 	caller  *auth.Principal
 	op      policy.Operation
 	name    string
-	do      func(ctx context.Context, tx *store.Tx) error
+	do      opening
+}
+
+// opening is what is done in the transaction of a reading that is let: with the current version of its secret, nil when there is none.
+type opening func(ctx context.Context, tx *store.Tx, current *current) error
+
+// current is the current version of a secret, as a transaction of readings has found it.
+type current struct {
+	Sealed
+	value func() (string, error) // opens it, once for all readings of the transaction; it is gone with the last of them
 }
 
 // maxReadings bounds a transaction of readings, in which nobody else writes on SQLite: each is a few short statements.
 const maxReadings = 64
 
 // enteredTogether is entered for readings. Those that come at the same time share a transaction, and so the wait until what is recorded of them is durable.
-func (s *Secrets) enteredTogether(ctx context.Context, caller *auth.Principal, op policy.Operation, name string, do func(ctx context.Context, tx *store.Tx) error) error {
+func (s *Secrets) enteredTogether(ctx context.Context, caller *auth.Principal, op policy.Operation, name string, do opening) error {
 	_, err := s.readings.Do(ctx, &reading{ctx, caller, op, name, do})
 	return s.gate.Recorded(ctx, err)
 }
@@ -69,17 +79,31 @@ func (s *Secrets) readTogether(ctx context.Context, tx *store.Tx, batch []*readi
 		return nil, err
 	}
 	for i, r := range batch {
-		if results[i].Lane != "" {
-			continue
-		}
-		if err = refused[r.entry()]; err == nil {
-			err = r.do(inRequest{ctx, r.request}, tx)
-		}
-		if results[i].Err = err; err != nil && !isRefusal(err) {
-			return nil, err // the transaction may be no more; each is tried in one of its own
+		if results[i].Lane == "" {
+			results[i].Err = refused[r.entry()]
 		}
 	}
-	return results, nil
+	return results, s.openAll(ctx, tx, batch, results)
+}
+
+// openAll does the readings that are let and wait in no lane. After an error the transaction may be no more; each is tried in one of its own.
+func (s *Secrets) openAll(ctx context.Context, tx *store.Tx, batch []*reading, results []groupcommit.Result[struct{}]) error {
+	let := func(i int) bool { return results[i].Err == nil && results[i].Lane == "" }
+	versions, err := s.currentOf(ctx, tx, batch, let)
+	if err != nil {
+		return err
+	}
+	for i, r := range batch {
+		if !let(i) {
+			continue
+		}
+		err := r.do(inRequest{ctx, r.request}, tx, versions[r.name])
+		if err != nil && !isRefusal(err) {
+			return err
+		}
+		results[i].Err = err
+	}
+	return nil
 }
 
 // enterAll holds the callers of readings and asks the gate for each entry, and returns whom it refuses. On PostgreSQL that takes maxHold at the most, but in a lane: held is then the
@@ -112,6 +136,28 @@ func (s *Secrets) enterAll(ctx context.Context, tx *store.Tx, batch []*reading, 
 		return nil, at, nil
 	}
 	return refused, nil, err
+}
+
+// currentOf returns the current versions of the secrets that are let to be read, by one statement.
+func (s *Secrets) currentOf(ctx context.Context, tx *store.Tx, batch []*reading, let func(i int) bool) (map[string]*current, error) {
+	var names []string
+	for i, r := range batch {
+		if let(i) && !slices.Contains(names, r.name) {
+			names = append(names, r.name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	found, err := s.rows.Current(ctx, tx, names)
+	if err != nil {
+		return nil, err
+	}
+	versions := make(map[string]*current, len(found))
+	for name, sealed := range found {
+		versions[name] = &current{sealed, sync.OnceValues(func() (string, error) { return s.open(sealed) })}
+	}
+	return versions, nil
 }
 
 // heldCaller is a caller who is held, or has nothing to stand on.

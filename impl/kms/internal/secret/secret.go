@@ -4,6 +4,7 @@ package secret
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -70,6 +71,8 @@ type Rows interface {
 	// Prune deletes all but the newest versions and those that are in a stage.
 	Prune(ctx context.Context, tx *store.Tx, s Secret, keep int64) error
 	Get(ctx context.Context, q store.Querier, name string) (Sealed, bool, error)
+	// Current is Get for many, by name.
+	Current(ctx context.Context, q store.Querier, names []string) (map[string]Sealed, error)
 	// List returns secrets by name that are in one of the ranges, which are in their order, and after the given name.
 	List(ctx context.Context, q store.Querier, among []policy.Range, after string, limit int) ([]Secret, error)
 }
@@ -213,23 +216,19 @@ func (s Secret) context() []byte { return fmt.Appendf(nil, "secret:%s:%d", s.Nam
 // Get opens the current version. Absent and not allowed are the same not_found. Every reading is recorded, or does not happen.
 func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) (_ Secret, _ string, err error) {
 	defer tried.To(&err, "get secret")
-	var found Sealed
-	err = s.enteredTogether(ctx, caller, policy.GetSecret, name, func(ctx context.Context, tx *store.Tx) (err error) {
-		var ok bool
-		if found, ok, err = s.rows.Get(ctx, tx, name); err != nil {
-			return fmt.Errorf("read secret: %w", err)
-		}
-		if !ok {
+	var found *current
+	err = s.enteredTogether(ctx, caller, policy.GetSecret, name, func(ctx context.Context, tx *store.Tx, is *current) error {
+		if found = is; found == nil {
 			return domain.Refuse(domain.NotFound, "There is no such secret.")
 		}
 		return s.audit.Append(ctx, tx, auditlog.Event{Action: "getSecret", Target: name, Detail: map[string]string{
-			"version": fmt.Sprint(found.Version), "scopes": strings.Join(caller.Scopes, " "), "credential": caller.ClientID,
+			"version": strconv.FormatInt(found.Version, 10), "scopes": strings.Join(caller.Scopes, " "), "credential": caller.ClientID,
 		}})
 	})
 	if err != nil {
 		return Secret{}, "", err
 	}
-	value, err := s.open(found)
+	value, err := found.value()
 	if err != nil {
 		return Secret{}, "", fmt.Errorf("open secret %s version %d: %w", name, found.Version, err)
 	}

@@ -108,15 +108,15 @@ func (s *Secrets) held(ctx context.Context, tx *store.Tx, name, which string) (s
 func (s *Secrets) GetVersion(ctx context.Context, caller *auth.Principal, name, which string) (of Secret, v Version, value string, err error) {
 	defer tried.To(&err, "get version of secret")
 	var found SealedVersion
-	err = s.enteredTogether(ctx, caller, policy.GetVersion, name, func(ctx context.Context, tx *store.Tx) error {
-		current, ok, err := s.rows.Get(ctx, tx, name)
-		if err != nil {
-			return err
-		}
-		if !ok {
+	err = s.enteredTogether(ctx, caller, policy.GetVersion, name, func(ctx context.Context, tx *store.Tx, is *current) error {
+		if is == nil {
 			return noVersion()
 		}
-		of = current.Secret
+		of = is.Secret
+		var (
+			ok  bool
+			err error
+		)
 		if found, ok, err = s.rows.Version(ctx, tx, name, of.Number(which)); err != nil {
 			return err
 		}
