@@ -25,7 +25,11 @@ type engine struct {
 	search.EngineAt
 	mu   sync.Mutex
 	open chan struct{} // closed: all pass
-	away atomic.Bool   // nobody answers at the door
+	away atomic.Bool   // nobody answers at either door
+	// Its second node: another door of the same engine, and whether nobody answers there alone.
+	second string
+	half   atomic.Bool
+	picky  atomic.Bool // it refuses stopwords
 }
 
 // newEngine starts one until the test ends.
@@ -37,20 +41,31 @@ func newEngine(t *testing.T) *engine {
 	at, err := url.Parse(searchtest.Typesense(t, key))
 	require.NoError(t, err)
 	behind := httputil.NewSingleHostReverseProxy(at)
-	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if e.away.Load() {
+	door, other := httptest.NewServer(e.door(behind, nil)), httptest.NewServer(e.door(behind, &e.half))
+	t.Cleanup(door.Close)
+	t.Cleanup(other.Close)
+	t.Cleanup(e.letsPass) // else the doors would wait for who stands there
+	e.second = other.URL
+	e.EngineURL, e.EngineKeyFile = door.URL+","+other.URL, filepath.Join(t.TempDir(), "engine.key")
+	require.NoError(t, os.WriteFile(e.EngineKeyFile, []byte(key), 0o600))
+	return e
+}
+
+// door is a node of the engine, at which nobody answers while it is shut.
+func (e *engine) door(behind http.Handler, shut *atomic.Bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case e.away.Load() || shut != nil && shut.Load():
 			panic(http.ErrAbortHandler)
-		}
-		if strings.Contains(r.URL.Path, "plays") && strings.HasSuffix(r.URL.Path, "/documents/import") {
+		case e.picky.Load() && r.Method == http.MethodPut && strings.Contains(path, "/stopwords/"):
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(`{"message":"Not these."}`))
+			return
+		case strings.Contains(path, "plays") && strings.HasSuffix(path, "/documents/import"):
 			<-e.passes()
 		}
 		behind.ServeHTTP(w, r)
-	}))
-	t.Cleanup(door.Close)
-	t.Cleanup(e.letsPass) // else the door would wait for who stands there
-	e.EngineURL, e.EngineKeyFile = door.URL, filepath.Join(t.TempDir(), "engine.key")
-	require.NoError(t, os.WriteFile(e.EngineKeyFile, []byte(key), 0o600))
-	return e
+	})
 }
 
 // passes is closed when who comes now may go on.

@@ -41,7 +41,7 @@ func (h *theatre) pages() (all []page) {
 		"audit": "putSecondFactorPolicy", "audit-archives": "fountain audit archive", "sets": "articles", "sets/stopwords/articles": `"the"`, "health": "Search engine",
 		"upkeep":  "No report is kept.",
 		"adopted": "1.4.0 (revision 1)", "adopted/reports": "listReports GET /reports", "sequence": "play", "sequence/play": "Next number", "sequence/play/scene": `{"title":"here"}`,
-		"sequence/play/scene/{scene}": `"title": "here"`, "search": "plays", "search/plays": "title (string)", "limits": "reports", "limits/kms": "loginUser POST /auth/login",
+		"sequence/play/scene/{scene}": `"title": "here"`, "search": "plays", "search/plays": "title (string)", "search/verses/sync": "9007199254740993", "limits": "reports", "limits/kms": "loginUser POST /auth/login",
 		"limits/reports": "Every operation", "nowhere": "View not found",
 	}
 	for _, view := range slices.Sorted(maps.Keys(views)) {

@@ -64,6 +64,9 @@ func opens(t *testing.T, _ *mailbox) *theatre {
 	return h
 }
 
+// verse is the document of the collection verses: its id is a word of the contract's paths, and its number one that JavaScript does not hold.
+const verse = `{"id":"sync","line":"Shall I compare thee","number":9007199254740993}`
+
 // furnish makes what there is to see, and to write to.
 func (h *theatre) furnish(t *testing.T) {
 	t.Helper()
@@ -91,6 +94,9 @@ func (h *theatre) furnish(t *testing.T) {
 	document := json.RawMessage(`{"title":"Hamlet"}`)
 	_, err = h.admin.Search.SyncDocuments(ctx, "plays", search.DocumentSync{Items: []search.SyncItem{{Op: "upsert", ID: "hamlet", Document: &document}}})
 	require.NoError(t, err)
+	_, err = h.admin.Search.CreateCollection(ctx, search.CollectionCreate{Name: "verses", Versioned: fountain.Ptr(true), Fields: []search.Field{{Name: "line", Type: "string"}, {Name: "number", Type: "int64"}}})
+	require.NoError(t, err)
+	require.NoError(t, h.admin.Search.PutDocument(ctx, "verses", "sync", nil, json.RawMessage(verse)))
 	scene, err := h.admin.Sequence.CreateElement(ctx, "play", "scene", sequence.ElementCreate{Data: json.RawMessage(`{"title":"here"}`)})
 	require.NoError(t, err)
 	h.ids["edsger"], h.ids["reports"], h.ids["Programme"], h.ids["scene"] = user.ID, reports.Service.ID, app.Client.ID, scene.ID

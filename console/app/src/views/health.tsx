@@ -2,10 +2,10 @@
 
 import type { Schemas } from "@fountainai/client";
 import { moment, sentence } from "#page/words.js";
-import type { ComponentChildren } from "preact";
 import { ask } from "../ask.js";
+import { Engine } from "../engine.js";
 import { family, me, take } from "../family.js";
-import { Facts, Listing, Table } from "../listing.js";
+import { Listing, Table } from "../listing.js";
 import { from } from "../pages.js";
 import { address } from "../route.js";
 import { Frame, Show, told, useLoaded, useRound, type View } from "../view.js";
@@ -65,15 +65,6 @@ const Services = ({ items }: { items: Seen[] }) => <Table label="Services" items
   { head: "Version", cell: ({ version }) => version },
   { head: "Contract", cell: ({ status }) => status && <>{status.contractVersion}{status.targetsSkewed > 0 && <div class="off">{status.targetsSkewed} instances have another text</div>}</> },
 ]} />;
-
-const Engine = ({ round }: { round: number }) => {
-  const engine = useLoaded(() => take(family.search.GET("/engine")), [round]);
-  return <section aria-label="Search engine"><h2>Search engine</h2><Show loaded={engine}>{({ mode, version, keyVersion, unsupported, limits }) => <Facts facts={[
-    ["Engine", mode === "embedded" ? `in the search service, as Typesense ${version}` : `Typesense ${version}`], ...(keyVersion ? [["Key", `version ${keyVersion} of search.typesense`] as [string, string]] : []),
-    ["Items of a sync", limits.syncItems], ["Searches at once", limits.searches], ...(limits.documents ? [["Documents", `${limits.documents} at the most`] as [string, string]] : []),
-    ...(unsupported.length > 0 ? [["Not supported", <ul>{unsupported.map((one) => <li key={one}>{one}</li>)}</ul>] as [string, ComponentChildren]] : []),
-  ]} />}</Show></section>;
-};
 
 const refOf = ({ scope, elementType, elementId }: DeadLetter) => ({ scope, elementType, elementId });
 

@@ -6,6 +6,7 @@ import { useState } from "preact/hooks";
 import { say } from "#page/screen.js";
 import { ask } from "../ask.js";
 import { CollectionSets } from "../collectionsets.js";
+import { addressOf, Document } from "../document.js";
 import { family, me, take } from "../family.js";
 import { Form, json } from "../form.js";
 import { Grants } from "../grants.js";
@@ -29,10 +30,15 @@ const create = async () => {
       { name: "fields", label: "Fields", kind: "area", maxLength: 32768, value: JSON.stringify([{ name: "text", type: "string" }], null, 2),
         hint: "A JSON array of {name, type, facet, optional, index, sort}. Types: string, int32, int64, float, bool, each also as [], and auto." },
       { name: "defaultSortingField", label: "Default sorting field", optional: true, maxLength: 128 },
+      { name: "keeps", label: "Documents", kind: "many", optional: true, hint: "This can't be changed later.", options: [
+        { value: "versioned", label: "have versions, so that a change can ask for one" }, { value: "tenantScoped", label: "belong to tenants, of which each reaches its own" },
+      ] },
     ],
     act: (given) => {
-      const fields = json(given, "fields") as Collection["fields"], defaultSortingField = given.text("defaultSortingField");
-      return take(family.search.POST("/collections", { body: { name: given.text("name"), fields, ...(defaultSortingField && { defaultSortingField }) } }));
+      const fields = json(given, "fields") as Collection["fields"], defaultSortingField = given.text("defaultSortingField"), keeps = given.all("keeps");
+      return take(family.search.POST("/collections", { body: {
+        name: given.text("name"), fields, ...(defaultSortingField && { defaultSortingField }), versioned: keeps.includes("versioned"), tenantScoped: keeps.includes("tenantScoped"),
+      } }));
     },
   });
   if (!made) return;
@@ -68,7 +74,7 @@ const One = ({ name }: { name: string }) => {
   const collection = useLoaded(() => take(family.search.GET("/collections/{collection}", { params: { path: { collection: name } } })), [name]);
   return <Frame title={name}>
     <Show loaded={collection}>{(one) => <>
-      <Facts facts={[["Owner", one.owner], ["Your access", one.access], ["Tenants", one.tenantScoped ? "each reaches its own documents" : "not told apart"], ["Documents", one.documents], ["Fields", one.fields.map((field) => `${field.name} (${field.type})`).join(", ")]]} />
+      <Facts facts={[["Owner", one.owner], ["Your access", one.access], ["Tenants", one.tenantScoped ? "each reaches its own documents" : "not told apart"], ["Versions of documents", one.versioned ? "kept" : "not kept"], ["Documents", one.documents], ["Fields", one.fields.map((field) => `${field.name} (${field.type})`).join(", ")]]} />
       <div class="actions">
         {me().can("documents:search") && <button type="button" onClick={() => createSearchKey(name)}>Create search key</button>}
         {one.access === "own" && me().can("collections:write") && <button type="button" onClick={() => remove(name)}>Delete</button>}
@@ -127,7 +133,7 @@ const Reindexes = ({ collection }: { collection: string }) => {
   </section>;
 };
 
-const Query = ({ collection: { name, fields } }: { collection: Collection }) => {
+const Query = ({ collection: { name, fields, tenantScoped } }: { collection: Collection }) => {
   const [found, setFound] = useState<{ result: Result; ask: (page: number) => Promise<void> }>();
   const searchable = fields.filter(({ name, type, index }) => type.startsWith("string") && index !== false && !name.includes("*")).map((field) => field.name); // a pattern is no field
   const search = (q: string, queryBy: string[], filterBy: string) => {
@@ -143,16 +149,29 @@ const Query = ({ collection: { name, fields } }: { collection: Collection }) => 
       { name: "queryBy", label: "Fields", kind: "many", value: searchable.slice(0, maxFields), options: searchable.map((value) => ({ value, label: value })) },
       { name: "filterBy", label: "Filter", optional: true, maxLength: 4096, hint: "In the engine's filter syntax, for example year:>1900." },
     ]} act={(given) => search(given.text("q"), given.all("queryBy"), given.text("filterBy"))} />
-    {found && <Found {...found} />}
+    {found && <Found {...found} collection={name} tenantScoped={tenantScoped} />}
   </section>;
 };
 
-const Found = ({ result, ask }: { result: Result; ask: (page: number) => Promise<void> }) => {
+/** A link to a document's own view. What is found tells of a document that belongs to a tenant whose it is, where the person reaches every tenant's. */
+const Link = ({ document, collection, tenantScoped }: { document: Result["hits"][number]["document"]; collection: string; tenantScoped: boolean }) => {
+  const { id, tenant } = document;
+  return typeof id === "string" ? <a href={addressOf({ collection, id, tenant: tenantScoped && typeof tenant === "string" ? tenant : undefined })}>{id}</a> : null;
+};
+
+interface Hits {
+  result: Result;
+  ask: (page: number) => Promise<void>;
+  collection: string;
+  tenantScoped: boolean;
+}
+
+const Found = ({ result, ask, ...of }: Hits) => {
   const [problem, setProblem] = useState<unknown>();
   const turn = (page: number) => ask(page).then(() => setProblem(undefined), setProblem);
   return <>
     <p role="status">{result.found} of {result.outOf} documents, page {result.page}</p>
-    <ol start={(result.page - 1) * perPage + 1}>{result.hits.map(({ document }, at) => <li key={at}><pre tabIndex={0}>{JSON.stringify(document, null, 2)}</pre></li>)}</ol>
+    <ol start={(result.page - 1) * perPage + 1}>{result.hits.map(({ document }, at) => <li key={at}><Link document={document} {...of} /><pre tabIndex={0}>{JSON.stringify(document, null, 2)}</pre></li>)}</ol>
     <div class="actions">
       {result.page > 1 && <button type="button" onClick={() => turn(result.page - 1)}>Previous page</button>}
       {result.page * perPage < result.found && <button type="button" onClick={() => turn(result.page + 1)}>Next page</button>}
@@ -161,4 +180,4 @@ const Found = ({ result, ask }: { result: Result; ask: (page: number) => Promise
   </>;
 };
 
-export const search: View = { route: "search", title: "Search", allowed: (person) => person.can("collections:read"), Shown: ({ of: [name] }) => (name ? <One name={name} /> : <Collections />) };
+export const search: View = { route: "search", title: "Search", allowed: (person) => person.can("collections:read"), Shown: ({ of: [name, id, tenant] }) => (!name ? <Collections /> : id ? <Document key={`${id}/${tenant ?? ""}`} collection={name} id={id} tenant={tenant} /> : <One name={name} />) };

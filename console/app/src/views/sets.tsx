@@ -31,6 +31,13 @@ const kinds: Record<Kind, About> = {
 
 const kindOf = (name: string | undefined): Kind | undefined => (Object.keys(kinds) as Kind[]).find((kind) => kind === name);
 
+const standing: Record<NonNullable<SearchSet["engine"]>["state"], string> = { applied: "has this version", pending: "does not have this version yet", failed: "did not take this version" };
+
+/** What the search engine has of a set; a preset never goes there. */
+const AtEngine = ({ of: { engine } }: { of: SearchSet }) => (engine
+  ? <><span class={engine.state === "applied" ? "" : "off"}>{standing[engine.state]}</span>{engine.message && <div class="off">{engine.message}</div>}</>
+  : <>is not given it</>);
+
 const contentOf = (set: SearchSet): unknown => set[kinds[set.kind].member];
 
 const fields = (kind: Kind, set?: SearchSet): Field[] => [
@@ -67,13 +74,13 @@ const remove = async ({ kind, name }: SearchSet): Promise<boolean> => {
 
 const Sets = () => {
   const [round, after] = useRound();
-  return <Frame title="Search sets">{(Object.keys(kinds) as Kind[]).map((kind) => <section key={kind} aria-label={kinds[kind].title}><h2>{kinds[kind].title}</h2>
+  return <Frame title="Search sets"><div class="actions"><button type="button" onClick={after(async () => true)}>Refresh</button></div>{(Object.keys(kinds) as Kind[]).map((kind) => <section key={kind} aria-label={kinds[kind].title}><h2>{kinds[kind].title}</h2>
     <p>{kinds[kind].does}</p>
     {me().can("collections:write") && <div class="actions"><button type="button" onClick={after(create(kind))}>Create {kinds[kind].title.toLowerCase()}</button></div>}
     <Listing<SearchSet> label={kinds[kind].title} of={round} id={({ name }) => name} none="None." load={(cursor) => take(family.search.GET("/sets/{kind}", { params: { path: { kind }, query: from(cursor) } }))}
       columns={[
         { head: "Name", cell: ({ name }) => <a href={address("sets", kind, name)}>{name}</a> }, { head: "Version", cell: ({ version }) => version },
-        { head: "Owner", cell: ({ owner }) => owner }, { head: "Changed", cell: ({ changedAt }) => moment(changedAt) },
+        { head: "Search engine", cell: (set) => <AtEngine of={set} /> }, { head: "Owner", cell: ({ owner }) => owner }, { head: "Changed", cell: ({ changedAt }) => moment(changedAt) },
       ]} />
   </section>)}</Frame>;
 };
@@ -82,10 +89,11 @@ const One = ({ kind, name }: { kind: Kind; name: string }) => {
   const [round, after] = useRound();
   const set = useLoaded(() => take(family.search.GET("/sets/{kind}/{set}", { params: { path: { kind, set: name } } })), [kind, name, round]);
   return <Frame title={name}><Show loaded={set}>{(one) => <>
-    <Facts facts={[["Kind", kinds[kind].title], ["Owner", one.owner], ["Version", one.version], ["Changed", moment(one.changedAt)], ...(one.readers ? [["Readers", one.readers.join(", ") || "none"] as [string, string]] : [])]} />
-    {one.access === "own" && me().can("collections:write") && <div class="actions">
-      <button type="button" onClick={after(() => replace(one))}>Replace</button><button type="button" onClick={after(() => remove(one))}>Delete</button>
-    </div>}
+    <Facts facts={[["Kind", kinds[kind].title], ["Owner", one.owner], ["Version", one.version], ["Search engine", <AtEngine of={one} />], ["Changed", moment(one.changedAt)], ...(one.readers ? [["Readers", one.readers.join(", ") || "none"] as [string, string]] : [])]} />
+    <div class="actions">
+      <button type="button" onClick={after(async () => true)}>Refresh</button>
+      {one.access === "own" && me().can("collections:write") && <><button type="button" onClick={after(() => replace(one))}>Replace</button><button type="button" onClick={after(() => remove(one))}>Delete</button></>}
+    </div>
     <pre tabIndex={0}>{JSON.stringify(contentOf(one), null, 2)}</pre>
   </>}</Show></Frame>;
 };

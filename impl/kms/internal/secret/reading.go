@@ -83,7 +83,10 @@ func (s *Secrets) readTogether(ctx context.Context, tx *store.Tx, batch []*readi
 			results[i].Err = refused[r.entry()]
 		}
 	}
-	return results, s.openAll(ctx, tx, batch, results)
+	if err := s.openAll(ctx, tx, batch, results); err != nil {
+		return nil, err
+	}
+	return results, nil
 }
 
 // openAll does the readings that are let and wait in no lane. After an error the transaction may be no more; each is tried in one of its own.
