@@ -112,7 +112,7 @@ var wrongs = []wrong{
 	{name: "cursor of elements in scopes", method: "GET", path: "/sequence/v1/scopes?cursor=CURSOR", status: 400, code: "invalid_cursor", in: "query", pointer: "cursor"},
 	{name: "cursor of elements in dead letters", method: "GET", path: "/sequence/v1/dead-letters?cursor=CURSOR", status: 400, code: "invalid_cursor", in: "query", pointer: "cursor"},
 	{name: "time zone that is none", method: "PUT", path: kept + "/line/number-format", body: `{"prefix":"L-","padding":3,"resets":"never","timeZone":"Nowhere/Else"}`, status: 422, code: "validation_failed", in: "body", pointer: "/timeZone"},
-	{name: "import into a scope with elements", method: "POST", path: kept + "/import", body: `{"export":{"format":1,"scope":"x"}}` + "\n", header: map[string]string{"Content-Type": "application/x-ndjson"}, status: 409, code: "already_exists"},
+	{name: "import that is cut", method: "POST", path: kept + "/import", body: `{"export":{"format":1,"scope":"x"}}` + "\n", header: map[string]string{"Content-Type": "application/x-ndjson"}, status: 422, code: "validation_failed", in: "body"},
 }
 
 // TestElements_refuseEachFaultByItsOwnCodeAndChangeNothing asks for what is wrong, with all rights, at the gateway and at the service: each fault has its code and its place, and behind each of them the scope, its
