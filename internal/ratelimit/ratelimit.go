@@ -87,8 +87,8 @@ func (l *Limiter) Take(ctx context.Context, counts []Count) bool {
 }
 
 // slack is how long after it was asked Redis may decide. What this process knows is told to it with so much less, so that a slow round trip
-// makes no caller's allowance smaller.
-const slack = dialTimeout + 3*operationTimeout
+// makes no caller's allowance smaller. It is a new connection, its greeting and database, and a script that Redis does not know yet.
+var slack = brief.connection + 4*brief.operation
 
 // takeShared asks Redis. What this process knows of a key (its TAT after the last decision that it saw) goes both ways:
 //

@@ -8,22 +8,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/gomodule/redigo/redis"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/fountainai/fountain/internal/httpclient"
 )
 
 const (
-	// dialTimeout and operationTimeout bound what one request waits for Redis: a free connection, a new one, its greeting, the script.
-	dialTimeout      = 100 * time.Millisecond
-	operationTimeout = 50 * time.Millisecond
-	maxConnections   = 64
+	maxConnections = 64
+	// idleLife is how long a connection that is not used is kept, and idleTrust how long it is taken for alive: after that a ping precedes the script.
+	idleLife, idleTrust = time.Minute, time.Second
 	// maxFailures is after how many failures in a row no request asks Redis any more, until a probe succeeds.
 	maxFailures   = 3
 	probeInterval = time.Second
@@ -34,9 +32,17 @@ const (
 //go:embed take.lua
 var takeScript string
 
+// waits bound what one request waits for Redis: first for a free connection or a new one, then for each answer, of the greeting and of the script.
+type waits struct{ connection, operation time.Duration }
+
+// brief are those of a service.
+var brief = waits{connection: 100 * time.Millisecond, operation: 50 * time.Millisecond}
+
 // shared is the state of keys in Redis.
 type shared struct {
-	client   *redis.Client
+	waits    waits
+	dial     func(ctx context.Context, w waits) (redis.Conn, error)
+	pool     atomic.Pointer[redis.Pool]
 	script   *redis.Script
 	log      *slog.Logger
 	failed   atomic.Int32 // in a row
@@ -46,21 +52,13 @@ type shared struct {
 	gauge    prometheus.Gauge
 }
 
-// quiet drops what the client library would print: failures are returned too, and told by this package.
-type quiet struct{}
-
-func (quiet) Printf(context.Context, string, ...any) {}
-
-var silence = sync.OnceFunc(func() { redis.SetLogger(quiet{}) })
-
 func newShared(o Options) (*shared, error) {
-	options, err := clientOptions(o)
+	dial, err := dialer(o)
 	if err != nil {
 		return nil, err
 	}
-	silence()
 	s := &shared{
-		client: redis.NewClient(options), script: redis.NewScript(takeScript), log: o.Log, wake: make(chan struct{}, 1),
+		waits: brief, dial: dial, script: redis.NewScript(-1, takeScript), log: o.Log, wake: make(chan struct{}, 1),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "fountain_limits_redis_failures_total", Help: "Requests and probes that got no answer of the Redis that shares the limits.",
 		}),
@@ -68,6 +66,7 @@ func newShared(o Options) (*shared, error) {
 			Name: "fountain_limits_shared", Help: "1 while limits are shared over Redis, 0 while this process counts alone.",
 		}),
 	}
+	s.connect()
 	s.gauge.Set(1)
 	for _, metric := range []prometheus.Collector{s.failures, s.gauge} {
 		if err := o.Registerer.Register(metric); err != nil {
@@ -77,27 +76,43 @@ func newShared(o Options) (*shared, error) {
 	return s, nil
 }
 
-// clientOptions are strict bounds, and nothing that the library would do by itself: no repeats, which would count twice.
-func clientOptions(o Options) (*redis.Options, error) {
+// dialer returns what makes connections.
+func dialer(o Options) (func(ctx context.Context, w waits) (redis.Conn, error), error) {
 	target, err := o.Redis.Target()
 	if err != nil {
 		return nil, fmt.Errorf("settings of Redis: %w", err)
 	}
-	options := &redis.Options{
-		Addr: target.Addr, Username: target.Username, Password: target.Password, DB: target.Database,
-		Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout, ReadTimeout: operationTimeout, WriteTimeout: operationTimeout, PoolTimeout: operationTimeout,
-		PoolSize: maxConnections, MaxActiveConns: maxConnections, ConnMaxIdleTime: time.Minute, ReadBufferSize: 4096, WriteBufferSize: 4096,
+	options := []redis.DialOption{redis.DialUsername(target.Username), redis.DialPassword(target.Password), redis.DialDatabase(target.Database)}
+	if target.TLS {
+		transport, err := httpclient.NewTransport(o.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, redis.DialUseTLS(true), redis.DialTLSConfig(&tls.Config{MinVersion: tls.VersionTLS12, ServerName: target.Host, RootCAs: transport.TLSClientConfig.RootCAs}))
 	}
-	if !target.TLS {
-		return options, nil
+	return func(ctx context.Context, w waits) (redis.Conn, error) {
+		return redis.DialContext(ctx, "tcp", target.Addr, append(slices.Clone(options),
+			redis.DialConnectTimeout(w.connection), redis.DialTLSHandshakeTimeout(w.connection), redis.DialReadTimeout(w.operation), redis.DialWriteTimeout(w.operation))...)
+	}, nil
+}
+
+// connect begins with connections of its own, and lets those go that there were: of a Redis that went away each would fail once more.
+func (s *shared) connect() {
+	waits := s.waits
+	before := s.pool.Swap(&redis.Pool{
+		DialContext: func(ctx context.Context) (redis.Conn, error) { return s.dial(ctx, waits) },
+		TestOnBorrow: func(c redis.Conn, used time.Time) error {
+			if time.Since(used) < idleTrust {
+				return nil
+			}
+			_, err := c.Do("PING")
+			return err
+		},
+		MaxIdle: maxConnections, MaxActive: maxConnections, IdleTimeout: idleLife, Wait: true,
+	})
+	if before != nil {
+		_ = before.Close() // its connections are not used any more
 	}
-	transport, err := httpclient.NewTransport(o.CAFile)
-	if err != nil {
-		return nil, err
-	}
-	options.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: target.Host, RootCAs: transport.TLSClientConfig.RootCAs}
-	return options, nil
 }
 
 // take runs the script. used holds the least that each key has used, and afterwards what it had used; false: there was no answer.
@@ -119,13 +134,23 @@ func (s *shared) take(ctx context.Context, counts []Count, used []time.Duration)
 // ask makes one round trip. It is not bound to the request's end, or a client that leaves would look like a Redis that does not answer; the
 // client's own timeouts bound it.
 func (s *shared) ask(ctx context.Context, counts []Count, used []time.Duration) error {
-	keys, args := make([]string, len(counts)), make([]any, 0, 3*len(counts))
+	args := make([]any, 1, 1+4*len(counts))
+	args[0] = len(counts)
 	for i := range counts {
-		c := &counts[i]
-		keys[i] = redisKey(c.Key)
-		args = append(args, c.Limit.increment().Microseconds(), c.Limit.Window().Microseconds(), used[i].Microseconds())
+		args = append(args, redisKey(counts[i].Key))
 	}
-	answer, err := s.script.Run(context.WithoutCancel(ctx), s.client, keys, args...).Int64Slice()
+	for i := range counts {
+		limit := counts[i].Limit
+		args = append(args, limit.increment().Microseconds(), limit.Window().Microseconds(), used[i].Microseconds())
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.waits.connection)
+	defer cancel()
+	conn, err := s.pool.Load().GetContext(bounded)
+	if err != nil {
+		return fmt.Errorf("reach Redis: %w", err)
+	}
+	defer conn.Close() // gives it back; one that has failed is closed
+	answer, err := redis.Int64s(s.script.Do(conn, args...))
 	if err != nil {
 		return fmt.Errorf("count in Redis: %w", err)
 	}
@@ -142,7 +167,7 @@ func redisKey(key Key) string { return keyPrefix + hex.EncodeToString(key[:]) }
 
 // run brings a Redis that went away back as soon as it counts again, and closes the connections when ctx ends.
 func (s *shared) run(ctx context.Context) {
-	defer s.client.Close()
+	defer func() { _ = s.pool.Load().Close() }() // connections alone
 	for {
 		select {
 		case <-ctx.Done():
@@ -170,6 +195,7 @@ func (s *shared) await(ctx context.Context) bool {
 			return false
 		case <-ticker.C:
 		}
+		s.connect()
 		if s.ask(ctx, probe, make([]time.Duration, 1)) == nil {
 			return true
 		}

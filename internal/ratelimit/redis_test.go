@@ -18,9 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomodule/redigo/redis"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/internal/clock"
@@ -56,23 +56,29 @@ func (l *lines) count(text string) int {
 // count is what Redis allows.
 func join(tb testing.TB, url string) *member { return launch(tb, config.Redis{URL: url}, "", patient) }
 
-func patient(o *redis.Options) {
-	o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout = time.Minute, time.Minute, time.Minute, time.Minute
-}
+var patient = waits{time.Minute, time.Minute}
 
-func launch(tb testing.TB, server config.Redis, ca string, change func(*redis.Options)) *member {
+func launch(tb testing.TB, server config.Redis, ca string, w waits) *member {
 	log := &lines{}
 	l, err := New(Options{Redis: server, CAFile: ca, Clock: clock.System, Log: slog.New(slog.NewTextHandler(log, nil)), Registerer: prometheus.NewRegistry()})
 	require.NoError(tb, err)
-	options := *l.shared.client.Options()
-	options.Dialer = nil // it holds the bounds of the first client
-	change(&options)
-	l.shared.client = redis.NewClient(&options)
+	l.shared.waits = w
+	l.shared.connect()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = l.Run(ctx) }() // it returns nil
 	tb.Cleanup(func() { cancel(); <-ended })
 	return &member{l, log}
+}
+
+// do sends a command to the member's Redis.
+func (s *shared) do(tb testing.TB, command string, args ...any) any {
+	tb.Helper()
+	conn := s.pool.Load().Get()
+	defer conn.Close()
+	answer, err := conn.Do(command, args...)
+	require.NoError(tb, err)
+	return answer
 }
 
 // flood has processes ask at once until each caller was refused, and returns how many were admitted.
@@ -164,8 +170,8 @@ func TestShared_aRedisThatGoesAndComesAdmitsAtMostTwice(t *testing.T) {
 // A Redis that hangs costs a few requests their short wait, and the others none.
 func TestShared_aRedisThatHangsIsAway(t *testing.T) {
 	server := redistest.Start(t)
-	m, admin := launch(t, config.Redis{URL: server.URL}, "", func(*redis.Options) {}), join(t, server.URL).shared.client
-	require.NoError(t, admin.Do(t.Context(), "CLIENT", "PAUSE", 1000).Err())
+	m, admin := launch(t, config.Redis{URL: server.URL}, "", brief), join(t, server.URL).shared
+	admin.do(t, "CLIENT", "PAUSE", 1000)
 	require.Equal(t, 50, flood([]*member{m}, hourly(50), "ada", 4000))
 	require.Equal(t, 1, m.log.count("Redis is away"))
 	require.Less(t, testutil.ToFloat64(m.shared.failures), 100.0, "it is not asked by each request")
@@ -185,7 +191,7 @@ func TestShared_aRedisThatNeverCameLimitsAllTheSame(t *testing.T) {
 // By rediss:// and a password, or not at all: what is not encrypted, or not the server that the authorities know, is a Redis that is away.
 func TestShared_overTLSAndWithAPassword(t *testing.T) {
 	server := redistest.Start(t)
-	require.NoError(t, join(t, server.URL).shared.client.ConfigSet(t.Context(), "requirepass", "hunter2").Err())
+	join(t, server.URL).shared.do(t, "CONFIG", "SET", "requirepass", "hunter2")
 	address, ca := behindTLS(t, strings.TrimPrefix(server.URL, "redis://"))
 	for name, c := range map[string]struct {
 		url, ca string
@@ -235,13 +241,13 @@ func behindTLS(t *testing.T, to string) (address, ca string) {
 // What Redis refuses to do is a Redis that is away, until it does it again.
 func TestShared_aRedisThatTakesNoWritesIsAway(t *testing.T) {
 	server := redistest.Start(t)
-	m, admin := join(t, server.URL), join(t, server.URL).shared.client
+	m, admin := join(t, server.URL), join(t, server.URL).shared
 	require.True(t, one(m.Limiter, "ada", hourly(10)).Allowed)
-	require.NoError(t, admin.ConfigSet(t.Context(), "maxmemory", "1").Err())
-	require.NoError(t, admin.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())
+	admin.do(t, "CONFIG", "SET", "maxmemory", "1")
+	admin.do(t, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 	require.Equal(t, 9, flood([]*member{m}, hourly(10), "ada", 400))
 	require.True(t, m.shared.away.Load())
-	require.NoError(t, admin.ConfigSet(t.Context(), "maxmemory", "0").Err())
+	admin.do(t, "CONFIG", "SET", "maxmemory", "0")
 	require.Eventually(t, func() bool { return !m.shared.away.Load() }, 20*time.Second, 10*time.Millisecond)
 }
 
@@ -260,7 +266,7 @@ func TestShared_theScriptDecidesAsDecideDoes(t *testing.T) {
 		}
 		if random.IntN(10) == 0 { // written by a clock that was ahead
 			now := time.Now().Add(time.Duration(random.Int64N(int64(10000 * time.Hour)))).UnixMicro()
-			require.NoError(t, s.client.Set(t.Context(), redisKey(counts[0].Key), now, time.Hour).Err())
+			s.do(t, "SET", redisKey(counts[0].Key), now, "EX", 3600)
 		}
 		for range random.IntN(30) {
 			checkAgainstDecide(t, s, counts, random)
@@ -306,10 +312,11 @@ func checkAgainstDecide(t *testing.T, s *shared, counts []Count, random *rand.Ra
 }
 
 func tatOf(t *testing.T, s *shared, key Key) time.Duration {
-	n, err := s.client.Get(t.Context(), redisKey(key)).Int64()
-	if err == redis.Nil {
+	found := s.do(t, "GET", redisKey(key))
+	if found == nil {
 		return 0
 	}
+	n, err := redis.Int64(found, nil)
 	require.NoError(t, err)
 	return time.Duration(n) * time.Microsecond
 }
@@ -319,15 +326,15 @@ func TestShared_keysAreHashedAndEnd(t *testing.T) {
 	server := redistest.Start(t)
 	m := join(t, server.URL)
 	require.True(t, one(m.Limiter, "usr_ada", NewLimit(60, time.Minute, 3, 1)).Allowed)
-	keys, err := m.shared.client.Keys(t.Context(), "*").Result()
+	keys, err := redis.Strings(m.shared.do(t, "KEYS", "*"), nil)
 	require.NoError(t, err)
 	require.Len(t, keys, 1)
 	require.Regexp(t, `^fountain:limit:1:[0-9a-f]{32}$`, keys[0])
 	require.NotContains(t, keys[0], "ada")
-	left, err := m.shared.client.PTTL(t.Context(), keys[0]).Result()
+	left, err := redis.Int64(m.shared.do(t, "PTTL", keys[0]), nil)
 	require.NoError(t, err)
 	require.Positive(t, left)
-	require.LessOrEqual(t, left, time.Second)
+	require.LessOrEqual(t, left, int64(1000), "ms")
 }
 
 // All limits of a request cost one round trip.
@@ -341,11 +348,11 @@ func TestShared_asksOnceForAllLimits(t *testing.T) {
 		return c
 	}
 	require.True(t, m.Take(t.Context(), counts())) // also brings the script
-	require.NoError(t, m.shared.client.ConfigResetStat(t.Context()).Err())
+	m.shared.do(t, "CONFIG", "RESETSTAT")
 	for range 10 {
 		require.True(t, m.Take(t.Context(), counts()))
 	}
-	stats, err := m.shared.client.Info(t.Context(), "commandstats").Result()
+	stats, err := redis.String(m.shared.do(t, "INFO", "commandstats"), nil)
 	require.NoError(t, err)
 	require.Contains(t, stats, "cmdstat_evalsha:calls=10,")
 }
