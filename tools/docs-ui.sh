@@ -4,7 +4,7 @@
 #   tools/docs-ui.sh refresh   put the package's files in place
 #   tools/docs-ui.sh check     fail unless the committed files equal the package's
 #
-# The package's scripts are never run, and its text is checked against a pinned hash.
+# The package's scripts are never run, and its text is checked against a pinned hash. What is large is kept compressed (gzip), for it lies in the program.
 # To move to another version: change the two lines below, refresh, look at /docs in a browser, commit.
 set -euo pipefail
 version=5.35.0
@@ -32,16 +32,20 @@ for f in "${files[@]}"; do
     *) cp "$work/package/$f" "$work/dist/$f" ;;
   esac
 done
-chmod 644 "$work"/dist/*
+large=(swagger-ui.css swagger-ui-bundle.js)
 
 case ${1:-} in
   refresh)
+    (cd "$work/dist" && gzip -9 -n "${large[@]}")
+    chmod 644 "$work"/dist/*
     rm -rf "$dist"
     cp -r "$work/dist" "$dist"
     echo "swagger-ui-dist $version is in place"
     ;;
   check)
-    diff -rq "$work/dist" "$dist" || {
+    cp -r "$dist" "$work/ours"
+    (cd "$work/ours" && gunzip "${large[@]/%/.gz}") # by content: another gzip may compress otherwise
+    diff -rq "$work/dist" "$work/ours" || {
       echo "the committed Swagger UI is not that of swagger-ui-dist $version: run \"make docs-ui\"" >&2
       exit 1
     }

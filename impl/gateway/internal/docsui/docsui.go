@@ -7,11 +7,15 @@
 package docsui
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"io"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/fountainai/fountain/console"
 )
@@ -26,8 +30,8 @@ var files embed.FS
 
 // folders are where the files are, by their names. The names of licences are in small letters, as every name is that the contract allows.
 var folders = map[string]string{
-	"swagger-ui.css":       "dist",
-	"swagger-ui-bundle.js": "dist",
+	"swagger-ui.css":       "dist/swagger-ui.css.gz",
+	"swagger-ui-bundle.js": "dist/swagger-ui-bundle.js.gz",
 	"favicon-32x32.png":    "dist",
 	"license.txt":          "dist/LICENSE",
 	"notice.txt":           "dist/NOTICE",
@@ -54,8 +58,8 @@ type File struct {
 	ETag      string // quoted (RFC 9110, section 8.8.3): a hash of the content
 }
 
-// served are all files by their names.
-var served = read()
+// served are all files by their names. They are unpacked when one is first asked for: most processes serve none.
+var served = sync.OnceValue(read)
 
 func read() map[string]File {
 	out := make(map[string]File, len(folders))
@@ -63,9 +67,9 @@ func read() map[string]File {
 		if !strings.Contains(where, "/") {
 			where = path.Join(where, name)
 		}
-		content, err := files.ReadFile(where)
+		content, err := unpacked(where)
 		if err != nil {
-			panic(err) // it is embedded
+			panic(err) // it is embedded, and a test has read it
 		}
 		sum := sha256.Sum256(content)
 		out[name] = File{Content: content, MediaType: mediaTypes[path.Ext(name)], ETag: `"` + base64.RawURLEncoding.EncodeToString(sum[:18]) + `"`}
@@ -73,21 +77,34 @@ func read() map[string]File {
 	return out
 }
 
+// unpacked returns an embedded file; one that ends in .gz as it was before it was compressed.
+func unpacked(name string) ([]byte, error) {
+	content, err := files.ReadFile(name)
+	if err != nil || path.Ext(name) != ".gz" {
+		return content, err
+	}
+	r, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}
+
 // StartPage returns the page at the gateway's root.
-func StartPage() File { return served["start.html"] }
+func StartPage() File { return served()["start.html"] }
 
 // DocsPage returns the documentation page.
-func DocsPage() File { return served["index.html"] }
+func DocsPage() File { return served()["index.html"] }
 
 // UnknownPage returns the page that tells a person that there is nothing at an address.
-func UnknownPage() File { return served["unknown.html"] }
+func UnknownPage() File { return served()["unknown.html"] }
 
 // Favicon returns the icon that browsers ask for where a page names none.
-func Favicon() File { return served["favicon.ico"] }
+func Favicon() File { return served()["favicon.ico"] }
 
 // Asset returns the file of a page that stands under a name in /docs/; false for every other name.
 func Asset(name string) (File, bool) {
-	if file, ok := served[name]; ok {
+	if file, ok := served()[name]; ok {
 		return file, file.MediaType != "text/html" && file.MediaType != "image/x-icon"
 	}
 	shared, ok := console.Asset(name)

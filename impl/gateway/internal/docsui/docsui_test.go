@@ -31,7 +31,7 @@ func TestAsset_servesEveryFileOfThePages(t *testing.T) {
 		}
 	}
 	for name := range folders {
-		require.NotEmpty(t, served[name].MediaType, name)
+		require.NotEmpty(t, served()[name].MediaType, name)
 	}
 }
 
@@ -63,7 +63,7 @@ func TestAsset_servesTheSignInOfEveryPage(t *testing.T) {
 // The scripts' imports are loads too.
 func TestPages_loadOnlyWhatIsServed(t *testing.T) {
 	texts := map[string][]byte{"start": StartPage().Content, "docs": DocsPage().Content}
-	for name, file := range served {
+	for name, file := range served() {
 		if file.MediaType == "text/javascript" && name != "swagger-ui-bundle.js" {
 			texts[name] = file.Content
 		}
@@ -96,7 +96,7 @@ func TestPages_haveNothingInline(t *testing.T) {
 
 // A browser would ask for the file that the comment names.
 func TestAsset_namesNoSourceMap(t *testing.T) {
-	for name, file := range served {
+	for name, file := range served() {
 		require.False(t, bytes.Contains(file.Content, []byte("sourceMappingURL=")), name)
 	}
 }

@@ -1,20 +1,16 @@
 // Package text turns a string into the words that are indexed and searched.
 //
-// It stands on Bleve's analysis parts (character tokenizer, ASCII folding, lower-casing). What is our own is the rule
-// that the Typesense documentation states and Bleve has no part for: special characters are removed from a word and do
-// not split it ("foo/bar" is the word "foobar"), unless they are named as separators or as symbols to index.
+// As the Typesense documentation states, special characters are removed from a word and do not split it ("foo/bar" is
+// the word "foobar"), unless they are named as separators or as symbols to index.
 package text
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/blevesearch/bleve/v2/analysis"
-	"github.com/blevesearch/bleve/v2/analysis/char/asciifolding"
-	"github.com/blevesearch/bleve/v2/analysis/token/lowercase"
-	"github.com/blevesearch/bleve/v2/analysis/tokenizer/character"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -32,9 +28,19 @@ type Token struct {
 
 // Analyzer splits and normalises texts. It is immutable and safe for concurrent use.
 type Analyzer struct {
-	chain *analysis.DefaultAnalyzer
-	strip stripFilter
+	inWord  func(r rune) bool
+	strip   stripFilter
+	filters []filter // in their order, strip first
 }
+
+// word is a word on its way through the filters. Its bytes are its own.
+type word struct {
+	term       []byte
+	start, end int // as Token.Start and Token.End
+}
+
+// filter changes words, leaves some out, or makes several of one. The words that it is given are its own.
+type filter interface{ apply(words []word) []word }
 
 // New returns an analyzer for a field. separators split words in addition to white space, symbols are kept as part of
 // words; both lists hold single characters.
@@ -68,25 +74,22 @@ func For(r Rules) *Analyzer {
 	}
 	inWord := func(r rune) bool { return !unicode.IsSpace(r) && !split[r] }
 	strip := stripFilter{keep: keep}
-	fold := foldFilter{fold: asciifolding.New(), dotless: r.Locale == "tr" || r.Locale == "az"}
-	filters := []analysis.TokenFilter{strip, fold, lowercase.NewLowerCaseFilter()}
+	fold := foldFilter{dotless: r.Locale == "tr" || r.Locale == "az"}
+	filters := []filter{strip, fold, lowerFilter{}}
 	if stem := stemmers[language]; stem != nil {
-		filters = []analysis.TokenFilter{strip, lowercase.NewLowerCaseFilter(), stemFilter{stem}, fold}
+		filters = []filter{strip, lowerFilter{}, stemFilter{stem}, fold}
 	}
 	if r.Locale == "el" {
 		filters = append(filters, accentFilter{})
 	}
-	analyzer := func(filters ...analysis.TokenFilter) *Analyzer {
-		return &Analyzer{strip: strip, chain: &analysis.DefaultAnalyzer{Tokenizer: character.NewCharacterTokenizer(inWord), TokenFilters: filters}}
-	}
 	if r.Dictionary != nil {
-		filters = append(filters, rootFilter(r.Dictionary.roots(r, analyzer(filters...))))
+		filters = append(filters, rootFilter(r.Dictionary.roots(r, &Analyzer{inWord, strip, slices.Clone(filters)})))
 	}
 	switch r.Locale {
 	case "th", "zh", "ja":
 		filters = append(filters, pairFilter{})
 	}
-	return analyzer(filters...)
+	return &Analyzer{inWord, strip, filters}
 }
 
 func runes(list []string) map[rune]bool {
@@ -103,19 +106,40 @@ func (a *Analyzer) Tokens(s string) []Token {
 	if s == "" {
 		return nil
 	}
-	// The tokenizer ends at the replacement character, which is also what a broken encoding reads as.
 	if !utf8.ValidString(s) || strings.ContainsRune(s, utf8.RuneError) {
 		s = replaceInvalid(s)
 	}
-	stream := a.chain.Analyze([]byte(s))
-	out := make([]Token, 0, len(stream))
-	for _, t := range stream {
-		if len(t.Term) == 0 {
-			continue
+	words := a.split([]byte(s))
+	for _, f := range a.filters {
+		words = f.apply(words)
+	}
+	out := make([]Token, 0, len(words))
+	for _, w := range words {
+		if len(w.term) > 0 {
+			out = append(out, Token{Text: string(w.term), Start: w.start, End: w.end})
 		}
-		out = append(out, Token{Text: string(t.Term), Start: t.Start, End: t.End})
 	}
 	return out
+}
+
+// split cuts a text into what is between separators. The words share its bytes, and none reaches into another's.
+func (a *Analyzer) split(text []byte) []word {
+	words, start := make([]word, 0, len(text)/6+1), 0 // a guess
+	end := func(at int) {
+		if at > start {
+			words = append(words, word{text[start:at:at], start, at})
+		}
+	}
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		if !a.inWord(r) {
+			end(i)
+			start = i + size
+		}
+		i += size
+	}
+	end(len(text))
+	return words
 }
 
 // Letters returns how many bytes of s hold its first n characters that are not special.
@@ -176,19 +200,18 @@ func emoji(r rune) bool {
 	return r >= 0x2600 && r <= 0x27BF || r >= 0x1F000 && r <= 0x1FAFF
 }
 
-// Filter implements analysis.TokenFilter.
-func (f stripFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
-	out := in[:0]
-	for _, t := range in {
-		if f.strip(t) {
-			out = append(out, t)
+func (f stripFilter) apply(words []word) []word {
+	out := words[:0]
+	for _, w := range words {
+		if f.strip(&w) {
+			out = append(out, w)
 		}
 	}
 	return out
 }
 
-func (f stripFilter) strip(t *analysis.Token) bool {
-	term, first, last, n := t.Term, -1, 0, 0
+func (f stripFilter) strip(w *word) bool {
+	term, first, last, n := w.term, -1, 0, 0
 	for i := 0; i < len(term); {
 		r, size := utf8.DecodeRune(term[i:])
 		if f.kept(r) {
@@ -205,37 +228,57 @@ func (f stripFilter) strip(t *analysis.Token) bool {
 	if first < 0 {
 		return false
 	}
-	t.Term, t.Start, t.End = term[:n], t.Start+first, t.Start+last
+	w.term, w.start, w.end = term[:n], w.start+first, w.start+last
 	return true
+}
+
+// lowerFilter makes letters small.
+type lowerFilter struct{}
+
+func (lowerFilter) apply(words []word) []word {
+	for i := range words {
+		words[i].term = lower(words[i].term)
+	}
+	return words
+}
+
+// lower is bytes.ToLower, in place where all is ASCII.
+func lower(term []byte) []byte {
+	for i, c := range term {
+		if c >= utf8.RuneSelf {
+			return bytes.ToLower(term)
+		}
+		if c >= 'A' && c <= 'Z' {
+			term[i] = c + 'a' - 'A'
+		}
+	}
+	return term
 }
 
 // foldFilter takes accents and typographic variants off Latin letters; other scripts stay as they are.
 type foldFilter struct {
-	fold *asciifolding.AsciiFoldingFilter
 	// dotless keeps the small i without a dot, which is a letter of its own in Turkish and not an i that lacks something.
 	dotless bool
 }
 
 const dotless = "\u0131"
 
-// Filter implements analysis.TokenFilter.
-func (f foldFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
-	for _, t := range in {
-		if ascii(t.Term) {
-			continue
+func (f foldFilter) apply(words []word) []word {
+	for i, w := range words {
+		if !ascii(w.term) {
+			words[i].term = f.folded(norm.NFC.Bytes(w.term))
 		}
-		t.Term = f.folded(norm.NFC.Bytes(t.Term))
 	}
-	return in
+	return words
 }
 
 func (f foldFilter) folded(term []byte) []byte {
 	if !f.dotless || !bytes.Contains(term, []byte(dotless)) {
-		return dropLatinMarks(f.fold.Filter(term))
+		return dropLatinMarks(fold(term))
 	}
 	parts := bytes.Split(term, []byte(dotless))
 	for i, p := range parts {
-		parts[i] = dropLatinMarks(f.fold.Filter(p))
+		parts[i] = dropLatinMarks(fold(p))
 	}
 	return bytes.Join(parts, []byte(dotless))
 }

@@ -3,8 +3,6 @@ package text
 import (
 	"fmt"
 	"sync"
-
-	"github.com/blevesearch/bleve/v2/analysis"
 )
 
 // Stem says that Word is a form of Root.
@@ -50,12 +48,11 @@ func (d *Dictionary) roots(r Rules, a *Analyzer) map[string]string {
 // rootFilter replaces words by their roots. It comes after accents are taken off, so that a word finds its entry with and without them.
 type rootFilter map[string]string
 
-// Filter implements analysis.TokenFilter.
-func (f rootFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
-	for _, t := range in {
-		if root, ok := f[string(t.Term)]; ok {
-			t.Term = []byte(root)
+func (f rootFilter) apply(words []word) []word {
+	for i, w := range words {
+		if root, ok := f[string(w.term)]; ok {
+			words[i].term = []byte(root)
 		}
 	}
-	return in
+	return words
 }

@@ -4,28 +4,26 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/blevesearch/bleve/v2/analysis"
 	"golang.org/x/text/unicode/norm"
 )
 
 // accentFilter takes the accents off letters of every script.
 type accentFilter struct{}
 
-// Filter implements analysis.TokenFilter.
-func (accentFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
-	for _, t := range in {
-		if ascii(t.Term) {
+func (accentFilter) apply(words []word) []word {
+	for i, w := range words {
+		if ascii(w.term) {
 			continue
 		}
 		var out []byte
-		for _, r := range string(norm.NFD.Bytes(t.Term)) {
+		for _, r := range string(norm.NFD.Bytes(w.term)) {
 			if !unicode.Is(unicode.Mn, r) {
 				out = utf8.AppendRune(out, r)
 			}
 		}
-		t.Term = norm.NFC.Bytes(out)
+		words[i].term = norm.NFC.Bytes(out)
 	}
-	return in
+	return words
 }
 
 // pairFilter cuts words of scripts that have no blanks into overlapping pairs of letters. A mark belongs to the letter before it.
@@ -35,21 +33,18 @@ func unspaced(r rune) bool {
 	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai)
 }
 
-// Filter implements analysis.TokenFilter. The pairs are those of the normalised word, whose letters are as long as in the text.
-func (pairFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
-	out := make(analysis.TokenStream, 0, len(in))
-	for _, t := range in {
-		letters := lettersOf(t.Term)
-		first, _ := utf8.DecodeRune(t.Term)
-		if len(letters) < 3 || !unspaced(first) || t.End-t.Start != len(t.Term) {
-			out = append(out, t)
+// The pairs are those of the normalised word, whose letters are as long as in the text.
+func (pairFilter) apply(words []word) []word {
+	out := make([]word, 0, len(words))
+	for _, w := range words {
+		letters := lettersOf(w.term)
+		first, _ := utf8.DecodeRune(w.term)
+		if len(letters) < 3 || !unspaced(first) || w.end-w.start != len(w.term) {
+			out = append(out, w)
 			continue
 		}
 		for i := 0; i+2 < len(letters); i++ {
-			pair := *t
-			pair.Term = t.Term[letters[i]:letters[i+2]]
-			pair.Start, pair.End = t.Start+letters[i], t.Start+letters[i+2]
-			out = append(out, &pair)
+			out = append(out, word{w.term[letters[i]:letters[i+2]], w.start + letters[i], w.start + letters[i+2]})
 		}
 	}
 	return out

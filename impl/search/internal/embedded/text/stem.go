@@ -1,7 +1,6 @@
 package text
 
 import (
-	"github.com/blevesearch/bleve/v2/analysis"
 	"github.com/blevesearch/snowballstem"
 	"github.com/blevesearch/snowballstem/arabic"
 	"github.com/blevesearch/snowballstem/danish"
@@ -48,12 +47,11 @@ var stemmers = map[string]func(*snowballstem.Env) bool{
 // stemFilter reduces words to their stems. It comes before accents are taken off: the rules know them.
 type stemFilter struct{ stem func(*snowballstem.Env) bool }
 
-// Filter implements analysis.TokenFilter.
-func (f stemFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
-	for _, t := range in {
-		env := snowballstem.NewEnv(string(t.Term))
+func (f stemFilter) apply(words []word) []word {
+	for i, w := range words {
+		env := snowballstem.NewEnv(string(w.term))
 		f.stem(env)
-		t.Term = []byte(env.Current())
+		words[i].term = []byte(env.Current())
 	}
-	return in
+	return words
 }
