@@ -47,6 +47,7 @@ func TestAdministration_ofWhatIsNotThereDoesNothing(t *testing.T) {
 		{"PATCH", "/clients/" + client, `{"name":"lost"}`},
 		{"POST", "/clients/" + client + "/secrets", ""},
 		{"DELETE", "/clients/" + client, ""},
+		{"GET", "/roles/lost", ""},
 	} {
 		servicetest.Refused(t, h.sends(raised, call.method, call.path, call.body, "If-Match", "*"), http.StatusNotFound, "not_found")
 	}

@@ -25,6 +25,9 @@ func TestRows_sayWhatTheyTried(t *testing.T) {
 				for i := range methods.NumMethod() {
 					name := methods.Type().String() + "." + methods.Type().Method(i).Name
 					results := methods.Method(i).Call(anyArguments(ctx, tx, methods.Method(i).Type()))
+					if name == "kmsdb.Roles.LockHolders" && tx.Dialect() == store.SQLite {
+						continue // it asks nothing: SQLite has one writer, and locks no rows
+					}
 					err, _ := results[len(results)-1].Interface().(error)
 					require.ErrorIs(s, err, broken, name)
 					require.False(s, strings.HasPrefix(err.Error(), "transaction is broken"), "%s: %v", name, err)
