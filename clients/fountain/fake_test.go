@@ -56,6 +56,13 @@ func (f *fake) on(pattern string, answer func(w http.ResponseWriter, r *http.Req
 	})
 }
 
+// count is how many requests there were.
+func (f *fake) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.seen)
+}
+
 // requests are those of a path, in order.
 func (f *fake) requests(path string) []seen {
 	f.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,9 +68,9 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func TestRetry_leavesAChangeWithAConditionToTheCaller(t *testing.T) {
 	f := newFake(t)
 	const document, sync = "/search/v1/collections/plays/documents/1", "/search/v1/collections/plays/documents/sync"
-	var answers func(w http.ResponseWriter, nth int)
+	var answers atomic.Pointer[func(w http.ResponseWriter, nth int)] // a request whose connection was dropped may go on
 	for _, at := range []string{"PUT " + document, "POST " + sync} {
-		f.on(at, func(w http.ResponseWriter, _ *http.Request, nth int) { answers(w, nth) })
+		f.on(at, func(w http.ResponseWriter, _ *http.Request, nth int) { (*answers.Load())(w, nth) })
 	}
 	c := f.client(t)
 	tag, version := string(fountain.IfMatch(3)), int64(3)
@@ -81,21 +82,22 @@ func TestRetry_leavesAChangeWithAConditionToTheCaller(t *testing.T) {
 		return err
 	}
 	attempts := func(call func() error) int {
-		before := len(f.seen)
+		before := f.count()
 		require.Error(t, call())
-		return len(f.seen) - before
+		return f.count() - before
 	}
 	lost := func(w http.ResponseWriter, _ int) { drop(w) }
 	away := func(w http.ResponseWriter, _ int) { refuse(w, 503, fountain.CodeEngineUnavailable) }
 	for name, answer := range map[string]func(http.ResponseWriter, int){"the answer is lost": lost, "a part may be done": away} {
-		answers = answer
+		answers.Store(&answer)
 		require.Equal(t, 1, attempts(func() error { return put(&tag) }), name)
 		require.Equal(t, 1, attempts(func() error { return syncs(&version) }), name)
 		require.Equal(t, 4, attempts(func() error { return put(nil) }), name)
 		require.Equal(t, 4, attempts(func() error { return syncs(nil) }), name)
 	}
 	for code, status := range map[fountain.Code]int{fountain.CodeConcurrencyLimited: 429, fountain.CodeNotReady: 503} { // nothing was done
-		answers = func(w http.ResponseWriter, _ int) { refuse(w, status, code) }
+		answer := func(w http.ResponseWriter, _ int) { refuse(w, status, code) }
+		answers.Store(&answer)
 		require.Equal(t, 4, attempts(func() error { return put(&tag) }), code)
 		require.Equal(t, 4, attempts(func() error { return syncs(&version) }), code)
 	}
