@@ -94,13 +94,16 @@ func (b *boundBody) Read(p []byte) (int, error) {
 
 // take waits until the body has room for so many bytes.
 func (b *boundBody) take(size int64) error {
-	if size <= b.taken {
+	more := size - b.taken
+	if more <= 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(b.ctx, b.wait)
-	defer cancel()
-	if b.room.Acquire(ctx, size-b.taken) != nil {
-		return errBodies
+	if !b.room.TryAcquire(more) {
+		ctx, cancel := context.WithTimeout(b.ctx, b.wait)
+		defer cancel()
+		if b.room.Acquire(ctx, more) != nil {
+			return errBodies
+		}
 	}
 	b.taken = size
 	return nil
