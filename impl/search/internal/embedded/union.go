@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/params"
@@ -53,7 +55,7 @@ func (e *Engine) Union(ctx context.Context, common map[string]string, searches [
 	}
 	u := &union{paging: paging, answer: &UnionAnswer{}}
 	if once {
-		u.found = map[hit]bool{}
+		u.found = map[*Collection]*roaring64.Bitmap{}
 	}
 	if _, u.offset, u.count = paging.Window(); u.offset+u.count > max(e.limits.DocumentsPerCollection, spare) {
 		return nil, errDeepUnion
@@ -102,7 +104,7 @@ type union struct {
 	runs          []*run
 	all           []united
 	answer        *UnionAnswer
-	found         map[hit]bool // what is found, where each document is one hit; else nil
+	found         map[*Collection]*roaring64.Bitmap // the documents that were found, where each is one hit; else nil
 }
 
 // hit is a document in a union.
@@ -129,13 +131,11 @@ func (u *union) add(r *run) error {
 		u.order()
 		u.all = slices.Clone(u.all[:min(u.offset+u.count, len(u.all))])
 	}
-	out.Found += res.Found
+	found := res.Found
 	if u.found != nil {
-		for _, h := range res.Hits {
-			u.found[hit{r.collection, h.Seq}] = true
-		}
-		out.Found = len(u.found)
+		found = u.note(r.collection, res.Hits)
 	}
+	out.Found += found
 	out.SearchCutoff = out.SearchCutoff || res.Cut
 	if !slices.ContainsFunc(before, func(o *run) bool { return o.collection == r.collection }) { // a collection counts once
 		out.OutOf.n += int64(res.OutOf)
@@ -143,6 +143,20 @@ func (u *union) add(r *run) error {
 	hide(r.params, &out.OutOf, &out.SearchTimeMS)
 	out.RequestParams = append(out.RequestParams, unionParams{r.schema.Name, r.params.Text("q"), res.Found, u.paging.PerPage(), r.q})
 	return err
+}
+
+// note adds documents to those that were found, and returns how many of them are new.
+func (u *union) note(of *Collection, hits []index.Hit) int {
+	set := u.found[of]
+	if set == nil {
+		set = roaring64.New()
+		u.found[of] = set
+	}
+	before := set.GetCardinality()
+	for _, h := range hits {
+		set.Add(h.Seq)
+	}
+	return int(set.GetCardinality() - before) //nolint:gosec // as many as there are hits at the most
 }
 
 // order puts what was found in order, and leaves out what stands there twice where it may not.
