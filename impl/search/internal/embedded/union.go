@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/params"
@@ -41,9 +43,9 @@ type united struct {
 }
 
 // Union carries out searches and makes one list of their hits, in the order of their sort keys, then of the searches. Paging is that of
-// the common parameters; pins, groups and facets of single searches are left out (reference, section 9). next is called before each
-// search, which waits there for its turn.
-func (e *Engine) Union(ctx context.Context, common map[string]string, searches []map[string]string, next func() error) (*UnionAnswer, error) {
+// the common parameters; pins, groups and facets of single searches are left out (reference, section 9). With once a document that several
+// searches find is one hit, where it stands first, and is counted once. next is called before each search, which waits there for its turn.
+func (e *Engine) Union(ctx context.Context, common map[string]string, searches []map[string]string, once bool, next func() error) (*UnionAnswer, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, e.limits.SearchTime)
 	defer cancel()
@@ -52,6 +54,9 @@ func (e *Engine) Union(ctx context.Context, common map[string]string, searches [
 		return nil, err
 	}
 	u := &union{paging: paging, answer: &UnionAnswer{}}
+	if once {
+		u.found = map[*Collection]*roaring64.Bitmap{}
+	}
 	if _, u.offset, u.count = paging.Window(); u.offset+u.count > max(e.limits.DocumentsPerCollection, spare) {
 		return nil, errDeepUnion
 	}
@@ -99,6 +104,13 @@ type union struct {
 	runs          []*run
 	all           []united
 	answer        *UnionAnswer
+	found         map[*Collection]*roaring64.Bitmap // the documents that were found, where each is one hit; else nil
+}
+
+// hit is a document in a union.
+type hit struct {
+	of  *Collection
+	seq uint64
 }
 
 // errDeepUnion refuses a page: all documents of a union up to its end are in memory.
@@ -111,15 +123,19 @@ const spare = 10_000
 func (u *union) add(r *run) error {
 	before, out := u.runs, u.answer
 	u.runs = append(u.runs, r)
-	res, list, err := r.unite(len(before), u.offset+u.count)
+	res, list, err := r.unite(len(before), u.offset+u.count, u.found != nil)
 	if err != nil {
 		res = index.Result{OutOf: r.collection.idx().Stats().Documents}
 	}
 	if u.all = append(u.all, list...); len(u.all) > 2*(u.offset+u.count)+spare {
 		u.order()
-		u.all = slices.Clone(u.all[:u.offset+u.count])
+		u.all = slices.Clone(u.all[:min(u.offset+u.count, len(u.all))])
 	}
-	out.Found += res.Found
+	found := res.Found
+	if u.found != nil {
+		found = u.note(r.collection, res.Hits)
+	}
+	out.Found += found
 	out.SearchCutoff = out.SearchCutoff || res.Cut
 	if !slices.ContainsFunc(before, func(o *run) bool { return o.collection == r.collection }) { // a collection counts once
 		out.OutOf.n += int64(res.OutOf)
@@ -129,7 +145,21 @@ func (u *union) add(r *run) error {
 	return err
 }
 
-// order puts what was found in order.
+// note adds documents to those that were found, and returns how many of them are new.
+func (u *union) note(of *Collection, hits []index.Hit) int {
+	set := u.found[of]
+	if set == nil {
+		set = roaring64.New()
+		u.found[of] = set
+	}
+	before := set.GetCardinality()
+	for _, h := range hits {
+		set.Add(h.Seq)
+	}
+	return int(set.GetCardinality() - before) //nolint:gosec // as many as there are hits at the most
+}
+
+// order puts what was found in order, and leaves out what stands there twice where it may not.
 func (u *union) order() {
 	first := u.runs[0]
 	byDefault := len(first.keys()) == 1 && !first.params.Has("sort_by") // without a field to sort by, the order of the searches comes first
@@ -139,6 +169,16 @@ func (u *union) order() {
 			return cmp.Or(compareParts(a.parts, b.parts), search, newest)
 		}
 		return cmp.Or(compareParts(a.parts, b.parts), newest, search)
+	})
+	if u.found == nil {
+		return
+	}
+	shown := make(map[hit]bool, len(u.all))
+	u.all = slices.DeleteFunc(u.all, func(one united) bool {
+		at := hit{u.runs[one.search].collection, one.seq}
+		before := shown[at]
+		shown[at] = true
+		return before
 	})
 }
 
@@ -237,18 +277,25 @@ func described(keys []ordering.Key) string {
 	return "{" + out + "}"
 }
 
-// unite returns the first rows of a search with the values of its sort keys.
-func (r *run) unite(n, most int) (res index.Result, list []united, err error) {
+// unite returns the first rows of a search with the values of its sort keys; with all, the result has every document that is found.
+func (r *run) unite(n, most int, all bool) (res index.Result, list []united, err error) {
 	plan := *r.index
 	plan.Sort, plan.Limit = r.sort, most
+	if all {
+		plan.Limit = r.everything()
+	}
 	if r.late() {
 		plan.Sort, plan.Limit, plan.Values = byMatch, r.everything(), r.columnKeys()
 	}
 	if res, err = r.collection.find(r.ctx, plan); err != nil {
 		return res, nil, err
 	}
-	rows := make([]row, len(res.Hits))
-	for i, h := range res.Hits {
+	hits := res.Hits
+	if !r.late() { // they are in order
+		hits = hits[:min(len(hits), most)]
+	}
+	rows := make([]row, len(hits))
+	for i, h := range hits {
 		rows[i] = row{seq: h.Seq, match: h.Match, keys: h.Values}
 	}
 	r.sort = r.keys()

@@ -211,20 +211,24 @@ func (r *run) measuredRows() ([]row, index.Result, error) {
 		return nil, res, err
 	}
 	nearest, err := r.nearest(filtered.Hits, own)
+	cut := res.Cut || filtered.Cut
 	if err == nil && r.params.Flag("rerank_hybrid_matches") {
-		byWords, nearest, err = r.both(byWords, nearest, filtered.Hits)
+		var late bool
+		byWords, nearest, late, err = r.both(byWords, nearest, filtered.Hits)
+		cut = cut || late
 	}
 	if err != nil {
 		return nil, res, err
 	}
 	fused := r.fuse(byWords, nearest)
-	res.Found, res.Cut = len(fused), res.Cut || filtered.Cut
+	res.Found, res.Cut = len(fused), cut
 	return fused, res, nil
 }
 
-// both carries out rerank_hybrid_matches: documents that were found by words alone get the distance of their vectors, and those that were found by vector alone get the match of the words that
-// they have, before both orders are made anew and fused. As documented it finds no other documents. One without a vector, or without any of the words, has no place in that order.
-func (r *run) both(byWords, nearest []row, all []index.Hit) (words, vectors []row, err error) {
+// both carries out rerank_hybrid_matches. As documented (vector search, "Re-ranking Hybrid Matches"), documents that were found by words alone get the distance of their vectors, those that were found by vector alone get a text match,
+// and all are ranked by both. The documentation names no other documents that would be found, and leaves open how large that match is, and what of a document without a vector: here the match is that of the words that it has, 0 without any,
+// and a document without a vector, or without any of the words, has no place in that order. cut says that there was no time for all matches.
+func (r *run) both(byWords, nearest []row, all []index.Hit) (words, vectors []row, cut bool, err error) {
 	distances := make(map[uint64]*float64, len(all))
 	for i := range all {
 		if d := all[i].Distance; all[i].Measured && !math.IsNaN(d) && !math.IsInf(d, 0) {
@@ -254,7 +258,7 @@ func (r *run) both(byWords, nearest []row, all []index.Hit) (words, vectors []ro
 	plan.DropThreshold, plan.TypoThreshold = plan.Limit, plan.Limit // until each of them is found, or there is nothing more to try
 	res, err := r.collection.find(r.ctx, plan)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	for _, h := range res.Hits {
 		found[h.Seq] = true
@@ -267,7 +271,7 @@ func (r *run) both(byWords, nearest []row, all []index.Hit) (words, vectors []ro
 	}
 	slices.SortStableFunc(words, func(a, b row) int { return cmp.Compare(score(b.match), score(a.match)) })
 	slices.SortStableFunc(vectors, func(a, b row) int { return cmp.Compare(*a.distance, *b.distance) })
-	return words, vectors, nil
+	return words, vectors, res.Cut, nil
 }
 
 // score is that of a match; without one it is the least.

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/internal/problem"
 )
@@ -55,6 +57,58 @@ func TestWithID_refusesAnotherIDAndTheServicesFields(t *testing.T) {
 	}
 }
 
+// The engine reads a document that was left as it is as one that was taken apart: the same members, of which one is the item's id and one its tenant. What it can't read it refuses either way.
+func TestWithID_isReadByTheEngineAsARewrittenOne(t *testing.T) {
+	red := "red"
+	for _, document := range []string{
+		`{"id":"1","id":"1"}`, `{"id":"2","id":"1"}`, `{"\u0069d":"1","id":"1"}`, `{"i\u0064":"2","s":{"id":"2"},"id":"1"}`, `{"s":{"id":"2","fountain_tenant":"x"}}`, `{"s":[{"id":"2"},["id"]],"ID":"3","Id":4}`,
+		`{"a":1,"a":"x","a":null}`, `{"a":{"b":1},"a":[2]}`, `{"":1,"\"id":2,"id\"":3}`, `{"a":"\\\"id\":\"2","b":"}{"}`, `{"n":1e400,"m":-0,"k":123456789012345678901234567890.000000000000000000001,"z":1E-999}`,
+		"\t\n{\r\n \"a\" :\t1 ,\n\"id\"\n:\n\"1\"}\n ", `{"s":"\u2028\u0000\ud83d\ude00"}`, "{\"s\":\"\u2028\u2029\u0085\u007f\"}", `{"s":"\ud800"}`, `{"s":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`,
+		`{"id.x":1,"` + owner.TenantField + `.x":2,"s.` + owner.TenantField + `":3}`,
+	} {
+		for _, tenant := range []*string{nil, &red} {
+			item := Item{ID: "1", Document: []byte(document), Tenant: tenant}
+			line, err := withID(item)
+			require.NoError(t, err, document)
+			slow, err := rewritten(item)
+			require.NoError(t, err, document)
+			read, refused := schema.ParseDocument(line)
+			want, refusedToo := schema.ParseDocument(slow)
+			require.Equal(t, refusedToo, refused, document)
+			require.Equal(t, want, read, document)
+			if refused == nil {
+				require.Equal(t, item.Stored(), read["id"], document)
+			}
+			if tenant != nil && refused == nil {
+				require.Equal(t, owner.TenantKey(red), read[owner.TenantField], document)
+			}
+			require.NotContains(t, string(line), "\n")
+		}
+	}
+}
+
+// The contract lets no text through that is no JSON. If it did, none would become two lines or two documents, and what is written of it the engine would refuse.
+func TestWithID_makesNoDocumentOfWhatIsNoObject(t *testing.T) {
+	for _, document := range []string{`{} `, ` {"id":"1"}`} {
+		_, err := withID(Item{ID: "1", Document: []byte(document)})
+		require.NoError(t, err, document)
+	}
+	for _, document := range []string{`{}{}`, `{} {"id":"2"}`, `{"id":"1"},`, `{"id":"1"}}`, `{"id":"1"`, `{"a":1,}`, `{"a" 1}`, `{a:1}`, `{"a":01}`, `{"a":+1}`, `{"a":"\x"}`, "\xef\xbb\xbf{}", `{"a":NaN}`, `{"a":tru}`} {
+		line, err := withID(Item{ID: "1", Document: []byte(document)})
+		if err == nil {
+			require.NotContains(t, string(line), "\n", document)
+			_, err = schema.ParseDocument(line)
+			require.Error(t, err, document)
+			continue
+		}
+		require.ErrorIs(t, err, problem.ValidationFailed, document)
+	}
+	for _, document := range []string{`{}{}`, `{} {"id":"2"}`, `{"id":"1"},`, `{"id":"1"}}`, "{\"id\":\"1\"}\n{\"id\":\"2\"}"} {
+		_, err := withID(Item{ID: "1", Document: []byte(document)})
+		require.ErrorIs(t, err, problem.ValidationFailed, document)
+	}
+}
+
 // What is written is one line with the members of the document, and no others but the id and the tenant.
 func FuzzWithID(f *testing.F) {
 	for _, document := range []string{`{}`, `{"id":"1"}`, `{"a":"\n","\u0069d":"1"}`, "{\"a\":[{}, \r\n 1e9]}", `{"` + owner.TenantField + `":1}`, `{"a":{"id":"2"}}`} {
@@ -77,6 +131,12 @@ func FuzzWithID(f *testing.F) {
 		}
 		require.False(t, bytes.ContainsAny(line, "\r\n"))
 		require.Equal(t, read(t, slow), read(t, line))
+		if utf8.ValidString(document) {
+			want, refusedToo := schema.ParseDocument(slow)
+			is, refused := schema.ParseDocument(line)
+			require.Equal(t, refusedToo, refused)
+			require.Equal(t, want, is, "as the engine reads it")
+		}
 		require.Equal(t, document, string(item.Document), "the caller's document is not changed")
 	})
 }

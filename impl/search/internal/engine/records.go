@@ -27,6 +27,11 @@ func (e *Engine) DeleteRecord(ctx context.Context, kind tsclient.RecordKind, col
 	return e.again(ctx, func() error { return e.client.DeleteRecord(ctx, kind, collection, name) })
 }
 
+// DeleteItem removes one item of a set, and nothing else of it. Problem: not_found.
+func (e *Engine) DeleteItem(ctx context.Context, kind tsclient.RecordKind, set, id string) error {
+	return e.again(ctx, func() error { return e.client.DeleteItem(ctx, kind, set, id) })
+}
+
 // NameSets says which sets of synonyms and of curations hold for a collection, at an engine that has such sets. Problem: not_found.
 func (e *Engine) NameSets(ctx context.Context, collection string, synonyms, curations []string) error {
 	body, err := json.Marshal(map[string][]string{"synonym_sets": append([]string{}, synonyms...), "curation_sets": append([]string{}, curations...)})

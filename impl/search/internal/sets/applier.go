@@ -91,7 +91,7 @@ func (a *Applier) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	run := &run{Applier: a, next: map[place]mark{}, there: map[place]bool{}, emptied: map[place]bool{}, failed: map[string]error{}}
+	run := &run{Applier: a, next: map[place]mark{}, there: map[place]bool{}, failed: map[string]error{}}
 	if err := run.all(ctx, embedded || named(version)); err != nil {
 		return errors.Join(append(run.refused, err)...)
 	}
@@ -115,7 +115,6 @@ type run struct {
 	*Applier
 	next     map[place]mark
 	there    map[place]bool // what the engine has, of any version
-	emptied  map[place]bool // sets of the engine's making that held nothing but rules of ours
 	repaired int
 	refused  []error           // what the engine did not take: of one record, or for one collection
 	failed   map[string]error  // the same, by the ids of the sets
@@ -249,7 +248,7 @@ func (r *run) name(ctx context.Context, physical string, synonyms, curations []*
 	if err != nil {
 		return err
 	}
-	y, u := r.beside(tsclient.SynonymSets, c.SynonymSets, synonyms), r.beside(tsclient.CurationSets, c.CurationSets, curations)
+	y, u := r.beside(c.SynonymSets, synonyms), r.beside(c.CurationSets, curations)
 	if slices.Equal(y, c.SynonymSets) && slices.Equal(u, c.CurationSets) {
 		return nil
 	}
@@ -257,8 +256,8 @@ func (r *run) name(ctx context.Context, physical string, synonyms, curations []*
 }
 
 // beside are names of others, and those of sets that the engine has.
-func (r *run) beside(kind tsclient.RecordKind, has []string, sets []*Set) []string {
-	out := slices.DeleteFunc(slices.Clone(has), func(name string) bool { return ours(name) || r.emptied[place{kind, "", name}] })
+func (r *run) beside(has []string, sets []*Set) []string {
+	out := slices.DeleteFunc(slices.Clone(has), ours)
 	for _, s := range sets {
 		if r.there[place{recordKinds[s.Kind], "", s.EngineName()}] {
 			out = append(out, s.EngineName())
@@ -339,7 +338,7 @@ func (r *run) put(ctx context.Context, kind tsclient.RecordKind, collection stri
 // drop removes records of sets that are there no more.
 func (r *run) drop(ctx context.Context, kind tsclient.RecordKind, collection string, has map[string]json.RawMessage, want map[string]wanted) error {
 	for name := range has {
-		if _, stays := want[name]; stays || !ours(name) && !r.emptied[place{kind, collection, name}] {
+		if _, stays := want[name]; stays || !ours(name) {
 			continue
 		}
 		err := r.engine.DeleteRecord(ctx, kind, collection, name)

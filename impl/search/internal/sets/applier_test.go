@@ -274,7 +274,7 @@ func TestApply_takesItsRulesOutOfWhatAnUpgradeHasMade(t *testing.T) {
 		require.NotContains(t, ids(ask, "sofa"), `"id":"1"`)
 		require.Contains(t, ids(ask, "sofa"), `"id":"2"`)
 		left := ask("GET", "/synonym_sets", "")
-		require.NotContains(t, left, "books_synonyms_index")
+		require.Contains(t, left, "books_synonyms_index", "the set is none of this service's")
 		require.NotContains(t, left, "throne")
 		require.Contains(t, left, "settee")
 		films := ask("GET", "/collections/films/documents/search?query_by=text&q=sofa", "")
@@ -283,4 +283,27 @@ func TestApply_takesItsRulesOutOfWhatAnUpgradeHasMade(t *testing.T) {
 		require.Contains(t, ask("GET", "/curation_sets", ""), "books_curations_index", "it has no rule of this service")
 		require.Contains(t, ask("GET", "/collections/books", ""), "books_curations_index")
 	}
+}
+
+// Somebody adds a rule to such a set just when this service takes its own out of it: the new rule stays.
+func TestApply_removesNothingOfOthersFromWhatAnUpgradeHasMade(t *testing.T) {
+	var ask asker
+	other := `{"root":"sofa","synonyms":["settee"]}`
+	e, ask := opened(t, "30", func(door http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodDelete || r.Method == http.MethodPut && strings.Contains(r.URL.Path, "_synonyms_index") {
+				ask("PUT", "/synonym_sets/books_synonyms_index/items/other", other)
+			}
+			door.ServeHTTP(w, r)
+		})
+	})
+	kept := &rows{attached: []sets.Attached{{Collection: &owner.Collection{Name: owner.Name{Local: "books"}}}}}
+	ask("POST", "/collections", `{"name":"books","fields":[{"name":"text","type":"string"},{"name":"n","type":"int32"}]}`)
+	ask("PUT", "/synonym_sets/books_synonyms_index", `{"items":[{"id":"fountain_set_Y-0000","synonyms":["sofa","throne"]}]}`)
+	ask("PATCH", "/collections/books", `{"synonym_sets":["books_synonyms_index"]}`)
+	require.NoError(t, sets.NewApplier(e, kept, slog.New(slog.DiscardHandler)).Apply(t.Context()))
+	left := ask("GET", "/synonym_sets", "")
+	require.Contains(t, left, "settee")
+	require.NotContains(t, left, "throne")
+	require.Contains(t, ask("GET", "/collections/books", ""), "books_synonyms_index")
 }

@@ -162,6 +162,16 @@ var deeds = map[string]func(ctx context.Context, e *engine.Engine) (string, erro
 		}
 		return fmt.Sprint(found[0].Found, " found"), nil
 	},
+	"union": func(ctx context.Context, e *engine.Engine) (string, error) {
+		ask := func(filter string) map[string]any {
+			return map[string]any{"collection": "books", "q": "*", "filter_by": filter}
+		}
+		found, err := e.Union(ctx, 1, 10, ask("n:1"), ask("n:<2"))
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprint(found.Found, " found, ", len(found.Hits), " shown"), nil
+	},
 }
 
 func readTable(t *testing.T) (all []*difference) {

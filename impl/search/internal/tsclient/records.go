@@ -92,8 +92,17 @@ func (c *Client) PutRecord(ctx context.Context, kind RecordKind, collection, nam
 
 // DeleteRecord removes a record.
 func (c *Client) DeleteRecord(ctx context.Context, kind RecordKind, collection, name string) error {
+	return c.remove(ctx, recordPath(kind, collection, name))
+}
+
+// DeleteItem removes an item of a set of synonyms or curations.
+func (c *Client) DeleteItem(ctx context.Context, kind RecordKind, set, id string) error {
+	return c.remove(ctx, recordPath(kind, "", set)+"/items/"+url.PathEscape(id))
+}
+
+func (c *Client) remove(ctx context.Context, path string) error {
 	_, _, err := c.call(ctx, c.times.Write, never, func(ctx context.Context) (*http.Response, error) {
-		return c.plain(ctx, http.MethodDelete, recordPath(kind, collection, name), nil)
+		return c.plain(ctx, http.MethodDelete, path, nil)
 	})
 	return err
 }

@@ -87,7 +87,7 @@ func (c *Client) multiSearch(ctx context.Context, params api.MultiSearchParams, 
 
 // Union carries out searches for one list of hits. The first refusal is the error.
 func (c *Client) Union(ctx context.Context, page, perPage int, searches ...map[string]any) (*Result, error) {
-	body, header, err := c.multiSearch(ctx, api.MultiSearchParams{Page: &page, PerPage: &perPage}, map[string]any{"union": true, "searches": searches})
+	body, header, err := c.multiSearch(ctx, api.MultiSearchParams{Page: &page, PerPage: &perPage}, map[string]any{"union": true, "remove_duplicates": false, "searches": searches})
 	if err != nil {
 		return nil, err
 	}

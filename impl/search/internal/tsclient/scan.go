@@ -12,16 +12,21 @@ type scan struct {
 	at   int
 }
 
-// Members calls fn for each member of an object, a JSON text that is known to be valid, with its name between the quotes and its value, both as they are written. An error of fn ends it.
+// Members calls fn for each member of an object, a JSON text that is known to be valid, with its name between the quotes and its value, both as they are written. An error of fn ends it; a text that is no object, or goes on behind it, is
+// an error too.
 func Members(object []byte, fn func(name, value []byte) error) error {
 	s := &scan{text: object}
-	return s.members(func(name []byte) error {
+	err := s.members(func(name []byte) error {
 		value, err := s.raw()
 		if err != nil {
 			return err
 		}
 		return fn(name, value)
 	})
+	if s.space(); err == nil && s.at != len(s.text) {
+		err = errBadAnswer
+	}
+	return err
 }
 
 func (s *scan) space() {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 
@@ -13,8 +14,10 @@ import (
 )
 
 const (
-	// smallBody is the size up to which a body is taken at once.
+	// smallBody is what of each body takes no room.
 	smallBody = 64 << 10
+	// bodyStep is by how much the room of a body grows whose length is not known.
+	bodyStep = 256 << 10
 	// importsAtOnce is how many of the largest imports are in memory at the same time, or as many more as are smaller; othersAtOnce is that of other requests.
 	importsAtOnce, othersAtOnce = 4, 16
 	// bodyWait is how long a body waits for its place.
@@ -43,23 +46,67 @@ func newBodies(l embedded.Limits) *bodies {
 
 var errBodies = &schema.Error{Status: http.StatusServiceUnavailable, Text: "Too many large requests at once."}
 
-// enter waits until there is room for the body of a request, or returns errBodies. leave gives the room back when the request is answered.
-func (b *bodies) enter(r *http.Request, to *route) (leave func(), err error) {
-	room := b.others
+// bound makes the reading of a request's body wait for room in memory; a read that finds none fails with errBodies. The room is given back by leave, when the request is answered.
+//
+// An import takes what its Content-Length says before its first byte is read: those that have begun end, however many wait. All else takes room for the bytes that have come, and not for what is promised: neither who streams an import
+// nor who says a length and sends nothing keeps others out.
+func (b *bodies) bound(r *http.Request, to *route) *boundBody {
+	body := &boundBody{from: r.Body, ctx: r.Context(), room: b.others, wait: b.wait}
 	if to.action == importAction {
-		room = b.imports
+		body.room = b.imports
 	}
-	size := r.ContentLength
-	if size < 0 || size > room.most { // not said, or refused before it is read whole
-		size = room.most
+	body.most = body.room.most
+	if r.ContentLength >= 0 && r.ContentLength <= body.most { // a longer one is refused before it is read whole
+		body.most = r.ContentLength
+		if to.action == importAction && r.ContentLength > smallBody {
+			body.first = r.ContentLength
+		}
 	}
-	if size <= smallBody {
-		return func() {}, nil
+	if body.from == nil { // as of requests that no server has read
+		body.from = http.NoBody
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), b.wait)
-	defer cancel()
-	if room.Acquire(ctx, size) != nil {
-		return nil, errBodies
-	}
-	return func() { room.Release(size) }, nil
+	return body
 }
+
+// boundBody is a body that takes room as it is read: first at the beginning, in the end most or a little more.
+type boundBody struct {
+	from        io.Reader
+	ctx         context.Context // that of the request whose body it is
+	room        room
+	wait        time.Duration
+	first, most int64
+	read, taken int64
+}
+
+// Read implements io.Reader.
+func (b *boundBody) Read(p []byte) (int, error) {
+	if err := b.take(b.first); err != nil {
+		return 0, err
+	}
+	n, err := b.from.Read(p)
+	if b.read += int64(n); b.read > max(smallBody, b.taken) {
+		if err := b.take(max(b.read, min(b.taken+bodyStep, b.most))); err != nil {
+			return n, err
+		}
+	}
+	return n, err
+}
+
+// take waits until the body has room for so many bytes.
+func (b *boundBody) take(size int64) error {
+	more := size - b.taken
+	if more <= 0 {
+		return nil
+	}
+	if !b.room.TryAcquire(more) {
+		ctx, cancel := context.WithTimeout(b.ctx, b.wait)
+		defer cancel()
+		if b.room.Acquire(ctx, more) != nil {
+			return errBodies
+		}
+	}
+	b.taken = size
+	return nil
+}
+
+func (b *boundBody) leave() { b.room.Release(b.taken) }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -268,40 +270,102 @@ func TestBounds_anAnswerHasARoom(t *testing.T) {
 	must(t, e, 200, "GET", "/collections/c/documents/search?q=*&per_page=60", "")
 }
 
-// Bodies wait until there is room in memory, and are refused in a way on which clients try again when there is none.
+// Imports that say how long they are wait until there is room for the whole in memory, and are refused in a way on which clients try again when there is none.
 func TestBounds_ofBodiesAtOnce(t *testing.T) {
 	e := openBounded(t)
 	e.Handler.bodies = newBodies(embedded.Limits{ImportBytes: 1 << 20, BodyBytes: 1 << 20, DocumentBytes: 1 << 20})
 	e.Handler.bodies.wait = time.Millisecond
 	most := e.Handler.bodies.imports.most
-	var leaves []func()
 	importing := &route{action: importAction}
-	held := httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", int(most))))
-	for range importsAtOnce {
-		leave, err := e.Handler.bodies.enter(held, importing)
-		require.NoError(t, err)
-		leaves = append(leaves, leave)
+	hold := func(n int) (held []*boundBody) {
+		for range n {
+			body := e.Handler.bodies.bound(httptest.NewRequest("POST", "/", bytes.NewReader(make([]byte, most))), importing)
+			_, err := body.Read(make([]byte, 1))
+			require.NoError(t, err)
+			held = append(held, body)
+		}
+		return held
 	}
+	held := hold(importsAtOnce)
 	line := `{"id":"1","title":"` + strings.Repeat("x", smallBody) + `","kind":"x","n":1,"small":1,"price":1,"at":[1,1],"v":[1,1]}`
-	w := call(e, "POST", "/collections/c/documents/import?action=upsert", line)
-	require.Equal(t, http.StatusServiceUnavailable, w.Code)
-	require.NotEmpty(t, w.Header().Get("Retry-After"))
+	for _, length := range []int64{int64(len(line)), -1} {
+		w := importOf(e, line, length)
+		require.Equal(t, http.StatusServiceUnavailable, w.Code, length)
+		require.NotEmpty(t, w.Header().Get("Retry-After"))
+	}
 	must(t, e, 200, "POST", "/collections/c/documents/import?action=upsert", line[:200])
 	must(t, e, 201, "POST", "/collections/c/documents?action=upsert", line)
-	for _, leave := range leaves {
-		leave()
+	for _, body := range held {
+		body.leave()
 	}
-	require.Contains(t, must(t, e, 200, "POST", "/collections/c/documents/import?action=upsert", line), `"success":true`)
-	unsaid := httptest.NewRequest("POST", "/collections/c/documents/import?action=upsert", iotest.OneByteReader(bytes.NewReader([]byte(line))))
-	unsaid.ContentLength = -1
-	unsaid.Header.Set("X-TYPESENSE-API-KEY", testKey)
-	answer := httptest.NewRecorder()
-	e.ServeHTTP(answer, unsaid)
-	require.Contains(t, answer.Body.String(), `"success":true`, "a body of unsaid length has a place too")
-	for range importsAtOnce { // everything was given back
-		_, err := e.Handler.bodies.enter(held, importing)
+	for _, length := range []int64{int64(len(line)), -1} {
+		require.Contains(t, importOf(e, line, length).Body.String(), `"success":true`, length)
+	}
+	for _, body := range hold(importsAtOnce) { // everything was given back
+		body.leave()
+	}
+}
+
+// importOf imports a line in a body of the length, -1 where that is not said.
+func importOf(e *served, line string, length int64) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", "/collections/c/documents/import?action=upsert", iotest.OneByteReader(strings.NewReader(line)))
+	r.ContentLength = length
+	r.Header.Set("X-TYPESENSE-API-KEY", testKey)
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, r)
+	return w
+}
+
+// A body takes the room of the bytes that have come: neither clients that stream nor some that promise a body and send none keep others out. One that breaks off gives its room back.
+func TestBounds_ofBodiesThatCome(t *testing.T) {
+	e := openBounded(t)
+	e.Handler.bodies.wait = time.Millisecond
+	server := httptest.NewServer(e)
+	defer server.Close()
+	begun := func(path string, length int64) (writer *io.PipeWriter, done chan error) {
+		reader, writer := io.Pipe()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+path, reader)
 		require.NoError(t, err)
+		r.ContentLength = length
+		r.Header.Set("X-TYPESENSE-API-KEY", testKey)
+		done = make(chan error, 1)
+		go func() {
+			res, err := http.DefaultClient.Do(r)
+			if err == nil {
+				err = errors.Join(fmt.Errorf("status %d", res.StatusCode), res.Body.Close())
+			}
+			done <- err
+		}()
+		return writer, done
 	}
+	type stream struct {
+		writer *io.PipeWriter
+		done   chan error
+	}
+	var streams []stream
+	for range 4 * importsAtOnce {
+		for _, s := range []struct {
+			path   string
+			length int64
+		}{{"/collections/c/documents/import", -1}, {"/multi_search", 4 << 20}} {
+			writer, done := begun(s.path, s.length)
+			_, err := writer.Write(make([]byte, 2*smallBody))
+			require.NoError(t, err)
+			streams = append(streams, stream{writer, done})
+		}
+	}
+	line := `{"id":"1","title":"` + strings.Repeat("x", smallBody) + `","kind":"x","n":1,"small":1,"price":1,"at":[1,1],"v":[1,1]}`
+	require.Contains(t, must(t, e, 200, "POST", "/collections/c/documents/import?action=upsert", line), `"success":true`)
+	must(t, e, 200, "POST", "/multi_search", `{"searches":[{"collection":"c","q":"`+strings.Repeat("x ", smallBody)+`","query_by":"title"}]}`)
+	for _, s := range streams {
+		s.writer.CloseWithError(io.ErrUnexpectedEOF)
+		require.Error(t, <-s.done)
+	}
+	server.Close() // waits for all handlers
+	for _, room := range []room{e.Handler.bodies.imports, e.Handler.bodies.others} {
+		require.True(t, room.TryAcquire(room.most*importsAtOnce), "the room of bodies that broke off is free")
+	}
+	require.True(t, e.Handler.bodies.others.TryAcquire(e.Handler.bodies.others.most*(othersAtOnce-importsAtOnce)))
 }
 
 // However many clients search at once, each is answered, or told when to come again.

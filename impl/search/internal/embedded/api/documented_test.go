@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -249,4 +250,44 @@ func TestDocumented_aScopedKeyHoldsForParentsAndTotals(t *testing.T) {
 	w := with(e, key, "POST", "/multi_search", `{"union":true,"searches":[{"collection":"clothes","q":"*"},{"collection":"clothes","q":"*"}]}`)
 	require.Equal(t, 200, w.Code, w.Body)
 	require.NotContains(t, w.Body.String(), "out_of")
+}
+
+// remove_duplicates of Typesense 30: a document that several searches find is one hit of the union, where it stands first, and counted once, whatever the page. Without it there is one for each search, as in 29.
+func TestDocumented_unionRemovesDuplicates(t *testing.T) {
+	e := openDocumented(t)
+	union := func(paging, more, searches string) (found int, hits string) {
+		var got struct {
+			Found int
+			Hits  []struct {
+				Document struct{ ID string }
+				Search   int `json:"search_index"`
+			}
+		}
+		require.NoError(t, json.Unmarshal([]byte(must(t, e, 200, "POST", "/multi_search"+paging, `{"union":true`+more+`,"searches":[`+searches+`]}`)), &got))
+		for _, h := range got.Hits {
+			hits += fmt.Sprint(" ", h.Document.ID, ":", h.Search)
+		}
+		return got.Found, strings.TrimSpace(hits)
+	}
+	searches := `{"collection":"companies","q":"*","filter_by":"num_employees:>100","sort_by":"num_employees:asc"},{"collection":"companies","q":"*","filter_by":"country:USA","sort_by":"num_employees:asc"}`
+	for _, more := range []string{"", `,"remove_duplicates":false`} {
+		found, hits := union("", more, searches)
+		require.Equal(t, 4, found)
+		require.Equal(t, "126:1 127:0 124:0 124:1", hits)
+	}
+	once := `,"remove_duplicates":true`
+	found, hits := union("", once, searches)
+	require.Equal(t, 3, found)
+	require.Equal(t, "126:1 127:0 124:0", hits)
+	for page, want := range []string{"126:1 127:0", "124:0", ""} {
+		found, hits = union(fmt.Sprintf("?per_page=2&page=%d", page+1), once, searches)
+		require.Equal(t, 3, found, "on each page")
+		require.Equal(t, want, hits)
+	}
+	shop := `{"collection":"shoes","q":"shoe","query_by":"category","sort_by":"_eval(in_stock:true):desc"}`
+	found, hits = union("", once, shop+","+shop)
+	require.Equal(t, 4, found, hits)
+	require.NotContains(t, hits, ":1")
+	found, _ = union("", once, `{"collection":"songs","q":"*"},{"collection":"dishes","q":"*"}`)
+	require.Equal(t, 6, found, "ids of different collections are different documents")
 }

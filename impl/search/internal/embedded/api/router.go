@@ -15,6 +15,7 @@ import (
 // request is a request on its way: the parts of its path without the leading slash, decoded.
 type request struct {
 	*http.Request
+	bound  *boundBody
 	parts  []string
 	params url.Values
 	scope  keys.Scope // of a scoped key; without Params it is none
@@ -158,13 +159,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	case !h.authorized(r, found):
 		h.fail(w, errKey)
 	default:
-		leave, err := h.bodies.enter(hr, found)
-		if err != nil {
-			w.Header().Set("Retry-After", "1")
-			h.fail(w, err)
-			return
-		}
-		defer leave()
+		r.bound = h.bodies.bound(hr, found)
+		defer r.bound.leave()
 		defer h.stats.begin(found.kind())()
 		found.handle(h, w, r)
 	}
@@ -222,12 +218,15 @@ func fits(path string, parts []string) bool {
 
 // body reads a bounded body.
 func (h *Handler) body(w http.ResponseWriter, r *request, limit int64) ([]byte, error) {
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	b, err := io.ReadAll(http.MaxBytesReader(w, io.NopCloser(r.bound), limit))
 	var large *http.MaxBytesError
-	if errors.As(err, &large) {
+	switch {
+	case errors.As(err, &large):
 		return nil, tooLarge(limit)
-	}
-	if err != nil {
+	case errors.Is(err, errBodies):
+		w.Header().Set("Retry-After", "1")
+		return nil, err
+	case err != nil:
 		return nil, &schema.Error{Status: http.StatusBadRequest, Text: "The body can't be read."}
 	}
 	return b, nil

@@ -142,6 +142,7 @@ func (h *Handler) searchDocuments(w http.ResponseWriter, r *request) {
 type asked struct {
 	searches []map[string]string
 	union    bool
+	once     bool // of a union
 }
 
 // askedOf reads the body. A preset that is named in the URL and holds searches takes the place of those in the body.
@@ -149,6 +150,7 @@ func (h *Handler) askedOf(body []byte, r *request) (asked, error) {
 	var raw struct {
 		Searches []map[string]json.RawMessage `json:"searches"`
 		Union    bool                         `json:"union"`
+		Once     bool                         `json:"remove_duplicates"` // of Typesense 30, where it is the default
 	}
 	if !json.Valid(body) {
 		return asked{}, &schema.Error{Status: http.StatusBadRequest, Text: "Bad JSON."}
@@ -162,7 +164,7 @@ func (h *Handler) askedOf(body []byte, r *request) (asked, error) {
 	if wrong || raw.Searches == nil {
 		return asked{}, &schema.Error{Status: http.StatusBadRequest, Text: "Missing `searches` array."}
 	}
-	a := asked{union: raw.Union}
+	a := asked{union: raw.Union, once: raw.Once}
 	limit := maxSearches
 	common := fromURL(r)
 	all := scoped(common, r)
@@ -199,7 +201,7 @@ func (h *Handler) multiSearch(w http.ResponseWriter, r *request) {
 	}
 	h.inTurns(w, r, len(a.searches), func(ctx context.Context, next func() error) {
 		if a.union {
-			h.union(ctx, w, scoped(fromURL(r), r), a.searches, next)
+			h.union(ctx, w, scoped(fromURL(r), r), a, next)
 			return
 		}
 		reply(w, http.StatusOK, json.RawMessage(h.results(ctx, r, a.searches, next)))
@@ -245,12 +247,12 @@ func (h *Handler) inPlace(err error) any {
 	return map[string]any{"code": refused.Status, "error": refused.Text}
 }
 
-func (h *Handler) union(ctx context.Context, w http.ResponseWriter, common map[string]string, searches []map[string]string, next func() error) {
-	if len(searches) == 0 {
+func (h *Handler) union(ctx context.Context, w http.ResponseWriter, common map[string]string, a asked, next func() error) {
+	if len(a.searches) == 0 {
 		h.fail(w, &schema.Error{Status: http.StatusInternalServerError, Text: "Embedded params parsing error."})
 		return
 	}
-	answer, err := h.engine.Union(ctx, common, searches, next)
+	answer, err := h.engine.Union(ctx, common, a.searches, a.once, next)
 	var text []byte
 	if err == nil {
 		text, err = encode(answer)

@@ -243,6 +243,15 @@ func (g *Geo) Meets(places []float64) bool {
 	return g.Negate
 }
 
+// Size is the work for one place of a document, or corner of a polygon, beside that of a single circle.
+func (g *Geo) Size() int {
+	n := len(g.Points)
+	for _, a := range g.Areas {
+		n += max(1, len(a.Corners))
+	}
+	return n
+}
+
 // Points returns the places that a document's field holds.
 func Points(doc schema.Document, f *schema.Field) []Point { return PointsOf(schema.Places(doc, f)) }
 

@@ -62,9 +62,10 @@ func (a *area) restrictPlaces(set *roaring.Bitmap, g *filter.Geo) error {
 	}
 	f := a.part.seg.fields[g.Field.Name]
 	var drop []uint32
-	n := 0
-	for it := set.Iterator(); it.HasNext(); n++ {
-		if n > 0 && n%checkEvery == 0 {
+	each, work := g.Size(), 0 // since the last look at the time
+	for it := set.Iterator(); it.HasNext(); {
+		if work >= checkEvery {
+			work = 0
 			if err := a.s.look(true); err != nil {
 				set.RemoveRange(uint64(it.PeekNext()), 1<<32) // of these nothing is known
 				set.AndNot(roaring.BitmapOf(drop...))
@@ -76,6 +77,7 @@ func (a *area) restrictPlaces(set *roaring.Bitmap, g *filter.Geo) error {
 		if f != nil && f.floats != nil {
 			places = f.floats.of(doc)
 		}
+		work += each * max(1, len(places)/2)
 		if !g.Meets(places) {
 			drop = append(drop, doc)
 		}

@@ -114,7 +114,7 @@ type Plan struct {
 	FacetsOfAll bool
 	// Values are fields of which each hit shall tell its values: such as the index Holds, and those of places, of each the latitude and then the longitude.
 	Values []*schema.Field
-	// Among, unless it is nil, are the numbers of the only documents that are found. They are for a query of All.
+	// Among, unless it is nil, are the numbers of the only documents that are found.
 	Among []uint64
 	// Near, unless it is nil, measures vectors: each hit tells its Distance.
 	Near *Near

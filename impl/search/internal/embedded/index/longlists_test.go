@@ -17,6 +17,8 @@ func TestContext_endsListsOfAnyLength(t *testing.T) {
 	base := plans(t, s, time.Time{})["words"]
 	sun, ok := s.Field("word")
 	require.True(t, ok)
+	at, ok := s.Field("at")
+	require.True(t, ok)
 	many := func(of ...string) (list [][]string) {
 		for range 1000 {
 			list = append(list, of)
@@ -43,6 +45,9 @@ func TestContext_endsListsOfAnyLength(t *testing.T) {
 		"a filter of words": {func(p *Plan) { p.Filter = clause(filter.Clause{Field: sun, Words: words}) }, 1000 / alternativesBetween},
 		"a negated filter":  {func(p *Plan) { p.Filter = clause(filter.Clause{Field: sun, Words: words, Negate: true}) }, 1000 / alternativesBetween},
 		"a filter of ids":   {func(p *Plan) { p.Filter = clause(filter.Clause{Words: ids}) }, 1000 / alternativesBetween},
+		"a polygon of many corners": {func(p *Plan) {
+			p.Filter = &filter.Node{Op: filter.Document, Check: &filter.Check{Geo: &filter.Geo{Field: at, Areas: []filter.Area{{Corners: make([]filter.Point, checkEvery)}}}}}
+		}, checkEvery / 2},
 		"a filter of a value": {func(p *Plan) {
 			p.Filter = clause(filter.Clause{Field: sun, Words: []filter.Words{{List: long, Exact: true}}})
 		}, checkEvery / 2},
