@@ -69,8 +69,8 @@ func longChanges(ids []string) map[string]longChange {
 	last := len(ids) - 1
 	forth := append(slices.Clone(ids[1:]), ids[0])
 	return map[string]longChange{
-		"reorder":   {backwards(ids), turned, 450, 5, 1 + 3 + 1 + 7},                                                  // begin, stage, show; twice three and the end
-		"move back": {moveFirst(ids[last], ids[0]), append([]string{ids[last]}, ids[:last]...), 450, 2, 1 + 1 + 3 + 1}, // begin, show; three and the end
+		"reorder":    {backwards(ids), turned, 450, 5, 1 + 3 + 1 + 7},                                                   // begin, stage, show; twice three and the end
+		"move back":  {moveFirst(ids[last], ids[0]), append([]string{ids[last]}, ids[:last]...), 450, 2, 1 + 1 + 3 + 1}, // begin, show; three and the end
 		"move forth": {writer.Request{Move: &domain.Move{Ref: domain.Ref{Group: lines, ID: ids[0]}, After: ids[last], Actor: author}}, forth, 450, 2, 1 + 1 + 3 + 1},
 	}
 }
