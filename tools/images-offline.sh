@@ -103,14 +103,12 @@ import() {
 
 # compiled makes the modules, the cache and the program that the images are made of. The flags are those of the Dockerfile, and Go is in the same place, so that
 # the keys of the cache are the same there.
-compiled() {
-  local here
+compiled() ( # in a shell of its own: what it sets is for this alone
   here=$(go env GOMODCACHE)
   export GOFLAGS=-modcacherw GOMODCACHE=$work/mod GOPROXY="file://$here/cache/download,$(go env GOPROXY)" GOSUMDB=off
   go mod download
   GOCACHE=$work/cache CGO_ENABLED=0 go build -tags server -trimpath -buildvcs=false -ldflags='-s -w' -o "$work/fountain" ./cmd/fountain
-  unset GOFLAGS GOMODCACHE GOPROXY GOSUMDB
-}
+)
 
 golang() {
   local image dir=$work/golang inputs

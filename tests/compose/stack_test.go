@@ -50,7 +50,7 @@ func newStack(t *testing.T, settings ...string) *stack {
 		require.NoError(t, err)
 		return port
 	}
-	s := &stack{t: t, project: "fountainproof" + strings.ToLower(rand.Text()[:8]), https: port(), http: port(), secrets: filepath.Join(t.TempDir(), "secrets"), known: map[string]string{}}
+	s := &stack{t: t, project: "fountainproof" + os.Getenv("FOUNTAIN_COMPOSE_RUN") + strings.ToLower(rand.Text()[:8]), https: port(), http: port(), secrets: filepath.Join(t.TempDir(), "secrets"), known: map[string]string{}}
 	s.site = "localhost:" + s.https
 	for _, entry := range os.Environ() { // what a developer has set is not what is proved
 		if !strings.HasPrefix(entry, "COMPOSE_") && !strings.HasPrefix(entry, "FOUNTAIN_") {

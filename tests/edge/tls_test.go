@@ -188,3 +188,31 @@ func TestTLS_limitsOnTheWire(t *testing.T) {
 		})
 	}
 }
+
+// What is announced to be too large is refused over HTTP/2 as well, before anything of it was sent, and the connection serves on.
+func TestTLS_refusesAnAnnouncedBodyOverHTTP2(t *testing.T) {
+	f := startFamily(t)
+	e := startEdge(t, "localhost", f.gateway)
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: e.tlsConfig(), DialContext: e.dial, ForceAttemptHTTP2: true}, Timeout: time.Minute}
+	t.Cleanup(client.CloseIdleConnections)
+	for _, length := range []int64{18_000_000, 99_999_999, 1 << 40, 1<<63 - 1} {
+		nothing, end := io.Pipe()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://localhost/kms/v1/auth/login", nothing)
+		require.NoError(t, err)
+		r.ContentLength = length
+		r.Header.Set("Content-Type", "application/json")
+		answer, err := client.Do(r)
+		require.NoError(t, err, "%d", length)
+		require.Equal(t, 2, answer.ProtoMajor)
+		require.Equal(t, http.StatusRequestEntityTooLarge, answer.StatusCode, "%d", length)
+		text, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		require.Contains(t, string(text), `"code":"body_too_large"`)
+		require.NoError(t, end.Close())
+	}
+	answer, err := client.Get("https://localhost/gateway/v1/health")
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.Equal(t, http.StatusOK, answer.StatusCode)
+}

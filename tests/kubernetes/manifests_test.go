@@ -34,15 +34,21 @@ type deployed struct {
 	names    []string // of everything
 }
 
-func decode(t *testing.T, dir string) *deployed {
+// decoder knows the types of Kubernetes that are used here, and no field that is not theirs.
+func decoder(t *testing.T) runtime.Decoder {
 	t.Helper()
-	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(manifests, dir))
-	require.NoError(t, err)
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme} {
 		require.NoError(t, add(scheme))
 	}
-	strict := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+}
+
+func decode(t *testing.T, dir string) *deployed {
+	t.Helper()
+	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(manifests, dir))
+	require.NoError(t, err)
+	strict := decoder(t)
 	d := &deployed{policies: map[string]networkingv1.NetworkPolicySpec{}}
 	for _, resource := range made.Resources() {
 		text, err := resource.AsYAML()
@@ -86,9 +92,7 @@ func TestManifests_unknownFieldsAreFound(t *testing.T) {
 	file := filepath.Join(dir, "base", "statefulset.yaml")
 	good, err := os.ReadFile(file)
 	require.NoError(t, err)
-	scheme := runtime.NewScheme()
-	require.NoError(t, appsv1.AddToScheme(scheme))
-	strict := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+	strict := decoder(t)
 	_, _, err = strict.Decode(good, nil, nil)
 	require.NoError(t, err)
 	for was, is := range map[string]string{
@@ -128,7 +132,11 @@ func TestManifests_everyContainerIsClosed(t *testing.T) {
 				require.NotNil(t, c.StartupProbe, c.Name)
 				require.NotNil(t, c.ReadinessProbe, c.Name)
 				require.NotNil(t, c.LivenessProbe, c.Name)
-				require.NotEqual(t, c.ReadinessProbe.ProbeHandler, c.LivenessProbe.ProbeHandler, "%s is not ended because it is not ready", c.Name)
+				for _, ends := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe} { // a container whose database is away waits for it
+					asksIfAlive := ends.Exec == nil && ends.TCPSocket != nil || ends.Exec != nil && slices.Contains(ends.Exec.Command, "--alive")
+					require.True(t, asksIfAlive, "%s is not ended because it is not ready", c.Name)
+				}
+				require.True(t, c.ReadinessProbe.Exec != nil && !slices.Contains(c.ReadinessProbe.Exec.Command, "--alive"), "%s gets requests when it is ready", c.Name)
 			}
 			for _, p := range c.Ports {
 				require.Zero(t, p.HostPort, c.Name)
@@ -220,6 +228,31 @@ func TestManifests_networkIsClosedByDefault(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The policies that the documentation shows are policies, for the pod, and name where they let out and by which port.
+func TestManifests_policiesOfTheDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	_, section, found := strings.Cut(string(text), "### Kubernetes\n")
+	require.True(t, found)
+	section, _, _ = strings.Cut(section, "\n### ")
+	shown := strings.Split(section, "```yaml\n")[1:]
+	require.NotEmpty(t, shown)
+	labels := decode(t, "base").pod.Labels
+	for _, one := range shown {
+		one, _, _ = strings.Cut(one, "```")
+		object, _, err := decoder(t).Decode([]byte(one), nil, nil)
+		require.NoError(t, err, one)
+		policy, ok := object.(*networkingv1.NetworkPolicy)
+		require.True(t, ok, one)
+		require.Equal(t, "fountain", policy.Namespace)
+		require.Equal(t, labels, policy.Spec.PodSelector.MatchLabels)
+		require.Equal(t, []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}, policy.Spec.PolicyTypes)
+		for _, to := range policy.Spec.Egress {
+			require.True(t, len(to.To) > 0 && len(to.Ports) > 0, one)
+		}
+	}
 }
 
 // environment is what a container of a service is started with.

@@ -149,8 +149,10 @@ func (o *Order) Show(ctx context.Context, tx *database.Tx, at, touched time.Time
 	} else if err := o.hold(ctx, tx, "shown_at = ?, touched_at = ?", at.UnixMicro(), touched.UnixMicro()); err != nil {
 		return err
 	}
-	if err := countOrder(ctx, tx, o.Group); err != nil {
-		return err
+	if len(done.Done.Numbers) > 0 { // else it is the order that was there, and no walk ends with it
+		if err := countOrder(ctx, tx, o.Group); err != nil {
+			return err
+		}
 	}
 	return Record(ctx, tx, at, []*Change{done})
 }

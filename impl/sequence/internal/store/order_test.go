@@ -130,6 +130,7 @@ func TestOrder_isOneChangeToEverybodyElse(t *testing.T) {
 			for !o.settle(rt, db) {
 				others()
 			}
+			require.ElementsMatch(rt, order.Done.Touched, o.marked, "each is marked for search once it has its number")
 			do(reorder(g, "a", "b"))
 			require.Equal(rt, m.dump(g), list(rt, store.New(db), g))
 		})
@@ -204,6 +205,56 @@ func TestOrder_isWhatVersionsAreMadeFrom(t *testing.T) {
 		require.NoError(t, fresh.Err)
 		require.EqualValues(t, 1, fresh.Done.Elements[0].Number)
 	})
+}
+
+// An element was changed when its new number was shown, from that commit on and for good, whenever its row is written; what was written to one since is later, and stays.
+func TestOrder_dateOfAnElementIsWhenItWasShown(t *testing.T) {
+	shown, later := noon.Add(time.Hour), noon.Add(2*time.Hour)
+	for name, change := range map[string]func() *store.Change{
+		"reorder": func() *store.Change { return reorder(lines, "d", "c", "b", "a") },
+		"move": func() *store.Change {
+			return &store.Change{Move: &domain.Move{Ref: domain.Ref{Group: lines, ID: "a"}, After: "d", Actor: author}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
+				db := open(t)
+				apply(t, db, create(lines, "a", "b", "c", "d", "e"))
+				c := change()
+				o := beginOrder(t, db, lines)
+				o.Steps(1)
+				steps := o.stage(t, db, c)
+				for _, step := range steps[:len(steps)-1] {
+					step(db)
+				}
+				dates := map[string]time.Time{"a": noon, "b": noon, "c": noon, "d": noon, "e": noon}
+				requireDates(t, db, dates)
+				write(t, db, func(ctx context.Context, tx *database.Tx) error { return o.Show(ctx, tx, shown, noon, c) })
+				write(t, db, func(ctx context.Context, tx *database.Tx) error {
+					return applyIn(ctx, tx, later, []*store.Change{revise(lines, "a", 1, `{}`), omit(lines, "c")})
+				})
+				dates = map[string]time.Time{"a": later, "b": shown, "c": later, "d": shown, "e": noon}
+				for settled := false; !settled; settled = o.settle(t, db) {
+					requireDates(t, db, dates)
+				}
+				requireDates(t, db, dates)
+			})
+		})
+	}
+}
+
+func requireDates(t *testing.T, db *database.DB, want map[string]time.Time) {
+	t.Helper()
+	all, err := store.New(db).List(t.Context(), lines, "", 0, 100)
+	require.NoError(t, err)
+	got := map[string]time.Time{}
+	for _, e := range all {
+		got[e.ID] = e.UpdatedAt
+		one, err := store.New(db).Get(t.Context(), e.Ref)
+		require.NoError(t, err)
+		require.Equal(t, e, one)
+	}
+	require.Equal(t, want, got)
 }
 
 // No transaction of the longest reorder writes more than a few rows for each element of a step. SQLite counts them, of triggers and indexes none.

@@ -13,43 +13,69 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// TestListAt_endsWithTheCommitThatShowsALongOrder walks beside the transactions of a long reorder: a walk from before goes on up to the one that shows it, and one from behind it to the end of the settling.
+// TestListAt_endsWithTheCommitThatShowsALongOrder walks beside the transactions of a long reorder or move: a walk from before goes on up to the one that shows it, and one from behind it to the end of the
+// settling. A reorder that changes nothing ends none.
 func TestListAt_endsWithTheCommitThatShowsALongOrder(t *testing.T) {
-	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
-		db := open(t)
-		var ids []string
-		for n := range 450 {
-			ids = append(ids, fmt.Sprint("line", n))
-		}
-		apply(t, db, create(lines, ids...))
-		s := store.New(db)
-		at := func(m *store.Moment) ([]domain.Element, error) {
-			return s.ListAt(context.Background(), lines, "", 0, 1, m)
-		}
-		var before, behind store.Moment
-		page, err := at(&before)
-		require.NoError(t, err)
-		require.Equal(t, ids[0], page[0].ID)
-		backwards := slices.Clone(ids)
-		slices.Reverse(backwards)
-		o := beginOrder(t, db, lines)
-		steps := o.stage(t, db, reorder(lines, backwards...))
-		for _, step := range steps {
-			page, err = at(&before)
-			require.NoError(t, err, "nobody sees it yet")
-			require.Equal(t, ids[0], page[0].ID)
-			step(db)
-		}
-		for settled := false; !settled; settled = o.settle(t, db) {
-			_, err = at(&before)
-			require.ErrorIs(t, err, domain.ErrOrderChanged)
-			page, err = at(&behind)
-			require.NoError(t, err)
-			require.Equal(t, ids[449], page[0].ID)
-		}
-		_, err = at(&behind)
-		require.NoError(t, err)
-	})
+	var ids []string
+	for n := range 450 {
+		ids = append(ids, fmt.Sprint("line", n))
+	}
+	turned := slices.Clone(ids)
+	slices.Reverse(turned)
+	for name, change := range map[string]func() *store.Change{
+		"reorder": func() *store.Change { return reorder(lines, turned...) },
+		"move": func() *store.Change {
+			return &store.Change{Move: &domain.Move{Ref: domain.Ref{Group: lines, ID: ids[449]}, Before: ids[0], Actor: author}}
+		},
+		"nothing": func() *store.Change { return reorder(lines, ids...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
+				db := open(t)
+				apply(t, db, create(lines, ids...))
+				c := change()
+				o := beginOrder(t, db, lines)
+				steps := o.stage(t, db, c)
+				walks := &walks{t: t, s: store.New(db)}
+				walks.goesOn(&walks.before, ids[0])
+				for _, step := range steps {
+					walks.goesOn(&walks.before, ids[0]) // nobody sees it yet
+					step(db)
+				}
+				shows := ids[449]
+				if len(c.Done.Numbers) == 0 {
+					shows = ids[0]
+				}
+				for settled := false; !settled; settled = o.settle(t, db) {
+					if _, err := walks.at(&walks.before); len(c.Done.Numbers) > 0 {
+						require.ErrorIs(t, err, domain.ErrOrderChanged)
+					} else {
+						require.NoError(t, err)
+					}
+					walks.goesOn(&walks.behind, shows)
+				}
+				walks.goesOn(&walks.behind, shows)
+			})
+		})
+	}
+}
+
+// walks are one that began before an order, and one from behind it.
+type walks struct {
+	t              *testing.T
+	s              *store.Store
+	before, behind store.Moment
+}
+
+func (w *walks) at(m *store.Moment) ([]domain.Element, error) {
+	return w.s.ListAt(context.Background(), lines, "", 0, 1, m)
+}
+
+func (w *walks) goesOn(m *store.Moment, first string) {
+	w.t.Helper()
+	page, err := w.at(m)
+	require.NoError(w.t, err)
+	require.Equal(w.t, first, page[0].ID)
 }
 
 // TestListAt_knowsAnotherDatabase has a walk go on after a restore, which gives the feeds another name: that the order has changed as often says nothing.

@@ -123,40 +123,50 @@ func TestClose_leavesWhatIsNotSettledToTheNextStart(t *testing.T) {
 	})
 }
 
-// TestFinishAllOrders_endsWhatABackupWasMadeOf opens copies that were made before each transaction of a long reorder: each has the old order or the new one, for good.
+// TestFinishAllOrders_endsWhatABackupWasMadeOf opens copies that were made before each transaction of a long reorder or move: each has the old order or the new one, for good.
 func TestFinishAllOrders_endsWhatABackupWasMadeOf(t *testing.T) {
-	db, err := database.Open(t.Context(), database.Config{Name: "test", Dir: t.TempDir(), Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = db.Close() })
-	w := newWriter(t, db, 0)
 	ids := many(450)
-	_, err = w.Do(t.Context(), create(lines, ids...))
-	require.NoError(t, err)
-	backups, copies := t.TempDir(), 0
-	place := func(n int) string { return filepath.Join(backups, fmt.Sprint(n)) }
-	w.Between(func() {
-		copies++
-		require.NoError(t, os.Mkdir(place(copies), 0o700))
-		require.NoError(t, db.CopyTo(context.Background(), filepath.Join(place(copies), "test.db")))
-	})
-	_, err = w.Do(t.Context(), backwards(ids))
-	require.NoError(t, err)
-	w.Settled()
-	require.Equal(t, 12, copies)
-	for n := 1; n <= copies; n++ {
-		restored, err := database.Open(t.Context(), database.Config{Name: "test", Dir: place(n), Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
-		require.NoError(t, err)
-		again := newWriter(t, restored, 0)
-		require.NoError(t, again.FinishAllOrders(t.Context()))
-		want := slices.Clone(ids)
-		if n > 5 { // the fifth shows it
-			slices.Reverse(want)
-		}
-		require.Equal(t, want, first(t, restored, 450), "copy %d", n)
-		requireNothingLeft(t, restored)
-		requireFeedGivesOrder(t, restored)
-		requireWhole(t, restored, lines, 450)
-		again.Close()
-		require.NoError(t, restored.Close())
+	for name, change := range longChanges(ids) {
+		t.Run(name, func(t *testing.T) {
+			db, err := database.Open(t.Context(), database.Config{Name: "test", Dir: t.TempDir(), Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = db.Close() })
+			w := newWriter(t, db, 0)
+			_, err = w.Do(t.Context(), create(lines, ids...))
+			require.NoError(t, err)
+			backups, copies := t.TempDir(), 0
+			place := func(n int) string { return filepath.Join(backups, fmt.Sprint(n)) }
+			w.Between(func() {
+				copies++
+				require.NoError(t, os.Mkdir(place(copies), 0o700))
+				require.NoError(t, db.CopyTo(context.Background(), filepath.Join(place(copies), "test.db")))
+			})
+			_, err = w.Do(t.Context(), change.request)
+			require.NoError(t, err)
+			w.Settled()
+			require.Equal(t, change.steps, copies)
+			for n := 1; n <= copies; n++ {
+				want := ids
+				if n > change.shown {
+					want = change.want
+				}
+				requireFinishes(t, place(n), want)
+			}
+		})
 	}
+}
+
+// requireFinishes opens a copy, which has an order before and after what was left is finished.
+func requireFinishes(t *testing.T, dir string, want []string) {
+	restored, err := database.Open(t.Context(), database.Config{Name: "test", Dir: dir, Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	require.Equal(t, want, first(t, restored, 450), dir)
+	again := newWriter(t, restored, 0)
+	require.NoError(t, again.FinishAllOrders(t.Context()))
+	require.Equal(t, want, first(t, restored, 450), dir)
+	requireNothingLeft(t, restored)
+	requireFeedGivesOrder(t, restored)
+	requireWhole(t, restored, lines, 450)
+	again.Close()
+	require.NoError(t, restored.Close())
 }

@@ -75,12 +75,18 @@ func (w *Writer) tryReorder(ctx context.Context, r Request) (store.Done, error) 
 	if err := w.large.enter(ctx, r.Owner(), w.Wait); err != nil {
 		return store.Done{}, err
 	}
+	shown := false
+	defer func() { // whatever happens
+		if !shown {
+			w.large.leave()
+		}
+	}()
 	o := &store.Order{Group: r.change().Group(), ID: rand.Text()}
 	done, err := w.order(ctx, o, r)
 	if err != nil {
-		w.large.leave()
 		return store.Done{}, err
 	}
+	shown = true
 	w.settling.Go(func() {
 		defer w.large.leave()
 		w.finish(ctx, o)

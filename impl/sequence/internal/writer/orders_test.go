@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,47 +55,66 @@ func first(t require.TestingT, db *database.DB, n int) []string {
 	return out
 }
 
-// TestDo_letsOthersPassALongReorder appends to the same group and revises its elements between any two transactions of a long reorder, and reads: the old order up to one of them, the new
-// one from it on, one entry of the audit trail and the search told of each.
-func TestDo_letsOthersPassALongReorder(t *testing.T) {
-	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
-		db := open(t)
-		w, other := newWriter(t, db, 0), newWriter(t, db, 0)
-		ids := many(450)
-		_, err := w.Do(t.Context(), create(lines, ids...))
-		require.NoError(t, err)
-		steps, turned := 0, 0
-		w.Between(func() {
-			steps++
-			done, err := other.Do(context.Background(), create(lines, ""))
-			require.NoError(t, err)
-			require.EqualValues(t, 450+steps, done.Elements[0].Number)
-			seen := first(t, db, 450)
-			if seen[0] != ids[0] {
-				if turned == 0 {
-					turned = steps
-				}
-				slices.Reverse(seen)
-			} else {
-				require.Zero(t, turned, "nobody sees the old order again")
-			}
-			require.Equal(t, ids, seen, "one order or the other")
-		})
-		done, err := w.Do(t.Context(), backwards(ids))
-		require.NoError(t, err)
-		require.Len(t, done.Numbers, 450)
-		w.Settled()
-		w.Close()
-		require.Equal(t, 1+3+1+7, steps, "begin, stage, show; twice three and the end")
-		require.Equal(t, 6, turned)
-		requireWhole(t, db, lines, 450+steps)
-		events, _, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{})
-		require.NoError(t, err)
-		require.Len(t, events, 1)
-		require.Equal(t, "450", events[0].Detail["changed"])
-	})
+// longChange is a change of the order of 450 elements in several transactions.
+type longChange struct {
+	request      writer.Request
+	want         []string // the order that it makes
+	changed      int      // numbers
+	shown, steps int      // which transaction shows it, and how many there are
 }
 
+func longChanges(ids []string) map[string]longChange {
+	turned := slices.Clone(ids)
+	slices.Reverse(turned)
+	last := len(ids) - 1
+	forth := append(slices.Clone(ids[1:]), ids[0])
+	return map[string]longChange{
+		"reorder":    {backwards(ids), turned, 450, 5, 1 + 3 + 1 + 7},                                                   // begin, stage, show; twice three and the end
+		"move back":  {moveFirst(ids[last], ids[0]), append([]string{ids[last]}, ids[:last]...), 450, 2, 1 + 1 + 3 + 1}, // begin, show; three and the end
+		"move forth": {writer.Request{Move: &domain.Move{Ref: domain.Ref{Group: lines, ID: ids[0]}, After: ids[last], Actor: author}}, forth, 450, 2, 1 + 1 + 3 + 1},
+	}
+}
+
+// TestDo_letsOthersPassALongReorder appends to the same group between any two transactions of a long reorder or move, and reads: the old order up to one of them, the new
+// one from it on, one entry of the audit trail and the search told of each.
+func TestDo_letsOthersPassALongReorder(t *testing.T) {
+	for name, c := range longChanges(many(450)) {
+		t.Run(name, func(t *testing.T) {
+			storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
+				db := open(t)
+				w, other := newWriter(t, db, 0), newWriter(t, db, 0)
+				ids := many(450)
+				_, err := w.Do(t.Context(), create(lines, ids...))
+				require.NoError(t, err)
+				steps := 0
+				w.Between(func() {
+					steps++
+					done, err := other.Do(context.Background(), create(lines, ""))
+					require.NoError(t, err)
+					require.EqualValues(t, 450+steps, done.Elements[0].Number)
+					want := ids
+					if steps > c.shown {
+						want = c.want
+					}
+					require.Equal(t, want, first(t, db, 450), "before step %d", steps)
+				})
+				done, err := w.Do(t.Context(), c.request)
+				require.NoError(t, err)
+				require.Len(t, done.Numbers, c.changed)
+				w.Settled()
+				w.Close()
+				require.Equal(t, c.steps, steps)
+				requireWhole(t, db, lines, 450+steps)
+				events, _, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{})
+				require.NoError(t, err)
+				require.Len(t, events, 1)
+				require.Equal(t, strconv.Itoa(c.changed), events[0].Detail["changed"])
+			})
+		})
+	}
+}
+
+// TestDo_makesOneLongReorderAfterTheOther has replicas ask for long reorders and long moves of one group at once.
 func TestDo_makesOneLongReorderAfterTheOther(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		writers := replicas(t, open)
@@ -105,7 +125,7 @@ func TestDo_makesOneLongReorderAfterTheOther(t *testing.T) {
 		for n := range 4 {
 			group.Go(func() {
 				w := writers[n%len(writers)]
-				for _, r := range []writer.Request{backwards(ids), create(lines, "")} {
+				for _, r := range []writer.Request{backwards(ids), create(lines, ""), moveFirst(ids[n], ids[240+n])} {
 					_, err := w.Do(context.Background(), r)
 					for errors.Is(err, database.ErrUnavailable) { // on a slow machine the wait for the others can be over
 						_, err = w.Do(context.Background(), r)
@@ -217,14 +237,16 @@ func TestDo_takesBackALongReorderThatFails(t *testing.T) {
 
 const killedVariable = "FOUNTAIN_SEQUENCE_TEST_KILL_STEP"
 
-// TestDo_aLongReorderSurvivesAKillAtAnyStep kills a process right before each of the transactions, and has another one begin: the order is the old one or the new one, nothing is left over, and the
-// next reorder works.
+// TestDo_aLongReorderSurvivesAKillAtAnyStep kills a process right before transactions of a reorder, before each of a move back and some of a move forth, and has another one begin: the order is the old one or the new one, nothing is left
+// over, and the next change of it works.
 func TestDo_aLongReorderSurvivesAKillAtAnyStep(t *testing.T) {
+	ids := many(450)
+	changes := longChanges(ids)
 	if where := os.Getenv(killedVariable); where != "" {
-		reorderAndDie(t, where)
+		reorderAndDie(t, where, changes)
 	}
+	kills := map[string][]int{"reorder": {4, 5, 6, 10}, "move back": {2, 3, 4, 5, 6}, "move forth": {3, 5}}
 	storetest.EachConfig(t, migrations, func(t *testing.T, c database.Config) {
-		ids := many(450)
 		db, err := database.Open(t.Context(), c)
 		require.NoError(t, err)
 		w := newWriter(t, db, 0)
@@ -232,34 +254,35 @@ func TestDo_aLongReorderSurvivesAKillAtAnyStep(t *testing.T) {
 		require.NoError(t, err)
 		w.Close()
 		require.NoError(t, db.Close())
-		for _, step := range []int{4, 5, 6, 10} {
-			child := exec.Command(os.Args[0], "-test.run", "^TestDo_aLongReorderSurvivesAKillAtAnyStep$")
-			child.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s %s %s", killedVariable, step, word(c.URL), word(c.Dir), c.Name))
-			out, err := child.CombinedOutput()
-			require.Equal(t, -1, child.ProcessState.ExitCode(), "%v %s", err, out)
-			killed := time.Now()
-			db, err := database.Open(t.Context(), c)
-			require.NoError(t, err)
-			awaitOrphans(t, db, killed)
-			if step > 5 {
-				want := slices.Clone(ids)
-				slices.Reverse(want)
-				require.Equal(t, want, first(t, db, 450), "killed before %d", step)
-			} else {
-				require.Equal(t, ids, first(t, db, 450), "killed before %d", step)
-			}
-			w := newWriter(t, db, 0)
-			require.NoError(t, w.FinishAllOrders(t.Context()))
-			requireNothingLeft(t, db)
-			requireFeedGivesOrder(t, db)
-			if step > 5 { // back, for the next round
-				_, err = w.Do(t.Context(), writer.Request{Reorder: &domain.Reorder{Group: lines, Order: ids, Actor: author}})
+		for name, change := range changes {
+			for _, step := range kills[name] {
+				child := exec.Command(os.Args[0], "-test.run", "^TestDo_aLongReorderSurvivesAKillAtAnyStep$")
+				child.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s %s %s", killedVariable, strings.ReplaceAll(name, " ", "_"), step, word(c.URL), word(c.Dir), c.Name))
+				out, err := child.CombinedOutput()
+				require.Equal(t, -1, child.ProcessState.ExitCode(), "%v %s", err, out)
+				killed := time.Now()
+				db, err := database.Open(t.Context(), c)
 				require.NoError(t, err)
+				awaitOrphans(t, db, killed)
+				want := ids
+				if step > change.shown {
+					want = change.want
+				}
+				require.Equal(t, want, first(t, db, 450), "%s killed before %d", name, step)
+				w := newWriter(t, db, 0)
+				require.NoError(t, w.FinishAllOrders(t.Context()))
+				require.Equal(t, want, first(t, db, 450), "%s killed before %d", name, step)
+				requireNothingLeft(t, db)
+				requireFeedGivesOrder(t, db)
+				if step > change.shown { // back, for the next round
+					_, err = w.Do(t.Context(), writer.Request{Reorder: &domain.Reorder{Group: lines, Order: ids, Actor: author}})
+					require.NoError(t, err)
+				}
+				w.Settled()
+				w.Close()
+				requireWhole(t, db, lines, 450)
+				require.NoError(t, db.Close())
 			}
-			w.Settled()
-			w.Close()
-			requireWhole(t, db, lines, 450)
-			require.NoError(t, db.Close())
 		}
 	})
 }
@@ -272,10 +295,11 @@ func word(text string) string {
 }
 
 // reorderAndDie is the child.
-func reorderAndDie(t *testing.T, where string) {
+func reorderAndDie(t *testing.T, where string, changes map[string]longChange) {
 	var c database.Config
+	var name string
 	var step int
-	_, err := fmt.Sscan(where, &step, &c.URL, &c.Dir, &c.Name)
+	_, err := fmt.Sscan(where, &name, &step, &c.URL, &c.Dir, &c.Name)
 	require.NoError(t, err)
 	c.URL, c.Dir, c.Migrations = strings.TrimPrefix(c.URL, "-"), strings.TrimPrefix(c.Dir, "-"), migrations
 	db, err := database.Open(t.Context(), c)
@@ -288,7 +312,7 @@ func reorderAndDie(t *testing.T, where string) {
 			select {}
 		}
 	})
-	_, err = w.Do(t.Context(), backwards(many(450)))
+	_, err = w.Do(t.Context(), changes[strings.ReplaceAll(name, "_", " ")].request)
 	require.NoError(t, err)
 	w.Settled()
 	w.Close()
