@@ -130,7 +130,7 @@ func assemble(ctx context.Context, c Config, db *store.DB, shared *shared) (*han
 		return parts{c, db, v, sets, chain, mint, ring, feed, nil}.domain(), nil
 	}
 	made := parts{c, db, v, sets, chain, mint, ring, feed, shared.limiter}.domain()
-	made.Secrets.Drivers, made.Secrets.Count = shared.rotator.Drivers(issuer), shared.failed
+	made.Secrets.Drivers, made.Secrets.Count, made.Secrets.Held = shared.rotator.Drivers(issuer), shared.failed, shared.held
 	return made, nil
 }
 
@@ -214,6 +214,7 @@ type shared struct {
 	limiter *ratelimit.Limiter
 	rotator *rotator.Rotator
 	failed  func(driver string, step secret.Step)
+	held    func(ctx context.Context, readings int, by *auth.Principal)
 }
 
 func share(c Config) (s *shared, err error) {
@@ -225,7 +226,10 @@ func share(c Config) (s *shared, err error) {
 	if s.rotator, err = c.rotator(); err != nil {
 		return nil, fmt.Errorf("make drivers of rotations: %w", err)
 	}
-	s.failed, err = countRotations(c.Registerer)
+	if s.failed, err = countRotations(c.Registerer); err != nil {
+		return nil, err
+	}
+	s.held, err = c.countHeld()
 	return s, err
 }
 
@@ -253,6 +257,22 @@ func countRotations(registerer prometheus.Registerer) (func(driver string, step 
 		return nil, fmt.Errorf("register the metric of failed rotations: %w", err)
 	}
 	return func(driver string, step secret.Step) { failed.WithLabelValues(driver, string(step)).Inc() }, nil
+}
+
+// countHeld returns what counts, and logs, that readings of secrets wait for the row of their caller.
+func (c Config) countHeld() (func(ctx context.Context, readings int, by *auth.Principal), error) {
+	held := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "fountain_secret_readings_held_total", Help: "Readings of secrets that were put aside for a row of a caller's that another transaction holds, on PostgreSQL.",
+	})
+	if err := c.Registerer.Register(held); err != nil {
+		return nil, fmt.Errorf("register the metric of readings that wait: %w", err)
+	}
+	return func(ctx context.Context, readings int, by *auth.Principal) {
+		held.Add(float64(readings))
+		if by != nil {
+			c.Log.WarnContext(ctx, "readings of secrets were put aside: another transaction holds the row of a caller", "readings", readings, "caller", by.Subject)
+		}
+	}, nil
 }
 
 // issuerSetting is the name of the setting that holds the issuer.

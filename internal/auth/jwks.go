@@ -23,6 +23,7 @@ import (
 
 const (
 	jwksMaxAge   = 5 * time.Minute        // a set is fetched again when it is older, or before, where its max-age says so
+	jwksIdle     = 2                      // times the age for which a set may be kept: an older one of which no fetch has failed is not answered from while the next is fetched
 	jwksMaxStale = 24 * time.Hour         // a set that cannot be fetched again still counts for so long
 	jwksInterval = 10 * time.Second       // between two fetches for unknown kids, and between two that failed
 	jwksFirst    = 250 * time.Millisecond // between two that failed before there was any set
@@ -31,8 +32,8 @@ const (
 	jwksTimeout  = 5 * time.Second
 )
 
-// JWKS is a KeySource that reads a key set (RFC 7517) over HTTP and keeps it. A kid that it holds is answered without waiting,
-// however many unknown ones are asked for beside it; those cause at most one fetch in 10 seconds in all, and who comes while it
+// JWKS is a KeySource that reads a key set (RFC 7517) over HTTP and keeps it. A kid that it holds is answered without waiting (after a long time without a request the first
+// waits for a fetch), however many unknown ones are asked for beside it; those cause at most one fetch in 10 seconds in all, and who comes while it
 // runs waits for that one. When the kms is away, the last set still counts for a day.
 type JWKS struct {
 	url    string
@@ -104,7 +105,9 @@ func (j *JWKS) look(ctx context.Context, kid string) (key PublicKey, known bool,
 			return key, false, nil, j.failure()
 		}
 	}
-	return key, known, j.flight, nil
+	// Nobody has asked for long: a key that was revoked since would verify once more.
+	idle := j.lastFail == nil && now.Sub(j.fetched) >= jwksIdle*j.maxAge
+	return key, known && (!idle || j.flight == nil), j.flight, nil
 }
 
 // usable reports whether the set that is held still counts. It is called with the lock.

@@ -309,6 +309,29 @@ func TestJWKS_renewsAtOnceWhatItHolds(t *testing.T) {
 	require.NoError(t, err, "the set that is held counts on")
 }
 
+// Whoever was asked nothing for hours does not accept, while it fetches the set, a key that was revoked meanwhile; but when the fetch fails what it holds counts on.
+func TestJWKS_afterIdleHoursTakesNoKeyThatIsGone(t *testing.T) {
+	p, now := newPublisher(t, "k1", "k2"), clock.NewFake(noon)
+	j := NewJWKS(p.URL, p.Client(), now)
+	knows := func(kid string) error { _, _, err := j.Key(t.Context(), kid); return err }
+	require.NoError(t, knows("k1"))
+	p.mu.Lock()
+	delete(p.keys, "k1")
+	p.mu.Unlock()
+	now.Advance(3 * time.Hour)
+	require.ErrorIs(t, knows("k1"), ErrUnknownKey)
+	require.NoError(t, knows("k2"))
+	p.set(func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) }, nil)
+	now.Advance(3 * time.Hour)
+	require.NoError(t, knows("k2"))
+
+	hold := make(chan struct{})
+	defer close(hold)
+	p.set(nil, hold)
+	now.Advance(3 * time.Hour)
+	require.NoError(t, knows("k2"), "the kms was away, and hangs: nobody waits for it each time")
+}
+
 // A key set of an issuer that turns its keys over faster is kept for a shorter time.
 func TestJWKS_fetchesAgainWhenTheMaxAgeIsOver(t *testing.T) {
 	p, now := newPublisher(t, "k1"), clock.NewFake(noon)

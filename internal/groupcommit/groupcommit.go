@@ -417,11 +417,9 @@ func inLanes[Res any](results []Result[Res], requests int) bool {
 }
 
 func (c *Committer[Req, Res]) commitOne(w *waiting[Req, Res]) {
-	results, err := c.transact(w.asked, func(*store.Tx) []*waiting[Req, Res] { return []*waiting[Req, Res]{w} })
-	if err != nil {
-		results = []Result[Res]{{Err: err}}
-	}
-	c.answer(w, results[0])
+	batch := []*waiting[Req, Res]{w}
+	results, err := c.transact(w.asked, func(*store.Tx) []*waiting[Req, Res] { return batch })
+	c.settle(batch, results, err) // of one request none is left
 }
 
 // answer tells the caller, or has the request tried again in its lane.

@@ -137,3 +137,27 @@ func TestDo_parksABatchThatMeetsAHeldRow(t *testing.T) {
 		requireGapFree(t, db, 4)
 	})
 }
+
+// TestDo_parksOneThatMeetsAHeldRowByItself has a batch that fails for another reason: those that are tried one by one get into lanes, too.
+func TestDo_parksOneThatMeetsAHeldRowByItself(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db, g := open(t), newGate()
+		c := start(t, db, groupcommit.Options{Wait: time.Minute}, func(ctx context.Context, tx *store.Tx, names []string) ([]groupcommit.Result[int64], error) {
+			switch {
+			case slices.Contains(names, "first"):
+				return g.number(ctx, tx, names)
+			case slices.Contains(names, "guilty"):
+				return nil, errors.New("one of these is guilty")
+			case groupcommit.MayWait(ctx) == 0 && slices.Contains(names, "held"):
+				return []groupcommit.Result[int64]{{Lane: "lane"}}, errors.Join(store.ErrUnavailable, store.ErrHeld)
+			}
+			return number(ctx, tx, names)
+		})
+		errs := g.together(t, c, "a", "guilty", "held")
+		require.ErrorContains(t, errs[1], "guilty")
+		require.NoError(t, errs[0])
+		require.NoError(t, errs[2])
+		require.Zero(t, c.Parked())
+		requireGapFree(t, db, 3)
+	})
+}

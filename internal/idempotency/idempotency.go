@@ -121,8 +121,7 @@ func (r row) over(now time.Time) bool { return r.CreatedAt <= now.Add(-Life).Uni
 // replay is what a repeat of the request is told; err is a problem.
 func (s *Store) replay(r row, key Key, now time.Time) (Answer, error) {
 	if s.mac.Verify(r.Fingerprint, key.content()) != nil {
-		return Answer{}, problem.New(problem.IdempotencyConflict, "This Idempotency-Key was used with another request.").
-			WithField("header", "Idempotency-Key", "unique", "was used with another path or body")
+		return Answer{}, Conflict()
 	}
 	age := now.Sub(time.UnixMicro(r.CreatedAt))
 	if len(r.Answer) == 0 || r.Secret && age >= SecretLife {
@@ -133,6 +132,12 @@ func (s *Store) replay(r row, key Key, now time.Time) (Answer, error) {
 		return Answer{}, expired().Wrap(err) // the answer is lost, but what it told of exists
 	}
 	return answer, nil
+}
+
+// Conflict is the problem of a key that was used with another request.
+func Conflict() *problem.Error {
+	return problem.New(problem.IdempotencyConflict, "This Idempotency-Key was used with another request.").
+		WithField("header", "Idempotency-Key", "unique", "was used with another path or body")
 }
 
 func expired() *problem.Error {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -60,99 +59,127 @@ func (b Backup) Key() string { return b.MadeAt.UTC().Format(nameLayout) + "-" + 
 
 // AddBackup remembers a backup in the kms's data directory, which is made when it is not there, as where the kms uses PostgreSQL. The oldest ones over MaxBackups are forgotten.
 func AddBackup(dir string, b Backup) error {
-	err := func() error {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
-		at, err := makeDir(dir, backupsDir)
-		if err != nil {
-			return err
-		}
-		if err := write(at, b.Key(), b); err != nil {
-			return err
-		}
-		names, err := backupNames(dir)
-		if err != nil {
-			return err
-		}
-		for _, name := range names[min(MaxBackups, len(names)):] {
-			if err := os.Remove(filepath.Join(at, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		}
-		return nil
-	}()
-	if err != nil {
+	if err := addBackup(dir, b); err != nil {
 		return fmt.Errorf("remember backup: %w", err)
+	}
+	return nil
+}
+
+func addBackup(dir string, b Backup) error {
+	data, err := makeData(dir)
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	all, err := makeDir(data, backupsDir)
+	if err != nil {
+		return err
+	}
+	defer all.Close()
+	if err := write(all, b.Key(), b); err != nil {
+		return err
+	}
+	names, err := backupNames(all)
+	if err != nil {
+		return err
+	}
+	for _, name := range names[min(MaxBackups, len(names)):] {
+		if err := all.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }
 
 // MarkChecked notes that the archive with the id has passed a check. known is false when it is not remembered here.
 func MarkChecked(dir, id string, how Check, at time.Time) (known bool, err error) {
-	names, err := backupNames(dir)
-	if err == nil {
+	err = inBackups(dir, func(all *os.Root, names []string) error {
 		i := slices.IndexFunc(names, func(name string) bool { return strings.HasSuffix(name, "-"+id+suffix) })
 		if i < 0 || id == "" {
-			return false, nil
+			return nil
 		}
 		var b Backup
-		path := filepath.Join(dir, backupsDir, names[i])
-		if err = read(path, &b); err == nil {
-			b.Check, b.CheckedAt = how, at
-			err = write(filepath.Dir(path), names[i], b)
+		if err := read(all, names[i], &b); err != nil {
+			return err
 		}
-	}
+		known, b.Check, b.CheckedAt = true, how, at
+		return write(all, names[i], b)
+	})
 	if err != nil {
 		return false, fmt.Errorf("remember that a backup was checked: %w", err)
 	}
-	return true, nil
+	return known, nil
 }
 
 // Backups returns at most limit of the backups that are remembered, newest first: those that follow a key, or the first ones for "".
-func Backups(dir, after string, limit int) ([]Backup, error) {
-	names, err := backupNames(dir)
+func Backups(dir, after string, limit int) (found []Backup, err error) {
+	err = inBackups(dir, func(all *os.Root, names []string) error {
+		for _, name := range names {
+			if len(found) == limit {
+				break
+			}
+			if after != "" && name >= after {
+				continue
+			}
+			var b Backup
+			switch err := read(all, name, &b); {
+			case errors.Is(err, fs.ErrNotExist): // forgotten since
+			case err != nil:
+				return err
+			default:
+				found = append(found, b)
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list backups: %w", err)
 	}
-	var all []Backup
-	for _, name := range names {
-		if len(all) == limit {
-			break
-		}
-		if after != "" && name >= after {
-			continue
-		}
-		var b Backup
-		switch err := read(filepath.Join(dir, backupsDir, name), &b); {
-		case errors.Is(err, fs.ErrNotExist): // forgotten since
-		case err != nil:
-			return nil, fmt.Errorf("list backups: %w", err)
-		default:
-			all = append(all, b)
-		}
-	}
-	return all, nil
+	return found, nil
 }
 
 // LastBackup returns the newest backup; the zero value when there is none.
 func LastBackup(dir string) (last Backup, err error) {
-	names, err := backupNames(dir)
-	if err != nil || len(names) == 0 {
-		return Backup{}, err
-	}
-	if err := read(filepath.Join(dir, backupsDir, names[0]), &last); err != nil {
+	err = inBackups(dir, func(all *os.Root, names []string) error {
+		if len(names) == 0 {
+			return nil
+		}
+		return read(all, names[0], &last)
+	})
+	if err != nil {
 		return Backup{}, fmt.Errorf("read the last backup: %w", err)
 	}
 	return last, nil
 }
 
-// backupNames are the files of what is remembered, newest first.
-func backupNames(dir string) (names []string, err error) {
-	entries, err := os.ReadDir(filepath.Join(dir, backupsDir))
+// inBackups runs do with the directory of backups and the files of what is remembered, newest first. Without the directory nothing is remembered, and do does not run.
+func inBackups(dir string, do func(all *os.Root, names []string) error) error {
+	data, err := open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	all, err := data.OpenRoot(backupsDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer all.Close()
+	names, err := backupNames(all)
+	if err != nil {
+		return err
+	}
+	return do(all, names)
+}
+
+// backupNames are the files of what is remembered, newest first.
+func backupNames(all *os.Root) (names []string, err error) {
+	entries, err := fs.ReadDir(all.FS(), ".")
 	if err != nil {
 		return nil, fmt.Errorf("read the directory of backups: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"time"
 )
 
@@ -31,7 +30,11 @@ type Finding struct {
 
 // KeepDiagnosis keeps what the doctor has found instead of what was found before. The kms's data directory must be there.
 func KeepDiagnosis(dir string, d Diagnosis) error {
-	if err := write(dir, diagnosisFile, d); err != nil {
+	data, err := open(dir)
+	if err == nil {
+		err = errors.Join(write(data, diagnosisFile, d), data.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("keep what the doctor found: %w", err)
 	}
 	return nil
@@ -39,7 +42,11 @@ func KeepDiagnosis(dir string, d Diagnosis) error {
 
 // LastDiagnosis returns what is kept. known is false when nothing is.
 func LastDiagnosis(dir string) (d Diagnosis, known bool, err error) {
-	err = read(filepath.Join(dir, diagnosisFile), &d)
+	data, err := open(dir)
+	if err == nil {
+		defer data.Close()
+		err = read(data, diagnosisFile, &d)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return Diagnosis{}, false, nil
 	}

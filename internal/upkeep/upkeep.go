@@ -3,6 +3,7 @@
 package upkeep
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,15 +11,43 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"time"
 )
 
-// maxFile bounds a record, in bytes. A doctor who finds something wrong with every file of every service stays far below it.
-const maxFile = 1 << 20
+const (
+	// maxFile bounds a record, in bytes. A doctor who finds something wrong with every file of every service stays far below it.
+	maxFile = 1 << 20
+
+	draftPrefix = ".record-"
+	draftLife   = time.Hour // after which a draft was left by a command that was killed
+)
+
+// open opens a directory. What is done in it stays in it (os.Root): the directory belongs to the kms's user, who could lay a symbolic link there for a command of
+// root's to write, remove or give away what lies elsewhere.
+func open(dir string) (*os.Root, error) {
+	named, err := os.Lstat(dir)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := root.Stat(".")
+	if err == nil && os.Geteuid() == 0 && !os.SameFile(named, opened) && ownerOf(named).Uid != 0 {
+		err = fmt.Errorf("%s is a symbolic link of another user's, which root does not follow", dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
+}
 
 // write puts a record under its name in one step: a reader sees the one before or this one. The file belongs to the owner of the directory, so that the kms can
 // read it after a command of root's.
-func write(dir, name string, record any) (err error) {
+func write(dir *os.Root, name string, record any) (err error) {
 	text, err := json.Marshal(record)
 	if err != nil {
 		return err
@@ -26,69 +55,128 @@ func write(dir, name string, record any) (err error) {
 	if len(text) >= maxFile {
 		return fmt.Errorf("the record has more than %d bytes", maxFile)
 	}
-	file, err := os.CreateTemp(dir, ".record-*")
+	if err := removeDrafts(dir); err != nil {
+		return err
+	}
+	draft := draftPrefix + rand.Text()
+	file, err := dir.OpenFile(draft, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
+			err = errors.Join(err, dir.Remove(draft))
 		}
 	}()
 	_, err = file.Write(append(text, '\n'))
 	if err := errors.Join(err, give(file, dir), file.Sync(), file.Close()); err != nil {
 		return err
 	}
-	return os.Rename(file.Name(), filepath.Join(dir, name))
+	return dir.Rename(draft, name)
 }
 
-// makeDir makes a directory of the owner of the one that it is in.
-func makeDir(parent, name string) (dir string, err error) {
-	dir = filepath.Join(parent, name)
-	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
-		return dir, nil
-	} else if err != nil {
-		return "", err
-	}
-	file, err := os.Open(dir)
-	if err != nil {
-		return "", err
-	}
-	return dir, errors.Join(give(file, parent), file.Close())
-}
-
-// give gives a file the owner of a directory, where that is another one.
-func give(file *os.File, dir string) error {
-	if os.Geteuid() != 0 {
-		return nil // who is not root owns what it makes, and can't give it away
-	}
-	info, err := os.Stat(dir)
+// removeDrafts removes what commands that were killed have left.
+func removeDrafts(dir *os.Root) error {
+	entries, err := fs.ReadDir(dir.FS(), ".")
 	if err != nil {
 		return err
 	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return nil
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), draftPrefix) {
+			continue
+		}
+		info, err := e.Info()
+		if err == nil && time.Since(info.ModTime()) > draftLife {
+			err = dir.Remove(e.Name())
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
+	return nil
+}
+
+// makeDir makes a directory of the owner of the one that it is in, and opens it. One that a command of root's has made and not given, because it was killed, is given.
+func makeDir(parent *os.Root, name string) (dir *os.Root, err error) {
+	if err := parent.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	file, err := parent.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && ownerOf(info).Uid == 0 {
+		err = give(file, parent)
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, err
+	}
+	return parent.OpenRoot(name)
+}
+
+// makeData opens the data directory, which is made when it is not there: for the owner of the one that it is in.
+func makeData(dir string) (*os.Root, error) {
+	data, err := open(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return data, err
+	}
+	above := filepath.Dir(filepath.Clean(dir))
+	if err := os.MkdirAll(above, 0o700); err != nil {
+		return nil, err
+	}
+	parent, err := open(above)
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	return makeDir(parent, filepath.Base(dir))
+}
+
+// give gives a file the owner of a directory, where that is another one.
+func give(file *os.File, dir *os.Root) error {
+	if os.Geteuid() != 0 {
+		return nil // who is not root owns what it makes, and can't give it away
+	}
+	info, err := dir.Stat(".")
+	if err != nil {
+		return err
+	}
+	owner := ownerOf(info)
 	return file.Chown(int(owner.Uid), int(owner.Gid))
 }
 
-// read reads a record.
-func read(path string, into any) error {
-	file, err := os.Open(path)
+// ownerOf is what the system knows of a file; the zero value, root's, where it tells nothing.
+func ownerOf(info fs.FileInfo) syscall.Stat_t {
+	if known, ok := info.Sys().(*syscall.Stat_t); ok {
+		return *known
+	}
+	return syscall.Stat_t{}
+}
+
+// read reads a record. It waits for nobody who writes: what is no file is refused.
+func read(dir *os.Root, name string, into any) error {
+	file, err := dir.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no regular file", name)
+	}
 	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	switch {
 	case err != nil:
 		return err
 	case len(text) > maxFile:
-		return fmt.Errorf("%s is larger than %d bytes", filepath.Base(path), maxFile)
+		return fmt.Errorf("%s is larger than %d bytes", name, maxFile)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s is damaged: %w", filepath.Base(path), err)
+		return fmt.Errorf("%s is damaged: %w", name, err)
 	}
 	return nil
 }

@@ -161,6 +161,104 @@ func TestRecords_belongToTheOwnerOfTheDirectory(t *testing.T) {
 	}))
 }
 
+// The data directory that a command of root's makes belongs to the owner of the one around it, as all that is in it.
+func TestAddBackup_makesDirectoriesOfTheOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	const owner = 65534
+	around := t.TempDir()
+	require.NoError(t, os.Chown(around, owner, owner))
+	dir := filepath.Join(around, "kms")
+	require.NoError(t, upkeep.AddBackup(dir, one(1)))
+	require.NoError(t, os.Chown(filepath.Join(dir, "backups"), 0, 0)) // as after a kill
+	require.NoError(t, upkeep.AddBackup(dir, one(2)))
+	for _, path := range []string{dir, filepath.Join(dir, "backups"), filepath.Join(dir, "backups", one(2).Key())} {
+		info, err := os.Lstat(path)
+		require.NoError(t, err)
+		require.EqualValues(t, owner, info.Sys().(*syscall.Stat_t).Uid, path)
+	}
+}
+
+// The kms's user can lay symbolic links in its directory. No command, which may be root's, writes, removes, reads or gives away by one what lies elsewhere.
+func TestRecords_followNoLinkOutOfTheDirectory(t *testing.T) {
+	elsewhere := t.TempDir()
+	for n := range upkeep.MaxBackups + 5 {
+		require.NoError(t, os.WriteFile(filepath.Join(elsewhere, fmt.Sprintf("%03d-bak_%03d.json", n, n)), []byte(`{"id":"theirs"}`), 0o600))
+	}
+	untouched := func() {
+		t.Helper()
+		requireOnly(t, elsewhere, upkeep.MaxBackups+5)
+		info, err := os.Stat(elsewhere)
+		require.NoError(t, err)
+		require.EqualValues(t, os.Geteuid(), info.Sys().(*syscall.Stat_t).Uid)
+	}
+	t.Run("directory", func(t *testing.T) {
+		dir := t.TempDir()
+		require.NoError(t, os.Symlink(elsewhere, filepath.Join(dir, "backups")))
+		require.Error(t, upkeep.AddBackup(dir, one(1)))
+		_, err := upkeep.MarkChecked(dir, "bak_001", upkeep.Verified, monday)
+		require.Error(t, err)
+		_, err = upkeep.Backups(dir, "", 1000)
+		require.Error(t, err)
+		_, err = upkeep.LastBackup(dir)
+		require.Error(t, err)
+		untouched()
+	})
+	t.Run("record", func(t *testing.T) {
+		dir := t.TempDir()
+		require.NoError(t, upkeep.AddBackup(dir, one(1)))
+		theirs := filepath.Join(elsewhere, "000-bak_000.json")
+		link := filepath.Join(dir, "backups", one(1).Key())
+		require.NoError(t, os.Remove(link))
+		require.NoError(t, os.Symlink(theirs, link))
+		_, err := upkeep.MarkChecked(dir, "bak_001", upkeep.Verified, monday)
+		require.Error(t, err)
+		require.NoError(t, os.Symlink(theirs, filepath.Join(dir, "doctor.json")))
+		_, _, err = upkeep.LastDiagnosis(dir)
+		require.Error(t, err)
+		require.NoError(t, upkeep.KeepDiagnosis(dir, upkeep.Diagnosis{At: monday}), "the link is replaced")
+		text, err := os.ReadFile(theirs)
+		require.NoError(t, err)
+		require.Equal(t, `{"id":"theirs"}`, string(text))
+		untouched()
+	})
+	t.Run("data directory", func(t *testing.T) {
+		if os.Geteuid() != 0 {
+			t.Skip("who is not root can do nothing that the owner of the link could not")
+		}
+		dir := filepath.Join(t.TempDir(), "kms")
+		require.NoError(t, os.Symlink(elsewhere, dir))
+		require.NoError(t, os.Lchown(dir, 65534, 65534))
+		require.Error(t, upkeep.KeepDiagnosis(dir, upkeep.Diagnosis{At: monday}))
+		require.Error(t, upkeep.AddBackup(dir, one(1)))
+		untouched()
+		require.NoError(t, os.Lchown(dir, 0, 0))
+		require.NoError(t, upkeep.KeepDiagnosis(dir, upkeep.Diagnosis{At: monday}), "an administrator may have moved it")
+	})
+}
+
+// Whoever lays a pipe where a record was lets no command wait for ever.
+func TestRecords_waitForNobody(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "doctor.json"), 0o600))
+	_, _, err := upkeep.LastDiagnosis(dir)
+	require.ErrorContains(t, err, "no regular file")
+}
+
+// What a command left that was killed while it wrote is removed by a later one, and what another one is writing is not.
+func TestRecords_removeWhatAKillLeft(t *testing.T) {
+	dir := t.TempDir()
+	left, written := filepath.Join(dir, ".record-left"), filepath.Join(dir, ".record-written")
+	for _, draft := range []string{left, written} {
+		require.NoError(t, os.WriteFile(draft, nil, 0o600))
+	}
+	require.NoError(t, os.Chtimes(left, time.Time{}, time.Now().Add(-2*time.Hour)))
+	require.NoError(t, upkeep.KeepDiagnosis(dir, upkeep.Diagnosis{At: monday}))
+	require.NoFileExists(t, left)
+	require.FileExists(t, written)
+}
+
 // The names in the files are told to people and scripts, and stay.
 func TestBackup_isWrittenAsDocumented(t *testing.T) {
 	text, err := json.Marshal(one(1))

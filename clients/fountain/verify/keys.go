@@ -21,6 +21,7 @@ import (
 
 const (
 	keysMaxAge   = 5 * time.Minute        // a set is fetched again when it is older, or before, where its max-age says so
+	keysIdle     = 2                      // times the age for which a set may be kept: an older one of which no fetch has failed is not answered from while the next is fetched
 	keysMaxStale = 24 * time.Hour         // a set that can't be fetched again still counts for so long
 	keysInterval = 10 * time.Second       // between two fetches for unknown kids, and between two that failed
 	keysFirst    = 250 * time.Millisecond // between two that failed before there was any set
@@ -38,7 +39,7 @@ type publicKey struct {
 	key       crypto.PublicKey
 }
 
-// keySet reads the issuer's key set (RFC 7517) and keeps it. A kid that it holds is answered without waiting, however many unknown ones are asked
+// keySet reads the issuer's key set (RFC 7517) and keeps it. A kid that it holds is answered without waiting (after a long time without a request the first waits for a fetch), however many unknown ones are asked
 // for beside it; who asks for an unknown one while a fetch runs waits for that fetch.
 type keySet struct {
 	config Config
@@ -87,23 +88,24 @@ func (s *keySet) look(ctx context.Context, kid string) (key publicKey, known boo
 	if age := now.Sub(s.fetched); known && age >= 0 && age < s.maxAge {
 		return key, true, nil, nil
 	}
-	if s.flight != nil {
-		return key, known, s.flight, nil
+	if s.flight == nil {
+		interval := keysInterval
+		if s.keys == nil {
+			interval = keysFirst
+		}
+		switch since := now.Sub(s.tried); {
+		case since < 0, since >= interval:
+			s.depart(ctx, now)
+		case known:
+		case usable:
+			return key, false, nil, errUnknownKey
+		default:
+			return key, false, nil, s.failure()
+		}
 	}
-	interval := keysInterval
-	if s.keys == nil {
-		interval = keysFirst
-	}
-	switch since := now.Sub(s.tried); {
-	case since < 0, since >= interval:
-		s.depart(ctx, now)
-	case known:
-	case usable:
-		return key, false, nil, errUnknownKey
-	default:
-		return key, false, nil, s.failure()
-	}
-	return key, known, s.flight, nil
+	// Nobody has asked for long: a key that was revoked since would verify once more.
+	idle := s.lastFail == nil && now.Sub(s.fetched) >= keysIdle*s.maxAge
+	return key, known && (!idle || s.flight == nil), s.flight, nil
 }
 
 // usable reports whether the set that is held still counts. It is called with the lock.

@@ -80,6 +80,21 @@ func TestKeys_findANewOneAndForgetAnOldOne(t *testing.T) {
 	require.Eventually(t, func() bool { _, err := v.Verify(t.Context(), old); return code(err) == "invalid_token" }, 5*time.Second, time.Millisecond)
 }
 
+// A verifier that was asked nothing for hours does not accept, while it fetches the set, a key that was revoked meanwhile.
+func TestKeys_afterIdleHoursTakeNoneThatIsGone(t *testing.T) {
+	i := newIssuer(t, "k1", "k2")
+	v := i.verifier()
+	_, err := v.Verify(t.Context(), i.token("k1", nil))
+	require.NoError(t, err)
+	i.advance(3 * time.Hour)
+	gone, good := i.token("k1", nil), i.token("k2", nil)
+	i.set(func() { delete(i.keys, "k1") })
+	_, err = v.Verify(t.Context(), gone)
+	require.Equal(t, "invalid_token", code(err))
+	_, err = v.Verify(t.Context(), good)
+	require.NoError(t, err)
+}
+
 func TestKeys_standByTheirSetForADayWhileTheIssuerIsAway(t *testing.T) {
 	i := newIssuer(t, "k1")
 	v := i.verifier()

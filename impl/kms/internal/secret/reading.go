@@ -64,12 +64,16 @@ func (s *Secrets) readTogether(ctx context.Context, tx *store.Tx, batch []*readi
 		}
 		here = append(here, r)
 	}
+	if waits := len(batch) - len(here); waits > 0 {
+		s.Held(ctx, waits, nil)
+	}
 	refused, held, err := s.enterAll(ctx, tx, here, inLane)
 	if inLane {
 		s.waiting.Delete(batch[0].lane()) // it has got what it waited for, or given up
 	}
 	if held != nil {
 		s.waiting.Store(held.lane(), true)
+		s.Held(ctx, len(here), held.caller)
 		for i, r := range batch {
 			results[i].Lane = r.lane()
 		}

@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -178,6 +180,14 @@ func TestGet_waitsAloneForARowThatIsHeld(t *testing.T) {
 			return // it has one writer and no locks on rows
 		}
 		h, other := houseOf(t, kmstest.On(t, db)), open(t)
+		var aside atomic.Int64
+		var found sync.Map // whose rows were found held
+		h.secrets.Held = func(_ context.Context, readings int, by *auth.Principal) {
+			aside.Add(int64(readings))
+			if by != nil {
+				found.Store(by.Subject, true)
+			}
+		}
 		for _, name := range []string{"press.token", "bind.token"} {
 			_, err := h.put(h.admin, name, "value of "+name, secret.Precondition{})
 			require.NoError(t, err)
@@ -210,6 +220,9 @@ func TestGet_waitsAloneForARowThatIsHeld(t *testing.T) {
 			require.NoError(t, read(h.bind, "bind.token", i))
 		}
 		require.Empty(t, waiting, "the row is still held")
+		require.Eventually(t, func() bool { return aside.Load() >= stuck }, 30*time.Second, time.Millisecond, "each is told of")
+		_, told := found.Load(h.press.Subject)
+		require.True(t, told)
 		close(release)
 		require.NoError(t, <-given)
 		for range stuck {

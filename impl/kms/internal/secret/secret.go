@@ -88,6 +88,9 @@ type Secrets struct {
 	// Drivers put versions outside, by their names beside random; Count counts a failed step of one. Both are set before the first call.
 	Drivers map[string]Driver
 	Count   func(driver string, step Step)
+	// Held is told of readings that wait in lanes for the row of a caller, which another transaction holds; it is set before the first call. by is the caller whose row was
+	// found held just now; nil: that was known.
+	Held func(ctx context.Context, readings int, by *auth.Principal)
 
 	db     *store.DB
 	rows   Rows
@@ -109,7 +112,7 @@ type Secrets struct {
 func New(db *store.DB, rows Rows, sealer Sealer, gate *policy.Gate, c clock.Clock, keep int64) *Secrets {
 	s := &Secrets{
 		db: db, rows: rows, sealer: sealer, gate: gate, audit: auditlog.Log{Clock: c}, clock: c, keep: keep, more: make(chan struct{}), over: make(chan struct{}),
-		Count: func(string, Step) {},
+		Count: func(string, Step) {}, Held: func(context.Context, int, *auth.Principal) {},
 	}
 	s.readings = groupcommit.New(db, groupcommit.Options{MaxBatch: maxReadings}, s.readTogether)
 	return s

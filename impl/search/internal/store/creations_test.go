@@ -1,0 +1,140 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/audit/audittest"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/idempotency"
+	"github.com/fountainai/fountain/internal/problem"
+	"github.com/fountainai/fountain/internal/seal"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
+)
+
+// twoReplicas runs f with two Stores of one database, on every database.
+func twoReplicas(t *testing.T, f func(t *testing.T, a, b *Store)) {
+	storetest.Each(t, Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		now := clock.NewFake(noon)
+		dataKey, err := seal.FromDataKey(seal.NewDataKey())
+		require.NoError(t, err)
+		var replicas []*Store
+		for range 2 {
+			db := open(t)
+			audittest.Open(t, db)
+			replicas = append(replicas, New(db, idempotency.New(dataKey, dataKey, now), now))
+		}
+		f(t, replicas[0], replicas[1])
+	})
+}
+
+func creation(body string) idempotency.Key {
+	return idempotency.Key{Principal: "svc_a", Operation: "createCollection", Value: "key", Path: "/collections", Body: []byte(body)}
+}
+
+// attempt is what createCollection does, beside an engine that makes a collection once.
+func (s *Store) attempt(t *testing.T, engine *sync.Map, key idempotency.Key, name string) (idempotency.Answer, error) {
+	answer, known, begun, err := s.Begin(t.Context(), key, name)
+	if err != nil || known {
+		return answer, err
+	}
+	c := &owner.Collection{Name: owner.Name{Local: name}, Owner: "service:a"}
+	fresh, err := s.Claim(t.Context(), c)
+	if err != nil {
+		return answer, err
+	}
+	if _, there := engine.LoadOrStore(name, true); there && (!begun || fresh) {
+		return answer, problem.New(problem.AlreadyExists, "")
+	}
+	return s.Finish(t.Context(), c, &key, idempotency.Answer{Status: 201, Body: fmt.Appendf(nil, "%s %p", name, &begun)}, did("createCollection"))
+}
+
+func (s *Store) creations(t *testing.T) int {
+	t.Helper()
+	events, _, err := audit.List(t.Context(), s.db.Read(t.Context()), audit.Query{Action: "createCollection", Limit: 100})
+	require.NoError(t, err)
+	return len(events)
+}
+
+// However many requests with one key come to two replicas at the same time, the collection is made once, told of once in the trail, and everybody is told of that one or that it is
+// under way.
+func TestBegin_hasManyAttemptsMakeOneCollection(t *testing.T) {
+	twoReplicas(t, func(t *testing.T, a, b *Store) {
+		for round := range 5 {
+			name := fmt.Sprint("plays", round)
+			key, engine := creation(name), &sync.Map{}
+			key.Value = name
+			var group sync.WaitGroup
+			var mu sync.Mutex
+			var told []string
+			for i := range 12 {
+				group.Go(func() {
+					answer, err := []*Store{a, b}[i%2].attempt(t, engine, key, name)
+					mu.Lock()
+					defer mu.Unlock()
+					switch {
+					case err == nil:
+						told = append(told, string(answer.Body))
+					case !errors.Is(err, problem.IdempotencyInFlight) && !errors.Is(err, problem.AlreadyExists):
+						t.Errorf("attempt: %v", err)
+					}
+				})
+			}
+			group.Wait()
+			again, err := b.attempt(t, engine, key, name)
+			require.NoError(t, err)
+			require.Equal(t, round+1, a.creations(t))
+			for _, body := range told {
+				require.Equal(t, string(again.Body), body)
+			}
+		}
+	})
+}
+
+// A key by which one collection is under way makes no other one: that would be answered with a conflict when it is there already.
+func TestBegin_refusesTheKeyOfAnotherCollection(t *testing.T) {
+	twoReplicas(t, func(t *testing.T, a, b *Store) {
+		_, _, begun, err := a.Begin(t.Context(), creation("plays"), "plays")
+		require.NoError(t, err)
+		require.False(t, begun)
+		_, _, _, err = b.Begin(t.Context(), creation("poems"), "poems")
+		require.ErrorIs(t, err, problem.IdempotencyConflict)
+		_, _, begun, err = b.Begin(t.Context(), creation("plays"), "plays")
+		require.NoError(t, err)
+		require.True(t, begun)
+	})
+}
+
+// An attempt that comes to its end behind another one with the key leaves the collection as it has become since.
+func TestFinish_changesNothingBehindAnotherAttempt(t *testing.T) {
+	twoReplicas(t, func(t *testing.T, a, b *Store) {
+		key := creation("plays")
+		c := &owner.Collection{Name: owner.Name{Local: "plays"}, Owner: "service:a"}
+		for _, s := range []*Store{a, b} {
+			_, _, _, err := s.Begin(t.Context(), key, "plays")
+			require.NoError(t, err)
+			_, err = s.Claim(t.Context(), c)
+			require.NoError(t, err)
+		}
+		_, err := a.Finish(t.Context(), c, &key, idempotency.Answer{Status: 201, Body: []byte("first")}, did("createCollection"))
+		require.NoError(t, err)
+		first := a.now(t, c.Name)
+		_, err = a.PutGrant(t.Context(), first, "user:new", owner.Read, did("putCollectionGrant"))
+		require.NoError(t, err)
+		before := a.now(t, c.Name)
+		b.clock.(*clock.Fake).Advance(time.Second)
+		answer, err := b.Finish(t.Context(), c, &key, idempotency.Answer{Status: 201, Body: []byte("second")}, did("createCollection"))
+		require.NoError(t, err)
+		require.Equal(t, "first", string(answer.Body))
+		require.Equal(t, before, a.now(t, c.Name))
+		require.Equal(t, 1, a.creations(t))
+	})
+}
