@@ -6,6 +6,7 @@ package idempotency
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"time"
@@ -139,6 +140,9 @@ func Conflict() *problem.Error {
 	return problem.New(problem.IdempotencyConflict, "This Idempotency-Key was used with another request.").
 		WithField("header", "Idempotency-Key", "unique", "was used with another path or body")
 }
+
+// InFlight reports whether an error is that the first request with a key is still at work.
+func InFlight(err error) bool { return errors.Is(err, problem.IdempotencyInFlight) }
 
 func expired() *problem.Error {
 	return problem.New(problem.ReplayExpired, "The request was carried out, but its answer held a secret and is no longer kept.")

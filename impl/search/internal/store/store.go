@@ -5,7 +5,6 @@ package store
 import (
 	"context"
 	"embed"
-	"errors"
 	"io/fs"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/credential"
 	"github.com/fountainai/fountain/internal/idempotency"
-	"github.com/fountainai/fountain/internal/problem"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
 )
@@ -92,7 +90,7 @@ func (s *Store) Finish(ctx context.Context, c *owner.Collection, key *idempotenc
 	defer tried.To(&err, "finish creation")
 	for tries := 1; ; tries++ {
 		stored, err := s.finish(ctx, c, key, answer, e)
-		if tries == finishTries || !errors.Is(err, problem.IdempotencyInFlight) {
+		if tries == finishTries || !idempotency.InFlight(err) {
 			return stored, err
 		}
 		select {
