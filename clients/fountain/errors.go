@@ -105,7 +105,11 @@ func (e *Error) Error() string {
 			fmt.Fprintf(&b, "; and %d more", len(e.Errors)-i)
 			break
 		}
-		fmt.Fprintf(&b, "; %s %s %s", f.In, f.Pointer, f.Message)
+		b.WriteString("; " + f.In)
+		if f.Pointer != "" { // "" is the whole body
+			b.WriteString(" " + f.Pointer)
+		}
+		b.WriteString(" " + f.Message)
 	}
 	if e.RequestID != "" {
 		b.WriteString(" [" + e.RequestID + "]")

@@ -27,6 +27,8 @@ func TestError_carriesTheWholeProblem(t *testing.T) {
 		Errors: []fountain.FieldError{{In: "body", Pointer: "/data", Keyword: "required", Message: "is missing"}},
 	}, *e)
 	require.Equal(t, "listElements: 422 validation_failed It does not fit; body /data is missing [req_7]", err.Error())
+	e.Errors[0].Pointer = ""
+	require.Equal(t, "listElements: 422 validation_failed It does not fit; body is missing [req_7]", e.Error(), "the whole body has no pointer")
 	require.ErrorIs(t, err, fountain.ErrInvalid)
 	require.NotErrorIs(t, err, fountain.ErrNotFound)
 	require.NotErrorIs(t, err, fountain.ErrUnexpectedResponse)

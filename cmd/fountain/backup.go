@@ -199,6 +199,9 @@ need the public key alone: keep FILE on another machine than the one that writes
 				return fmt.Errorf("make key: %w", err)
 			}
 			file, err := os.OpenFile(args[0], os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+			if errors.Is(err, fs.ErrExist) {
+				return fmt.Errorf("%s exists already, and a key is never written over: backups may need it", args[0])
+			}
 			if err != nil {
 				return fmt.Errorf("make key: %w", err)
 			}
@@ -265,7 +268,7 @@ database of it, has SQLite check each, holds every audit trail against its hashe
 restore ends. It needs as much room as the data, and no root key. Its exit status says whether all
 of it succeeded. With --data, on the machine of the services, the list of backups says afterwards that
 this one passed a drill.`,
-		Example: "  fountain backup drill family.backup --identity backup.key\n  fountain backup drill family.backup --identity backup.key --dir /var/tmp",
+		Example: "  fountain backup drill family.backup --identity backup.key\n  fountain backup drill family.backup --identity backup.key --data /var/lib/fountain --dir /var/tmp",
 		Args:    oneArg("an archive"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			who, err := readIdentities(identity)
@@ -341,7 +344,7 @@ func lookAt(ctx context.Context, c backup.Copy, db *store.DB) (string, error) {
 		if broken > 0 {
 			return "", fmt.Errorf("its audit trail does not hold at event %d", broken)
 		}
-		return fmt.Sprintf("%s: the database is whole, and its audit trail of %d events holds", c.Name, checked), nil
+		return fmt.Sprintf("%s: the database is whole, and its audit trail of %s holds", c.Name, counted(int(checked), "event")), nil
 	}
 	return c.Name + ": the database is whole", nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -364,7 +365,9 @@ func TestRestore_refusesWithOneSentence(t *testing.T) {
 	identity, other, archive := filepath.Join(dir, "backup.key"), filepath.Join(dir, "other.key"), filepath.Join(dir, "family.backup")
 	recipient := strings.TrimSpace(run(t, "backup", "key", identity).stdout)
 	require.Zero(t, run(t, "backup", "key", other).code)
-	require.Equal(t, 1, run(t, "backup", "key", other).code, "no key is written over")
+	again := run(t, "backup", "key", other)
+	require.Equal(t, 1, again.code, "no key is written over")
+	require.Contains(t, again.stderr, other+" exists already")
 	require.Zero(t, run(t, "backup", "--to", archive, "--recipient", recipient, "--data", u.data).code)
 	require.Contains(t, run(t, "backup", "--to", archive, "--recipient", recipient, "--data", u.data).sentenceOf(t), "exists already")
 	require.Equal(t, 2, run(t, "backup", "--to", archive+"2", "--data", u.data).code)
@@ -457,4 +460,15 @@ func TestRestore_movesAFamilyToPostgreSQL(t *testing.T) {
 		require.Zero(t, got.code, got.stderr)
 		p.whole(t, startUp(t, back))
 	})
+}
+
+// A backup in the environment of one service, as in a container, says that it takes all of them, and speaks of the engine only where search is.
+func TestDocumentsGone_tellsWhatIsNotThere(t *testing.T) {
+	dir := t.TempDir()
+	at := places{documents: filepath.Join(dir, "search", "engine")}
+	require.ErrorContains(t, at.documentsGone(fs.ErrNotExist), "a backup takes the databases of all services")
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "search"), 0o700))
+	require.ErrorContains(t, at.documentsGone(fs.ErrNotExist), "FOUNTAIN_SEARCH_ENGINE_URL")
+	require.NoError(t, os.Mkdir(at.documents, 0o700))
+	require.Equal(t, fs.ErrNotExist, at.documentsGone(fs.ErrNotExist))
 }

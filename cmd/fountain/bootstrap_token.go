@@ -19,7 +19,7 @@ func newBootstrapToken() *cobra.Command {
 	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:     "bootstrap-token",
-		Example: "  fountain bootstrap-token --data ./data\n  docker compose exec kms fountain bootstrap-token --show",
+		Example: "  fountain bootstrap-token --data ./data\n  docker compose exec kms /fountain bootstrap-token --show",
 		Short:   "Get a fresh one-time token for the first administrator",
 		Long: `bootstrap-token asks the kms that runs on this machine for a fresh token, by removing the
 file of the old one, and prints the path of the new one. It works while there is no

@@ -35,6 +35,13 @@ func newToken() *cobra.Command {
 	cmd.Long = `token prints an access token that is for one service alone, and lives for some minutes. With --step-up it carries a
 second factor: it is asked for a code (or reads it from --code-file), unless one was given in the last five minutes, and the
 token is taken where a contract asks for a second factor.`
+	one := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if raised && os.Getenv("FOUNTAIN_API_KEY") != "" {
+			return usagef("--step-up raises the token of who is signed in, and none of an API key: leave FOUNTAIN_API_KEY out")
+		}
+		return one(cmd, args)
+	}
 	cmd.Flags().BoolVar(&raised, "step-up", false, "the token carries a second factor, for operations that ask for one")
 	return calling(cmd)
 }

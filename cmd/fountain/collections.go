@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -45,13 +44,9 @@ func newCollections() *cobra.Command {
 	create := o.command("create FILE.json", "Create a collection from a schema in a file",
 		"  fountain collections create plays.json\n  fountain collections create plays.json --output json", oneArg("a file with the collection's name and fields as JSON"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-			raw, err := os.ReadFile(args[0])
-			if err != nil {
-				return err
-			}
 			var want search.CollectionCreate
-			if err := json.Unmarshal(raw, &want); err != nil {
-				return fmt.Errorf("%s: %w", args[0], err)
+			if err := readJSON(args[0], &want, &search.Collection{}, &search.CollectionSchema{}); err != nil {
+				return err
 			}
 			made, err := c.Search.CreateCollection(cmd.Context(), want)
 			if err != nil {
@@ -59,6 +54,16 @@ func newCollections() *cobra.Command {
 			}
 			return o.print(cmd, made, collectionHead, [][]string{collectionRow(*made)})
 		})
+	create.Long = `create creates the collection that the file describes:
+
+  {"name": "plays", "fields": [
+    {"name": "title", "type": "string"},
+    {"name": "year", "type": "int32", "optional": true},
+    {"name": "tags", "type": "string[]", "facet": true, "optional": true}]}
+
+Types are string, int32, int64, float, bool, each also as a list (string[]), and auto. A field may be "facet", "sort", "optional", and
+not searchable ("index": false). Beside the fields there are "defaultSortingField", "tenantScoped" and "versioned". Each document has
+a string "id" of its own; fountain documents import takes them as NDJSON.`
 	return group("collections", "Manage collections of the search service and who may use them", list, get, create, o.deleteCollection(), o.schema(), o.reindexes(), o.collectionSets(), o.grants(), o.grant(), o.revokeGrant())
 }
 

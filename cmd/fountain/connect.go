@@ -212,11 +212,20 @@ func codePrompt(challenge fountain.Challenge) string {
 	return prompt
 }
 
+// unasked is the refusal of a command that would ask for a code and has no terminal.
+func unasked(challenge fountain.Challenge) error {
+	text := "a second factor is needed and there is no terminal to ask at: --code-file reads the code"
+	if raises(challenge) {
+		text += " (without an authenticator yet, fountain otp enrol comes first)"
+	}
+	return errors.New(text)
+}
+
 // askCode asks for a one-time code at the terminal.
 func askCode(_ context.Context, challenge fountain.Challenge) (string, error) {
 	code, err := terminal.Ask(codePrompt(challenge))
 	if errors.Is(err, terminal.ErrNoTerminal) {
-		return "", errors.New("a second factor is needed and there is no terminal to ask at: --code-file reads the code")
+		return "", unasked(challenge)
 	}
 	if err == nil && code == "" && challenge.Channel != "" {
 		return "", fountain.ErrResend

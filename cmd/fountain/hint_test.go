@@ -85,6 +85,15 @@ func TestConnection_aKeyGoesWhereItsUserIsSignedIn(t *testing.T) {
 	require.Equal(t, "http://localhost:9001", c.address(c.besideKey()))
 }
 
+// An API key is raised by no code: --step-up says so before it asks anybody.
+func TestToken_stepUpTakesNoAPIKey(t *testing.T) {
+	cmd := newToken()
+	cmd.SetArgs([]string{"notes", "--step-up"})
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	t.Setenv("FOUNTAIN_API_KEY", "a key")
+	require.ErrorContains(t, cmd.Execute(), "leave FOUNTAIN_API_KEY out")
+}
+
 // Of somebody without an authenticator no code is right, and the service does not tell that apart: after a refusal both ways of asking say what comes first, and not at a sign-in, which asks only who has one.
 func TestCodes_ofNobodysAuthenticatorLeadToEnrolment(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "code")
@@ -100,6 +109,7 @@ func TestCodes_ofNobodysAuthenticatorLeadToEnrolment(t *testing.T) {
 		"sent":    {fountain.Challenge{Operation: "putRole", Channel: "email", SentTo: "a***@example.org", Attempt: 2}, false},
 	} {
 		require.Equal(t, one.told, strings.Contains(codePrompt(one.challenge), "fountain otp enrol"), name)
+		require.Equal(t, raises(one.challenge), strings.Contains(unasked(one.challenge).Error(), "fountain otp enrol"), name+": without a terminal it is said at once")
 		code, err := o.code(t.Context(), one.challenge)
 		if one.challenge.Attempt == 1 {
 			require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/internal/explain"
 )
 
 var (
@@ -34,7 +35,7 @@ func policyWords(p kms.SecondFactorPolicy) string {
 		words = append(words, "by "+strings.Join(factors, ","))
 	}
 	if p.MaxAge != nil {
-		words = append(words, "for "+(time.Duration(*p.MaxAge)*time.Second).String())
+		words = append(words, "for "+explain.Short(time.Duration(*p.MaxAge)*time.Second))
 	}
 	return strings.Join(words, " ")
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
@@ -79,13 +78,9 @@ func (o *operator) schema() *cobra.Command {
 }
 
 func (p *schemaPut) set(cmd *cobra.Command, o *operator, c *fountain.Client, collection string, version int64) error {
-	raw, err := os.ReadFile(p.file)
-	if err != nil {
-		return err
-	}
 	var want search.CollectionCreate
-	if err := json.Unmarshal(raw, &want); err != nil {
-		return fmt.Errorf("%s: %w", p.file, err)
+	if err := readJSON(p.file, &want, &search.Collection{}, &search.CollectionSchema{}); err != nil {
+		return err
 	}
 	mode, keep := search.CollectionSchemaPutMode(p.mode), int64(p.keep.Seconds())
 	if !mode.Valid() {

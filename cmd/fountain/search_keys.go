@@ -1,9 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,12 +26,8 @@ func newSearchKeys() *cobra.Command {
 				want.ExcludeFields = &exclude
 			}
 			if filterFile != "" {
-				raw, err := os.ReadFile(filterFile)
-				if err != nil {
+				if err := readJSON(filterFile, &want.Filter); err != nil {
 					return err
-				}
-				if err := json.Unmarshal(raw, &want.Filter); err != nil {
-					return fmt.Errorf("%s: %w", filterFile, err)
 				}
 			}
 			key, err := c.Search.CreateSearchKey(cmd.Context(), args[0], want)

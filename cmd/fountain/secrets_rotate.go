@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
+	"github.com/fountainai/fountain/internal/explain"
 )
 
 var rotationHead = []string{"DRIVER", "EVERY", "NEXT", "STATE", "ATTEMPTS", "LAST", "VERSION", "ENDED", "ERROR"}
@@ -19,7 +21,7 @@ func rotationRow(r kms.SecretRotation) []string {
 		failure = string(*r.LastError)
 	}
 	if r.IntervalSeconds != nil {
-		every = (time.Duration(*r.IntervalSeconds) * time.Second).String()
+		every = explain.Short(time.Duration(*r.IntervalSeconds) * time.Second)
 	}
 	if r.LastOutcome != nil {
 		last = string(*r.LastOutcome)
@@ -34,8 +36,14 @@ func (o *operator) rotateSecret() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			o.turning(cmd, args[0])
 			return o.print(cmd, r, rotationHead, [][]string{rotationRow(*r)})
 		})
+}
+
+// turning says that what was asked for goes on, and where its end is told.
+func (o *operator) turning(cmd *cobra.Command, secret string) {
+	fmt.Fprintf(cmd.ErrOrStderr(), "it goes on in the background: fountain secrets rotation %s tells how far it is\n", secret)
 }
 
 func (o *operator) rollbackSecret() *cobra.Command {
@@ -45,6 +53,7 @@ func (o *operator) rollbackSecret() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		o.turning(cmd, args[0])
 		return o.print(cmd, r, rotationHead, [][]string{rotationRow(*r)})
 	})
 }

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -75,13 +72,9 @@ func (o *operator) putSet(kind search.SetKind, noun, example string) *cobra.Comm
 	at := "  fountain " + string(kind) + " put plays plays.json"
 	cmd := o.command("put NAME FILE.json", "Create or replace one of the "+noun+" from a file, as "+example, at+"\n"+at+" --over 2", nameAndFile,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-			raw, err := os.ReadFile(args[1])
-			if err != nil {
-				return err
-			}
 			var want search.SearchSetPut
-			if err := json.Unmarshal(raw, &want); err != nil {
-				return fmt.Errorf("%s: %w", args[1], err)
+			if err := readJSON(args[1], &want, &search.SearchSet{}); err != nil {
+				return err
 			}
 			var opts []fountain.CallOption
 			switch {

@@ -63,32 +63,32 @@ and ends it. A second start on the same directory goes on where the first one st
 			if err := c.Redis.Validate(); err != nil {
 				return &usageError{err}
 			}
-			if err := config.LoadFrom(twofactorPrefix, &c.Delivery, settingsOf(twofactorPrefix, "SMTP_", "TWILIO_", "SMS_", "WEBHOOK_", "TEMPLATES_")); err != nil {
+			if err := config.LoadFrom(twofactorPrefix, &c.Delivery, settingsOf(twofactorPrefix, deliverySettings...)); err != nil {
 				return &usageError{err}
 			}
-			if err := config.LoadFrom(twofactorPrefix, &c.Passkeys, settingsOf(twofactorPrefix, "WEBAUTHN_")); err != nil {
+			if err := config.LoadFrom(twofactorPrefix, &c.Passkeys, settingsOf(twofactorPrefix, passkeySettings)); err != nil {
 				return &usageError{err}
 			}
 			var raising struct {
 				Channels []string `env:"STEP_UP_CHANNELS"`
 			}
-			if err := config.LoadFrom(twofactorPrefix, &raising, settingsOf(twofactorPrefix, "STEP_UP_CHANNELS")); err != nil {
+			if err := config.LoadFrom(twofactorPrefix, &raising, settingsOf(twofactorPrefix, channelSettings)); err != nil {
 				return &usageError{err}
 			}
 			c.StepUpChannels = raising.Channels
 			if err := errors.Join(c.Delivery.Validate(), c.Passkeys.Validate()); err != nil {
 				return &usageError{fmt.Errorf("settings that begin with %s: %w", twofactorPrefix, err)}
 			}
-			if err := config.LoadFrom(gatewayPrefix, &c.Adopted, settingsOf(gatewayPrefix, "CONTRACTS_DIR", "MEMBERS_ORIGIN", "UPSTREAM_ALLOW")); err != nil {
+			if err := config.LoadFrom(gatewayPrefix, &c.Adopted, settingsOf(gatewayPrefix, adoptedSettings...)); err != nil {
 				return &usageError{err}
 			}
-			if err := config.LoadFrom(searchPrefix, &c.Engine, settingsOf(searchPrefix, "ENGINE_")); err != nil {
+			if err := config.LoadFrom(searchPrefix, &c.Engine, settingsOf(searchPrefix, engineSettings)); err != nil {
 				return &usageError{err}
 			}
 			if err := c.Adopted.Validate(); err != nil {
 				return &usageError{fmt.Errorf("settings that begin with %s: %w", gatewayPrefix, err)}
 			}
-			if err := config.LoadFrom(kmsPrefix, &c.Rotators, settingsOf(kmsPrefix, "ROTATION_")); err != nil {
+			if err := config.LoadFrom(kmsPrefix, &c.Rotators, settingsOf(kmsPrefix, rotationSettings)); err != nil {
 				return &usageError{err}
 			}
 			if err := c.Rotators.Validate(); err != nil {
@@ -104,6 +104,9 @@ and ends it. A second start on the same directory goes on where the first one st
 			log, endLog := telemetry.NewBatchedLogger(os.Stderr, logLevel)
 			defer endLog()
 			c.Log = log
+			if names := untaken(os.Environ()); len(names) > 0 {
+				log.WarnContext(cmd.Context(), "fountain up does not take these settings of fountain serve, and goes on without them", "settings", names)
+			}
 			c.OnReady = func(info family.Info) { announce(cmd.OutOrStdout(), cmd.ErrOrStderr(), c.DataDir, info) }
 			return explainUp(family.Run(cmd.Context(), c))
 		},
@@ -115,7 +118,7 @@ and ends it. A second start on the same directory goes on where the first one st
 	flags.StringVar(&c.Issuer, "issuer", env("FOUNTAIN_ISSUER", ""), "iss of the tokens, fixed at the first start (FOUNTAIN_ISSUER; default: the gateway's URL then)")
 	flags.StringVar(&level, "log-level", env("FOUNTAIN_LOG_LEVEL", ""), "debug, info, warn or error (FOUNTAIN_LOG_LEVEL; default: warn on a terminal, else info)")
 	flags.StringVar(&accessLog, "access-log", env("FOUNTAIN_ACCESS_LOG", "all"), "requests that succeeded in the log: all, sample:SHARE or failures (FOUNTAIN_ACCESS_LOG)")
-	flags.StringVar(&keep, "audit-keep", env("FOUNTAIN_AUDIT_KEEP", "2160h"), "for which every event of the audit trails is kept at least, archived or not (FOUNTAIN_AUDIT_KEEP)")
+	flags.StringVar(&keep, "audit-keep", env("FOUNTAIN_AUDIT_KEEP", "2160h"), "how long every event of the audit trails is kept at least, archived or not (FOUNTAIN_AUDIT_KEEP)")
 	flags.StringSliceVar(&c.TrustedProxies, "trusted-proxies", list(env("FOUNTAIN_TRUSTED_PROXIES", "")), "CIDRs of proxies in front, whose X-Forwarded-* are believed (FOUNTAIN_TRUSTED_PROXIES; default: none)")
 	flags.StringSliceVar(&c.CORSOrigins, "cors-origins", list(env("FOUNTAIN_CORS_ORIGINS", "")), "origins of pages that may call from a browser (FOUNTAIN_CORS_ORIGINS; default: none)")
 	flags.StringSliceVar(&c.Hosts, "hosts", list(env("FOUNTAIN_HOSTS", "")), "further names by which the gateway is called (FOUNTAIN_HOSTS; default: the issuer's and loopback names)")
@@ -134,6 +137,40 @@ const gatewayPrefix = "FOUNTAIN_GATEWAY_"
 
 // searchPrefix begins the names of the settings of a Typesense that search uses.
 const searchPrefix = "FOUNTAIN_SEARCH_"
+
+// What up takes of the services' settings, by the beginnings of their names behind the prefix.
+var (
+	deliverySettings = []string{"SMTP_", "TWILIO_", "SMS_", "WEBHOOK_", "TEMPLATES_"}
+	adoptedSettings  = []string{"CONTRACTS_DIR", "MEMBERS_ORIGIN", "UPSTREAM_ALLOW"}
+)
+
+const (
+	passkeySettings  = "WEBAUTHN_"
+	channelSettings  = "STEP_UP_CHANNELS"
+	engineSettings   = "ENGINE_"
+	rotationSettings = "ROTATION_"
+)
+
+// untaken returns the names of services' settings in an environment that up does not take: who sets one believes that it holds.
+func untaken(environ []string) (names []string) {
+	for prefix, taken := range map[string][]string{
+		twofactorPrefix:      append([]string{passkeySettings, channelSettings}, deliverySettings...),
+		kmsPrefix:            {rotationSettings},
+		gatewayPrefix:        adoptedSettings,
+		searchPrefix:         {engineSettings},
+		"FOUNTAIN_SEQUENCE_": nil,
+	} {
+		for _, entry := range environ {
+			name, _, _ := strings.Cut(entry, "=")
+			rest, ok := strings.CutPrefix(name, prefix)
+			if ok && !slices.ContainsFunc(taken, func(group string) bool { return strings.HasPrefix(rest, group) }) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
 
 // settingsOf returns the environment's entries of a prefix that belong to these groups.
 func settingsOf(prefix string, groups ...string) (out []string) {

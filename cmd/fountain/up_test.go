@@ -306,3 +306,13 @@ func TestUp_takesTheSettingsOfAdoptedServices(t *testing.T) {
 	require.Len(t, *services.Refused, 1)
 	require.Equal(t, "farther", (*services.Refused)[0].Name)
 }
+
+// A setting of fountain serve that up does not take is named, by its name alone; those that it takes are not.
+func TestUntaken_namesSettingsThatHoldNothing(t *testing.T) {
+	require.Equal(t, []string{"FOUNTAIN_KMS_SIGNING_KEY_LIFE", "FOUNTAIN_SEQUENCE_LOG_LEVEL", "FOUNTAIN_TWOFACTOR_SMPT_HOST"}, untaken([]string{
+		"FOUNTAIN_SEQUENCE_LOG_LEVEL=debug", "FOUNTAIN_KMS_SIGNING_KEY_LIFE=24h", "FOUNTAIN_TWOFACTOR_SMPT_HOST=mail", "FOUNTAIN_DATA=d", "FOUNTAIN_REDIS_URL=redis://r", "PATH=/bin",
+		"FOUNTAIN_TWOFACTOR_SMTP_HOST=mail", "FOUNTAIN_TWOFACTOR_WEBAUTHN_ID=x", "FOUNTAIN_TWOFACTOR_STEP_UP_CHANNELS=sms", "FOUNTAIN_GATEWAY_UPSTREAM_ALLOW=10.0.0.0/8:80",
+		"FOUNTAIN_SEARCH_ENGINE_URL=http://t", "FOUNTAIN_KMS_ROTATION_ALLOW=h:1",
+	}))
+	require.Empty(t, untaken(nil))
+}

@@ -359,7 +359,7 @@ func ReadCheckpoint(path string) (c Checkpoint, err error) {
 		return Checkpoint{}, fmt.Errorf("read checkpoint: %w", err)
 	}
 	if err := json.Unmarshal(text, &c); err != nil {
-		return Checkpoint{}, fmt.Errorf("read checkpoint %s: it is none: %w", path, err)
+		return Checkpoint{}, fmt.Errorf("read checkpoint %s: it is none, as fountain audit checkpoint --output json prints it: %w", path, err)
 	}
 	return c, nil
 }

@@ -125,7 +125,11 @@ func (d *Doctor) trail(ctx context.Context, p Place, db *store.DB) {
 		case !report.Intact():
 			d.wrong(Audit, fmt.Sprintf("the audit trail does not hold at event %d (%s): somebody wrote to the database past the service, or an older state was put back", report.FirstBreak, report.Reason), do)
 		default:
-			d.ok(Audit, fmt.Sprintf("the audit trail of %d events holds by its hashes", report.Checked))
+			events := "events"
+			if report.Checked == 1 {
+				events = "event"
+			}
+			d.ok(Audit, fmt.Sprintf("the audit trail of %d %s holds by its hashes", report.Checked, events))
 		}
 	}
 	at, id, err := audit.Restored(ctx, q)
