@@ -156,6 +156,35 @@ func TestAppend_letsNothingHappenWithoutItsEvent(t *testing.T) {
 	})
 }
 
+// A transaction that collided runs again, and one that panics not at all: what each attempt told is its own.
+func TestAppend_tellsOnceWhatIsTriedAgain(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := opened(t, open)
+		require.Panics(t, func() {
+			_ = db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				require.NoError(t, audit.Append(ctx, tx, event("lost")))
+				panic("in the middle")
+			})
+		})
+		attempts := 0
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			attempts++
+			if err := audit.Append(ctx, tx, event(fmt.Sprint("attempt", attempts))); err != nil || attempts > 1 || tx.Dialect() == store.SQLite {
+				return err
+			}
+			_, err := tx.Exec(ctx, "DO $$ BEGIN RAISE EXCEPTION 'collided' USING ERRCODE = '40001'; END $$")
+			return err
+		}))
+		require.Equal(t, map[store.Dialect]int{store.SQLite: 1, store.PostgreSQL: 2}[db.Dialect()], attempts)
+		records, _, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{Limit: 100})
+		require.NoError(t, err)
+		require.Len(t, records, 1)
+		require.Equal(t, fmt.Sprint("attempt", attempts), records[0].Action)
+		_, firstBreak := verify(t, db)
+		require.Zero(t, firstBreak)
+	})
+}
+
 func TestAppend_neverForksTheChain(t *testing.T) {
 	const writers, each = 16, 8
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
