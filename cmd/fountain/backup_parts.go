@@ -25,7 +25,8 @@ type places struct {
 }
 
 // findPlaces reads them from the settings of the services (FOUNTAIN_<SERVICE>_...). A service without a data directory of its own has that of fountain up.
-// given: --data was, and counts for all.
+// given: --data was, and counts for all. Where neither it nor FOUNTAIN_DATA is, the environment names the places of all services or of none: else an archive could hold a part of
+// one family and a part of another, which lies in the working directory.
 func findPlaces(data string, given bool) (*places, error) {
 	var settings struct { // all that serve takes: backups are made in its environment
 		kms struct {
@@ -45,6 +46,7 @@ func findPlaces(data string, given bool) (*places, error) {
 			Admin
 		}
 	}
+	var own, missing []string
 	for _, one := range []struct {
 		word    string
 		into    any
@@ -58,10 +60,19 @@ func findPlaces(data string, given bool) (*places, error) {
 		if err := config.Load("FOUNTAIN_"+strings.ToUpper(one.word)+"_", one.into); err != nil {
 			return nil, &usageError{err}
 		}
+		name := "FOUNTAIN_" + strings.ToUpper(one.word) + "_DATA_DIR"
+		if one.service.DataDir == "" {
+			missing = append(missing, name)
+		} else {
+			own = append(own, name)
+		}
 		if one.service.DataDir == "" || given {
 			one.service.DataDir = filepath.Join(data, one.word)
 		}
 		one.service.Log = slog.New(slog.DiscardHandler)
+	}
+	if len(own) > 0 && len(missing) > 0 && !given && os.Getenv("FOUNTAIN_DATA") == "" {
+		return nil, usagef("%s is set and %s is not: set those of all services, or name the data directory of fountain up with --data", strings.Join(own, ", "), strings.Join(missing, ", "))
 	}
 	p := &places{kms: settings.kms.Config}
 	if p.kms.RootKeyFile == "" {

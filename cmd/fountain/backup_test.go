@@ -356,6 +356,26 @@ func TestNameArchive_replacesNothingAndLosesNothing(t *testing.T) {
 	require.NoFileExists(t, to+"2", "the name is given back")
 }
 
+// An archive is never of two families: who names the place of one service names that of each.
+func TestBackup_mixesNoPlaces(t *testing.T) {
+	dir := t.TempDir()
+	one := func(settings ...string) result {
+		cmd := command(t, "backup", "--to", filepath.Join(dir, "archive"), "--recipient", strings.TrimSpace(run(t, "backup", "key", filepath.Join(t.TempDir(), "key")).stdout))
+		cmd.Dir, cmd.Env = dir, append(cmd.Env, settings...)
+		return finish(t, cmd)
+	}
+	for _, settings := range [][]string{
+		{"FOUNTAIN_KMS_DATA_DIR=" + dir}, {"FOUNTAIN_KMS_DATA_DIR=" + dir, "FOUNTAIN_TWOFACTOR_DATA_DIR=" + dir, "FOUNTAIN_SEQUENCE_DATA_DIR=" + dir},
+	} {
+		got := one(settings...)
+		require.Equal(t, 2, got.code, got.stderr)
+		require.Contains(t, got.stderr, "FOUNTAIN_SEARCH_DATA_DIR")
+	}
+	for _, settings := range [][]string{nil, {"FOUNTAIN_KMS_DATA_DIR=" + dir, "FOUNTAIN_DATA=" + dir}} {
+		require.Equal(t, 1, one(settings...).code, "there is nothing to be copied, and that is all")
+	}
+}
+
 // Each refusal is one sentence.
 func TestRestore_refusesWithOneSentence(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
