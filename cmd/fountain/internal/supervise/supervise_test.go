@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -135,6 +136,9 @@ func TestRun_startsTheProcessAgainWhenASecretChanges(t *testing.T) {
 }
 
 func TestRun_passesSignalsOn(t *testing.T) {
+	ours := make(chan os.Signal, 1)
+	signal.Notify(ours, syscall.SIGHUP) // whoever runs the tests may ignore it, as nohup does, and a shell that begins so can't trap it
+	t.Cleanup(func() { signal.Stop(ours) })
 	s := newStage(t)
 	end := s.run(`trap 'echo hup >> $TOLD' HUP; trap 'exit 5' USR1; echo up >> $TOLD; while :; do sleep 0.01; done`, supervise.Place{Secret: "app.db", Env: "DB"})
 	s.says("up")
