@@ -25,7 +25,7 @@ type Service struct {
 func (c *Client) Service(name string) *Service {
 	s := &Service{client: c, name: name, again: map[string]*operation{}}
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete, http.MethodPost, http.MethodPatch} {
-		op := &operation{id: name + " " + method, word: name, method: method}
+		op := &operation{id: method + " at " + name, word: name, method: method}
 		switch method {
 		case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete: // RFC 9110, section 9.2.2
 			op.repeat = always

@@ -19,6 +19,7 @@ import (
 
 	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
 	"github.com/fountainai/fountain/internal/config"
+	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/explain"
 	"github.com/fountainai/fountain/internal/id"
 )
@@ -36,6 +37,7 @@ type explaining struct {
 	asMe      bool
 	logFile   string
 	contract  string // of an adopted service
+	adopted   bool   // the kms is asked for that contract
 	document
 }
 
@@ -46,8 +48,9 @@ func newExplain() *cobra.Command {
 		Short: "Tell which checks a request meets, where the contract says so, and which one refuses",
 		Long: `explain METHOD URL tells in the order of the gateway what each check asks of the request, the
 line of the contract that says so, and its verdict. It works on the contracts in this program,
-and with --contract on that of an adopted service, and calls nobody; of the URL only path and query count. What it is not told (a token, a body)
-stays undecided, and what depends on the running gateway is marked so. A token is read, not
+and with --contract on that of an adopted service, and sends no request. With --adopted an administrator
+has the contract in force read from the kms. Of the URL only path and query count. What it is not told (a token,
+a body) stays undecided, and what depends on the running gateway is marked so. A token is read, not
 verified.
 
 explain req_... tells what the log knows of a request: the lines of gateway and services, and
@@ -57,6 +60,7 @@ It exits 0 when nothing refuses or the request was found, and 1 when a check ref
 		Example: `  fountain explain GET '/sequence/v1/scopes/hamlet/spokenWord/elements?limit=500'
   fountain explain POST /kms/v1/users --as-me --body-file user.json --header Content-Type:application/json
   fountain explain DELETE /notes/v1/notes/1 --contract notes.yaml --as-me
+  fountain explain GET /notes/v1/notes --adopted
   fountain explain req_01KBB6Q3Y5W1V9T2ZD0G7M4N8P --log gateway.log`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 && len(args) != 2 {
@@ -68,6 +72,7 @@ It exits 0 when nothing refuses or the request was found, and 1 when a check ref
 	}
 	o.connection.flags(cmd)
 	cmd.Flags().StringVar(&o.contract, "contract", "", "the OpenAPI document of an adopted service, whose operations are explained too")
+	cmd.Flags().BoolVar(&o.adopted, "adopted", false, "the first word of the path is an adopted service, whose contract in force is read from the kms; for administrators")
 	o.document.flags(cmd)
 	cmd.Flags().StringVar(&o.output, "output", "table", "table for people, json for scripts")
 	cmd.Flags().StringArrayVar(&o.headers, "header", nil, "a header of the request, NAME:VALUE; may be repeated")
@@ -83,33 +88,36 @@ func (o *explaining) run(cmd *cobra.Command, args []string) error {
 		return usagef("--output must be table or json")
 	}
 	aboutLog := cmd.Flags().Changed("log")
-	for _, name := range []string{"header", "body-file", "token-file", "as-me"} {
+	for _, name := range []string{"header", "body-file", "token-file", "as-me", "adopted"} {
 		if len(args) == 1 && cmd.Flags().Changed(name) {
 			return usagef("--%s goes with a method and a URL", name)
 		}
 	}
-	e, err := o.explainer()
-	if err != nil {
-		return err
-	}
 	if len(args) == 1 {
+		e, err := o.explainer(cmd, "")
+		if err != nil {
+			return err
+		}
 		return o.story(cmd, e, args[0])
 	}
 	if aboutLog {
 		return usagef("--log goes with the id of a request")
 	}
-	return o.request(cmd, e, args[0], args[1])
+	return o.request(cmd, args[0], args[1])
 }
 
-// explainer knows the family's contracts, and that of an adopted service when one is given.
-func (o *explaining) explainer() (*explain.Explainer, error) {
-	if o.contract == "" {
-		if o.name != "" || len(o.with)+len(o.open) > 0 {
-			return nil, usagef("--name, --with and --public go with --contract")
-		}
+// explainer knows the family's contracts, and that of an adopted service when one is given or the request's target is one of it.
+func (o *explaining) explainer(cmd *cobra.Command, target string) (*explain.Explainer, error) {
+	if o.contract != "" && o.adopted {
+		return nil, usagef("--adopted does not go with --contract")
+	}
+	if o.contract == "" && (o.name != "" || len(o.with)+len(o.open) > 0) {
+		return nil, usagef("--name, --with and --public go with --contract")
+	}
+	if o.contract == "" && !o.adopted {
 		return explain.New()
 	}
-	a, err := o.read(o.contract)
+	a, err := o.adoption(cmd, target)
 	if err != nil {
 		return nil, err
 	}
@@ -120,12 +128,30 @@ func (o *explaining) explainer() (*explain.Explainer, error) {
 	return explain.New(c)
 }
 
+// adoption reads the adopted service's contract from the file that was given, or from the kms.
+func (o *explaining) adoption(cmd *cobra.Command, target string) (contract.Adoption, error) {
+	if o.contract != "" {
+		return o.read(o.contract)
+	}
+	name, _, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
+	name, _, _ = strings.Cut(name, "?")
+	c, err := o.client(askCode)
+	if err != nil {
+		return contract.Adoption{}, err
+	}
+	return inForce(cmd.Context(), c, name)
+}
+
 // request explains a method and a URL.
-func (o *explaining) request(cmd *cobra.Command, e *explain.Explainer, method, url string) error {
+func (o *explaining) request(cmd *cobra.Command, method, url string) error {
 	if method == "" || strings.ContainsFunc(method, breaking) {
 		return usagef("METHOD must be one word such as GET")
 	}
 	target, err := targetOf(url)
+	if err != nil {
+		return err
+	}
+	e, err := o.explainer(cmd, target)
 	if err != nil {
 		return err
 	}
@@ -152,8 +178,8 @@ func (o *explaining) request(cmd *cobra.Command, e *explain.Explainer, method, u
 	}
 	if err == nil && said.Verdict == explain.Refused {
 		err = fmt.Errorf("the gateway refuses this request: %d %s, by %s", said.Answer.Status, said.Answer.Code, said.RefusedBy)
-		if said.RefusedBy == "route" && o.contract == "" {
-			err = fmt.Errorf("%w; where that is an adopted service, give its document: --contract FILE", err)
+		if said.RefusedBy == "route" && o.contract == "" && !o.adopted {
+			err = fmt.Errorf("%w; where that is an adopted service, give its document by --contract FILE, or have it read from the kms by --adopted", err)
 		}
 	}
 	return err

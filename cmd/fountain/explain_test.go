@@ -64,6 +64,9 @@ func TestExplain_answersAWrongCallWithOneSentence(t *testing.T) {
 		"GET /kms/v1/users --as-me --token-file f":        "--token-file goes neither with",
 		"GET /kms/v1/users --body-file - --token-file -":  "--token-file goes neither with",
 		"req_01KBB6Q3Y5W1V9T2ZD0G7M4N8P --as-me":          "--as-me goes with a method and a URL",
+		"req_01KBB6Q3Y5W1V9T2ZD0G7M4N8P --adopted":        "--adopted goes with a method and a URL",
+		"GET /notes/v1/notes --adopted --contract f":      "--adopted does not go with --contract",
+		"GET /notes/v1/notes --adopted --name notes":      "go with --contract",
 	} {
 		got := run(t, append([]string{"explain"}, strings.Fields(call)...)...)
 		require.Equal(t, exitUsage, got.code, call)

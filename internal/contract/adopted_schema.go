@@ -261,7 +261,7 @@ func (b *adopter) count(e *element, keyword string, none int) int {
 
 func (b *adopter) fillAdoptedString(s *schema, e *element) {
 	s.minLength, s.maxLength = b.count(e, "minLength", 0), b.count(e, "maxLength", -1)
-	s.say.minLength, s.say.maxLength = sentence("must have at least %d characters", s.minLength), sentence("must have at most %d characters", s.maxLength)
+	s.say.minLength, s.say.maxLength = must("at least", s.minLength, "character"), must("at most", s.maxLength, "character")
 	if at := e.get("pattern"); at != nil {
 		if s.pattern = b.pattern(at); s.pattern != nil {
 			s.say.pattern = sentence("must match %s", at.text)
@@ -327,7 +327,7 @@ func newEnum(values []*element) (*enum, string, error) {
 func (b *adopter) fillAdoptedArray(s *schema, e *element) error {
 	a := s.adopted
 	s.minItems, s.maxItems = b.count(e, "minItems", 0), b.count(e, "maxItems", -1)
-	s.say.minItems, s.say.maxItems = sentence("must have at least %d items", s.minItems), sentence("must have at most %d items", s.maxItems)
+	s.say.minItems, s.say.maxItems = must("at least", s.minItems, "item"), must("at most", s.maxItems, "item")
 	s.uniqueItems = b.boolean(WarnSchema, e, "uniqueItems")
 	var err error
 	prefix, items := e.get("prefixItems"), e.get("items")
@@ -358,8 +358,8 @@ func (b *adopter) fillAdoptedArray(s *schema, e *element) error {
 
 func (b *adopter) fillAdoptedObject(s *schema, e *element) error {
 	s.minProperties, s.maxProperties = b.count(e, "minProperties", 0), b.count(e, "maxProperties", -1)
-	s.say.minProperties = sentence("must have at least %d properties", s.minProperties)
-	s.say.maxProperties = sentence("must have at most %d properties", s.maxProperties)
+	s.say.minProperties = must("at least", s.minProperties, "property")
+	s.say.maxProperties = must("at most", s.maxProperties, "property")
 	properties := e.get("properties")
 	if properties.isMap() {
 		s.properties = make(map[string]*property, len(properties.items))

@@ -516,3 +516,15 @@ func TestPreferred_takesWhatIsLikedBest(t *testing.T) {
 		require.Equal(t, want, Preferred(http.Header{"Accept": {accept}}, "application/json", "text/html"), accept)
 	}
 }
+
+func TestMust_countsInWords(t *testing.T) {
+	for want, got := range map[string]string{
+		"must have at least 1 character":   must("at least", 1, "character"),
+		"must have at most 2 items":        must("at most", 2, "item"),
+		"must have at least 1 property":    must("at least", 1, "property"),
+		"must have at most 0 properties":   must("at most", 0, "property"),
+		"must have at least 12 characters": must("at least", 12, "character"),
+	} {
+		require.Equal(t, want, got)
+	}
+}

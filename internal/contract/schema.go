@@ -222,8 +222,8 @@ func (s *schema) fillString(o *openapi3.Schema) error {
 	if o.MaxLength != nil {
 		s.maxLength = length(*o.MaxLength)
 	}
-	s.say.minLength = sentence("must have at least %d characters", s.minLength)
-	s.say.maxLength = sentence("must have at most %d characters", s.maxLength)
+	s.say.minLength = must("at least", s.minLength, "character")
+	s.say.maxLength = must("at most", s.maxLength, "character")
 	if o.Pattern != "" {
 		p, err := compilePattern(o.Pattern)
 		if err != nil {
@@ -248,7 +248,7 @@ func (b *builder) fillArray(s *schema, o *openapi3.Schema) (err error) {
 	if o.MaxItems != nil {
 		s.maxItems = length(*o.MaxItems)
 	}
-	s.say.minItems, s.say.maxItems = sentence("must have at least %d items", s.minItems), sentence("must have at most %d items", s.maxItems)
+	s.say.minItems, s.say.maxItems = must("at least", s.minItems, "item"), must("at most", s.maxItems, "item")
 	s.uniqueItems = o.UniqueItems
 	if o.Items != nil {
 		s.items, err = b.schema(o.Items)
@@ -261,8 +261,8 @@ func (b *builder) fillObject(s *schema, o *openapi3.Schema) error {
 	if o.MaxProps != nil {
 		s.maxProperties = length(*o.MaxProps)
 	}
-	s.say.minProperties = sentence("must have at least %d properties", s.minProperties)
-	s.say.maxProperties = sentence("must have at most %d properties", s.maxProperties)
+	s.say.minProperties = must("at least", s.minProperties, "property")
+	s.say.maxProperties = must("at most", s.maxProperties, "property")
 	if len(o.Properties) > 0 {
 		s.properties = make(map[string]*property, len(o.Properties))
 	}
@@ -452,6 +452,18 @@ func (s *schema) fillEnum(o *openapi3.Schema) error {
 	}
 	s.enum, s.say.enum = e, sentence("must be one of %s", strings.Join(say, ", "))
 	return nil
+}
+
+// must writes the message about how much there has to be: bound is "at least" or "at most", one names a single thing of the kind.
+func must(bound string, n int, one string) string {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(one, "y"):
+		one = strings.TrimSuffix(one, "y") + "ies"
+	default:
+		one += "s"
+	}
+	return sentence("must have %s %d %s", bound, n, one)
 }
 
 // maxSentence is how long the message of a violation may be, in bytes.
