@@ -84,12 +84,9 @@ func (c *keepingConn) release(query string, s *keptStatement, err error) {
 // take returns the compiled statement for the caller's sole use, or nil when the query is run without one: it is none of those that are
 // repeated, or it is being read at this moment.
 func (c *keepingConn) take(ctx context.Context, query string) (*keptStatement, error) {
-	if !repeated(query) {
-		return nil, nil
-	}
 	s, known := c.kept.Get(query)
 	switch {
-	case known && s.inUse:
+	case known && s.inUse, !known && !repeated(query):
 		return nil, nil
 	case !known:
 		prepared, err := c.PrepareContext(ctx, query)
@@ -139,10 +136,10 @@ func Brief(ctx context.Context) context.Context { return context.WithValue(ctx, 
 
 // interruptible is the context that a statement on SQLite is run in.
 func interruptible(ctx context.Context) context.Context {
-	if ctx.Value(brief{}) != nil {
-		return context.WithoutCancel(ctx)
+	if ctx.Done() == nil || ctx.Value(brief{}) == nil {
+		return ctx
 	}
-	return ctx
+	return context.WithoutCancel(ctx)
 }
 
 // ExecContext implements driver.ExecerContext.

@@ -73,13 +73,16 @@ func (tx *Tx) commit() error {
 	if err := tx.within.Err(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(tx.within), endWait)
-	defer cancel()
-	switch {
-	case tx.dialect == SQLite:
+	if tx.dialect == SQLite {
 		if _, err := tx.conn.ExecContext(context.WithoutCancel(tx.within), commitWriting); err != nil {
 			return err
 		}
+		tx.stage = ended
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(tx.within), endWait)
+	defer cancel()
+	switch {
 	case len(tx.later) > 0:
 		m := tx.message()
 		m.batch.Queue(commitWriting).Exec(committed)

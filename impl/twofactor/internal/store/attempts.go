@@ -155,10 +155,12 @@ func (j *judging) lock(ctx context.Context) error {
 
 // lockSubjects is the statement that locks so many subjects, in one order, and reads their factors.
 func lockSubjects(q store.Querier, subjects int) string {
-	const read = `SELECT ` + lockedColumns + ` FROM subjects s LEFT JOIN factors f ON f.subject = s.subject AND f.status = 'active' AND f.type = '` + factor.TypeTOTP + `'
-		WHERE s.subject `
+	const (
+		read    = `SELECT ` + lockedColumns + ` FROM subjects s LEFT JOIN factors f ON f.subject = s.subject AND f.status = 'active' AND f.type = '` + factor.TypeTOTP + `' WHERE s.subject `
+		readOne = read + "= ?"
+	)
 	if subjects == 1 {
-		return read + "= ?" + forUpdateOf(q, "s")
+		return readOne + forUpdateOf(q, "s")
 	}
 	return read + `IN (` + store.Marks(subjects) + `) ORDER BY s.subject` + inByteOrder(q) + forUpdateOf(q, "s")
 }
@@ -253,6 +255,12 @@ func (j *judging) step(i int) step {
 // setStep moves a factor, if its spent steps are still those that the code was judged by.
 const setStep = `UPDATE factors SET last_step = ?, drift = ?, last_offset = ?, last_used_at = ?, spent = ? WHERE id = ? AND status = 'active' AND spent IS NOT DISTINCT FROM ? AND `
 
+// The two ways of setStep: the step is kept by it alone, or by keepStep too.
+var (
+	setNewStep   = setStep + newStep(bigint, bigint)
+	setLaterStep = setStep + laterStep(bigint, bigint)
+)
+
 // args are those of setStep.
 func (s step) args(more ...any) []any {
 	return append([]any{s.step, s.drift, s.offset, s.at, blobArg(s.spent), s.id, blobArg(s.was)}, more...)
@@ -299,10 +307,10 @@ func (j *judging) markSteps(ctx context.Context, steps []step) (won []string, er
 // then it is run anew, cautiously, and every attempt is judged by what there is then.
 func (j *judging) markLater(ctx context.Context, s step) (won []string, err error) {
 	if s.session == "" {
-		return []string{s.id}, j.tx.Later(ctx, store.Statement{Query: setStep + newStep(bigint, bigint), Args: s.args(s.step, s.at, s.step, s.step)})
+		return []string{s.id}, j.tx.Later(ctx, store.Statement{Query: setNewStep, Args: s.args(s.step, s.at, s.step, s.step)})
 	}
 	for _, statement := range []store.Statement{
-		{Query: setStep + laterStep(bigint, bigint), Args: s.args(s.step, s.at, s.step)},
+		{Query: setLaterStep, Args: s.args(s.step, s.at, s.step)},
 		{Query: keepStep, Args: []any{s.id, s.step, s.at, s.session}},
 	} {
 		if err := j.tx.Later(ctx, statement); err != nil {
@@ -317,7 +325,7 @@ var errNotKept = errors.New("the step of the code was not kept")
 
 // markStep is markSteps for one alone, by plain statements. They cost half.
 func (j *judging) markStep(ctx context.Context, s step) (won []string, err error) {
-	moved, err := j.tx.Exec(ctx, setStep+newStep(bigint, bigint), s.args(s.step, s.at, s.step, s.step)...)
+	moved, err := j.tx.Exec(ctx, setNewStep, s.args(s.step, s.at, s.step, s.step)...)
 	if err != nil || moved == 0 {
 		return nil, err
 	}
