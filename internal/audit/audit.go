@@ -172,7 +172,7 @@ func (c *Chain) append(ctx context.Context, tx *store.Tx, events []row) error {
 	tip := c.tip.Load()
 	if tip != nil && tip.Seq >= c.end.Load() {
 		to := c.follow(*tip, events)
-		if c.alone.Load() >= undisturbed && !tx.Cautious() {
+		if c.alone.Load() >= undisturbed && tx.Brief() && !tx.Cautious() {
 			return c.appendLater(ctx, tx, *tip, events, to)
 		}
 		if appended, err := c.appendTo(ctx, tx, *tip, events, to); appended || err != nil {
@@ -187,7 +187,7 @@ func (c *Chain) append(ctx context.Context, tx *store.Tx, events []row) error {
 }
 
 // undisturbed is how many appends in a row must have found the chain where this process had left it for the next to count on it. Where others append too, be it
-// replicas or transactions of this process, a transaction that counted on it would often be run twice.
+// replicas or transactions of this process, a transaction that counted on it would often be run twice. Transactions of single requests look always.
 const undisturbed = 16
 
 // appendLater moves the head and writes the events behind it, with the commit if nothing else follows (PostgreSQL). Where the head is not the one that is given, or

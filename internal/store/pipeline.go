@@ -95,6 +95,9 @@ func (tx *Tx) Later(ctx context.Context, s Statement) error {
 // errCautious refuses what might fail again.
 var errCautious = errors.New("a statement was put off in a cautious transaction")
 
+// Brief reports whether the transaction is one of a context made by Brief.
+func (tx *Tx) Brief() bool { return tx.within.Value(brief{}) != nil }
+
 // Cautious reports whether a statement of the transaction before, which was run later, changed no row. What might happen again has to be looked at as it goes.
 func (tx *Tx) Cautious() bool { return tx.cautious }
 

@@ -131,7 +131,7 @@ type brief struct{}
 
 // Brief is a context whose statements on SQLite are not interrupted when it ends; the transaction still is, before the next one. It is for the transactions of
 // a bounded size that many wait for: for each statement that can be interrupted the driver starts a goroutine. On PostgreSQL, where a statement can wait for
-// others' locks, it changes nothing.
+// others' locks, it does not. Functions of such transactions are made to be run anew; what may have one run anew asks for it (Tx.Brief).
 func Brief(ctx context.Context) context.Context { return context.WithValue(ctx, brief{}, true) }
 
 // interruptible is the context that a statement on SQLite is run in.
