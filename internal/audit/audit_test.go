@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -193,7 +194,11 @@ func TestAppend_neverForksTheChain(t *testing.T) {
 		for w := range writers {
 			group.Go(func() {
 				for n := range each {
-					err := replicas[w%2].Write(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+					ctx := context.Background()
+					if w%4 < 2 { // these may count on the end of the chain
+						ctx = store.Brief(ctx)
+					}
+					err := replicas[w%2].Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 						if err := audit.Append(ctx, tx, event(fmt.Sprintf("w%d", w))); err != nil {
 							return err
 						}
@@ -246,13 +251,83 @@ func TestAppend_keepsTheSameEventOfTwoReplicasTwice(t *testing.T) {
 func TestAppend_refusesWhereAnEventIsAlready(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := opened(t, open)
-		appendEvents(t, db, event("a"))
-		exec(t, db, "INSERT INTO audit_events (seq, at, action, actor, target, body, hash) SELECT seq + 1, at, 'planted', actor, target, body, hash FROM audit_events")
-		require.Error(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, event("b")) }))
-		exec(t, db, "DELETE FROM audit_events WHERE action = 'planted'")
+		for n := range int64(2 * undisturbed) { // whether it counts on its end or not
+			appendEvents(t, db, event("a"))
+			exec(t, db, "INSERT INTO audit_events (seq, at, action, actor, target, body, hash) SELECT seq + 1, at, 'planted', actor, target, body, hash FROM audit_events ORDER BY seq DESC LIMIT 1")
+			err := db.Write(store.Brief(t.Context()), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, event("b")) })
+			require.ErrorIs(t, err, audit.ErrTampered)
+			exec(t, db, "DELETE FROM audit_events WHERE action = 'planted'")
+			checked, firstBreak := verify(t, db)
+			require.EqualValues(t, n+1, checked)
+			require.Zero(t, firstBreak)
+		}
+	})
+}
+
+// undisturbed is more appends than it takes until the next counts on the end of the chain.
+const undisturbed = 20
+
+// Who counts on the end of the chain and is wrong has changed nothing, and is run once more.
+func TestAppend_isRunAnewWhereItWasWrongAboutTheEnd(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db, other := opened(t, open), opened(t, open)
+		exec(t, db, "CREATE TABLE deeds (n BIGINT NOT NULL)")
+		events := int64(0)
+		for range undisturbed {
+			appendEvents(t, db, event("a"))
+			events++
+		}
+		for _, several := range []int{1, 3} {
+			appendEvents(t, other, event("other"))
+			runs := 0
+			require.NoError(t, db.Write(store.Brief(t.Context()), func(ctx context.Context, tx *store.Tx) error {
+				runs++
+				if _, err := tx.Exec(ctx, "INSERT INTO deeds (n) VALUES (?)", several); err != nil {
+					return err
+				}
+				return audit.Append(ctx, tx, slices.Repeat([]audit.Event{event("b")}, several)...)
+			}))
+			require.Equal(t, map[bool]int{true: 1, false: 2}[db == other], runs, "of one handle nobody else can have appended")
+			events += int64(several) + 1
+			for range undisturbed {
+				appendEvents(t, db, event("a"))
+				events++
+			}
+		}
+		var deeds int64
+		require.NoError(t, db.Read(t.Context()).Get(t.Context(), &deeds, "SELECT COUNT(*) FROM deeds"))
+		require.EqualValues(t, 2, deeds)
+		checked, firstBreak := verify(t, db)
+		require.Equal(t, events, checked)
+		require.Zero(t, firstBreak)
+	})
+}
+
+// A head that was changed by somebody without the key is found by whoever counts on it, too.
+func TestAppend_refusesAChangedHeadWhereverItIs(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
+		db := opened(t, open)
+		for range undisturbed {
+			appendEvents(t, db, event("a"))
+		}
+		var was struct {
+			Seq  int64
+			Hash []byte
+			MAC  []byte `db:"mac"`
+		}
+		require.NoError(t, db.Read(t.Context()).Get(t.Context(), &was, "SELECT seq, hash, mac FROM audit_head"))
+		for _, change := range []string{"seq = seq - 1", "hash = mac", "mac = hash"} {
+			exec(t, db, "UPDATE audit_head SET "+change)
+			err := db.Write(store.Brief(t.Context()), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, event("b")) })
+			require.ErrorIs(t, err, audit.ErrTampered, change)
+			require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.Exec(ctx, "UPDATE audit_head SET seq = ?, hash = ?, mac = ?", was.Seq, was.Hash, was.MAC)
+				return err
+			}))
+		}
 		appendEvents(t, db, event("b"))
 		checked, firstBreak := verify(t, db)
-		require.EqualValues(t, 2, checked)
+		require.EqualValues(t, undisturbed+1, checked)
 		require.Zero(t, firstBreak)
 	})
 }

@@ -35,6 +35,7 @@ type Chain struct {
 	appended chan struct{}        // one: a checkpoint may be due
 	ordered  chan struct{}        // one: archived events are to be removed
 	refused  atomic.Bool          // an append found the chain changed, which the keeper has not looked at yet
+	alone    atomic.Int64         // how many appends in a row found the chain where this process had left it
 }
 
 // attachment is under which a database keeps its Chain.

@@ -84,6 +84,7 @@ type Committer[Req, Res any] struct {
 	lanes lanes[Req, Res]
 
 	turn sync.Mutex    // of the one who commits: the committer's goroutine, or a caller that met nobody
+	met  atomic.Int32  // above 0: some callers met others lately
 	wake chan struct{} // holds one when something was put into the queue
 
 	closing sync.RWMutex // held for writing while wake is closed
@@ -199,7 +200,7 @@ func (c *Committer[Req, Res]) commitHere(w *waiting[Req, Res]) {
 			end()
 		}
 	}()
-	ctx, giveUp := context.WithCancel(tracing.Follow(context.Background(), w.asked))
+	ctx, giveUp := c.bounded(tracing.Follow(context.Background(), w.asked))
 	defer giveUp()
 	stay := context.AfterFunc(w.asked, giveUp)
 	if rest := c.commitIn(ctx, []*waiting[Req, Res]{w}, stay); len(rest) > 0 {
@@ -217,6 +218,7 @@ func (c *Committer[Req, Res]) enqueue(w *waiting[Req, Res]) error {
 	if c.closed {
 		return problem.New(problem.Unavailable, "The service is shutting down.").WithRetryAfter(time.Second)
 	}
+	c.met.Store(remembered)
 	owner, part := "", ""
 	if shared, ok := any(w.req).(Shared); ok {
 		owner, part = shared.Owner(), shared.Part()
@@ -344,6 +346,9 @@ func take[Req, Res any](requests []*waiting[Req, Res]) (batch []*waiting[Req, Re
 	return batch
 }
 
+// remembered is for how many commits of one request alone it counts that callers met.
+const remembered = 64
+
 // errNobody gives up a transaction that nobody waits for any more.
 var errNobody = errors.New("nobody waits for this commit")
 
@@ -351,7 +356,9 @@ var errNobody = errors.New("nobody waits for this commit")
 // answers and new requests alternate, and batches settle at half of those who wait. Nobody is taken before the transaction is open, so
 // that a caller's wait ends when it should however long that takes.
 func (c *Committer[Req, Res]) commit(began []*waiting[Req, Res]) {
-	c.commitSingly(c.commitIn(tracing.Follow(context.Background(), began[0].asked), began, func() bool { return true }))
+	ctx, cancel := c.bounded(tracing.Follow(context.Background(), began[0].asked))
+	defer cancel()
+	c.commitSingly(c.commitIn(ctx, began, func() bool { return true }))
 }
 
 // commitIn is commit in a context of the caller's; it returns those that are left to be tried one by one. stay is asked once, when the transaction is open or can't
@@ -366,11 +373,15 @@ func (c *Committer[Req, Res]) commitIn(ctx context.Context, began []*waiting[Req
 			}
 			opened, batch = true, take(began)
 		}
-		// Those just answered come back with their next request, if they are let.
-		for before := 0; len(batch) > before; {
+		// Those just answered come back with their next request, if they are let. Where nobody has met anybody lately there are none, and to let others run costs
+		// more than a statement.
+		for before := 0; len(batch) > before && c.met.Load() > 0; {
 			before = len(batch)
 			runtime.Gosched()
 			batch = c.drain(batch)
+		}
+		if met := c.met.Load(); len(batch) == 1 && met > 0 {
+			c.met.CompareAndSwap(met, met-1)
 		}
 		return batch
 	})
@@ -440,12 +451,17 @@ func rolledBack(err error) bool {
 // transact applies the batch that pick returns, which is asked once the transaction is open. Its statements stand in the trace of asked, the
 // context of whoever the batch was begun for.
 func (c *Committer[Req, Res]) transact(asked context.Context, pick func(tx *store.Tx) []*waiting[Req, Res]) (results []Result[Res], err error) {
-	return c.transactWithin(tracing.Follow(context.Background(), asked), pick)
+	ctx, cancel := c.bounded(tracing.Follow(context.Background(), asked))
+	defer cancel()
+	return c.transactWithin(ctx, pick)
+}
+
+// bounded is the context of one transaction.
+func (c *Committer[Req, Res]) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(store.Brief(ctx), c.o.Timeout)
 }
 
 func (c *Committer[Req, Res]) transactWithin(ctx context.Context, pick func(tx *store.Tx) []*waiting[Req, Res]) (results []Result[Res], err error) {
-	ctx, cancel := context.WithTimeout(store.Brief(ctx), c.o.Timeout)
-	defer cancel()
 	err = c.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		batch := pick(tx)
 		if len(batch) == 0 {

@@ -191,7 +191,8 @@ func (c *Committer[Req, Res]) transactPatiently(batch []*waiting[Req, Res]) ([]R
 	over := time.Now().Add(remaining + grace)
 	ctx, cancel := context.WithCancelCause(tracing.Follow(context.Background(), batch[0].asked))
 	defer cancel(nil)
-	ctx = context.WithValue(ctx, patient{}, remaining)
+	ctx, end := c.bounded(context.WithValue(ctx, patient{}, remaining))
+	defer end()
 	bound := time.AfterFunc(remaining+grace, func() { cancel(errWaited) })
 	defer bound.Stop()
 	results, err := c.transactWithin(ctx, func(tx *store.Tx) []*waiting[Req, Res] {

@@ -169,7 +169,7 @@ func (s *Snapshot) Each(ctx context.Context, t CopiedTable, do func(row []any) e
 }
 
 func (s *Snapshot) each(ctx context.Context, t CopiedTable, order string, do func(row []any) error) error {
-	rows, err := s.tx.tx.QueryxContext(ctx, "SELECT "+t.columnList()+` FROM "`+t.Name+`"`+order) // valid has looked at the names
+	rows, err := s.tx.session.QueryxContext(ctx, "SELECT "+t.columnList()+` FROM "`+t.Name+`"`+order) // valid has looked at the names
 	if err != nil {
 		return fmt.Errorf("read table %s: %w", t.Name, classify(err))
 	}

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -82,12 +84,9 @@ func (c *keepingConn) release(query string, s *keptStatement, err error) {
 // take returns the compiled statement for the caller's sole use, or nil when the query is run without one: it is none of those that are
 // repeated, or it is being read at this moment.
 func (c *keepingConn) take(ctx context.Context, query string) (*keptStatement, error) {
-	if !repeated(query) {
-		return nil, nil
-	}
 	s, known := c.kept.Get(query)
 	switch {
-	case known && s.inUse:
+	case known && s.inUse, !known && !repeated(query):
 		return nil, nil
 	case !known:
 		prepared, err := c.PrepareContext(ctx, query)
@@ -105,8 +104,12 @@ func (c *keepingConn) take(ctx context.Context, query string) (*keptStatement, e
 	return s, nil
 }
 
-// repeated reports whether a query is a single statement on rows, and not one that changes the schema or the connection.
+// repeated reports whether a query is a single statement on rows, or one of those around them, and not one that changes the schema or the connection.
 func repeated(query string) bool {
+	switch query {
+	case beginWriting, commitWriting, rollBack:
+		return true
+	}
 	query = strings.TrimLeft(query, " \t\n")
 	end := max(strings.IndexAny(query, " \t\n"), 0)
 	switch query[:end] { // as this project writes them
@@ -116,20 +119,27 @@ func repeated(query string) bool {
 	return false
 }
 
+// What is around the statements of a transaction.
+const (
+	beginWriting  = "BEGIN IMMEDIATE" // a deferred transaction that reads and then writes fails with SQLITE_BUSY at once, whatever the busy timeout
+	commitWriting = "COMMIT"
+	rollBack      = "ROLLBACK"
+)
+
 // brief is the context key of statements that end by themselves.
 type brief struct{}
 
 // Brief is a context whose statements on SQLite are not interrupted when it ends; the transaction still is, before the next one. It is for the transactions of
 // a bounded size that many wait for: for each statement that can be interrupted the driver starts a goroutine. On PostgreSQL, where a statement can wait for
-// others' locks, it changes nothing.
+// others' locks, it does not. Functions of such transactions are made to be run anew; what may have one run anew asks for it (Tx.Brief).
 func Brief(ctx context.Context) context.Context { return context.WithValue(ctx, brief{}, true) }
 
 // interruptible is the context that a statement on SQLite is run in.
 func interruptible(ctx context.Context) context.Context {
-	if ctx.Value(brief{}) != nil {
-		return context.WithoutCancel(ctx)
+	if ctx.Done() == nil || ctx.Value(brief{}) == nil {
+		return ctx
 	}
-	return ctx
+	return context.WithoutCancel(ctx)
 }
 
 // ExecContext implements driver.ExecerContext.
@@ -163,6 +173,64 @@ func (c *keepingConn) QueryContext(ctx context.Context, query string, args []dri
 		return nil, err
 	}
 	return &keptRows{rows, func(err error) { c.release(query, s, err) }}, nil
+}
+
+// change runs a statement and returns how many rows it has changed.
+func (c *keepingConn) change(ctx context.Context, query string, args []any) (int64, error) {
+	named, err := driverValues(args)
+	if err != nil {
+		return 0, err
+	}
+	result, err := c.ExecContext(ctx, query, named)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// selectEach calls each with every row of a query.
+func (c *keepingConn) selectEach(ctx context.Context, each func(row []any) error, query string, args []any) (err error) {
+	named, err := driverValues(args)
+	if err != nil {
+		return err
+	}
+	rows, err := c.QueryContext(ctx, query, named)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	values := make([]driver.Value, len(rows.Columns()))
+	row := make([]any, len(values))
+	for {
+		if err := rows.Next(values); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		for i, v := range values {
+			row[i] = v
+		}
+		if err := each(row); err != nil {
+			return err
+		}
+	}
+}
+
+// driverValues are arguments as database/sql gives them to a driver.
+func driverValues(args []any) ([]driver.NamedValue, error) {
+	named := make([]driver.NamedValue, len(args))
+	for i, arg := range args {
+		switch arg.(type) {
+		case nil, int64, string, []byte:
+		default:
+			var err error
+			if arg, err = driver.DefaultParameterConverter.ConvertValue(arg); err != nil {
+				return nil, fmt.Errorf("argument %d: %w", i+1, err)
+			}
+		}
+		named[i] = driver.NamedValue{Ordinal: i + 1, Value: arg}
+	}
+	return named, nil
 }
 
 // keptRows are the rows of a statement that is kept.

@@ -131,7 +131,8 @@ func TestStatements_areBounded(t *testing.T) {
 func TestRepeated_isWhatReadsAndChangesRows(t *testing.T) {
 	for query, want := range map[string]bool{
 		"SELECT 1": true, "\n\tINSERT INTO t": true, "UPDATE t SET": true, "DELETE FROM t": true, "WITH a AS (SELECT 1)\nSELECT 1": true,
-		"": false, "COMMIT": false, "PRAGMA user_version": false, "CREATE TABLE t (a)": false, "SELECT 1; DELETE FROM t": false,
+		"BEGIN IMMEDIATE": true, "COMMIT": true, "ROLLBACK": true,
+		"": false, "BEGIN": false, "PRAGMA user_version": false, "CREATE TABLE t (a)": false, "SELECT 1; DELETE FROM t": false,
 	} {
 		require.Equal(t, want, repeated(query), query)
 	}

@@ -31,16 +31,37 @@ type Querier interface {
 // Tx is an open transaction, valid until the function it was given to returns. After a statement has failed (a missing row is
 // no failure) every further one fails, on SQLite as on PostgreSQL, and nothing is committed.
 type Tx struct {
-	tx        *sqlx.Tx
-	conn      *sqlx.Conn // on which tx is
+	within    context.Context // of the whole transaction
+	session   session
+	conn      *sqlx.Conn // of the session
+	stage     stage
 	dialect   Dialect
 	traced    *tracing.Database
 	attached  *sync.Map // of the database
 	broken    error     // the first failed statement
+	later     []Statement
+	cautious  bool
 	last      []lastStep
 	committed []func()
 	kept      map[any]any // of this transaction alone
 }
+
+// session runs statements: a connection on which a transaction is open, or will be.
+type session interface {
+	GetContext(ctx context.Context, dst any, query string, args ...any) error
+	SelectContext(ctx context.Context, dst any, query string, args ...any) error
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryxContext(ctx context.Context, query string, args ...any) (*sqlx.Rows, error)
+}
+
+// stage is how far a transaction is.
+type stage int
+
+const (
+	unopened stage = iota // BEGIN goes before the first statement, or with it
+	open
+	ended
+)
 
 // lastStep is a step that a transaction takes right before it commits.
 type lastStep struct {
@@ -92,6 +113,11 @@ func (tx *Tx) finish(ctx context.Context) error {
 	steps := tx.last
 	slices.SortStableFunc(steps, func(a, b lastStep) int { return a.order - b.order })
 	for _, step := range steps {
+		if step.order == LastCommit { // nothing may wait for a lock after it
+			if err := tx.sendLater(ctx); err != nil {
+				return err
+			}
+		}
 		if err := step.do(ctx); err != nil {
 			return err
 		}
@@ -115,8 +141,13 @@ func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 	if db.Writing(ctx) {
 		return ErrNested
 	}
+	cautious := false
 	for attempt := 1; ; attempt++ {
-		again, err := db.writeOnce(ctx, fn)
+		again, err := db.writeOnce(ctx, cautious, fn)
+		if errors.Is(err, ErrUnmet) && !cautious { // nobody was met: there is nothing to wait for
+			cautious, attempt = true, 0
+			continue
+		}
 		if !again || attempt == maxAttempts {
 			return err
 		}
@@ -131,8 +162,8 @@ func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 	}
 }
 
-func (db *DB) writeOnce(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (again bool, err error) {
-	err = db.transact(ctx, db.writer, &sql.TxOptions{}, func(tx *Tx) error {
+func (db *DB) writeOnce(ctx context.Context, cautious bool, fn func(ctx context.Context, tx *Tx) error) (again bool, err error) {
+	err = db.transactWriting(ctx, cautious, func(tx *Tx) error {
 		inside := context.WithValue(ctx, writing{db}, tx)
 		err := fn(inside, tx)
 		if err == nil && tx.broken == nil {
@@ -164,13 +195,13 @@ func (db *DB) View(ctx context.Context, fn func(ctx context.Context, q Querier) 
 	if db.dialect == PostgreSQL {
 		options.Isolation = sql.LevelRepeatableRead
 	}
-	return db.transact(ctx, db.reader, options, func(tx *Tx) error { return fn(ctx, readOnly{tx}) })
+	return db.transactReading(ctx, options, func(tx *Tx) error { return fn(ctx, readOnly{tx}) })
 }
 
-// transact runs fn in one transaction and rolls back when it fails or panics.
-func (db *DB) transact(ctx context.Context, pool *sqlx.DB, o *sql.TxOptions, fn func(tx *Tx) error) error {
+// transactReading runs fn in one transaction of a reader, and rolls back when it fails or panics.
+func (db *DB) transactReading(ctx context.Context, o *sql.TxOptions, fn func(tx *Tx) error) error {
 	span := db.traced.Begin(ctx, "BEGIN") // with the wait for a connection
-	conn, err := db.conn(ctx, pool)
+	conn, err := db.conn(ctx, db.reader)
 	if err != nil {
 		span.End(err)
 		return err
@@ -182,8 +213,7 @@ func (db *DB) transact(ctx context.Context, pool *sqlx.DB, o *sql.TxOptions, fn 
 		return fmt.Errorf("begin: %w", classify(err))
 	}
 	defer begun.Rollback() // does nothing after Commit
-	tx := &Tx{tx: begun, conn: conn, dialect: db.dialect, traced: db.traced, attached: &db.attached}
-	if err := fn(tx); err != nil {
+	if err := fn(&Tx{within: ctx, session: begun, conn: conn, stage: open, dialect: db.dialect, traced: db.traced, attached: &db.attached}); err != nil {
 		return err
 	}
 	span = db.traced.Begin(ctx, "COMMIT")
@@ -194,9 +224,6 @@ func (db *DB) transact(ctx context.Context, pool *sqlx.DB, o *sql.TxOptions, fn 
 			err = ctx.Err() // database/sql rolled back by itself when ctx ended
 		}
 		return fmt.Errorf("commit: %w", classify(err))
-	}
-	for _, do := range tx.committed {
-		do()
 	}
 	return nil
 }
@@ -261,18 +288,24 @@ func (tx *Tx) Dialect() Dialect { return tx.dialect }
 
 // Get implements Querier.
 func (tx *Tx) Get(ctx context.Context, dst any, query string, args ...any) error {
-	return tx.run(ctx, query, func() error { return tx.tx.GetContext(ctx, dst, tx.dialect.rebind(query), args...) })
+	return tx.alone(ctx, query, func(ctx context.Context) error { return tx.session.GetContext(ctx, dst, tx.dialect.rebind(query), args...) })
 }
 
 // Select implements Querier.
 func (tx *Tx) Select(ctx context.Context, dst any, query string, args ...any) error {
-	return tx.run(ctx, query, func() error { return tx.tx.SelectContext(ctx, dst, tx.dialect.rebind(query), args...) })
+	return tx.alone(ctx, query, func(ctx context.Context) error { return tx.session.SelectContext(ctx, dst, tx.dialect.rebind(query), args...) })
 }
 
 // Exec implements Querier.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
-	err = tx.run(ctx, query, func() error {
-		result, err := tx.tx.ExecContext(ctx, tx.dialect.rebind(query), args...)
+	err = tx.alone(ctx, query, func(ctx context.Context) (err error) {
+		if tx.dialect == SQLite { // past database/sql, which costs as much as the driver
+			return tx.sqlite(func(conn *keepingConn) error {
+				rows, err = conn.change(ctx, query, args)
+				return err
+			})
+		}
+		result, err := tx.session.ExecContext(ctx, tx.dialect.rebind(query), args...)
 		if err != nil {
 			return err
 		}
@@ -282,9 +315,29 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (rows int64, 
 	return rows, err
 }
 
+// alone runs a statement that is sent by itself, after what was to be run before the next one.
+func (tx *Tx) alone(ctx context.Context, query string, statement func(ctx context.Context) error) error {
+	if err := tx.sendLater(ctx); err != nil {
+		return err
+	}
+	return tx.run(ctx, query, func() error {
+		if err := tx.begin(); err != nil {
+			return err
+		}
+		if tx.dialect == SQLite {
+			ctx = interruptible(ctx)
+		}
+		return statement(ctx)
+	})
+}
+
 func (tx *Tx) run(ctx context.Context, query string, statement func() error) error {
 	if tx.broken != nil {
 		return fmt.Errorf("transaction is broken by an earlier statement: %w", tx.broken)
+	}
+	if err := tx.within.Err(); err != nil { // it will be rolled back, whatever the statement's own context says
+		tx.broken = err
+		return err
 	}
 	span := tx.traced.Begin(ctx, query)
 	err := classify(statement())

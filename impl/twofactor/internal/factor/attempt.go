@@ -12,6 +12,7 @@ import (
 type Attempt struct {
 	Subject string
 	Session string // who gave it: a session, or a service's client
+	Passing bool   // Session is of this attempt alone
 	At      time.Time
 
 	service *Service
@@ -47,6 +48,12 @@ func (a *Attempt) Judge(s State) Verdict {
 	used := *found.winner
 	used.Clock = used.Clock.Learn(found.step - used.Parameters.Step(a.At))
 	used.LastStep, used.LastUsed = found.step, a.At
+	if a.Passing {
+		if err := used.spend(found.step, a.At); err != nil {
+			found.broken = err
+			return a.wrong(s, found)
+		}
+	}
 	v := Verdict{Tries: s.Tries, Proven: Proven{Is: true}, Used: &used, Event: a.happened(used.ID)}
 	if found.winner.ahead(a.At) {
 		v.Event.Detail["lastStep"] = "ahead" // it was set by a clock that was ahead, and did not count
@@ -120,11 +127,15 @@ func (a *Attempt) match(factors []Record) match {
 		}
 		m.tried, m.only = m.tried+1, r.ID
 		step, ok, err := a.compare(r)
+		used := false
+		if err == nil && ok {
+			used, err = r.used(step, a.At)
+		}
 		switch {
 		case err != nil:
 			m.broken = err
 		case !ok:
-		case r.used(step, a.At):
+		case used:
 			m.used = true
 		case m.winner == nil:
 			m.winner, m.step = r, step
@@ -152,9 +163,9 @@ func (a *Attempt) compare(r *Record) (step int64, ok bool, err error) {
 	return totp.Match(seed, r.Parameters, a.At, r.Clock, a.code)
 }
 
-// try judges a code and returns the factor whose it was.
-func (s *Service) try(ctx context.Context, subject, session, code string, e Event) (Record, error) {
-	a := &Attempt{Subject: subject, Session: session, At: e.At, service: s, code: code, event: e}
+// try judges a code and returns the factor whose it was. passing says that nobody else can be of the session.
+func (s *Service) try(ctx context.Context, subject, session string, passing bool, code string, e Event) (Record, error) {
+	a := &Attempt{Subject: subject, Session: session, Passing: passing, At: e.At, service: s, code: code, event: e}
 	v, err := s.Repository.Attempt(ctx, a)
 	if err != nil {
 		return Record{}, err

@@ -55,7 +55,8 @@ type Factor struct {
 type Record struct {
 	Factor
 	SealedSeed []byte
-	LastStep   int64 // the newest step that was accepted
+	LastStep   int64      // the newest step that was accepted
+	Spent      totp.Steps // steps whose codes were accepted of nobody who can be told again; the repository keeps the others with who gave them
 	Clock      totp.Clock
 	Attempts   int64 // at a pending factor, since its enrolment
 	SteppedUp  bool  // enrolled with a code of another factor
@@ -68,8 +69,20 @@ const FurthestStep = int64(clock.Slack / (30 * time.Second))
 
 // used reports whether a code of the step, or of a later one, was accepted. One from so far ahead that no code of now could have its step was
 // accepted by a clock that was ahead.
-func (r *Record) used(step int64, now time.Time) bool {
-	return step <= r.LastStep && !r.ahead(now)
+func (r *Record) used(step int64, now time.Time) (bool, error) {
+	if step <= r.LastStep && !r.ahead(now) {
+		return true, nil
+	}
+	return r.Spent.Has(step)
+}
+
+// spendLife is how long accepted steps are remembered at least: longer than clocks are set back by mistake.
+const spendLife = 48 * time.Hour
+
+// spend puts a step among those that are spent.
+func (r *Record) spend(step int64, now time.Time) (err error) {
+	r.Spent, err = r.Spent.With(step, r.Parameters.Step(now.Add(-spendLife)))
+	return err
 }
 
 // ahead reports whether the last step was accepted by a clock that was ahead.

@@ -71,8 +71,13 @@ func (s *Service) resync(ctx context.Context, tx Tx, r *Record, session, first, 
 		return false, err
 	}
 	step, known, ok, err := totp.Resync(seed, r.Parameters, now, first, second)
-	if err != nil || !ok || r.used(step-1, now) {
+	if err != nil || !ok {
 		return false, err
+	}
+	for _, given := range []int64{step - 1, step} {
+		if used, err := r.used(given, now); err != nil || used {
+			return false, err
+		}
 	}
 	r.LastStep, r.Clock, r.LastUsed = step, known, now
 	return tx.SetClock(ctx, *r, session)

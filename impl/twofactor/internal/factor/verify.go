@@ -22,7 +22,7 @@ func (s *Service) Verify(ctx context.Context, c Caller, code string) (_ Proof, e
 	}
 	now := s.Clock.Now()
 	claims := s.claims(c, auth.FactorTOTP, now)
-	_, err = s.try(ctx, c.Subject, c.Session, code, Event{
+	_, err = s.try(ctx, c.Subject, c.Session, false, code, Event{
 		At: now, Action: "verifyOtp", Subject: c.Subject, RequestID: c.RequestID, Address: c.Address, Detail: map[string]string{"proof": claims.ID},
 	})
 	if err != nil {
@@ -57,11 +57,12 @@ type Verified struct {
 // more is known. Whether there is such a subject can't be told from the answer.
 func (s *Service) VerifyFor(ctx context.Context, c Caller, subject, session, code string) (_ Verified, err error) {
 	defer tried.To(&err, "verify code for service")
-	if session == "" {
-		session = id.New("try") // of this attempt alone
+	passing := session == ""
+	if passing {
+		session = id.New("try")
 	}
 	now := s.Clock.Now()
-	used, err := s.try(ctx, subject, c.Subject+" "+session, code, Event{
+	used, err := s.try(ctx, subject, c.Subject+" "+session, passing, code, Event{
 		At: now, Action: "verifyOtpFor", Subject: c.Subject, RequestID: c.RequestID, Address: c.Address, Service: true,
 	})
 	if err != nil {

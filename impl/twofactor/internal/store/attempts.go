@@ -100,35 +100,29 @@ func (j *judging) subjects() []string {
 	return slices.Compact(all)
 }
 
-// lockedRow is a subject with one of its factors, or with none.
-type lockedRow struct {
-	triesRow
-	ID         *string `db:"id"`
-	SealedSeed []byte  `db:"sealed_seed"`
-	Algorithm  *string `db:"algorithm"`
-	Digits     *int    `db:"digits"`
-	Period     *int    `db:"period"`
-	LastStep   *int64  `db:"last_step"`
-	Drift      *int64  `db:"drift"`
-	LastOffset *int64  `db:"last_offset"`
-}
-
-// lockedColumns are what a code is judged by. Every column that is read costs.
+// lockedColumns are what a code is judged by: a subject with one of its factors, or with none. Every column that is read costs.
 const lockedColumns = `s.subject, s.wrong, s.locked_until, s.full_at, s.run, s.run_session,
-	f.id, f.sealed_seed, f.algorithm, f.digits, f.period, f.last_step, f.drift, f.last_offset`
+	f.id, f.sealed_seed, f.algorithm, f.digits, f.period, f.last_step, f.spent, f.drift, f.last_offset`
 
-// record is the factor as it is judged; nil where there is none.
-func (r lockedRow) record() *factor.Record {
-	if r.ID == nil {
-		return nil
+// addLocked takes a row of lockedColumns.
+func (j *judging) addLocked(row []any) (err error) {
+	r := cells{row: row}
+	tries := triesRow{Subject: r.text(), Wrong: r.number(), LockedUntil: r.number(), FullAt: r.number(), Run: r.number(), RunSession: r.text()}
+	state := j.states[tries.Subject]
+	if state == nil {
+		state = &factor.State{Tries: tries.tries()}
+		j.states[tries.Subject] = state
 	}
-	return &factor.Record{
-		Factor: factor.Factor{
-			ID: *r.ID, Subject: r.Subject, Type: factor.TypeTOTP, Status: factor.Active,
-			Parameters: totp.Parameters{Algorithm: totp.Algorithm(*r.Algorithm), Digits: *r.Digits, Period: *r.Period},
-		},
-		SealedSeed: r.SealedSeed, LastStep: *r.LastStep, Clock: totp.Clock{Drift: *r.Drift, Offset: *r.LastOffset},
+	if row[r.next] == nil { // it has no factor
+		return r.err
 	}
+	f := factor.Record{Factor: factor.Factor{ID: r.text(), Subject: tries.Subject, Type: factor.TypeTOTP, Status: factor.Active}}
+	f.SealedSeed = r.bytes()
+	f.Parameters = totp.Parameters{Algorithm: totp.Algorithm(r.text()), Digits: int(r.number()), Period: int(r.number())}
+	f.LastStep, f.Spent = r.number(), r.bytes()
+	f.Clock = totp.Clock{Drift: r.number(), Offset: r.number()}
+	state.Factors = append(state.Factors, f)
+	return r.err
 }
 
 // lock locks the rows of the subjects and reads their factors. A subject without a row gets one, factors or not, so that the answers tell nothing.
@@ -137,34 +131,38 @@ func (r lockedRow) record() *factor.Record {
 // code is marked by a statement that looks at its factor anew.
 func (j *judging) lock(ctx context.Context) error {
 	subjects := j.subjects()
-	for {
-		var rows []lockedRow
-		err := j.tx.Select(ctx, &rows, `SELECT `+lockedColumns+` FROM subjects s LEFT JOIN factors f ON f.subject = s.subject AND f.status = 'active' AND f.type = '`+factor.TypeTOTP+`'
-			WHERE s.subject IN (`+store.Marks(len(subjects))+`) ORDER BY s.subject`+inByteOrder(j.tx)+forUpdateOf(j.tx, "s"), anys(subjects)...)
-		if err != nil {
+	if j.tx.Cautious() && j.tx.Dialect() == store.PostgreSQL { // what is read below is then as new as the lock
+		if err := (store.Rows{Table: "subjects", Key: []string{"subject"}, Where: "subject IN (" + store.Marks(len(subjects)) + ")", Args: anys(subjects)}).Lock(ctx, j.tx); err != nil {
 			return err
 		}
+	}
+	for {
 		clear(j.states)
-		for _, r := range rows {
-			state := j.states[r.Subject]
-			if state == nil {
-				state = &factor.State{Tries: r.tries()}
-				j.states[r.Subject] = state
-			}
-			if f := r.record(); f != nil {
-				state.Factors = append(state.Factors, *f)
-			}
+		if err := j.tx.SelectFirst(ctx, j.addLocked, lockSubjects(j.tx, len(subjects)), anys(subjects)...); err != nil {
+			return err
 		}
 		if len(j.states) == len(subjects) {
 			j.sortFactors()
 			return nil
 		}
 		missing := slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { return j.states[s] != nil })
-		_, err = j.tx.Exec(ctx, `INSERT INTO subjects (subject, changes) VALUES `+strings.TrimSuffix(strings.Repeat("(?, 0), ", len(missing)), ", ")+` ON CONFLICT DO NOTHING`, anys(missing)...)
+		_, err := j.tx.Exec(ctx, `INSERT INTO subjects (subject, changes) VALUES `+strings.TrimSuffix(strings.Repeat("(?, 0), ", len(missing)), ", ")+` ON CONFLICT DO NOTHING`, anys(missing)...)
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// lockSubjects is the statement that locks so many subjects, in one order, and reads their factors.
+func lockSubjects(q store.Querier, subjects int) string {
+	const (
+		read    = `SELECT ` + lockedColumns + ` FROM subjects s LEFT JOIN factors f ON f.subject = s.subject AND f.status = 'active' AND f.type = '` + factor.TypeTOTP + `' WHERE s.subject `
+		readOne = read + "= ?"
+	)
+	if subjects == 1 {
+		return readOne + forUpdateOf(q, "s")
+	}
+	return read + `IN (` + store.Marks(subjects) + `) ORDER BY s.subject` + inByteOrder(q) + forUpdateOf(q, "s")
 }
 
 // sortFactors puts the factors of each subject in the order of their ids. The database would build a tree for it.
@@ -208,7 +206,7 @@ func (j *judging) mark(ctx context.Context) error {
 	var steps []step
 	for i, v := range j.verdicts {
 		if v.Used != nil {
-			steps = append(steps, step{v.Used.ID, v.Used.LastStep, v.Used.Clock.Drift, v.Used.Clock.Offset, micros(v.Used.LastUsed), j.attempts[i].Session})
+			steps = append(steps, j.step(i))
 		}
 	}
 	if len(steps) == 0 {
@@ -217,6 +215,9 @@ func (j *judging) mark(ctx context.Context) error {
 	won, err := j.markSteps(ctx, steps)
 	if err != nil {
 		return err
+	}
+	if len(won) < len(steps) && !j.tx.Cautious() { // what was read may be older than the lock
+		return store.ErrUnmet
 	}
 	for i := range j.verdicts {
 		if v := &j.verdicts[i]; v.Used != nil && !slices.Contains(won, v.Used.ID) {
@@ -232,53 +233,110 @@ func (j *judging) mark(ctx context.Context) error {
 type step struct {
 	id                      string
 	step, drift, offset, at int64
-	session                 string
+	was, spent              totp.Steps // equal where the step is kept with its session
+	session                 string     // "" is none that can come again
 }
+
+// step is the move that the verdict on an attempt asks for.
+func (j *judging) step(i int) step {
+	used := j.verdicts[i].Used
+	s := step{id: used.ID, step: used.LastStep, drift: used.Clock.Drift, offset: used.Clock.Offset, at: micros(used.LastUsed), spent: used.Spent}
+	if !j.attempts[i].Passing {
+		s.session = j.attempts[i].Session
+	}
+	for _, f := range j.before[i].Factors {
+		if f.ID == used.ID {
+			s.was = f.Spent
+		}
+	}
+	return s
+}
+
+// setStep moves a factor, if its spent steps are still those that the code was judged by.
+const setStep = `UPDATE factors SET last_step = ?, drift = ?, last_offset = ?, last_used_at = ?, spent = ? WHERE id = ? AND status = 'active' AND spent IS NOT DISTINCT FROM ? AND `
+
+// The two ways of setStep: the step is kept by it alone, or by keepStep too.
+var (
+	setNewStep   = setStep + newStep(bigint, bigint)
+	setLaterStep = setStep + laterStep(bigint, bigint)
+)
+
+// args are those of setStep.
+func (s step) args(more ...any) []any {
+	return append([]any{s.step, s.drift, s.offset, s.at, blobArg(s.spent), s.id, blobArg(s.was)}, more...)
+}
+
+// keepStep keeps a step as used, with the session that gave its code.
+const keepStep = `INSERT INTO used_steps (factor_id, step, used_at, session) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`
 
 // markSteps moves factors to the steps of their codes and keeps these as used. It returns the factors that moved.
 func (j *judging) markSteps(ctx context.Context, steps []step) (won []string, err error) {
-	if len(steps) == 1 {
+	switch {
+	case len(steps) == 1 && !j.tx.Cautious():
+		return j.markLater(ctx, steps[0])
+	case len(steps) == 1:
 		return j.markStep(ctx, steps[0])
 	}
-	args := make([]any, 0, 5*len(steps))
+	blob := blobColumn(j.tx)
+	args := make([]any, 0, 7*len(steps))
 	for _, s := range steps {
-		args = append(args, s.id, s.step, s.drift, s.offset, s.at)
+		args = append(args, s.id, s.step, s.drift, s.offset, s.at, blobArg(s.was), blobArg(s.spent))
 	}
-	err = j.tx.Select(ctx, &won, `WITH used (factor_id, new_step, new_drift, new_offset, new_at) AS (`+store.Values(len(steps), store.Text, store.Bigint, store.Bigint, store.Bigint, store.Bigint)+`)
-		UPDATE factors SET last_step = used.new_step, drift = used.new_drift, last_offset = used.new_offset, last_used_at = used.new_at
-		FROM used WHERE factors.id = used.factor_id AND factors.status = 'active' AND `+newStep("used.new_step", "used.new_at")+` RETURNING factors.id`, args...)
-	if err != nil || len(won) == 0 {
-		return won, err
+	err = j.tx.Select(ctx, &won, `WITH used (factor_id, new_step, new_drift, new_offset, new_at, was, new_spent) AS (`+
+		store.Values(len(steps), store.Text, store.Bigint, store.Bigint, store.Bigint, store.Bigint, blob, blob)+`)
+		UPDATE factors SET last_step = used.new_step, drift = used.new_drift, last_offset = used.new_offset, last_used_at = used.new_at, spent = used.new_spent
+		FROM used WHERE factors.id = used.factor_id AND factors.status = 'active' AND factors.spent IS NOT DISTINCT FROM used.was
+		AND `+newStep("used.new_step", "used.new_at")+` RETURNING factors.id`, args...)
+	if err != nil {
+		return nil, err
 	}
 	args = args[:0]
 	for _, s := range steps {
-		if slices.Contains(won, s.id) {
+		if s.session != "" && slices.Contains(won, s.id) {
 			args = append(args, s.id, s.step, s.at, s.session)
 		}
 	}
-	_, err = j.tx.Exec(ctx, `INSERT INTO used_steps (factor_id, step, used_at, session) `+store.Values(len(won), store.Text, store.Bigint, store.Bigint, store.Text), args...)
+	if len(args) == 0 {
+		return won, nil
+	}
+	_, err = j.tx.Exec(ctx, `INSERT INTO used_steps (factor_id, step, used_at, session) `+store.Values(len(args)/4, store.Text, store.Bigint, store.Bigint, store.Text), args...)
 	return won, err
+}
+
+// markLater is markSteps for one alone, together with what follows. Nothing of the transaction happens where the factor can't move, or the step was used before;
+// then it is run anew, cautiously, and every attempt is judged by what there is then.
+func (j *judging) markLater(ctx context.Context, s step) (won []string, err error) {
+	if s.session == "" {
+		return []string{s.id}, j.tx.Later(ctx, store.Statement{Query: setNewStep, Args: s.args(s.step, s.at, s.step, s.step)})
+	}
+	for _, statement := range []store.Statement{
+		{Query: setLaterStep, Args: s.args(s.step, s.at, s.step)},
+		{Query: keepStep, Args: []any{s.id, s.step, s.at, s.session}},
+	} {
+		if err := j.tx.Later(ctx, statement); err != nil {
+			return nil, err
+		}
+	}
+	return []string{s.id}, nil
 }
 
 // errNotKept fails the whole attempt: a code that is not kept as used could be used again.
 var errNotKept = errors.New("the step of the code was not kept")
 
-// markStep is markSteps for one alone, by two plain statements that go in one message; they cost half. The second writes nothing when the first has not moved
-// the factor: only who moved it has left this step and time in it, and the subject is locked.
+// markStep is markSteps for one alone, by plain statements. They cost half.
 func (j *judging) markStep(ctx context.Context, s step) (won []string, err error) {
-	changed, err := j.tx.ExecAll(ctx, store.Statement{
-		Query: `UPDATE factors SET last_step = ?, drift = ?, last_offset = ?, last_used_at = ? WHERE id = ? AND status = 'active' AND ` + newStep(bigint, bigint),
-		Args:  []any{s.step, s.drift, s.offset, s.at, s.id, s.step, s.at, s.step, s.step},
-	}, store.Statement{
-		Query: `INSERT INTO used_steps (factor_id, step, used_at, session) SELECT id, last_step, last_used_at, ` + string(store.Text) + ` FROM factors WHERE id = ? AND last_step = ? AND last_used_at = ?
-			ON CONFLICT DO NOTHING`,
-		Args: []any{s.session, s.id, s.step, s.at},
-	})
-	switch {
-	case err != nil || changed[0] == 0:
+	moved, err := j.tx.Exec(ctx, setNewStep, s.args(s.step, s.at, s.step, s.step)...)
+	if err != nil || moved == 0 {
 		return nil, err
-	case changed[1] == 0:
-		return nil, errNotKept
+	}
+	if s.session != "" {
+		kept, err := j.tx.Exec(ctx, keepStep, s.id, s.step, s.at, s.session)
+		if err != nil {
+			return nil, err
+		}
+		if kept == 0 {
+			return nil, errNotKept
+		}
 	}
 	return []string{s.id}, nil
 }

@@ -93,7 +93,7 @@ func (t tx) RevokeAll(ctx context.Context, subject string, before, now time.Time
 func (t tx) Active(ctx context.Context, subject, id string) (_ factor.Record, err error) {
 	defer tried.To(&err, "read factor")
 	var r row
-	err = t.Get(ctx, &r, `SELECT `+columns+` FROM factors WHERE id = ? AND subject = ? AND status = 'active' AND type = ?`, id, subject, factor.TypeTOTP)
+	err = t.Get(ctx, &r, `SELECT `+columns+`, spent FROM factors WHERE id = ? AND subject = ? AND status = 'active' AND type = ?`, id, subject, factor.TypeTOTP)
 	if none(err) {
 		return factor.Record{}, factor.ErrUnknown
 	}

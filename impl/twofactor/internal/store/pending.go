@@ -49,9 +49,13 @@ func whyNotPending(ctx context.Context, t *store.Tx, subject, id string, now tim
 // step and now, in microseconds, are SQL expressions. A last step that no code of now could have was accepted by a clock that was ahead: then it alone does
 // not count.
 func newStep(step, now string) string {
-	return "(last_step < " + step + " OR " + ahead(now) + `)
-		AND NOT EXISTS (SELECT 1 FROM used_steps u WHERE u.factor_id = factors.id AND u.step = ` + step + `)
-		AND ` + step + " > (SELECT not_before FROM restore_mark WHERE id = 1) / (period * 1000000)"
+	return laterStep(step, now) + `
+		AND NOT EXISTS (SELECT 1 FROM used_steps u WHERE u.factor_id = factors.id AND u.step = ` + step + `)`
+}
+
+// laterStep is newStep for a statement that stands or falls with another one, which keeps the step as used if it was not.
+func laterStep(step, now string) string {
+	return "(last_step < " + step + " OR " + ahead(now) + ") AND " + step + " > (SELECT not_before FROM restore_mark WHERE id = 1) / (period * 1000000)"
 }
 
 // ahead is the condition that the last step was accepted by a clock that was ahead.

@@ -96,6 +96,7 @@ type row struct {
 	LastUsedAt  int64  `db:"last_used_at"`
 	Invitation  string `db:"invitation_id"`
 	Masked      string `db:"masked_target"`
+	Spent       []byte `db:"spent"` // not among columns
 }
 
 const columns = `id, subject, type, label, status, sealed_seed, algorithm, digits, period, last_step, drift, last_offset, attempts,
@@ -109,7 +110,7 @@ func (r row) record() factor.Record {
 			Created:    moment(r.CreatedAt), Expires: moment(r.ExpiresAt), Confirmed: moment(r.ConfirmedAt), LastUsed: moment(r.LastUsedAt),
 			MaskedTarget: r.Masked,
 		},
-		SealedSeed: r.SealedSeed, LastStep: r.LastStep, Clock: totp.Clock{Drift: r.Drift, Offset: r.LastOffset}, Attempts: r.Attempts,
+		SealedSeed: r.SealedSeed, LastStep: r.LastStep, Spent: r.Spent, Clock: totp.Clock{Drift: r.Drift, Offset: r.LastOffset}, Attempts: r.Attempts,
 		SteppedUp: r.SteppedUp == 1, InvitationID: r.Invitation,
 	}
 }
