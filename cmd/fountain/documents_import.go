@@ -121,13 +121,22 @@ func (d *documentImport) run(cmd *cobra.Command) error {
 	defer d.failed.Close()
 	bar := terminal.NewBar(os.Stderr, d.Collection)
 	d.Fail = d.note
+	unit, shift := unitOf(d.begun.Size)
 	d.Done = func(p documents.Position) error {
-		bar.Show("KiB", int(p.Offset>>10), max(int(d.begun.Size>>10), 1))
+		bar.Show(unit, int(p.Offset>>shift), int(d.begun.Size>>shift))
 		return d.keep(p)
 	}
 	reached, err := d.Run(cmd.Context(), file, from)
 	bar.Done()
 	return d.end(cmd, reached, err)
+}
+
+// unitOf is what the progress in a file of the size is told in, and by how many bits bytes are shifted to it.
+func unitOf(size int64) (name string, shift int) {
+	if size < 1<<20 {
+		return "bytes", 0
+	}
+	return "KiB", 10
 }
 
 // openFailed opens the file of the failures behind those that belong to the position. It changes no file that the import needs for something else.

@@ -94,3 +94,12 @@ func TestImport_goesOnInTheFileOfItsFailuresAlone(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(content(t, path+".progress")), &old))
 	require.Equal(t, failed, old["failedPath"])
 }
+
+// A small file's progress is told in bytes: in KiB it would be none until its end.
+func TestImport_tellsTheProgressOfSmallFilesInBytes(t *testing.T) {
+	for size, want := range map[int64]string{0: "bytes", 900: "bytes", 1<<20 - 1: "bytes", 1 << 20: "KiB", 1 << 40: "KiB"} {
+		unit, shift := unitOf(size)
+		require.Equal(t, want, unit, size)
+		require.True(t, size == 0 || size>>shift > 0, size)
+	}
+}

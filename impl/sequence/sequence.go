@@ -39,6 +39,9 @@ var schema = lifecycle.Schema{
 // sweepPause is how often idempotency keys whose time is over are forgotten.
 const sweepPause = time.Minute
 
+// gather is how long changed elements wait for others, so that a client that appends one after the other does not have each of them brought to search alone.
+const gather = 25 * time.Millisecond
+
 // Run serves until ctx ends, then drains. It starts whether or not the other services are there, and waits for them.
 func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
@@ -98,7 +101,7 @@ func (s *service) work(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("prepare the search collection: %w", err)
 	}
-	deliverer := outbox.New(db, outbox.Options{Batch: searchsync.Batch, Clock: s.Clock, Log: s.Log}, s.traced(syncer.Deliver))
+	deliverer := outbox.New(db, outbox.Options{Batch: searchsync.Batch, Gather: gather, Clock: s.Clock, Log: s.Log}, s.traced(syncer.Deliver))
 	letters := searchsync.Letters{DB: db, Retried: deliverer.Notify}
 	s.Registerer.MustRegister(lag{deliverer, letters, elements})
 	known := idempotency.New(&s.keys, &s.keys, s.Clock)

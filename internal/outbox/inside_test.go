@@ -106,3 +106,36 @@ func TestOutbox_losesNoUpdate(t *testing.T) {
 		require.Equal(t, state, remote)
 	})
 }
+
+// Messages that come while a worker gathers are one delivery, and the calls that told of them wake nobody afterwards.
+func TestRun_gathersWhatComesMeanwhile(t *testing.T) {
+	db, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: []fs.FS{Migrations}, Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer db.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	batches, gathers, over := make(chan int, 10), make(chan time.Duration), make(chan time.Time)
+	w := New(db, Options{Gather: time.Hour, Poll: time.Hour}, func(_ context.Context, batch []Message) error {
+		batches <- len(batch)
+		return nil
+	})
+	w.after = func(d time.Duration) (<-chan time.Time, func() bool) {
+		gathers <- d
+		return over, func() bool { return true }
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	w.Notify()
+	require.Equal(t, time.Hour, <-gathers)
+	for _, key := range []string{"a", "b", "c"} {
+		require.NoError(t, db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return Enqueue(ctx, tx, "topic", key, nil) }))
+		w.Notify()
+	}
+	over <- time.Time{}
+	require.Equal(t, 3, <-batches)
+	require.Empty(t, w.wake)
+	w.Notify()
+	<-gathers
+	cancel()
+	require.NoError(t, <-ended)
+	require.Empty(t, batches)
+}

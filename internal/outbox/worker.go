@@ -20,6 +20,8 @@ type Options struct {
 	Lease   time.Duration // after which another worker takes what a dead one had, the same for all workers; one at work renews it; default 5 s
 	Timeout time.Duration // how long a delivery may take; default 20 s
 	Poll    time.Duration // how often to look without a Notify; default 1 s
+	// Gather is how long after a Notify messages are waited for that are then delivered together with those that are there: a delivery costs more than a message of it. Default 0.
+	Gather time.Duration
 	// Attempts is how often a message may fail by its own fault before it becomes a dead letter; default 20, which takes more than an hour. Failures of the other
 	// system as a whole do not count.
 	Attempts int
@@ -74,6 +76,7 @@ type Worker struct {
 	deliver Deliver
 	wake    chan struct{}
 
+	after    func(time.Duration) (<-chan time.Time, func() bool)
 	limit    int  // of the next batch: halved when all of one failed, so that one bad message is found and set aside
 	failures int  // batches that failed as a whole, in a row
 	answers  bool // the other system has taken, or refused by name, what it was sent last: a failure is that of the message
@@ -82,7 +85,7 @@ type Worker struct {
 // New returns a Worker; Run makes it work.
 func New(db *store.DB, o Options, deliver func(ctx context.Context, batch []Message) error) *Worker {
 	o = o.withDefaults()
-	return &Worker{db: db, o: o, deliver: deliver, wake: make(chan struct{}, 1), limit: o.Batch}
+	return &Worker{db: db, o: o, deliver: deliver, wake: make(chan struct{}, 1), limit: o.Batch, after: after}
 }
 
 // Notify makes the worker look now. Call it after the commit of an Enqueue; without it the message waits for the next poll.
@@ -115,12 +118,36 @@ func (w *Worker) Run(ctx context.Context) error {
 		default:
 			select {
 			case <-w.wake:
+				w.gather(ctx)
 			case <-poll.C:
 			case <-ctx.Done():
 			}
 		}
 	}
 	return nil
+}
+
+// gather waits for more messages.
+func (w *Worker) gather(ctx context.Context) {
+	if w.o.Gather <= 0 {
+		return
+	}
+	over, stop := w.after(w.o.Gather)
+	defer stop()
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
+	select {
+	case <-w.wake: // what it tells of is claimed now
+	default:
+	}
+}
+
+// after tells when a time is over.
+func after(d time.Duration) (<-chan time.Time, func() bool) {
+	timer := time.NewTimer(d)
+	return timer.C, timer.Stop
 }
 
 // pause waits out a failure of everything: the other system, or our database.

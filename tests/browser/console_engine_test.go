@@ -77,6 +77,7 @@ func TestConsole_aDocumentIsReplacedInTheVersionThatWasRead(t *testing.T) {
 	h.reads("kept")
 	h.fills("Query", "compare")
 	h.presses("Search")
+	h.reads(`"number": 9007199254740993`)
 	h.goesTo("sync")
 	h.sees("sync")
 	h.reads(`"number": 9007199254740993`)

@@ -22,3 +22,31 @@ export const indented = (text: string): string => {
     }
   }).join("");
 };
+
+/** The texts of the values at a path of members of a JSON text, in their order, and of a list on the way those of each of its values. */
+export const textsAt = (text: string, ...path: string[]): string[] => {
+  const words = text.match(word) ?? [], found: string[] = [];
+  let next = 0;
+  const value = (rest: string[] | undefined): void => {
+    const begin = next, open = words[next];
+    next += 1;
+    if (open === "[") {
+      while (next < words.length && words[next] !== "]") {
+        if (words[next] === ",") next += 1;
+        value(rest?.length ? rest : undefined);
+      }
+    }
+    if (open === "{") {
+      while (next < words.length && words[next] !== "}") {
+        if (words[next] === ",") next += 1;
+        const name: unknown = JSON.parse(words[next] ?? '""');
+        next += 2; // and the colon
+        value(rest?.length && rest[0] === name ? rest.slice(1) : undefined);
+      }
+    }
+    if (open === "[" || open === "{") next += 1;
+    if (rest?.length === 0) found.push(words.slice(begin, next).join(""));
+  };
+  value(path);
+  return found;
+};

@@ -11,6 +11,7 @@ import { family, me, take } from "../family.js";
 import { Form, json } from "../form.js";
 import { Grants } from "../grants.js";
 import { Jobs } from "../jobs.js";
+import { indented, textsAt } from "../jsontext.js";
 import { Facts, Listing } from "../listing.js";
 import { from } from "../pages.js";
 import { address, go } from "../route.js";
@@ -134,12 +135,13 @@ const Reindexes = ({ collection }: { collection: string }) => {
 };
 
 const Query = ({ collection: { name, fields, tenantScoped } }: { collection: Collection }) => {
-  const [found, setFound] = useState<{ result: Result; ask: (page: number) => Promise<void> }>();
+  const [found, setFound] = useState<Pick<Hits, "result" | "texts" | "ask">>();
   const searchable = fields.filter(({ name, type, index }) => type.startsWith("string") && index !== false && !name.includes("*")).map((field) => field.name); // a pattern is no field
   const search = (q: string, queryBy: string[], filterBy: string) => {
     const ask = async (page: number): Promise<void> => {
       const body = { q, queryBy, page, perPage, ...(filterBy && { filterBy }) };
-      setFound({ result: await take(family.search.POST("/collections/{collection}/search", { params: { path: { collection: name } }, body })), ask });
+      const text = String(await take(family.search.POST("/collections/{collection}/search", { params: { path: { collection: name } }, body, parseAs: "text" })));
+      setFound({ result: JSON.parse(text) as Result, texts: textsAt(text, "hits", "document"), ask });
     };
     return ask(1);
   };
@@ -161,17 +163,19 @@ const Link = ({ document, collection, tenantScoped }: { document: Result["hits"]
 
 interface Hits {
   result: Result;
+  /** The documents as they were sent: numbers have all of their digits. */
+  texts: string[];
   ask: (page: number) => Promise<void>;
   collection: string;
   tenantScoped: boolean;
 }
 
-const Found = ({ result, ask, ...of }: Hits) => {
+const Found = ({ result, texts, ask, ...of }: Hits) => {
   const [problem, setProblem] = useState<unknown>();
   const turn = (page: number) => ask(page).then(() => setProblem(undefined), setProblem);
   return <>
     <p role="status">{result.found} of {result.outOf} documents, page {result.page}</p>
-    <ol start={(result.page - 1) * perPage + 1}>{result.hits.map(({ document }, at) => <li key={at}><Link document={document} {...of} /><pre tabIndex={0}>{JSON.stringify(document, null, 2)}</pre></li>)}</ol>
+    <ol start={(result.page - 1) * perPage + 1}>{result.hits.map(({ document }, at) => <li key={at}><Link document={document} {...of} /><pre tabIndex={0}>{indented(texts[at] ?? "")}</pre></li>)}</ol>
     <div class="actions">
       {result.page > 1 && <button type="button" onClick={() => turn(result.page - 1)}>Previous page</button>}
       {result.page * perPage < result.found && <button type="button" onClick={() => turn(result.page + 1)}>Next page</button>}

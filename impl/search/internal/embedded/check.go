@@ -8,7 +8,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// resolve replaces the conditions that only documents can answer (places, elements of objects) by lists of ids, which an index can. It reads
+// resolve replaces the conditions that only documents can answer (elements of objects) by lists of ids, which an index can. It reads
 // the documents that the rest of such a condition lets through.
 func (c *Collection) resolve(ctx context.Context, n *filter.Node) (*filter.Node, error) {
 	if !n.Checks() {
@@ -40,8 +40,8 @@ func (c *Collection) holding(ctx context.Context, n *filter.Node) ([]string, err
 		seqs[i] = h.Seq
 	}
 	var ids []string
-	err = c.parts(ctx, seqs, []*schema.Field{n.Check.Field()}, func(doc schema.Document) {
-		if id, ok := doc["id"].(string); ok && n.Check.Holds(doc) {
+	err = c.parts(ctx, seqs, []*schema.Field{n.Element.Object}, func(doc schema.Document) {
+		if id, ok := doc["id"].(string); ok && n.Element.Holds(doc) {
 			ids = append(ids, id)
 		}
 	})

@@ -183,7 +183,7 @@ func (r *run) HasValue(field string, words []string) (string, bool) {
 		return "", false
 	}
 	joined := strings.Join(words, " ")
-	clause := &filter.Clause{Field: f, Words: []filter.Words{{Text: joined, List: words, Exact: true}}}
+	clause := &filter.Clause{Field: f, Want: schema.AnyWords{{Text: joined, List: words, Exact: true}}}
 	res, err := r.collection.find(r.ctx, index.Plan{
 		Schema: &schema.Schema{}, Query: index.Query{All: true}, Filter: &filter.Node{Op: filter.Leaf, Clause: clause},
 		Facets: []index.Facet{{Field: f, Max: r.engine.limits.DocumentsPerCollection}}, FilterCandidates: 1,
@@ -245,9 +245,9 @@ func (r *run) pinAndHide() error {
 
 // idClause is the condition that the id is one of some, or none of them.
 func idClause(ids []string, not bool) *filter.Clause {
-	c := &filter.Clause{Negate: not}
-	for _, id := range ids {
-		c.Words = append(c.Words, filter.Words{Text: id, Exact: true})
+	want := make(schema.AnyWords, len(ids))
+	for i, id := range ids {
+		want[i] = schema.Words{Text: id, Exact: true}
 	}
-	return c
+	return &filter.Clause{Negate: not, Want: want}
 }

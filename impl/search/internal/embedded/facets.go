@@ -111,7 +111,7 @@ func facetFields(name string, s *schema.Schema, seen projection.Projection) ([]*
 	if prefix, ok := strings.CutSuffix(name, "*"); ok {
 		var out []*schema.Field
 		for _, f := range s.Fields {
-			if !f.Pattern() && f.Facet && f.Indexed() && strings.HasPrefix(f.Name, prefix) && seen.Shows(f.Name) {
+			if !f.Pattern() && f.Facet && f.Counted() && strings.HasPrefix(f.Name, prefix) && seen.Shows(f.Name) {
 				out = append(out, f)
 			}
 		}
@@ -129,7 +129,7 @@ func (f *facetOf) options(s *schema.Schema, options string) error {
 	if rest, ok := strings.CutPrefix(options, "sort_by:"); ok {
 		return f.order(s, rest)
 	}
-	if !f.field.Sort || !f.field.Integer() && f.field.Kind != schema.Float {
+	if !f.field.Sort || !f.field.Numeric() {
 		return badRequest("Range facets require sort enabled for the field.")
 	}
 	items, err := facetItems(options)
@@ -217,7 +217,7 @@ func (r *run) orderFacets(results []index.FacetResult) error {
 		of := map[string]part{}
 		own, other := values.at(f.field), values.at(f.by)
 		for i := range rows {
-			for _, v := range valueTexts(f.field, values.rows[i][own]) {
+			for _, v := range f.field.Texts(nil, values.rows[i][own]) {
 				if _, known := of[v]; !known {
 					of[v] = fieldPart(ordering.Key{Field: f.by, Desc: f.desc}, values.rows[i][other])
 				}
@@ -333,12 +333,9 @@ func restrict(r *index.FacetResult) {
 	n := 0
 	r.Sum = 0
 	for _, c := range r.Counts {
-		v, err := strconv.ParseFloat(c.Value, 64)
+		v, err := r.Field.Number(c.Value)
 		if err != nil {
 			continue
-		}
-		if r.Field.Kind == schema.Float {
-			v = float64(float32(v))
 		}
 		n += c.Count
 		r.Sum += v * float64(c.Count)

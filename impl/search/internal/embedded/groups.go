@@ -2,10 +2,8 @@ package embedded
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
@@ -45,7 +43,7 @@ func (a *groupAsk) read(p params.Params, s *schema.Schema) error {
 			return &schema.Error{Status: 404, Text: "Could not find a field named `" + name + "` in the schema."}
 		case !f.Facet:
 			return badRequest("Group by field `%s` should be a facet field.", name)
-		case f.Kind == schema.Object:
+		case f.Nests():
 			for _, inner := range s.Fields {
 				if inner.Facet && len(inner.Name) > len(name) && inner.Name[:len(name)+1] == name+"." && seen.Shows(inner.Name) {
 					a.fields = append(a.fields, inner)
@@ -156,7 +154,7 @@ func (a *groupAsk) key(t *table, row int) []any {
 	key := []any{}
 	for i, f := range a.fields {
 		if !t.absent(row, i) {
-			key = append(key, shownValue(f, t.rows[row][i]))
+			key = append(key, f.Shown(t.rows[row][i]))
 		}
 	}
 	return key
@@ -190,35 +188,6 @@ func (a *groupAsk) encode(to []byte, t *table, row int) (out []byte, shown int, 
 	return to, shown, missing
 }
 
-// shownValue is a value as a group's key shows it: a list is one key.
-func shownValue(f *schema.Field, v schema.Value) any {
-	var list []any
-	for _, s := range v.Strings {
-		list = append(list, s)
-	}
-	for _, n := range v.Ints {
-		if f.Kind == schema.Bool {
-			list = append(list, n == 1)
-			continue
-		}
-		list = append(list, n)
-	}
-	for _, x := range v.Floats {
-		shown := strconv.FormatFloat(x, 'g', -1, 32)
-		if !strings.ContainsAny(shown, ".e") { // a float shows that it is one
-			shown += ".0"
-		}
-		list = append(list, json.Number(shown))
-	}
-	if f.Array {
-		if list == nil {
-			list = []any{}
-		}
-		return list
-	}
-	return list[0]
-}
-
 func (r *run) orderGroups(groups []*group) {
 	desc := true
 	for _, k := range r.sort {
@@ -240,8 +209,10 @@ func (r *run) countGroups(facets []index.FacetResult, rows []row, values *table,
 		f := facets[n].Field
 		at := values.at(f)
 		seen := map[string]map[int]bool{}
+		var texts []string
 		for i, row := range rows {
-			for _, v := range valueTexts(f, values.rows[row.at][at]) {
+			texts = f.Texts(texts[:0], values.rows[row.at][at])
+			for _, v := range texts {
 				if seen[v] == nil {
 					seen[v] = map[int]bool{}
 				}
@@ -256,22 +227,6 @@ func (r *run) countGroups(facets []index.FacetResult, rows []row, values *table,
 			slices.SortStableFunc(counts, func(a, b index.FacetCount) int { return cmp.Compare(b.Count, a.Count) })
 		}
 	}
-}
-
-// valueTexts are a field's values as a facet shows them.
-func valueTexts(f *schema.Field, v schema.Value) []string {
-	out := slices.Clone(v.Strings)
-	for _, n := range v.Ints {
-		if f.Kind == schema.Bool {
-			out = append(out, strconv.FormatBool(n == 1))
-			continue
-		}
-		out = append(out, strconv.FormatInt(n, 10))
-	}
-	for _, x := range v.Floats {
-		out = append(out, strconv.FormatFloat(x, 'g', 6, 32))
-	}
-	return out
 }
 
 func (r *run) showGroups(out *Answer, groups []*group, marks map[string]int) error {

@@ -55,7 +55,7 @@ func (r *run) parents(answers []FacetAnswer, results []index.FacetResult) error 
 // parentOf returns the first of the objects at a path whose field has the value; nil: there is none any more.
 func parentOf(doc schema.Document, path string, field *schema.Field, value string, seen projection.Projection) (json.RawMessage, error) {
 	for _, element := range schema.Elements(doc, path) {
-		if slices.Contains(valueTexts(field, field.Inside(element, path+".")), value) {
+		if slices.Contains(field.Texts(nil, field.Inside(element, path+".")), value) {
 			return seen.Object(element, path).Encode()
 		}
 	}

@@ -202,7 +202,7 @@ func (r *run) fieldsNamed(name string) ([]*schema.Field, error) {
 		return nil, unknown
 	case !f.Index:
 		return nil, badRequest("Field `%s` is marked as a non-indexed field in the schema.", name)
-	case f.Kind == schema.Object:
+	case f.Nests():
 		return r.texts(name + "."), nil
 	case !f.Text():
 		return nil, badRequest("Field `%s` should be a string or a string array.", name)

@@ -4,10 +4,9 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
-	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/geo"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
@@ -195,7 +194,7 @@ func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i 
 	case k.Geo != nil:
 		at := slices.Index(r.columnKeys(), k.Geo.Field)
 		return func(i int) part {
-			places := filter.PointsOf(rows[i].keys[at].Floats)
+			places := geo.Points(rows[i].keys[at].Floats)
 			return part{number: k.Geo.Weigh(places), missing: len(places) == 0, desc: k.Desc}
 		}, nil
 	case k.Decay != nil:
@@ -233,18 +232,8 @@ func (r *run) columnKeys() (out []*schema.Field) {
 }
 
 func fieldPart(k ordering.Key, v schema.Value) part {
-	p := part{desc: k.Desc, first: k.MissingFirst}
-	switch {
-	case len(v.Strings) > 0 && v.Strings[0] != "":
-		p.text = strings.Join(k.Field.Analyzer().Words(v.Strings[0]), " ")
-	case len(v.Ints) > 0:
-		p.whole = v.Ints[0]
-	case len(v.Floats) > 0:
-		p.number = v.Floats[0]
-	default:
-		p.missing = true
-	}
-	return p
+	o, ok := k.Field.Order(v)
+	return part{missing: !ok, first: k.MissingFirst, desc: k.Desc, whole: o.Whole, number: o.Number, text: o.Text}
 }
 
 // scores evaluates the conditions of a key: the first that a document meets gives its score.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/docstore"
-	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/geo"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/highlight"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/ordering"
@@ -343,7 +343,7 @@ func (r *run) distances(doc schema.Document) map[string]int {
 		if k.Geo == nil {
 			continue
 		}
-		if places := filter.Points(doc, k.Geo.Field); len(places) > 0 {
+		if places := geo.Points(k.Geo.Field.In(doc).Floats); len(places) > 0 {
 			if out == nil {
 				out = map[string]int{}
 			}

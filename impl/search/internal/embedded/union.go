@@ -161,14 +161,8 @@ func (u *union) note(of *Collection, hits []index.Hit) int {
 
 // order puts what was found in order, and leaves out what stands there twice where it may not.
 func (u *union) order() {
-	first := u.runs[0]
-	byDefault := len(first.keys()) == 1 && !first.params.Has("sort_by") // without a field to sort by, the order of the searches comes first
 	slices.SortStableFunc(u.all, func(a, b united) int {
-		search, newest := cmp.Compare(a.search, b.search), cmp.Compare(b.seq, a.seq)
-		if byDefault {
-			return cmp.Or(compareParts(a.parts, b.parts), search, newest)
-		}
-		return cmp.Or(compareParts(a.parts, b.parts), newest, search)
+		return cmp.Or(compareParts(a.parts, b.parts), cmp.Compare(a.search, b.search), cmp.Compare(b.seq, a.seq))
 	})
 	if u.found == nil {
 		return

@@ -141,13 +141,15 @@ func breaksOut(s *schema.Schema, op searchapi.FilterOp, field string, values []s
 		return true, false
 	}
 	left, right := node.Left.Clause, node.Right.Clause
-	if left.All || len(left.Words) != len(values) || right.Field == nil || right.Field.Name != "n" || len(right.Ints) != 1 || right.Ints[0].Low != 8 {
+	words, _ := left.Want.(schema.AnyWords)
+	numbers, _ := right.Want.(schema.Wholes)
+	if left.All || len(words) != len(values) || right.Field == nil || right.Field.Name != "n" || len(numbers) != 1 || numbers[0].Low != 8 {
 		return true, false
 	}
 	if field == "id" != (left.Field == nil) || field != "id" && left.Field.Name != field || left.Negate != (op == searchapi.FilterOpNe) {
 		return true, false
 	}
-	for i, w := range left.Words {
+	for i, w := range words {
 		want := values[i]
 		if field == "id" {
 			want = "red:" + want

@@ -65,7 +65,7 @@ func (m *Marker) add(name string, s *schema.Schema, seen map[*schema.Field]bool)
 	}
 	prefix, pattern := strings.CutSuffix(name, "*")
 	for _, f := range s.Fields {
-		if !f.Pattern() && (f.Text() || f.Kind == schema.Object) && (f.Name == name || pattern && strings.HasPrefix(f.Name, prefix)) && !seen[f] {
+		if !f.Pattern() && (f.Text() || f.Nests()) && (f.Name == name || pattern && strings.HasPrefix(f.Name, prefix)) && !seen[f] {
 			m.fields, seen[f] = append(m.fields, f), true
 		}
 	}
@@ -94,7 +94,7 @@ func (m *Marker) Mark(doc schema.Document, words map[string]int, p projection.Pr
 		if !m.asked && !p.Shows(f.Name) {
 			continue
 		}
-		if _, own := doc[f.Name]; f.Kind == schema.Object || m.objects && !own && strings.Contains(f.Name, ".") {
+		if _, own := doc[f.Name]; f.Nests() || m.objects && !own && strings.Contains(f.Name, ".") {
 			m.nested(a, f, doc, words)
 			continue
 		}

@@ -2,7 +2,6 @@ package index
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
@@ -34,7 +33,7 @@ func build(docs []document) *segment {
 			}
 			b := builders[name]
 			if b == nil {
-				b = newFieldBuilder(newField(partsOf(f)))
+				b = newFieldBuilder(newField(f.Columns()))
 				builders[name], s.fields[name] = b, b.out
 			}
 			b.add(uint32(doc), f, v)
@@ -86,11 +85,11 @@ func newFieldBuilder(f *field) *fieldBuilder {
 func (b *fieldBuilder) add(doc uint32, f *schema.Field, v schema.Value) {
 	b.gap(doc)
 	b.next = doc + 1
-	order := ""
-	if b.out.order != nil && len(v.Strings) > 0 {
-		order = strings.Join(f.Analyzer().Words(v.Strings[0]), " ")
+	var order schema.Order
+	if b.out.order != nil {
+		order, _ = f.Order(v)
 	}
-	b.columns(v, order)
+	b.columns(v, order.Text)
 	if b.words != nil {
 		n := b.addWords(doc, f, v.Strings)
 		if b.out.parts.Array {

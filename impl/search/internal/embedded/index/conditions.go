@@ -10,6 +10,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
 // rareShare says when documents are looked at one by one: when they are less than one of so many.
@@ -33,11 +34,8 @@ func (a *area) restrict(set *roaring.Bitmap, n *filter.Node) error {
 		return cmp.Or(a.restrict(set, n.Right), cut) // both hold for what is left, also after a cut
 	case filter.Or:
 		return a.restrictEither(set, n)
-	case filter.Document:
-		return a.restrictPlaces(set, n.Check.Geo)
-	default:
-		set.Clear()
 	}
+	set.Clear() // the index does not know the elements of objects
 	return nil
 }
 
@@ -54,38 +52,6 @@ func (a *area) restrictEither(set *roaring.Bitmap, n *filter.Node) error {
 	return err
 }
 
-// restrictPlaces removes the documents that are not where a condition wants them. The index does not know the elements of objects: of a condition on them, for which g is nil, nothing is left.
-func (a *area) restrictPlaces(set *roaring.Bitmap, g *filter.Geo) error {
-	if g == nil {
-		set.Clear()
-		return nil
-	}
-	f := a.part.seg.fields[g.Field.Name]
-	var drop []uint32
-	each, work := g.Size(), 0 // since the last look at the time
-	for it := set.Iterator(); it.HasNext(); {
-		if work >= checkEvery {
-			work = 0
-			if err := a.s.look(true); err != nil {
-				set.RemoveRange(uint64(it.PeekNext()), 1<<32) // of these nothing is known
-				set.AndNot(roaring.BitmapOf(drop...))
-				return err
-			}
-		}
-		doc := it.Next()
-		var places []float64
-		if f != nil && f.floats != nil {
-			places = f.floats.of(doc)
-		}
-		work += each * max(1, len(places)/2)
-		if !g.Meets(places) {
-			drop = append(drop, doc)
-		}
-	}
-	set.AndNot(roaring.BitmapOf(drop...))
-	return nil
-}
-
 // restrictClause removes the documents for which a clause does not hold. When it is broken off, nothing is known of any, and none is left.
 func (a *area) restrictClause(set *roaring.Bitmap, c *filter.Clause) error {
 	if c.All && !c.Negate {
@@ -94,6 +60,9 @@ func (a *area) restrictClause(set *roaring.Bitmap, c *filter.Clause) error {
 	if err := a.s.ctx.Err(); err != nil {
 		set.Clear()
 		return err
+	}
+	if c.Want != nil && !schema.LookedUp(c.Want) {
+		return a.restrictValues(set, c)
 	}
 	if test := a.test(c); test != nil && a.clauses[c] == nil && set.GetCardinality() < uint64(a.part.seg.n/rareShare) {
 		var drop []uint32
@@ -125,14 +94,54 @@ func (a *area) test(c *filter.Clause) func(doc uint32) bool {
 		return nil
 	}
 	f := a.part.seg.fields[c.Field.Name]
-	switch {
-	case f == nil:
+	if f == nil {
 		return nil
-	case f.ints != nil:
-		return f.ints.test(c.Ints)
-	case f.floats != nil:
-		return f.floats.test(c.Floats)
 	}
+	switch want := c.Want.(type) {
+	case schema.Wholes:
+		if f.ints != nil {
+			return f.ints.test(want)
+		}
+	case schema.Reals:
+		if f.floats != nil {
+			return f.floats.test(want)
+		}
+	}
+	return nil
+}
+
+// restrictValues is restrictClause for a condition that is asked for the values of each document.
+func (a *area) restrictValues(set *roaring.Bitmap, c *filter.Clause) error {
+	f := a.part.seg.fields[c.Field.Name]
+	var drop []uint32
+	var v schema.Value
+	each, work := 1, 0 // since the last look at the time
+	if w, ok := c.Want.(schema.Weighed); ok {
+		each = w.Work()
+	}
+	for it := set.Iterator(); it.HasNext(); {
+		if work >= checkEvery {
+			work = 0
+			if err := a.s.look(true); err != nil {
+				set.RemoveRange(uint64(it.PeekNext()), 1<<32) // of these nothing is known
+				set.AndNot(roaring.BitmapOf(drop...))
+				return err
+			}
+		}
+		doc := it.Next()
+		switch {
+		case f == nil:
+		case f.parts.Floats: // as most of these have: no further column is looked at
+			v.Floats = f.floats.of(doc)
+		default:
+			v, _ = f.row(doc)
+		}
+		work += each * max(1, (len(v.Ints)+len(v.Floats))/2)
+		if c.Want.Meets(c.Field, v) == c.Negate {
+			drop = append(drop, doc)
+		}
+	}
+	set.AndNot(roaring.BitmapOf(drop...))
 	return nil
 }
 
@@ -159,22 +168,33 @@ func (a *area) holding(c *filter.Clause) (*roaring.Bitmap, error) {
 	}
 	var f *field
 	if c.Field != nil {
-		f = a.part.seg.fields[c.Field.Name]
-		switch {
-		case f == nil:
-			return set, nil
-		case f.ints != nil:
-			return f.ints.within(c.Ints), nil
-		case f.floats != nil:
-			return f.floats.within(c.Floats), nil
-		case f.words == nil:
+		if f = a.part.seg.fields[c.Field.Name]; f == nil {
 			return set, nil
 		}
 	}
-	for i, w := range c.Words {
+	switch want := c.Want.(type) {
+	case schema.Wholes:
+		if f != nil && f.ints != nil {
+			return f.ints.within(want), nil
+		}
+	case schema.Reals:
+		if f != nil && f.floats != nil {
+			return f.floats.within(want), nil
+		}
+	case schema.AnyWords:
+		if f == nil || f.words != nil {
+			return set, a.addWords(set, f, c, want)
+		}
+	}
+	return set, nil
+}
+
+// addWords adds the documents in which one of the alternatives is, without a field those with the id.
+func (a *area) addWords(set *roaring.Bitmap, f *field, c *filter.Clause, want schema.AnyWords) error {
+	for i, w := range want {
 		if i%alternativesBetween == alternativesBetween-1 {
 			if err := a.s.look(true); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		if f == nil {
@@ -183,32 +203,32 @@ func (a *area) holding(c *filter.Clause) (*roaring.Bitmap, error) {
 		}
 		fitting, err := a.fitting(f.words, w, a.s.completions(c, w))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		set.Or(fitting)
 	}
-	return set, nil
+	return nil
 }
 
 // test returns whether a document has a value in one of the ranges.
-func (c *column[T]) test(ranges []filter.Range[T]) func(doc uint32) bool {
+func (c *column[T]) test(ranges []schema.Range[T]) func(doc uint32) bool {
 	inside := insideOf(joined(ranges))
 	return func(doc uint32) bool { return slices.ContainsFunc(c.of(doc), inside) }
 }
 
-func insideOf[T number](ranges []filter.Range[T]) func(v T) bool {
+func insideOf[T number](ranges []schema.Range[T]) func(v T) bool {
 	if len(ranges) == 1 {
 		low, high := ranges[0].Low, ranges[0].High
 		return func(v T) bool { return low <= v && v <= high }
 	}
 	return func(v T) bool {
-		i, _ := slices.BinarySearchFunc(ranges, v, func(r filter.Range[T], v T) int { return cmp.Compare(r.High, v) })
+		i, _ := slices.BinarySearchFunc(ranges, v, func(r schema.Range[T], v T) int { return cmp.Compare(r.High, v) })
 		return i < len(ranges) && ranges[i].Low <= v
 	}
 }
 
 // within returns the documents that have a value in one of the ranges: from the sorted values when they are few, else by a look at all.
-func (c *column[T]) within(ranges []filter.Range[T]) *roaring.Bitmap {
+func (c *column[T]) within(ranges []schema.Range[T]) *roaring.Bitmap {
 	ranges = joined(ranges)
 	var docs []uint32
 	for _, r := range ranges {
@@ -225,7 +245,7 @@ func (c *column[T]) within(ranges []filter.Range[T]) *roaring.Bitmap {
 	return roaring.BitmapOf(docs...)
 }
 
-func (c *column[T]) scan(ranges []filter.Range[T]) *roaring.Bitmap {
+func (c *column[T]) scan(ranges []schema.Range[T]) *roaring.Bitmap {
 	inside := insideOf(ranges)
 	dense := make([]uint64, (len(c.ends)+63)/64)
 	for i, v := range c.values {
@@ -238,9 +258,9 @@ func (c *column[T]) scan(ranges []filter.Range[T]) *roaring.Bitmap {
 }
 
 // joined sorts ranges and joins those that overlap; empty ones go.
-func joined[T number](ranges []filter.Range[T]) []filter.Range[T] {
-	sorted := slices.DeleteFunc(slices.Clone(ranges), func(r filter.Range[T]) bool { return r.Low > r.High })
-	slices.SortFunc(sorted, func(a, b filter.Range[T]) int { return cmp.Compare(a.Low, b.Low) })
+func joined[T number](ranges []schema.Range[T]) []schema.Range[T] {
+	sorted := slices.DeleteFunc(slices.Clone(ranges), func(r schema.Range[T]) bool { return r.Low > r.High })
+	slices.SortFunc(sorted, func(a, b schema.Range[T]) int { return cmp.Compare(a.Low, b.Low) })
 	out := sorted[:0]
 	for _, r := range sorted {
 		if n := len(out); n > 0 && r.Low <= out[n-1].High {
@@ -253,7 +273,7 @@ func joined[T number](ranges []filter.Range[T]) []filter.Range[T] {
 }
 
 // fitting returns the documents whose value, of which d has the words, fits w. completions are the words that may stand for the last one when w is a prefix.
-func (a *area) fitting(d *dictionary, w filter.Words, completions []string) (*roaring.Bitmap, error) {
+func (a *area) fitting(d *dictionary, w schema.Words, completions []string) (*roaring.Bitmap, error) {
 	if len(w.List) == 0 {
 		return roaring.New(), nil
 	}
@@ -276,7 +296,7 @@ func (a *area) fitting(d *dictionary, w filter.Words, completions []string) (*ro
 
 // completions returns the words with most documents among those that begin with the last word of a prefix filter. Of a negated one they are
 // all: a limit, which callers choose, would let documents through that the filter forbids.
-func (s *search) completions(c *filter.Clause, w filter.Words) []string {
+func (s *search) completions(c *filter.Clause, w schema.Words) []string {
 	if !w.Prefix || len(w.List) == 0 {
 		return nil
 	}

@@ -3,7 +3,6 @@ package index
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -19,18 +18,18 @@ func (s *search) facet(ask Facet) (FacetResult, error) {
 		return r, nil
 	}
 	var err error
-	switch ask.Field.Kind {
-	case schema.String:
+	held := ask.Field.Columns()
+	switch {
+	case !ask.Field.Counted():
+		r.Counts = []FacetCount{}
+	case held.Facet:
 		err = s.countStrings(&r)
-	case schema.Float:
-		floats := func(f *field) *column[float64] { return f.floats }
-		err = countNumbers(s, floats, &r, func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 32) })
-	case schema.Bool:
-		err = countNumbers(s, wholes, &r, func(v int64) string { return strconv.FormatBool(v == 1) })
-		r.Numeric = false
-	default:
-		err = countNumbers(s, wholes, &r, func(v int64) string { return strconv.FormatInt(v, 10) })
+	case held.Floats:
+		err = countNumbers(s, reals, &r, func(v float64) schema.Value { return schema.Value{Floats: []float64{v}} })
+	case held.Ints:
+		err = countNumbers(s, wholes, &r, func(v int64) schema.Value { return schema.Value{Ints: []int64{v}} })
 	}
+	r.Numeric = r.Numeric && ask.Field.Numeric()
 	if err != nil {
 		return r, err
 	}
@@ -51,7 +50,8 @@ func (s *search) facet(ask Facet) (FacetResult, error) {
 	return r, nil
 }
 
-func wholes(f *field) *column[int64] { return f.ints }
+func wholes(f *field) *column[int64]  { return f.ints }
+func reals(f *field) *column[float64] { return f.floats }
 
 // each calls do for every document found and looks at the context now and then.
 func (a *area) each(do func(doc uint32)) error { return a.eachOf(a.found, do) }
@@ -112,7 +112,7 @@ func (s *search) countStrings(r *FacetResult) error {
 	return nil
 }
 
-func countNumbers[T number](s *search, of func(*field) *column[T], r *FacetResult, show func(T) string) error {
+func countNumbers[T number](s *search, of func(*field) *column[T], r *FacetResult, value func(T) schema.Value) error {
 	counts := make(map[T]tallied)
 	n := 0
 	for _, a := range s.areas {
@@ -142,8 +142,11 @@ func countNumbers[T number](s *search, of func(*field) *column[T], r *FacetResul
 		}
 	}
 	r.Counts = make([]FacetCount, 0, len(counts))
+	var shown []string
 	for v, k := range counts {
-		r.Counts = append(r.Counts, FacetCount{show(v), k.n, k.last})
+		if shown = r.Field.Texts(shown[:0], value(v)); len(shown) == 1 {
+			r.Counts = append(r.Counts, FacetCount{shown[0], k.n, k.last})
+		}
 	}
 	if n > 0 {
 		r.Numeric, r.Avg = true, r.Sum/float64(n)

@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"syscall"
 	"unsafe"
+
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
 // A segment's file: the magic, the length of the head, the head (JSON), and then each slice of the segment at a multiple of 8, as it lies
@@ -32,8 +34,8 @@ type file struct{ name, path string }
 
 // head is what a segment's file says about its slices.
 type head struct {
-	Documents int                   `json:"documents"`
-	Fields    map[string]fieldParts `json:"fields"`
+	Documents int                       `json:"documents"`
+	Fields    map[string]schema.Columns `json:"fields"`
 	// Lengths are the numbers of elements of the slices, in the order of visit.
 	Lengths []int `json:"lengths"`
 }
@@ -111,7 +113,7 @@ func writeSegment(path string, s *segment) (err error) {
 			_ = os.Remove(path) // a part of a segment is of no use
 		}
 	}()
-	h := head{Documents: s.n, Fields: make(map[string]fieldParts)}
+	h := head{Documents: s.n, Fields: make(map[string]schema.Columns)}
 	for name, f := range s.fields {
 		h.Fields[name] = f.parts
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/geo"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
 // Lists of any length look at the time as they are looked up, so that it ends them.
@@ -25,13 +27,13 @@ func TestContext_endsListsOfAnyLength(t *testing.T) {
 		}
 		return list
 	}
-	words := make([]filter.Words, 1000)
+	words := make(schema.AnyWords, 1000)
 	for i := range words {
-		words[i] = filter.Words{Text: "sun", List: []string{"sun"}}
+		words[i] = schema.Words{Text: "sun", List: []string{"sun"}}
 	}
-	ids := make([]filter.Words, 1000)
+	ids := make(schema.AnyWords, 1000)
 	for i := range ids {
-		ids[i] = filter.Words{Text: fmt.Sprint(i), Exact: true}
+		ids[i] = schema.Words{Text: fmt.Sprint(i), Exact: true}
 	}
 	long := strings.Fields(strings.Repeat("sun ", checkEvery))
 	clause := func(c filter.Clause) *filter.Node { return &filter.Node{Op: filter.Leaf, Clause: &c} }
@@ -42,14 +44,14 @@ func TestContext_endsListsOfAnyLength(t *testing.T) {
 		"excluded words":    {func(p *Plan) { p.Query.Excluded = many("moon") }, 1000},
 		"phrases":           {func(p *Plan) { p.Query.Phrases = many("sun") }, 1000},
 		"a long phrase":     {func(p *Plan) { p.Query.Phrases = [][]string{long} }, checkEvery / 2},
-		"a filter of words": {func(p *Plan) { p.Filter = clause(filter.Clause{Field: sun, Words: words}) }, 1000 / alternativesBetween},
-		"a negated filter":  {func(p *Plan) { p.Filter = clause(filter.Clause{Field: sun, Words: words, Negate: true}) }, 1000 / alternativesBetween},
-		"a filter of ids":   {func(p *Plan) { p.Filter = clause(filter.Clause{Words: ids}) }, 1000 / alternativesBetween},
+		"a filter of words": {func(p *Plan) { p.Filter = clause(filter.Clause{Field: sun, Want: words}) }, 1000 / alternativesBetween},
+		"a negated filter":  {func(p *Plan) { p.Filter = clause(filter.Clause{Field: sun, Want: words, Negate: true}) }, 1000 / alternativesBetween},
+		"a filter of ids":   {func(p *Plan) { p.Filter = clause(filter.Clause{Want: ids}) }, 1000 / alternativesBetween},
 		"a polygon of many corners": {func(p *Plan) {
-			p.Filter = &filter.Node{Op: filter.Document, Check: &filter.Check{Geo: &filter.Geo{Field: at, Areas: []filter.Area{{Corners: make([]filter.Point, checkEvery)}}}}}
+			p.Filter = clause(filter.Clause{Field: at, Want: schema.InAreas{{Corners: make([]geo.Point, checkEvery)}}})
 		}, checkEvery / 2},
 		"a filter of a value": {func(p *Plan) {
-			p.Filter = clause(filter.Clause{Field: sun, Words: []filter.Words{{List: long, Exact: true}}})
+			p.Filter = clause(filter.Clause{Field: sun, Want: schema.AnyWords{{List: long, Exact: true}}})
 		}, checkEvery / 2},
 	} {
 		p := base
@@ -83,7 +85,7 @@ func TestSearch_noParameterMakesRoom(t *testing.T) {
 	p := plans(t, s, time.Time{})["words"]
 	p.MaxCandidates, p.FilterCandidates, p.Limit, p.Offset = 1<<31, 1<<31, 1<<40, 1<<40
 	sun, _ := s.Field("word")
-	p.Filter = &filter.Node{Op: filter.Leaf, Clause: &filter.Clause{Field: sun, Words: []filter.Words{{List: []string{"s"}, Prefix: true}}}}
+	p.Filter = &filter.Node{Op: filter.Leaf, Clause: &filter.Clause{Field: sun, Want: schema.AnyWords{{List: []string{"s"}, Prefix: true}}}}
 	res, err := m.Search(t.Context(), p)
 	require.NoError(t, err)
 	require.NotZero(t, res.Found)

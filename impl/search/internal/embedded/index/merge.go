@@ -88,7 +88,7 @@ func merge(parts []part) merged {
 }
 
 // field merges a field of the parts that have it in this form.
-func (m merged) field(parts []part, origins []origin, name string, form fieldParts) *field {
+func (m merged) field(parts []part, origins []origin, name string, form schema.Columns) *field {
 	from := make([]*field, len(parts))
 	for i, p := range parts {
 		if f := p.seg.fields[name]; f != nil && f.parts == form {

@@ -280,7 +280,7 @@ func scanFacet(docs model, found []uint64, f *schema.Field) map[string]int {
 		v := docs[seq].Values[f.Name]
 		values := slices.Clone(v.Strings)
 		for _, n := range v.Ints {
-			if f.Kind == schema.Bool {
+			if f.Type() == "bool" {
 				values = append(values, strconv.FormatBool(n == 1))
 			} else {
 				values = append(values, strconv.FormatInt(n, 10))

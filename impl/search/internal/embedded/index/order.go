@@ -120,8 +120,8 @@ func (s *search) byField(k ordering.Key) comparison {
 	for i, a := range s.areas {
 		fields[i] = a.part.seg.fields[k.Field.Name]
 	}
-	switch k.Field.Kind {
-	case schema.String:
+	switch held := k.Field.Columns(); {
+	case held.Order:
 		return ordered(k, func(d *scored) (string, bool) {
 			f := fields[d.area]
 			if f == nil || f.order == nil {
@@ -130,7 +130,7 @@ func (s *search) byField(k ordering.Key) comparison {
 			v := f.order.at(d.doc)
 			return v, v != ""
 		})
-	case schema.Float:
+	case held.Floats:
 		return ordered(k, func(d *scored) (float64, bool) {
 			if f := fields[d.area]; f != nil && f.floats != nil {
 				return f.floats.single(d.doc)

@@ -24,7 +24,7 @@ type segment struct {
 
 // field is what a segment knows about one field: the parts that its type and flags ask for.
 type field struct {
-	parts  fieldParts
+	parts  schema.Columns
 	words  *dictionary
 	facet  *facet
 	ints   *column[int64]
@@ -35,33 +35,7 @@ type field struct {
 	order *texts
 }
 
-// fieldParts says which parts a field has.
-type fieldParts struct {
-	Array, Words, Facet, Ints, Floats, Order bool
-	// Dim is the number of numbers in a vector.
-	Dim int `json:",omitempty"`
-}
-
-func partsOf(f *schema.Field) fieldParts {
-	p := fieldParts{Array: f.Array}
-	switch {
-	case f.NumDim > 0:
-		p.Dim = f.NumDim
-	case f.Text():
-		p.Words = f.Index
-		p.Facet = f.Index && f.Facet
-		p.Order = f.Sort
-	case f.Kind == schema.Float:
-		p.Floats = true
-	case f.Geo(): // latitude and longitude of each place or corner, one after the other
-		p.Floats, p.Array = true, true
-	default:
-		p.Ints = true
-	}
-	return p
-}
-
-func newField(p fieldParts) *field {
+func newField(p schema.Columns) *field {
 	f := &field{parts: p}
 	if p.Words {
 		f.words = &dictionary{}

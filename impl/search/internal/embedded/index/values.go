@@ -8,7 +8,7 @@ import (
 
 // Holds says that the index can tell a field's values as the documents have them: those of numbers and bools, and of strings that are facets. Of a list of strings it has each value once.
 func Holds(f *schema.Field) bool {
-	return f.Indexed() && !f.Pattern() && (!f.Text() || f.Facet && f.Index)
+	return f.Counted() && !f.Pattern() && (!f.Text() || f.Facet && f.Index)
 }
 
 // valueReader reads the values of one field, area by area.

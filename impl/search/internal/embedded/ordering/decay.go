@@ -21,7 +21,7 @@ type Decay struct {
 // decay reads "origin: 10, func: gauss, scale: 5, offset: 1, decay: 0.5"; scale is needed but for diff, offset and decay are not.
 func (k *Key) decay(options string) error {
 	wrong := &schema.Error{Status: 400, Text: "Bad syntax for sorting field `" + k.Field.Name + "`"}
-	if !k.Field.Integer() && k.Field.Kind != schema.Float || k.Field.Array {
+	if !k.Field.Numeric() || k.Field.Array {
 		return wrong
 	}
 	d := &Decay{Rate: 0.5}

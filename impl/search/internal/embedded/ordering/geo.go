@@ -5,14 +5,14 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
+	"github.com/fountainai/fountain/impl/search/internal/embedded/geo"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
 // Geo is the distance of a field's nearest place from another.
 type Geo struct {
 	Field *schema.Field
-	From  filter.Point
+	From  geo.Point
 	// Precision makes distances equal that lie in the same ring of that width, Exclude those within it; both in metres, 0 is none.
 	Precision, Exclude float64
 }
@@ -34,7 +34,7 @@ func (k *Key) geo(f *schema.Field, options string) error {
 	}
 	for _, option := range parts[2:] {
 		name, v, _ := strings.Cut(option, ":")
-		metres, ok := filter.Metres(v)
+		metres, ok := geo.Metres(v)
 		switch name = strings.TrimSpace(name); {
 		case !ok || metres < 0:
 			return wrong
@@ -51,7 +51,7 @@ func (k *Key) geo(f *schema.Field, options string) error {
 }
 
 // Nearest returns the distance of the nearest of the places in metres.
-func (g *Geo) Nearest(places []filter.Point) float64 {
+func (g *Geo) Nearest(places []geo.Point) float64 {
 	best := math.Inf(1)
 	for _, p := range places {
 		best = min(best, g.From.Distance(p))
@@ -60,7 +60,7 @@ func (g *Geo) Nearest(places []filter.Point) float64 {
 }
 
 // Weigh returns the distance by which documents are ordered.
-func (g *Geo) Weigh(places []filter.Point) float64 {
+func (g *Geo) Weigh(places []geo.Point) float64 {
 	d := g.Nearest(places)
 	if d < g.Exclude {
 		return 0

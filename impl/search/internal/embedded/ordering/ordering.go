@@ -139,7 +139,7 @@ func key(part string, s *schema.Schema) (Key, error) {
 		return k, schema.Unsupported(name)
 	}
 	f, ok := s.Field(name)
-	if ok && f.Kind == schema.GeoPoint {
+	if ok && f.ByDistance() {
 		return k, k.geo(f, strings.TrimSuffix(strings.TrimSpace(options), ")"))
 	}
 	if !ok || !f.Sort {

@@ -120,7 +120,7 @@ func (s *Schema) alterFields(v json.RawMessage, a *Alteration) error {
 		if err != nil {
 			return err
 		}
-		if f.Kind == Object && !s.Nested {
+		if f.Nests() && !s.Nested {
 			return errNested
 		}
 		if f.StemDictionary != "" && s.dictionary(f.StemDictionary) == nil {

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -188,17 +186,14 @@ func (s *Schema) detected(doc Document, dirty Dirty, typed *Typed) (added []*Fie
 		if _, known := s.byName[name]; known || name == "id" {
 			continue
 		}
-		kind, array, ok := detect(raw)
-		if !ok && s.Nested {
-			kind, array, ok = detectObject(raw)
-		}
+		found, array, ok := detect(raw, s.Nested)
 		if !ok {
 			if raw == nil {
 				delete(doc, name)
 			}
 			continue
 		}
-		f := s.derive(name, kind, array)
+		f := s.derive(name, found, array)
 		if f == nil {
 			continue
 		}
@@ -215,10 +210,8 @@ func (s *Schema) checkField(f *Field, doc Document, dirty Dirty, typed *Typed) e
 	own := present
 	switch {
 	case present || !s.Nested:
-	case f.Geo():
-		raw, present = located(doc, f)
 	default:
-		raw, present = lookup(doc, f)
+		raw, present = f.lookup(doc)
 	}
 	if present && raw == nil && f.Optional {
 		if own {
@@ -235,7 +228,7 @@ func (s *Schema) checkField(f *Field, doc Document, dirty Dirty, typed *Typed) e
 		}
 		return refuse("Field `%s` has been declared in the schema, but is not found in the document.", f.Name)
 	}
-	v, coerced, changed, err := f.value(raw, dirty)
+	v, coerced, changed, err := f.kind.read(f, raw, dirty)
 	if err != nil {
 		if (dirty == Drop || dirty == CoerceOrDrop) && f.Optional {
 			if own {
@@ -252,57 +245,14 @@ func (s *Schema) checkField(f *Field, doc Document, dirty Dirty, typed *Typed) e
 		doc[f.Name] = coerced
 	case changed && f.Array && (dirty == Drop || dirty == CoerceOrDrop):
 		f.leaveOut(doc, func(item any) bool {
-			_, fits := f.one(item, dirty == CoerceOrDrop, new(Value))
+			_, fits := f.kind.one(item, dirty == CoerceOrDrop, new(Value))
 			return fits
 		})
 	}
-	if (f.Index || f.Sort) && f.Indexed() || f.Index && f.NumDim > 0 {
+	if f.Columns().Any() {
 		typed.Values[f.Name] = v
 	}
-	if f.Geo() {
-		typed.Values[f.Name] = Value{Floats: Places(doc, f)}
-	}
 	return nil
-}
-
-// value types raw; coerced is the value to store when changed says that coercion was needed.
-func (f *Field) value(raw any, dirty Dirty) (v Value, coerced any, changed bool, err error) {
-	switch f.Kind {
-	case Object, Image, GeoPoint, GeoPolygon:
-		return Value{}, nil, false, f.shape(raw)
-	}
-	coerce := dirty == CoerceOrReject || dirty == CoerceOrDrop
-	if !f.Array {
-		c, ok := f.one(raw, coerce, &v)
-		if !ok {
-			return Value{}, nil, false, refuse("Field `%s` must be %s.", f.Name, article[f.Kind])
-		}
-		return v, c, coerce && c != raw, nil
-	}
-	list, ok := raw.([]any)
-	if !ok {
-		return Value{}, nil, false, refuse("Field `%s` must be an array.", f.Name)
-	}
-	out := make([]any, 0, len(list))
-	for _, item := range list {
-		before := v
-		c, ok := f.one(item, coerce, &v)
-		if !ok {
-			if dirty == Drop || dirty == CoerceOrDrop {
-				v, changed = before, true
-				continue
-			}
-			return Value{}, nil, false, refuse("Field `%s` must be an array of %s.", f.Name, kindNames[f.Kind])
-		}
-		if coerce && !same(c, item) {
-			changed = true
-		}
-		out = append(out, c)
-	}
-	if f.NumDim > 0 && len(out) != f.NumDim { // also when a number of it was dropped
-		return Value{}, nil, false, refuse("Field `%s` must have %d dimensions.", f.Name, f.NumDim)
-	}
-	return v, out, changed, nil
 }
 
 func same(a, b any) bool {
@@ -313,45 +263,6 @@ func same(a, b any) bool {
 	return false
 }
 
-var article = map[Kind]string{String: "a string", Int32: "an int32", Int64: "an int64", Float: "a float", Bool: "a bool"}
-
-// one types a single value and appends it to v. It returns the value to store.
-func (f *Field) one(raw any, coerce bool, v *Value) (any, bool) {
-	switch raw.(type) {
-	case string, json.Number, bool:
-	default:
-		return nil, false
-	}
-	switch f.Kind {
-	case String:
-		s, ok := raw.(string)
-		if !ok && coerce {
-			s, ok = scalarText(raw), true
-		}
-		v.Strings = append(v.Strings, s)
-		return s, ok
-	case Bool:
-		b, ok := asBool(raw, coerce)
-		n := int64(0)
-		if b {
-			n = 1
-		}
-		v.Ints = append(v.Ints, n)
-		return b, ok
-	case Float:
-		n, stored, ok := asFloat(raw, coerce)
-		if f.NumDim == 0 { // beyond 32 bits it counts as the largest number: there is no JSON of an infinite sum or value. A vector of such numbers has no distance
-			n = min(max(n, -math.MaxFloat32), math.MaxFloat32)
-		}
-		v.Floats = append(v.Floats, n)
-		return stored, ok
-	default:
-		n, stored, ok := asInt(raw, coerce)
-		v.Ints = append(v.Ints, n)
-		return stored, ok
-	}
-}
-
 func scalarText(raw any) string {
 	switch t := raw.(type) {
 	case json.Number:
@@ -360,112 +271,4 @@ func scalarText(raw any) string {
 		return strconv.FormatBool(t)
 	}
 	return fmt.Sprint(raw)
-}
-
-func asBool(raw any, coerce bool) (bool, bool) {
-	if b, ok := raw.(bool); ok {
-		return b, true
-	}
-	if !coerce {
-		return false, false
-	}
-	switch strings.ToLower(scalarText(raw)) {
-	case "true", "1":
-		return true, true
-	case "false", "0":
-		return false, true
-	}
-	return false, false
-}
-
-// asFloat narrows to 32 bits, as documented for the type; the stored text stays as it is.
-func asFloat(raw any, coerce bool) (float64, any, bool) {
-	n, isNumber := raw.(json.Number)
-	if !isNumber {
-		if !coerce {
-			return 0, nil, false
-		}
-		if b, ok := raw.(bool); ok {
-			n = "0.0"
-			if b {
-				n = "1.0"
-			}
-		} else {
-			n = json.Number(strings.TrimSpace(scalarText(raw)))
-		}
-	}
-	v, err := strconv.ParseFloat(n.String(), 64)
-	if (err != nil && !math.IsInf(v, 0)) || math.IsNaN(v) || (!isNumber && !validNumber(n.String())) {
-		return 0, nil, false
-	}
-	return float64(float32(v)), n, true
-}
-
-func validNumber(s string) bool {
-	return json.Valid([]byte(s)) && s != "" && (s[0] == '-' || s[0] >= '0' && s[0] <= '9')
-}
-
-// asInt takes whole numbers written without fraction or exponent. Numbers beyond 64 bits are clamped in the index and
-// kept as they are in the document.
-func asInt(raw any, coerce bool) (int64, any, bool) {
-	n, isNumber := raw.(json.Number)
-	if isNumber {
-		if v, ok := parseInt(n.String()); ok {
-			return v, n, true
-		}
-	}
-	if !coerce {
-		return 0, nil, false
-	}
-	switch t := raw.(type) {
-	case bool:
-		if t {
-			return 1, json.Number("1"), true
-		}
-		return 0, json.Number("0"), true
-	case string:
-		n = json.Number(strings.TrimSpace(t))
-	}
-	if v, ok := parseInt(n.String()); ok {
-		return v, json.Number(strconv.FormatInt(v, 10)), true
-	}
-	f, err := strconv.ParseFloat(n.String(), 64)
-	if !isNumber || err != nil || math.Abs(f) > 1<<62 {
-		return 0, nil, false
-	}
-	return int64(f), json.Number(strconv.FormatInt(int64(f), 10)), true
-}
-
-func parseInt(s string) (int64, bool) {
-	v, err := strconv.ParseInt(s, 10, 64)
-	if err == nil {
-		return v, true
-	}
-	if strings.TrimLeft(s, "-0123456789") == "" && strings.Count(s, "-") <= 1 && len(s) > 1 && len(s) < 21 {
-		return v, v != 0 // out of range: ParseInt returns the nearest
-	}
-	return 0, false
-}
-
-// detect finds the type of a value that no field declares. Objects, nulls and empty lists have none.
-func detect(raw any) (kind Kind, array, ok bool) {
-	if list, isList := raw.([]any); isList {
-		if len(list) == 0 {
-			return 0, false, false
-		}
-		kind, array, ok = detect(list[0])
-		return kind, true, ok && !array
-	}
-	switch t := raw.(type) {
-	case string:
-		return String, false, true
-	case bool:
-		return Bool, false, true
-	case json.Number:
-		if _, whole := parseInt(t.String()); whole {
-			return Int64, false, true
-		}
-		return Float, false, true
-	}
-	return 0, false, false
 }

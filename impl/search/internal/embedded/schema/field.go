@@ -10,29 +10,10 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// Kind is the type of a field's values.
-type Kind uint8
-
-// The kinds. Auto and Any belong to name patterns only: the type comes from the first value seen.
-const (
-	String Kind = iota + 1
-	Int32
-	Int64
-	Float
-	Bool
-	Auto
-	Any // string*: every value becomes a string
-	// GeoPoint is indexed by its places, GeoPolygon by its corners, and Image is stored alone; the fields of an Object are fields of their own, named by their path.
-	GeoPoint
-	GeoPolygon
-	Image
-	Object
-)
-
 // Field is one field of a schema.
 type Field struct {
-	Name  string
-	Kind  Kind
+	Name string
+	// Array says that the type is a list.
 	Array bool
 	// Facet, Optional, Index and Sort are the flags of the same name.
 	Facet, Optional, Index, Sort bool
@@ -51,41 +32,62 @@ type Field struct {
 	// Separators and Symbols are the field's own token_separators and symbols_to_index.
 	Separators, Symbols []string
 
+	kind     kind
 	pattern  *regexp.Regexp
 	analyzer *text.Analyzer
 }
 
-var typeNames = map[string]struct {
-	kind  Kind
-	array bool
-}{
-	"string": {String, false}, "string[]": {String, true},
-	"int32": {Int32, false}, "int32[]": {Int32, true},
-	"int64": {Int64, false}, "int64[]": {Int64, true},
-	"float": {Float, false}, "float[]": {Float, true},
-	"bool": {Bool, false}, "bool[]": {Bool, true},
-	"auto": {Auto, false}, "string*": {Any, false},
-	"geopoint": {GeoPoint, false}, "geopoint[]": {GeoPoint, true}, "geopolygon": {GeoPolygon, false},
-	"object": {Object, false}, "object[]": {Object, true},
-	"image": {Image, false},
-}
-
-var kindNames = map[Kind]string{String: "string", Int32: "int32", Int64: "int64", Float: "float", Bool: "bool", Auto: "auto", Any: "string*",
-	GeoPoint: "geopoint", GeoPolygon: "geopolygon", Image: "image", Object: "object"}
-
 // Type is the field's type as Typesense writes it.
 func (f *Field) Type() string {
 	if f.Array {
-		return kindNames[f.Kind] + "[]"
+		return f.kind.name() + "[]"
 	}
-	return kindNames[f.Kind]
+	return f.kind.name()
 }
 
-// Text says that the field holds strings.
-func (f *Field) Text() bool { return f.Kind == String }
+// Text says that the field holds texts: their words are searched and highlighted.
+func (f *Field) Text() bool { return f.kind.words() }
 
-// Integer says that the field holds whole numbers.
-func (f *Field) Integer() bool { return f.Kind == Int32 || f.Kind == Int64 }
+// Nests says that the field holds objects, whose members are fields of their own.
+func (f *Field) Nests() bool { return f.kind.nests() }
+
+// Numeric says that the values have a sum, ranges and a distance from each other.
+func (f *Field) Numeric() bool { return f.kind.numeric() }
+
+// Counted says that the field has values that a facet counts and groups have in common.
+func (f *Field) Counted() bool { return f.kind.counted() }
+
+// ByDistance says that documents are ordered by how far the field's places are from another.
+func (f *Field) ByDistance() bool { return f.kind.byDistance() }
+
+// Columns are what the index keeps of the field.
+func (f *Field) Columns() Columns { return f.kind.columns(f) }
+
+// Filter reads the value of a filter. over is asked now and then, since a list may have any length: its error ends the reading; nil is never asked.
+func (f *Field) Filter(w Written, over func() error) (Condition, error) {
+	return f.kind.filter(f, w, over)
+}
+
+// Order is a value as it is compared; false says that there is none.
+func (f *Field) Order(v Value) (Order, bool) { return f.kind.order(f, v) }
+
+// Texts appends values as a facet shows them.
+func (f *Field) Texts(to []string, v Value) []string { return f.kind.texts(to, v) }
+
+// Number reads a value that Texts wrote of a field that is Numeric.
+func (f *Field) Number(text string) (float64, error) { return f.kind.number(text) }
+
+// Shown is a value as the key of a group shows it: a list is one key.
+func (f *Field) Shown(v Value) any {
+	list := f.kind.shown(v)
+	switch {
+	case f.Array && list == nil:
+		return []any{}
+	case f.Array:
+		return list
+	}
+	return list[0]
+}
 
 // Pattern says that the field's name is a pattern from which fields are made.
 func (f *Field) Pattern() bool { return f.pattern != nil }
@@ -123,14 +125,6 @@ func (f *Field) MarshalJSON() ([]byte, error) {
 		Symbols: f.Symbols, Separators: f.Separators, Type: f.Type(), Infix: f.Infix, Stem: f.Stem, StemDictionary: f.StemDictionary, Locale: f.Locale,
 		NumDim: f.NumDim, Distance: f.Distance, HNSW: f.HNSW,
 	})
-}
-
-// Geo says that the field holds places or polygons.
-func (f *Field) Geo() bool { return f.Kind == GeoPoint || f.Kind == GeoPolygon }
-
-// Indexed says that the index holds the field's values as words, numbers or facets. Places (Places) and vectors are there beside them.
-func (f *Field) Indexed() bool {
-	return !f.Geo() && f.Kind != Image && f.Kind != Object && f.NumDim == 0
 }
 
 // newAnalyzer makes the field's analyzer in a schema; a field's own characters replace those of the schema.

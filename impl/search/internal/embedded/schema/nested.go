@@ -1,17 +1,18 @@
 package schema
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 )
 
 // lookup finds the values of a field whose name is a path into objects. What lies in lists of objects is one list.
-func lookup(doc Document, f *Field) (any, bool) {
+func (f *Field) lookup(doc Document) (any, bool) {
 	if !strings.Contains(f.Name, ".") {
 		return nil, false
+	}
+	if f.kind.composite() {
+		return f.located(doc, f.Name)
 	}
 	var found []any
 	list := false
@@ -100,7 +101,7 @@ func (s *Schema) inside(doc Document, added []*Field, dirty Dirty, typed *Typed)
 	for _, object := range objectsOf(slices.Concat(s.Fields, added)) {
 		raw, ok := doc[object.Name]
 		if !ok {
-			if raw, ok = lookup(doc, object); !ok {
+			if raw, ok = object.lookup(doc); !ok {
 				continue
 			}
 		}
@@ -112,11 +113,11 @@ func (s *Schema) inside(doc Document, added []*Field, dirty Dirty, typed *Typed)
 			if seen[l.path] {
 				continue
 			}
-			f := &Field{Name: l.path, Kind: l.kind, Array: l.array, Facet: object.Facet, Index: object.Index, Optional: true, Locale: object.Locale}
-			if l.kind == String {
+			f := &Field{Name: l.path, kind: l.kind, Array: l.array, Facet: object.Facet, Index: object.Index, Optional: true, Locale: object.Locale}
+			if f.Text() {
 				f.Stem, f.StemDictionary = object.Stem, object.StemDictionary
 			}
-			f.Sort = (f.number() || f.Kind == Bool) && !f.Array
+			f.Sort = f.kind.sorted(f.Array)
 			f.analyzer = f.newAnalyzer(s)
 			if err := s.checkField(f, doc, dirty, typed); err != nil {
 				return nil, err
@@ -137,7 +138,7 @@ func objectsOf(fields []*Field) (out []*Field) {
 	var names []string
 	byName := map[string]*Field{}
 	for _, f := range fields {
-		if _, again := byName[f.Name]; f.Kind == Object && !f.Pattern() && !again {
+		if _, again := byName[f.Name]; f.Nests() && !f.Pattern() && !again {
 			names, byName[f.Name] = append(names, f.Name), f
 		}
 	}
@@ -150,7 +151,7 @@ func objectsOf(fields []*Field) (out []*Field) {
 // leaf is a value inside an object.
 type leaf struct {
 	path  string
-	kind  Kind
+	kind  kind
 	array bool
 }
 
@@ -171,8 +172,8 @@ func leaves(node any, path string, array bool, out []leaf) []leaf {
 			out = leaves(v, path, true, out)
 		}
 	default:
-		if kind, _, ok := detect(node); ok {
-			out = append(out, leaf{path, kind, array})
+		if found, _, ok := detect(node, false); ok {
+			out = append(out, leaf{path, found, array})
 		}
 	}
 	return out
@@ -185,73 +186,6 @@ func sortedKeys(m map[string]any) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// detectObject finds the type of a value that is an object or a list of objects.
-func detectObject(raw any) (kind Kind, array, ok bool) {
-	switch t := raw.(type) {
-	case map[string]any:
-		return Object, false, true
-	case []any:
-		if len(t) > 0 {
-			_, ok = t[0].(map[string]any)
-		}
-		return Object, true, ok
-	}
-	return 0, false, false
-}
-
-// shape checks a value that is stored and not typed.
-func (f *Field) shape(raw any) error {
-	ok := false
-	switch f.Kind {
-	case Image:
-		_, ok = raw.(string)
-	case Object:
-		_, ok = raw.(map[string]any)
-		if list, isList := raw.([]any); f.Array {
-			ok = isList && !slices.ContainsFunc(list, func(v any) bool { _, is := v.(map[string]any); return !is })
-		}
-	case GeoPolygon:
-		_, ok = corners(raw)
-	case GeoPoint:
-		ok = point(raw)
-		if list, isList := raw.([]any); f.Array {
-			ok = isList && !slices.ContainsFunc(list, func(v any) bool { return !point(v) })
-		}
-	}
-	if ok {
-		return nil
-	}
-	if f.Kind == GeoPoint && !f.Array {
-		return refuse("Field `%s` must be a 2 element array: [lat, lng].", f.Name)
-	}
-	if f.Kind == GeoPolygon {
-		return refuse("Field `%s` must be a geopolygon: `lat, lng, lat, lng, ...` of 3 to %d corners in their order around it.", f.Name, maxCorners)
-	}
-	names := map[Kind][2]string{Image: {"a string", "string"}, Object: {"an object", "object"}, GeoPoint: {"a geopoint", "geopoint"}}[f.Kind]
-	if f.Array {
-		return refuse("Field `%s` must be an array of %s.", f.Name, names[1])
-	}
-	return refuse("Field `%s` must be %s.", f.Name, names[0])
-}
-
-// point says that raw is a pair of latitude and longitude.
-func point(raw any) bool {
-	pair, ok := raw.([]any)
-	if !ok || len(pair) != 2 {
-		return false
-	}
-	for i, most := range []float64{90, 180} {
-		n, ok := pair[i].(json.Number)
-		if !ok {
-			return false
-		}
-		if v, err := strconv.ParseFloat(n.String(), 64); err != nil || v < -most || v > most {
-			return false
-		}
-	}
-	return true
 }
 
 // Elements returns the objects at a path of a document: those of a list, or one.
@@ -295,24 +229,26 @@ func gather(node any, path []string, found *[]any) {
 	}
 }
 
-// Inside returns the field's values in one element of an object, whose path and a dot are the prefix.
+// Inside returns the field's values in one element of an object, whose path and a dot are the prefix. What does not fit is left out: it was not indexed either.
 func (f *Field) Inside(element Document, prefix string) (v Value) {
+	path := strings.TrimPrefix(f.Name, prefix)
+	if f.kind.composite() {
+		raw, _ := f.located(element, path)
+		return f.taken(raw)
+	}
 	var found []any
 	list := false
-	collect(map[string]any(element), strings.Split(strings.TrimPrefix(f.Name, prefix), "."), &found, &list)
+	collect(map[string]any(element), strings.Split(path, "."), &found, &list)
 	for _, raw := range found {
-		_, _ = f.one(raw, false, &v) // what does not fit was not indexed either
+		_, _ = f.kind.one(raw, false, &v)
 	}
 	return v
 }
 
-// located is lookup for places and polygons, which are lists themselves: those in the objects of a list are one list of them.
-func located(doc Document, f *Field) (any, bool) {
-	if raw, ok := doc[f.Name]; ok || !strings.Contains(f.Name, ".") {
-		return raw, ok
-	}
+// located is lookup for values that are lists themselves: those in the objects of a list are one list of them.
+func (f *Field) located(doc Document, path string) (any, bool) {
 	var found []any
-	gather(map[string]any(doc), strings.Split(f.Name, "."), &found)
+	gather(map[string]any(doc), strings.Split(path, "."), &found)
 	switch {
 	case len(found) == 0:
 		return nil, false
@@ -321,44 +257,40 @@ func located(doc Document, f *Field) (any, bool) {
 	}
 	list := []any{}
 	for _, v := range found {
-		if many, ok := v.([]any); ok && !point(v) {
+		if _, one := f.kind.one(v, false, new(Value)); one || v == nil {
+			if one {
+				list = append(list, v)
+			}
+			continue
+		}
+		if many, ok := v.([]any); ok {
 			list = append(list, many...)
-		} else if v != nil {
+		} else {
 			list = append(list, v)
 		}
 	}
 	return list, true
 }
 
-// Places returns the places that a geopoint field of a document holds, or the corners of a polygon: of each the latitude and then the longitude.
-func Places(doc Document, f *Field) (out []float64) {
-	raw, ok := located(doc, f)
-	if !ok {
-		return nil
-	}
-	if f.Kind == GeoPolygon {
-		list, _ := corners(raw)
-		for _, c := range list {
-			out = append(out, c.lat, c.lng)
-		}
-		return out
-	}
+// taken types what of a field's values fits.
+func (f *Field) taken(raw any) (v Value) {
 	list := []any{raw}
-	if many, isList := raw.([]any); f.Array && isList {
+	if many, ok := raw.([]any); f.Array && ok {
 		list = many
 	}
-	for _, v := range list {
-		if !point(v) {
-			continue
-		}
-		pair, _ := v.([]any)
-		for _, side := range pair {
-			n, _ := side.(json.Number)
-			x, _ := n.Float64()
-			out = append(out, x)
-		}
+	for _, one := range list {
+		_, _ = f.kind.one(one, false, &v)
 	}
-	return out
+	return v
+}
+
+// In returns the field's values in a document, as exact as the index has them; what does not fit is left out.
+func (f *Field) In(doc Document) Value {
+	raw, ok := doc[f.Name]
+	if !ok {
+		raw, _ = f.lookup(doc)
+	}
+	return f.taken(raw)
 }
 
 // Values types the fields of a document; what does not fit is left out, as it is in the index.
@@ -368,12 +300,12 @@ func Values(doc Document, fields []*Field) *Typed {
 	for _, f := range fields {
 		raw, ok := doc[f.Name]
 		if !ok {
-			raw, ok = lookup(doc, f)
+			raw, ok = f.lookup(doc)
 		}
-		if !ok || raw == nil || !f.Indexed() {
+		if !ok || raw == nil || !f.Counted() {
 			continue
 		}
-		if v, _, _, err := f.value(raw, CoerceOrDrop); err == nil {
+		if v, _, _, err := f.kind.read(f, raw, CoerceOrDrop); err == nil {
 			t.Values[f.Name] = v
 		}
 	}

@@ -246,7 +246,7 @@ func (s *Schema) fields(v json.RawMessage, max int) error {
 		if f.Name == "id" { // the id is implied
 			continue
 		}
-		if f.Kind == Object && !s.Nested {
+		if f.Nests() && !s.Nested {
 			return errNested
 		}
 		s.Fields = append(s.Fields, f)
@@ -268,13 +268,12 @@ func parseField(raw map[string]json.RawMessage) (*Field, error) {
 	if len(f.Name) > 512 {
 		return nil, refuse("Bad request.")
 	}
-	known, ok := typeNames[typ]
-	if !ok {
+	var ok bool
+	if f.kind, f.Array, ok = kindCalled(typ); !ok {
 		return nil, refuse("Field `%s` has an invalid data type `%s`, see docs for supported data types.", f.Name, typ)
 	}
-	f.Kind, f.Array = known.kind, known.array
-	f.Sort = (f.number() || f.Kind == Bool) && !f.Array || f.Kind == GeoPoint
-	f.Optional = isPattern(f.Name) || f.Kind == Auto || f.Kind == Any
+	f.Sort = f.kind.sorted(f.Array)
+	f.Optional = f.derives()
 	if err := f.flags(raw); err != nil {
 		return nil, err
 	}
@@ -334,7 +333,8 @@ func (f *Field) vector(raw map[string]json.RawMessage) error {
 		f.Distance = ""
 		return nil
 	}
-	if f.Kind != Float || !f.Array {
+	var ok bool
+	if f.kind, ok = vectorOf(f.kind, f.Array); !ok {
 		return refuse("Property `num_dim` is only allowed on a float array field.")
 	}
 	if f.Distance == "" {
@@ -347,28 +347,26 @@ func (f *Field) vector(raw map[string]json.RawMessage) error {
 	return nil
 }
 
-func (f *Field) number() bool { return f.Integer() || f.Kind == Float }
+// derives says that fields are made from the field: its name is a pattern, or its kind is that of the first value seen.
+func (f *Field) derives() bool {
+	_, unseen := f.kind.(deriver)
+	return unseen || isPattern(f.Name)
+}
 
 func (f *Field) check() error {
 	switch {
-	case f.Name == ".*" && f.Facet && f.Kind == Auto:
-		return refuse("Field `.*` cannot be a facet field.")
 	case f.Name == ".*" && !f.Index:
 		return refuse("Field `.*` must be an index field.")
 	case isPattern(f.Name) && !f.Optional:
 		return refuse("Field `%s` must be an optional field.", f.Name)
 	case f.Facet && !f.Index:
 		return refuse("Field `%s` cannot be a facet since it's marked as non-indexable.", f.Name)
-	case !f.Index && !f.Optional && f.Kind == String:
-		return refuse("Field `%s` must be optional since it is marked as non-indexable.", f.Name)
-	case f.RangeIndex && (f.Kind == String || f.Kind == Bool):
-		return refuse("The `range_index` property is only allowed for the numerical fields`")
-	case f.Stem && f.Kind != String && f.Kind != Auto && f.Kind != Any:
-		return refuse("The `stem` property is only allowed for string and string[] fields.")
-	case f.Sort && (f.Array && f.Kind != GeoPoint || f.Kind == GeoPolygon):
-		f.Sort = false
 	}
-	if isPattern(f.Name) {
+	if err := f.kind.check(f); err != nil {
+		return err
+	}
+	f.Sort = f.Sort && f.kind.sortable(f.Array)
+	if f.derives() {
 		re, err := regexp.Compile("^(?:" + f.Name + ")$")
 		if err != nil || len(f.Name) > 128 {
 			return refuse("Field `%s` is not a valid name pattern.", f.Name)
@@ -423,7 +421,7 @@ func (s *Schema) adopt(f *Field) {
 // read from here on: searches go on with s meanwhile.
 func (s *Schema) Extend(fields []*Field) *Schema {
 	c := *s
-	c.Fields = append(slices.Clip(s.Fields), fields...)
+	c.Fields = append(s.unmade(fields), fields...)
 	c.byName = make(map[string]*Field, len(c.Fields))
 	maps.Copy(c.byName, s.byName)
 	for _, f := range fields {
@@ -432,20 +430,29 @@ func (s *Schema) Extend(fields []*Field) *Schema {
 	return &c
 }
 
+// unmade are the fields but for those that others take the place of: their type was not known.
+func (s *Schema) unmade(made []*Field) []*Field {
+	known := func(f *Field) bool {
+		return f.Pattern() && !isPattern(f.Name) && slices.ContainsFunc(made, func(m *Field) bool { return m.Name == f.Name })
+	}
+	if !slices.ContainsFunc(s.Fields, known) {
+		return slices.Clip(s.Fields)
+	}
+	return slices.DeleteFunc(slices.Clone(s.Fields), known)
+}
+
 // derive makes a field called name from the first pattern that fits it, or nil.
-func (s *Schema) derive(name string, kind Kind, array bool) *Field {
+func (s *Schema) derive(name string, found kind, array bool) *Field {
 	p := s.patternFor(name)
 	if p == nil {
 		return nil
 	}
-	f := &Field{Name: name, Kind: p.Kind, Array: p.Array, Facet: p.Facet, Optional: true, Index: p.Index, Sort: p.Sort,
-		RangeIndex: p.RangeIndex, Separators: p.Separators, Symbols: p.Symbols, Locale: p.Locale, Stem: p.Stem, StemDictionary: p.StemDictionary, Infix: p.Infix}
-	switch p.Kind {
-	case Auto:
-		f.Kind, f.Array = kind, array
-		f.Sort = f.Sort || ((f.number() || kind == Bool) && !array)
-	case Any:
-		f.Kind, f.Array = String, array
+	f := &Field{Name: name, kind: p.kind, Array: p.Array, Facet: p.Facet, Optional: true, Index: p.Index, Sort: p.Sort,
+		RangeIndex: p.RangeIndex, Separators: p.Separators, Symbols: p.Symbols, Locale: p.Locale, Stem: p.Stem, StemDictionary: p.StemDictionary, Infix: p.Infix,
+		NumDim: p.NumDim, Distance: p.Distance, HNSW: p.HNSW}
+	if unseen, ok := p.kind.(deriver); ok {
+		f.kind, f.Array = unseen.derive(found, array)
+		f.Sort = f.Sort || f.kind.sorted(f.Array)
 	}
 	f.Sort = f.Sort && !f.Array
 	f.analyzer = f.newAnalyzer(s)

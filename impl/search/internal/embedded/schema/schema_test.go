@@ -127,7 +127,7 @@ func TestExtend_leavesTheFieldsThatAreThereAlone(t *testing.T) {
 		t.Fatal("there is no field title")
 	}
 	before := title.Analyzer()
-	added, err := s.derive("note", String, false), error(nil)
+	added, err := s.derive("note", textKind{}, false), error(nil)
 	if err != nil || added == nil {
 		t.Fatal("the pattern made no field")
 	}
@@ -140,5 +140,27 @@ func TestExtend_leavesTheFieldsThatAreThereAlone(t *testing.T) {
 	}
 	if _, ok := s.Field("note"); ok {
 		t.Error("the schema that was extended has the added field too")
+	}
+}
+
+// A field without a pattern in its name whose type nobody says is there from its first value on, with the type of that value, and stays so over a restart.
+func TestCheck_aFieldOfUnsaidTypeTakesThatOfItsFirstValue(t *testing.T) {
+	s := parse(t, `{"name":"c","fields":[{"name":"x","type":"auto"},{"name":"y","type":"string*"}]}`)
+	doc, err := ParseDocument([]byte(`{"id":"1","x":"a text","y":7}`))
+	require.NoError(t, err)
+	dirty, err := s.ParseDirty("")
+	require.NoError(t, err)
+	typed, added, err := s.Check(doc, dirty)
+	require.NoError(t, err)
+	require.Equal(t, map[string]Value{"x": {Strings: []string{"a text"}}, "y": {Strings: []string{"7"}}}, typed.Values)
+	stored, err := s.Extend(added).Render(-1)
+	require.NoError(t, err)
+	again, err := Load(stored)
+	require.NoError(t, err)
+	require.Len(t, again.Fields, 2)
+	for _, name := range []string{"x", "y"} {
+		f, ok := again.Field(name)
+		require.True(t, ok, name)
+		require.Equal(t, "string", f.Type(), name)
 	}
 }

@@ -1,0 +1,34 @@
+package schema
+
+// autoKind takes the kind of the first value seen, anyKind makes a text of every value.
+type (
+	autoKind struct{ unseen }
+	anyKind  struct{ unseen }
+)
+
+// unseen is a kind before there is a value.
+type unseen struct{ plain }
+
+func (unseen) lists() bool { return false }
+
+// check lets every flag be: they hold for the fields that are made.
+func (unseen) check(*Field) error { return nil }
+
+func (unseen) read(f *Field, _ any, _ Dirty) (Value, any, bool, error) {
+	return Value{}, nil, false, refuse("Field `%s` has no type yet.", f.Name)
+}
+
+func (autoKind) name() string { return "auto" }
+
+func (autoKind) check(f *Field) error {
+	if f.Name == ".*" && f.Facet {
+		return refuse("Field `.*` cannot be a facet field.")
+	}
+	return nil
+}
+
+func (autoKind) derive(found kind, array bool) (kind, bool) { return found, array }
+
+func (anyKind) name() string { return "string*" }
+
+func (anyKind) derive(_ kind, array bool) (kind, bool) { return textKind{}, array }

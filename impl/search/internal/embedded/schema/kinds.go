@@ -1,0 +1,46 @@
+package schema
+
+// kinds are the types of fields. What a value is of which nobody says the type is looked for in this order.
+var kinds = []kind{
+	textKind{},
+	boolKind{},
+	wholeKind{bits: 64},
+	wholeKind{bits: 32},
+	floatKind{},
+	objectKind{},
+	pointKind{},
+	polygonKind{},
+	imageKind{},
+	autoKind{},
+	anyKind{},
+}
+
+// kindCalled finds a type by its name in a schema.
+func kindCalled(name string) (k kind, array, ok bool) {
+	for _, k := range kinds {
+		if name == k.name() {
+			return k, false, true
+		}
+		if k.lists() && name == k.name()+"[]" {
+			return k, true, true
+		}
+	}
+	return nil, false, false
+}
+
+// detect finds the kind of a value that no field declares. Nulls, empty lists and, unless objects are taken, objects have none.
+func detect(raw any, objects bool) (k kind, array, ok bool) {
+	if list, isList := raw.([]any); isList {
+		if len(list) == 0 {
+			return nil, false, false
+		}
+		k, array, ok = detect(list[0], objects)
+		return k, true, ok && !array
+	}
+	for _, k := range kinds {
+		if k.detects(raw) && (objects || !k.nests()) {
+			return k, false, true
+		}
+	}
+	return nil, false, false
+}
