@@ -20,7 +20,6 @@ import (
 
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
-	"github.com/fountainai/fountain/internal/store"
 )
 
 // turns measures the CPU time of the process (client, server and kernel together) for one call of each way, by turns of so many calls. The figure is the median of the turns, since others
@@ -70,7 +69,7 @@ func BenchmarkRelay(b *testing.B) {
 	}))
 	defer remote.Close()
 
-	w := newWorld(b, store.Config{})
+	w := benchWorld(b)
 	file := filepath.Join(b.TempDir(), "key")
 	require.NoError(b, os.WriteFile(file, []byte("k\n"), 0o600))
 	w.settings.EngineURL, w.settings.EngineKeyFile = remote.URL, file
@@ -122,7 +121,7 @@ func (p *buffers) Put(b []byte) { p.pool.Put(&b) }
 // BenchmarkSync measures the CPU time of bringing 1,000 documents to the engine: by a sync of the service with the engine in its process, as JSON and as NDJSON, and by the engine's own import over HTTP,
 // with the same documents, by turns. They replace each other, so that the collections keep their size.
 func BenchmarkSync(b *testing.B) {
-	w := newWorld(b, store.Config{})
+	w := benchWorld(b)
 	w.start(b)
 	w.WaitReady(b)
 	admin := w.someone(b)

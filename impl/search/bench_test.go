@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,13 +21,14 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
 	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/telemetry"
 )
 
 // BenchmarkSearch measures the CPU time of the process (client, server and kernel together) for one search of ten hits with a filter and a facet,
 // one after the other on one connection, by turns: the service with the engine in its process, the same engine's handler served by net/http alone,
 // the engine's handler without HTTP, and a handler that reads the same request and writes the same answer.
 func BenchmarkSearch(b *testing.B) {
-	w := newWorld(b, store.Config{})
+	w := benchWorld(b)
 	w.start(b)
 	w.WaitReady(b)
 	admin := w.someone(b)
@@ -61,6 +64,17 @@ func BenchmarkSearch(b *testing.B) {
 	}
 	b.ReportMetric(found["engine-http"]/found["service"], "engine-http/service")
 	b.ReportMetric(float64(len(answer)), "B/answer")
+}
+
+// benchWorld is a world whose service writes its log as the program does, to where nobody reads it.
+func benchWorld(b *testing.B) *world {
+	w := newWorld(b, store.Config{})
+	nobody, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(b, err)
+	log, end := telemetry.NewBatchedLogger(nobody, slog.LevelInfo)
+	b.Cleanup(func() { end(); _ = nobody.Close() })
+	w.settings.Log = log
+	return w
 }
 
 // cpu is the processor time that the process has used.

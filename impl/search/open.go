@@ -76,11 +76,15 @@ func (s *service) openEmbedded() (tsclient.Doer, error) {
 	return tsclient.InProcess(api.New(local, api.Options{Key: s.keys.Accepts, Busy: http.StatusTooManyRequests})), nil
 }
 
+// answerBuffer is how much of an answer is read from a connection at once: about what a search of ten documents is answered with.
+const answerBuffer = 16 << 10
+
 func (s *service) remote() (tsclient.Doer, error) {
 	transport, err := httpclient.NewTransport(s.config.EngineCAFile)
 	if err != nil {
 		return nil, fmt.Errorf("prepare transport to the search engine: %w", err)
 	}
+	transport.ReadBufferSize = answerBuffer
 	return tsclient.OverHTTP(s.config.Tracer.Transport(transport)), nil
 }
 

@@ -205,5 +205,8 @@ func (x *Exchange) Forward(to http.Handler) {
 // OperationFrom returns the operation that a request was matched with.
 func OperationFrom(ctx context.Context) *contract.Operation { return exchangeOf(ctx).Operation }
 
+// Body returns the body of a request as its contract has checked it; nil where there is none, or it is a stream. Nobody may change it.
+func Body(ctx context.Context) []byte { return exchangeOf(ctx).Body }
+
 // RequestID returns the id of the request, as it stands in its log line and in its problem.
 func RequestID(ctx context.Context) string { return requestid.From(ctx) }

@@ -43,7 +43,7 @@ func (s *Store) Claim(ctx context.Context, tx *store.Tx, entries []*Entry) error
 		case e.Key.Value == "" || len(e.Key.Value) > maxValue:
 			e.Err = badValue()
 		case seen[nameOf(e.Key)]:
-			e.Err = stillAtWork()
+			e.Err = AtWork()
 		default:
 			seen[nameOf(e.Key)] = true
 			open = append(open, e)
@@ -137,7 +137,7 @@ func lockSome(ctx context.Context, tx *store.Tx, entries []*Entry) (free []*Entr
 		if got[ids[i]] {
 			free = append(free, e)
 		} else {
-			e.Err = stillAtWork()
+			e.Err = AtWork()
 		}
 	}
 	return free, nil
@@ -198,7 +198,8 @@ func badValue() *problem.Error {
 		WithField("header", "Idempotency-Key", "maxLength", "must have 1 to 255 characters")
 }
 
-func stillAtWork() *problem.Error {
+// AtWork is the problem of a key whose first request has not come to its end.
+func AtWork() *problem.Error {
 	return problem.New(problem.IdempotencyInFlight, "The first request with this Idempotency-Key is still at work.").
 		WithRetryAfter(inFlight)
 }

@@ -189,11 +189,11 @@ func (e *Engine) copyIn(ctx context.Context, collection string, action api.Index
 
 // DeleteIDs deletes documents by their ids at the engine; those that are not there are no error.
 func (e *Engine) DeleteIDs(ctx context.Context, collection string, ids []string) error {
-	items, last := make([]Item, len(ids)), make(map[string]int, len(ids))
+	items := make([]Item, len(ids))
 	for i, id := range ids {
-		items[i], last[id] = Item{ID: id}, i
+		items[i] = Item{ID: id}
 	}
-	return e.deletes(ctx, collection, items, last, new(int))
+	return e.deletes(ctx, collection, items, lastOf(items), new(int))
 }
 
 // Documents reads documents by their ids at the engine, as ExportWhole does. Those that are not there are missing in the result.

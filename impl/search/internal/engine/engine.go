@@ -158,10 +158,10 @@ func (e *Engine) Version(ctx context.Context) (version string, embedded bool, er
 	return version, embedded, err
 }
 
-// importDocs sends documents to be made or replaced; every line is answered.
-func (e *Engine) importDocs(ctx context.Context, collection string, docs [][]byte) (lines []tsclient.ImportLine, err error) {
+// importDocs sends n documents, each a line, to be made or replaced; every line is answered.
+func (e *Engine) importDocs(ctx context.Context, collection string, text []byte, n int) (lines []tsclient.ImportLine, err error) {
 	err = e.paced(ctx, collection, func() (err error) {
-		lines, err = e.client.Import(ctx, collection, api.Upsert, docs)
+		lines, err = e.client.ImportLines(ctx, collection, api.Upsert, text, n)
 		return err
 	})
 	return lines, err

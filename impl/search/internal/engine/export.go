@@ -12,7 +12,7 @@ import (
 	"github.com/typesense/typesense-go/v3/typesense/api"
 
 	"github.com/fountainai/fountain/impl/search/internal/owner"
-	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/impl/search/internal/rawjson"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -80,7 +80,7 @@ func (x *Export) Close() error { return x.body.Close() }
 
 // hasID reports whether a line is a document.
 func hasID(line []byte) (found bool) {
-	err := tsclient.Members(line, func(name, _ []byte) error {
+	err := rawjson.Members(line, func(name, _ []byte) error {
 		found = found || string(name) == "id"
 		return nil
 	})

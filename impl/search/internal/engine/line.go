@@ -6,25 +6,25 @@ import (
 	"strings"
 
 	"github.com/fountainai/fountain/impl/search/internal/owner"
-	"github.com/fountainai/fountain/impl/search/internal/tsclient"
+	"github.com/fountainai/fountain/impl/search/internal/rawjson"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// withID writes the document, which is valid JSON, on one line with the item's id and tenant in it; the document's other members stay as they are. Problem: validation_failed.
-func withID(item Item) ([]byte, error) {
+// withID is appendLine to nothing.
+func withID(item Item) ([]byte, error) { return appendLine(nil, item) }
+
+// appendLine writes the document, which is valid JSON, on one line with the item's id and tenant in it; the document's other members stay as they are. Problem: validation_failed; out is as it was then.
+func appendLine(out []byte, item Item) ([]byte, error) {
 	n, hasID, plain := members(item)
 	if !plain {
-		return rewritten(item)
+		line, err := rewritten(item)
+		return append(out, line...), err
 	}
-	out := make([]byte, 0, len(item.Document)+len(item.ID)+128)
+	begin := len(out)
 	if hasID {
 		out = append(out, item.Document...)
 	} else {
-		id, err := json.Marshal(item.Stored())
-		if err != nil {
-			return nil, err
-		}
-		out = append(append(out, `{"id":`...), id...)
+		out = rawjson.AppendString(append(out, `{"id":`...), item.Stored())
 		if item.Tenant != nil {
 			out = append(append(append(out, `,"`+owner.TenantField+`":"`...), owner.TenantKey(*item.Tenant)...), '"')
 		}
@@ -33,19 +33,28 @@ func withID(item Item) ([]byte, error) {
 		}
 		out = append(out, item.Document[bytes.IndexByte(item.Document, '{')+1:]...)
 	}
-	for i, c := range out { // in valid JSON these stand between its values alone
-		if c == '\n' || c == '\r' {
-			out[i] = ' '
-		}
-	}
+	spaced(out[begin:], '\n')
+	spaced(out[begin:], '\r')
 	return out, nil
+}
+
+// spaced puts spaces in the place of a sign that stands between the values of valid JSON alone.
+func spaced(line []byte, sign byte) {
+	for {
+		at := bytes.IndexByte(line, sign)
+		if at < 0 {
+			return
+		}
+		line[at] = ' '
+		line = line[at+1:]
+	}
 }
 
 // members counts the members of an item's document, and reports whether its id is among them, and whether they can stay as they are: each name is what it looks like, none is the service's own, and the id
 // is written as the engine gets it.
 func members(item Item) (n int, hasID, plain bool) {
 	plain = true
-	err := tsclient.Members(item.Document, func(name, value []byte) error {
+	err := rawjson.Members(item.Document, func(name, value []byte) error {
 		n++
 		switch {
 		case bytes.IndexByte(name, '\\') >= 0, string(name) == owner.TenantField:

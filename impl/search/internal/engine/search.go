@@ -18,6 +18,20 @@ type Found struct {
 	Err error
 }
 
+// Answers are what became of searches, in their order. Their texts are parts of the engine's answers.
+type Answers struct {
+	Each []Found
+	from []*tsclient.Answer
+}
+
+// Free lets other answers have the room of these, of which nothing is used any more.
+func (a *Answers) Free() {
+	for _, part := range a.from {
+		part.Free()
+	}
+	a.Each, a.from = nil, nil
+}
+
 // Search carries out searches, which name their collections and parameters as Typesense does. The first refusal is the error. Problems: not_found (a
 // collection), validation_failed (the engine does not know a field, or can't read the filter), unsupported_query, engine_unavailable.
 func (e *Engine) Search(ctx context.Context, asks ...map[string]any) ([]tsclient.Result, error) {
@@ -25,8 +39,8 @@ func (e *Engine) Search(ctx context.Context, asks ...map[string]any) ([]tsclient
 	if err != nil {
 		return nil, err
 	}
-	found := make([]tsclient.Result, len(all))
-	for i, f := range all {
+	found := make([]tsclient.Result, len(all.Each))
+	for i, f := range all.Each {
 		if f.Err != nil {
 			return nil, f.Err
 		}
@@ -36,29 +50,30 @@ func (e *Engine) Search(ctx context.Context, asks ...map[string]any) ([]tsclient
 }
 
 // SearchEach carries out any number of searches, and tells the outcome of each. The error is of an engine that can't be used or does not keep up.
-func (e *Engine) SearchEach(ctx context.Context, asks ...map[string]any) ([]Found, error) {
-	all := make([]Found, 0, len(asks))
+func (e *Engine) SearchEach(ctx context.Context, asks ...map[string]any) (*Answers, error) {
+	all := &Answers{Each: make([]Found, 0, len(asks))}
 	for some := range slices.Chunk(asks, SearchesAtOnce) {
-		var results []tsclient.Result
+		var answer *tsclient.Answer
 		err := e.again(ctx, func() (err error) {
-			results, err = e.client.MultiSearch(ctx, some...)
+			answer, err = e.client.MultiSearch(ctx, some...)
 			if err == nil {
-				err = keyRefused(results)
+				err = keyRefused(answer.Results)
 			}
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range results {
-			f := Found{Result: r}
-			if r.Refused != nil {
-				f.Err = mapped(r.Refused)
+		all.from = append(all.from, answer)
+		for i := range answer.Results {
+			f := Found{Result: answer.Results[i]}
+			if f.Refused != nil {
+				f.Err = mapped(f.Refused)
 			}
 			if isBehind(f.Err) || errors.Is(f.Err, problem.BadUpstream) {
 				return nil, f.Err
 			}
-			all = append(all, f)
+			all.Each = append(all.Each, f)
 		}
 	}
 	return all, nil
@@ -66,9 +81,9 @@ func (e *Engine) SearchEach(ctx context.Context, asks ...map[string]any) ([]Foun
 
 // keyRefused is the refusal of the engine's key inside an answer, if there is one.
 func keyRefused(results []tsclient.Result) error {
-	for _, r := range results {
-		if r.Refused != nil && refusesKey(r.Refused) {
-			return r.Refused
+	for i := range results {
+		if r := results[i].Refused; r != nil && refusesKey(r) {
+			return r
 		}
 	}
 	return nil

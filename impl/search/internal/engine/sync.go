@@ -54,10 +54,7 @@ const (
 // Sync brings documents up to date and returns an outcome for each item. Of several items with one id the last counts, and all
 // get its outcome. When the engine can't be used, or does not keep up, the whole fails and may be repeated: nothing that is repeated does harm.
 func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]Outcome, error) {
-	last := make(map[string]int, len(items))
-	for i, item := range items {
-		last[item.Stored()] = i
-	}
+	last := lastOf(items)
 	outcomes, calls := make([]Outcome, len(items)), 0
 	if err := e.upserts(ctx, collection, items, last, outcomes, &calls); err != nil {
 		return nil, after(calls, err)
@@ -65,10 +62,24 @@ func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]O
 	if err := e.deletes(ctx, collection, items, last, &calls); err != nil {
 		return nil, after(calls, err)
 	}
-	for i, item := range items {
-		outcomes[i] = outcomes[last[item.Stored()]]
+	for i := range items {
+		outcomes[i] = outcomes[last[i]]
 	}
 	return outcomes, nil
+}
+
+// lastOf tells for each item which is the last one with its id.
+func lastOf(items []Item) []int {
+	of, last := make(map[string]int, len(items)), make([]int, len(items))
+	for i := len(items) - 1; i >= 0; i-- {
+		id := items[i].Stored()
+		at, later := of[id]
+		if !later {
+			of[id], at = i, i
+		}
+		last[i] = at
+	}
+	return last
 }
 
 // partly is the error of a change of which a part was carried out.
@@ -91,15 +102,14 @@ func Untouched(err error) bool {
 }
 
 // upserts imports, in chunks, the documents of the items that count, and counts the calls that went well.
-func (e *Engine) upserts(ctx context.Context, collection string, items []Item, last map[string]int, outcomes []Outcome, calls *int) error {
-	var docs [][]byte
+func (e *Engine) upserts(ctx context.Context, collection string, items []Item, last []int, outcomes []Outcome, calls *int) error {
+	var text []byte
 	var of []int
-	size := 0
 	flush := func() error {
-		if len(docs) == 0 {
+		if len(of) == 0 {
 			return nil
 		}
-		lines, err := e.importDocs(ctx, collection, docs)
+		lines, err := e.importDocs(ctx, collection, text, len(of))
 		if err != nil {
 			return err
 		}
@@ -111,26 +121,41 @@ func (e *Engine) upserts(ctx context.Context, collection string, items []Item, l
 			}
 			outcomes[of[i]] = outcome
 		}
-		docs, of, size = nil, nil, 0
+		text, of = nil, of[:0] // what was sent may be read still
 		return nil
 	}
-	for i, item := range items {
-		if item.Document == nil || last[item.Stored()] != i {
+	for i := range items {
+		if items[i].Document == nil || last[i] != i {
 			continue
 		}
-		doc, err := withID(item)
+		if text == nil {
+			text = make([]byte, 0, textRoom(items[i:]))
+		}
+		longer, err := appendLine(text, items[i])
 		if err != nil {
 			outcomes[i] = err
 			continue
 		}
-		docs, of, size = append(docs, doc), append(of, i), size+len(doc)
-		if len(docs) >= importDocuments || size >= importBytes {
+		text, of = append(longer, '\n'), append(of, i)
+		if len(of) >= importDocuments || len(text) >= importBytes {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
 	}
 	return flush()
+}
+
+// textRoom is about how many bytes the lines of the next import take.
+func textRoom(items []Item) int {
+	const beside = 64 // an id and its name
+	size := 0
+	for i := range items {
+		if size += len(items[i].Document) + beside; i == importDocuments || size >= importBytes {
+			break
+		}
+	}
+	return size
 }
 
 // outcomeOf reads a line; the error is for faults of the engine, after which nothing is known of the rest.
@@ -149,7 +174,7 @@ func outcomeOf(line tsclient.ImportLine) (Outcome, error) {
 }
 
 // deletes removes the documents of the items that count, many in one call but those whose ids a filter can't name. A document that is not there is no error.
-func (e *Engine) deletes(ctx context.Context, collection string, items []Item, last map[string]int, calls *int) error {
+func (e *Engine) deletes(ctx context.Context, collection string, items []Item, last []int, calls *int) error {
 	var ids []string
 	size := 0
 	flush := func() error {
@@ -162,11 +187,11 @@ func (e *Engine) deletes(ctx context.Context, collection string, items []Item, l
 		}
 		return err
 	}
-	for i, item := range items {
-		id := item.Stored()
-		if item.Document != nil || last[id] != i {
+	for i := range items {
+		if items[i].Document != nil || last[i] != i {
 			continue
 		}
+		id := items[i].Stored()
 		if !plainID.MatchString(id) {
 			if err := e.deleteDoc(ctx, collection, id); err != nil {
 				return err

@@ -11,7 +11,9 @@ import (
 
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/idempotency"
 	"github.com/fountainai/fountain/internal/page"
@@ -41,25 +43,45 @@ func (h *Handlers) CreateCollection(ctx context.Context, r searchapi.CreateColle
 		return nil, err
 	}
 	key := idempotencyKey(ctx, p, "createCollection", r.Params.IdempotencyKey)
-	begun := false
+	attempt, begun := lease.New(attemptLast(ctx)), false
 	if key != nil {
-		answer, known, before, err := core.Store.Begin(ctx, *key, want.Engine())
+		answer, known, before, err := core.Store.Begin(ctx, *key, want.Engine(), attempt)
 		if err != nil || known {
 			return stored(answer), err
 		}
 		begun = before
 	}
-	made, err := h.create(ctx, core, want, schemaFrom(r.Body.Fields, r.Body.DefaultSortingField).Collection(want.Engine(), want.TenantScoped), begun)
+	answer, err := h.made(ctx, core, p, want, schemaFrom(r.Body.Fields, r.Body.DefaultSortingField), key, begun)
 	if err != nil {
-		return nil, h.abandon(ctx, core, key, err)
+		return nil, h.abandon(ctx, core, key, attempt, err)
+	}
+	return stored(answer), nil
+}
+
+// attemptBeyond is how long the lease of a creation lasts beyond its request's time: what it has begun by then has arrived.
+const attemptBeyond = 5 * time.Second
+
+// attemptLast is how long an attempt at a creation may take.
+func attemptLast(ctx context.Context) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return time.Until(end) + attemptBeyond
+	}
+	return lease.Last
+}
+
+// made makes the collection, and keeps the answer.
+func (h *Handlers) made(ctx context.Context, core *Core, p *auth.Principal, want *owner.Collection, schema reindex.Schema, key *idempotency.Key, begun bool) (idempotency.Answer, error) {
+	made, err := h.create(ctx, core, want, schema.Collection(want.Engine(), want.TenantScoped), begun)
+	if err != nil {
+		return idempotency.Answer{}, refusedCreation{err}
 	}
 	want.TenantScoped = made.Scoped()
 	body, err := json.Marshal(collectionTo(made, hold(want, p)))
 	if err != nil {
-		return nil, err
+		return idempotency.Answer{}, err
 	}
 	answer, err := core.Store.Finish(ctx, want, key, idempotency.Answer{Status: http.StatusCreated, Body: body}, event(ctx, p, "createCollection", want.Engine()))
-	return stored(answer), refuse(err)
+	return answer, refuse(err)
 }
 
 // wantedBy is the collection that a caller asks to be made. Problems: forbidden, validation_failed.
@@ -119,16 +141,31 @@ func uncertain(err error) bool {
 	return errors.Is(err, problem.EngineUnavailable) || errors.Is(err, problem.UpstreamTimeout) || errors.Is(err, problem.BadUpstream)
 }
 
-// abandon forgets a creation that the engine refused for good.
-func (h *Handlers) abandon(ctx context.Context, core *Core, key *idempotency.Key, cause error) error {
-	if key == nil || uncertain(cause) {
+// abandon ends an attempt that has failed: a creation that the engine refused for good is forgotten, and the repeat of another goes on with it.
+func (h *Handlers) abandon(ctx context.Context, core *Core, key *idempotency.Key, attempt lease.Lease, cause error) error {
+	var refused refusedCreation
+	byEngine := errors.As(cause, &refused)
+	if byEngine {
+		cause = refused.error
+	}
+	if key == nil {
 		return cause
 	}
-	if err := core.Store.Abandon(context.WithoutCancel(ctx), *key); err != nil {
+	end := core.Store.Interrupt
+	if byEngine && !uncertain(cause) {
+		end = core.Store.Abandon
+	}
+	if err := end(context.WithoutCancel(ctx), *key, attempt); err != nil {
 		return errors.Join(cause, err)
 	}
 	return cause
 }
+
+// refusedCreation is an error of making a collection, and not of keeping the answer.
+type refusedCreation struct{ error }
+
+// Unwrap implements errors.Unwrap.
+func (r refusedCreation) Unwrap() error { return r.error }
 
 // ListCollections implements searchapi.StrictServerInterface.
 func (h *Handlers) ListCollections(ctx context.Context, r searchapi.ListCollectionsRequestObject) (searchapi.ListCollectionsResponseObject, error) {

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/impl/search/internal/rawjson"
 	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	"github.com/fountainai/fountain/internal/page"
 	"github.com/fountainai/fountain/internal/problem"
@@ -71,30 +73,55 @@ func pageOf(all []described, after string, limit int) ([]described, searchapi.Co
 	return shown, list
 }
 
+// place is where an item stands in a body: the item of that number, from 0, or the line, from 1.
+type place struct{ item, line int }
+
+// pointer is the place of a member of the item.
+func (p place) pointer(member string) string {
+	if p.line > 0 {
+		return "/" + member
+	}
+	return fmt.Sprintf("/items/%d/%s", p.item, member)
+}
+
+// words tell the line.
+func (p place) words() string {
+	if p.line > 0 {
+		return fmt.Sprintf(" in line %d", p.line)
+	}
+	return ""
+}
+
 // itemsFrom reads the items of a sync. Whoever reaches one tenant alone writes for that one.
 func itemsFrom(items []searchapi.SyncItem, c held) ([]engine.Item, error) {
 	out := make([]engine.Item, len(items))
-	for i, item := range items {
+	for i := range items {
 		var err error
-		if out[i], err = itemFrom(item, c, fmt.Sprintf("/items/%d", i), ""); err != nil {
+		if out[i], err = itemFrom(&items[i], c, place{item: i}); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// itemFrom reads one item, whose faults are told below pointer, and in which place of the body.
-func itemFrom(item searchapi.SyncItem, c held, pointer, place string) (engine.Item, error) {
-	out, err := c.item(item.ID, item.Tenant, "body", pointer+"/tenant")
+// itemFrom reads one item.
+func itemFrom(item *searchapi.SyncItem, c held, at place) (engine.Item, error) {
+	var out engine.Item
+	if item.Tenant == nil {
+		out = c.ownItem(item.ID)
+	} else {
+		var err error
+		if out, err = c.item(item.ID, item.Tenant, "body", at.pointer("tenant")); err != nil {
+			return out, err
+		}
+	}
 	switch {
-	case err != nil:
-		return out, err
 	case item.Op == searchapi.SyncItemOpUpsert && item.Document == nil:
-		return out, problem.New(problem.ValidationFailed, "An upsert needs a document"+place+".").WithField("body", pointer+"/document", "required", "is required to upsert")
+		return out, problem.New(problem.ValidationFailed, "An upsert needs a document"+at.words()+".").WithField("body", at.pointer("document"), "required", "is required to upsert")
 	case item.Op == searchapi.SyncItemOpDelete && item.Document != nil:
-		return out, problem.New(problem.ValidationFailed, "A deletion takes no document"+place+".").WithField("body", pointer+"/document", "not", "must be absent to delete")
+		return out, problem.New(problem.ValidationFailed, "A deletion takes no document"+at.words()+".").WithField("body", at.pointer("document"), "not", "must be absent to delete")
 	case item.IfVersion != nil && !c.Versioned:
-		return out, problem.New(problem.ValidationFailed, "The collection keeps no versions of its documents"+place+".").WithField("body", pointer+"/ifVersion", "not", "must be absent, in a collection that is not versioned")
+		return out, problem.New(problem.ValidationFailed, "The collection keeps no versions of its documents"+at.words()+".").WithField("body", at.pointer("ifVersion"), "not", "must be absent, in a collection that is not versioned")
 	case item.Document != nil:
 		out.Document = *item.Document
 	}
@@ -102,22 +129,37 @@ func itemFrom(item searchapi.SyncItem, c held, pointer, place string) (engine.It
 	return out, nil
 }
 
-func outcomesTo(items []engine.Item, results []reindex.Result, versioned bool) searchapi.DocumentSyncResult {
-	out := searchapi.DocumentSyncResult{Results: make([]searchapi.SyncOutcome, len(items))}
-	for i, item := range items {
-		out.Results[i] = searchapi.SyncOutcome{ID: item.ID, Status: searchapi.SyncOutcomeStatusOk}
-		outcome := results[i].Outcome
-		if versioned && (results[i].Version > 0 || errors.Is(outcome, problem.VersionConflict)) {
-			out.Results[i].Version = &results[i].Version
+// outcomesTo writes DocumentSyncResult.
+func outcomesTo(items []engine.Item, results []reindex.Result, versioned bool) written {
+	failed := 0
+	for i := range results {
+		if results[i].Outcome != nil {
+			failed++
 		}
-		if outcome == nil {
-			out.Succeeded++
-			continue
-		}
-		out.Failed++
-		p := problem.From(outcome)
-		code, message, again := string(p.Code), p.Detail, engine.Passing(outcome)
-		out.Results[i].Status, out.Results[i].Code, out.Results[i].Message, out.Results[i].Retryable = searchapi.SyncOutcomeStatusError, &code, &message, &again
 	}
-	return out
+	out := append(takeRoom(64+32*len(items)), `{"succeeded":`...)
+	out = strconv.AppendInt(out, int64(len(items)-failed), 10)
+	out = strconv.AppendInt(append(out, `,"failed":`...), int64(failed), 10)
+	out = append(out, `,"results":[`...)
+	for i := range items {
+		out = outcomeTo(comma(out, i), items[i].ID, &results[i], versioned)
+	}
+	return append(out, `]}`...)
+}
+
+// outcomeTo writes SyncOutcome.
+func outcomeTo(out []byte, id string, r *reindex.Result, versioned bool) []byte {
+	out = rawjson.AppendString(append(out, `{"id":`...), id)
+	if r.Outcome == nil {
+		out = append(out, `,"status":"ok"`...)
+	} else {
+		p := problem.From(r.Outcome)
+		out = rawjson.AppendString(append(out, `,"status":"error","code":`...), string(p.Code))
+		out = rawjson.AppendString(append(out, `,"message":`...), p.Detail)
+		out = strconv.AppendBool(append(out, `,"retryable":`...), engine.Passing(r.Outcome))
+	}
+	if versioned && (r.Version > 0 || errors.Is(r.Outcome, problem.VersionConflict)) {
+		out = strconv.AppendInt(append(out, `,"version":`...), r.Version, 10)
+	}
+	return append(out, '}')
 }

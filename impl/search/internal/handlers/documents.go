@@ -21,10 +21,16 @@ func (c held) item(id string, tenant *string, in, pointer string) (engine.Item, 
 			WithField(in, pointer, "not", "must be absent")
 	case tenant != nil:
 		return engine.Item{ID: id, Tenant: tenant}, nil
-	case c.TenantScoped:
-		return engine.Item{ID: id, Tenant: &c.caller.Tenant}, nil
 	}
-	return engine.Item{ID: id}, nil
+	return c.ownItem(id), nil
+}
+
+// ownItem names a document whose tenant is not said: in a tenant-scoped collection it is one of the caller's.
+func (c held) ownItem(id string) engine.Item {
+	if c.TenantScoped {
+		return engine.Item{ID: id, Tenant: &c.caller.Tenant}
+	}
+	return engine.Item{ID: id}
 }
 
 // change holds a collection to be written, and names a document of it.

@@ -63,7 +63,7 @@ func (h *Handlers) Mount(r chi.Router) {
 	strict := searchapi.NewStrictHandlerWithOptions(h, nil, searchapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
 	})
-	searchapi.HandlerWithOptions(strict, searchapi.ChiServerOptions{
+	searchapi.HandlerWithOptions(direct{strict, h}, searchapi.ChiServerOptions{
 		BaseRouter: r, BaseURL: h.Contract.BasePath, ErrorHandlerFunc: httpserver.ParameterError,
 		Middlewares: []searchapi.MiddlewareFunc{httpserver.Remember(httpserver.Target)},
 	})

@@ -34,9 +34,9 @@ func (core *Core) ask(ctx context.Context, p *auth.Principal, s *searchapi.Colle
 	return asked{held: c, name: s.Collection, params: params}, err
 }
 
-// searchEach carries out searches. Where the caller reaches a part of a collection, the documents of that part alone are counted: the engine's own number
+// searchEach carries out searches. The answers are to be freed. Where the caller reaches a part of a collection, the documents of that part alone are counted: the engine's own number
 // is of all tenants.
-func (core *Core) searchEach(ctx context.Context, searches []asked) ([]engine.Found, error) {
+func (core *Core) searchEach(ctx context.Context, searches []asked) (*engine.Answers, error) {
 	asks := make([]map[string]any, len(searches))
 	parts := map[string]int{} // places of the counts, by collection
 	for i, s := range searches {
@@ -48,10 +48,11 @@ func (core *Core) searchEach(ctx context.Context, searches []asked) ([]engine.Fo
 			asks = append(asks, engine.CountSearch(s.Engine(), s.filter()))
 		}
 	}
-	found, err := core.Engine.SearchEach(ctx, asks...)
+	answers, err := core.Engine.SearchEach(ctx, asks...)
 	if err != nil {
 		return nil, err
 	}
+	found := answers.Each
 	for i, s := range searches {
 		if s.whole || found[i].Err != nil {
 			continue
@@ -59,28 +60,9 @@ func (core *Core) searchEach(ctx context.Context, searches []asked) ([]engine.Fo
 		count := found[parts[s.Engine()]]
 		found[i].OutOf, found[i].Err = count.Found, count.Err
 	}
-	return found[:len(searches)], nil
+	answers.Each = found[:len(searches)]
+	return answers, nil
 }
-
-// written is an answer of JSON that the handlers write by themselves.
-type written []byte
-
-func (b written) send(w http.ResponseWriter) error {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-	w.WriteHeader(http.StatusOK)
-	_, err := w.Write(b)
-	return err
-}
-
-// VisitSearchDocumentsResponse implements the generated answer of searchDocuments.
-func (b written) VisitSearchDocumentsResponse(w http.ResponseWriter) error { return b.send(w) }
-
-// VisitMultiSearchResponse implements the generated answer of multiSearch.
-func (b written) VisitMultiSearchResponse(w http.ResponseWriter) error { return b.send(w) }
-
-// VisitUnionSearchResponse implements the generated answer of unionSearch.
-func (b written) VisitUnionSearchResponse(w http.ResponseWriter) error { return b.send(w) }
 
 // MultiSearch implements searchapi.StrictServerInterface.
 func (h *Handlers) MultiSearch(ctx context.Context, r searchapi.MultiSearchRequestObject) (searchapi.MultiSearchResponseObject, error) {
@@ -101,11 +83,12 @@ func (h *Handlers) MultiSearch(ctx context.Context, r searchapi.MultiSearchReque
 	if err := fitsPages(r.Body.Searches); err != nil { // with what presets say
 		return nil, err
 	}
-	found, err := core.searchEach(ctx, searches)
+	answers, err := core.searchEach(ctx, searches)
 	if err != nil {
 		return nil, err
 	}
-	return renderAll(refused, searches, found)
+	defer answers.Free()
+	return renderAll(refused, searches, answers.Each)
 }
 
 // fitsPages bounds the hits of all searches together. Problem: validation_failed.

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/fountainai/fountain/impl/search/internal/job"
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	"github.com/fountainai/fountain/internal/problem"
@@ -32,7 +33,7 @@ func refuse(err error) error {
 		return problem.New(problem.StateConflict, "The job has ended.")
 	case errors.Is(err, job.ErrFull):
 		return problem.New(problem.ConcurrencyLimited, "As many jobs are under way, or as much waits, as may.").WithRetryAfter(fullWait)
-	case errors.Is(err, job.ErrLost):
+	case errors.Is(err, lease.ErrLost):
 		return problem.New(problem.RequestTimeout, "The items came too slowly.").Wrap(err)
 	case errors.Is(err, owner.ErrManyGrants):
 		return problem.New(problem.LimitReached, "The collection has as many grants as it may have.")

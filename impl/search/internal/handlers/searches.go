@@ -25,14 +25,16 @@ func (h *Handlers) SearchDocuments(ctx context.Context, r searchapi.SearchDocume
 	if err != nil {
 		return nil, err
 	}
-	found, err := core.searchEach(ctx, []asked{{held: c, params: params}})
-	if err == nil {
-		err = found[0].Err
-	}
+	answers, err := core.searchEach(ctx, []asked{{held: c, params: params}})
 	if err != nil {
 		return nil, err
 	}
-	return fitting(render(make([]byte, 0, room(&found[0].Result)), &found[0].Result, c))
+	defer answers.Free()
+	found := &answers.Each[0]
+	if found.Err != nil {
+		return nil, found.Err
+	}
+	return fitting(render(takeRoom(room(&found.Result)), &found.Result, c))
 }
 
 // params fills a search in and names its parameters as Typesense does. Problem: validation_failed.
@@ -71,10 +73,14 @@ func searchFrom(b *searchapi.DocumentSearch, c held) (map[string]any, error) {
 			return nil, problem.New(problem.ValidationFailed, "There is no field of that name.")
 		}
 	}
-	for name, v := range map[string]*int32{"max_facet_values": b.MaxFacetValues, "page": b.Page, "per_page": b.PerPage} {
-		if v != nil {
-			params[name] = *v
-		}
+	if b.MaxFacetValues != nil {
+		params["max_facet_values"] = *b.MaxFacetValues
+	}
+	if b.Page != nil {
+		params["page"] = *b.Page
+	}
+	if b.PerPage != nil {
+		params["per_page"] = *b.PerPage
 	}
 	filter, err := filterFrom(b, c)
 	if err != nil {

@@ -3,7 +3,6 @@ package handlers
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -57,7 +56,7 @@ func (h *Handlers) SyncDocuments(ctx context.Context, r searchapi.SyncDocumentsR
 	if err != nil {
 		return nil, err
 	}
-	return searchapi.SyncDocuments200JSONResponse(outcomesTo(items, results, c.Versioned)), nil
+	return outcomesTo(items, results, c.Versioned), nil
 }
 
 // all reads the items of a sync that is carried out at once. Problems: validation_failed, body_too_large.
@@ -85,11 +84,11 @@ func (c held) lines(body io.Reader, each func(item engine.Item, size int) error)
 	n := 0
 	for in.Scan() {
 		n++
-		var sent searchapi.SyncItem
-		if err := json.Unmarshal(in.Bytes(), &sent); err != nil {
+		sent, err := readItem(in.Bytes())
+		if err != nil {
 			return problem.New(problem.MalformedBody, fmt.Sprintf("Line %d of the body can't be read.", n)).Wrap(err)
 		}
-		item, err := itemFrom(sent, c, "", fmt.Sprintf(" in line %d", n))
+		item, err := itemFrom(&sent, c, place{line: n})
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/job"
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/internal/auth"
 )
@@ -44,10 +45,10 @@ type ahead struct {
 }
 
 // BeginJob implements job.SpoolRows.
-func (*ahead) BeginJob(context.Context, *job.Job, job.Lease) error { return nil }
+func (*ahead) BeginJob(context.Context, *job.Job, lease.Lease) error { return nil }
 
 // AddPart implements job.SpoolRows.
-func (a *ahead) AddPart(_ context.Context, _ *job.Job, _ job.Lease, items []byte, n int64) error {
+func (a *ahead) AddPart(_ context.Context, _ *job.Job, _ lease.Lease, items []byte, n int64) error {
 	a.worst = max(a.worst, a.body.gave-a.seen)
 	a.seen = a.body.gave
 	a.stored += n
@@ -55,10 +56,10 @@ func (a *ahead) AddPart(_ context.Context, _ *job.Job, _ job.Lease, items []byte
 }
 
 // AcceptJob implements job.SpoolRows.
-func (*ahead) AcceptJob(context.Context, *job.Job, job.Lease) error { return nil }
+func (*ahead) AcceptJob(context.Context, *job.Job, lease.Lease) error { return nil }
 
 // DropJob implements job.SpoolRows.
-func (*ahead) DropJob(context.Context, string, job.Lease) error { return nil }
+func (*ahead) DropJob(context.Context, string, lease.Lease) error { return nil }
 
 // Of a body of 64 MiB no more is held than a part and a line: it is stored as it comes, whatever the size of its lines.
 func TestReceive_holdsAPartOfTheBody(t *testing.T) {

@@ -44,8 +44,6 @@ var (
 	ErrNone = errors.New("the collection has no such job")
 	ErrPast = errors.New("the job has ended")
 	ErrFull = errors.New("as many jobs are under way, or as much waits, as may")
-	// ErrLost says that the lease is another's, or that the job is in another state.
-	ErrLost = errors.New("the lease of the job is lost")
 )
 
 // Every is the Reach of a job that may change the documents of every tenant.
@@ -112,10 +110,4 @@ type Failure struct {
 	Item             int64 // its place, from 1
 	ID, Tenant, Code string
 	Message          string
-}
-
-// Lease is what somebody has a job by. Each change renews it.
-type Lease struct {
-	Name string
-	Last time.Duration
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fountainai/fountain/impl/search/internal/engine"
 	"github.com/fountainai/fountain/impl/search/internal/job"
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/problem"
@@ -158,10 +159,10 @@ func TestWorker_isFencedByItsLease(t *testing.T) {
 		rows := newRows(t, open(t), now)
 		c := makeCollection(t, rows)
 		sent := send(t, rows, c, 1200, "x")
-		late := job.Lease{Name: "late", Last: 30 * time.Second}
+		late := lease.Lease{Name: "late", Last: 30 * time.Second}
 		old, err := rows.ClaimJob(t.Context(), late)
 		require.NoError(t, err)
-		none, err := rows.ClaimJob(t.Context(), job.Lease{Name: "early", Last: time.Minute})
+		none, err := rows.ClaimJob(t.Context(), lease.Lease{Name: "early", Last: time.Minute})
 		require.NoError(t, err)
 		require.Nil(t, none, "it is leased")
 		now.Advance(time.Minute)
@@ -169,9 +170,9 @@ func TestWorker_isFencedByItsLease(t *testing.T) {
 		worked, err := newWorker(rows, docs).Once(t.Context())
 		require.NoError(t, err)
 		require.True(t, worked)
-		require.ErrorIs(t, rows.KeepJob(t.Context(), old, late), job.ErrLost)
-		require.ErrorIs(t, rows.CarriedOut(t.Context(), old, late, 500, nil), job.ErrLost)
-		require.ErrorIs(t, rows.FailJob(t.Context(), old, late), job.ErrLost)
+		require.ErrorIs(t, rows.KeepJob(t.Context(), old, late), lease.ErrLost)
+		require.ErrorIs(t, rows.CarriedOut(t.Context(), old, late, 500, nil), lease.ErrLost)
+		require.ErrorIs(t, rows.FailJob(t.Context(), old, late), lease.ErrLost)
 		require.NoError(t, rows.LeaveJob(t.Context(), old, late, time.Second))
 		done := read(t, rows, c, sent.ID)
 		require.Equal(t, job.Done, done.State)
@@ -296,7 +297,7 @@ func TestSweep_removesWhatIsOver(t *testing.T) {
 		sweep()
 		require.Equal(t, 1, count(t, db, "jobs"), "whoever received it is gone")
 		require.Zero(t, count(t, db, "job_parts"))
-		require.ErrorIs(t, s.Accept(t.Context()), job.ErrLost)
+		require.ErrorIs(t, s.Accept(t.Context()), lease.ErrLost)
 		require.Equal(t, 2, count(t, db, "job_failures"))
 		now.Advance(job.Life)
 		sweep()

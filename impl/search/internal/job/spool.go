@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/internal/id"
 )
 
@@ -20,14 +21,14 @@ const receiveLast = 2 * time.Minute
 type Spool struct {
 	Job   *Job
 	rows  SpoolRows
-	lease Lease
+	lease lease.Lease
 	part  bytes.Buffer
 	n     int64
 }
 
 // NewSpool begins to receive a job. Its errors are those of SpoolRows.BeginJob.
 func NewSpool(ctx context.Context, rows SpoolRows, j *Job) (*Spool, error) {
-	s := &Spool{Job: j, rows: rows, lease: Lease{Name: id.New("lease"), Last: receiveLast}}
+	s := &Spool{Job: j, rows: rows, lease: lease.New(receiveLast)}
 	j.ID, j.State = id.New("job"), Receiving
 	return s, rows.BeginJob(ctx, j, s.lease)
 }
@@ -75,7 +76,7 @@ func (s *Spool) Accept(ctx context.Context) error {
 
 // Drop forgets what was received, after cause, which it returns.
 func (s *Spool) Drop(ctx context.Context, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease.CallLimit)
 	defer cancel()
 	return errors.Join(cause, s.rows.DropJob(ctx, s.Job.ID, s.lease))
 }

@@ -8,18 +8,15 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
-	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
 const (
-	leaseLast = 30 * time.Second
-	callLimit = 20 * time.Second // of the writing of a part, from before the lease is renewed: it ends before that does
-	workPause = time.Second      // between two looks for jobs that are due
-	longest   = time.Minute      // between two attempts
-	patience  = time.Hour        // after which a job that did not go on is given up
-	turn      = 20               // parts, after which those of other collections that are due come first
+	longest  = time.Minute // between two attempts
+	patience = time.Hour   // after which a job that did not go on is given up
+	turn     = 20          // parts, after which those of other collections that are due come first
 )
 
 // Writer changes documents of a collection.
@@ -29,76 +26,52 @@ type Writer interface {
 
 // Worker carries jobs out. Several may work on one database.
 type Worker struct {
+	*lease.Worker
 	Rows    Rows
 	Writer  Writer
 	Log     *slog.Logger
 	Failed  func()     // counts a step, or a job, that failed
 	Written func(*Job) // is told that a part is written, and not yet that it is noted; may be nil
-	wake    chan struct{}
 }
 
 // NewWorker returns a Worker.
 func NewWorker(rows Rows, w Writer, log *slog.Logger, failed func()) *Worker {
-	return &Worker{Rows: rows, Writer: w, Log: log, Failed: failed, wake: make(chan struct{}, 1)}
-}
-
-// Wake makes Run look at once: a job was accepted.
-func (w *Worker) Wake() {
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
-}
-
-// Run works until ctx ends.
-func (w *Worker) Run(ctx context.Context) error {
-	for {
-		worked, err := w.Once(ctx)
-		if err != nil && ctx.Err() == nil {
-			w.Log.WarnContext(ctx, "a job can't go on at the moment", "error", err)
-			w.Failed()
-		}
-		if worked && err == nil {
-			continue
-		}
-		timer := time.NewTimer(workPause)
-		select {
-		case <-timer.C:
-		case <-w.wake:
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		}
-		timer.Stop()
-	}
+	made := &Worker{Rows: rows, Writer: w, Log: log, Failed: failed}
+	made.Worker = lease.NewWorker(made.Once, log, "a job can't go on at the moment", failed)
+	return made
 }
 
 // Once works on one job that is due, as long as it can go on and it is its turn, and reports whether there was one.
 func (w *Worker) Once(ctx context.Context) (bool, error) {
-	lease := Lease{Name: id.New("lease"), Last: leaseLast}
-	j, err := w.Rows.ClaimJob(ctx, lease)
-	if err != nil || j == nil {
-		return false, err
-	}
+	return lease.Work[Job]{Claim: w.Rows.ClaimJob, Do: w.parts, Leave: w.left}.Once(ctx)
+}
+
+// parts carries parts out, while it is the job's turn.
+func (w *Worker) parts(ctx context.Context, j *Job, l lease.Lease) (err error) {
 	for n := 0; err == nil && j.State == Running && n < turn; n++ {
-		err = w.part(ctx, j, lease)
+		err = w.part(ctx, j, l)
 	}
+	return err
+}
+
+// left gives the lease back, unless the job has ended.
+func (w *Worker) left(ctx context.Context, j *Job, l lease.Lease, cause error) error {
 	switch {
-	case err == nil && j.State != Running: // it has ended
-		return true, nil
-	case err == nil, errors.Is(err, ErrLost), ctx.Err() != nil: // others have their turn; or it was cancelled, or another worker has it, and what was sent has arrived
-		return true, w.Rows.LeaveJob(context.WithoutCancel(ctx), j, lease, 0)
+	case cause == nil && j.State != Running:
+		return nil
+	case cause == nil, errors.Is(cause, lease.ErrLost), errors.Is(cause, lease.ErrStopped): // others have their turn; or it was cancelled, or another worker has it, and what was sent has arrived
+		return w.Rows.LeaveJob(ctx, j, l, 0)
 	}
-	return true, w.settle(ctx, j, lease, err)
+	return w.settle(ctx, j, l, cause)
 }
 
 // part carries the next part out. What it sends no longer arrives when another may have the lease.
-func (w *Worker) part(ctx context.Context, j *Job, lease Lease) error {
-	limited, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	if err := w.Rows.KeepJob(limited, j, lease); err != nil {
+func (w *Worker) part(ctx context.Context, j *Job, l lease.Lease) error {
+	limited, cancel, err := lease.Fenced(ctx, func(ctx context.Context) error { return w.Rows.KeepJob(ctx, j, l) })
+	if err != nil {
 		return err
 	}
+	defer cancel()
 	p, err := w.Rows.PartOf(limited, j)
 	if err != nil {
 		return err
@@ -118,7 +91,18 @@ func (w *Worker) part(ctx context.Context, j *Job, lease Lease) error {
 	if w.Written != nil {
 		w.Written(j)
 	}
-	var failures []Failure
+	failures := failuresOf(p, items, outcomes)
+	if err := w.Rows.CarriedOut(ctx, j, l, int64(len(items)-len(failures)), failures); err != nil {
+		return err
+	}
+	if j.State == Failed {
+		w.gaveUp(ctx, j, errors.New("too many items failed"))
+	}
+	return nil
+}
+
+// failuresOf are the items of a part that failed.
+func failuresOf(p Part, items []engine.Item, outcomes []engine.Outcome) (failures []Failure) {
 	for i, outcome := range outcomes {
 		if outcome == nil {
 			continue
@@ -130,13 +114,7 @@ func (w *Worker) part(ctx context.Context, j *Job, lease Lease) error {
 		}
 		failures = append(failures, f)
 	}
-	if err := w.Rows.CarriedOut(ctx, j, lease, int64(len(items)-len(failures)), failures); err != nil {
-		return err
-	}
-	if j.State == Failed {
-		w.gaveUp(ctx, j, errors.New("too many items failed"))
-	}
-	return nil
+	return failures
 }
 
 // permitted returns the collection of the job as it is now: the one that it was sent to, and no later one of its name, as long as its sender may write it. Problems: not_found, forbidden.
@@ -154,18 +132,18 @@ func (w *Worker) permitted(ctx context.Context, j *Job) (*owner.Collection, erro
 }
 
 // settle leaves a job for a while after an error, or ends it when a repeat would have that error again.
-func (w *Worker) settle(ctx context.Context, j *Job, lease Lease, cause error) error {
+func (w *Worker) settle(ctx context.Context, j *Job, l lease.Lease, cause error) error {
 	now, err := w.Rows.Now(ctx)
 	if err != nil {
 		return errors.Join(cause, err)
 	}
 	if engine.Passing(cause) && now.Sub(j.Changed) < patience {
-		err := w.Rows.LeaveJob(ctx, j, lease, pause(j.Attempts))
+		err := w.Rows.LeaveJob(ctx, j, l, pause(j.Attempts))
 		return errors.Join(fmt.Errorf("job %s: %w", j.ID, cause), err)
 	}
 	told := problem.From(cause)
 	j.Failure, j.Reason = string(told.Code), told.Detail
-	if err := w.Rows.FailJob(ctx, j, lease); err != nil {
+	if err := w.Rows.FailJob(ctx, j, l); err != nil {
 		return errors.Join(cause, err)
 	}
 	w.gaveUp(ctx, j, cause)

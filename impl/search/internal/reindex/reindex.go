@@ -45,12 +45,6 @@ var (
 	ErrVersion  = errors.New("the schema has another version")
 )
 
-// errLost ends the work on a reindex that is another's by now, or was aborted.
-var errLost = errors.New("the lease of the reindex is lost")
-
-// ErrLost is the error of Rows when the lease that it was told is not that of the reindex, or the reindex is in another state.
-var ErrLost = errLost
-
 // Reindex is one reindex of a collection.
 type Reindex struct {
 	ID string

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
@@ -398,8 +399,8 @@ func TestRetire_waitsForTheWorker(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		r, begun := started(t, open, 3)
 		c := r.collection(t)
-		lease := reindex.Lease{Name: "worker", Last: time.Minute}
-		working, err := r.rows.ClaimReindex(t.Context(), lease.Name, lease.Last)
+		l := lease.Lease{Name: "worker", Last: time.Minute}
+		working, err := r.rows.ClaimReindex(t.Context(), l)
 		require.NoError(t, err)
 		retired := func() bool {
 			alone, err := r.rows.Retire(t.Context(), c, time.Minute)
@@ -407,12 +408,12 @@ func TestRetire_waitsForTheWorker(t *testing.T) {
 			return alone
 		}
 		require.False(t, retired())
-		require.ErrorIs(t, r.rows.KeepReindex(t.Context(), working, lease), reindex.ErrLost)
+		require.ErrorIs(t, r.rows.KeepReindex(t.Context(), working, l), lease.ErrLost)
 		require.False(t, retired())
-		require.NoError(t, r.rows.LeaveReindex(t.Context(), working, lease, time.Hour))
+		require.NoError(t, r.rows.LeaveReindex(t.Context(), working, l, time.Hour))
 		require.True(t, retired())
 		require.True(t, retired(), "a deletion may be repeated")
-		none, err := r.rows.ClaimReindex(t.Context(), "other", time.Minute)
+		none, err := r.rows.ClaimReindex(t.Context(), lease.Lease{Name: "other", Last: time.Minute})
 		require.NoError(t, err)
 		require.Nil(t, none, "nobody works on it during the deletion")
 

@@ -3,6 +3,7 @@ package reindex
 import (
 	"context"
 
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -32,7 +33,7 @@ func (s *steps) verify(ctx context.Context) error {
 		return err
 	}
 	// A process that has died is waited for before writes wait.
-	if err := s.drained(ctx, callLimit); err != nil {
+	if err := s.drained(ctx, lease.CallLimit); err != nil {
 		return err
 	}
 	return s.hold(ctx, Swapping)
@@ -134,7 +135,7 @@ func (s *steps) ready(ctx context.Context) error {
 	if err := s.unrefused(ctx); err != nil {
 		return err // and nobody has waited
 	}
-	if err := s.drained(ctx, callLimit); err != nil {
+	if err := s.drained(ctx, lease.CallLimit); err != nil {
 		return err
 	}
 	if err := s.hold(ctx, RollingBack); err != nil {

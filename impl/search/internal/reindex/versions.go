@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
-	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
@@ -58,9 +58,9 @@ const (
 type VersionRows interface {
 	// ClaimVersions leases those of the documents that decide claims, and returns the versions that they will have. documents has the mark of each one's writer, or "". Errors: ErrWriting,
 	// owner.ErrGone; nothing is leased then.
-	ClaimVersions(ctx context.Context, c *owner.Collection, lease Lease, documents map[string]string, decide Decide) (next map[string]int64, err error)
-	// SettleVersions ends the lease. Error: ErrLost, when another has one of the documents by now.
-	SettleVersions(ctx context.Context, c *owner.Collection, lease Lease, fates map[string]Fate) error
+	ClaimVersions(ctx context.Context, c *owner.Collection, l lease.Lease, documents map[string]string, decide Decide) (next map[string]int64, err error)
+	// SettleVersions ends the lease. Error: lease.ErrLost, when another has one of the documents by now.
+	SettleVersions(ctx context.Context, c *owner.Collection, l lease.Lease, fates map[string]Fate) error
 	// VersionOf is the version of a document, 0 where it is not there.
 	VersionOf(ctx context.Context, c *owner.Collection, document string) (int64, error)
 	// LastVersion is the last version that was given in a collection.
@@ -128,10 +128,10 @@ func (w *Writer) leased(ctx context.Context, c *owner.Collection, items []engine
 }
 
 func (w *Writer) lease(ctx context.Context, c *owner.Collection, items []engine.Item, do send) ([]Result, error) {
-	limited, cancel := context.WithTimeout(ctx, callLimit) // from before the lease: what is sent no longer arrives when another may have it
+	limited, cancel := context.WithTimeout(ctx, lease.CallLimit) // from before the lease: what is sent no longer arrives when another may have it
 	defer cancel()
-	lease, plan := Lease{Name: id.New("lease"), Last: leaseLast}, newPlan(items)
-	next, err := w.rows.ClaimVersions(limited, c, lease, plan.writers, plan.decide)
+	l, plan := lease.New(lease.Last), newPlan(items)
+	next, err := w.rows.ClaimVersions(limited, c, l, plan.writers, plan.decide)
 	switch {
 	case errors.Is(err, owner.ErrGone):
 		return nil, problem.New(problem.NotFound, "There is no such collection.").Wrap(err)
@@ -146,9 +146,9 @@ func (w *Writer) lease(ctx context.Context, c *owner.Collection, items []engine.
 	for i, item := range sent {
 		fates[item.Stored()] = plan.fateOf(item, outcomes, i, failed)
 	}
-	settling, done := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
+	settling, done := context.WithTimeout(context.WithoutCancel(ctx), lease.CallLimit)
 	defer done()
-	settled := w.rows.SettleVersions(settling, c, lease, fates)
+	settled := w.rows.SettleVersions(settling, c, l, fates)
 	if failed != nil {
 		return nil, errors.Join(failed, settled)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
 	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	searchstore "github.com/fountainai/fountain/impl/search/internal/store"
@@ -199,14 +200,14 @@ type torn struct {
 
 var errDead = errors.New("the process has died")
 
-func (s *torn) SettleVersions(ctx context.Context, c *owner.Collection, lease reindex.Lease, fates map[string]reindex.Fate) error {
+func (s *torn) SettleVersions(ctx context.Context, c *owner.Collection, l lease.Lease, fates map[string]reindex.Fate) error {
 	if !s.dead.Load() {
-		return s.Store.SettleVersions(ctx, c, lease, fates)
+		return s.Store.SettleVersions(ctx, c, l, fates)
 	}
 	for d := range fates {
 		fates[d] = reindex.Unknown // its lease ends by itself
 	}
-	return errors.Join(errDead, s.Store.SettleVersions(ctx, c, lease, fates))
+	return errors.Join(errDead, s.Store.SettleVersions(ctx, c, l, fates))
 }
 
 // A document of which nobody has noted that it was written gets a version that nobody has seen; whoever was writing it goes on when they come again, and is told no conflict with themselves.
@@ -316,9 +317,9 @@ type lookingAway struct {
 	then func()
 }
 
-func (s *lookingAway) ClaimVersions(ctx context.Context, c *owner.Collection, lease reindex.Lease, documents map[string]string, decide reindex.Decide) (map[string]int64, error) {
+func (s *lookingAway) ClaimVersions(ctx context.Context, c *owner.Collection, l lease.Lease, documents map[string]string, decide reindex.Decide) (map[string]int64, error) {
 	s.once.Do(s.then)
-	return s.Store.ClaimVersions(ctx, c, lease, documents, decide)
+	return s.Store.ClaimVersions(ctx, c, l, documents, decide)
 }
 
 const versionsVariable = "FOUNTAIN_SEARCH_TEST_VERSIONS"
@@ -470,18 +471,18 @@ func TestVersions_aLateWriterIsTold(t *testing.T) {
 		r := newRig(t, open(t), e)
 		c := r.makeVersioned(t, 1)
 		claim := func(name string, last time.Duration) error {
-			_, err := r.rows.ClaimVersions(t.Context(), c, reindex.Lease{Name: name, Last: last}, map[string]string{"d0": ""}, func(map[string]reindex.Standing) []string { return []string{"d0"} })
+			_, err := r.rows.ClaimVersions(t.Context(), c, lease.Lease{Name: name, Last: last}, map[string]string{"d0": ""}, func(map[string]reindex.Standing) []string { return []string{"d0"} })
 			return err
 		}
 		settle := func(name string) error {
-			return r.rows.SettleVersions(t.Context(), c, reindex.Lease{Name: name}, map[string]reindex.Fate{"d0": reindex.Written})
+			return r.rows.SettleVersions(t.Context(), c, lease.Lease{Name: name}, map[string]reindex.Fate{"d0": reindex.Written})
 		}
 		require.NoError(t, claim("early", time.Minute))
 		require.ErrorIs(t, claim("other", time.Minute), reindex.ErrWriting)
 		require.NoError(t, settle("early"))
 		require.NoError(t, claim("early", -time.Second))
 		require.NoError(t, claim("late", time.Minute))
-		require.ErrorIs(t, settle("early"), reindex.ErrLost)
+		require.ErrorIs(t, settle("early"), lease.ErrLost)
 		require.NoError(t, settle("late"))
 	})
 }

@@ -8,15 +8,12 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/engine"
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/internal/audit"
-	"github.com/fountainai/fountain/internal/id"
 	"github.com/fountainai/fountain/internal/problem"
 )
 
 const (
-	leaseLast   = 30 * time.Second
-	callLimit   = 20 * time.Second // of calls of the engine, from before the lease is renewed: they end before it does
-	workPause   = time.Second      // between two looks for reindexes that are due
 	againAfter  = 2 * time.Second  // after a step that can't be taken at the moment
 	keptPause   = 5 * time.Second  // between two times that a collection which is kept is brought up to date
 	drainLimit  = 10 * time.Second // for writes under way to end, while others wait
@@ -28,77 +25,67 @@ const (
 
 // Worker takes reindexes from state to state.
 type Worker struct {
+	*lease.Worker
 	Engine  *engine.Engine
 	Rows    Rows
 	Replica *Replica
 	Log     *slog.Logger
 	Failed  func()               // counts a step that failed
 	Reached func(*Reindex, bool) // is told of each state that is begun, and then that writes are held in it; may be nil
-	wake    chan struct{}
 }
 
 // NewWorker returns a Worker.
 func NewWorker(e *engine.Engine, rows Rows, r *Replica, log *slog.Logger, failed func()) *Worker {
-	return &Worker{Engine: e, Rows: rows, Replica: r, Log: log, Failed: failed, wake: make(chan struct{}, 1)}
+	made := &Worker{Engine: e, Rows: rows, Replica: r, Log: log, Failed: failed}
+	made.Worker = lease.NewWorker(made.Once, log, "a reindex can't go on at the moment", failed)
+	return made
 }
 
 // Wake makes Run look at once: a reindex is due.
 func (w *Worker) Wake() {
 	w.Replica.Wake()
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
-}
-
-// Run works until ctx ends.
-func (w *Worker) Run(ctx context.Context) error {
-	for {
-		worked, err := w.Once(ctx)
-		if err != nil && ctx.Err() == nil {
-			w.Log.WarnContext(ctx, "a reindex can't go on at the moment", "error", err)
-			w.Failed()
-		}
-		if worked && err == nil {
-			continue
-		}
-		if !rest(ctx, workPause, w.wake) {
-			return nil
-		}
-	}
+	w.Worker.Wake()
 }
 
 // Once works on one reindex that is due, as long as it can go on, and reports whether there was one.
 func (w *Worker) Once(ctx context.Context) (bool, error) {
-	lease := Lease{Name: id.New("lease"), Last: leaseLast}
-	r, err := w.Rows.ClaimReindex(ctx, lease.Name, lease.Last)
+	return lease.Work[steps]{Claim: w.claim, Do: w.run, Leave: w.left}.Once(ctx)
+}
+
+func (w *Worker) claim(ctx context.Context, l lease.Lease) (*steps, error) {
+	r, err := w.Rows.ClaimReindex(ctx, l)
 	if err != nil || r == nil {
-		return false, err
+		return nil, err
 	}
-	s := &steps{Worker: w, Reindex: r, lease: lease}
-	err = s.run(ctx)
-	if errors.Is(err, errLost) {
-		// It was aborted, its collection deleted, or another worker has it.
-		return true, w.Rows.LeaveReindex(context.WithoutCancel(ctx), r, lease, againAfter)
+	return &steps{Worker: w, Reindex: r, lease: l}, nil
+}
+
+func (w *Worker) run(ctx context.Context, s *steps, _ lease.Lease) error { return s.run(ctx) }
+
+// left gives the lease back, unless a step has done so.
+func (w *Worker) left(ctx context.Context, s *steps, l lease.Lease, cause error) error {
+	switch {
+	case cause == nil:
+		return nil
+	case errors.Is(cause, lease.ErrLost): // it was aborted, its collection deleted, or another worker has it
+		return w.Rows.LeaveReindex(ctx, s.Reindex, l, againAfter)
+	case errors.Is(cause, lease.ErrStopped):
+		return s.leave(ctx)
 	}
-	if err != nil {
-		return true, errors.Join(fmt.Errorf("reindex %s, %s: %w", r.ID, r.State, err), s.leave(ctx))
-	}
-	return true, nil
+	return errors.Join(fmt.Errorf("reindex %s, %s: %w", s.ID, s.State, cause), s.leave(ctx))
 }
 
 // steps is the work on one reindex.
 type steps struct {
 	*Worker
 	*Reindex
-	lease Lease
+	lease lease.Lease
 	held  bool // writes wait
 	left  bool // the lease was given back
 }
 
 // leave gives the lease back, and lets writes go on that wait.
 func (s *steps) leave(ctx context.Context) error {
-	ctx = context.WithoutCancel(ctx)
 	if !s.held {
 		return s.Rows.LeaveReindex(ctx, s.Reindex, s.lease, againAfter)
 	}
@@ -145,7 +132,7 @@ func (s *steps) step(ctx context.Context) error {
 
 // final reports whether an error is one that the same step would have again: a refusal of the engine.
 func final(err error) bool {
-	return err != nil && !errors.Is(err, errLost) && !engine.Passing(err)
+	return err != nil && !errors.Is(err, lease.ErrLost) && !engine.Passing(err)
 }
 
 func (s *steps) fail(ctx context.Context, cause error) error {
@@ -172,15 +159,9 @@ func (s *steps) move(ctx context.Context, to State) error {
 	return nil
 }
 
-// call renews the lease and gives the calls of the engine that follow their time, which ends before the lease does: what this worker sends no longer arrives
-// when another has gone on with the reindex.
+// call renews the lease and gives the calls of the engine that follow their time.
 func (s *steps) call(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	limited, cancel := context.WithTimeout(ctx, callLimit) // from before it is renewed
-	if err := s.Rows.KeepReindex(limited, s.Reindex, s.lease); err != nil {
-		cancel()
-		return nil, nil, err
-	}
-	return limited, cancel, nil
+	return lease.Fenced(ctx, func(ctx context.Context) error { return s.Rows.KeepReindex(ctx, s.Reindex, s.lease) })
 }
 
 // create makes the target. Copying begins when every write is noted.
@@ -200,7 +181,7 @@ func (s *steps) create(ctx context.Context) error {
 		return err
 	}
 	s.Documents = source.Documents
-	if err := s.drained(ctx, callLimit); err != nil {
+	if err := s.drained(ctx, lease.CallLimit); err != nil {
 		return err
 	}
 	return s.move(ctx, Copying)
@@ -237,7 +218,7 @@ func (s *steps) gone(ctx context.Context, err error) bool {
 	if !errors.Is(err, problem.NotFound) {
 		return false
 	}
-	call, cancel := context.WithTimeout(ctx, callLimit)
+	call, cancel := context.WithTimeout(ctx, lease.CallLimit)
 	defer cancel()
 	_, err = s.Engine.Collection(call, s.Source)
 	return errors.Is(err, problem.NotFound)
@@ -267,7 +248,7 @@ func (s *steps) after(ctx context.Context) error {
 		return err
 	}
 	return s.Rows.CleanReindex(ctx, s.Reindex, s.lease, func(ctx context.Context) error {
-		call, cancel := context.WithTimeout(ctx, callLimit)
+		call, cancel := context.WithTimeout(ctx, lease.CallLimit)
 		defer cancel()
 		if err := s.Engine.Delete(call, s.Cleanup); err != nil && !errors.Is(err, problem.NotFound) {
 			return err

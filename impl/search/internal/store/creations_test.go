@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/audit/audittest"
@@ -41,11 +43,17 @@ func creation(body string) idempotency.Key {
 }
 
 // attempt is what createCollection does, beside an engine that makes a collection once.
-func (s *Store) attempt(t *testing.T, engine *sync.Map, key idempotency.Key, name string) (idempotency.Answer, error) {
-	answer, known, begun, err := s.Begin(t.Context(), key, name)
+func (s *Store) attempt(t *testing.T, engine *sync.Map, key idempotency.Key, name string) (_ idempotency.Answer, err error) {
+	l := lease.New(time.Minute)
+	answer, known, begun, err := s.Begin(t.Context(), key, name, l)
 	if err != nil || known {
 		return answer, err
 	}
+	defer func() {
+		if err != nil {
+			require.NoError(t, s.Interrupt(t.Context(), key, l))
+		}
+	}()
 	c := &owner.Collection{Name: owner.Name{Local: name}, Owner: "service:a"}
 	fresh, err := s.Claim(t.Context(), c)
 	if err != nil {
@@ -99,17 +107,69 @@ func TestBegin_hasManyAttemptsMakeOneCollection(t *testing.T) {
 	})
 }
 
+// The first request with a key died in the midst of it, and then many come at once, to two replicas: one of them does the work, and no other one is begun before it has come to its end.
+func TestBegin_hasOneAttemptGoOnAfterADeath(t *testing.T) {
+	twoReplicas(t, func(t *testing.T, a, b *Store) {
+		for round := range 5 {
+			name := fmt.Sprint("plays", round)
+			key := creation(name)
+			key.Value = name
+			_, _, begun, err := a.Begin(t.Context(), key, name, lease.New(time.Minute))
+			require.NoError(t, err)
+			require.False(t, begun)
+			_, _, _, err = b.Begin(t.Context(), key, name, lease.New(time.Minute))
+			require.ErrorIs(t, err, problem.IdempotencyInFlight, "nobody knows yet that it is dead")
+			a.clock.(*clock.Fake).Advance(2 * time.Minute)
+
+			var group sync.WaitGroup
+			var working, refused atomic.Int64
+			for i := range 12 {
+				group.Go(func() {
+					_, known, begun, err := []*Store{a, b}[i%2].Begin(t.Context(), key, name, lease.New(time.Minute))
+					switch {
+					case err == nil && begun && !known:
+						working.Add(1)
+					case errors.Is(err, problem.IdempotencyInFlight):
+						refused.Add(1)
+					default:
+						t.Errorf("attempt: %v, %v, %v", known, begun, err)
+					}
+				})
+			}
+			group.Wait()
+			require.EqualValues(t, 1, working.Load())
+			require.EqualValues(t, 11, refused.Load())
+			c := &owner.Collection{Name: owner.Name{Local: name}, Owner: "service:a"}
+			_, err = a.Finish(t.Context(), c, &key, idempotency.Answer{Status: 201, Body: []byte(name)}, did("createCollection"))
+			require.NoError(t, err)
+			answer, known, _, err := b.Begin(t.Context(), key, name, lease.New(time.Minute))
+			require.NoError(t, err)
+			require.True(t, known)
+			require.Equal(t, name, string(answer.Body))
+			require.Equal(t, round+1, a.creations(t))
+		}
+	})
+}
+
 // A key by which one collection is under way makes no other one: that would be answered with a conflict when it is there already.
 func TestBegin_refusesTheKeyOfAnotherCollection(t *testing.T) {
 	twoReplicas(t, func(t *testing.T, a, b *Store) {
-		_, _, begun, err := a.Begin(t.Context(), creation("plays"), "plays")
+		first := lease.New(time.Minute)
+		_, _, begun, err := a.Begin(t.Context(), creation("plays"), "plays", first)
 		require.NoError(t, err)
 		require.False(t, begun)
-		_, _, _, err = b.Begin(t.Context(), creation("poems"), "poems")
+		_, _, _, err = b.Begin(t.Context(), creation("poems"), "poems", lease.New(time.Minute))
 		require.ErrorIs(t, err, problem.IdempotencyConflict)
-		_, _, begun, err = b.Begin(t.Context(), creation("plays"), "plays")
+		_, _, _, err = b.Begin(t.Context(), creation("plays"), "plays", lease.New(time.Minute))
+		require.ErrorIs(t, err, problem.IdempotencyInFlight, "the first one is at work")
+		require.NoError(t, a.Interrupt(t.Context(), creation("plays"), first))
+		_, _, begun, err = b.Begin(t.Context(), creation("plays"), "plays", lease.New(time.Minute))
 		require.NoError(t, err)
 		require.True(t, begun)
+		require.NoError(t, a.Abandon(t.Context(), creation("plays"), first))
+		require.NoError(t, a.Interrupt(t.Context(), creation("plays"), first))
+		_, _, _, err = a.Begin(t.Context(), creation("plays"), "plays", lease.New(time.Minute))
+		require.ErrorIs(t, err, problem.IdempotencyInFlight, "whoever had the lease before ends nothing of the second one's")
 	})
 }
 
@@ -119,8 +179,9 @@ func TestFinish_changesNothingBehindAnotherAttempt(t *testing.T) {
 		key := creation("plays")
 		c := &owner.Collection{Name: owner.Name{Local: "plays"}, Owner: "service:a"}
 		for _, s := range []*Store{a, b} {
-			_, _, _, err := s.Begin(t.Context(), key, "plays")
+			_, _, _, err := s.Begin(t.Context(), key, "plays", lease.New(time.Second))
 			require.NoError(t, err)
+			s.clock.(*clock.Fake).Advance(2 * time.Second) // it takes longer than it may
 			_, err = s.Claim(t.Context(), c)
 			require.NoError(t, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/job"
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/store"
@@ -67,7 +68,7 @@ func (s *Store) fits(ctx context.Context, tx *store.Tx, whose string, bytes int6
 }
 
 // BeginJob implements job.SpoolRows.
-func (s *Store) BeginJob(ctx context.Context, j *job.Job, lease job.Lease) (err error) {
+func (s *Store) BeginJob(ctx context.Context, j *job.Job, l lease.Lease) (err error) {
 	defer tried.To(&err, "begin job")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.room(ctx, tx); err != nil {
@@ -92,7 +93,7 @@ func (s *Store) BeginJob(ctx context.Context, j *job.Job, lease job.Lease) (err 
 		n, err = tx.Exec(ctx, `INSERT INTO jobs (id, tenant, name, claimed_at, whose, reach, sender, sender_tenant, sender_roles, state, items, bytes, parts, next_part, succeeded, failed, failure, reason, attempts,
 				lease, leased_until, due_at, accepted_at, created_at, changed_at, ended_at)
 			SELECT ?, tenant, name, claimed_at, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, '', '', 0, ?, ?, 0, 0, ?, ?, 0 FROM collections WHERE `+ofCollection,
-			append([]any{j.ID, j.Whose, j.Reach, j.Sender.Who, j.Sender.Tenant, strings.Join(j.Sender.Roles, " "), string(job.Receiving), lease.Name, now.Add(lease.Last).UnixMicro(), now.UnixMicro(), now.UnixMicro()}, key(j.Collection())...)...)
+			append([]any{j.ID, j.Whose, j.Reach, j.Sender.Who, j.Sender.Tenant, strings.Join(j.Sender.Roles, " "), string(job.Receiving), l.Name, now.Add(l.Last).UnixMicro(), now.UnixMicro(), now.UnixMicro()}, key(j.Collection())...)...)
 		if err == nil && n == 0 {
 			return owner.ErrGone
 		}
@@ -101,7 +102,7 @@ func (s *Store) BeginJob(ctx context.Context, j *job.Job, lease job.Lease) (err 
 }
 
 // AddPart implements job.SpoolRows.
-func (s *Store) AddPart(ctx context.Context, j *job.Job, lease job.Lease, items []byte, n int64) (err error) {
+func (s *Store) AddPart(ctx context.Context, j *job.Job, l lease.Lease, items []byte, n int64) (err error) {
 	defer tried.To(&err, "store part of job")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.room(ctx, tx); err != nil {
@@ -119,12 +120,12 @@ func (s *Store) AddPart(ctx context.Context, j *job.Job, lease job.Lease, items 
 			return err
 		}
 		changed, err := tx.Exec(ctx, "UPDATE jobs SET parts = parts + 1, items = items + ?, bytes = bytes + ?, leased_until = ? WHERE id = ? AND state = 'receiving' AND lease = ?",
-			n, len(items), now.Add(lease.Last).UnixMicro(), j.ID, lease.Name)
+			n, len(items), now.Add(l.Last).UnixMicro(), j.ID, l.Name)
 		if err != nil {
 			return err
 		}
 		if changed == 0 {
-			return job.ErrLost
+			return lease.ErrLost
 		}
 		_, err = tx.Exec(ctx, "INSERT INTO job_parts (job, part, first, items) VALUES (?, ?, ?, ?)", j.ID, j.Parts, j.Items+1, items)
 		return err
@@ -132,7 +133,7 @@ func (s *Store) AddPart(ctx context.Context, j *job.Job, lease job.Lease, items 
 }
 
 // AcceptJob implements job.SpoolRows. What is accepted later is carried out later, also where two replicas accept at once.
-func (s *Store) AcceptJob(ctx context.Context, j *job.Job, lease job.Lease) (err error) {
+func (s *Store) AcceptJob(ctx context.Context, j *job.Job, l lease.Lease) (err error) {
 	defer tried.To(&err, "accept job")
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.room(ctx, tx); err != nil {
@@ -144,9 +145,9 @@ func (s *Store) AcceptJob(ctx context.Context, j *job.Job, lease job.Lease) (err
 		}
 		n, err := tx.Exec(ctx, `UPDATE jobs SET state = 'queued', lease = '', leased_until = 0, due_at = ?, changed_at = ?,
 			accepted_at = (SELECT CASE WHEN COALESCE(MAX(o.accepted_at), 0) >= ? THEN MAX(o.accepted_at) + 1 ELSE CAST(? AS BIGINT) END FROM jobs o) WHERE id = ? AND state = 'receiving' AND lease = ?`,
-			now.UnixMicro(), now.UnixMicro(), now.UnixMicro(), now.UnixMicro(), j.ID, lease.Name)
+			now.UnixMicro(), now.UnixMicro(), now.UnixMicro(), now.UnixMicro(), j.ID, l.Name)
 		if err == nil && n == 0 {
-			return job.ErrLost
+			return lease.ErrLost
 		}
 		j.Changed = now
 		return err
@@ -158,10 +159,10 @@ func (s *Store) AcceptJob(ctx context.Context, j *job.Job, lease job.Lease) (err
 }
 
 // DropJob implements job.SpoolRows.
-func (s *Store) DropJob(ctx context.Context, id string, lease job.Lease) (err error) {
+func (s *Store) DropJob(ctx context.Context, id string, l lease.Lease) (err error) {
 	defer tried.To(&err, "drop job")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		n, err := tx.Exec(ctx, "DELETE FROM jobs WHERE id = ? AND state = 'receiving' AND lease = ?", id, lease.Name)
+		n, err := tx.Exec(ctx, "DELETE FROM jobs WHERE id = ? AND state = 'receiving' AND lease = ?", id, l.Name)
 		if err != nil || n == 0 {
 			return err
 		}

@@ -7,43 +7,23 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/impl/search/internal/job"
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/internal/store"
 	"github.com/fountainai/fountain/internal/tried"
 )
 
+// leasedJobs are the jobs that wait and have none before them in their collection.
+var leasedJobs = leasedTable{
+	name: "jobs",
+	due: jobWaits + ` AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.tenant = jobs.tenant AND o.name = jobs.name AND o.claimed_at = jobs.claimed_at
+		AND o.state IN ('queued', 'running') AND o.accepted_at < jobs.accepted_at)`,
+	take: "changed_at = CASE WHEN state = 'queued' THEN ? ELSE changed_at END, state = 'running',",
+}
+
 // ClaimJob implements job.Rows.
-func (s *Store) ClaimJob(ctx context.Context, lease job.Lease) (j *job.Job, err error) {
+func (s *Store) ClaimJob(ctx context.Context, l lease.Lease) (j *job.Job, err error) {
 	defer tried.To(&err, "claim job")
-	const isDue = jobWaits + ` AND due_at <= ? AND leased_until < ? AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.tenant = jobs.tenant AND o.name = jobs.name AND o.claimed_at = jobs.claimed_at
-		AND o.state IN ('queued', 'running') AND o.accepted_at < jobs.accepted_at)`
-	var due int64
-	now, err := s.time(ctx, s.db.Read(ctx))
-	if err != nil {
-		return nil, err
-	}
-	err = s.db.Read(ctx).Get(ctx, &due, "SELECT COUNT(*) FROM jobs WHERE "+isDue, now.UnixMicro(), now.UnixMicro())
-	if err != nil || due == 0 {
-		return nil, err // no write without need
-	}
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		j = nil
-		now, err := s.time(ctx, tx)
-		if err != nil {
-			return err
-		}
-		var id string
-		err = tx.Get(ctx, &id, "SELECT id FROM jobs WHERE "+isDue+" ORDER BY due_at, id LIMIT 1", now.UnixMicro(), now.UnixMicro())
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		n, err := tx.Exec(ctx, "UPDATE jobs SET changed_at = CASE WHEN state = 'queued' THEN ? ELSE changed_at END, state = 'running', lease = ?, leased_until = ? WHERE id = ? AND "+jobWaits+" AND leased_until < ?",
-			now.UnixMicro(), lease.Name, now.Add(lease.Last).UnixMicro(), id, now.UnixMicro())
-		if err != nil || n == 0 {
-			return err
-		}
+	err = s.claim(ctx, leasedJobs, l, func(ctx context.Context, tx *store.Tx, id string) error {
 		var row jobRow
 		if err := tx.Get(ctx, &row, selectJobs+"WHERE id = ?", id); err != nil {
 			return err
@@ -51,31 +31,27 @@ func (s *Store) ClaimJob(ctx context.Context, lease job.Lease) (j *job.Job, err 
 		j = row.job()
 		return nil
 	})
-	return j, err
+	if err != nil {
+		return nil, err
+	}
+	return j, nil
 }
 
 // working changes a job whose lease one has, and renews that.
-func (s *Store) working(ctx context.Context, j *job.Job, lease job.Lease, do func(ctx context.Context, tx *store.Tx, now int64) error) error {
+func (s *Store) working(ctx context.Context, j *job.Job, l lease.Lease, do func(ctx context.Context, tx *store.Tx, now int64) error) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		now, err := s.time(ctx, tx)
+		now, err := s.keep(ctx, tx, leasedJobs, j.ID, l, "state = 'running' AND next_part = ?", j.Next)
 		if err != nil {
 			return err
-		}
-		n, err := tx.Exec(ctx, "UPDATE jobs SET leased_until = ? WHERE id = ? AND lease = ? AND state = 'running' AND next_part = ?", now.Add(lease.Last).UnixMicro(), j.ID, lease.Name, j.Next)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return job.ErrLost
 		}
 		return do(ctx, tx, now.UnixMicro())
 	})
 }
 
 // KeepJob implements job.Rows.
-func (s *Store) KeepJob(ctx context.Context, j *job.Job, lease job.Lease) (err error) {
+func (s *Store) KeepJob(ctx context.Context, j *job.Job, l lease.Lease) (err error) {
 	defer tried.To(&err, "keep job")
-	return s.working(ctx, j, lease, func(context.Context, *store.Tx, int64) error { return nil })
+	return s.working(ctx, j, l, func(context.Context, *store.Tx, int64) error { return nil })
 }
 
 // PartOf implements job.Rows. Without the part the job was cancelled.
@@ -87,7 +63,7 @@ func (s *Store) PartOf(ctx context.Context, j *job.Job) (p job.Part, err error) 
 	}
 	err = s.db.Read(ctx).Get(ctx, &row, "SELECT first, items FROM job_parts WHERE job = ? AND part = ?", j.ID, j.Next)
 	if errors.Is(err, sql.ErrNoRows) {
-		return p, job.ErrLost
+		return p, lease.ErrLost
 	}
 	return job.Part{Number: j.Next, First: row.First, Items: row.Items}, err
 }
@@ -96,7 +72,7 @@ func (s *Store) PartOf(ctx context.Context, j *job.Job) (p job.Part, err error) 
 const failuresAtOnce = 100
 
 // CarriedOut implements job.Rows.
-func (s *Store) CarriedOut(ctx context.Context, j *job.Job, lease job.Lease, succeeded int64, failures []job.Failure) (err error) {
+func (s *Store) CarriedOut(ctx context.Context, j *job.Job, l lease.Lease, succeeded int64, failures []job.Failure) (err error) {
 	defer tried.To(&err, "note part of job")
 	next := *j
 	next.Next, next.Attempts = j.Next+1, 0
@@ -107,7 +83,7 @@ func (s *Store) CarriedOut(ctx context.Context, j *job.Job, lease job.Lease, suc
 	case next.Failed >= job.MaxFailures:
 		next.State, next.Failure, next.Reason = job.Failed, "limit_reached", "As many items have failed as may."
 	}
-	err = s.working(ctx, j, lease, func(ctx context.Context, tx *store.Tx, now int64) error {
+	err = s.working(ctx, j, l, func(ctx context.Context, tx *store.Tx, now int64) error {
 		next.Changed = at(now)
 		if err := s.noteFailures(ctx, tx, j.ID, failures); err != nil {
 			return err
@@ -160,9 +136,9 @@ func (s *Store) noteFailures(ctx context.Context, tx *store.Tx, id string, failu
 }
 
 // FailJob implements job.Rows.
-func (s *Store) FailJob(ctx context.Context, j *job.Job, lease job.Lease) (err error) {
+func (s *Store) FailJob(ctx context.Context, j *job.Job, l lease.Lease) (err error) {
 	defer tried.To(&err, "fail job")
-	return s.working(ctx, j, lease, func(ctx context.Context, tx *store.Tx, now int64) error {
+	return s.working(ctx, j, l, func(ctx context.Context, tx *store.Tx, now int64) error {
 		if _, err := tx.Exec(ctx, "DELETE FROM job_parts WHERE job = ?", j.ID); err != nil {
 			return err
 		}
@@ -173,14 +149,7 @@ func (s *Store) FailJob(ctx context.Context, j *job.Job, lease job.Lease) (err e
 }
 
 // LeaveJob implements job.Rows.
-func (s *Store) LeaveJob(ctx context.Context, j *job.Job, lease job.Lease, after time.Duration) (err error) {
+func (s *Store) LeaveJob(ctx context.Context, j *job.Job, l lease.Lease, after time.Duration) (err error) {
 	defer tried.To(&err, "leave job")
-	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		now, err := s.time(ctx, tx)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, "UPDATE jobs SET lease = '', leased_until = 0, due_at = ?, attempts = attempts + 1 WHERE id = ? AND lease = ?", now.Add(after).UnixMicro(), j.ID, lease.Name)
-		return err
-	})
+	return s.leave(ctx, leasedJobs, j.ID, l, "due_at = ?, attempts = attempts + 1", func(now time.Time) []any { return []any{now.Add(after).UnixMicro()} })
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 )
 
-// ownersKept is how long what was read of owners and grants is used. A change by this process ends it at once, one by another within that time.
+// ownersKept is how long what was read of owners and grants is used where other processes may change it. A change by this process ends it at once.
 const ownersKept = time.Second
 
 // maxOwnersKept bounds the names that are kept, those of collections that don't exist among them.
@@ -20,7 +20,8 @@ type names [2]owner.Name
 type ownerCache struct {
 	mu     sync.Mutex
 	kept   map[names]keptOwners
-	change int // counts the times that all was forgotten
+	change int  // counts the times that all was forgotten
+	alone  bool // nobody but this process changes owners: what is kept is so until it is forgotten
 }
 
 type keptOwners struct {
@@ -33,7 +34,7 @@ func (c *ownerCache) get(of names, now time.Time) (found []*owner.Collection, ok
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, ok := c.kept[of]
-	return k.found, ok && now.Before(k.until), c.change
+	return k.found, ok && (c.alone || now.Before(k.until)), c.change
 }
 
 // put keeps what was read, unless something has changed since the reading began.
@@ -54,4 +55,11 @@ func (c *ownerCache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.kept, c.change = nil, c.change+1
+}
+
+// own says that nobody but this process changes owners.
+func (c *ownerCache) own() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept, c.change, c.alone = nil, c.change+1, true
 }

@@ -35,3 +35,21 @@ func TestOwnerCache_keepsForASecondAndNothingThatHasChanged(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(c.kept), maxOwnersKept)
 }
+
+// Where nobody else changes owners they are read once, and again after each change.
+func TestOwnerCache_keepsWhatThisProcessAloneChanges(t *testing.T) {
+	var c ownerCache
+	now := time.Unix(1_800_000_000, 0)
+	of := names{{Local: "plays"}, {Local: "plays"}}
+	_, _, change := c.get(of, now)
+	c.own()
+	c.put(of, nil, now, change)
+	_, ok, change := c.get(of, now)
+	require.False(t, ok, "what was read before may be another's")
+	c.put(of, nil, now, change)
+	_, ok, _ = c.get(of, now.Add(24*time.Hour))
+	require.True(t, ok)
+	c.forget()
+	_, ok, _ = c.get(of, now)
+	require.False(t, ok)
+}

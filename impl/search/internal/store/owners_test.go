@@ -151,3 +151,45 @@ func TestNote_growsWithEachWrite(t *testing.T) {
 		require.Equal(t, []reindex.Note{{Document: "d", At: later.UnixMicro() + 1}}, notes)
 	})
 }
+
+// Where nobody else writes what is kept has no end of its own: after each change of owners and grants it is what the database has, at the same moment.
+func TestCollection_isWhatTheDatabaseHasAfterEachChange(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
+		require.NoError(t, s.Alone(t.Context()))
+		plays, poems := owner.Name{Local: "plays"}, owner.Name{Tenant: "globe", Local: "poems"}
+		alike := func(what string) {
+			t.Helper()
+			for range 2 { // the second one is kept
+				for _, n := range []owner.Name{plays, poems} {
+					got, err := s.Collection(t.Context(), []owner.Name{n}, func(*owner.Collection) bool { return true })
+					require.NoError(t, err)
+					require.Equal(t, s.now(t, n), got, what)
+				}
+			}
+		}
+		alike("nothing is there")
+		c := s.make(t, now, "service:a")
+		require.NotNil(t, c)
+		alike("made")
+		_, err := s.PutGrant(t.Context(), c, "user:b", owner.Read, did("putCollectionGrant"))
+		require.NoError(t, err)
+		alike("granted")
+		_, err = s.PutGrant(t.Context(), c, "user:b", owner.Write, did("putCollectionGrant"))
+		require.NoError(t, err)
+		alike("granted more")
+		require.NoError(t, s.DeleteGrant(t.Context(), c, "user:b", did("deleteCollectionGrant")))
+		alike("revoked")
+		require.Empty(t, s.now(t, plays).Grants)
+		require.NoError(t, s.Reconcile(t.Context(), func(context.Context) (map[string]bool, error) {
+			return map[string]bool{"plays": false, "globe.poems": true}, nil
+		}))
+		alike("adopted")
+		require.True(t, s.now(t, poems).TenantScoped)
+		later := s.make(t, now, "service:a")
+		require.NotEqual(t, c.Claimed, later.Claimed)
+		alike("made again")
+		require.NoError(t, s.Remove(t.Context(), later, did("deleteCollection")))
+		alike("removed")
+		require.Nil(t, s.now(t, plays))
+	})
+}

@@ -2,13 +2,13 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	"github.com/fountainai/fountain/internal/audit"
@@ -16,37 +16,13 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
+// leasedReindexes are the reindexes with which something is to be done; of the others due_at is 0.
+var leasedReindexes = leasedTable{name: "reindexes", due: "due_at > 0"}
+
 // ClaimReindex implements reindex.Rows.
-func (s *Store) ClaimReindex(ctx context.Context, lease string, last time.Duration) (r *reindex.Reindex, err error) {
+func (s *Store) ClaimReindex(ctx context.Context, l lease.Lease) (r *reindex.Reindex, err error) {
 	defer tried.To(&err, "claim reindex")
-	var due int64
-	now, err := s.time(ctx, s.db.Read(ctx))
-	if err != nil {
-		return nil, err
-	}
-	const isDue = "due_at > 0 AND due_at <= ? AND leased_until < ?"
-	err = s.db.Read(ctx).Get(ctx, &due, "SELECT COUNT(*) FROM reindexes WHERE "+isDue, now.UnixMicro(), now.UnixMicro())
-	if err != nil || due == 0 {
-		return nil, err // no write without need
-	}
-	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		r = nil
-		now, err := s.time(ctx, tx)
-		if err != nil {
-			return err
-		}
-		var id string
-		err = tx.Get(ctx, &id, "SELECT id FROM reindexes WHERE "+isDue+" ORDER BY due_at LIMIT 1", now.UnixMicro(), now.UnixMicro())
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		n, err := tx.Exec(ctx, "UPDATE reindexes SET lease = ?, leased_until = ? WHERE id = ? AND leased_until < ?", lease, now.Add(last).UnixMicro(), id, now.UnixMicro())
-		if err != nil || n == 0 {
-			return err
-		}
+	err = s.claim(ctx, leasedReindexes, l, func(ctx context.Context, tx *store.Tx, id string) (err error) {
 		var row reindexRow
 		if err := tx.Get(ctx, &row, selectReindexes+"WHERE id = ?", id); err != nil {
 			return err
@@ -54,27 +30,23 @@ func (s *Store) ClaimReindex(ctx context.Context, lease string, last time.Durati
 		r, err = row.reindex()
 		return err
 	})
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // leasing changes a reindex whose lease one has, and renews that. first is what is done before: what locks the row of the collection.
-func (s *Store) leasing(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, first func(ctx context.Context, tx *store.Tx) error, do func(ctx context.Context, tx *store.Tx, now int64) error) error {
+func (s *Store) leasing(ctx context.Context, r *reindex.Reindex, l lease.Lease, first func(ctx context.Context, tx *store.Tx) error, do func(ctx context.Context, tx *store.Tx, now int64) error) error {
 	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if first != nil {
 			if err := first(ctx, tx); err != nil {
 				return err
 			}
 		}
-		now, err := s.time(ctx, tx)
+		now, err := s.keep(ctx, tx, leasedReindexes, r.ID, l, "state = ?", string(r.State))
 		if err != nil {
 			return err
-		}
-		n, err := tx.Exec(ctx, "UPDATE reindexes SET leased_until = ? WHERE id = ? AND lease = ? AND state = ?", now.Add(lease.Last).UnixMicro(), r.ID, lease.Name, string(r.State))
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return reindex.ErrLost
 		}
 		return do(ctx, tx, now.UnixMicro())
 	})
@@ -85,37 +57,37 @@ func (s *Store) locked(r *reindex.Reindex) func(ctx context.Context, tx *store.T
 	return func(ctx context.Context, tx *store.Tx) error {
 		err := s.lock(ctx, tx, collectionOf(r))
 		if errors.Is(err, owner.ErrGone) {
-			return reindex.ErrLost
+			return lease.ErrLost
 		}
 		return err
 	}
 }
 
 // KeepReindex implements reindex.Rows.
-func (s *Store) KeepReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease) (err error) {
+func (s *Store) KeepReindex(ctx context.Context, r *reindex.Reindex, l lease.Lease) (err error) {
 	defer tried.To(&err, "keep reindex")
-	return s.leasing(ctx, r, lease, nil, func(ctx context.Context, tx *store.Tx, _ int64) error {
+	return s.leasing(ctx, r, l, nil, func(ctx context.Context, tx *store.Tx, _ int64) error {
 		_, err := tx.Exec(ctx, "UPDATE reindexes SET documents = ?, copied = ?, caught_up = ? WHERE id = ?", r.Documents, r.Copied, r.CaughtUp, r.ID)
 		return err
 	})
 }
 
 // MoveReindex implements reindex.Rows.
-func (s *Store) MoveReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, to reindex.State) (err error) {
+func (s *Store) MoveReindex(ctx context.Context, r *reindex.Reindex, l lease.Lease, to reindex.State) (err error) {
 	defer tried.To(&err, "move reindex on")
-	return s.leasing(ctx, r, lease, nil, func(ctx context.Context, tx *store.Tx, now int64) error {
+	return s.leasing(ctx, r, l, nil, func(ctx context.Context, tx *store.Tx, now int64) error {
 		_, err := tx.Exec(ctx, "UPDATE reindexes SET state = ?, changed_at = ?, documents = ?, copied = ?, caught_up = ? WHERE id = ?", string(to), now, r.Documents, r.Copied, r.CaughtUp, r.ID)
 		return err
 	})
 }
 
 // HoldWrites implements reindex.Rows.
-func (s *Store) HoldWrites(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, to reindex.State) (err error) {
+func (s *Store) HoldWrites(ctx context.Context, r *reindex.Reindex, l lease.Lease, to reindex.State) (err error) {
 	defer tried.To(&err, "hold writes")
-	return s.leasing(ctx, r, lease, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
+	return s.leasing(ctx, r, l, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
 		n, err := tx.Exec(ctx, "UPDATE collections SET held = 1 WHERE "+ofCollection+" AND reindex = ?", append(key(collectionOf(r)), r.ID)...)
 		if err == nil && n == 0 {
-			return reindex.ErrLost
+			return lease.ErrLost
 		}
 		if err == nil {
 			_, err = tx.Exec(ctx, "UPDATE reindexes SET state = ?, changed_at = CASE WHEN state = ? THEN changed_at ELSE ? END WHERE id = ?", string(to), string(to), now, r.ID)
@@ -125,9 +97,9 @@ func (s *Store) HoldWrites(ctx context.Context, r *reindex.Reindex, lease reinde
 }
 
 // LetWrites implements reindex.Rows.
-func (s *Store) LetWrites(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, to reindex.State, after time.Duration) (err error) {
+func (s *Store) LetWrites(ctx context.Context, r *reindex.Reindex, l lease.Lease, to reindex.State, after time.Duration) (err error) {
 	defer tried.To(&err, "let writes go on")
-	return s.leasing(ctx, r, lease, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
+	return s.leasing(ctx, r, l, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
 		if _, err := tx.Exec(ctx, "UPDATE collections SET held = 0 WHERE "+ofCollection+" AND reindex = ?", append(key(collectionOf(r)), r.ID)...); err != nil {
 			return err
 		}
@@ -138,12 +110,12 @@ func (s *Store) LetWrites(ctx context.Context, r *reindex.Reindex, lease reindex
 }
 
 // SwapReindex implements reindex.Rows.
-func (s *Store) SwapReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, e audit.Event) (err error) {
+func (s *Store) SwapReindex(ctx context.Context, r *reindex.Reindex, l lease.Lease, e audit.Event) (err error) {
 	defer tried.To(&err, "swap collections")
-	return s.leasing(ctx, r, lease, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
+	return s.leasing(ctx, r, l, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
 		n, err := tx.Exec(ctx, "UPDATE collections SET physical = ?, held = 0 WHERE "+ofCollection+" AND reindex = ? AND held = 1", append(append([]any{r.Target}, key(collectionOf(r))...), r.ID)...)
 		if err == nil && n == 0 {
-			return reindex.ErrLost
+			return lease.ErrLost
 		}
 		if err != nil {
 			return err
@@ -158,14 +130,14 @@ func (s *Store) SwapReindex(ctx context.Context, r *reindex.Reindex, lease reind
 }
 
 // UnswapReindex implements reindex.Rows.
-func (s *Store) UnswapReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, e audit.Event) (err error) {
+func (s *Store) UnswapReindex(ctx context.Context, r *reindex.Reindex, l lease.Lease, e audit.Event) (err error) {
 	defer tried.To(&err, "swap collections back")
-	return s.leasing(ctx, r, lease, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
+	return s.leasing(ctx, r, l, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
 		n, err := tx.Exec(ctx, `UPDATE collections SET physical = ?, held = 0, reindex = '', desired = CASE WHEN schema_version = ? THEN ? ELSE desired END,
 			schema_version = CASE WHEN schema_version = ? THEN schema_version + 1 ELSE schema_version END WHERE `+ofCollection+" AND reindex = ? AND held = 1",
 			append(append([]any{r.Source, r.SchemaVersion, r.Earlier, r.SchemaVersion}, key(collectionOf(r))...), r.ID)...)
 		if err == nil && n == 0 {
-			return reindex.ErrLost
+			return lease.ErrLost
 		}
 		if err != nil {
 			return err
@@ -181,9 +153,9 @@ func (s *Store) UnswapReindex(ctx context.Context, r *reindex.Reindex, lease rei
 }
 
 // FailReindex implements reindex.Rows.
-func (s *Store) FailReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, e audit.Event) (err error) {
+func (s *Store) FailReindex(ctx context.Context, r *reindex.Reindex, l lease.Lease, e audit.Event) (err error) {
 	defer tried.To(&err, "fail reindex")
-	return s.leasing(ctx, r, lease, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
+	return s.leasing(ctx, r, l, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
 		if _, err := tx.Exec(ctx, "UPDATE collections SET reindex = '', held = 0 WHERE "+ofCollection+" AND reindex = ?", append(key(collectionOf(r)), r.ID)...); err != nil {
 			return err
 		}
@@ -196,35 +168,28 @@ func (s *Store) FailReindex(ctx context.Context, r *reindex.Reindex, lease reind
 	})
 }
 
-// LeaveReindex implements reindex.Rows.
-func (s *Store) LeaveReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, after time.Duration) (err error) {
+// LeaveReindex implements reindex.Rows. Whoever has given the reindex up meanwhile has said when it is due.
+func (s *Store) LeaveReindex(ctx context.Context, r *reindex.Reindex, l lease.Lease, after time.Duration) (err error) {
 	defer tried.To(&err, "leave reindex")
-	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		now, err := s.time(ctx, tx)
-		if err != nil {
-			return err
-		}
-		// Whoever has given the reindex up meanwhile has said when it is due.
-		_, err = tx.Exec(ctx, "UPDATE reindexes SET lease = '', leased_until = 0, due_at = CASE WHEN state = ? THEN ? ELSE due_at END WHERE id = ? AND lease = ?",
-			string(r.State), now.Add(after).UnixMicro(), r.ID, lease.Name)
-		return err
+	return s.leave(ctx, leasedReindexes, r.ID, l, "due_at = CASE WHEN state = ? THEN ? ELSE due_at END", func(now time.Time) []any {
+		return []any{string(r.State), now.Add(after).UnixMicro()}
 	})
 }
 
 // StopNoting implements reindex.Rows.
-func (s *Store) StopNoting(ctx context.Context, r *reindex.Reindex, lease reindex.Lease) (err error) {
+func (s *Store) StopNoting(ctx context.Context, r *reindex.Reindex, l lease.Lease) (err error) {
 	defer tried.To(&err, "stop to note writes")
-	return s.leasing(ctx, r, lease, func(ctx context.Context, tx *store.Tx) error {
+	return s.leasing(ctx, r, l, func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.Exec(ctx, "UPDATE collections SET reindex = '' WHERE "+ofCollection+" AND reindex = ?", append(key(collectionOf(r)), r.ID)...)
 		return err
 	}, func(context.Context, *store.Tx, int64) error { return nil })
 }
 
 // CleanReindex implements reindex.Rows.
-func (s *Store) CleanReindex(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, drop func(ctx context.Context) error) (err error) {
+func (s *Store) CleanReindex(ctx context.Context, r *reindex.Reindex, l lease.Lease, drop func(ctx context.Context) error) (err error) {
 	defer tried.To(&err, "clean up after reindex")
 	ours := true
-	return s.leasing(ctx, r, lease, func(ctx context.Context, tx *store.Tx) error {
+	return s.leasing(ctx, r, l, func(ctx context.Context, tx *store.Tx) error {
 		if r.Cleanup != r.Name.Engine() {
 			return nil
 		}
@@ -277,10 +242,10 @@ func (s *Store) Refused(ctx context.Context, id string) (n int64, err error) {
 }
 
 // SettleNotes implements reindex.Rows.
-func (s *Store) SettleNotes(ctx context.Context, r *reindex.Reindex, lease reindex.Lease, done, refused []reindex.Note) (err error) {
+func (s *Store) SettleNotes(ctx context.Context, r *reindex.Reindex, l lease.Lease, done, refused []reindex.Note) (err error) {
 	defer tried.To(&err, "settle notes of reindex")
 	done, refused = byDocument(done), byDocument(refused)
-	return s.leasing(ctx, r, lease, nil, func(ctx context.Context, tx *store.Tx, _ int64) error {
+	return s.leasing(ctx, r, l, nil, func(ctx context.Context, tx *store.Tx, _ int64) error {
 		for _, n := range done {
 			if _, err := tx.Exec(ctx, "DELETE FROM reindex_notes WHERE reindex = ? AND document = ? AND noted_at = ?", r.ID, n.Document, n.At); err != nil {
 				return err

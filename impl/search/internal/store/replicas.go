@@ -26,25 +26,22 @@ func (s *Store) Now(ctx context.Context) (_ time.Time, err error) {
 	return s.time(ctx, s.db.Read(ctx))
 }
 
-// Alone ends what an earlier process has left: on SQLite it is dead, for this one has the file.
+// Alone ends what an earlier process has left: on SQLite it is dead, for this one has the file, and owners that were read once are so until this one changes them.
 func (s *Store) Alone(ctx context.Context) (err error) {
 	defer tried.To(&err, "end what an earlier process has left")
 	if s.db.Dialect() != store.SQLite {
 		return nil // another process may be at work
 	}
-	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := tx.Exec(ctx, "DELETE FROM replicas"); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, "UPDATE reindexes SET lease = '', leased_until = 0 WHERE lease <> ''"); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, "UPDATE document_versions SET lease = '', leased_until = 0 WHERE lease <> ''"); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, "UPDATE jobs SET lease = '', leased_until = 0 WHERE lease <> ''")
-		return err
+		return freeLeases(ctx, tx)
 	})
+	if err == nil {
+		s.owners.own()
+	}
+	return err
 }
 
 // inUse are the collections with a reindex that does not only keep the collection before.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fountainai/fountain/impl/search/internal/lease"
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	"github.com/fountainai/fountain/internal/store"
@@ -28,7 +29,7 @@ func versionsOf(c *owner.Collection) string {
 }
 
 // ClaimVersions implements reindex.VersionRows. All that changes versions of a collection locks the row of the collection first, so that one comes after the other.
-func (s *Store) ClaimVersions(ctx context.Context, c *owner.Collection, lease reindex.Lease, documents map[string]string, decide reindex.Decide) (next map[string]int64, err error) {
+func (s *Store) ClaimVersions(ctx context.Context, c *owner.Collection, l lease.Lease, documents map[string]string, decide reindex.Decide) (next map[string]int64, err error) {
 	defer tried.To(&err, "claim versions of documents")
 	names := slices.Sorted(maps.Keys(documents))
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -53,7 +54,7 @@ func (s *Store) ClaimVersions(ctx context.Context, c *owner.Collection, lease re
 		for _, d := range decide(kept) {
 			next[d] = give()
 		}
-		return s.lease(ctx, tx, c, lease, documents, next, now)
+		return s.lease(ctx, tx, c, l, documents, next, now)
 	})
 	return next, err
 }
@@ -130,11 +131,11 @@ func (s *Store) standing(ctx context.Context, tx *store.Tx, c *owner.Collection,
 }
 
 // lease gives the documents of next to the lease.
-func (s *Store) lease(ctx context.Context, tx *store.Tx, c *owner.Collection, lease reindex.Lease, writers map[string]string, next map[string]int64, now time.Time) error {
+func (s *Store) lease(ctx context.Context, tx *store.Tx, c *owner.Collection, l lease.Lease, writers map[string]string, next map[string]int64, now time.Time) error {
 	for some := range slices.Chunk(slices.Sorted(maps.Keys(next)), versionsAtOnce) {
 		args := make([]any, 0, 7*len(some))
 		for _, d := range some {
-			args = append(args, versionsOf(c), d, next[d], writers[d], lease.Name, now.Add(lease.Last).UnixMicro(), now.UnixMicro())
+			args = append(args, versionsOf(c), d, next[d], writers[d], l.Name, now.Add(l.Last).UnixMicro(), now.UnixMicro())
 		}
 		_, err := tx.Exec(ctx, "INSERT INTO document_versions (collection, document, version, next, writer, lease, leased_until, settled_at) VALUES "+
 			strings.TrimSuffix(strings.Repeat("(?, ?, 0, ?, ?, ?, ?, ?),", len(some)), ",")+
@@ -155,7 +156,7 @@ var settling = map[reindex.Fate]string{
 }
 
 // SettleVersions implements reindex.VersionRows.
-func (s *Store) SettleVersions(ctx context.Context, c *owner.Collection, lease reindex.Lease, fates map[string]reindex.Fate) (err error) {
+func (s *Store) SettleVersions(ctx context.Context, c *owner.Collection, l lease.Lease, fates map[string]reindex.Fate) (err error) {
 	defer tried.To(&err, "settle versions of documents")
 	byFate := map[reindex.Fate][]string{}
 	for d, f := range fates {
@@ -172,12 +173,12 @@ func (s *Store) SettleVersions(ctx context.Context, c *owner.Collection, lease r
 		for fate, set := range settling {
 			for some := range slices.Chunk(slices.Sorted(slices.Values(byFate[fate])), versionsAtOnce) {
 				n, err := tx.Exec(ctx, "UPDATE document_versions SET "+set+" WHERE collection = ? AND lease = ? AND document IN ("+store.Marks(len(some))+")",
-					append([]any{now.UnixMicro(), versionsOf(c), lease.Name}, anys(some)...)...)
+					append([]any{now.UnixMicro(), versionsOf(c), l.Name}, anys(some)...)...)
 				if err != nil {
 					return err
 				}
 				if int(n) != len(some) {
-					return reindex.ErrLost
+					return lease.ErrLost
 				}
 			}
 		}

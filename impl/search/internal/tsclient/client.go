@@ -106,20 +106,25 @@ var ErrUnavailable = errors.New("the search engine can't be reached")
 func (c *Client) call(ctx context.Context, limit time.Duration, may repeat, send func(ctx context.Context) (*http.Response, error)) (body []byte, header http.Header, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	return c.ask(ctx, may, &bytes.Buffer{}, send)
+}
+
+// ask is call within the time of its context. The answer may be in room.
+func (c *Client) ask(ctx context.Context, may repeat, room *bytes.Buffer, send func(ctx context.Context) (*http.Response, error)) (body []byte, header http.Header, err error) {
 	err = c.tries(ctx, may, func(ctx context.Context) (err error) {
-		body, header, err = read(ctx, send)
+		body, header, err = read(ctx, room, send)
 		return err
 	})
 	return body, header, err
 }
 
-func read(ctx context.Context, send func(ctx context.Context) (*http.Response, error)) (body []byte, header http.Header, err error) {
+func read(ctx context.Context, room *bytes.Buffer, send func(ctx context.Context) (*http.Response, error)) (body []byte, header http.Header, err error) {
 	resp, err := send(ctx)
 	if err != nil {
 		return nil, nil, unreachable(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err = readAll(resp.Body, resp.ContentLength, maxAnswer)
+	body, err = readAll(resp.Body, resp.ContentLength, maxAnswer, room)
 	if err != nil {
 		return nil, nil, unreachable(ctx, err)
 	}
@@ -268,7 +273,7 @@ func (c *Client) Export(ctx context.Context, collection string, params api.Expor
 			return nil
 		}
 		defer func() { _ = resp.Body.Close() }()
-		body, err := readAll(resp.Body, resp.ContentLength, maxAnswer)
+		body, err := readAll(resp.Body, resp.ContentLength, maxAnswer, &bytes.Buffer{})
 		if err != nil {
 			return unreachable(ctx, err)
 		}
@@ -306,23 +311,28 @@ type ImportLine struct {
 // Import writes documents, each a JSON object, and returns a line for each in their order. action is create, upsert, update
 // or emplace.
 func (c *Client) Import(ctx context.Context, collection string, action api.IndexAction, docs [][]byte) ([]ImportLine, error) {
-	batch := max(len(docs), 1)
+	return c.ImportLines(ctx, collection, action, bytes.Join(docs, []byte("\n")), len(docs))
+}
+
+// ImportLines is Import of n documents, each of which is a line.
+func (c *Client) ImportLines(ctx context.Context, collection string, action api.IndexAction, text []byte, n int) ([]ImportLine, error) {
+	batch := max(n, 1)
 	params := &api.ImportDocumentsParams{Action: &action, BatchSize: &batch}
 	may := always
 	if action == api.Create { // its repeat finds its own documents
 		may = never
 	}
 	body, _, err := c.call(ctx, c.times.Import, may, func(ctx context.Context) (*http.Response, error) {
-		return c.raw.ImportDocumentsWithBody(ctx, collection, params, "text/plain", bytes.NewReader(bytes.Join(docs, []byte("\n"))))
+		return c.raw.ImportDocumentsWithBody(ctx, collection, params, "text/plain", bytes.NewReader(text))
 	})
 	if err != nil {
 		return nil, err
 	}
-	lines, err := importLines(body, len(docs))
+	lines, err := importLines(body, n)
 	if err != nil {
 		return nil, err
 	}
-	if len(lines) != len(docs) {
+	if len(lines) != n {
 		return nil, fmt.Errorf("count import results: %w", errBadAnswer)
 	}
 	return lines, nil
@@ -421,7 +431,7 @@ func (c *Client) Health(ctx context.Context) error {
 
 // health asks the node of the context.
 func (c *Client) health(ctx context.Context) error {
-	body, _, err := read(ctx, func(ctx context.Context) (*http.Response, error) { return c.raw.Health(ctx) })
+	body, _, err := read(ctx, &bytes.Buffer{}, func(ctx context.Context) (*http.Response, error) { return c.raw.Health(ctx) })
 	if err != nil {
 		return err
 	}

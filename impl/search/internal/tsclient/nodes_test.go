@@ -303,5 +303,5 @@ func TestMultiSearch_triesTheKeyBeforeWhereTheAnswerRefusesTheOther(t *testing.T
 	require.NoError(t, err)
 	found, err := c.MultiSearch(t.Context(), map[string]any{"collection": "c"})
 	require.NoError(t, err)
-	require.EqualValues(t, 3, found[0].Found)
+	require.EqualValues(t, 3, found.Results[0].Found)
 }

@@ -4,11 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
+	"sync"
+	"time"
 
 	"github.com/typesense/typesense-go/v3/typesense/api"
+
+	"github.com/fountainai/fountain/impl/search/internal/rawjson"
 )
 
 // Result is the answer to one search. Its texts are parts of the engine's answer as they stand there, quotes and escapes included.
@@ -46,28 +52,122 @@ type ResultCount struct {
 	Count int64
 }
 
+// Answer is what became of searches, in their order. Their texts are parts of the engine's answer.
+type Answer struct {
+	Results []Result
+
+	// What the results lie in is used again for those of other answers.
+	room  bytes.Buffer // the engine's answer
+	hits  []ResultHit
+	marks []ResultHighlight
+}
+
+// freed keeps answers for others.
+var freed = sync.Pool{New: func() any { return &Answer{} }}
+
+// mostRoom and mostParts bound what is kept for other answers, in bytes and in hits or marks.
+const (
+	mostRoom  = 1 << 20
+	mostParts = 4096
+)
+
+// Free lets another answer have the room of this one, of which nothing is used any more. An answer that is not freed is the collector's.
+func (a *Answer) Free() {
+	if a.room.Cap() > mostRoom || cap(a.hits) > mostParts || cap(a.marks) > mostParts {
+		return
+	}
+	clear(a.Results)
+	clear(a.hits)
+	clear(a.marks)
+	a.room.Reset()
+	a.Results, a.hits, a.marks = a.Results[:0], a.hits[:0], a.marks[:0]
+	freed.Put(a)
+}
+
 // MultiSearch carries out searches, each of the collection that it names. The parameters travel in the body, so that no log of URLs holds them.
 // What became of each is in its Result.
-func (c *Client) MultiSearch(ctx context.Context, searches ...map[string]any) ([]Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.times.Search) // of both attempts, where the second has the key before
+func (c *Client) MultiSearch(ctx context.Context, searches ...map[string]any) (*Answer, error) {
+	ctx, cancel := within(ctx, c.times.Search) // of both attempts, where the second has the key before
 	defer cancel()
-	body, header, err := c.multiSearch(ctx, api.MultiSearchParams{}, map[string]any{"searches": searches})
+	text, err := searchesText(searches)
 	if err != nil {
 		return nil, err
 	}
-	found, err := results(body, embedded(header))
-	if err == nil && len(found) != len(searches) {
-		err = errBadAnswer
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read search result: %w", err)
-	}
-	if _, told := ctx.Value(keyValue{}).(string); !told && keyRefused(found) { // inside an answer, as some versions of the engine do
+	answer, err := c.searched(ctx, text, len(searches))
+	if err == nil && keyRefused(answer.Results) { // inside an answer, as some versions of the engine do
 		if before := c.keys.Previous(); before != "" {
-			return c.MultiSearch(withKey(ctx, before), searches...)
+			answer.Free()
+			return c.searched(withKey(ctx, before), text, len(searches))
 		}
 	}
-	return found, nil
+	return answer, err
+}
+
+// within is context.WithTimeout, without one of its own where the context ends before.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= limit {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// searched sends n searches, and reads what became of them.
+func (c *Client) searched(ctx context.Context, text []byte, n int) (*Answer, error) {
+	answer, ok := freed.Get().(*Answer)
+	if !ok {
+		answer = &Answer{}
+	}
+	body, header, err := c.ask(ctx, always, &answer.room, func(ctx context.Context) (*http.Response, error) {
+		return c.raw.MultiSearchWithBody(ctx, &api.MultiSearchParams{}, "application/json", bytes.NewReader(text))
+	})
+	if err == nil {
+		err = answer.read(body, embedded(header))
+		if err == nil && len(answer.Results) != n {
+			err = errBadAnswer
+		}
+		if err != nil {
+			err = fmt.Errorf("read search result: %w", err)
+		}
+	}
+	if err != nil {
+		answer.Free()
+		return nil, err
+	}
+	return answer, nil
+}
+
+// searchesText writes the body of a multi_search. encoding/json would sort the names first.
+func searchesText(searches []map[string]any) ([]byte, error) {
+	out := append(make([]byte, 0, 512), `{"searches":[`...)
+	for i, params := range searches {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		before := len(out)
+		for name, value := range params {
+			out = append(rawjson.AppendString(append(out, ','), name), ':')
+			switch v := value.(type) {
+			case string:
+				out = rawjson.AppendString(out, v)
+			case int32:
+				out = strconv.AppendInt(out, int64(v), 10)
+			case bool:
+				out = strconv.AppendBool(out, v)
+			default:
+				text, err := json.Marshal(v)
+				if err != nil {
+					return nil, fmt.Errorf("write search: %w", err)
+				}
+				out = append(out, text...)
+			}
+		}
+		if before == len(out) {
+			out = append(out, ' ')
+		}
+		out[before] = '{'
+		out = append(out, '}')
+	}
+	return append(out, `]}`...), nil
 }
 
 // keyRefused reports whether the engine has not taken the key for one of the searches.
@@ -75,19 +175,16 @@ func keyRefused(found []Result) bool {
 	return slices.ContainsFunc(found, func(r Result) bool { return r.Refused != nil && r.Refused.Status == http.StatusUnauthorized })
 }
 
-func (c *Client) multiSearch(ctx context.Context, params api.MultiSearchParams, ask map[string]any) ([]byte, http.Header, error) {
-	text, err := json.Marshal(ask)
-	if err != nil {
-		return nil, nil, fmt.Errorf("write search: %w", err)
-	}
-	return c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) {
-		return c.raw.MultiSearchWithBody(ctx, &params, "application/json", bytes.NewReader(text))
-	})
-}
-
 // Union carries out searches for one list of hits. The first refusal is the error.
 func (c *Client) Union(ctx context.Context, page, perPage int, searches ...map[string]any) (*Result, error) {
-	body, header, err := c.multiSearch(ctx, api.MultiSearchParams{Page: &page, PerPage: &perPage}, map[string]any{"union": true, "remove_duplicates": false, "searches": searches})
+	text, err := json.Marshal(map[string]any{"union": true, "remove_duplicates": false, "searches": searches})
+	if err != nil {
+		return nil, fmt.Errorf("write search: %w", err)
+	}
+	params := api.MultiSearchParams{Page: &page, PerPage: &perPage}
+	body, header, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) {
+		return c.raw.MultiSearchWithBody(ctx, &params, "application/json", bytes.NewReader(text))
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -101,13 +198,13 @@ func (c *Client) Union(ctx context.Context, page, perPage int, searches ...map[s
 // united reads the answer to a union of a number of searches, which has results where it is wrapped as that of a multi_search: real servers have done
 // so with a single one.
 func united(body []byte, embedded bool, searches int) (*Result, error) {
-	s := &scan{text: body}
+	s := &scan{Text: rawjson.New(body)}
 	r, err := s.result()
-	if s.space(); err == nil && s.at != len(body) {
-		err = errBadAnswer
+	if err == nil {
+		err = s.End()
 	}
 	if err != nil {
-		return nil, err
+		return nil, badAnswer(err)
 	}
 	if r.wrapped {
 		all, err := results(body, embedded)
@@ -128,60 +225,79 @@ func united(body []byte, embedded bool, searches int) (*Result, error) {
 	return &r, nil
 }
 
+// scan reads an answer to searches. The hits and marks of all of them lie one behind the other.
+type scan struct {
+	rawjson.Text
+	hits  []ResultHit
+	marks []ResultHighlight
+}
+
+// badAnswer is errBadAnswer where an engine's answer is not what it should be.
+func badAnswer(err error) error {
+	if errors.Is(err, rawjson.ErrMalformed) {
+		return errBadAnswer
+	}
+	return err
+}
+
 // results reads the answer to a multi_search.
-func results(body []byte, embedded bool) (all []Result, err error) {
-	s := &scan{text: body}
-	err = s.members(func(name []byte) error {
+func results(body []byte, embedded bool) ([]Result, error) {
+	var a Answer
+	err := a.read(body, embedded)
+	return a.Results, err
+}
+
+// read reads the answer to a multi_search.
+func (a *Answer) read(body []byte, embedded bool) error {
+	s := &scan{Text: rawjson.New(body), hits: a.hits, marks: a.marks}
+	err := s.Members(func(name []byte) error {
 		if string(name) != "results" {
-			_, err := s.raw()
-			return err
+			return s.Skip()
 		}
-		return s.each(func() error {
+		return s.Each(func() error {
 			r, err := s.result()
 			if r.Embedded = embedded; r.Refused != nil {
 				r.Refused.Embedded = embedded
 			}
-			all = append(all, r)
+			a.Results = append(a.Results, r)
 			return err
 		})
 	})
-	if s.space(); err == nil && s.at != len(body) {
-		err = errBadAnswer
+	if err == nil {
+		err = s.End()
 	}
-	return all, err
+	a.hits, a.marks = s.hits, s.marks
+	return badAnswer(err)
 }
 
 func (s *scan) result() (r Result, err error) {
 	refused := Error{}
-	numbers := map[string]*int64{"found": &r.Found, "out_of": &r.OutOf, "page": &r.Page, "search_time_ms": &r.TookMs}
-	err = s.members(func(name []byte) (err error) {
+	err = s.Members(func(name []byte) (err error) {
 		switch string(name) {
 		case "hits":
-			return s.each(func() error {
-				h, err := s.hit()
-				r.Hits = append(r.Hits, h)
-				return err
-			})
+			first := len(s.hits)
+			err = s.Each(s.hit)
+			r.Hits = s.hits[first:len(s.hits):len(s.hits)]
 		case "facet_counts":
-			return s.each(func() error {
-				f, err := s.facet()
-				r.Facets = append(r.Facets, f)
-				return err
-			})
+			err = s.Each(func() error { return s.facet(&r) })
+		case "found":
+			r.Found, err = s.Number()
+		case "out_of":
+			r.OutOf, err = s.Number()
+		case "page":
+			r.Page, err = s.Number()
+		case "search_time_ms":
+			r.TookMs, err = s.Number()
 		case "code":
-			status, err := s.number()
+			var status int64
+			status, err = s.Number()
 			refused.Status = int(status)
-			return err
 		case "error":
-			return s.words(&refused.Message)
-		case "results":
-			r.wrapped = true
+			err = s.words(&refused.Message)
+		default:
+			r.wrapped = r.wrapped || string(name) == "results"
+			err = s.Skip()
 		}
-		if into := numbers[string(name)]; into != nil {
-			*into, err = s.number()
-			return err
-		}
-		_, err = s.raw()
 		return err
 	})
 	if refused.Status != 0 || refused.Message != "" {
@@ -192,96 +308,114 @@ func (s *scan) result() (r Result, err error) {
 
 // words reads a string as a value.
 func (s *scan) words(into *string) error {
-	raw, err := s.raw()
+	raw, err := s.Raw()
 	if err != nil || json.Unmarshal(raw, into) != nil {
 		return errBadAnswer
 	}
 	return nil
 }
 
-func (s *scan) hit() (h ResultHit, err error) {
-	err = s.members(func(name []byte) (err error) {
+func (s *scan) hit() error {
+	var h ResultHit
+	first := len(s.marks)
+	err := s.Members(func(name []byte) (err error) {
 		switch string(name) {
 		case "document":
-			h.Document, err = s.raw()
+			h.Document, err = s.Raw()
 		case "text_match":
-			h.Score, err = s.raw()
+			h.Score, err = s.Raw()
 		case "search_index":
-			h.Search, err = s.number()
+			h.Search, err = s.Number()
 		case "highlights":
-			err = s.each(func() error { return s.highlight(&h) })
+			err = s.Each(s.highlight)
 		default:
-			_, err = s.raw()
+			err = s.Skip()
 		}
 		return err
 	})
-	if err == nil && (len(h.Document) == 0 || h.Document[0] != '{' || len(bytes.Trim(h.Score, "-0123456789")) > 0) {
+	if err == nil && (len(h.Document) == 0 || h.Document[0] != '{' || !digits(h.Score)) {
 		err = errBadAnswer
 	}
-	return h, err
+	if first < len(s.marks) {
+		h.Highlights = s.marks[first:len(s.marks):len(s.marks)]
+	}
+	s.hits = append(s.hits, h)
+	return err
+}
+
+// digits reports whether a text is of digits and signs.
+func digits(text []byte) bool {
+	for _, c := range text {
+		if c != '-' && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
 }
 
 // highlight reads the marked parts of one field: one, or for an array several.
-func (s *scan) highlight(h *ResultHit) error {
-	var field []byte
-	var snippets [][]byte
-	err := s.members(func(name []byte) (err error) {
+func (s *scan) highlight() error {
+	first, field := len(s.marks), []byte(nil)
+	snippet := func() error {
+		one, err := s.Raw()
+		if len(one) > len(`""`) {
+			s.marks = append(s.marks, ResultHighlight{Snippet: one})
+		}
+		return err
+	}
+	err := s.Members(func(name []byte) (err error) {
 		switch string(name) {
 		case "field":
-			field, err = s.raw()
+			field, err = s.Raw()
 		case "snippet":
-			var one []byte
-			one, err = s.raw()
-			snippets = append(snippets, one)
+			err = snippet()
 		case "snippets":
-			err = s.each(func() error {
-				one, err := s.raw()
-				snippets = append(snippets, one)
-				return err
-			})
+			err = s.Each(snippet)
 		default:
-			_, err = s.raw()
+			err = s.Skip()
 		}
 		return err
 	})
-	for _, snippet := range snippets {
-		if len(snippet) > len(`""`) {
-			h.Highlights = append(h.Highlights, ResultHighlight{field, snippet})
-		}
+	for i := range s.marks[first:] {
+		s.marks[first+i].Field = field
 	}
 	return err
 }
 
-func (s *scan) facet() (f ResultFacet, err error) {
-	err = s.members(func(name []byte) (err error) {
+func (s *scan) facet(r *Result) error {
+	var f ResultFacet
+	err := s.Members(func(name []byte) (err error) {
 		switch string(name) {
 		case "field_name":
-			f.Field, err = s.raw()
+			f.Field, err = s.Raw()
 		case "counts":
-			err = s.each(func() error {
-				c, err := s.count()
-				f.Counts = append(f.Counts, c)
-				return err
-			})
+			f.Counts = make([]ResultCount, 0, usualValues)
+			err = s.Each(func() error { return s.count(&f) })
 		default:
-			_, err = s.raw()
+			err = s.Skip()
 		}
 		return err
 	})
-	return f, err
+	r.Facets = append(r.Facets, f)
+	return err
 }
 
-func (s *scan) count() (c ResultCount, err error) {
-	err = s.members(func(name []byte) (err error) {
+// usualValues is how many values most facets have at the most.
+const usualValues = 10
+
+func (s *scan) count(f *ResultFacet) error {
+	var c ResultCount
+	err := s.Members(func(name []byte) (err error) {
 		switch string(name) {
 		case "value":
-			c.Value, err = s.raw()
+			c.Value, err = s.Raw()
 		case "count":
-			c.Count, err = s.number()
+			c.Count, err = s.Number()
 		default:
-			_, err = s.raw()
+			err = s.Skip()
 		}
 		return err
 	})
-	return c, err
+	f.Counts = append(f.Counts, c)
+	return err
 }

@@ -55,7 +55,7 @@ func (d inProcess) Do(req *http.Request) (*http.Response, error) {
 
 // whole calls the handler at once, and ends when the handler does, which follows the request's context.
 func (d inProcess) whole(r *http.Request) (resp *http.Response, err error) {
-	w := &kept{header: http.Header{}, status: http.StatusOK}
+	w := &kept{header: http.Header{}, status: http.StatusOK, body: &held{}}
 	defer func() {
 		if recover() != nil {
 			resp, err = nil, ErrAborted
@@ -64,7 +64,7 @@ func (d inProcess) whole(r *http.Request) (resp *http.Response, err error) {
 	d.handler.ServeHTTP(w, r)
 	return &http.Response{
 		Status: http.StatusText(w.status), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.header, Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
+		Header: w.header, Body: w.body, ContentLength: int64(w.body.Len()), Request: r,
 	}, nil
 }
 
@@ -72,8 +72,14 @@ func (d inProcess) whole(r *http.Request) (resp *http.Response, err error) {
 type kept struct {
 	header http.Header
 	status int
-	body   bytes.Buffer
+	body   *held
 }
+
+// held is a body that is there as a whole.
+type held struct{ bytes.Buffer }
+
+// Close implements io.Closer.
+func (*held) Close() error { return nil }
 
 // Header implements http.ResponseWriter.
 func (w *kept) Header() http.Header { return w.header }
@@ -133,25 +139,29 @@ func (w *answer) Flush() {}
 
 // OverHTTP returns a Doer for an engine elsewhere. It has no total time limit, since that would cut imports short: each
 // call brings its own deadline. Redirects are not followed: the key must not travel.
-func OverHTTP(transport http.RoundTripper) Doer {
-	return &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
+func OverHTTP(transport http.RoundTripper) Doer { return overHTTP{transport} }
 
-// readAll reads a bounded body of a size that is known, or -1.
-func readAll(r io.Reader, size, limit int64) ([]byte, error) {
-	var buf bytes.Buffer
-	if size > 0 && size <= limit {
-		buf.Grow(int(size) + bytes.MinRead)
+// overHTTP sends requests as they are: an http.Client would look for cookies and redirects, and copy what it finds none of.
+type overHTTP struct{ transport http.RoundTripper }
+
+// Do implements Doer.
+func (d overHTTP) Do(r *http.Request) (*http.Response, error) { return d.transport.RoundTrip(r) }
+
+// readAll reads a bounded body of a size that is known, or -1, into room, or returns the one that is there as a whole.
+func readAll(r io.Reader, size, limit int64, room *bytes.Buffer) ([]byte, error) {
+	if whole, ok := r.(*held); ok && size <= limit {
+		return whole.Bytes(), nil
 	}
-	n, err := io.Copy(&buf, io.LimitReader(r, limit+1))
+	room.Reset() // of an attempt before
+	if size > 0 && size <= limit {
+		room.Grow(int(size) + bytes.MinRead)
+	}
+	n, err := io.Copy(room, io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err
 	}
 	if n > limit {
 		return nil, errors.New("the answer is too large")
 	}
-	return buf.Bytes(), nil
+	return room.Bytes(), nil
 }

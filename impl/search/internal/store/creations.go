@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/fountainai/fountain/impl/search/internal/lease"
+	"github.com/fountainai/fountain/impl/search/internal/owner"
+	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/idempotency"
+	"github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/tried"
+)
+
+// Begin looks for the answer to an earlier request with the key. Without one (known is false) it leases the creation of the collection, which begins now: as long as the lease lasts no other request with the key
+// gets it. begun says that an earlier attempt with the key had begun it and left no answer. Problems are
+// those of idempotency.Store.Do; idempotency_conflict is of a key, too, by which another collection was begun, and idempotency_in_flight of one whose creation is leased.
+func (s *Store) Begin(ctx context.Context, key idempotency.Key, collection string, l lease.Lease) (answer idempotency.Answer, known, begun bool, err error) {
+	defer tried.To(&err, "begin creation")
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		e := &idempotency.Entry{Key: key}
+		if err := s.answers.Claim(ctx, tx, []*idempotency.Entry{e}); err != nil {
+			return err
+		}
+		if answer, known = e.Answer, e.Replayed; !e.Claimed() {
+			return e.Err
+		}
+		var err error
+		begun, err = s.begin(ctx, tx, key, collection, l)
+		return err
+	})
+	return answer, known, begun, err
+}
+
+// begin notes that a creation begins, or goes on with one whose attempt has ended.
+func (s *Store) begin(ctx context.Context, tx *store.Tx, key idempotency.Key, collection string, l lease.Lease) (again bool, err error) {
+	now, err := s.time(ctx, tx)
+	if err != nil {
+		return false, err
+	}
+	begun, until := s.clock.Now().UnixMicro(), now.Add(l.Last).UnixMicro()
+	n, err := tx.Exec(ctx, `INSERT INTO creations (principal, key, collection, begun_at, lease, leased_until) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (principal, key) DO NOTHING`, key.Principal, key.Value, collection, begun, l.Name, until)
+	if err != nil || n == 1 {
+		return false, err
+	}
+	n, err = tx.Exec(ctx, `UPDATE creations SET begun_at = ?, lease = ?, leased_until = ? WHERE principal = ? AND key = ? AND collection = ? AND leased_until < ?`,
+		begun, l.Name, until, key.Principal, key.Value, collection, now.UnixMicro())
+	if err != nil || n == 1 {
+		return true, err
+	}
+	var same int64
+	err = tx.Get(ctx, &same, `SELECT COUNT(*) FROM creations WHERE principal = ? AND key = ? AND collection = ?`, key.Principal, key.Value, collection)
+	switch {
+	case err != nil:
+		return true, err
+	case same == 0: // else both would be made, and one of them without an answer and an event
+		return true, idempotency.Conflict()
+	}
+	return true, idempotency.AtWork()
+}
+
+// How often, and how long after the time before, Finish tries to store an answer while a repeat looks for it, which takes a few milliseconds.
+const (
+	finishTries = 20
+	finishPause = 50 * time.Millisecond
+)
+
+// Finish notes that a collection was made, and stores the answer to a keyed creation with its audit event. When another attempt with the key has stored its answer first,
+// it returns that and changes nothing: the collection may have been changed since. A nil key has no answer stored.
+func (s *Store) Finish(ctx context.Context, c *owner.Collection, key *idempotency.Key, answer idempotency.Answer, e audit.Event) (_ idempotency.Answer, err error) {
+	defer tried.To(&err, "finish creation")
+	for tries := 1; ; tries++ {
+		stored, err := s.finish(ctx, c, key, answer, e)
+		if tries == finishTries || !idempotency.InFlight(err) {
+			return stored, err
+		}
+		select {
+		case <-ctx.Done():
+			return stored, err
+		case <-time.After(finishPause):
+		}
+	}
+}
+
+func (s *Store) finish(ctx context.Context, c *owner.Collection, key *idempotency.Key, answer idempotency.Answer, e audit.Event) (stored idempotency.Answer, err error) {
+	stored = answer
+	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		made := func() error {
+			if err := s.made(ctx, tx, c); err != nil {
+				return err
+			}
+			return audit.Append(ctx, tx, e)
+		}
+		if key == nil {
+			return made()
+		}
+		var err error
+		stored, _, err = s.answers.Do(ctx, tx, *key, false, func(ctx context.Context, tx *store.Tx) (int, map[string]string, []byte, error) {
+			if _, err := tx.Exec(ctx, `DELETE FROM creations WHERE principal = ? AND key = ?`, key.Principal, key.Value); err != nil {
+				return 0, nil, nil, err
+			}
+			return answer.Status, answer.Header, answer.Body, made()
+		})
+		return err
+	})
+	return stored, err
+}
+
+// Abandon forgets a keyed creation that the engine refused: its repeat is a new attempt.
+func (s *Store) Abandon(ctx context.Context, key idempotency.Key, l lease.Lease) (err error) {
+	defer tried.To(&err, "abandon creation")
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM creations WHERE principal = ? AND key = ? AND lease = ?`, key.Principal, key.Value, l.Name)
+		return err
+	})
+}
+
+// Interrupt gives the lease of a creation back of which nobody knows how far it is: its repeat goes on with it.
+func (s *Store) Interrupt(ctx context.Context, key idempotency.Key, l lease.Lease) (err error) {
+	defer tried.To(&err, "interrupt creation")
+	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE creations SET lease = '', leased_until = 0 WHERE principal = ? AND key = ? AND lease = ?`, key.Principal, key.Value, l.Name)
+		return err
+	})
+}
