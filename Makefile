@@ -108,6 +108,7 @@ prove: bin/caddy bin/docker-compose ## Run the long proofs, 100 kills each, over
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run Rotations_ ./tests/chaos
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 6h -v -run 'Mint_|End_|SigningKey|RotateSecret' ./impl/kms
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run 'OneWinner|looksAtFive|MillionGuesses' ./impl/twofactor/internal/store
+	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 30m -v -run Tampering ./internal/audit ./cmd/fountain
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 30m -v -run endsPumping ./impl/twofactor
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run AtScale ./internal/contract
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v -run missesNoBreak ./internal/contract/change

@@ -339,6 +339,24 @@ func (e BackupCheck) Valid() bool {
 	}
 }
 
+// Defines values for BackupFault.
+const (
+	BackupFaultDamaged    BackupFault = "damaged"
+	BackupFaultUnreadable BackupFault = "unreadable"
+)
+
+// Valid indicates whether the value is a known member of the BackupFault enum.
+func (e BackupFault) Valid() bool {
+	switch e {
+	case BackupFaultDamaged:
+		return true
+	case BackupFaultUnreadable:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientCreateType.
 const (
 	ClientCreateTypeConfidential ClientCreateType = "confidential"
@@ -1402,7 +1420,10 @@ type AuditEventList struct {
 	// ArchivedBefore The events before this number were archived, and are not in this list. Absent while none were.
 	ArchivedBefore *int64       `json:"archivedBefore,omitempty"`
 	Items          []AuditEvent `json:"items"`
-	NextCursor     *string      `json:"nextCursor,omitempty"`
+
+	// KeptSeconds For how many seconds every event is kept at least (`AUDIT_KEEP`, rounded down): `archiveAudit` removes none that is younger.
+	KeptSeconds *int64  `json:"keptSeconds,omitempty"`
+	NextCursor  *string `json:"nextCursor,omitempty"`
 }
 
 // AuditLine defines model for AuditLine.
@@ -1545,6 +1566,9 @@ type Backup struct {
 	// CheckedAt When that was.
 	CheckedAt *time.Time `json:"checkedAt,omitempty"`
 
+	// Fault What is wrong with the record of this backup, beside the kms. Then `id` and `madeAt` are what the name of its file says (`madeAt` of a name that no command gives: when the file was changed), `version` and `file` are empty, `bytes` is 0 and `parts` has none; the archive itself may be whole. Absent for a record that can be read.
+	Fault *BackupFault `json:"fault,omitempty"`
+
 	// File Where it was written to, on the machine of the command.
 	File string `json:"file"`
 
@@ -1561,6 +1585,9 @@ type Backup struct {
 
 // BackupCheck The last check that it has passed: read to its end, or restored into an empty place and looked at. Absent when none has.
 type BackupCheck string
+
+// BackupFault What is wrong with the record of this backup, beside the kms. Then `id` and `madeAt` are what the name of its file says (`madeAt` of a name that no command gives: when the file was changed), `version` and `file` are empty, `bytes` is 0 and `parts` has none; the archive itself may be whole. Absent for a record that can be read.
+type BackupFault string
 
 // BackupList defines model for BackupList.
 type BackupList struct {
@@ -4178,7 +4205,7 @@ type ClientInterface interface {
 	//
 	// What `fountain backup` has written into the data directory of the kms that answers: the newest 100. An archive that was made on another machine, or with another data directory of
 	// the kms, is not listed, and whether the file is still where it was written to is not looked at. `check` is the last check that the archive has passed beside this kms
-	// (`fountain backup verify` and `fountain backup drill` with `--data`). The reading is recorded.
+	// (`fountain backup verify` and `fountain backup drill` with `--data`). A record that is damaged is listed with its `fault`, beside the others. The reading is recorded.
 	//
 	// Corresponds with GET /backups (the `ListBackups` operationId).
 	ListBackups(ctx context.Context, params *ListBackupsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -6213,7 +6240,7 @@ func (c *Client) CompleteStepUp(ctx context.Context, body CompleteStepUpJSONRequ
 //
 // What `fountain backup` has written into the data directory of the kms that answers: the newest 100. An archive that was made on another machine, or with another data directory of
 // the kms, is not listed, and whether the file is still where it was written to is not looked at. `check` is the last check that the archive has passed beside this kms
-// (`fountain backup verify` and `fountain backup drill` with `--data`). The reading is recorded.
+// (`fountain backup verify` and `fountain backup drill` with `--data`). A record that is damaged is listed with its `fault`, beside the others. The reading is recorded.
 //
 // Corresponds with GET /backups (the `ListBackups` operationId).
 func (c *Client) ListBackups(ctx context.Context, params *ListBackupsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -16394,7 +16421,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// What `fountain backup` has written into the data directory of the kms that answers: the newest 100. An archive that was made on another machine, or with another data directory of
 	// the kms, is not listed, and whether the file is still where it was written to is not looked at. `check` is the last check that the archive has passed beside this kms
-	// (`fountain backup verify` and `fountain backup drill` with `--data`). The reading is recorded.
+	// (`fountain backup verify` and `fountain backup drill` with `--data`). A record that is damaged is listed with its `fault`, beside the others. The reading is recorded.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -36266,7 +36293,7 @@ func (c *ClientWithResponses) CompleteStepUpWithResponse(ctx context.Context, bo
 //
 // What `fountain backup` has written into the data directory of the kms that answers: the newest 100. An archive that was made on another machine, or with another data directory of
 // the kms, is not listed, and whether the file is still where it was written to is not looked at. `check` is the last check that the archive has passed beside this kms
-// (`fountain backup verify` and `fountain backup drill` with `--data`). The reading is recorded.
+// (`fountain backup verify` and `fountain backup drill` with `--data`). A record that is damaged is listed with its `fault`, beside the others. The reading is recorded.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -26,6 +26,7 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -47,8 +48,9 @@ func newAuditArchive(o *operator) *cobra.Command {
 ends with a checkpoint, encrypted with age to your key ("fountain backup key" creates one), or --plain.
 It verifies what it has written and reads it from the disk again. Only then it asks the kms to remove
 these events; the kms refuses what the trail has not signed, what does not begin where the trail
-begins, and what is younger than FOUNTAIN_<SERVICE>_AUDIT_KEEP (90 days). A call that was broken off
-is taken up by the next with the same directory. Copy the directory to another machine: the archives
+begins, and what is younger than FOUNTAIN_<SERVICE>_AUDIT_KEEP (90 days). Of its own trail the kms is
+asked for that first, before anything is written. A call that was broken off is taken up by the next
+with the same directory. Copy the directory to another machine: the archives
 are the only copy then. "fountain audit verify --archives" verifies them and the seam to the trail.
 
 The trails of other services are read from their databases, up to the last checkpoint before the date
@@ -103,14 +105,14 @@ func (a *archiving) run(cmd *cobra.Command, o *operator, c *fountain.Client) err
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(a.dir, 0o700); err != nil {
-		return fmt.Errorf("write archive: %w", err)
-	}
 	source, err := a.source(cmd, c, before)
 	if err != nil {
 		return err
 	}
 	file, l, err := a.unfinished(source.after)
+	if err == nil && file == "" && !a.keep {
+		err = source.old()
+	}
 	if err == nil && file == "" {
 		file, l, err = a.write(source, who)
 	}
@@ -137,6 +139,7 @@ func (a *archiving) sealedTo() ([]age.Recipient, error) {
 type trailSource struct {
 	after  int64 // number of the event after which the trail begins
 	public ed25519.PublicKey
+	old    func() error            // refuses, before anything is written, what the trail would not let go
 	write  func(w io.Writer) error // an export
 	close  func() error
 }
@@ -158,15 +161,37 @@ func (a *archiving) ownSource(cmd *cobra.Command, c *fountain.Client, before tim
 	if err != nil {
 		return nil, err
 	}
-	s := &trailSource{public: signed.PublicKey, close: func() error { return nil }}
+	s := &trailSource{public: signed.PublicKey, close: func() error { return nil }, old: func() error { return nil }}
 	if page.ArchivedBefore != nil {
 		s.after = *page.ArchivedBefore - 1
+	}
+	if page.KeptSeconds != nil {
+		s.old = func() error { return oldEnough(cmd.Context(), c, before, time.Duration(*page.KeptSeconds)*time.Second) }
 	}
 	s.write = func(w io.Writer) error {
 		_, err := c.KMS.WriteAuditBefore(cmd.Context(), w, s.after, &before)
 		return err
 	}
 	return s, nil
+}
+
+// oldEnough refuses a time before which the kms has recorded something that it still keeps: the archive would be written in vain. What it tells is the kms's to judge in the end.
+func oldEnough(ctx context.Context, c *fountain.Client, before time.Time, kept time.Duration) error {
+	bound := clock.System.Now().Add(-kept)
+	if !before.After(bound) {
+		return nil
+	}
+	for e, err := range c.KMS.AuditEvents(ctx, kms.ListAuditEventsParams{To: &before}) { // the newest is the first
+		if err != nil {
+			return err
+		}
+		if e.At.After(bound) {
+			return fmt.Errorf("event %d is of %s, and the kms keeps every event for %s: give a --before of %s or earlier, or --keep, which writes the archive and has nothing removed; nothing was written",
+				e.Seq, e.At.UTC().Format(time.RFC3339), audit.KeptFor(kept), bound.UTC().Format(time.RFC3339))
+		}
+		return nil
+	}
+	return nil
 }
 
 // otherSource reads another service's database, up to the newest checkpoint that the kms has witnessed before the time.
@@ -183,7 +208,8 @@ func (a *archiving) otherSource(cmd *cobra.Command, c *fountain.Client, before t
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &trailSource{after: from.Seq, public: end.PublicKey, close: db.Close, write: func(w io.Writer) error {
+	judged := func() error { return nil } // by the service alone, by its own AUDIT_KEEP
+	return &trailSource{after: from.Seq, public: end.PublicKey, close: db.Close, old: judged, write: func(w io.Writer) error {
 		if !found || end.Seq <= from.Seq {
 			return errNothing
 		}
@@ -226,6 +252,9 @@ func witnessed(ctx context.Context, c *fountain.Client, service string, before t
 
 // write writes, verifies and names a new archive with its label; "" when there are no events for it.
 func (a *archiving) write(s *trailSource, who []age.Recipient) (file string, l label, err error) {
+	if err := os.MkdirAll(a.dir, 0o700); err != nil {
+		return "", l, fmt.Errorf("write archive: %w", err)
+	}
 	part := filepath.Join(a.dir, a.service+".part")
 	out, err := os.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {

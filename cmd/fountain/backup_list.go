@@ -29,7 +29,11 @@ func newBackupList() *cobra.Command {
 				if b.Check != nil && b.CheckedAt != nil {
 					check, at = string(*b.Check), when(*b.CheckedAt)
 				}
-				all, rows = append(all, b), append(rows, []string{b.ID, when(b.MadeAt), b.Version, strconv.FormatInt(b.Bytes, 10), b.File, check, at})
+				row := []string{b.ID, when(b.MadeAt), b.Version, strconv.FormatInt(b.Bytes, 10), b.File, check, at}
+				if b.Fault != nil {
+					row = []string{b.ID, when(b.MadeAt), "", "", "(the record of this backup is " + string(*b.Fault) + ")", "", ""}
+				}
+				all, rows = append(all, b), append(rows, row)
 			}
 			return o.print(cmd, all, []string{"ID", "CREATED", "BY", "BYTES", "FILE", "CHECK", "CHECKED"}, rows)
 		})

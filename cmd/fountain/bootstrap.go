@@ -55,6 +55,10 @@ func (o *bootstrapping) run(cmd *cobra.Command, _ []string) error {
 	if err := usernameForm(o.username); err != nil {
 		return err
 	}
+	password, err := filedPassword(o.passwordFile)
+	if err != nil {
+		return err
+	}
 	file, err := session.Default()
 	if err != nil {
 		return err
@@ -71,9 +75,10 @@ func (o *bootstrapping) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	password, err := newSecretFrom(o.passwordFile, "a password for "+o.username+", of 12 characters at least: ")
-	if err != nil {
-		return err
+	if o.passwordFile == "" {
+		if password, err = newPasswordFrom("", "a password for "+o.username+", of 12 characters at least: "); err != nil {
+			return err
+		}
 	}
 	made, err := client.KMS.BootstrapAdmin(cmd.Context(), kms.AdminBootstrap{Token: token, Username: o.username, Password: password})
 	if err != nil {

@@ -118,12 +118,32 @@ func secretFrom(file, prompt string) (string, error) {
 	return terminal.Password(prompt, file)
 }
 
-// newSecretFrom reads a password that is to be set, twice where it is typed.
+// newSecretFrom reads a secret that is to be set, twice where it is typed.
 func newSecretFrom(file, prompt string) (string, error) {
 	if file == "-" {
 		return readShort(file)
 	}
+	return terminal.NewSecret(prompt, file)
+}
+
+// newPasswordFrom reads a password that is to be set, twice where it is typed. One that is too short is refused at once, before anything else is asked for or sent.
+func newPasswordFrom(file, prompt string) (string, error) {
+	if file == "-" {
+		password, err := readShort(file)
+		if err == nil {
+			err = terminal.LongEnough(password)
+		}
+		return password, err
+	}
 	return terminal.NewPassword(prompt, file)
+}
+
+// filedPassword reads a password that is to be set and lies in a file, so that one that is too short is refused before anybody is asked or called. A password that is to be typed is "".
+func filedPassword(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	return newPasswordFrom(file, "")
 }
 
 // print prints an answer: as JSON as the API gave it, else as a table of rows below head.

@@ -53,7 +53,7 @@ func newUsers() *cobra.Command {
 			if err := usernameForm(args[0]); err != nil {
 				return err
 			}
-			password, err := newSecretFrom(passwordFile, "password of "+args[0]+", of 12 characters at least: ")
+			password, err := newPasswordFrom(passwordFile, "password of "+args[0]+", of 12 characters at least: ")
 			if err != nil {
 				return err
 			}
@@ -270,6 +270,10 @@ func newPasswd() *cobra.Command {
 		if resetFile != "" {
 			return o.resetPassword(cmd, resetFile, newFile)
 		}
+		next, err := filedPassword(newFile)
+		if err != nil {
+			return err
+		}
 		c, err := o.client(o.code)
 		if err != nil {
 			return err
@@ -282,9 +286,10 @@ func newPasswd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		next, err := newSecretFrom(newFile, "new password: ")
-		if err != nil {
-			return err
+		if newFile == "" {
+			if next, err = newPasswordFrom("", "new password, of 12 characters at least: "); err != nil {
+				return err
+			}
 		}
 		if err := c.KMS.ChangePassword(cmd.Context(), id, kms.PasswordChange{CurrentPassword: current, NewPassword: next}); err != nil {
 			return err
@@ -312,13 +317,18 @@ func (o *operator) resetPassword(cmd *cobra.Command, tokenFile, newFile string) 
 	if err != nil {
 		return err
 	}
+	next, err := filedPassword(newFile)
+	if err != nil {
+		return err
+	}
 	token, err := readShort(tokenFile)
 	if err != nil {
 		return err
 	}
-	next, err := newSecretFrom(newFile, "new password: ")
-	if err != nil {
-		return err
+	if newFile == "" {
+		if next, err = newPasswordFrom("", "new password, of 12 characters at least: "); err != nil {
+			return err
+		}
 	}
 	if err := c.KMS.ResetPassword(cmd.Context(), kms.PasswordResetUse{Token: token, NewPassword: next}); err != nil {
 		return err

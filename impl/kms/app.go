@@ -198,7 +198,7 @@ func (p parts) domain() *handlers.Domain {
 		Policies: &policy.Policies{DB: db, Rows: kmsdb.SecretPolicies{}, Gate: gate, Standing: standing, Roles: roles, Clock: c.Clock},
 		DataKeys: secret.NewKeyrings(db, p.v, standing, c.Clock),
 		Keyrings: keyring.New(db, kmsdb.Keyrings{}, p.v, standing, c.Clock), ProofKeys: proofKeys, Feed: p.feed, Mint: p.mint, Ring: p.ring, SigningKeys: p.rotation(standing),
-		RootKey: vault.NewRotation(p.v, standing, c.Clock, c.Log), Records: &records.Records{DB: db, Standing: standing, Dir: c.DataDir, Audit: auditlog.Log{Clock: c.Clock}}, PublicURL: publicURL,
+		RootKey: vault.NewRotation(p.v, standing, c.Clock, c.Log), Records: &records.Records{DB: db, Standing: standing, Dir: c.DataDir, Audit: auditlog.Log{Clock: c.Clock}, Log: c.Log}, PublicURL: publicURL,
 	}
 }
 

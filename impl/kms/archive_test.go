@@ -111,7 +111,7 @@ func TestArchive_removesWhatIsInAnArchive(t *testing.T) {
 		_, young := h.exported(raised, api.ExportAuditParams{Limit: &long})
 		refused := order(api.AuditArchive{After: part.Seq, Checkpoint: apiCheckpoint(young.End)}, raised)
 		require.Equal(t, http.StatusConflict, refused.StatusCode())
-		require.Contains(t, string(refused.Body), "younger than 24h")
+		require.Contains(t, string(refused.Body), "younger than 1 day,")
 	})
 }
 

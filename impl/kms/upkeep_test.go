@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/clients/common"
+	api "github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/internal/upkeep"
 )
 
@@ -53,6 +55,26 @@ func TestUpkeep_isToldToAdministratorsWithASecondFactor(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{"at":"2026-11-30T03:00:00Z","version":"0.1.0","quick":false,"worst":"warning","findings":[{"check":"clock","level":"ok","what":"the clocks agree"},
 		{"service":"kms","check":"disk","level":"warning","what":"nearly full","do":"free some room"}]}`, string(told.Body))
+
+	// A damaged record of a backup says so at its place, and hides no other; it shows nothing of what is in the file.
+	require.NoError(t, os.WriteFile(filepath.Join(h.dir, "backups", "20261130T040000.000000000Z-bak_02.json"), []byte("{sneak"), 0o600))
+	require.NoError(t, os.Mkdir(filepath.Join(h.dir, "backups", "somebody.json"), 0o700))
+	beside, err := h.client.ListBackupsWithResponse(t.Context(), nil, bearer(raised))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, beside.StatusCode(), string(beside.Body))
+	require.Len(t, beside.JSON200.Items, 3)
+	require.NotContains(t, string(beside.Body), "sneak")
+	for i, id := range []string{"somebody", "bak_02", "bak_01"} {
+		require.Equal(t, id, beside.JSON200.Items[i].ID)
+		require.Equal(t, i < 2, beside.JSON200.Items[i].Fault != nil, id)
+	}
+	require.Equal(t, api.BackupFaultDamaged, *beside.JSON200.Items[1].Fault)
+	require.Equal(t, at.Add(time.Hour), beside.JSON200.Items[1].MadeAt)
+	first, err := h.client.ListBackupsWithResponse(t.Context(), &api.ListBackupsParams{Limit: ptr(common.Limit(2))}, bearer(raised))
+	require.NoError(t, err)
+	rest, err := h.client.ListBackupsWithResponse(t.Context(), &api.ListBackupsParams{Cursor: first.JSON200.NextCursor}, bearer(raised))
+	require.NoError(t, err)
+	require.Len(t, rest.JSON200.Items, 1, "a page goes on behind a damaged record")
 
 	// A damaged file is a fault of this machine: it is logged by its name, and the answer shows nothing of it.
 	require.NoError(t, os.WriteFile(filepath.Join(h.dir, "doctor.json"), []byte("{sneak"), 0o600))

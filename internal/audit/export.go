@@ -367,7 +367,7 @@ func (v *exportVerifier) compare() error {
 
 func (v *exportVerifier) end(l Line) error {
 	c := l.Checkpoint
-	if c == nil || c.Service != v.service || c.Seq != l.Seq || c.Verify(v.public) != nil {
+	if c == nil || c.Service != v.service || c.Seq != l.Seq || c.Verify(v.public) != nil || !bytes.Equal(c.PublicKey, v.public) || c.KeyID != KeyName(v.public) {
 		return fmt.Errorf("the last line: %w", ErrSignature)
 	}
 	if c.Seq != v.at.seq || c.Seq > 0 && !bytes.Equal(c.Hash, v.at.hash) {

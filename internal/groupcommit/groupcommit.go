@@ -23,6 +23,7 @@ import (
 type Options struct {
 	MaxBatch int            // requests in one transaction; default 512
 	MaxLoad  int            // begins no further request into a transaction whose requests (Loaded) have so much work; default: no bound
+	Company  time.Duration  // how long a commit waits, again and again up to 8 times, for one more of those whom the last one has answered; default 0: it does not wait
 	MaxWait  time.Duration  // how long a commit waits for company before it begins; default 0: what waits already is enough
 	Queue    int            // requests that may wait, of all owners (Shared); default 4096
 	Timeout  time.Duration  // for one transaction; default 30 s
@@ -83,9 +84,11 @@ type Committer[Req, Res any] struct {
 	idle  chan struct{} // closed when the queue is drained
 	lanes lanes[Req, Res]
 
-	turn sync.Mutex    // of the one who commits: the committer's goroutine, or a caller that met nobody
-	met  atomic.Int32  // above 0: some callers met others lately
-	wake chan struct{} // holds one when something was put into the queue
+	turn     sync.Mutex    // of the one who commits: the committer's goroutine, or a caller that met nobody
+	met      atomic.Int32  // above 0: some callers met others lately
+	expected int           // how many the last commit had, and waited behind it, until somebody has waited for them; of whoever has the turn
+	wake     chan struct{} // holds one when something was put into the queue
+	quorum   atomic.Int64  // how many must be in the queue before the committer is woken; 0: one
 
 	closing sync.RWMutex // held for writing while wake is closed
 	closed  bool
@@ -191,7 +194,7 @@ func (c *Committer[Req, Res]) alone() bool {
 // queue. Requests that have to be tried one by one are tried in a goroutine of their own: the caller needs its own answer alone.
 func (c *Committer[Req, Res]) commitHere(w *waiting[Req, Res]) {
 	end := func() {
-		c.turn.Unlock()
+		c.leaveTurn()
 		c.lanes.running.Done()
 	}
 	ended := false
@@ -233,10 +236,7 @@ func (c *Committer[Req, Res]) enqueue(w *waiting[Req, Res]) error {
 	case full:
 		return problem.New(problem.Overloaded, "Too many changes are waiting to be written.").WithRetryAfter(time.Second)
 	}
-	select {
-	case c.wake <- struct{}{}:
-	default: // it has not looked since the last
-	}
+	c.rouse()
 	return nil
 }
 
@@ -273,6 +273,7 @@ func (c *Committer[Req, Res]) run() {
 // commitQueue commits until the queue is empty.
 func (c *Committer[Req, Res]) commitQueue() {
 	for {
+		c.awaitCompany()
 		w, ok := c.queue.pop()
 		if !ok {
 			return
@@ -391,6 +392,7 @@ func (c *Committer[Req, Res]) commitIn(ctx context.Context, began []*waiting[Req
 	if len(batch) > 0 {
 		c.o.Observe(len(batch))
 	}
+	c.expected = len(batch) + c.queue.len() // before anybody is answered, and comes back
 	return c.settle(batch, results, err)
 }
 

@@ -34,6 +34,11 @@ type Backup struct {
 	Bytes   int64     `json:"bytes"` // of the archive
 	Parts   []Part    `json:"parts"` // in its order
 
+	// Fault is what is wrong with the record; nil for one that can be read. Then ID and MadeAt are what its name says (MadeAt of a name that no
+	// command gives: when the file was changed), and nothing else is known. ErrDamaged, or the record could not be read.
+	Fault error  `json:"-"`
+	place string // name of a record with a fault
+
 	// Check is the last check that the archive has passed here; "" when none has.
 	Check     Check     `json:"check,omitempty"`
 	CheckedAt time.Time `json:"checkedAt,omitzero"`
@@ -55,7 +60,39 @@ const (
 )
 
 // Key is the place of a backup in the list.
-func (b Backup) Key() string { return b.MadeAt.UTC().Format(nameLayout) + "-" + b.ID + suffix }
+func (b Backup) Key() string {
+	if b.place != "" {
+		return b.place
+	}
+	return b.MadeAt.UTC().Format(nameLayout) + "-" + b.ID + suffix
+}
+
+// faulty is a backup whose record tells nothing, at its place in the list.
+func faulty(all *os.Root, name string, fault error) Backup {
+	b := Backup{place: name, Fault: fault}
+	at, id, _ := strings.Cut(strings.TrimSuffix(name, suffix), "-")
+	made, err := time.Parse(nameLayout, at)
+	if err != nil { // no command has made this file
+		b.ID = strings.TrimSuffix(name, suffix)
+		if info, err := all.Lstat(name); err == nil {
+			b.MadeAt = info.ModTime().UTC()
+		}
+		return b
+	}
+	b.MadeAt, b.ID = made, id
+	return b
+}
+
+// readBackup reads a record, which must be that of its name. fs.ErrNotExist: it was forgotten since.
+func readBackup(all *os.Root, name string) (b Backup, err error) {
+	if err := read(all, name, &b); err != nil {
+		return Backup{}, err
+	}
+	if b.Key() != name {
+		return Backup{}, fmt.Errorf("%s: %w: it is of another backup than its name says", name, ErrDamaged)
+	}
+	return b, nil
+}
 
 // AddBackup remembers a backup in the kms's data directory, which is made when it is not there, as where the kms uses PostgreSQL. The oldest ones over MaxBackups are forgotten.
 func AddBackup(dir string, b Backup) error {
@@ -98,8 +135,8 @@ func MarkChecked(dir, id string, how Check, at time.Time) (known bool, err error
 		if i < 0 || id == "" {
 			return nil
 		}
-		var b Backup
-		if err := read(all, names[i], &b); err != nil {
+		b, err := readBackup(all, names[i])
+		if err != nil {
 			return err
 		}
 		known, b.Check, b.CheckedAt = true, how, at
@@ -111,7 +148,7 @@ func MarkChecked(dir, id string, how Check, at time.Time) (known bool, err error
 	return known, nil
 }
 
-// Backups returns at most limit of the backups that are remembered, newest first: those that follow a key, or the first ones for "".
+// Backups returns at most limit of the backups that are remembered, newest first: those that follow a key, or the first ones for "". One whose record is no good is there with its Fault.
 func Backups(dir, after string, limit int) (found []Backup, err error) {
 	err = inBackups(dir, func(all *os.Root, names []string) error {
 		for _, name := range names {
@@ -121,14 +158,14 @@ func Backups(dir, after string, limit int) (found []Backup, err error) {
 			if after != "" && name >= after {
 				continue
 			}
-			var b Backup
-			switch err := read(all, name, &b); {
-			case errors.Is(err, fs.ErrNotExist): // forgotten since
-			case err != nil:
-				return err
-			default:
-				found = append(found, b)
+			b, err := readBackup(all, name)
+			if errors.Is(err, fs.ErrNotExist) { // forgotten since
+				continue
 			}
+			if err != nil {
+				b = faulty(all, name, err)
+			}
+			found = append(found, b)
 		}
 		return nil
 	})
@@ -140,11 +177,11 @@ func Backups(dir, after string, limit int) (found []Backup, err error) {
 
 // LastBackup returns the newest backup; the zero value when there is none.
 func LastBackup(dir string) (last Backup, err error) {
-	err = inBackups(dir, func(all *os.Root, names []string) error {
-		if len(names) == 0 {
-			return nil
+	err = inBackups(dir, func(all *os.Root, names []string) (err error) {
+		if len(names) > 0 {
+			last, err = readBackup(all, names[0])
 		}
-		return read(all, names[0], &last)
+		return err
 	})
 	if err != nil {
 		return Backup{}, fmt.Errorf("read the last backup: %w", err)

@@ -24,6 +24,9 @@ const (
 	draftLife   = time.Hour // after which a draft was left by a command that was killed
 )
 
+// ErrDamaged says that a record is not one that a command has left.
+var ErrDamaged = errors.New("the record is damaged")
+
 // open opens a directory. What is done in it stays in it (os.Root): the directory belongs to the kms's user, who could lay a symbolic link there for a command of
 // root's to write, remove or give away what lies elsewhere.
 func open(dir string) (*os.Root, error) {
@@ -166,17 +169,17 @@ func read(dir *os.Root, name string, into any) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no regular file", name)
+		return fmt.Errorf("%s: %w: it is no regular file", name, ErrDamaged)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	switch {
 	case err != nil:
 		return err
 	case len(text) > maxFile:
-		return fmt.Errorf("%s is larger than %d bytes", name, maxFile)
+		return fmt.Errorf("%s: %w: it is larger than %d bytes", name, ErrDamaged, maxFile)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s is damaged: %w", name, err)
+		return fmt.Errorf("%s: %w: %w", name, ErrDamaged, err)
 	}
 	return nil
 }

@@ -120,6 +120,47 @@ func TestDiagnosis_isTheLast(t *testing.T) {
 	requireOnly(t, dir, 1)
 }
 
+// A record that tells nothing, because it is cut off, another's, too large or no file, stands at its place with its fault; the others are told, page by page, and what looks at the newest alone is told of its fault.
+func TestBackups_tellADamagedRecordAtItsPlace(t *testing.T) {
+	dir := t.TempDir()
+	for n := range 6 {
+		require.NoError(t, upkeep.AddBackup(dir, one(n)))
+	}
+	at := func(n int) string { return filepath.Join(dir, "backups", one(n).Key()) }
+	other, err := os.ReadFile(at(0))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(at(5), []byte(`{"id":`), 0o600))
+	require.NoError(t, os.WriteFile(at(3), other, 0o600))
+	require.NoError(t, os.WriteFile(at(2), []byte(`{"file":"`+strings.Repeat("x", 1<<20)+`"}`), 0o600))
+	require.NoError(t, os.Remove(at(1)))
+	require.NoError(t, os.Mkdir(at(1), 0o700))
+	var all []upkeep.Backup
+	for after := ""; ; after = all[len(all)-1].Key() {
+		page, err := upkeep.Backups(dir, after, 2)
+		require.NoError(t, err)
+		if len(page) == 0 {
+			break
+		}
+		all = append(all, page...)
+	}
+	require.Len(t, all, 6)
+	for i, b := range all {
+		n := 5 - i
+		if n == 4 || n == 0 {
+			require.Equal(t, one(n), b)
+			continue
+		}
+		require.ErrorIs(t, b.Fault, upkeep.ErrDamaged, n)
+		require.Equal(t, one(n).ID, b.ID)
+		require.True(t, one(n).MadeAt.Equal(b.MadeAt), n)
+		require.Zero(t, b.Parts)
+	}
+	_, err = upkeep.LastBackup(dir)
+	require.ErrorIs(t, err, upkeep.ErrDamaged)
+	_, err = upkeep.MarkChecked(dir, one(5).ID, upkeep.Verified, monday)
+	require.ErrorIs(t, err, upkeep.ErrDamaged)
+}
+
 // A record that is damaged or larger than any is an error, whoever wrote it, and no record that size is written.
 func TestRecords_areBoundedAndDamageIsTold(t *testing.T) {
 	dir := t.TempDir()
@@ -132,8 +173,11 @@ func TestRecords_areBoundedAndDamageIsTold(t *testing.T) {
 			require.Error(t, err)
 			require.NoError(t, os.MkdirAll(filepath.Join(dir, "backups"), 0o700))
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "backups", "1-bak_1.json"), []byte(text), 0o600))
-			_, err = upkeep.Backups(dir, "", 1000)
-			require.Error(t, err)
+			listed, err := upkeep.Backups(dir, "", 1000)
+			require.NoError(t, err)
+			require.ErrorIs(t, listed[0].Fault, upkeep.ErrDamaged)
+			require.Equal(t, "1-bak_1", listed[0].ID, "no command has made this name")
+			require.False(t, listed[0].MadeAt.IsZero())
 			_, err = upkeep.LastBackup(dir)
 			require.Error(t, err)
 			_, err = upkeep.MarkChecked(dir, "bak_1", upkeep.Verified, monday)

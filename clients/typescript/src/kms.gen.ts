@@ -2535,7 +2535,7 @@ export interface paths {
          * List the backups that were made beside the kms, newest first
          * @description What `fountain backup` has written into the data directory of the kms that answers: the newest 100. An archive that was made on another machine, or with another data directory of
          *     the kms, is not listed, and whether the file is still where it was written to is not looked at. `check` is the last check that the archive has passed beside this kms
-         *     (`fountain backup verify` and `fountain backup drill` with `--data`). The reading is recorded.
+         *     (`fountain backup verify` and `fountain backup drill` with `--data`). A record that is damaged is listed with its `fault`, beside the others. The reading is recorded.
          */
         get: operations["listBackups"];
         put?: never;
@@ -3945,6 +3945,11 @@ export interface components {
              * @description When that was.
              */
             checkedAt?: string;
+            /**
+             * @description What is wrong with the record of this backup, beside the kms. Then `id` and `madeAt` are what the name of its file says (`madeAt` of a name that no command gives: when the file was changed), `version` and `file` are empty, `bytes` is 0 and `parts` has none; the archive itself may be whole. Absent for a record that can be read.
+             * @enum {string}
+             */
+            fault?: "damaged" | "unreadable";
         };
         BackupPart: {
             name: string;
@@ -4055,6 +4060,11 @@ export interface components {
              * @description The events before this number were archived, and are not in this list. Absent while none were.
              */
             archivedBefore?: number;
+            /**
+             * Format: int64
+             * @description For how many seconds every event is kept at least (`AUDIT_KEEP`, rounded down): `archiveAudit` removes none that is younger.
+             */
+            keptSeconds?: number;
         };
         AuditArchive: {
             /**

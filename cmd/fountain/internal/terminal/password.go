@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/term"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/fountainai/fountain/internal/config"
 )
@@ -36,11 +38,38 @@ func Password(prompt, file string) (string, error) {
 	return string(text), nil
 }
 
-// NewPassword returns the content of file, or asks twice for a password that nobody has typed before: what is typed unseen may be mistyped.
-func NewPassword(prompt, file string) (string, error) {
+// MinPassword is how many characters a password has at least; the kms refuses shorter ones.
+const MinPassword = 12
+
+// errShort refuses a password in the words in which the kms does.
+var errShort = fmt.Errorf("the password must have at least %d characters", MinPassword)
+
+// LongEnough refuses a password that the kms would refuse for its length. It counts as the kms does: characters in Unicode's composed form (NFC).
+func LongEnough(password string) error {
+	if utf8.RuneCountInString(norm.NFC.String(password)) < MinPassword {
+		return errShort
+	}
+	return nil
+}
+
+// NewPassword is NewSecret for a password: one that is too short is not asked for once more.
+func NewPassword(prompt, file string) (string, error) { return newSecret(prompt, file, LongEnough) }
+
+// NewSecret returns the content of file, or asks twice for what nobody has typed before: what is typed unseen may be mistyped.
+func NewSecret(prompt, file string) (string, error) {
+	return newSecret(prompt, file, func(string) error { return nil })
+}
+
+func newSecret(prompt, file string, good func(string) error) (string, error) {
 	password, err := Password(prompt, file)
-	if err != nil || file != "" {
-		return password, err
+	if err == nil {
+		err = good(password)
+	}
+	if err != nil {
+		return "", err
+	}
+	if file != "" {
+		return password, nil
 	}
 	again, err := Password("once more: ", "")
 	if err != nil {

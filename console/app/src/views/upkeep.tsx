@@ -14,16 +14,21 @@ type Finding = Schemas["kms"]["Finding"];
 
 const checks: Record<NonNullable<Backup["check"]>, string> = { verify: "read to its end", drill: "restored and looked at" };
 
+const faults: Record<NonNullable<Backup["fault"]>, string> = {
+  damaged: "The record of this backup is damaged; the archive itself may be whole.",
+  unreadable: "The kms can't read the record of this backup.",
+};
+
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 const Backups = ({ round }: { round: number }) => <Listing<Backup> label="Backups" of={round} id={({ id }) => id} none="No backup was made with this data directory of the kms."
   load={(cursor) => take(family.kms.GET("/backups", { params: { query: from(cursor) } }))} columns={[
     { head: "Created", cell: ({ madeAt }) => moment(madeAt) },
-    { head: "Archive", cell: ({ id, file }) => <><code>{file}</code><div class="off">{id}</div></> },
-    { head: "Size", cell: ({ bytes }) => megabytes(bytes) },
+    { head: "Archive", cell: ({ id, file, fault }) => <>{fault ? <strong>{faults[fault]}</strong> : <code>{file}</code>}<div class="off">{id}</div></> },
+    { head: "Size", cell: ({ bytes, fault }) => (fault ? "" : megabytes(bytes)) },
     { head: "Holds what was written before", cell: ({ parts }) => <ul>{parts.map(({ name, database, instant, rows }) => <li key={name}>{name} ({database}): {moment(instant)}, {rows} rows</li>)}</ul> },
     { head: "By", cell: ({ version }) => version },
-    { head: "Checked", cell: ({ check, checkedAt }) => (check && checkedAt ? <>{checks[check]}<div class="off">{moment(checkedAt)}</div></> : <span class="off">never</span>) },
+    { head: "Checked", cell: ({ check, checkedAt, fault }) => (check && checkedAt ? <>{checks[check]}<div class="off">{moment(checkedAt)}</div></> : <span class="off">{fault ? "" : "never"}</span>) },
   ]} />;
 
 /** What is wrong comes first; what is well stays in the doctor's order. */

@@ -38,7 +38,7 @@ func (h api) ListAuditEvents(ctx context.Context, r kmsapi.ListAuditEventsReques
 	if err != nil {
 		return nil, err
 	}
-	answer := kmsapi.ListAuditEvents200JSONResponse{Items: bodies(records, eventBody)}
+	answer := kmsapi.ListAuditEvents200JSONResponse{Items: bodies(records, eventBody), KeptSeconds: new(int64(h.Retention.Keep / time.Second))}
 	if next > 0 {
 		answer.NextCursor = present(page.Encode(auditList, next))
 	}

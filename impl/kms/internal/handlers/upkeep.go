@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/internal/upkeep"
@@ -30,6 +31,12 @@ func (h api) GetDiagnosis(ctx context.Context, _ kmsapi.GetDiagnosisRequestObjec
 func backupBody(b upkeep.Backup) kmsapi.Backup {
 	body := kmsapi.Backup{
 		ID: b.ID, Version: b.Version, MadeAt: b.MadeAt, File: b.File, Bytes: b.Bytes, Parts: bodies(b.Parts, backupPartBody), CheckedAt: reached(b.CheckedAt),
+	}
+	switch {
+	case errors.Is(b.Fault, upkeep.ErrDamaged):
+		body.Fault = new(kmsapi.BackupFaultDamaged)
+	case b.Fault != nil:
+		body.Fault = new(kmsapi.BackupFaultUnreadable)
 	}
 	if b.Check != "" {
 		check := kmsapi.BackupCheck(b.Check)

@@ -4,6 +4,7 @@ package records
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
 	"github.com/fountainai/fountain/impl/kms/internal/authority"
@@ -21,11 +22,12 @@ type Records struct {
 	Standing *authority.Standing
 	Audit    auditlog.Log
 	Dir      string // the data directory
+	Log      *slog.Logger
 }
 
 const listName = "backups"
 
-// Backups returns a page of the backups, newest first, and the cursor of the next one, or "".
+// Backups returns a page of the backups, newest first, and the cursor of the next one, or "". One whose record is no good is on it, with its Fault, and is told to the log.
 func (r *Records) Backups(ctx context.Context, caller *auth.Principal, cursor string, limit int) (found []upkeep.Backup, next string, err error) {
 	defer tried.To(&err, "list backups")
 	after := ""
@@ -37,11 +39,19 @@ func (r *Records) Backups(ctx context.Context, caller *auth.Principal, cursor st
 	if err := r.record(ctx, caller, "listBackups"); err != nil {
 		return nil, "", err
 	}
-	if found, err = upkeep.Backups(r.Dir, after, limit+1); err != nil || len(found) <= limit {
-		return found, "", err
+	if found, err = upkeep.Backups(r.Dir, after, limit+1); err != nil {
+		return nil, "", err
 	}
-	found = found[:limit]
-	return found, page.Encode(listName, found[limit-1].Key()), nil
+	if len(found) > limit {
+		found = found[:limit]
+		next = page.Encode(listName, found[limit-1].Key())
+	}
+	for _, b := range found {
+		if b.Fault != nil {
+			r.Log.WarnContext(ctx, "the record of a backup tells nothing", "error", b.Fault)
+		}
+	}
+	return found, next, nil
 }
 
 // Diagnosis returns what the doctor found last; domain.NotFound when nothing is kept.

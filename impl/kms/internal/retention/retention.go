@@ -112,7 +112,7 @@ func (r *Retention) refuse(err error) error {
 	case errors.Is(err, audit.ErrSeam):
 		return domain.Refuse(domain.StateConflict, "The archive does not begin where the trail begins: events would be in no archive.").Because(err)
 	case errors.Is(err, audit.ErrYoung):
-		return domain.Refuse(domain.StateConflict, fmt.Sprintf("An event of the archive is younger than %s, for which events are kept.", r.Keep)).Because(err)
+		return domain.Refuse(domain.StateConflict, fmt.Sprintf("An event of the archive is younger than %s, for which events are kept.", audit.KeptFor(r.Keep))).Because(err)
 	case errors.Is(err, audit.ErrLostKey):
 		return domain.Refuse(domain.StateConflict, "A key of the trail is lost, so that nobody vouches for what would be removed.").Because(err)
 	case errors.Is(err, audit.ErrArchiving):

@@ -38,6 +38,9 @@ type current struct {
 // maxReadings bounds a transaction of readings, in which nobody else writes on SQLite: each is a few short statements.
 const maxReadings = 64
 
+// company is how long a transaction of readings waits for the callers of the one before. One that is alone does not wait.
+const company = time.Millisecond
+
 // enteredTogether is entered for readings. Those that come at the same time share a transaction, and so the wait until what is recorded of them is durable.
 func (s *Secrets) enteredTogether(ctx context.Context, caller *auth.Principal, op policy.Operation, name string, do opening) error {
 	_, err := s.readings.Do(ctx, &reading{ctx, caller, op, name, do})

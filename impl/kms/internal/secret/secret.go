@@ -114,7 +114,7 @@ func New(db *store.DB, rows Rows, sealer Sealer, gate *policy.Gate, c clock.Cloc
 		db: db, rows: rows, sealer: sealer, gate: gate, audit: auditlog.Log{Clock: c}, clock: c, keep: keep, more: make(chan struct{}), over: make(chan struct{}),
 		Count: func(string, Step) {}, Held: func(context.Context, int, *auth.Principal) {},
 	}
-	s.readings = groupcommit.New(db, groupcommit.Options{MaxBatch: maxReadings}, s.readTogether)
+	s.readings = groupcommit.New(db, groupcommit.Options{MaxBatch: maxReadings, Company: company}, s.readTogether)
 	return s
 }
 

@@ -1,0 +1,77 @@
+package groupcommit_test
+
+import (
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/groupcommit"
+)
+
+// TestCompany_waitsForThoseWhoWereAnswered has one commit with one caller and seven who wait behind it: from then on all eight share every commit, though each comes back after its answer alone.
+func TestCompany_waitsForThoseWhoWereAnswered(t *testing.T) {
+	db := openSQLite(t)
+	g := newGate()
+	var sizes []int
+	c := start(t, db, groupcommit.Options{Company: time.Hour, Observe: func(n int) { sizes = append(sizes, n) }}, g.number)
+	var group sync.WaitGroup
+	rounds := func(name string, n int) {
+		group.Go(func() {
+			for range n {
+				mustDo(t, c, name)
+				name += "."
+			}
+		})
+	}
+	rounds("first", 4)
+	<-g.entered
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g"} {
+		rounds(name, 3)
+	}
+	for c.Waiting() < 7 {
+		runtime.Gosched()
+	}
+	close(g.release)
+	group.Wait()
+	c.Close() // ends the wait for an eighth
+	require.Equal(t, []int{1, 8, 8, 8}, sizes)
+	requireGapFree(t, db, 25)
+}
+
+// TestCompany_isNotAwaitedByWhoIsAlone would never end if it were.
+func TestCompany_isNotAwaitedByWhoIsAlone(t *testing.T) {
+	db := openSQLite(t)
+	var sizes []int
+	c := start(t, db, groupcommit.Options{Company: time.Hour, Observe: func(n int) { sizes = append(sizes, n) }}, number)
+	for i := range 5 {
+		mustDo(t, c, string(rune('a'+i)))
+	}
+	c.Close()
+	require.Equal(t, []int{1, 1, 1, 1, 1}, sizes)
+}
+
+// TestCompany_isAwaitedForABoundedTime has most of those who shared a commit stay away: who comes back is answered all the same, and alone again.
+func TestCompany_isAwaitedForABoundedTime(t *testing.T) {
+	db := openSQLite(t)
+	g := newGate()
+	c := start(t, db, groupcommit.Options{Company: time.Millisecond}, g.number)
+	var group sync.WaitGroup
+	group.Go(func() { mustDo(t, c, "first") })
+	<-g.entered
+	for _, name := range []string{"a", "b", "c"} {
+		group.Go(func() { mustDo(t, c, name) })
+	}
+	for c.Waiting() < 3 {
+		runtime.Gosched()
+	}
+	close(g.release)
+	group.Wait()
+	for _, name := range []string{"x", "y", "z"} {
+		mustDo(t, c, name)
+	}
+	c.Close()
+	requireGapFree(t, db, 7)
+}
