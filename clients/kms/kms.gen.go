@@ -339,6 +339,24 @@ func (e BackupCheck) Valid() bool {
 	}
 }
 
+// Defines values for BackupFailedCheck.
+const (
+	BackupFailedCheckDrill  BackupFailedCheck = "drill"
+	BackupFailedCheckVerify BackupFailedCheck = "verify"
+)
+
+// Valid indicates whether the value is a known member of the BackupFailedCheck enum.
+func (e BackupFailedCheck) Valid() bool {
+	switch e {
+	case BackupFailedCheckDrill:
+		return true
+	case BackupFailedCheckVerify:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientCreateType.
 const (
 	ClientCreateTypeConfidential ClientCreateType = "confidential"
@@ -1545,6 +1563,12 @@ type Backup struct {
 	// CheckedAt When that was.
 	CheckedAt *time.Time `json:"checkedAt,omitempty"`
 
+	// FailedAt When that was.
+	FailedAt *time.Time `json:"failedAt,omitempty"`
+
+	// FailedCheck The check that it has failed after any that it has passed. Absent when it has failed none since.
+	FailedCheck *BackupFailedCheck `json:"failedCheck,omitempty"`
+
 	// File Where it was written to, on the machine of the command.
 	File string `json:"file"`
 
@@ -1561,6 +1585,9 @@ type Backup struct {
 
 // BackupCheck The last check that it has passed: read to its end, or restored into an empty place and looked at. Absent when none has.
 type BackupCheck string
+
+// BackupFailedCheck The check that it has failed after any that it has passed. Absent when it has failed none since.
+type BackupFailedCheck string
 
 // BackupList defines model for BackupList.
 type BackupList struct {

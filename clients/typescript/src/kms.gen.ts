@@ -3945,6 +3945,16 @@ export interface components {
              * @description When that was.
              */
             checkedAt?: string;
+            /**
+             * @description The check that it has failed after any that it has passed. Absent when it has failed none since.
+             * @enum {string}
+             */
+            failedCheck?: "verify" | "drill";
+            /**
+             * Format: date-time
+             * @description When that was.
+             */
+            failedAt?: string;
         };
         BackupPart: {
             name: string;

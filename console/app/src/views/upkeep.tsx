@@ -23,7 +23,10 @@ const Backups = ({ round }: { round: number }) => <Listing<Backup> label="Backup
     { head: "Size", cell: ({ bytes }) => megabytes(bytes) },
     { head: "Holds what was written before", cell: ({ parts }) => <ul>{parts.map(({ name, database, instant, rows }) => <li key={name}>{name} ({database}): {moment(instant)}, {rows} rows</li>)}</ul> },
     { head: "By", cell: ({ version }) => version },
-    { head: "Checked", cell: ({ check, checkedAt }) => (check && checkedAt ? <>{checks[check]}<div class="off">{moment(checkedAt)}</div></> : <span class="off">never</span>) },
+    { head: "Checked", cell: ({ check, checkedAt, failedCheck, failedAt }) => <>
+      {check && checkedAt ? <>{checks[check]}<div class="off">{moment(checkedAt)}</div></> : <span class="off">never</span>}
+      {failedCheck && failedAt && <div>Failed: not {checks[failedCheck]}<div class="off">{moment(failedAt)}</div></div>}
+    </> },
   ]} />;
 
 /** What is wrong comes first; what is well stays in the doctor's order. */
