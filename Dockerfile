@@ -15,7 +15,7 @@ ARG VERSION
 RUN CGO_ENABLED=0 go build -tags server -trimpath -buildvcs=false -ldflags="-s -w ${VERSION:+-X main.version=${VERSION}}" -o /out/root/fountain ./cmd/fountain
 RUN install -D -m 0644 /etc/ssl/certs/ca-certificates.crt /out/root/etc/ssl/certs/ca-certificates.crt
 # A volume takes its owner and mode from the directory that the image has in its place, when it is first mounted.
-RUN for dir in data root-key enrol enrol/gateway enrol/twofactor enrol/search enrol/sequence; do install -d -m 0700 "/out/home/$dir"; done
+RUN for dir in data root-key backups drill enrol enrol/gateway enrol/twofactor enrol/search enrol/sequence; do install -d -m 0700 "/out/home/$dir"; done
 ARG SOURCE_DATE_EPOCH
 RUN find /out -exec touch -h -d "@${SOURCE_DATE_EPOCH:-0}" {} +
 

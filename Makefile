@@ -66,8 +66,12 @@ images-offline: bin/caddy ## Build stand-ins of the images that docker-compose.y
 	tools/images-offline.sh
 
 .PHONY: compose-proof
-compose-proof: bin/caddy bin/docker-compose ## Build the image and bring up docker-compose.yml as it is, from nothing to the death of each container, with one and with two of each service, and remove it all (root; what images-offline needs; an engine is started where none runs; FLAGS="-run Image")
+compose-proof: bin/caddy bin/docker-compose ## Build the image and bring up docker-compose.yml as it is, from nothing to the death of each container, with one and with two of each service, with backups that are restored and with the end-to-end and chaos suites, and remove it all (root; what images-offline needs; an engine is started where none runs; FLAGS="-run Image")
 	tools/compose-proof.sh $(FLAGS)
+
+.PHONY: image-digest
+image-digest: bin/caddy bin/docker-compose ## Build the image twice with nothing kept between, and print its one digest and its size (needs what compose-proof needs)
+	tools/compose-proof.sh -run TestImage_
 
 .PHONY: browser
 browser: bin/caddy ## Use the family's pages in a Chromium, and show that adopted services do nothing in them; pictures of each step go to artifacts/ (needs Node and npm for axe-core; Debian: chromium zbar-tools)

@@ -74,4 +74,4 @@ fi
 began=$SECONDS
 "$COMPOSE" build gateway
 echo "compose-proof: the image was built after $((SECONDS - began)) s"
-CGO_ENABLED=0 go test -count=1 -timeout 40m -v -tags compose "$@" ./tests/compose
+CGO_ENABLED=0 go test -count=1 -timeout 90m -v -tags compose "$@" ./tests/compose

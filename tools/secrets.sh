@@ -12,7 +12,7 @@ services="kms twofactor search sequence"
 umask 022
 mkdir -p "$dir"
 chmod 700 "$dir"
-for one in gateway $services postgres redis typesense grafana; do mkdir -p "$dir/$one"; done
+for one in gateway $services postgres redis typesense grafana backup backup-drill; do mkdir -p "$dir/$one"; done
 
 # random prints 32 random bytes in hexadecimal: letters and digits need no escape in a URL, SQL or a file of settings.
 random() { od -An -tx1 -N32 /dev/urandom | tr -d ' \n'; }

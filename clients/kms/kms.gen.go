@@ -339,6 +339,24 @@ func (e BackupCheck) Valid() bool {
 	}
 }
 
+// Defines values for BackupFailedCheck.
+const (
+	BackupFailedCheckDrill  BackupFailedCheck = "drill"
+	BackupFailedCheckVerify BackupFailedCheck = "verify"
+)
+
+// Valid indicates whether the value is a known member of the BackupFailedCheck enum.
+func (e BackupFailedCheck) Valid() bool {
+	switch e {
+	case BackupFailedCheckDrill:
+		return true
+	case BackupFailedCheckVerify:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BackupFault.
 const (
 	BackupFaultDamaged    BackupFault = "damaged"
@@ -1566,6 +1584,12 @@ type Backup struct {
 	// CheckedAt When that was.
 	CheckedAt *time.Time `json:"checkedAt,omitempty"`
 
+	// FailedAt When that was.
+	FailedAt *time.Time `json:"failedAt,omitempty"`
+
+	// FailedCheck The check that it has failed after any that it has passed. Absent when it has failed none since.
+	FailedCheck *BackupFailedCheck `json:"failedCheck,omitempty"`
+
 	// Fault What is wrong with the record of this backup, beside the kms. Then `id` and `madeAt` are what the name of its file says (`madeAt` of a name that no command gives: when the file was changed), `version` and `file` are empty, `bytes` is 0 and `parts` has none; the archive itself may be whole. Absent for a record that can be read.
 	Fault *BackupFault `json:"fault,omitempty"`
 
@@ -1585,6 +1609,9 @@ type Backup struct {
 
 // BackupCheck The last check that it has passed: read to its end, or restored into an empty place and looked at. Absent when none has.
 type BackupCheck string
+
+// BackupFailedCheck The check that it has failed after any that it has passed. Absent when it has failed none since.
+type BackupFailedCheck string
 
 // BackupFault What is wrong with the record of this backup, beside the kms. Then `id` and `madeAt` are what the name of its file says (`madeAt` of a name that no command gives: when the file was changed), `version` and `file` are empty, `bytes` is 0 and `parts` has none; the archive itself may be whole. Absent for a record that can be read.
 type BackupFault string

@@ -24,8 +24,7 @@ import (
 
 // newBackup copies everything, while it works.
 func newBackup() *cobra.Command {
-	var data, to, recipientsFile string
-	var recipients []string
+	var b backupCall
 	cmd := &cobra.Command{
 		Use:   "backup",
 		Short: "On the machine of the services: copy all their databases into one encrypted archive, while they work",
@@ -35,38 +34,93 @@ key" creates one). Each copy is one state of its database, and holds every write
 acknowledged before its instant; "backup verify" shows the instants. SQLite and PostgreSQL are
 copied in the same form, and restored to either.
 
+With --into the archive is named by its time in a directory of archives, of which --keep leaves the newest.
+With --every the command goes on until SIGTERM or SIGINT: it backs up when the newest archive of the directory
+is that old, and tries a failed one again within 15 minutes. It then writes its log to standard error, and its
+exit status is 0 when it was ended between two backups.
+
 The root key is never in it: keep that at another place than the archives. The documents of a
 Typesense of your own are not in it either.`,
 		Example: `  fountain backup --to family.backup --recipient age1...
-  fountain backup --to /backups/monday --recipients-file keys.txt --data /var/lib/fountain`,
+  fountain backup --to /backups/monday --recipients-file keys.txt --data /var/lib/fountain
+  fountain backup --into /backups --keep 14 --every 24h --recipients-file keys.txt`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			to, err := archiveTo(to)
-			if err != nil {
-				return err
-			}
-			who, err := readRecipients(recipients, recipientsFile)
-			if err != nil {
-				return err
-			}
-			at, err := findPlaces(data, cmd.Flags().Changed("data"))
-			if err != nil {
-				return err
-			}
-			return makeBackup(cmd, at, to, who)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },
 	}
-	cmd.Flags().StringVar(&to, "to", "", "file that the archive is written to; it must not exist")
-	cmd.Flags().StringArrayVar(&recipients, "recipient", nil, "public key that the archive is encrypted to (age1...); several may be given")
-	cmd.Flags().StringVar(&recipientsFile, "recipients-file", "", "file with public keys, one a line")
-	cmd.Flags().StringVar(&data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE name those of single services")
+	cmd.Flags().StringVar(&b.to, "to", "", "file that the archive is written to; it must not exist")
+	cmd.Flags().StringVar(&b.into, "into", "", "instead of --to: directory in which the archive gets a name by its time")
+	cmd.Flags().IntVar(&b.keep, "keep", 0, "with --into: how many archives are left in the directory, the newest; 0 for all")
+	cmd.Flags().DurationVar(&b.every, "every", 0, "with --into: go on, and back up so often, 1s at least; a twentieth of it may be added by chance")
+	cmd.Flags().StringArrayVar(&b.recipients, "recipient", nil, "public key that the archive is encrypted to (age1...); several may be given")
+	cmd.Flags().StringVar(&b.recipientsFile, "recipients-file", "", "file with public keys, one a line")
+	cmd.Flags().StringVar(&b.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE name those of single services")
 	cmd.AddCommand(newBackupKey(), newBackupVerify(), newBackupDrill(), newBackupList())
 	return cmd
+}
+
+// backupCall is how backup was called.
+type backupCall struct {
+	data, to, into, recipientsFile string
+	recipients                     []string
+	keep                           int
+	every                          time.Duration
+}
+
+func (b *backupCall) run(cmd *cobra.Command) error {
+	switch {
+	case b.into == "" && (b.keep != 0 || b.every != 0):
+		return usagef("--keep and --every are for the archives of a directory: --into names it")
+	case b.into != "" && b.to != "":
+		return usagef("an archive is written --to a file or --into a directory, and not both")
+	case b.keep < 0:
+		return usagef("--keep must not be negative")
+	}
+	if err := checkInterval(cmd, b.every); err != nil {
+		return err
+	}
+	switch {
+	case b.every > 0:
+		return b.schedule(cmd)
+	case b.into != "":
+		return b.addTo(cmd)
+	}
+	to, err := archiveTo(b.to)
+	if err != nil {
+		return err
+	}
+	made, err := b.write(cmd, to)
+	if err != nil {
+		return err
+	}
+	return printCopies(cmd.OutOrStdout(), made.manifest, made.sums)
+}
+
+// archive is one that was written.
+type archive struct {
+	file     string
+	manifest backup.Manifest
+	sums     []backup.Sum
+	removed  []string // older ones of its directory
+}
+
+// write writes one archive. Settings are read anew each time: a password of a database may have been changed.
+func (b *backupCall) write(cmd *cobra.Command, to string) (made archive, err error) {
+	who, err := readRecipients(b.recipients, b.recipientsFile)
+	if err != nil {
+		return made, err
+	}
+	at, err := findPlaces(b.data, cmd.Flags().Changed("data"))
+	if err != nil {
+		return made, err
+	}
+	made.file = to
+	made.manifest, made.sums, err = makeBackup(cmd.Context(), at, to, who)
+	return made, err
 }
 
 func archiveTo(to string) (string, error) {
@@ -125,26 +179,26 @@ func readIdentities(file string) ([]age.Identity, error) {
 }
 
 // makeBackup writes the archive beside its name first, so that what has the name is whole.
-func makeBackup(cmd *cobra.Command, at *places, to string, who []age.Recipient) (err error) {
+func makeBackup(ctx context.Context, at *places, to string, who []age.Recipient) (m backup.Manifest, sums []backup.Sum, err error) {
 	unfinished := to + ".part"
 	file, err := os.OpenFile(unfinished, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there, of a backup that runs or was killed: remove it when none runs", unfinished)
+		return m, nil, fmt.Errorf("%s is there, of a backup that runs or was killed: remove it when none runs", unfinished)
 	}
 	if err != nil {
-		return fmt.Errorf("write archive: %w", err)
+		return m, nil, fmt.Errorf("write archive: %w", err)
 	}
-	m, sums, err := backup.Write(cmd.Context(), file, at.parts, backup.Options{Recipients: who, Version: version, Clock: clock.System})
+	m, sums, err = backup.Write(ctx, file, at.parts, backup.Options{Recipients: who, Version: version, Clock: clock.System})
 	if err := errors.Join(at.documentsGone(err), file.Sync(), file.Close()); err != nil {
-		return errors.Join(fmt.Errorf("back up: %w", err), os.Remove(unfinished))
+		return m, nil, errors.Join(fmt.Errorf("back up: %w", err), os.Remove(unfinished))
 	}
 	if err := nameArchive(unfinished, to); err != nil {
-		return err
+		return m, nil, err
 	}
 	if err := remember(at.kms.DataDir, to, m, sums); err != nil {
-		return fmt.Errorf("the archive is whole, but the list of backups does not hold it: %w", err)
+		return m, nil, fmt.Errorf("the archive is whole, but the list of backups does not hold it: %w", err)
 	}
-	return printCopies(cmd.OutOrStdout(), m, sums)
+	return m, sums, nil
 }
 
 // nameArchive gives a whole archive its name, which nothing may have. It takes the name with an empty file and renames over that: a hard link would replace
@@ -220,87 +274,125 @@ func opener(file string) func() (io.ReadCloser, error) {
 }
 
 func newBackupVerify() *cobra.Command {
-	var identity, data string
+	var c checkCall
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "verify FILE",
+		Use:   "verify FILE|DIRECTORY",
 		Short: "Read an archive to its end: that it opens, is whole, and what is in it",
-		Long: `verify reads an archive to its end. It needs nothing but the archive and its secret key. With --data, on the
-machine of the services, the list of backups says afterwards that this one was verified.`,
-		Example: "  fountain backup verify family.backup --identity backup.key\n  fountain backup verify family.backup --identity backup.key --json",
+		Long: `verify reads an archive to its end, the newest of a directory that backup --into fills. It needs nothing but
+the archive and its secret key. With --data, on the machine of the services, the list of backups says afterwards
+that this one was verified, or has failed.`,
+		Example: "  fountain backup verify family.backup --identity backup.key\n  fountain backup verify /backups --identity backup.key --json",
 		Args:    oneArg("an archive"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			who, err := readIdentities(identity)
-			if err != nil {
-				return err
-			}
-			in, err := os.Open(args[0])
-			if err != nil {
-				return fmt.Errorf("read archive: %w", err)
-			}
-			defer in.Close()
-			m, sums, err := backup.Verify(in, who)
-			if err != nil {
-				return fmt.Errorf("%s: %w", args[0], err)
-			}
-			if err := noteCheck(cmd, data, m, upkeep.Verified); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]any{"manifest": m, "sums": sums})
-			}
-			return printCopies(cmd.OutOrStdout(), m, sums)
+			return c.once(cmd, args[0], upkeep.Verified, func(file string, who []age.Identity) (backup.Manifest, error) {
+				m, sums, err := readArchive(file, who)
+				if err != nil {
+					return m, err
+				}
+				if asJSON {
+					return m, printJSON(cmd.OutOrStdout(), map[string]any{"manifest": m, "sums": sums})
+				}
+				return m, printCopies(cmd.OutOrStdout(), m, sums)
+			})
 		},
 	}
-	cmd.Flags().StringVar(&identity, "identity", "", "file with the secret key")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print manifest and checksums as JSON")
-	checkedFlag(cmd, &data)
+	c.flags(cmd)
 	return cmd
 }
 
+// readArchive reads an archive to its end.
+func readArchive(file string, who []age.Identity) (m backup.Manifest, sums []backup.Sum, err error) {
+	in, err := os.Open(file)
+	if err != nil {
+		return m, nil, fmt.Errorf("read archive: %w", err)
+	}
+	m, sums, err = backup.Verify(in, who)
+	if err := errors.Join(err, in.Close()); err != nil {
+		return m, nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return m, sums, nil
+}
+
 func newBackupDrill() *cobra.Command {
-	var identity, dir, data string
+	var c checkCall
+	var dir string
+	var every time.Duration
 	cmd := &cobra.Command{
-		Use:   "drill FILE",
+		Use:   "drill FILE|DIRECTORY",
 		Short: "Restore an archive into an empty directory, look at it, and remove it: for a timer",
 		Long: `drill does what restore does, in a directory that is removed afterwards: it reads the archive, creates every
 database of it, has SQLite check each, holds every audit trail against its hashes, and ends what a
 restore ends. It needs as much room as the data, and no root key. Its exit status says whether all
 of it succeeded. With --data, on the machine of the services, the list of backups says afterwards that
-this one passed a drill.`,
-		Example: "  fountain backup drill family.backup --identity backup.key\n  fountain backup drill family.backup --identity backup.key --data /var/lib/fountain --dir /var/tmp",
-		Args:    oneArg("an archive"),
+this one passed a drill, or has failed. Of a directory that backup --into fills it takes the newest archive; with
+--every it goes on until SIGTERM or SIGINT, writes its log to standard error, and tries a failed one again within
+15 minutes.`,
+		Example: `  fountain backup drill family.backup --identity backup.key
+  fountain backup drill family.backup --identity backup.key --data /var/lib/fountain --dir /var/tmp
+  fountain backup drill /backups --identity backup.key --every 24h`,
+		Args: oneArg("an archive"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			who, err := readIdentities(identity)
-			if err != nil {
+			if err := checkInterval(cmd, every); err != nil {
 				return err
 			}
-			at, err := os.MkdirTemp(dir, "fountain-drill-")
-			if err != nil {
-				return fmt.Errorf("make a directory for the drill: %w", err)
+			try := func(file string, who []age.Identity) (backup.Manifest, error) { return drillIn(cmd, file, dir, who) }
+			if every == 0 {
+				return c.once(cmd, args[0], upkeep.Drilled, try)
 			}
-			return errors.Join(drill(cmd, args[0], at, data, who), os.RemoveAll(at))
+			return c.schedule(cmd, args[0], every, try)
 		},
 	}
-	cmd.Flags().StringVar(&identity, "identity", "", "file with the secret key")
 	cmd.Flags().StringVar(&dir, "dir", "", "where the directory of the drill is created; default: that of temporary files")
-	checkedFlag(cmd, &data)
+	cmd.Flags().DurationVar(&every, "every", 0, "go on, and look so often at the newest archive of the directory, 1s at least; a twentieth of it may be added by chance")
+	c.flags(cmd)
 	return cmd
 }
 
-func drill(cmd *cobra.Command, file, dir, data string, who []age.Identity) error {
-	began := time.Now()
-	in, err := os.Open(file)
+// checkCall is how a check of archives was called.
+type checkCall struct{ identity, data string }
+
+func (c *checkCall) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.identity, "identity", "", "file with the secret key")
+	checkedFlag(cmd, &c.data)
+}
+
+// once makes a check of an archive, or of the newest of a directory, and has the list of backups tell what came of it. That the key or a directory is not there is no fault of an archive's.
+func (c *checkCall) once(cmd *cobra.Command, at string, how upkeep.Check, check func(file string, who []age.Identity) (backup.Manifest, error)) error {
+	who, err := readIdentities(c.identity)
 	if err != nil {
-		return fmt.Errorf("read archive: %w", err)
+		return err
 	}
-	m, _, err := backup.Verify(in, who)
-	if err := errors.Join(err, in.Close()); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+	file, err := newestAt(at)
+	if err != nil {
+		return err
+	}
+	m, err := check(file, who)
+	if err != nil {
+		return noteFailure(cmd, c.data, file, how, err)
+	}
+	return noteCheck(cmd, c.data, m, how)
+}
+
+// drillIn makes a drill in a directory that is removed afterwards.
+func drillIn(cmd *cobra.Command, file, dir string, who []age.Identity) (backup.Manifest, error) {
+	at, err := os.MkdirTemp(dir, "fountain-drill-")
+	if err != nil {
+		return backup.Manifest{}, fmt.Errorf("make a directory for the drill: %w", err)
+	}
+	m, err := drill(cmd, file, at, who)
+	return m, errors.Join(err, os.RemoveAll(at))
+}
+
+func drill(cmd *cobra.Command, file, dir string, who []age.Identity) (m backup.Manifest, err error) {
+	began := time.Now()
+	if m, _, err = readArchive(file, who); err != nil {
+		return m, err
 	}
 	at, err := scratch(filepath.Join(dir, "data"))
 	if err != nil {
-		return err
+		return m, err
 	}
 	at.only(m)
 	var looked []string
@@ -313,19 +405,16 @@ func drill(cmd *cobra.Command, file, dir, data string, who []age.Identity) error
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("the drill failed: %s: %w", file, err)
-	}
-	if err := noteCheck(cmd, data, m, upkeep.Drilled); err != nil {
-		return err
+		return m, fmt.Errorf("the drill failed: %s: %w", file, err)
 	}
 	if err := printCopies(cmd.OutOrStdout(), m, sums); err != nil {
-		return err
+		return m, err
 	}
 	for _, sentence := range looked {
 		fmt.Fprintln(cmd.OutOrStdout(), sentence)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s can be restored; the drill took %s\n", file, time.Since(began).Round(time.Millisecond))
-	return err
+	return m, err
 }
 
 // lookAt looks whether a restored database is what its service expects.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,6 +30,9 @@ func newBackupList() *cobra.Command {
 				if b.Check != nil && b.CheckedAt != nil {
 					check, at = string(*b.Check), when(*b.CheckedAt)
 				}
+				if b.FailedCheck != nil && b.FailedAt != nil {
+					check, at = string(*b.FailedCheck)+" FAILED", when(*b.FailedAt)
+				}
 				row := []string{b.ID, when(b.MadeAt), b.Version, strconv.FormatInt(b.Bytes, 10), b.File, check, at}
 				if b.Fault != nil {
 					row = []string{b.ID, when(b.MadeAt), "", "", "(the record of this backup is " + string(*b.Fault) + ")", "", ""}
@@ -38,7 +42,7 @@ func newBackupList() *cobra.Command {
 			return o.print(cmd, all, []string{"ID", "CREATED", "BY", "BYTES", "FILE", "CHECK", "CHECKED"}, rows)
 		})
 	cmd.Long = `list asks the kms which backups were written on its machine with its data directory, the newest 100, and
-which check each has passed there (backup verify and backup drill with --data). An administrator with a
+which check each has passed or failed there (backup verify and backup drill with --data). An administrator with a
 second factor can read it. Whether an archive is still where it was written to, list does not know.`
 	return cmd
 }
@@ -88,6 +92,19 @@ func listAt(data string) string {
 		return filepath.Join(all, "kms")
 	}
 	return ""
+}
+
+// noteFailure tells the list of backups that an archive has failed a check, and returns the failure.
+func noteFailure(cmd *cobra.Command, data, file string, how upkeep.Check, failure error) error {
+	dir := listAt(data)
+	if dir == "" || cmd.Context().Err() != nil { // who is interrupted has found nothing
+		return failure
+	}
+	known, err := upkeep.MarkFailed(dir, file, how, clock.System.Now())
+	if err == nil && !known {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s holds no list with %s: this failure is not noted there\n", dir, filepath.Base(file))
+	}
+	return errors.Join(failure, err)
 }
 
 // noteCheck tells the list of backups that an archive has passed a check. An archive that the list does not hold, of another machine perhaps, is named and is no failure.

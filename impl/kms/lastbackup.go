@@ -3,24 +3,60 @@ package kms
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fountainai/fountain/internal/upkeep"
 )
 
-// lastBackup tells when the last backup was made on this machine; 0 when none was, or nobody can tell.
-func lastBackup(dir string, log *slog.Logger) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "fountain_backup_timestamp_seconds", Help: "When the last backup was made with fountain backup beside this kms (Unix time); 0: never.",
-	}, func() float64 {
-		last, err := upkeep.LastBackup(dir)
-		if err != nil {
-			log.WarnContext(context.Background(), "it can't be told when the last backup was made", "error", err)
-		}
-		if err != nil || last.MadeAt.IsZero() {
-			return 0
-		}
-		return float64(last.MadeAt.UnixMilli()) / 1000
-	})
+// upkept tells what operators' commands have left in the data directory of this kms: when the last backup was made, when one last passed a check, and whether
+// one has failed a check since.
+type upkept struct {
+	dir                  string
+	log                  *slog.Logger
+	made, passed, failed *prometheus.Desc
+}
+
+func newUpkept(dir string, log *slog.Logger) *upkept {
+	return &upkept{
+		dir: dir, log: log,
+		made: prometheus.NewDesc("fountain_backup_timestamp_seconds", "When the last backup was made with fountain backup beside this kms (Unix time); 0: never.", nil, nil),
+		passed: prometheus.NewDesc("fountain_backup_check_timestamp_seconds",
+			"When a backup last passed fountain backup verify or drill beside this kms (Unix time); 0: never.", nil, nil),
+		failed: prometheus.NewDesc("fountain_backup_check_failed", "1 when a backup has failed fountain backup verify or drill beside this kms, and none has passed one since.", nil, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (u *upkept) Describe(to chan<- *prometheus.Desc) { to <- u.made; to <- u.passed; to <- u.failed }
+
+// Collect implements prometheus.Collector. What nobody can tell is told as never, for which there are alerts, and logged.
+func (u *upkept) Collect(to chan<- prometheus.Metric) {
+	last, err := upkeep.LastBackup(u.dir)
+	if err != nil {
+		u.log.WarnContext(context.Background(), "it can't be told when the last backup was made", "error", err)
+		last = upkeep.Backup{}
+	}
+	passed, failed, err := upkeep.Checks(u.dir)
+	if err != nil {
+		u.log.WarnContext(context.Background(), "it can't be told which backups were checked", "error", err)
+		passed, failed = time.Time{}, true
+	}
+	gauge := func(d *prometheus.Desc, v float64) { to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
+	gauge(u.made, seconds(last.MadeAt))
+	gauge(u.passed, seconds(passed))
+	if failed {
+		gauge(u.failed, 1)
+	} else {
+		gauge(u.failed, 0)
+	}
+}
+
+// seconds is a time as Prometheus has it; 0 for none.
+func seconds(at time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return float64(at.UnixMilli()) / 1000
 }

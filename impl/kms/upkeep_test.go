@@ -44,12 +44,15 @@ func TestUpkeep_isToldToAdministratorsWithASecondFactor(t *testing.T) {
 	require.NoError(t, upkeep.AddBackup(h.dir, upkeep.Backup{ID: "bak_01", Version: "0.1.0", MadeAt: at, File: "/backups/one", Bytes: 7, Parts: []upkeep.Part{{Name: "kms", Database: "postgres", Instant: at, Rows: 2, Bytes: 3}}}))
 	_, err = upkeep.MarkChecked(h.dir, "bak_01", upkeep.Drilled, at.Add(time.Hour))
 	require.NoError(t, err)
+	_, err = upkeep.MarkFailed(h.dir, "/backups/one", upkeep.Verified, at.Add(2*time.Hour))
+	require.NoError(t, err)
 	require.NoError(t, upkeep.KeepDiagnosis(h.dir, upkeep.Diagnosis{At: at, Version: "0.1.0", Worst: "warning", Findings: []upkeep.Finding{
 		{Check: "clock", Level: "ok", What: "the clocks agree"}, {Service: "kms", Check: "disk", Level: "warning", What: "nearly full", Do: "free some room"},
 	}}))
 	listed, err := h.client.ListBackupsWithResponse(t.Context(), nil, bearer(raised))
 	require.NoError(t, err)
 	require.JSONEq(t, `{"items":[{"id":"bak_01","version":"0.1.0","madeAt":"2026-11-30T03:00:00Z","file":"/backups/one","bytes":7,"check":"drill","checkedAt":"2026-11-30T04:00:00Z",
+		"failedCheck":"verify","failedAt":"2026-11-30T05:00:00Z",
 		"parts":[{"name":"kms","database":"postgres","instant":"2026-11-30T03:00:00Z","rows":2,"bytes":3}]}]}`, string(listed.Body))
 	told, err := h.client.GetDiagnosisWithResponse(t.Context(), bearer(raised))
 	require.NoError(t, err)

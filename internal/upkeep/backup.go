@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +43,10 @@ type Backup struct {
 	// Check is the last check that the archive has passed here; "" when none has.
 	Check     Check     `json:"check,omitempty"`
 	CheckedAt time.Time `json:"checkedAt,omitzero"`
+
+	// Failed is the check that the archive has failed after any that it has passed; "" when it has not.
+	Failed   Check     `json:"failed,omitempty"`
+	FailedAt time.Time `json:"failedAt,omitzero"`
 }
 
 // Part is one copied database of an archive.
@@ -128,7 +133,7 @@ func addBackup(dir string, b Backup) error {
 	return nil
 }
 
-// MarkChecked notes that the archive with the id has passed a check. known is false when it is not remembered here.
+// MarkChecked notes that the archive with the id has passed a check, whatever it has failed before. known is false when it is not remembered here.
 func MarkChecked(dir, id string, how Check, at time.Time) (known bool, err error) {
 	err = inBackups(dir, func(all *os.Root, names []string) error {
 		i := slices.IndexFunc(names, func(name string) bool { return strings.HasSuffix(name, "-"+id+suffix) })
@@ -139,13 +144,48 @@ func MarkChecked(dir, id string, how Check, at time.Time) (known bool, err error
 		if err != nil {
 			return err
 		}
-		known, b.Check, b.CheckedAt = true, how, at
+		known, b.Check, b.CheckedAt, b.Failed, b.FailedAt = true, how, at, "", time.Time{}
 		return write(all, names[i], b)
 	})
 	if err != nil {
 		return false, fmt.Errorf("remember that a backup was checked: %w", err)
 	}
 	return known, nil
+}
+
+// MarkFailed notes that an archive has failed a check: the newest that is remembered under a file of this name, in whatever directory, because an archive that can't be read
+// tells no id. known is false when none is remembered here.
+func MarkFailed(dir, file string, how Check, at time.Time) (known bool, err error) {
+	err = inBackups(dir, func(all *os.Root, names []string) error {
+		for _, name := range names {
+			b, err := readBackup(all, name)
+			if err != nil || filepath.Base(b.File) != filepath.Base(file) { // a record that tells nothing is listed with its fault
+				continue
+			}
+			known, b.Failed, b.FailedAt = true, how, at
+			return write(all, name, b)
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("remember that a backup has failed a check: %w", err)
+	}
+	return known, nil
+}
+
+// Checks returns when a backup last passed a check, and whether one has failed a check after that. The zero time: none has passed any.
+func Checks(dir string) (passed time.Time, failed bool, err error) {
+	all, err := Backups(dir, "", MaxBackups)
+	var last time.Time
+	for _, b := range all {
+		if b.CheckedAt.After(passed) {
+			passed = b.CheckedAt
+		}
+		if b.FailedAt.After(last) {
+			last = b.FailedAt
+		}
+	}
+	return passed, last.After(passed), err
 }
 
 // Backups returns at most limit of the backups that are remembered, newest first: those that follow a key, or the first ones for "". One whose record is no good is there with its Fault.

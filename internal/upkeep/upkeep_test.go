@@ -104,6 +104,44 @@ func TestMarkChecked_marksTheArchiveAlone(t *testing.T) {
 	require.Equal(t, []upkeep.Backup{one(2), marked}, all)
 }
 
+// A check that was failed is told until the archive passes one, and counts for all until any passes one.
+func TestMarkFailed_isTakenBackByACheckThatIsPassed(t *testing.T) {
+	dir := t.TempDir()
+	first, second := one(1), one(2)
+	first.File, second.File = "/backups/first", "/backups/second"
+	require.NoError(t, upkeep.AddBackup(dir, first))
+	require.NoError(t, upkeep.AddBackup(dir, second))
+	checks := func(passed time.Time, failed bool) {
+		t.Helper()
+		gotPassed, gotFailed, err := upkeep.Checks(dir)
+		require.NoError(t, err)
+		require.True(t, passed.Equal(gotPassed), gotPassed)
+		require.Equal(t, failed, gotFailed)
+	}
+	checks(time.Time{}, false)
+	known, err := upkeep.MarkFailed(dir, "/mnt/third", upkeep.Drilled, monday)
+	require.NoError(t, err)
+	require.False(t, known)
+	known, err = upkeep.MarkFailed(dir, "/mnt/second", upkeep.Drilled, monday.Add(time.Hour))
+	require.NoError(t, err)
+	require.True(t, known, "it was written in another container")
+	checks(time.Time{}, true)
+	all, err := upkeep.Backups(dir, "", 1000)
+	require.NoError(t, err)
+	second.Failed, second.FailedAt = upkeep.Drilled, monday.Add(time.Hour)
+	require.Equal(t, []upkeep.Backup{second, first}, all)
+
+	_, err = upkeep.MarkChecked(dir, "bak_001", upkeep.Verified, monday)
+	require.NoError(t, err)
+	checks(monday, true)
+	_, err = upkeep.MarkChecked(dir, "bak_002", upkeep.Drilled, monday.Add(2*time.Hour))
+	require.NoError(t, err)
+	checks(monday.Add(2*time.Hour), false)
+	all, err = upkeep.Backups(dir, "", 1000)
+	require.NoError(t, err)
+	require.Empty(t, all[0].Failed)
+}
+
 func TestDiagnosis_isTheLast(t *testing.T) {
 	dir := t.TempDir()
 	_, known, err := upkeep.LastDiagnosis(dir)

@@ -80,6 +80,10 @@ func (c *cable) cut() {
 // A PostgreSQL that went away is said by every service on it, each a process of its own, within two seconds and what the machine needs, and they are
 // ready again when it is back, without a restart.
 func TestReadiness_saysThatPostgreSQLIsAway(t *testing.T) {
+	if harness.IsGiven() {
+		givenDatabaseAway(t)
+		return
+	}
 	var line *cable
 	h := newHouseholdWith(t, func(word string) []string {
 		if word == "gateway" {
@@ -112,6 +116,20 @@ func TestReadiness_saysThatPostgreSQLIsAway(t *testing.T) {
 	began = time.Now()
 	line.mend()
 	over := watch.Until(http.StatusOK, began)
+	harness.LogReadiness(t, "PostgreSQL away", said, over)
+	_, err := h.admin.KMS.ListUsers(t.Context(), nil)
+	require.NoError(t, err)
+}
+
+// givenDatabaseAway kills the database of a given family; its services are asked through the front.
+func givenDatabaseAway(t *testing.T) {
+	h, databases := givenHousehold(t, "postgres")
+	watch := harness.WatchReadiness(t, map[string]string{"kms": h.gateway, "twofactor": h.gateway, "search": h.gateway, "sequence": h.gateway})
+	began := time.Now()
+	databases[0].kill()
+	said := watch.Until(http.StatusServiceUnavailable, began)
+	databases[0].start()
+	over := watch.Until(http.StatusOK, time.Now())
 	harness.LogReadiness(t, "PostgreSQL away", said, over)
 	_, err := h.admin.KMS.ListUsers(t.Context(), nil)
 	require.NoError(t, err)

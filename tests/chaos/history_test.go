@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,18 +23,30 @@ import (
 
 // The only instance, on SQLite, is killed round after round while clients append and revise through a gateway and one follows the feed: the history holds.
 func TestKill_ofTheOnlyInstanceLeavesAHistoryThatHolds(t *testing.T) {
+	harness.Own(t, "there are two of each")
 	recordThroughKills(t, "", 1)
 }
 
 // One of two replicas on PostgreSQL is killed in the same way.
 func TestKill_ofOneReplicaLeavesAHistoryThatHolds(t *testing.T) {
-	recordThroughKills(t, harness.Postgres(t), 2)
+	database := ""
+	if !harness.IsGiven() {
+		database = harness.Postgres(t)
+	}
+	recordThroughKills(t, database, 2)
 }
 
 func recordThroughKills(t *testing.T, database string, instances int) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d, %d rounds", seed, rounds())
 	random := rand.New(rand.NewPCG(seed, 3))
+	if harness.IsGiven() {
+		h, replicas := givenHousehold(t, "sequence", "sequence-2")
+		r := record(t, h.admin, 16)
+		killInTurn(r, random, replicas)
+		r.end()
+		return
+	}
 	dir := filepath.Join(t.TempDir(), "data")
 	p := harness.StartProcess(t, dir)
 	admin := p.Bootstrap(dir, "ada", password)
@@ -50,6 +63,16 @@ func recordThroughKills(t *testing.T, database string, instances int) {
 	gateway := serve(t, "gateway", services["kms"], metadata.Issuer, harness.EnrolmentToken(t, admin, "gateway"), "ADDR=127.0.0.1:0", "DRAIN_DELAY=1ms",
 		"TWOFACTOR_URL="+services["twofactor"], "SEARCH_URL="+services["search"], "SEQUENCE_URL="+strings.Join(addresses, ","))
 	r := record(t, client(t, p, fountain.WithTokenSource(fountain.TokenSourceFunc(admin.Token)), fountain.WithServiceURL("sequence", gateway.url)), 16)
+	killInTurn(r, random, replicas)
+	r.end()
+	gateway.stop()
+	for _, one := range replicas {
+		one.stop()
+	}
+}
+
+// killInTurn kills one of the replicas after the other beside a recording.
+func killInTurn(r *recording, random *rand.Rand, replicas []*replica) {
 	for range rounds() {
 		r.await(10)
 		time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond) // the moment of the kill is what is random here
@@ -58,11 +81,6 @@ func recordThroughKills(t *testing.T, database string, instances int) {
 		victim.start()
 	}
 	r.await(10)
-	r.end()
-	gateway.stop()
-	for _, one := range replicas {
-		one.stop()
-	}
 }
 
 // recording is a history that is being made.
@@ -78,10 +96,14 @@ type recording struct {
 
 func record(t *testing.T, c *fountain.Client, clients int) *recording {
 	r := &recording{t: t, began: time.Now(), stop: make(chan struct{}), done: make(chan struct{})}
+	scope := "checked"
+	if harness.IsGiven() { // where another test may have recorded
+		scope += strconv.FormatUint(rand.Uint64(), 36)
+	}
 	go func() {
 		defer close(r.done)
 		r.history, r.err = history.Record(context.Background(), history.Options{
-			Client: c, Scope: "checked", Clients: clients, Appends: math.MaxInt32, For: 24 * time.Hour, Stop: r.stop, SearchWithin: 10 * time.Minute,
+			Client: c, Scope: scope, Clients: clients, Appends: math.MaxInt32, For: 24 * time.Hour, Stop: r.stop, SearchWithin: 10 * time.Minute,
 			Progress: func(n int) { r.acknowledged.Store(int64(n)) },
 		})
 	}()

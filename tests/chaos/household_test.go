@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -24,6 +25,7 @@ type household struct {
 	gateway   string            // URL
 	data      string            // a directory for each
 	admin     *fountain.Client
+	people    string // how the names of users begin that are made here; "grace" where it is ""
 }
 
 // newHousehold starts all, and makes the first administrator, whose client repeats no request either. Services drain for longer than the gateway takes to see that.
@@ -35,6 +37,7 @@ func newHousehold(t *testing.T) *household {
 // newHouseholdWith does that with further settings of each service.
 func newHouseholdWith(t *testing.T, further func(word string) []string) *household {
 	t.Helper()
+	harness.Own(t, "it is about single services, or such as the test starts itself")
 	h := &household{t: t, parts: map[string]*replica{}, addresses: map[string]string{}, data: t.TempDir()}
 	for _, word := range []string{"kms", "twofactor", "search", "sequence", "gateway"} {
 		h.addresses[word] = "http://" + harness.FreeAddress(t)
@@ -68,7 +71,7 @@ func (h *household) editors(n int) []*fountain.Client {
 	h.t.Helper()
 	var out []*fountain.Client
 	for i := range n {
-		name := fmt.Sprintf("grace%d", i)
+		name := h.person(i)
 		_, err := h.admin.KMS.CreateUser(h.t.Context(), kms.UserCreate{Username: name, Password: password, Roles: []string{"editor"}})
 		require.NoError(h.t, err)
 		out = append(out, h.client(fountain.WithUser(name, password)))
@@ -76,9 +79,12 @@ func (h *household) editors(n int) []*fountain.Client {
 	return out
 }
 
+// person is the name of a user.
+func (h *household) person(n int) string { return cmp.Or(h.people, "grace") + fmt.Sprint(n) }
+
 // welcome makes a user, who signs in and enrols an authenticator, which the twofactor service asks the kms about.
 func (h *household) welcome(n int, one func(func() error)) {
-	name := fmt.Sprint("ada", n)
+	name := fmt.Sprint(h.people, "ada", n)
 	one(func() error {
 		_, err := h.admin.KMS.CreateUser(context.Background(), kms.UserCreate{Username: name, Password: password, Roles: []string{"reader"}})
 		return err

@@ -31,6 +31,7 @@ type twoKMS struct {
 // newTwoKMS starts the household, its kms with further settings.
 func newTwoKMS(t *testing.T, further ...string) *twoKMS {
 	t.Helper()
+	harness.Own(t, "it is about services that the test starts itself")
 	database := write(t, harness.Postgres(t))
 	h := &twoKMS{household: household{t: t, parts: map[string]*replica{}}, data: t.TempDir()}
 	rootKey := filepath.Join(h.data, "root.key")
@@ -75,7 +76,15 @@ func (h *twoKMS) serve(word string, settings ...string) *replica {
 // One of two kms is killed, then the other one: without it everything that asks the kms goes on at once, at the gateway and at every service. No client
 // repeats a request.
 func TestKill_ofOneKMSStopsNobodyOnPostgreSQL(t *testing.T) {
-	h := newTwoKMS(t)
+	var h *twoKMS
+	if harness.IsGiven() {
+		given, replicas := givenHousehold(t, "kms", "kms-2")
+		h = &twoKMS{household: *given, kms: replicas}
+		h.parts = map[string]*replica{"sequence": {t: t, url: h.gateway}}
+		defer func() { replicas[1].start() }() // which is killed last
+	} else {
+		h = newTwoKMS(t)
+	}
 	_, err := h.admin.Sequence.CreateElement(t.Context(), "chaos", "line", sequence.ElementCreate{Data: json.RawMessage(`{"text":"x"}`)})
 	require.NoError(t, err)
 	users := h.editors(len(h.kms))
@@ -88,7 +97,9 @@ func TestKill_ofOneKMSStopsNobodyOnPostgreSQL(t *testing.T) {
 			require.NoError(t, call(), "a user is made, and enrols an authenticator (introspection)")
 		})
 		h.ends(users[i])
-		h.joins(i)
+		if !harness.IsGiven() {
+			h.joins(i)
+		}
 	}
 }
 

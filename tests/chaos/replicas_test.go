@@ -24,11 +24,12 @@ import (
 
 // replica is one `fountain serve WORD` that can be started again.
 type replica struct {
-	t    *testing.T
-	word string
-	env  []string
-	cmd  *exec.Cmd
-	url  string
+	t     *testing.T
+	word  string // of a given family the name of the service in the compose file
+	given bool
+	env   []string
+	cmd   *exec.Cmd
+	url   string
 }
 
 // newReplica starts a sequence on a PostgreSQL database that it shares with others, or on SQLite where that is "".
@@ -52,6 +53,7 @@ func write(t *testing.T, text string) string {
 // serve starts a service of a family. Of two settings of the same name the later one holds.
 func serve(t *testing.T, word, kms, issuer, enrolmentToken string, settings ...string) *replica {
 	t.Helper()
+	harness.Own(t, "it is about services that the test starts itself")
 	r := &replica{t: t, word: word}
 	for _, setting := range append([]string{
 		"ADMIN_ADDR=127.0.0.1:0", "DATA_DIR=" + t.TempDir(), "ENROL_TOKEN_FILE=" + write(t, enrolmentToken), "ISSUER=" + issuer, "KMS_URL=" + kms,
@@ -65,6 +67,10 @@ func serve(t *testing.T, word, kms, issuer, enrolmentToken string, settings ...s
 
 func (r *replica) start() {
 	r.t.Helper()
+	if r.given {
+		harness.Driver(r.t, "start", r.word)
+		return
+	}
 	r.cmd = exec.Command(harness.Binary(r.t), "serve", r.word)
 	r.cmd.Env = append(os.Environ(), r.env...)
 	stdout, err := r.cmd.StdoutPipe()
@@ -86,22 +92,46 @@ func (r *replica) start() {
 // stop ends it as an operator does.
 func (r *replica) stop() {
 	r.t.Helper()
+	if r.given {
+		harness.Driver(r.t, "stop", r.word)
+		return
+	}
 	require.NoError(r.t, r.cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(r.t, r.cmd.Wait(), "SIGTERM drains and exits 0")
 }
 
 func (r *replica) kill() {
 	r.t.Helper()
+	if r.given {
+		harness.Driver(r.t, "kill", r.word)
+		return
+	}
 	require.NoError(r.t, r.cmd.Process.Signal(syscall.SIGKILL))
 	_ = r.cmd.Wait() // it was killed, and says so
 }
 
 // TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL appends through two replicas and kills one of them in the middle, round after round.
 func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
-	database := harness.Postgres(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d, %d rounds", seed, rounds())
 	random := rand.New(rand.NewPCG(seed, 2))
+	if harness.IsGiven() {
+		h, replicas := givenHousehold(t, "sequence", "sequence-2")
+		session := fountain.WithTokenSource(fountain.TokenSourceFunc(h.admin.Token))
+		acknowledged := map[int64]string{}
+		for round := range rounds() {
+			victim := replicas[random.IntN(2)]
+			appendThrough(t, h.gateway, session, replicas, fmt.Sprint(h.people, round), acknowledged, func() {
+				time.Sleep(time.Duration(50+random.IntN(300)) * time.Millisecond) // the moment of the kill is what is random here
+				victim.kill()
+			})
+			victim.start()
+			checkNumbers(t, h.admin, acknowledged)
+		}
+		t.Logf("%d numbers acknowledged, all there", len(acknowledged))
+		return
+	}
+	database := harness.Postgres(t)
 	dir := filepath.Join(t.TempDir(), "data")
 	p := harness.StartProcess(t, dir)
 	admin := p.Bootstrap(dir, "ada", password)
@@ -116,7 +146,7 @@ func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
 	acknowledged := map[int64]string{}
 	for round := range rounds() {
 		victim := replicas[random.IntN(2)]
-		appendThrough(t, p, session, replicas, round, acknowledged, func() {
+		appendThrough(t, p.URL, session, replicas, fmt.Sprint("r", round), acknowledged, func() {
 			time.Sleep(time.Duration(50+random.IntN(300)) * time.Millisecond) // the moment of the kill is what is random here
 			victim.kill()
 		})
@@ -130,7 +160,7 @@ func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
 }
 
 // appendThrough appends through all replicas until disturb has returned; calls to the one that died fail, the others go on.
-func appendThrough(t *testing.T, p *harness.Process, session fountain.Option, replicas []*replica, round int, acknowledged map[int64]string, disturb func()) {
+func appendThrough(t *testing.T, gateway string, session fountain.Option, replicas []*replica, round string, acknowledged map[int64]string, disturb func()) {
 	ctx, stop := context.WithCancel(context.Background())
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -138,11 +168,11 @@ func appendThrough(t *testing.T, p *harness.Process, session fountain.Option, re
 	working := make(chan struct{})
 	first := sync.OnceFunc(func() { close(working) })
 	for n, r := range replicas {
-		c := client(t, p, session, fountain.WithServiceURL("sequence", r.url))
+		c := clientOf(t, gateway, session, fountain.WithServiceURL("sequence", r.url))
 		for i := range appenders / 2 {
 			wg.Go(func() {
 				for j := 0; ctx.Err() == nil; j++ {
-					id := fmt.Sprintf("r%d-n%d-a%d-%d", round, n, i, j)
+					id := fmt.Sprintf("%s-n%d-a%d-%d", round, n, i, j)
 					e, err := c.Sequence.CreateElement(ctx, "chaos", "line", sequence.ElementCreate{ID: &id, Data: json.RawMessage(`{"text":"x"}`)})
 					mu.Lock()
 					if err != nil {

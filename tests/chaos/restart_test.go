@@ -35,6 +35,11 @@ func restarts() int {
 
 // Two replicas are restarted in turn under load: no request fails. What is written is sent with an Idempotency-Key, so that it may be repeated.
 func TestRestart_ofReplicasInTurnFailsNoRequest(t *testing.T) {
+	if harness.IsGiven() {
+		h, replicas := givenHousehold(t, "sequence", "sequence-2")
+		restartInTurn(t, harness.StartTraffic(t, clientOf(t, h.gateway, fountain.WithTokenSource(fountain.TokenSourceFunc(h.admin.Token))), 4), replicas, 0)
+		return
+	}
 	restartUnderLoad(t, harness.Postgres(t), 2, 16, 0, "100ms")
 }
 
@@ -93,6 +98,15 @@ func restartInTurn(t *testing.T, load *harness.Traffic, replicas []*replica, awa
 	t.Logf("%d restarts; %d requests, the slowest took %s", restarts(), done, slowest)
 }
 
+// Two gateways are restarted in turn behind the front, of which the first harness that has one is a given family.
+func TestRestart_ofTwoGatewaysInTurnFailsNoRequest(t *testing.T) {
+	if !harness.IsGiven() {
+		t.Skip("it needs a front that knows both gateways: a given family; tests/edge does it with a Caddy of its own")
+	}
+	h, replicas := givenHousehold(t, "gateway", "gateway-2")
+	restartInTurn(t, harness.StartTraffic(t, clientOf(t, h.gateway, fountain.WithTokenSource(fountain.TokenSourceFunc(h.admin.Token))), 4), replicas, 0)
+}
+
 // The only kms is restarted while users make keys, use each at once as the bearer token of another service, trade it for a token, end it, and sign in,
 // and while new users enrol an authenticator: what needs the kms waits for it, whether the client called it or the gateway or a service did for a client.
 func TestRestart_ofTheKMSFailsNoRequest(t *testing.T) {
@@ -103,6 +117,11 @@ func TestRestart_ofTheKMSFailsNoRequest(t *testing.T) {
 
 // Two kms on one database are restarted in turn under the same traffic: what one of them does not answer any more, the other one does.
 func TestRestart_ofTwoKMSInTurnFailsNoRequest(t *testing.T) {
+	if harness.IsGiven() {
+		h, replicas := givenHousehold(t, "kms", "kms-2")
+		restartInTurn(t, h.keyTraffic(), replicas, 0)
+		return
+	}
 	h := newTwoKMS(t, "DRAIN_DELAY=100ms")
 	restartInTurn(t, h.keyTraffic(), h.kms, 0)
 	h.stop()
@@ -122,7 +141,7 @@ func (h *household) keyTraffic() *harness.Traffic {
 		h.useKey(users[worker], fmt.Sprint("round ", round), one)
 		if round%40 == 20 { // sign-ins are limited by address
 			one(func() error {
-				_, err := users[worker].KMS.LoginUser(context.Background(), kms.Login{Username: fmt.Sprint("grace", worker), Password: password})
+				_, err := users[worker].KMS.LoginUser(context.Background(), kms.Login{Username: h.person(worker), Password: password})
 				return err
 			})
 		}
@@ -163,6 +182,11 @@ func TestRestart_ofTheSearchServiceFailsNoRequest(t *testing.T) {
 
 // Two search services on one database and one Typesense are restarted in turn under the same traffic. Sequence knows both, as the gateway does.
 func TestRestart_ofTwoSearchServicesInTurnFailsNoRequest(t *testing.T) {
+	if harness.IsGiven() {
+		h, replicas := givenHousehold(t, "search", "search-2")
+		restartInTurn(t, h.documentTraffic(), replicas, 0)
+		return
+	}
 	const key = "the key of the engine"
 	shared := []string{
 		"DATABASE_URL_FILE=" + write(t, harness.Postgres(t)), "ENGINE_URL=" + searchtest.Typesense(t, key), "ENGINE_KEY_FILE=" + write(t, key),
@@ -225,6 +249,11 @@ func TestRestart_ofTheTwofactorServiceFailsNoRequest(t *testing.T) {
 
 // Two twofactor services on one database are restarted in turn under the same traffic.
 func TestRestart_ofTwoTwofactorServicesInTurnFailsNoRequest(t *testing.T) {
+	if harness.IsGiven() {
+		h, replicas := givenHousehold(t, "twofactor", "twofactor-2")
+		restartInTurn(t, h.codeTraffic(), replicas, 0)
+		return
+	}
 	database := "DATABASE_URL_FILE=" + write(t, harness.Postgres(t))
 	first, second := harness.FreeAddress(t), harness.FreeAddress(t)
 	h := newHouseholdWith(t, func(word string) []string {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/clients/fountain/history"
+	"github.com/fountainai/fountain/tests/harness"
 )
 
 // The search service is killed under appends and revisions and stays away for a while, a minute in a proof: nothing is lost, and search has all of it after its start.
@@ -15,16 +16,27 @@ func TestKill_ofSearchLosesNoElement(t *testing.T) {
 	if os.Getenv("FOUNTAIN_PROVE") == "1" {
 		away = time.Minute
 	}
-	h := newHousehold(t)
+	var h *household
+	var searches []*replica // every one of them
+	if harness.IsGiven() {
+		h, searches = givenHousehold(t, "search", "search-2")
+	} else {
+		h = newHousehold(t)
+		searches = append(searches, h.parts["search"])
+	}
 	r := record(t, h.editors(1)[0], 8)
 	r.await(20)
 	time.Sleep(away)
 	down := time.Since(r.began)
 	before := r.acknowledged.Load()
-	h.parts["search"].kill()
+	for _, one := range searches {
+		one.kill()
+	}
 	time.Sleep(away)
 	up := time.Since(r.began)
-	h.parts["search"].start()
+	for _, one := range searches {
+		one.start()
+	}
 	r.await(20)
 	missed := r.acknowledged.Load() - before
 	r.end()
@@ -32,7 +44,9 @@ func TestKill_ofSearchLosesNoElement(t *testing.T) {
 	t.Logf("appends before: %s", latencies(r.history, 0, down))
 	t.Logf("appends while search was away: %s", latencies(r.history, down, up))
 	t.Logf("%d elements were appended since search went away; it had all and their versions %s after the last answer, %.0f elements a second", missed, lag.Round(time.Millisecond), float64(missed)/lag.Seconds())
-	h.stop()
+	if !harness.IsGiven() {
+		h.stop()
+	}
 }
 
 // latencies tells how long acknowledged appends took that began between two moments.

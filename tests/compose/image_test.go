@@ -22,7 +22,7 @@ import (
 const maxImage = 60e6
 
 // inImage is all that may be in it.
-var inImage = map[string]bool{"fountain": true, "etc/": true, "etc/ssl/": true, "etc/ssl/certs/": true, "etc/ssl/certs/ca-certificates.crt": true, "data/": true, "root-key/": true,
+var inImage = map[string]bool{"fountain": true, "etc/": true, "etc/ssl/": true, "etc/ssl/certs/": true, "etc/ssl/certs/ca-certificates.crt": true, "data/": true, "root-key/": true, "backups/": true, "drill/": true,
 	"enrol/": true, "enrol/gateway/": true, "enrol/twofactor/": true, "enrol/search/": true, "enrol/sequence/": true}
 
 func docker(t *testing.T, args ...string) []byte {
@@ -56,14 +56,37 @@ func buildImage(t *testing.T) (name string, told built) {
 	return name, all[0]
 }
 
-// Two builds, with nothing kept between them, are the same layers with the same settings. Only the image's own time is the engine's where that is older than BuildKit 0.11.
-func TestImage_buildsTwiceToTheSameLayers(t *testing.T) {
-	_, first := buildImage(t)
-	_, second := buildImage(t)
+// Two builds, with nothing kept between them, are the same layers with the same settings, and the same image, by its digest, once tools/image has taken the time of the build out.
+func TestImage_buildsTwiceToTheSameDigest(t *testing.T) {
+	nameOfFirst, first := buildImage(t)
+	digest := digestOf(t, nameOfFirst)
+	nameOfSecond, second := buildImage(t)
+	require.Equal(t, digest, digestOf(t, nameOfSecond))
 	require.Len(t, first.RootFS.Layers, 2)
 	require.Equal(t, first.RootFS.Layers, second.RootFS.Layers)
 	require.Equal(t, first.Config, second.Config)
-	t.Logf("layers %v", first.RootFS.Layers)
+	t.Logf("digest %s, layers %v, %d bytes", digest, first.RootFS.Layers, first.Size)
+}
+
+// digestOf is the digest of an image by tools/image, which an engine that loads what the tool writes gives it too.
+func digestOf(t *testing.T, name string) string {
+	t.Helper()
+	tool := filepath.Join(t.TempDir(), "image")
+	out, err := exec.Command("go", "build", "-o", tool, "github.com/fountainai/fountain/tools/image").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	plain := exec.Command(tool, "-time", "1700000000", "-tag", name+"-plain")
+	plain.Stdin = bytes.NewReader(docker(t, "save", name))
+	var archive, id bytes.Buffer
+	plain.Stdout, plain.Stderr = &archive, &id
+	require.NoError(t, plain.Run(), "%s", &id)
+	load := exec.Command(os.Getenv("DOCKER"), "load", "-q")
+	load.Stdin = &archive
+	out, err = load.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	t.Cleanup(func() { docker(t, "image", "rm", "-f", name+"-plain") })
+	told := strings.TrimSpace(string(docker(t, "image", "inspect", "-f", "{{.Id}} {{.Created}}", name+"-plain")))
+	require.Equal(t, strings.TrimSpace(id.String())+" 2023-11-14T22:13:20Z", told)
+	return strings.TrimSpace(id.String())
 }
 
 // The program, the authorities and empty directories are all that is in the image, and it is small.

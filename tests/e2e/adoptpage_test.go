@@ -56,7 +56,7 @@ func TestConsumersPage_isTrueLineByLine(t *testing.T) {
 }
 
 // block is a fenced text of a page. The comments before it say what it is: file (its name), more (the file that it goes on), exit (status of the shell block), with (go or node), needs
-// (a program), setup (what the test does in its place).
+// (a program), setup (what the test does in its place), shown (why it is not run).
 type block struct {
 	line     int
 	language string
@@ -64,7 +64,7 @@ type block struct {
 	marks    map[string]string
 }
 
-var mark = regexp.MustCompile(`^<!-- (file|more|exit|with|needs|setup)(?:: (\S+))? -->$`)
+var mark = regexp.MustCompile(`^<!-- (?:(file|more|exit|with|needs|setup)(?:: (\S+))?|(shown): (\S.+)) -->$`)
 
 func readPage(t *testing.T, file string) []block {
 	t.Helper()
@@ -86,7 +86,7 @@ func readPage(t *testing.T, file string) []block {
 		case strings.HasPrefix(line, "<!--"):
 			m := mark.FindStringSubmatch(line)
 			require.NotNil(t, m, "line %d: the test does not know this comment", i+1)
-			marks[m[1]] = m[2]
+			marks[m[1]+m[3]] = m[2] + m[4]
 		}
 	}
 	require.False(t, inside, "the last fence is not closed")
@@ -189,6 +189,7 @@ func script(steps []step) string {
 // startShell starts the shell with a terminal of its own.
 func startShell(t *testing.T, dir string, ports *strings.Replacer, steps []step) *shell {
 	t.Helper()
+	harness.Own(t, "the page starts its own")
 	file := filepath.Join(t.TempDir(), "page.sh")
 	require.NoError(t, os.WriteFile(file, []byte(script(steps)), 0o600))
 	s := &shell{done: make(chan string, 1), ended: make(chan struct{}), silent: make(chan struct{})}
@@ -274,13 +275,13 @@ const (
 
 var (
 	seed    = regexp.MustCompile(`type the seed: (\S+)`)
-	prompts = regexp.MustCompile(`a password for ada, of 12 characters at least: |once more: |password of grace: |password of grace, of 12 characters at least: |first code of the authenticator: |` +
-		`asks for a code of your authenticator: |that code was not accepted; the next one: `)
+	prompts = regexp.MustCompile(`a password for ada, of 12 characters at least: |once more: |password of ada: |password of grace: |password of grace, of 12 characters at least: |` +
+		`first code of the authenticator: |needs a code of your authenticator: |asks for a code of your authenticator: |code of your authenticator, or a recovery code: |that code was not accepted; the next one: `)
 )
 
 // attend types what is asked for, until the shell is there no more.
 func (s *shell) attend() {
-	answered, used, typed := 0, int64(0), ""
+	answered, used, typed, known := 0, int64(0), "", ""
 	for look := time.NewTicker(20 * time.Millisecond); ; {
 		select {
 		case <-s.ended:
@@ -300,7 +301,10 @@ func (s *shell) attend() {
 		case strings.Contains(prompt, "grace"):
 			typed = graces
 		case strings.Contains(prompt, "code"):
-			typed, used = nextCode(seed.FindStringSubmatch(text), used)
+			if now := newestSeed(text[:answered]); now != known { // an authenticator that nobody has used
+				known, used = now, 0
+			}
+			typed, used = nextCode(known, used)
 		default:
 			typed = adas
 		}
@@ -308,16 +312,25 @@ func (s *shell) attend() {
 	}
 }
 
+// newestSeed is that of the authenticator that was enrolled last; "" for none.
+func newestSeed(text string) string {
+	all := seed.FindAllStringSubmatch(text, -1)
+	if len(all) == 0 {
+		return ""
+	}
+	return all[len(all)-1][1]
+}
+
 // nextCode is the earliest code that is good now and was not used, as the app shows it; it waits for one as a person must.
-func nextCode(seed []string, used int64) (string, int64) {
-	if seed == nil {
+func nextCode(seed string, used int64) (string, int64) {
+	if seed == "" {
 		return "no seed was shown", used
 	}
 	of := max(used+1, time.Now().Unix()/codePeriod-1) // the one before is good as well
 	if ahead := time.Until(time.Unix(of*codePeriod, 0)); ahead > 0 {
 		<-time.After(ahead)
 	}
-	code, err := totp.GenerateCode(seed[1], time.Unix(of*codePeriod, 0))
+	code, err := totp.GenerateCode(seed, time.Unix(of*codePeriod, 0))
 	if err != nil {
 		return err.Error(), used
 	}

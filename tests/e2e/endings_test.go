@@ -40,7 +40,7 @@ func (e *endings) user(name, role string, end func(u *kms.UserCreated, token str
 	for word, path := range map[string]string{
 		"kms": "/kms/v1/users/" + u.ID, "twofactor": "/twofactor/v1/factors", "sequence": "/sequence/v1/scopes/play/line/elements",
 	} {
-		places["gateway, "+word], places[word] = e.f.Info.GatewayURL+path, e.f.Info.Services[word]+path
+		e.asked(places, word, path)
 	}
 	return ending{tokens.AccessToken, places, func() error { return end(u, tokens.AccessToken) }}
 }
@@ -55,8 +55,17 @@ func (e *endings) service(name string, end func(s kms.Service, key *kms.APIKeyWi
 	token, err := e.f.Client(fountain.WithAPIKey(key.Key)).Token(ctx, "search")
 	require.NoError(e.t, err)
 	const path = "/search/v1/collections"
-	places := map[string]string{"gateway, search": e.f.Info.GatewayURL + path, "search": e.f.Info.Services["search"] + path}
+	places := map[string]string{}
+	e.asked(places, "search", path)
 	return ending{token, places, func() error { return end(made.Service, key, token) }}
+}
+
+// asked adds where a path of a service is asked: at the gateway and, where the test can reach it, at the service itself.
+func (e *endings) asked(places map[string]string, word, path string) {
+	places["gateway, "+word] = e.f.Info.GatewayURL + path
+	if !e.f.Given {
+		places[word] = e.f.Info.Services[word] + path
+	}
 }
 
 // all are the kinds of things that end.

@@ -63,6 +63,7 @@ func TestReadiness_saysThatTheDiskIsFull(t *testing.T) {
 // While the clock is a year ahead the services' own keys have ended, and they say so. When it is set right every one of them is ready again by itself,
 // with the key of before: the kms, which takes that for good again, gives it no enrolment token.
 func TestReadiness_comesBackAfterAClockThatLeaps(t *testing.T) {
+	harness.Own(t, "its clock is the machine's")
 	f := harness.Start(t)
 	f.Bootstrap()
 	const year = 365 * 24 * time.Hour

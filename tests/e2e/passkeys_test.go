@@ -20,7 +20,7 @@ func (tr *tour) passkeys() {
 	ctx, tf := context.Background(), tr.admin.Twofactor
 	gateway, err := url.Parse(tr.f.Info.GatewayURL)
 	require.NoError(tr.t, err)
-	device := authenticator.New("localhost", "http://"+net.JoinHostPort("localhost", gateway.Port()))
+	device := authenticator.New("localhost", gateway.Scheme+"://"+net.JoinHostPort("localhost", gateway.Port()))
 	enrolment := ok[*twofactor.PasskeyEnrolment](tr, "enrol passkey")(tf.EnrolPasskey(ctx, twofactor.PasskeyEnrol{Label: fountain.Ptr("laptop")}))
 	require.Equal(tr.t, "localhost", enrolment.Options.Rp.ID)
 	made := answered[twofactor.PasskeyRegistration](tr.t, device.Create, enrolment.Options)

@@ -23,6 +23,7 @@ func readiness(t *testing.T, f *harness.Family, word string) (status int, detail
 // TestReadiness_saysThatAFileIsGoneOrBroken harms the file of each service in turn, and finds that this one alone says so, in words of what
 // is missing, and that it is ready again with a good file.
 func TestReadiness_saysThatAFileIsGoneOrBroken(t *testing.T) {
+	harness.Own(t, "it has no files of SQLite")
 	f := harness.Start(t)
 	f.Bootstrap()
 	words := []string{"kms", "twofactor", "search", "sequence"}

@@ -81,6 +81,7 @@ func (tr *tour) policies() {
 
 // A family whose administrators sign in with a second factor has them do all their work, from the sign-in on, through the gateway.
 func TestSignIn_ofAnAdministratorWhoseRoleAsksForASecondFactor(t *testing.T) {
+	harness.Own(t, "its clock is the machine's")
 	f := harness.Start(t)
 	f.Bootstrap()
 	first := f.Admin()

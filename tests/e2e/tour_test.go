@@ -56,6 +56,10 @@ func ok[T any](t *tour, what string) func(T, error) T {
 // TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway calls each operation once with the SDK; the recorder holds each
 // answer against its contract. A new operation that nobody calls here fails the test.
 func TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway(t *testing.T) {
+	if harness.IsGiven() {
+		tourGiven(t)
+		return
+	}
 	phones := newPhones(t)
 	const key = "the key of the engine"
 	keyFile := filepath.Join(t.TempDir(), "key")
@@ -74,6 +78,37 @@ func TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway(t *testing.
 	tr.elements()
 	tr.policies()
 	tr.documents()
+	tr.everythingWasCalled(nil)
+}
+
+// tourGiven goes through a family that is given, with all that it can be asked for.
+func tourGiven(t *testing.T) {
+	f := harness.Start(t)
+	tr := &tour{t: t, f: f, admin: f.Admin()}
+	tr.gateway()
+	tr.codes()
+	tr.passkeys()
+	tr.people()
+	tr.browsers()
+	tr.services()
+	tr.webapps()
+	tr.elements()
+	tr.policies()
+	tr.documents()
+	tr.everythingWasCalled(map[string]string{
+		"enrolDelivery": noProvider, "confirmDelivery": noProvider, "createChallenge": noProvider, "getChallenge": noProvider, "resendChallenge": noProvider,
+		"verifyChallenge": noProvider, "cancelChallenge": noProvider, "receiveTwilioStatus": noProvider, "listDeliveries": noProvider,
+		"rotateRootKey": "another root key must lie beside both kms", "getDiagnosis": "no doctor has left a report",
+		"archiveAudit": "no event is older than 90 days", "bootstrapAdmin": "there is an administrator",
+	})
+}
+
+const noProvider = "it has no provider of codes"
+
+// everythingWasCalled demands that each operation was called with success, but those that can't be, for a reason.
+func (tr *tour) everythingWasCalled(but map[string]string) {
+	t := tr.t
+	t.Helper()
 	seen := map[string]bool{}
 	for _, line := range recorder.Ledger() {
 		id, rest, _ := strings.Cut(line, " ")
@@ -82,6 +117,10 @@ func TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway(t *testing.
 		}
 	}
 	for _, id := range operationIDs(t) {
+		if but[id] != "" {
+			t.Logf("%s was not called: %s", id, but[id])
+			continue
+		}
 		require.True(t, seen[id], "nobody has called %s with success", id)
 	}
 }
@@ -298,6 +337,9 @@ func (tr *tour) services() {
 	require.True(tr.t, ok[*kms.AuditReport](tr, "verify audit")(k.VerifyAudit(ctx, kms.AuditVerify{Checkpoint: &kept})).Intact)
 	var export bytes.Buffer
 	require.GreaterOrEqual(tr.t, ok[int64](tr, "audit export")(k.WriteAudit(ctx, &export, 0)), kept.Seq)
+	if tr.f.Given {
+		return
+	}
 	require.Equal(tr.t, "kms", ok[*kms.AuditRemoval](tr, "archive the kms's audit")(k.ArchiveAudit(ctx, kms.AuditArchive{Checkpoint: kept})).Service)
 	other := signedCheckpoint(tr, "sequence")
 	require.Equal(tr.t, "sequence", ok[*kms.AuditRemoval](tr, "archive audit")(k.ArchiveAudit(ctx, kms.AuditArchive{Checkpoint: other})).Service, "it judges the order itself")
@@ -333,6 +375,10 @@ func (tr *tour) keyrings() {
 // rootKey puts another root key beside the kms, as an operator does, and rotates to it.
 func (tr *tour) rootKey() {
 	ctx, k := context.Background(), tr.admin.KMS
+	if tr.f.Given {
+		ok[any](tr, "root key")(any2(k.GetRootKey(ctx)))
+		return
+	}
 	file, next := filepath.Join(tr.f.Dir, "kms", "root.key"), make([]byte, 32)
 	_, _ = rand.Read(next)
 	require.NoError(tr.t, os.WriteFile(file+".next", next, 0o600))
@@ -345,6 +391,10 @@ func (tr *tour) rootKey() {
 // upkeep reads what commands have left beside the kms.
 func (tr *tour) upkeep() {
 	ctx, k, dir := context.Background(), tr.admin.KMS, filepath.Join(tr.f.Dir, "kms")
+	if tr.f.Given {
+		ok[any](tr, "backups")(any2(k.ListBackups(ctx, nil)))
+		return
+	}
 	require.NoError(tr.t, os.Mkdir(filepath.Join(dir, "backups"), 0o700))
 	require.NoError(tr.t, os.WriteFile(filepath.Join(dir, "backups", "20261130T030000.000000000Z-bak_00.json"), []byte(`{"id":"bak_00","version":"0.1.0","madeAt":"2026-11-30T03:00:00Z","file":"/backups/one","bytes":1,"parts":[]}`), 0o600))
 	require.NoError(tr.t, os.WriteFile(filepath.Join(dir, "doctor.json"), []byte(`{"at":"2026-11-30T03:00:00Z","version":"0.1.0","quick":false,"worst":"ok","findings":[]}`), 0o600))
@@ -410,7 +460,7 @@ func (tr *tour) roles() {
 		require.NoError(tr.t, err)
 		scopes = append(scopes, s.Scope)
 	}
-	require.Equal(tr.t, []string{"admin", "editor", "navigator", "reader"}, roles)
+	require.Subset(tr.t, roles, []string{"admin", "editor", "navigator", "reader"})
 	require.Subset(tr.t, scopes, []string{"atlas:read", "elements:read"})
 	token, err := tr.admin.Token(ctx, "atlas")
 	require.NoError(tr.t, err)

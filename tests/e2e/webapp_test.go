@@ -16,7 +16,6 @@ import (
 
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
-	"github.com/fountainai/fountain/tests/harness"
 )
 
 // The web app of examples/webapp finds a running family by its issuer and signs a person in; what the page does in a browser is done by the SDK here.
@@ -26,9 +25,8 @@ func TestWebapp_signsInAtAFamily(t *testing.T) {
 	build.Dir = "../../examples/webapp"
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
-	dir := filepath.Join(t.TempDir(), "data")
-	p := harness.StartProcess(t, dir)
-	admin := p.Bootstrap(dir, "ada", "correct horse battery staple")
+	family := house(t)
+	admin := family.admin
 
 	address := "http://127.0.0.1:" + freePort(t)
 	made, err := admin.KMS.RegisterClient(t.Context(), kms.ClientCreate{
@@ -38,7 +36,7 @@ func TestWebapp_signsInAtAFamily(t *testing.T) {
 	require.NoError(t, err)
 	secret := filepath.Join(t.TempDir(), "secret")
 	require.NoError(t, os.WriteFile(secret, []byte(*made.ClientSecret+"\n"), 0o600))
-	app := exec.Command(binary, "-addr", address[len("http://"):], "-issuer", p.URL, "-client", made.Client.ID, "-secret-file", secret)
+	app := exec.Command(binary, "-addr", address[len("http://"):], "-issuer", family.url, "-client", made.Client.ID, "-secret-file", secret)
 	app.Stdout, app.Stderr = os.Stderr, os.Stderr
 	require.NoError(t, app.Start())
 	t.Cleanup(func() {
@@ -57,7 +55,7 @@ func TestWebapp_signsInAtAFamily(t *testing.T) {
 	require.NoError(t, answer.Body.Close())
 	at, err := answer.Location()
 	require.NoError(t, err)
-	require.Equal(t, p.URL+"/kms/v1/oauth2/authorize", at.Scheme+"://"+at.Host+at.Path)
+	require.Equal(t, family.url+"/kms/v1/oauth2/authorize", at.Scheme+"://"+at.Host+at.Path)
 	shown, err := http.Get(at.String())
 	require.NoError(t, err)
 	require.NoError(t, shown.Body.Close())
@@ -76,14 +74,16 @@ func TestWebapp_signsInAtAFamily(t *testing.T) {
 	require.NoError(t, answer.Body.Close())
 	at, err = answer.Location()
 	require.NoError(t, err)
-	require.Equal(t, p.URL+"/kms/v1/oauth2/logout", at.Scheme+"://"+at.Host+at.Path)
+	require.Equal(t, family.url+"/kms/v1/oauth2/logout", at.Scheme+"://"+at.Host+at.Path)
 	ended, err := admin.KMS.EndSession(t.Context(), kms.SignOut{
 		IDTokenHint: at.Query().Get("id_token_hint"), PostLogoutRedirectURI: fountain.Ptr(at.Query().Get("post_logout_redirect_uri")),
 	})
 	require.NoError(t, err)
 	require.Equal(t, address+"/", *ended.Redirect)
 	require.Contains(t, bodyOf(t, browser, *ended.Redirect), "Sign in")
-	p.Stop()
+	if family.process != nil {
+		family.process.Stop()
+	}
 }
 
 // requestIn is what the authorization page reads of its address.

@@ -401,6 +401,61 @@ func TestSecrets_areMadeOnceForTheirReaders(t *testing.T) {
 	}
 }
 
+// What backs up reads the data of all services and neither root key nor secret key, what makes drills reads archives and changes none; neither publishes a port or has a way out, and
+// what each is started with is a call of the program.
+func TestCompose_backupsAreOfContainersOfTheirOwn(t *testing.T) {
+	for database, settings := range map[string][]string{
+		"": {"COMPOSE_PROFILES=backup,backup-drill"}, "/run/fountain/WORD/database_url": append(everyProfile[1:], "COMPOSE_PROFILES=backup,backup-drill,postgres,typesense"),
+	} {
+		c := loadComposition(t, append(settings, "FOUNTAIN_SECRETS=/secrets")...)
+		backup, drill := c.Services["backup"], c.Services["backup-drill"]
+		for name, service := range map[string]int{"backup": len(backup.Networks), "backup-drill": len(drill.Networks)} {
+			s := c.Services[name]
+			if s.MemLimit == "" || s.PidsLimit <= 0 || !s.ReadOnly || s.Privileged || !slices.Equal(s.CapDrop, []string{"ALL"}) || len(s.CapAdd) > 0 ||
+				!slices.Contains(s.SecurityOpt, "no-new-privileges:true") || len(s.Ports) > 0 || service > 1 {
+				t.Errorf("%s is not closed: %+v", name, s)
+			}
+		}
+		if _, onData := backup.Networks["data"]; !onData || len(drill.Networks) > 0 {
+			t.Errorf("networks %v and %v", backup.Networks, drill.Networks)
+		}
+		for _, word := range []string{"kms", "twofactor", "search", "sequence"} {
+			variable := "FOUNTAIN_" + strings.ToUpper(word) + "_DATA_DIR"
+			if !slices.ContainsFunc(backup.Volumes, func(v struct{ Source, Target, Type string }) bool {
+				return v.Source == word+"_data" && v.Target == backup.Environment[variable]
+			}) {
+				t.Errorf("the data of %s are not where %s says", word, variable)
+			}
+			if got := backup.Environment["FOUNTAIN_"+strings.ToUpper(word)+"_DATABASE_URL_FILE"]; got != strings.Replace(database, "WORD", word, 1) {
+				t.Errorf("%s: database %q", word, got)
+			}
+		}
+		reads := map[string]bool{}
+		for _, v := range backup.Volumes {
+			reads[v.Source] = true
+		}
+		if reads["kms_root_key"] || reads["/secrets/backup-drill"] || !reads["backups"] {
+			t.Errorf("backup reads %v", reads)
+		}
+		startsAsItSays(t, backup.Command, backup.Environment)
+		startsAsItSays(t, drill.Command, drill.Environment)
+	}
+}
+
+// startsAsItSays runs a command of the compose file where its files are not, and finds no fault with the call itself.
+func startsAsItSays(t *testing.T, command []string, environment map[string]string) {
+	t.Helper()
+	cmd := exec.Command(program, command...)
+	cmd.Env = []string{"HOME=" + t.TempDir()}
+	for variable, value := range environment {
+		cmd.Env = append(cmd.Env, variable+"="+value)
+	}
+	out, err := cmd.CombinedOutput()
+	if err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "/run/fountain/") { // the file of keys
+		t.Errorf("%v: %v: %s", command, err, out)
+	}
+}
+
 // Where no registry answers there is a stand-in for every image that the compose file and the Dockerfile name, of that very name, but for Grafana.
 func TestImagesOffline_namesEveryImage(t *testing.T) {
 	want := map[string]bool{}

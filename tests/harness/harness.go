@@ -70,7 +70,8 @@ func (c *Clock) Set(by time.Duration) {
 // Family is a running family.
 type Family struct {
 	tb       testing.TB
-	Dir      string // its data directory
+	Dir      string // its data directory; "" of a given one
+	Given    bool   // it runs elsewhere, and is no family of this test's own
 	Info     family.Info
 	Clock    *Clock
 	Password string
@@ -87,15 +88,19 @@ type Family struct {
 	AdminID    string // set by Bootstrap
 }
 
-// Start runs a family in a fresh directory and waits until it is ready. It ends with the test.
+// Start runs a family in a fresh directory and waits until it is ready. It ends with the test. Where a family is given, it is that one.
 func Start(tb testing.TB) *Family {
 	tb.Helper()
+	if IsGiven() {
+		return given(tb)
+	}
 	return StartSending(tb, service.Delivery{})
 }
 
 // StartRotating is Start with targets that rotations of secrets may reach.
 func StartRotating(tb testing.TB, r rotating.Rotators) *Family {
 	tb.Helper()
+	Own(tb, "its kms reaches no server of the test's")
 	f := &Family{tb: tb, Dir: filepath.Join(tb.TempDir(), "data"), Clock: &Clock{}, Password: "correct horse " + time.Now().Format("150405.000000"), Rotators: r}
 	f.Up()
 	tb.Cleanup(f.Down)
@@ -112,6 +117,7 @@ func StartSending(tb testing.TB, d service.Delivery) *Family {
 // where none is named.
 func StartAt(tb testing.TB, issuer string, d service.Delivery, engine search.EngineAt) *Family {
 	tb.Helper()
+	Own(tb, "it has no settings of the test's own")
 	f := &Family{tb: tb, Dir: filepath.Join(tb.TempDir(), "data"), Clock: &Clock{}, Password: "correct horse " + time.Now().Format("150405.000000"), Delivery: d, issuer: issuer, engine: engine}
 	f.Up()
 	tb.Cleanup(f.Down)
@@ -121,6 +127,7 @@ func StartAt(tb testing.TB, issuer string, d service.Delivery, engine search.Eng
 // Open runs a family on a directory that there is, with a clock that says now, and waits until it is ready. It ends with the test.
 func Open(tb testing.TB, dir string, now time.Time) *Family {
 	tb.Helper()
+	Own(tb, "it opens no directory of the test's")
 	f := &Family{tb: tb, Dir: dir, Clock: &Clock{offset: time.Until(now)}}
 	f.Up()
 	tb.Cleanup(f.Down)
@@ -130,6 +137,9 @@ func Open(tb testing.TB, dir string, now time.Time) *Family {
 // Up starts the family on its directory, again or for the first time.
 func (f *Family) Up() {
 	f.tb.Helper()
+	if f.Given { // it was Down alone that ended it
+		return
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	ready := make(chan family.Info, 1)
 	f.stop, f.ended = stop, make(chan error, 1)
@@ -152,9 +162,13 @@ func (f *Family) Up() {
 	}
 }
 
-// Down drains the family; it is an error of the test when it does not end cleanly.
+// Down drains the family; it is an error of the test when it does not end cleanly. A given one is started again at once.
 func (f *Family) Down() {
 	f.tb.Helper()
+	if f.Given {
+		f.restart()
+		return
+	}
 	if f.stop == nil {
 		return
 	}
@@ -181,7 +195,7 @@ func (f *Family) ClientOf(url string, opts ...fountain.Option) *fountain.Client 
 	transport.MaxIdleConnsPerHost = 256
 	f.tb.Cleanup(transport.CloseIdleConnections)
 	answers := recorder.New(f.tb, transport)
-	answers.Gateway = strings.TrimPrefix(f.Info.GatewayURL, "http://")
+	_, answers.Gateway, _ = strings.Cut(f.Info.GatewayURL, "://")
 	opts = append([]fountain.Option{fountain.WithHTTPClient(answers.Client())}, opts...)
 	c, err := fountain.New(url, opts...)
 	require.NoError(f.tb, err)
@@ -191,6 +205,9 @@ func (f *Family) ClientOf(url string, opts ...fountain.Option) *fountain.Client 
 // Bootstrap makes the first administrator with the token of the file.
 func (f *Family) Bootstrap() {
 	f.tb.Helper()
+	if f.Given { // it has one
+		return
+	}
 	token, err := os.ReadFile(filepath.Join(f.Dir, "kms", "bootstrap.token"))
 	require.NoError(f.tb, err)
 	made, err := f.Client().KMS.BootstrapAdmin(context.Background(), kms.AdminBootstrap{
@@ -203,12 +220,18 @@ func (f *Family) Bootstrap() {
 // Admin returns a client signed in as the administrator; it satisfies second-factor challenges once EnrolTOTP was called.
 func (f *Family) Admin() *fountain.Client {
 	f.tb.Helper()
+	if f.Given {
+		return f.Client(fountain.WithTokenSource(fountain.TokenSourceFunc(givenAdmin(f).Token)), fountain.WithStepUp(f.StepUp))
+	}
 	return f.Client(fountain.WithUser(Username, f.Password), fountain.WithStepUp(f.StepUp))
 }
 
 // EnrolTOTP gives the administrator a confirmed authenticator.
 func (f *Family) EnrolTOTP(c *fountain.Client) {
 	f.tb.Helper()
+	if f.Given { // they have one
+		return
+	}
 	ctx := context.Background()
 	enrolment, err := c.Twofactor.EnrolTotp(ctx, twofactor.TotpEnrol{Label: fountain.Ptr("test"), Invitation: &f.invitation})
 	require.NoError(f.tb, err)
@@ -226,6 +249,11 @@ func (f *Family) Code() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	require.NotEmpty(f.tb, f.secret, "EnrolTOTP comes first")
+	if f.Given {
+		code, err := givenCode(f.secret)
+		require.NoError(f.tb, err)
+		return code
+	}
 	f.Clock.Advance(30 * time.Second)
 	code, err := totp.GenerateCode(f.secret, f.Clock.Now())
 	require.NoError(f.tb, err)
@@ -253,8 +281,14 @@ func EnrolmentToken(tb testing.TB, admin *fountain.Client, word string) string {
 // ServiceKey returns the API key by which a service of this family signs in, from its data directory.
 func (f *Family) ServiceKey(word string) string {
 	f.tb.Helper()
-	raw, err := os.ReadFile(filepath.Join(f.Dir, word, "credential.json"))
-	require.NoError(f.tb, err)
+	var raw []byte
+	if f.Given {
+		raw = Driver(f.tb, "read", word, "/data/credential.json")
+	} else {
+		var err error
+		raw, err = os.ReadFile(filepath.Join(f.Dir, word, "credential.json"))
+		require.NoError(f.tb, err)
+	}
 	var credential struct{ Key string }
 	require.NoError(f.tb, json.Unmarshal(raw, &credential))
 	require.NotEmpty(f.tb, credential.Key)

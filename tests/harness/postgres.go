@@ -17,6 +17,7 @@ import (
 // FOUNTAIN_TEST_REQUIRE holds "postgres" a missing server fails the test instead of skipping it.
 func Postgres(tb testing.TB) string {
 	tb.Helper()
+	Own(tb, "it is about services that the test starts on databases of its own")
 	server := os.Getenv("FOUNTAIN_TEST_POSTGRES_URL")
 	if server == "" {
 		if strings.Contains(os.Getenv("FOUNTAIN_TEST_REQUIRE"), "postgres") {

@@ -57,6 +57,7 @@ func (b *lockedBuffer) String() string {
 // StartProcess runs `fountain up` on dir and waits for its ready line. It is killed with the test.
 func StartProcess(tb testing.TB, dir string, args ...string) *Process {
 	tb.Helper()
+	Own(tb, "it is about a process that the test starts itself")
 	p := &Process{tb: tb, stderr: &lockedBuffer{}, stdout: &lockedBuffer{}}
 	p.cmd = exec.Command(Binary(tb), append([]string{"up", "--data", dir, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, args...)...)
 	stdout, err := p.cmd.StdoutPipe()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -31,6 +32,8 @@ type deployed struct {
 	service  *corev1.Service
 	settings *corev1.ConfigMap
 	policies map[string]networkingv1.NetworkPolicySpec
+	claims   map[string]corev1.PersistentVolumeClaimSpec
+	drill    *batchv1.CronJob
 	names    []string // of everything
 }
 
@@ -38,7 +41,7 @@ type deployed struct {
 func decoder(t *testing.T) runtime.Decoder {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, batchv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme} {
 		require.NoError(t, add(scheme))
 	}
 	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
@@ -46,10 +49,15 @@ func decoder(t *testing.T) runtime.Decoder {
 
 func decode(t *testing.T, dir string) *deployed {
 	t.Helper()
-	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(manifests, dir))
+	return decodeAt(t, filepath.Join(manifests, dir))
+}
+
+func decodeAt(t *testing.T, dir string) *deployed {
+	t.Helper()
+	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	require.NoError(t, err)
 	strict := decoder(t)
-	d := &deployed{policies: map[string]networkingv1.NetworkPolicySpec{}}
+	d := &deployed{policies: map[string]networkingv1.NetworkPolicySpec{}, claims: map[string]corev1.PersistentVolumeClaimSpec{}}
 	for _, resource := range made.Resources() {
 		text, err := resource.AsYAML()
 		require.NoError(t, err)
@@ -69,6 +77,10 @@ func decode(t *testing.T, dir string) *deployed {
 			d.settings = object
 		case *networkingv1.NetworkPolicy:
 			d.policies[object.Name] = object.Spec
+		case *corev1.PersistentVolumeClaim:
+			d.claims[object.Name] = object.Spec
+		case *batchv1.CronJob:
+			d.drill = object
 		case *corev1.Namespace:
 			require.Equal(t, "restricted", object.Labels["pod-security.kubernetes.io/enforce"])
 		default:
@@ -328,6 +340,8 @@ func TestManifests_caddyTakesItsSettings(t *testing.T) {
 		out, err := adapt.Output()
 		require.NoError(t, err)
 		require.Contains(t, string(out), `"listen":[":8443"]`)
+		require.Contains(t, string(out), `"protocols":["h1","h2"]`, "HTTP/3 is not told: the service has no UDP")
+		require.NotContains(t, string(out), `"h3"`)
 		require.Contains(t, string(out), `"dial":"127.0.0.1:8002"`)
 		require.Contains(t, string(out), `"key":"/tls/tls.key"`)
 		require.Contains(t, string(out), `"`+site+`"`)

@@ -3950,6 +3950,16 @@ export interface components {
              * @enum {string}
              */
             fault?: "damaged" | "unreadable";
+            /**
+             * @description The check that it has failed after any that it has passed. Absent when it has failed none since.
+             * @enum {string}
+             */
+            failedCheck?: "verify" | "drill";
+            /**
+             * Format: date-time
+             * @description When that was.
+             */
+            failedAt?: string;
         };
         BackupPart: {
             name: string;

@@ -99,6 +99,7 @@ const (
 	spareDisk     = 1 << 30             // bytes, below which is warned
 	spareLife     = 21 * 24 * time.Hour // of a certificate
 	backupEvery   = 26 * time.Hour      // as the alert FountainBackupTooOld has it
+	checkEvery    = 8 * 24 * time.Hour  // as FountainBackupUnchecked has it
 	maxClockSkew  = 15 * time.Second    // as services have it between them and the kms
 	answerWithin  = 5 * time.Second
 	connectWithin = 10 * time.Second

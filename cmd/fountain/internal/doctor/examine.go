@@ -186,4 +186,20 @@ func (d *Doctor) lastBackup(dir string) {
 	default:
 		d.ok(Backup, fmt.Sprintf("the last backup, %s, was made at %s", last.ID, last.MadeAt.UTC().Format("2006-01-02 15:04:05Z")))
 	}
+	d.lastCheck(dir)
+}
+
+// lastCheck looks whether backups pass the checks that are made of them beside the kms; where none is, on another machine perhaps, it says nothing.
+func (d *Doctor) lastCheck(dir string) {
+	passed, failed, err := upkeep.Checks(dir)
+	switch {
+	case err != nil: // which was said of the last backup
+	case failed:
+		d.wrong(Backup, "a backup has failed the check that was made of it last, by fountain backup verify or drill, and none has passed one since",
+			"run fountain backup drill on it, which says why; make another backup, and have a drill look at that")
+	case !passed.IsZero() && d.Clock.Now().Sub(passed) > checkEvery:
+		d.warn(Backup, fmt.Sprintf("backups were checked here, and none for %d days", int(d.Clock.Now().Sub(passed).Hours()/24)), "look at what runs fountain backup drill")
+	case !passed.IsZero():
+		d.ok(Backup, "a backup last passed a check at "+passed.UTC().Format("2006-01-02 15:04:05Z"))
+	}
 }

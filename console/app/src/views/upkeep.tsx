@@ -28,7 +28,10 @@ const Backups = ({ round }: { round: number }) => <Listing<Backup> label="Backup
     { head: "Size", cell: ({ bytes, fault }) => (fault ? "" : megabytes(bytes)) },
     { head: "Holds what was written before", cell: ({ parts }) => <ul>{parts.map(({ name, database, instant, rows }) => <li key={name}>{name} ({database}): {moment(instant)}, {rows} rows</li>)}</ul> },
     { head: "By", cell: ({ version }) => version },
-    { head: "Checked", cell: ({ check, checkedAt, fault }) => (check && checkedAt ? <>{checks[check]}<div class="off">{moment(checkedAt)}</div></> : <span class="off">{fault ? "" : "never"}</span>) },
+    { head: "Checked", cell: ({ check, checkedAt, failedCheck, failedAt, fault }) => <>
+      {check && checkedAt ? <>{checks[check]}<div class="off">{moment(checkedAt)}</div></> : <span class="off">{fault ? "" : "never"}</span>}
+      {failedCheck && failedAt && <div>Failed: not {checks[failedCheck]}<div class="off">{moment(failedAt)}</div></div>}
+    </> },
   ]} />;
 
 /** What is wrong comes first; what is well stays in the doctor's order. */

@@ -42,6 +42,10 @@ func backupBody(b upkeep.Backup) kmsapi.Backup {
 		check := kmsapi.BackupCheck(b.Check)
 		body.Check = &check
 	}
+	if b.Failed != "" {
+		failed := kmsapi.BackupFailedCheck(b.Failed)
+		body.FailedCheck, body.FailedAt = &failed, reached(b.FailedAt)
+	}
 	return body
 }
 

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// series is a directory of archives that are named by the time at which each was begun. What has another name in it is nobody's business here.
+type series struct{ dir string }
+
+const (
+	seriesLayout = "2006-01-02T150405Z"
+	seriesSuffix = ".backup"
+	partSuffix   = ".part"
+)
+
+var inSeries = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d{6}Z\.backup(\.part)?$`)
+
+// file is the name of an archive that is begun at a time.
+func (s series) file(at time.Time) string {
+	return filepath.Join(s.dir, at.UTC().Format(seriesLayout)+seriesSuffix)
+}
+
+// names are those of the archives that are whole, newest first, and of those that are not.
+func (s series) names() (whole, unfinished []string, err error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the directory of archives: %w", err)
+	}
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case !e.Type().IsRegular() || !inSeries.MatchString(name):
+		case strings.HasSuffix(name, partSuffix):
+			unfinished = append(unfinished, name)
+		default:
+			whole = append(whole, name)
+		}
+	}
+	slices.Sort(whole)
+	slices.Reverse(whole)
+	return whole, unfinished, nil
+}
+
+// newest is the file of the newest archive, and when it was begun; "" when there is none.
+func (s series) newest() (file string, at time.Time, err error) {
+	whole, _, err := s.names()
+	if err != nil || len(whole) == 0 {
+		return "", time.Time{}, err
+	}
+	at, err = time.Parse(seriesLayout+seriesSuffix, whole[0])
+	if err != nil { // 99 hours
+		return "", time.Time{}, fmt.Errorf("%s is no time: move it away: %w", filepath.Join(s.dir, whole[0]), err)
+	}
+	return filepath.Join(s.dir, whole[0]), at, nil
+}
+
+// newestAt is an archive, or the newest one of a directory.
+func newestAt(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("read archive: %w", err)
+	}
+	if !info.IsDir() {
+		return path, nil
+	}
+	file, _, err := series{path}.newest()
+	if err == nil && file == "" {
+		err = fmt.Errorf("%s holds no archive of backup --into", path)
+	}
+	return file, err
+}
+
+// lock keeps a second backup out of the directory. The kernel drops it with the process.
+func (s series) lock() (unlock func() error, err error) {
+	file, err := os.OpenFile(filepath.Join(s.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the directory of archives: %w", err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("another backup is being written into %s", s.dir), file.Close())
+		}
+		return nil, errors.Join(fmt.Errorf("lock the directory of archives: %w", err), file.Close())
+	}
+	return file.Close, nil
+}
+
+// sweep removes what backups left that were killed. The lock is held, so that none is being written.
+func (s series) sweep() error {
+	_, unfinished, err := s.names()
+	for _, name := range unfinished {
+		err = errors.Join(err, os.Remove(filepath.Join(s.dir, name)))
+	}
+	return err
+}
+
+// trim removes all archives but the newest so many, among which the one that was just written always is, also where the clock was ahead before. It returns what it has removed.
+func (s series) trim(keep int, written string) (removed []string, err error) {
+	whole, _, err := s.names()
+	if err != nil {
+		return nil, err
+	}
+	others := slices.DeleteFunc(whole, func(name string) bool { return name == filepath.Base(written) })
+	for _, name := range others[min(keep-1, len(others)):] {
+		if err := os.Remove(filepath.Join(s.dir, name)); err != nil {
+			return removed, fmt.Errorf("the archive is whole, but an older one is still there: %w", err)
+		}
+		removed = append(removed, name)
+	}
+	return removed, nil
+}

@@ -1,0 +1,122 @@
+//go:build linux
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/tests/harness"
+)
+
+// What an operator does on the day after, block by block in the order of the page, as it stands there: a block is run, or a comment above it says why not.
+func TestOperationsPage_isRunBlockByBlock(t *testing.T) {
+	const file = "../../docs/operations.md"
+	dir, etc := t.TempDir(), t.TempDir()
+	postgres := databases(t, etc)
+	ports := []string{"8002", freePort(t), "9002", freePort(t)}
+	page := strings.NewReplacer(append(ports, placeholders(t, dir, etc)...)...)
+	steps := []step{{block: block{line: 1, text: prelude(dir, page), marks: map[string]string{}}}}
+	run, shown := 0, 0
+	for _, b := range readPage(t, file) {
+		if b.language == "text" { // of the block before
+			steps[len(steps)-1].want = strings.Split(strings.TrimSpace(page.Replace(b.text)), "\n")
+			continue
+		}
+		if reason := b.marks["shown"]; reason != "" {
+			shown++
+			continue
+		}
+		require.Contains(t, []string{"sh", "console"}, b.language, "line %d: the block is neither run nor shown for a reason", b.line)
+		if needs := b.marks["needs"]; needs == "postgres" && !postgres || needs != "" && needs != "postgres" && !has(t, needs) {
+			t.Logf("line %d: not run, for want of %s", b.line, needs)
+			continue
+		}
+		run++
+		steps = append(steps, pageStep(b, page))
+	}
+	require.Greater(t, run, 15, "blocks that are run")
+	require.Less(t, shown, run, "more is shown than run")
+	t.Logf("%d blocks are run, %d are shown", run, shown)
+	s := startShell(t, dir, strings.NewReplacer(ports...), steps)
+	for _, one := range steps {
+		s.run(t, one)
+	}
+	s.end(t)
+}
+
+// pageStep is a block as it is run. A console has commands, each after a dollar sign, and what they say.
+func pageStep(b block, page *strings.Replacer) step {
+	b.text = page.Replace(b.text)
+	if b.language != "console" {
+		return step{block: b}
+	}
+	var commands, said []string
+	for _, line := range strings.Split(strings.TrimSpace(b.text), "\n") {
+		if command, ok := strings.CutPrefix(line, "$ "); ok {
+			commands = append(commands, command+"\n")
+		} else if line != "..." {
+			said = append(said, line)
+		}
+	}
+	b.text = strings.Join(commands, "")
+	return step{block: b, want: said}
+}
+
+// placeholders are what stands for a path of the operator's machine.
+func placeholders(t *testing.T, dir, etc string) []string {
+	source, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	return []string{
+		"fountain up --data ./data --addr 127.0.0.1:8002 --admin-addr 127.0.0.1:9002", "systemctl start fountain", // the same, in the background
+		"/var/lib/fountain", filepath.Join(dir, "data"),
+		"/var/backups/fountain", filepath.Join(dir, "backups"),
+		"/usr/local/bin/", filepath.Join(dir, "installed"),
+		"bin/fountain", harness.Binary(t),
+		"/etc/fountain", etc,
+		"/media/", filepath.Join(dir, "media") + "/",
+		"deploy/prometheus", filepath.Join(source, "deploy/prometheus"),
+	}
+}
+
+// prelude is what an operator's machine has before the page is read: directories, and a systemctl that starts and stops the family that the page starts.
+func prelude(dir string, page *strings.Replacer) string {
+	return page.Replace(`mkdir -p ` + filepath.Join(dir, "backups") + ` ` + filepath.Join(dir, "media") + `
+systemctl() {
+  case "$1 $2" in
+  "start fountain")
+    : >ready
+    fountain up --data ` + filepath.Join(dir, "data") + ` >ready 2>>up.log &
+    family=$!
+    until grep -q '^ready ' ready; do kill -0 $family || return 1; sleep 0.1; done ;;
+  "stop fountain")
+    if kill -0 $family 2>/dev/null; then kill $family; wait $family; fi ;;
+  *) echo "no such call of systemctl: $*" >&2; return 1 ;;
+  esac
+}
+`)
+}
+
+// databases makes an empty database for each service, and puts their URLs into files; false where there is no PostgreSQL.
+func databases(t *testing.T, etc string) bool {
+	if os.Getenv("FOUNTAIN_TEST_POSTGRES_URL") == "" && !strings.Contains(os.Getenv("FOUNTAIN_TEST_REQUIRE"), "postgres") {
+		return false
+	}
+	for _, word := range []string{"kms", "twofactor", "search", "sequence"} {
+		require.NoError(t, os.WriteFile(filepath.Join(etc, word+"-url"), []byte(harness.Postgres(t)), 0o600))
+	}
+	return true
+}
+
+// A comment that gives no reason does not take a block out.
+func TestOperationsPage_marksNeedAReason(t *testing.T) {
+	for line, ok := range map[string]bool{
+		"<!-- shown: it needs a cluster -->": true, "<!-- shown -->": false, "<!-- shown: -->": false, "<!-- exit: 1 -->": true, "<!-- exit: 1 or 2 -->": false, "<!-- setup -->": true,
+	} {
+		require.Equal(t, ok, mark.MatchString(line), line)
+	}
+}
