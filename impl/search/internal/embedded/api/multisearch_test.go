@@ -58,8 +58,8 @@ func TestMultiSearch_boundsItsAnswersTogether(t *testing.T) {
 	require.NoError(t, err)
 	results, err := patient.MultiSearch(t.Context(), params...)
 	require.NoError(t, err, "our own client reads all of it")
-	require.NotNil(t, results[18].Refused)
-	require.EqualValues(t, 1, results[19].Found)
+	require.NotNil(t, results.Results[18].Refused)
+	require.EqualValues(t, 1, results.Results[19].Found)
 	for i := range asks {
 		asks[i] = `{"collection":"large","q":"*"}`
 	}
