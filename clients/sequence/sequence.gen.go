@@ -231,6 +231,10 @@ type Change struct {
 	// Position In the scope's feed.
 	Position int64 `json:"position"`
 
+	// Shifted Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
+	// own numbers.
+	Shifted *Shifted `json:"shifted,omitempty"`
+
 	// Version Of created and revised.
 	Version *int64 `json:"version,omitempty"`
 }
@@ -475,6 +479,10 @@ type Reorder struct {
 // ReorderResult defines model for ReorderResult.
 type ReorderResult struct {
 	Changes []NumberChange `json:"changes"`
+
+	// Shifted Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
+	// own numbers.
+	Shifted *Shifted `json:"shifted,omitempty"`
 }
 
 // ScopeCounts defines model for ScopeCounts.
@@ -614,6 +622,19 @@ type ScopeSummary struct {
 
 	// Types Element types of the scope.
 	Types int64 `json:"types"`
+}
+
+// Shifted Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
+// own numbers.
+type Shifted struct {
+	// By 1 or -1.
+	By int64 `json:"by"`
+
+	// From The lowest number of the range.
+	From int64 `json:"from"`
+
+	// To The highest.
+	To int64 `json:"to"`
 }
 
 // TypeSummary defines model for TypeSummary.
@@ -1133,7 +1154,8 @@ type ClientInterface interface {
 
 	// MoveElementWithBody Move an element before or after another
 	//
-	// It takes the place beside the other; those between move up or down by one. Atomic, over at most 10,000 places. Asks for a second factor, because it changes what
+	// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
+	// of those between. Asks for a second factor, because it changes what
 	// everybody's numbers mean; `previewMove` tells what would change and asks for none.
 	//
 	// Takes any type of body and a specified content type.
@@ -1143,7 +1165,8 @@ type ClientInterface interface {
 
 	// MoveElement Move an element before or after another
 	//
-	// It takes the place beside the other; those between move up or down by one. Atomic, over at most 10,000 places. Asks for a second factor, because it changes what
+	// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
+	// of those between. Asks for a second factor, because it changes what
 	// everybody's numbers mean; `previewMove` tells what would change and asks for none.
 	//
 	// Takes a body of the `application/json` content type.
@@ -1730,7 +1753,8 @@ func (c *Client) UpdateElementWithApplicationMergePatchPlusJSONBody(ctx context.
 
 // MoveElementWithBody Move an element before or after another
 //
-// It takes the place beside the other; those between move up or down by one. Atomic, over at most 10,000 places. Asks for a second factor, because it changes what
+// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
+// of those between. Asks for a second factor, because it changes what
 // everybody's numbers mean; `previewMove` tells what would change and asks for none.
 //
 // Takes any type of body and a specified content type.
@@ -1750,7 +1774,8 @@ func (c *Client) MoveElementWithBody(ctx context.Context, scope Scope, elementTy
 
 // MoveElement Move an element before or after another
 //
-// It takes the place beside the other; those between move up or down by one. Atomic, over at most 10,000 places. Asks for a second factor, because it changes what
+// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
+// of those between. Asks for a second factor, because it changes what
 // everybody's numbers mean; `previewMove` tells what would change and asks for none.
 //
 // Takes a body of the `application/json` content type.
@@ -4206,7 +4231,8 @@ type ClientWithResponsesInterface interface {
 
 	// MoveElementWithBodyWithResponse Move an element before or after another
 	//
-	// It takes the place beside the other; those between move up or down by one. Atomic, over at most 10,000 places. Asks for a second factor, because it changes what
+	// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
+	// of those between. Asks for a second factor, because it changes what
 	// everybody's numbers mean; `previewMove` tells what would change and asks for none.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4216,7 +4242,8 @@ type ClientWithResponsesInterface interface {
 
 	// MoveElementWithResponse Move an element before or after another
 	//
-	// It takes the place beside the other; those between move up or down by one. Atomic, over at most 10,000 places. Asks for a second factor, because it changes what
+	// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
+	// of those between. Asks for a second factor, because it changes what
 	// everybody's numbers mean; `previewMove` tells what would change and asks for none.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -9293,7 +9320,8 @@ func (c *ClientWithResponses) UpdateElementWithApplicationMergePatchPlusJSONBody
 
 // MoveElementWithBodyWithResponse Move an element before or after another
 //
-// It takes the place beside the other; those between move up or down by one. Atomic, over at most 10,000 places. Asks for a second factor, because it changes what
+// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
+// of those between. Asks for a second factor, because it changes what
 // everybody's numbers mean; `previewMove` tells what would change and asks for none.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -9309,7 +9337,8 @@ func (c *ClientWithResponses) MoveElementWithBodyWithResponse(ctx context.Contex
 
 // MoveElementWithResponse Move an element before or after another
 //
-// It takes the place beside the other; those between move up or down by one. Atomic, over at most 10,000 places. Asks for a second factor, because it changes what
+// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
+// of those between. Asks for a second factor, because it changes what
 // everybody's numbers mean; `previewMove` tells what would change and asks for none.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

@@ -62,7 +62,11 @@ func (o *operator) printChange(cmd *cobra.Command, c sequence.Change, feed strin
 		line += fmt.Sprintf("\tversion %d", *c.Version)
 	}
 	if c.Numbers != nil {
-		line += fmt.Sprintf("\t%d numbers", len(*c.Numbers))
+		count := int64(len(*c.Numbers))
+		if c.Shifted != nil {
+			count += c.Shifted.To - c.Shifted.From + 1
+		}
+		line += fmt.Sprintf("\t%d numbers", count)
 	}
 	_, err := fmt.Fprintf(out, "%s\tby %s\n", line, c.By)
 	return err

@@ -231,6 +231,10 @@ type Change struct {
 	// Position In the scope's feed.
 	Position int64 `json:"position"`
 
+	// Shifted Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
+	// own numbers.
+	Shifted *Shifted `json:"shifted,omitempty"`
+
 	// Version Of created and revised.
 	Version *int64 `json:"version,omitempty"`
 }
@@ -475,6 +479,10 @@ type Reorder struct {
 // ReorderResult defines model for ReorderResult.
 type ReorderResult struct {
 	Changes []NumberChange `json:"changes"`
+
+	// Shifted Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
+	// own numbers.
+	Shifted *Shifted `json:"shifted,omitempty"`
 }
 
 // ScopeCounts defines model for ScopeCounts.
@@ -614,6 +622,19 @@ type ScopeSummary struct {
 
 	// Types Element types of the scope.
 	Types int64 `json:"types"`
+}
+
+// Shifted Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
+// own numbers.
+type Shifted struct {
+	// By 1 or -1.
+	By int64 `json:"by"`
+
+	// From The lowest number of the range.
+	From int64 `json:"from"`
+
+	// To The highest.
+	To int64 `json:"to"`
 }
 
 // TypeSummary defines model for TypeSummary.

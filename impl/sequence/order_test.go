@@ -1,8 +1,10 @@
 package sequence
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -107,6 +109,44 @@ func TestMoveElement_takesThePlaceBesideAnother(t *testing.T) {
 			require.Equal(t, step.want, i.order(t))
 			require.JSONEq(t, string(preview.body), string(r.body), "the preview told what would change")
 		}
+	})
+}
+
+// A move over more than ten thousand elements is answered at once and told by a range; everybody reads the new order from the answer on.
+func TestMoveElement_tellsOfManyByTheirRange(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
+		i := f.start(t, db)
+		const count = 10_200
+		for n := 0; n < count; n += 850 {
+			var batch []string
+			for k := n; k < n+850; k++ {
+				batch = append(batch, fmt.Sprintf(`{"id":"e%d","data":{}}`, k+1))
+			}
+			r := i.do(t, editor, http.MethodPost, "/scopes/hamlet/spokenWord/element-batches", `{"elements":[`+strings.Join(batch, ",")+`]}`)
+			require.Equal(t, 201, r.status, string(r.body))
+		}
+		const body, want = `{"after":"e10200"}`, `{"changes":[{"id":"e1","from":1,"to":10200}],"shifted":{"from":2,"to":10200,"by":-1}}`
+		preview := i.do(t, reader, http.MethodPost, linesPath+"/e1/move/preview", body)
+		require.JSONEq(t, want, string(preview.body))
+		r := i.do(t, stepped, http.MethodPost, linesPath+"/e1/move", body)
+		require.Equal(t, 200, r.status, string(r.body))
+		require.JSONEq(t, want, string(r.body))
+		var e struct{ Number int64 }
+		for id, number := range map[string]int64{"e1": count, "e2": 1, "e5000": 4999, "e10200": count - 1} {
+			i.do(t, reader, http.MethodGet, linesPath+"/"+id, nil).into(t, &e)
+			require.Equal(t, number, e.Number, id)
+		}
+		var feed struct {
+			Items []struct {
+				Kind             string
+				Numbers, Shifted json.RawMessage
+			}
+		}
+		i.do(t, reader, http.MethodGet, fmt.Sprintf("/scopes/hamlet/changes?after=%d", count), nil).into(t, &feed)
+		require.Len(t, feed.Items, 1)
+		require.Equal(t, "reordered", feed.Items[0].Kind)
+		require.JSONEq(t, `[{"id":"e1","from":1,"to":10200}]`, string(feed.Items[0].Numbers))
+		require.JSONEq(t, `{"from":2,"to":10200,"by":-1}`, string(feed.Items[0].Shifted))
 	})
 }
 

@@ -13,15 +13,16 @@ import (
 )
 
 // Entry is one request of a transaction that serves several (internal/groupcommit). Do gives up the whole transaction when a
-// request fails; with Claim and Keep a request fails alone. Key and Secret are the caller's; then Claim fills Answer and Replayed for
+// request fails; with Claim and Keep a request fails alone. Key and Secret are the caller's, and Fingerprint where it was made beforehand; then Claim fills Answer and Replayed for
 // a repeat, or Err for a key that cannot be used, or neither: then the work is to be done and its Answer or Err is to be set
 // before Keep.
 type Entry struct {
-	Key      Key
-	Secret   bool
-	Answer   Answer
-	Replayed bool
-	Err      error
+	Key         Key
+	Fingerprint []byte // what Store.Fingerprint gave for Key; nil: Keep makes it, while others wait for the transaction
+	Secret      bool
+	Answer      Answer
+	Replayed    bool
+	Err         error
 
 	claimed bool
 	at      time.Time // of the claim
@@ -77,6 +78,15 @@ func (s *Store) claimSome(ctx context.Context, tx *store.Tx, entries []*Entry) e
 		e.Replayed = e.Err == nil
 	}
 	return nil
+}
+
+// Fingerprint is what is kept of a request's path and body, by which a repeat is known for one. It needs no transaction.
+func (s *Store) Fingerprint(key Key) ([]byte, error) {
+	sum, err := s.mac.Sum(key.content())
+	if err != nil {
+		return nil, fmt.Errorf("fingerprint request: %w", err)
+	}
+	return sum, nil
 }
 
 // name is a row's primary key.
@@ -164,9 +174,12 @@ func (s *Store) Keep(ctx context.Context, tx *store.Tx, entries []*Entry) error 
 func (s *Store) keepSome(ctx context.Context, tx *store.Tx, entries []*Entry) error {
 	args := make([]any, 0, 7*len(entries))
 	for _, e := range entries {
-		fingerprint, err := s.mac.Sum(e.Key.content())
+		fingerprint, err := e.Fingerprint, error(nil)
+		if fingerprint == nil {
+			fingerprint, err = s.Fingerprint(e.Key)
+		}
 		if err != nil {
-			return fmt.Errorf("fingerprint request: %w", err)
+			return err
 		}
 		sealed, err := s.sealAnswer(e.Key, e.Answer)
 		if err != nil {

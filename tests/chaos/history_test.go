@@ -62,7 +62,7 @@ func recordThroughKills(t *testing.T, database string, instances int) {
 	}
 	gateway := serve(t, "gateway", services["kms"], metadata.Issuer, harness.EnrolmentToken(t, admin, "gateway"), "ADDR=127.0.0.1:0", "DRAIN_DELAY=1ms",
 		"TWOFACTOR_URL="+services["twofactor"], "SEARCH_URL="+services["search"], "SEQUENCE_URL="+strings.Join(addresses, ","))
-	r := record(t, client(t, p, fountain.WithTokenSource(fountain.TokenSourceFunc(admin.Token)), fountain.WithServiceURL("sequence", gateway.url)), 16)
+	r := record(t, client(t, p, fountain.WithTokenSource(fountain.TokenSourceFunc(admin.Token)), fountain.WithServiceURL("sequence", gateway.url)), recorders())
 	killInTurn(r, random, replicas)
 	r.end()
 	gateway.stop()
@@ -81,6 +81,14 @@ func killInTurn(r *recording, random *rand.Rand, replicas []*replica) {
 		victim.start()
 	}
 	r.await(10)
+}
+
+// recorders is how many clients write: a few in CI, 64 for a proof.
+func recorders() int {
+	if os.Getenv("FOUNTAIN_PROVE") == "1" {
+		return appenders
+	}
+	return 16
 }
 
 // recording is a history that is being made.

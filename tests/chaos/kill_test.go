@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,8 +28,11 @@ const (
 	password  = "correct horse battery staple"
 )
 
-// rounds is how often a process is killed: a few in CI, 100 for a proof (`make prove`).
+// rounds is how often a process is killed: a few in CI, 100 for a proof (`make prove`), or FOUNTAIN_ROUNDS where a proof is made in parts.
 func rounds() int {
+	if given, err := strconv.Atoi(os.Getenv("FOUNTAIN_ROUNDS")); err == nil && given > 0 {
+		return given
+	}
 	if os.Getenv("FOUNTAIN_PROVE") == "1" {
 		return 100
 	}

@@ -21,7 +21,7 @@ func good(t *rapid.T) *history.History {
 	w.append("first", 0, history.Acknowledged)
 	for n := range rapid.IntRange(6, 25).Draw(t, "steps") {
 		width := time.Duration(rapid.IntRange(0, 4).Draw(t, "width"))
-		switch rapid.SampledFrom([]string{"append", "append", "append", "revise", "omit", "reorder", "unanswered", "refused", "lost"}).Draw(t, "step") {
+		switch rapid.SampledFrom([]string{"append", "append", "append", "revise", "omit", "reorder", "far", "unanswered", "refused", "lost"}).Draw(t, "step") {
 		case "append":
 			w.append(fmt.Sprint("e", n), width, history.Acknowledged)
 		case "unanswered":
@@ -36,6 +36,8 @@ func good(t *rapid.T) *history.History {
 			w.omit(rapid.IntRange(0, len(w.h.Elements)-1).Draw(t, "which"))
 		case "reorder":
 			w.reorder(rapid.IntRange(0, len(w.h.Elements)-1).Draw(t, "one"), rapid.IntRange(0, len(w.h.Elements)-1).Draw(t, "other"))
+		case "far":
+			w.far(rapid.IntRange(0, len(w.h.Elements)-1).Draw(t, "which"))
 		}
 	}
 	w.end()
@@ -98,6 +100,21 @@ func (w *world) reorder(one, other int) {
 	w.tell(history.Change{Kind: "reordered", Numbers: []history.Renumber{{ID: a.ID, From: a.Number, To: b.Number}}}) // in two parts, as a long one is
 	w.tell(history.Change{Kind: "reordered", Numbers: []history.Renumber{{ID: b.ID, From: b.Number, To: a.Number}}})
 	a.Number, b.Number = b.Number, a.Number
+}
+
+// far moves an element behind all others, as a move over many is told.
+func (w *world) far(which int) {
+	e, last := &w.h.Elements[which], int64(len(w.h.Elements))
+	if e.Number == last {
+		return
+	}
+	w.tell(history.Change{Kind: "reordered", Numbers: []history.Renumber{{ID: e.ID, From: e.Number, To: last}}, Shifted: &history.Shifted{From: e.Number + 1, To: last, By: -1}})
+	for i := range w.h.Elements {
+		if w.h.Elements[i].Number > e.Number {
+			w.h.Elements[i].Number--
+		}
+	}
+	e.Number = last
 }
 
 func (w *world) end() {
@@ -278,6 +295,17 @@ var plants = map[string]struct {
 			}
 		}
 		return false
+	}},
+	"a range is shifted the other way": {history.FeedState, func(t *rapid.T, h *history.History) bool {
+		at := slices.IndexFunc(h.Feed, func(c history.Change) bool { return c.Shifted != nil })
+		if at < 0 {
+			return false
+		}
+		shifted := *h.Feed[at].Shifted
+		shifted.By = -shifted.By
+		h.Feed[at].Shifted = &shifted
+		h.Followed = slices.Clone(h.Feed)
+		return true
 	}},
 	"a change has another version": {history.FeedState, func(t *rapid.T, h *history.History) bool {
 		c := &h.Feed[rapid.IntRange(0, len(h.Feed)-1).Draw(t, "position")]

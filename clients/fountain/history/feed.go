@@ -126,6 +126,14 @@ func (r *replay) order(parts []Change) {
 	holder := r.holder[parts[0].ElementType]
 	touched := map[string]bool{}
 	for _, c := range parts {
+		for id, number := range r.shift(c) {
+			e := r.elements[key{c.ElementType, id}]
+			if holder[e.Number] == id {
+				delete(holder, e.Number)
+			}
+			e.Number = number
+			touched[id] = true
+		}
 		for _, n := range c.Numbers {
 			e := r.elements[key{c.ElementType, n.ID}]
 			if e == nil {
@@ -149,6 +157,23 @@ func (r *replay) order(parts []Change) {
 		}
 		holder[number] = id
 	}
+}
+
+// shift returns the new numbers of those that a change shifts, which must be all of the range.
+func (r *replay) shift(c Change) map[string]int64 {
+	if c.Shifted == nil {
+		return nil
+	}
+	out := map[string]int64{}
+	for k, e := range r.elements {
+		if k.elementType == c.ElementType && e.Number >= c.Shifted.From && e.Number <= c.Shifted.To {
+			out[k.id] = e.Number + c.Shifted.By
+		}
+	}
+	if int64(len(out)) != c.Shifted.To-c.Shifted.From+1 {
+		r.broken(c, "shifts the numbers from %d to %d, which %d elements have", c.Shifted.From, c.Shifted.To, len(out))
+	}
+	return out
 }
 
 // compare demands that the feed ends in what is stored.

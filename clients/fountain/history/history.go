@@ -40,6 +40,14 @@ type Change struct {
 	Version     int64      `json:"version,omitempty"`
 	Number      int64      `json:"number,omitempty"`
 	Numbers     []Renumber `json:"numbers,omitempty"`
+	Shifted     *Shifted   `json:"shifted,omitempty"`
+}
+
+// Shifted says that those who had numbers from From to To have them by By more.
+type Shifted struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+	By   int64 `json:"by"`
 }
 
 // Renumber is one element of a new order.

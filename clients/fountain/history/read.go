@@ -69,6 +69,9 @@ func changeOf(c sequence.Change) Change {
 	for _, n := range value(c.Numbers) {
 		out.Numbers = append(out.Numbers, Renumber{ID: n.ID, From: n.From, To: n.To})
 	}
+	if s := c.Shifted; s != nil {
+		out.Shifted = &Shifted{From: s.From, To: s.To, By: s.By}
+	}
 	return out
 }
 

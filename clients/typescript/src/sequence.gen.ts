@@ -338,7 +338,8 @@ export interface paths {
         put?: never;
         /**
          * Move an element before or after another
-         * @description It takes the place beside the other; those between move up or down by one. Atomic, over at most 10,000 places. Asks for a second factor, because it changes what
+         * @description It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
+         *     of those between. Asks for a second factor, because it changes what
          *     everybody's numbers mean; `previewMove` tells what would change and asks for none.
          */
         post: operations["moveElement"];
@@ -1072,6 +1073,7 @@ export interface components {
             number?: number;
             /** @description Of reordered. */
             numbers?: components["schemas"]["NumberChange"][];
+            shifted?: components["schemas"]["Shifted"];
             /** Format: date-time */
             at: string;
             /** @description The subject that did it; empty of omissions from before the feed was there or of an import. */
@@ -1083,6 +1085,28 @@ export interface components {
         };
         ReorderResult: {
             changes: components["schemas"]["NumberChange"][];
+            shifted?: components["schemas"]["Shifted"];
+        };
+        /**
+         * @description Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
+         *     own numbers.
+         */
+        Shifted: {
+            /**
+             * Format: int64
+             * @description The lowest number of the range.
+             */
+            from: number;
+            /**
+             * Format: int64
+             * @description The highest.
+             */
+            to: number;
+            /**
+             * Format: int64
+             * @description 1 or -1.
+             */
+            by: number;
         };
         NumberChange: {
             id: string;

@@ -26,6 +26,7 @@ type Change struct {
 	Version     int64  // created and revised
 	Number      int64  // at that time; 0: reordered
 	Numbers     []NumberChange
+	Shift       *Shift // of a move that is told so; Numbers has the element that was moved alone
 	At          time.Time
 	Actor       string // the subject
 }

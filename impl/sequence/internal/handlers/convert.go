@@ -9,6 +9,7 @@ import (
 	"github.com/fountainai/fountain/generated/sequenceapi"
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 	"github.com/fountainai/fountain/impl/sequence/internal/searchsync"
+	"github.com/fountainai/fountain/impl/sequence/internal/store"
 	"github.com/fountainai/fountain/internal/etag"
 )
 
@@ -55,6 +56,17 @@ func fromChanges(in []domain.NumberChange) []sequenceapi.NumberChange {
 	return out
 }
 
+func fromOrder(done store.Done) sequenceapi.ReorderResult {
+	return sequenceapi.ReorderResult{Changes: fromChanges(done.Numbers), Shifted: fromShift(done.Shift)}
+}
+
+func fromShift(s *domain.Shift) *sequenceapi.Shifted {
+	if s == nil {
+		return nil
+	}
+	return &sequenceapi.Shifted{From: s.From, To: s.To, By: s.By}
+}
+
 func fromComparison(in domain.Comparison) sequenceapi.VersionComparison {
 	out := sequenceapi.VersionComparison{From: in.From, To: in.To, Patch: make([]sequenceapi.PatchOperation, len(in.Patch))}
 	for i, op := range in.Patch {
@@ -69,7 +81,7 @@ func fromComparison(in domain.Comparison) sequenceapi.VersionComparison {
 func fromChange(c domain.Change) sequenceapi.Change {
 	out := sequenceapi.Change{Position: c.Position, Kind: sequenceapi.ChangeKind(c.Kind), ElementType: c.ElementType, At: c.At, By: c.Actor}
 	if c.Kind == domain.Reordered {
-		out.Numbers = new(fromChanges(c.Numbers))
+		out.Numbers, out.Shifted = new(fromChanges(c.Numbers)), fromShift(c.Shift)
 		return out
 	}
 	out.ElementID, out.Number = &c.ID, &c.Number

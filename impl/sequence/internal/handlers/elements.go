@@ -147,5 +147,5 @@ func (s *Server) ReorderElements(ctx context.Context, r sequenceapi.ReorderEleme
 	if err != nil {
 		return nil, refuse(err, itemOf("order"))
 	}
-	return ok(sequenceapi.ReorderResult{Changes: fromChanges(done.Numbers)}), nil
+	return ok(fromOrder(done)), nil
 }

@@ -15,7 +15,7 @@ func (s *Server) MoveElement(ctx context.Context, r sequenceapi.MoveElementReque
 	if err != nil {
 		return nil, refuse(err, body)
 	}
-	return ok(sequenceapi.ReorderResult{Changes: fromChanges(done.Numbers)}), nil
+	return ok(fromOrder(done)), nil
 }
 
 // PreviewMove tells what a move would change.
@@ -24,11 +24,11 @@ func (s *Server) PreviewMove(ctx context.Context, r sequenceapi.PreviewMoveReque
 	if err := asked.Check(); err != nil {
 		return nil, refuse(err, body)
 	}
-	changes, err := s.Store.Preview(ctx, &store.Change{Move: asked})
-	if err != nil {
+	planned := &store.Change{Move: asked}
+	if err := s.Store.Plan(ctx, planned); err != nil {
 		return nil, refuse(err, body)
 	}
-	return ok(sequenceapi.ReorderResult{Changes: fromChanges(changes)}), nil
+	return ok(fromOrder(planned.Done)), nil
 }
 
 // PreviewReorder tells what a new order would change.
@@ -40,11 +40,11 @@ func (s *Server) PreviewReorder(ctx context.Context, r sequenceapi.PreviewReorde
 	if err := reorder.Check(); err != nil {
 		return nil, refuse(err, itemOf("order"))
 	}
-	changes, err := s.Store.Preview(ctx, &store.Change{Reorder: reorder})
-	if err != nil {
+	planned := &store.Change{Reorder: reorder}
+	if err := s.Store.Plan(ctx, planned); err != nil {
 		return nil, refuse(err, itemOf("order"))
 	}
-	return ok(sequenceapi.ReorderResult{Changes: fromChanges(changes)}), nil
+	return ok(fromOrder(planned.Done)), nil
 }
 
 func move(ctx context.Context, which domain.Ref, in *sequenceapi.Move) *domain.Move {

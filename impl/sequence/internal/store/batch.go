@@ -20,12 +20,15 @@ type Change struct {
 
 	Done Done
 	Err  error // fails this change alone: nothing was written for it
+
+	told [][]byte // what Tell has made of Done.Numbers
 }
 
 // Done is what a change brought about.
 type Done struct {
 	Elements []domain.Element      // created in the order of the drafts, or the one revised, omitted or restored, as they are now
 	Numbers  []domain.NumberChange // of a reorder or a move
+	Shift    *domain.Shift         // of a move over more than domain.MaxMoved elements: Numbers has the one that was moved alone
 	Touched  []domain.Ref          // elements that are no longer what they were; empty for a repeated omit
 }
 

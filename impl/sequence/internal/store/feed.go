@@ -24,6 +24,7 @@ type changeRow struct {
 	Version     int64  `db:"version"`
 	Number      int64  `db:"number"`
 	Numbers     []byte `db:"numbers"`
+	Shifted     []byte `db:"shifted"`
 	At          int64  `db:"at"`
 	Actor       string `db:"actor"`
 }
@@ -94,15 +95,41 @@ func (c *Change) orderRows() (out []changeRow, err error) {
 	} else {
 		actor = c.Reorder.Actor
 	}
+	if err := c.Tell(); err != nil {
+		return nil, err
+	}
 	g := c.Group()
+	for _, text := range c.told {
+		out = append(out, changeRow{Scope: g.Scope, Kind: string(domain.Reordered), ElementType: g.ElementType, Numbers: text, Actor: actor.Subject})
+	}
+	if s := c.Done.Shift; s != nil { // there is one row
+		if out[0].Shifted, err = json.Marshal(shiftedText{s.From, s.To, s.By}); err != nil {
+			return nil, fmt.Errorf("encode shift: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// shiftedText is how a row of a feed has a domain.Shift.
+type shiftedText struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+	By   int64 `json:"by"`
+}
+
+// Tell makes the texts of the feed of a planned reorder or move, so that it need not be done while others wait for the transaction. It may be called twice.
+func (c *Change) Tell() error {
+	if c.told != nil {
+		return nil
+	}
 	for part := range slices.Chunk(c.Done.Numbers, numbersInChange) {
 		text, err := json.Marshal(part)
 		if err != nil {
-			return nil, fmt.Errorf("encode numbers: %w", err)
+			return fmt.Errorf("encode numbers: %w", err)
 		}
-		out = append(out, changeRow{Scope: g.Scope, Kind: string(domain.Reordered), ElementType: g.ElementType, Numbers: text, Actor: actor.Subject})
+		c.told = append(c.told, text)
 	}
-	return out, nil
+	return nil
 }
 
 // advanceFeeds gives every scope its block of positions and returns the last position before each.
@@ -133,7 +160,7 @@ func (b *batch) advanceFeeds(ctx context.Context, rows []changeRow) (before map[
 }
 
 func (b *batch) insertChanges(ctx context.Context, rows []changeRow) error {
-	return inChunks(rows, func(part []changeRow) error {
+	err := inChunks(rows, func(part []changeRow) error {
 		args := make([]any, 0, 10*len(part))
 		for _, r := range part {
 			args = append(args, r.Scope, r.Position, r.Kind, r.ElementType, r.ID, r.Version, r.Number, r.Numbers, r.At, r.Actor)
@@ -143,4 +170,16 @@ func (b *batch) insertChanges(ctx context.Context, rows []changeRow) error {
 				database.Text, database.Bigint, database.Text), args...)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	for _, r := range rows { // almost none: appends have no column for it to fill
+		if r.Shifted == nil {
+			continue
+		}
+		if _, err := b.tx.Exec(ctx, "UPDATE changes SET shifted = ? WHERE scope = ? AND position = ?", r.Shifted, r.Scope, r.Position); err != nil {
+			return err
+		}
+	}
+	return nil
 }

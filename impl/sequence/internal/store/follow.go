@@ -70,7 +70,7 @@ func (s *Store) Ends(ctx context.Context, scopes []string) (map[string]int64, er
 // Changes returns up to limit entries of a scope's feed behind a position, in order; none where it has not come further, or the scope is unknown.
 func (s *Store) Changes(ctx context.Context, scope string, after int64, limit int) ([]domain.Change, error) {
 	var rows []changeRow
-	err := s.db.Read(ctx).Select(ctx, &rows, `SELECT position, kind, element_type, id, version, number, numbers, at, actor FROM changes
+	err := s.db.Read(ctx).Select(ctx, &rows, `SELECT position, kind, element_type, id, version, number, numbers, shifted, at, actor FROM changes
 		WHERE scope = ? AND position > ? ORDER BY position LIMIT ?`, scope, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read feed: %w", err)
@@ -84,6 +84,13 @@ func (s *Store) Changes(ctx context.Context, scope string, after int64, limit in
 			if err := json.Unmarshal(r.Numbers, &out[i].Numbers); err != nil {
 				return nil, fmt.Errorf("decode numbers of a change: %w", err)
 			}
+		}
+		if len(r.Shifted) > 0 {
+			var s shiftedText
+			if err := json.Unmarshal(r.Shifted, &s); err != nil {
+				return nil, fmt.Errorf("decode shift of a change: %w", err)
+			}
+			out[i].Shift = &domain.Shift{From: s.From, To: s.To, By: s.By}
 		}
 	}
 	return out, nil

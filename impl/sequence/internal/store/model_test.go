@@ -309,6 +309,13 @@ func replay(t require.TestingT, db *database.DB, scope string, m *model) {
 			require.Nil(t, got[ref])
 			got[ref] = &state{}
 		}
+		if s := c.Shift; s != nil {
+			for r, one := range got {
+				if r.Group == g && one.number >= s.From && one.number <= s.To {
+					one.number += s.By
+				}
+			}
+		}
 		for _, n := range c.Numbers {
 			one := got[domain.Ref{Group: g, ID: n.ID}]
 			require.Equal(t, one.number, n.From)

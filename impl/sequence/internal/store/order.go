@@ -26,7 +26,7 @@ var ErrLongOrder = errors.New("the change renumbers too many elements for one tr
 var ErrOrderLost = fmt.Errorf("%w: the order was given up", database.ErrUnavailable)
 
 // Order is a long reorder or move. It is staged where nobody sees it, shown in one small transaction and then settled, all in transactions of a few rows. A move has nothing to stage: one
-// row shows it (shift). From the beginning until it is settled nothing else changes the order of its group; everything else in the group does.
+// row shows it (shift). From the beginning until it is settled nothing else changes the order of its group, but for what is short beside a move that is shown; everything else in the group does.
 type Order struct {
 	domain.Group
 	ID    string // nobody else's
@@ -63,13 +63,14 @@ const numberOfUpdated = `COALESCE((SELECT CASE WHEN elements.id = s.moved_id THE
 	WHERE o.scope = elements.scope AND o.element_type = elements.element_type AND o.shown_at > 0 AND m.id = elements.id), elements.number)`
 
 // inOrder selects rows of row from a group in the order of their numbers, behind a number; condition begins with AND, or is empty. Elements that a shown order has moved are found by
-// their new numbers, the others by their own.
+// their new numbers, the others by their own, below and above those that a move has shifted.
 func inOrder(columns, condition string) string {
 	const ofShift = `LEFT JOIN reorders o ON o.scope = e.scope AND o.element_type = e.element_type AND o.shown_at > 0
 		LEFT JOIN reorder_moves m ON m.scope = o.scope AND m.element_type = o.element_type AND m.id = e.id
 		WHERE s.scope = ? AND s.element_type = ? `
-	return `SELECT * FROM (SELECT ` + columns + ` FROM elements e ` + shownMove + `
-		WHERE e.scope = ? AND e.element_type = ? AND e.number > ? AND m.id IS NULL AND (s.id IS NULL OR e.number NOT BETWEEN s.low AND s.high) ` + condition + ` ORDER BY e.number LIMIT ?) AS still
+	still := `SELECT ` + columns + ` FROM elements e ` + shownMove + ` WHERE e.scope = ? AND e.element_type = ? AND m.id IS NULL AND `
+	return `SELECT * FROM (` + still + `e.number > ? AND e.number < COALESCE((SELECT f.low FROM shifts f WHERE f.scope = ? AND f.element_type = ?), 9223372036854775807) ` + condition + ` ORDER BY e.number LIMIT ?) AS below
+	UNION ALL SELECT * FROM (` + still + `e.number > (SELECT CASE WHEN f.high > CAST(? AS BIGINT) THEN f.high ELSE CAST(? AS BIGINT) END FROM shifts f WHERE f.scope = ? AND f.element_type = ?) ` + condition + ` ORDER BY e.number LIMIT ?) AS above
 	UNION ALL SELECT * FROM (SELECT ` + columns + ` FROM reorders o JOIN reorder_moves m ON m.scope = o.scope AND m.element_type = o.element_type
 		JOIN elements e ON e.scope = m.scope AND e.element_type = m.element_type AND e.id = m.id ` + shownShift + `
 		WHERE o.scope = ? AND o.element_type = ? AND o.shown_at > 0 AND m.number > ? ` + condition + ` ORDER BY m.number LIMIT ?) AS reordered
@@ -82,7 +83,9 @@ func inOrder(columns, condition string) string {
 
 // inOrderArgs are the arguments of inOrder.
 func inOrderArgs(g domain.Group, after int64, limit int) (args []any) {
-	for range 4 {
+	args = append(args, g.Scope, g.ElementType, after, g.Scope, g.ElementType, limit)
+	args = append(args, g.Scope, g.ElementType, after, after, g.Scope, g.ElementType, limit)
+	for range 3 {
 		args = append(args, g.Scope, g.ElementType, after, limit)
 	}
 	return append(args, limit)
@@ -286,16 +289,26 @@ func (o *Order) Remove(ctx context.Context, tx *database.Tx) (gone bool, err err
 	return err == nil, err
 }
 
-// LeftOrders returns up to limit orders that have written nothing since a time and wait to be settled, or to be removed.
-func (s *Store) LeftOrders(ctx context.Context, silentSince time.Time, limit int) ([]*Order, error) {
+// LeftOrders returns up to limit orders of the groups behind one that have written nothing since a time and wait to be settled, or to be removed. The first page is behind the zero Group.
+func (s *Store) LeftOrders(ctx context.Context, silentSince time.Time, behind domain.Group, limit int) ([]*Order, error) {
+	return s.leftOrders(ctx, silentSince, "(scope, element_type) > (?, ?)", behind, limit)
+}
+
+// LeftOrdersOf is LeftOrders of one group, which has one at most.
+func (s *Store) LeftOrdersOf(ctx context.Context, silentSince time.Time, g domain.Group) ([]*Order, error) {
+	return s.leftOrders(ctx, silentSince, "scope = ? AND element_type = ?", g, 1)
+}
+
+func (s *Store) leftOrders(ctx context.Context, silentSince time.Time, where string, g domain.Group, limit int) ([]*Order, error) {
 	var rows []struct {
 		Scope       string `db:"scope"`
 		ElementType string `db:"element_type"`
 		ID          string `db:"id"`
 		ShownAt     int64  `db:"shown_at"`
 	}
-	err := s.db.Read(ctx).Select(ctx, &rows, `SELECT scope, element_type, id, shown_at FROM reorders WHERE (shown_at > 0 OR ended) AND touched_at < ?
-		UNION ALL SELECT scope, element_type, id, shown_at FROM shifts WHERE touched_at < ? ORDER BY scope, element_type LIMIT ?`, silentSince.UnixMicro(), silentSince.UnixMicro(), limit)
+	err := s.db.Read(ctx).Select(ctx, &rows, `SELECT scope, element_type, id, shown_at FROM reorders WHERE (shown_at > 0 OR ended) AND touched_at < ? AND `+where+`
+		UNION ALL SELECT scope, element_type, id, shown_at FROM shifts WHERE touched_at < ? AND `+where+` ORDER BY scope, element_type LIMIT ?`,
+		silentSince.UnixMicro(), g.Scope, g.ElementType, silentSince.UnixMicro(), g.Scope, g.ElementType, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list unfinished orders: %w", err)
 	}
@@ -314,12 +327,17 @@ func (s *Store) Orders(ctx context.Context) (n int64, err error) {
 	return n, nil
 }
 
-// Ordering reports whether an Order has the order of the group now.
-func (s *Store) Ordering(ctx context.Context, g domain.Group) (bool, error) {
-	return ordering(ctx, s.db.Read(ctx), g)
+// Ordering reports whether an Order has the order of the group now. To a short change one that is a move, and is shown, does not matter.
+func (s *Store) Ordering(ctx context.Context, g domain.Group, short bool) (bool, error) {
+	busy, err := ordering(ctx, s.db.Read(ctx), g)
+	if err != nil || !busy || !short {
+		return busy, err
+	}
+	open, err := openShift(ctx, s.db.Read(ctx), g)
+	return open == nil, err
 }
 
-// ordering is Ordering on any reader. In a transaction that has locked the group it stays so.
+// ordering is whether the group has an Order, on any reader. In a transaction that has locked the group it stays so.
 func ordering(ctx context.Context, q database.Querier, g domain.Group) (bool, error) {
 	var n int
 	err := q.Get(ctx, &n, "SELECT COUNT(*) FROM reorders WHERE scope = ? AND element_type = ?", g.Scope, g.ElementType)

@@ -22,6 +22,7 @@ import (
 type staged struct {
 	*store.Order
 	marked []domain.Ref
+	named  int // elements that its plan names at most; 0: as many as everywhere
 }
 
 func write(t require.TestingT, db *database.DB, do func(ctx context.Context, tx *database.Tx) error) {
@@ -41,7 +42,11 @@ func (o *staged) mark(_ context.Context, _ *database.Tx, refs []domain.Ref) erro
 
 // stage returns a step for each transaction up to the one that shows the order, which is the last.
 func (o *staged) stage(t require.TestingT, db *database.DB, c *store.Change) (steps []func(db *database.DB)) {
-	require.NoError(t, store.New(db).Plan(context.Background(), c))
+	s := store.New(db)
+	if o.named > 0 {
+		s.Named(o.named)
+	}
+	require.NoError(t, s.Plan(context.Background(), c))
 	for _, part := range o.Parts(c) {
 		steps = append(steps, func(db *database.DB) {
 			write(t, db, func(ctx context.Context, tx *database.Tx) error { return o.Stage(ctx, tx, noon, part) })
@@ -79,13 +84,16 @@ func TestOrder_isOneChangeToEverybodyElse(t *testing.T) {
 			scope := fmt.Sprintf("run%d", run)
 			g := domain.Group{Scope: scope, ElementType: "spokenWord"}
 			m := &model{groups: map[domain.Group]map[string]*thing{}}
+			var touched []domain.Ref // by changes that are not the long one
 			do := func(changes ...*store.Change) {
 				want := m.apply(changes)
 				apply(rt, db, changes...)
 				for i, c := range changes {
 					require.Equal(rt, want[i], outcome(c.Err))
+					touched = append(touched, c.Done.Touched...)
 				}
 			}
+			besideOpen := false // the long one is a move, and is shown
 			others := func() {
 				if rapid.IntRange(0, 15).Draw(rt, "restart") == 0 {
 					require.NoError(rt, db.Close())
@@ -93,7 +101,7 @@ func TestOrder_isOneChangeToEverybodyElse(t *testing.T) {
 				}
 				for range rapid.IntRange(0, 2).Draw(rt, "others") {
 					c := drawChange(rt, scope)
-					if (c.Reorder != nil || c.Move != nil) && c.Group() == g {
+					if (c.Reorder != nil || c.Move != nil) && c.Group() == g && !besideOpen {
 						apply(rt, db, c)
 						require.ErrorIs(rt, c.Err, domain.ErrOrdering)
 						continue
@@ -118,23 +126,47 @@ func TestOrder_isOneChangeToEverybodyElse(t *testing.T) {
 			}
 			o := beginOrder(rt, db, g)
 			o.Steps(rapid.IntRange(1, 3).Draw(rt, "step"))
+			if order.Move != nil && rapid.Bool().Draw(rt, "far") {
+				o.named = 1
+			}
 			others()
 			steps := o.stage(rt, db, order)
+			var renumbered []domain.Ref
 			for i, step := range steps {
 				step(db)
 				if i == len(steps)-1 {
-					require.Equal(rt, []string{"ok"}, m.apply([]*store.Change{order}))
+					renumbered = m.renumbers(g, func() { require.Equal(rt, []string{"ok"}, m.apply([]*store.Change{order})) })
+					besideOpen = order.Move != nil && len(renumbered) > 0
+					touched = nil
 				}
 				others()
 			}
 			for !o.settle(rt, db) {
 				others()
 			}
-			require.ElementsMatch(rt, order.Done.Touched, o.marked, "each is marked for search once it has its number")
+			require.Subset(rt, append(touched, o.marked...), renumbered, "each is marked for search once it has its number")
+			if len(touched) == 0 {
+				require.ElementsMatch(rt, renumbered, o.marked)
+			}
 			do(reorder(g, "a", "b"))
 			require.Equal(rt, m.dump(g), list(rt, store.New(db), g))
 		})
 	})
+}
+
+// renumbers returns whose number changes while something is done.
+func (m *model) renumbers(g domain.Group, do func()) (out []domain.Ref) {
+	before := map[string]int64{}
+	for id, one := range m.groups[g] {
+		before[id] = one.number
+	}
+	do()
+	for id, one := range m.groups[g] {
+		if before[id] != one.number {
+			out = append(out, domain.Ref{Group: g, ID: id})
+		}
+	}
+	return out
 }
 
 // requireReads compares each way to read a number with the list.
@@ -166,10 +198,10 @@ func requireReads(t require.TestingT, db *database.DB, g domain.Group) {
 	require.NoError(t, s.Export(ctx, g.Scope, &onlyIDs{group: g, told: &exported}))
 	require.Equal(t, ids, exported)
 	last := domain.Ref{Group: g, ID: ids[len(ids)-1]}
-	moves, err := s.Preview(ctx, &store.Change{Move: &domain.Move{Ref: last, Before: ids[0]}})
-	require.NoError(t, err)
-	require.Len(t, moves, len(ids))
-	for i, c := range moves[1:] {
+	planned := &store.Change{Move: &domain.Move{Ref: last, Before: ids[0]}}
+	require.NoError(t, s.Plan(ctx, planned))
+	require.Len(t, planned.Done.Numbers, len(ids))
+	for i, c := range planned.Done.Numbers[1:] {
 		require.Equal(t, domain.NumberChange{ID: ids[i], From: int64(i) + 1, To: int64(i) + 2}, c)
 	}
 }
@@ -377,22 +409,24 @@ func TestOrder_ofAMoveThatWasShownIsNeverGivenUp(t *testing.T) {
 		})
 		require.Equal(t, []string{"1:b", "2:c", "3:d", "4:a"}, numbered(t, s, lines))
 		requireReads(t, db, lines)
-		busy := reorder(lines, "a", "b")
-		apply(t, db, busy)
-		require.ErrorIs(t, busy.Err, domain.ErrOrdering)
-		left, err := s.LeftOrders(t.Context(), late, 10)
+		beside := reorder(lines, "a", "b") // the one that was moved, and one whose row is written
+		apply(t, db, beside)
+		require.NoError(t, beside.Err)
+		require.Equal(t, []string{"1:a", "2:c", "3:d", "4:b"}, numbered(t, s, lines))
+		requireReads(t, db, lines)
+		left, err := s.LeftOrders(t.Context(), late, domain.Group{}, 10)
 		require.NoError(t, err)
 		require.Equal(t, []*store.Order{{Group: lines, ID: "o", Shown: true}}, left)
 		other := &staged{Order: left[0]}
 		for !other.settle(t, db) {
 		}
 		require.Len(t, other.marked, 3, "and the one that the first process has marked")
-		require.Equal(t, []string{"1:b", "2:c", "3:d", "4:a"}, numbered(t, s, lines))
+		require.Equal(t, []string{"1:a", "2:c", "3:d", "4:b"}, numbered(t, s, lines))
 		n, err := s.Orders(t.Context())
 		require.NoError(t, err)
 		require.Zero(t, n)
-		apply(t, db, reorder(lines, "a", "b"))
-		require.Equal(t, []string{"1:a", "2:c", "3:d", "4:b"}, numbered(t, s, lines))
+		apply(t, db, reorder(lines, "b", "a"))
+		require.Equal(t, []string{"1:b", "2:c", "3:d", "4:a"}, numbered(t, s, lines))
 	})
 }
 
@@ -413,7 +447,7 @@ func TestOrder_isTakenAwayOrFinishedByOthers(t *testing.T) {
 			return store.BeginOrder(ctx, tx, &store.Order{Group: lines, ID: "second"}, noon)
 		}), domain.ErrOrdering)
 
-		left, err := s.LeftOrders(t.Context(), time.UnixMicro(math.MaxInt64/2), 10)
+		left, err := s.LeftOrders(t.Context(), time.UnixMicro(math.MaxInt64/2), domain.Group{}, 10)
 		require.NoError(t, err)
 		require.Equal(t, []*store.Order{{Group: seen, ID: "o", Shown: true}}, left, "one that is staged may go on")
 		write(t, db, func(ctx context.Context, tx *database.Tx) error {
@@ -434,7 +468,7 @@ func TestOrder_isTakenAwayOrFinishedByOthers(t *testing.T) {
 		} {
 			require.ErrorIs(t, db.Write(t.Context(), late), store.ErrOrderLost, "its process was not dead after all")
 		}
-		left, err = s.LeftOrders(t.Context(), time.UnixMicro(math.MaxInt64/2), 10)
+		left, err = s.LeftOrders(t.Context(), time.UnixMicro(math.MaxInt64/2), domain.Group{}, 10)
 		require.NoError(t, err)
 		require.Len(t, left, 2)
 		for gone := false; !gone; {
@@ -452,5 +486,48 @@ func TestOrder_isTakenAwayOrFinishedByOthers(t *testing.T) {
 		require.Zero(t, n)
 		apply(t, db, reorder(lines, "b", "a"), reorder(seen, "a", "c"))
 		require.Equal(t, []string{"1:b", "2:a", "3:c"}, numbered(t, s, lines))
+	})
+}
+
+// A move over more elements than are named one by one is told by one entry of the feed and shown by as few rows, however many are between.
+func TestOrder_tellsAFarMoveByItsRange(t *testing.T) {
+	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		s := store.New(db)
+		apply(t, db, create(lines, "a", "b", "c", "d", "e", "f"))
+		for _, c := range []struct {
+			move  domain.Move
+			moved domain.NumberChange
+			shift domain.Shift
+			want  []string
+		}{
+			{
+				domain.Move{Ref: domain.Ref{Group: lines, ID: "b"}, After: "f"}, domain.NumberChange{ID: "b", From: 2, To: 6}, domain.Shift{From: 3, To: 6, By: -1},
+				[]string{"1:a", "2:c", "3:d", "4:e", "5:f", "6:b"},
+			},
+			{
+				domain.Move{Ref: domain.Ref{Group: lines, ID: "f"}, Before: "a"}, domain.NumberChange{ID: "f", From: 5, To: 1}, domain.Shift{From: 1, To: 4, By: 1},
+				[]string{"1:f", "2:a", "3:c", "4:d", "5:e", "6:b"},
+			},
+		} {
+			before, err := s.Feed(t.Context(), lines.Scope)
+			require.NoError(t, err)
+			o := beginOrder(t, db, lines)
+			o.named = 3
+			change := &store.Change{Move: &c.move}
+			for _, step := range o.stage(t, db, change) {
+				step(db)
+			}
+			require.Equal(t, c.want, numbered(t, s, lines))
+			told, err := s.Changes(t.Context(), lines.Scope, before.Last, 10)
+			require.NoError(t, err)
+			require.Len(t, told, 1)
+			require.Equal(t, []domain.NumberChange{c.moved}, told[0].Numbers)
+			require.Equal(t, &c.shift, told[0].Shift)
+			for !o.settle(t, db) {
+			}
+			require.Equal(t, c.want, numbered(t, s, lines))
+			require.Len(t, o.marked, int(c.shift.To-c.shift.From)+2)
+		}
 	})
 }

@@ -16,6 +16,7 @@ const neverSilent = math.MaxInt64
 
 // shift is a long move that is shown: one element has its new number, and those whose rows have a number from Low to High have Step more.
 type shift struct {
+	ID      string `db:"id"` // of the order
 	ShownAt int64  `db:"shown_at"`
 	MovedID string `db:"moved_id"`
 	MovedTo int64  `db:"moved_to"`
@@ -33,11 +34,12 @@ func shiftOf(c *Change) *shift {
 	if at < 0 {
 		return nil
 	}
-	s := &shift{MovedID: c.Move.ID, MovedTo: c.Done.Numbers[at].To}
-	if from := c.Done.Numbers[at].From; from < s.MovedTo {
-		s.Low, s.High, s.Step = from+1, s.MovedTo, -1
+	from, to := c.Done.Numbers[at].From, c.Done.Numbers[at].To
+	s := &shift{MovedID: c.Move.ID, MovedTo: to}
+	if from < to {
+		s.Low, s.High, s.Step = from+1, to, -1
 	} else {
-		s.Low, s.High, s.Step = s.MovedTo, from-1, 1
+		s.Low, s.High, s.Step = to, from-1, 1
 	}
 	return s
 }
@@ -62,14 +64,26 @@ func (o *Order) showShift(ctx context.Context, tx *database.Tx, at, touched time
 	return nil
 }
 
-// shift reads the order's shift; nil: it has none, or it is settled.
-func (o *Order) shift(ctx context.Context, q database.Querier) (*shift, error) {
+// openShift reads the shift of a group; nil: it has none, or it is settled.
+func openShift(ctx context.Context, q database.Querier, g domain.Group) (*shift, error) {
 	var rows []shift
-	err := q.Select(ctx, &rows, "SELECT shown_at, moved_id, moved_to, low, high, step FROM shifts WHERE scope = ? AND element_type = ? AND id = ?", o.Scope, o.ElementType, o.ID)
-	if err != nil || len(rows) == 0 {
-		return nil, err
+	err := q.Select(ctx, &rows, "SELECT id, shown_at, moved_id, moved_to, low, high, step FROM shifts WHERE scope = ? AND element_type = ?", g.Scope, g.ElementType)
+	if err != nil {
+		return nil, fmt.Errorf("look for a long move: %w", err)
+	}
+	if len(rows) == 0 {
+		return nil, nil
 	}
 	return &rows[0], nil
+}
+
+// shift reads the order's own.
+func (o *Order) shift(ctx context.Context, q database.Querier) (*shift, error) {
+	s, err := openShift(ctx, q, o.Group)
+	if err != nil || s == nil || s.ID != o.ID {
+		return nil, err
+	}
+	return s, nil
 }
 
 // settleShift gives a few elements the numbers that they are shown with, those first beside which a number is free, and at last the one that was moved.

@@ -39,10 +39,13 @@ func Address(address string) string {
 }
 
 // Store reads elements.
-type Store struct{ db *database.DB }
+type Store struct {
+	db    *database.DB
+	named int // elements that a change of the order names one by one at most
+}
 
 // New returns a Store on a migrated database.
-func New(db *database.DB) *Store { return &Store{db: db} }
+func New(db *database.DB) *Store { return &Store{db: db, named: domain.MaxMoved} }
 
 // row is an element with the data of its current version.
 type row struct {

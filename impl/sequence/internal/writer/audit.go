@@ -35,12 +35,29 @@ func (t *try) events(at time.Time) []audit.Event {
 		return event(restating[t.Restate.Status], t.Restate.Actor, r.Scope+"/"+r.ElementType+"/"+r.ID, nil)
 	case t.Reorder != nil:
 		g := t.Reorder.Group
-		return event("reorderElements", t.Reorder.Actor, g.Scope+"/"+g.ElementType, reorderDetail(t.change.Done.Numbers, t.Reorder.Comment))
+		return event("reorderElements", t.Reorder.Actor, g.Scope+"/"+g.ElementType, t.orderDetail())
 	case t.Move != nil:
 		r := t.Move.Ref
-		return event("moveElement", t.Move.Actor, r.Scope+"/"+r.ElementType+"/"+r.ID, reorderDetail(t.change.Done.Numbers, nil))
+		return event("moveElement", t.Move.Actor, r.Scope+"/"+r.ElementType+"/"+r.ID, t.orderDetail())
 	}
 	return nil
+}
+
+// orderDetail is what the event of a reorder or a move tells.
+func (t *try) orderDetail() map[string]string {
+	if t.detail != nil {
+		return t.detail
+	}
+	var comment *string
+	if t.Reorder != nil {
+		comment = t.Reorder.Comment
+	}
+	detail := reorderDetail(t.change.Done.Numbers, comment)
+	if s := t.change.Done.Shift; s != nil {
+		detail["changed"] = strconv.FormatInt(s.To-s.From+2, 10) // and the one that was moved
+		detail["shifted"] = fmt.Sprintf("%d-%d by %+d", s.From, s.To, s.By)
+	}
+	return detail
 }
 
 func reorderDetail(changes []domain.NumberChange, comment *string) map[string]string {

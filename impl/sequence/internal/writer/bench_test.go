@@ -117,48 +117,6 @@ func benchmarkAppend(b *testing.B, c database.Config, shared, keys bool) {
 	b.ReportMetric(float64(took[b.N*99/100].Microseconds())/1000, "p99-ms")
 }
 
-// BenchmarkMove is a move in a type of 100,000 elements (BENCH_ELEMENTS), over one place, as many as share a commit, and as many as there can be: the processor's time of all of it, and the longest of its
-// transactions, which is what others wait for. SQLite, in one process.
-func BenchmarkMove(b *testing.B) {
-	n := benchElements(b, 100_000)
-	db, err := database.Open(b.Context(), database.Config{Name: "bench", Dir: b.TempDir(), Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
-	require.NoError(b, err)
-	b.Cleanup(func() { _ = db.Close() })
-	w := newWriter(b, db, 0)
-	ids := fill(b, w, n)
-	for _, places := range []int{1, 199, min(n, domain.MaxMoved) - 1} {
-		b.Run(fmt.Sprintf("places=%d", places), func(b *testing.B) {
-			var longest atomic.Int64
-			last := time.Now()
-			w.Between(func() { last = time.Now() })
-			w.Stepped(func() { longest.Store(max(longest.Load(), int64(time.Since(last)))) })
-			before := processorTime(b)
-			b.ResetTimer()
-			for i := range b.N { // there and back
-				r := writer.Request{Move: &domain.Move{Ref: domain.Ref{Group: lines, ID: ids[0]}, After: ids[places], Actor: author}}
-				if i%2 == 1 {
-					r.Move.Before, r.Move.After = ids[1], ""
-				}
-				began := time.Now()
-				_, err := w.Do(context.Background(), r)
-				require.NoError(b, err)
-				w.Settled()
-				if places < store.LongOrder {
-					longest.Store(max(longest.Load(), int64(time.Since(began))))
-				}
-			}
-			b.StopTimer()
-			b.ReportMetric(float64(processorTime(b)-before)/float64(b.N)/1e6, "cpu-ms/move")
-			b.ReportMetric(float64(longest.Load())/1e6, "longest-transaction-ms")
-			if b.N%2 == 1 { // as it was
-				_, err := w.Do(context.Background(), writer.Request{Move: &domain.Move{Ref: domain.Ref{Group: lines, ID: ids[0]}, Before: ids[1], Actor: author}})
-				require.NoError(b, err)
-				w.Settled()
-			}
-		})
-	}
-}
-
 // BenchmarkAppendAt is the processor's time of an append to a type that has so many elements already, by one client. It is to be flat. BENCH_ELEMENTS is the largest; default 100,000.
 func BenchmarkAppendAt(b *testing.B) {
 	largest := benchElements(b, 100_000)

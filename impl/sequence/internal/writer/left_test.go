@@ -170,3 +170,44 @@ func requireFinishes(t *testing.T, dir string, want []string) {
 	again.Close()
 	require.NoError(t, restored.Close())
 }
+
+// leave has a process die behind the showing of a reorder of each group.
+func leave(t *testing.T, db *database.DB, w *writer.Writer, groups []domain.Group) {
+	old := time.Now().Add(-time.Hour)
+	for _, g := range groups {
+		_, err := w.Do(t.Context(), create(g, "a", "b"))
+		require.NoError(t, err)
+		o := &store.Order{Group: g, ID: "dead"}
+		change := &store.Change{Reorder: &domain.Reorder{Group: g, Order: []string{"b", "a"}, Actor: author}}
+		require.NoError(t, store.New(db).Plan(t.Context(), change))
+		require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *database.Tx) error {
+			return errors.Join(store.BeginOrder(ctx, tx, o, old), o.Stage(ctx, tx, old, change.Done.Numbers), o.Show(ctx, tx, old, old, change))
+		}))
+	}
+}
+
+// TestFinishOrders_doesAllThatIsLeft has more orders left than are read at once: one look does all, and who waits for the last of them has it done alone.
+func TestFinishOrders_doesAllThatIsLeft(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		db := open(t)
+		w := newWriter(t, db, 0)
+		var groups []domain.Group
+		for n := range 205 { // two pages and more
+			groups = append(groups, domain.Group{Scope: fmt.Sprintf("scope%03d", n), ElementType: "line"})
+		}
+		leave(t, db, w, groups)
+		last := groups[len(groups)-1]
+		_, err := w.Do(t.Context(), writer.Request{Move: &domain.Move{Ref: domain.Ref{Group: last, ID: "a"}, Before: "b", Actor: author}})
+		require.NoError(t, err)
+		n, err := store.New(db).Orders(t.Context())
+		require.NoError(t, err)
+		require.EqualValues(t, len(groups)-1, n, "it waited for its own alone")
+		require.NoError(t, w.FinishOrders(t.Context()))
+		requireNothingLeft(t, db)
+		for _, g := range groups[:len(groups)-1] {
+			all, err := store.New(db).List(t.Context(), g, "", 0, 10)
+			require.NoError(t, err)
+			require.Equal(t, "b", all[0].ID)
+		}
+	})
+}

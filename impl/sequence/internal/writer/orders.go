@@ -27,23 +27,24 @@ const (
 	leftAtOnce  = 100
 )
 
-// reorder makes a reorder or a move: a short one in a shared commit, a long one as a store.Order. While an Order has the order of its group it waits, as long as a change waits for its commit.
+// reorder makes a reorder or a move: a short one in a shared commit, a long one as a store.Order. While an Order has the order of its group it waits, as long as a change waits for its commit; a short
+// one waits for no move that is shown.
 func (w *Writer) reorder(ctx context.Context, r Request) (store.Done, error) {
 	over := time.NewTimer(w.Wait)
 	defer over.Stop()
 	for {
-		done, err := w.tryReorder(ctx, r)
+		done, long, err := w.tryReorder(ctx, r)
 		if !errors.Is(err, domain.ErrOrdering) {
 			return done, err
 		}
-		if err := w.awaitOrder(ctx, r.change().Group(), over.C); err != nil {
+		if err := w.awaitOrder(ctx, r.change().Group(), !long, over.C); err != nil {
 			return store.Done{}, err
 		}
 	}
 }
 
-// awaitOrder waits until no Order has the order of the group. It asks for one row, and not for what a try reads.
-func (w *Writer) awaitOrder(ctx context.Context, g domain.Group, over <-chan time.Time) error {
+// awaitOrder waits until no Order has the order of the group, or none that matters to a short change. It asks for one row, and not for what a try reads.
+func (w *Writer) awaitOrder(ctx context.Context, g domain.Group, short bool, over <-chan time.Time) error {
 	pause := time.NewTicker(orderPause)
 	defer pause.Stop()
 	for n := 1; ; n++ {
@@ -59,21 +60,22 @@ func (w *Writer) awaitOrder(ctx context.Context, g domain.Group, over <-chan tim
 				w.Log.WarnContext(ctx, "what another reorder has left can't be finished yet", "scope", g.Scope, "error", err)
 			}
 		}
-		if busy, err := w.elements.Ordering(ctx, g); err != nil || !busy {
+		if busy, err := w.elements.Ordering(ctx, g, short); err != nil || !busy {
 			return err
 		}
 	}
 }
 
-func (w *Writer) tryReorder(ctx context.Context, r Request) (store.Done, error) {
+// tryReorder tells, too, whether the change is a long one.
+func (w *Writer) tryReorder(ctx context.Context, r Request) (done store.Done, long bool, err error) {
 	if r.Reorder == nil || len(r.Reorder.Order) <= store.LongOrder {
 		done, err := w.commits.Do(ctx, r)
 		if !errors.Is(err, store.ErrLongOrder) {
-			return done, err
+			return done, false, err
 		}
 	}
 	if err := w.large.enter(ctx, r.Owner(), w.Wait); err != nil {
-		return store.Done{}, err
+		return store.Done{}, true, err
 	}
 	shown := false
 	defer func() { // whatever happens
@@ -82,22 +84,21 @@ func (w *Writer) tryReorder(ctx context.Context, r Request) (store.Done, error) 
 		}
 	}()
 	o := &store.Order{Group: r.change().Group(), ID: rand.Text()}
-	done, err := w.order(ctx, o, r)
-	if err != nil {
-		return store.Done{}, err
+	if done, err = w.order(ctx, o, r); err != nil {
+		return store.Done{}, true, err
 	}
 	shown = true
 	w.settling.Go(func() {
 		defer w.large.leave()
 		w.finish(ctx, o)
 	})
-	return done, nil
+	return done, true, nil
 }
 
 // order stages a long reorder or move and shows it. When it returns an error nothing of it is seen, unless the answer to the last commit was lost.
 func (w *Writer) order(ctx context.Context, o *store.Order, r Request) (store.Done, error) {
 	t := &try{Request: r, change: r.change()}
-	if err := w.elements.Plan(ctx, t.change); err != nil { // so that what is refused begins nothing
+	if err := w.elements.Admit(ctx, t.change); err != nil { // so that what is refused begins nothing
 		return store.Done{}, err
 	}
 	if err := w.step(ctx, func(ctx context.Context, tx *database.Tx, at time.Time) error {
@@ -122,6 +123,10 @@ func (w *Writer) stage(ctx context.Context, o *store.Order, t *try) error {
 			return err
 		}
 	}
+	if err := t.change.Tell(); err != nil { // what takes time is done before others wait for it
+		return err
+	}
+	t.detail = t.orderDetail()
 	return w.step(ctx, func(ctx context.Context, tx *database.Tx, touched time.Time) error {
 		at := w.now()
 		if err := o.Show(ctx, tx, at, touched, t.change); err != nil {
@@ -244,15 +249,33 @@ func (w *Writer) finishOrders(ctx context.Context, staged, shown time.Time, only
 	if ended > 0 {
 		w.Log.WarnContext(ctx, "long reorders were given up, which nobody has seen", "count", ended)
 	}
-	left, err := w.elements.LeftOrders(ctx, shown, leftAtOnce)
-	if err != nil {
-		return err
+	if only != nil {
+		left, err := w.elements.LeftOrdersOf(ctx, shown, *only)
+		if err != nil {
+			return err
+		}
+		return errors.Join(w.finishThese(ctx, left)...)
 	}
 	var failed []error // the others do not wait for one that can't be finished
-	for _, o := range left {
-		if only != nil && o.Group != *only {
-			continue
+	for behind := (domain.Group{}); ; {
+		left, err := w.elements.LeftOrders(ctx, shown, behind, leftAtOnce)
+		if err != nil {
+			return errors.Join(append(failed, err)...)
 		}
+		failed = append(failed, w.finishThese(ctx, left)...)
+		if len(failed) > leftAtOnce { // they are told in one line of the log
+			failed = failed[:leftAtOnce]
+		}
+		if len(left) < leftAtOnce || ctx.Err() != nil {
+			return errors.Join(failed...)
+		}
+		behind = left[len(left)-1].Group
+	}
+}
+
+// finishThese settles or removes orders, and returns what failed.
+func (w *Writer) finishThese(ctx context.Context, left []*store.Order) (failed []error) {
+	for _, o := range left {
 		do := w.remove
 		if o.Shown {
 			do = w.settle
@@ -264,5 +287,5 @@ func (w *Writer) finishOrders(ctx context.Context, staged, shown time.Time, only
 			break
 		}
 	}
-	return errors.Join(failed...)
+	return failed
 }

@@ -148,6 +148,47 @@ func TestDo_makesOneLongReorderAfterTheOther(t *testing.T) {
 	})
 }
 
+// TestDo_makesShortChangesOfAnOrderBesideALongMove has another replica move and reorder elements of all parts of the group while a long move is settled: of those whose rows are written, of others, and the one that was
+// moved. None of them waits.
+func TestDo_makesShortChangesOfAnOrderBesideALongMove(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
+		writers := replicas(t, open)
+		w, other := writers[0], writers[len(writers)-1]
+		db := open(t)
+		ids := many(450)
+		_, err := w.Do(t.Context(), create(lines, ids...))
+		require.NoError(t, err)
+		want := append(slices.Clone(ids[1:]), ids[0])
+		steps := 0
+		w.Between(func() {
+			if steps++; steps <= 2 { // those that show it
+				return
+			}
+			require.Equal(t, want, first(t, db, 450), "before step %d", steps)
+			for _, at := range [][2]int{{0, 1}, {198, 201}, {300, 250}, {447, 449}} { // the second before the first
+				_, err := other.Do(context.Background(), moveFirst(want[at[1]], want[at[0]]))
+				require.NoError(t, err)
+				id := want[at[1]]
+				anchor := want[at[0]]
+				want = slices.DeleteFunc(want, func(other string) bool { return other == id })
+				want = slices.Insert(want, slices.Index(want, anchor), id)
+			}
+			_, err := other.Do(context.Background(), writer.Request{Reorder: &domain.Reorder{Group: lines, Order: []string{want[449], want[0], want[200]}, Actor: author}})
+			require.NoError(t, err)
+			want[0], want[200], want[449] = want[449], want[0], want[200]
+			require.Equal(t, want, first(t, db, 450), "before step %d", steps)
+		})
+		_, err = w.Do(t.Context(), writer.Request{Move: &domain.Move{Ref: domain.Ref{Group: lines, ID: ids[0]}, After: ids[449], Actor: author}})
+		require.NoError(t, err)
+		w.Settled()
+		require.Greater(t, steps, 4)
+		require.Equal(t, want, first(t, db, 450))
+		requireWhole(t, db, lines, 450)
+		requireFeedGivesOrder(t, db)
+		requireNothingLeft(t, db)
+	})
+}
+
 // requireFeedGivesOrder makes the order of the group out of its feed alone.
 func requireFeedGivesOrder(t *testing.T, db *database.DB) {
 	changes, err := store.New(db).Changes(t.Context(), lines.Scope, 0, 10_000_000)

@@ -25,8 +25,10 @@ import (
 
 const (
 	maxBatch = 512
-	maxLoad  = 1000 // elements that requests which share a commit write; the last of them may go beyond
-	queue    = 4096
+	maxLoad  = 1000 // elements that requests which share a commit write, or times loadBytes of data; the last of them may go beyond
+	// loadBytes are the bytes of data that are as much work as an element: a commit of 512 requests could write 32 MiB else, for which all others wait.
+	loadBytes = 8 << 10
+	queue     = 4096
 	// A creation of more elements than this is large, as is a long reorder; few of those are there at once, because each can hold megabytes.
 	largeCreate  = 64
 	largeAtATime = 16
@@ -59,6 +61,8 @@ type Request struct {
 	Reorder *domain.Reorder
 	Move    *domain.Move
 	Key     *idempotency.Key
+
+	fingerprint []byte // of Key
 }
 
 // Writer is the one way to change elements. It is safe for concurrent use.
@@ -120,6 +124,12 @@ func (w *Writer) Do(ctx context.Context, r Request) (store.Done, error) {
 		}
 		defer w.large.leave()
 	}
+	if r.Key != nil { // by who asks, and not while all others wait for the transaction
+		var err error
+		if r.fingerprint, err = w.Keys.Fingerprint(*r.Key); err != nil {
+			return store.Done{}, err
+		}
+	}
 	do := w.commits.Do
 	if r.Reorder != nil || r.Move != nil {
 		do = w.reorder
@@ -158,11 +168,17 @@ func (r Request) check() error {
 	return nil
 }
 
-// Load implements groupcommit.Loaded: how many elements the request writes at most.
+// Load implements groupcommit.Loaded: how many elements the request writes at most, or what their data count for.
 func (r Request) Load() int {
 	switch {
 	case r.Create != nil:
-		return len(r.Create.Drafts)
+		bytes := 0
+		for _, d := range r.Create.Drafts {
+			bytes += len(d.Data)
+		}
+		return max(len(r.Create.Drafts), bytes/loadBytes)
+	case r.Revise != nil:
+		return max(1, len(r.Revise.Data)/loadBytes)
 	case r.Reorder != nil:
 		return len(r.Reorder.Order)
 	case r.Move != nil:
@@ -216,6 +232,7 @@ type try struct {
 	change *store.Change
 	entry  *idempotency.Entry // nil without a key
 	lane   string             // where it waits: another transaction holds its group or feed
+	detail map[string]string  // of a reorder's event, where it was made before the transaction
 }
 
 // waiting reports whether the work is still to be done: no repeat and nothing wrong with the key.
@@ -244,7 +261,7 @@ func (w *Writer) applyAll(ctx context.Context, tx *database.Tx, batch []Request)
 	var entries []*idempotency.Entry
 	for _, t := range tries {
 		if t.Key != nil && t.lane == "" {
-			t.entry = &idempotency.Entry{Key: *t.Key}
+			t.entry = &idempotency.Entry{Key: *t.Key, Fingerprint: t.fingerprint}
 			entries = append(entries, t.entry)
 		}
 	}
