@@ -83,6 +83,34 @@ func BenchmarkFamily_importPlay(b *testing.B) {
 	rss.report(b, "MiB-RSS")
 }
 
+// BenchmarkFamily_append is the CPU time of the family for an element that one client appends, one after the other, until each of them can be found: the append, and bringing it to the embedded engine in the same process.
+// FOUNTAIN_BINARY names another build to compare with.
+func BenchmarkFamily_append(b *testing.B) {
+	const appends = 1000
+	var cpu medians
+	for b.Loop() {
+		dir := filepath.Join(b.TempDir(), "data")
+		p := harness.StartProcess(b, dir)
+		key := bootstrap(b, p, dir)
+		c, err := fountain.New(p.URL, fountain.WithAPIKey(key))
+		require.NoError(b, err)
+		add := func(n int) {
+			for i := range n {
+				_, err := c.Sequence.CreateElement(b.Context(), "play", "line", sequence.ElementCreate{Data: fmt.Appendf(nil, `{"text":"What light through yonder window breaks %d"}`, i)})
+				require.NoError(b, err)
+			}
+		}
+		add(100) // and what is made at first
+		waitIndexed(b, p, key)
+		before := p.CPU()
+		add(appends)
+		waitIndexed(b, p, key)
+		cpu.add(float64((p.CPU() - before).Microseconds()) / 1000 / appends)
+		p.Stop()
+	}
+	cpu.report(b, "cpu-ms/append")
+}
+
 // BenchmarkFamily_idleConnections is the memory that keep-alive connections hold while nothing comes over them, each after one request. It needs as many
 // open files as there are connections.
 func BenchmarkFamily_idleConnections(b *testing.B) {

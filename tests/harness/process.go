@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -109,6 +110,22 @@ func (p *Process) RSS() float64 {
 	}
 	p.tb.Fatal("the kernel tells no VmRSS")
 	return 0
+}
+
+// CPU is the processor's time that it has taken, as the kernel counts it: in hundredths of a second.
+func (p *Process) CPU() time.Duration {
+	p.tb.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	require.NoError(p.tb, err)
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // the name before it may hold blanks
+	require.Greater(p.tb, len(fields), 12)
+	var ticks int64
+	for _, f := range fields[11:13] { // in user mode and in the kernel
+		n, err := strconv.ParseInt(f, 10, 64)
+		require.NoError(p.tb, err)
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 // AdminURL is the base URL of the admin port.
