@@ -102,6 +102,10 @@ bench-peers: ## Measure the gateway beside nginx, haproxy, Caddy and others (ins
 search-truth: ## Replay the recorded answers of a real Typesense against the embedded engine and print the agreement, also for variants of them (URL=... KEY=... asks a Typesense, which is wiped; FLAGS="--area facet"; needs python3)
 	@tools/search-truth.sh $(FLAGS)
 
+.PHONY: search-elsewhere
+search-elsewhere: ## Run the search service's tests of an engine elsewhere against `fountain serve typesense` in a process of its own (URL=... KEY=... asks a Typesense, which is wiped; FLAGS="-run Apply")
+	@tools/search-elsewhere.sh $(FLAGS)
+
 .PHONY: adopt-corpus
 adopt-corpus: ## Adopt the real documents of ../shared/data/openapi, print what each gets and how its requests are judged, and compile their clients (FOUNTAIN_SHARED names another folder)
 	FOUNTAIN_TEST_REQUIRE=documents $(GO) test -count=1 -timeout 30m -v -run 'AdoptCorpus' ./internal/contract ./internal/contract/change ./cmd/fountain
