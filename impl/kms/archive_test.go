@@ -112,6 +112,9 @@ func TestArchive_removesWhatIsInAnArchive(t *testing.T) {
 		refused := order(api.AuditArchive{After: part.Seq, Checkpoint: apiCheckpoint(young.End)}, raised)
 		require.Equal(t, http.StatusConflict, refused.StatusCode())
 		require.Contains(t, string(refused.Body), "younger than 1 day,")
+		page, err = h.client.ListAuditEventsWithResponse(t.Context(), &api.ListAuditEventsParams{}, bearer(raised))
+		require.NoError(t, err)
+		require.EqualValues(t, 24*60*60, *page.JSON200.KeptSeconds)
 	})
 }
 
