@@ -26,7 +26,9 @@ func TestCompose_backupsAreRestoredIntoAnEmptyFamily(t *testing.T) {
 	for name, settings := range map[string][]string{
 		"SQLite": {"COMPOSE_PROFILES=backup,backup-drill"}, "PostgreSQL": {"COMPOSE_PROFILES=backup,backup-drill,postgres", "FOUNTAIN_DATABASE_URL_FILE=/run/fountain/database_url"},
 	} {
-		t.Run(name, func(t *testing.T) { backedUp(t, name == "PostgreSQL", append(settings, "FOUNTAIN_BACKUP_EVERY=10s", "FOUNTAIN_BACKUP_KEEP=2", "FOUNTAIN_DRILL_EVERY=10s")) })
+		t.Run(name, func(t *testing.T) {
+			backedUp(t, name == "PostgreSQL", append(settings, "FOUNTAIN_BACKUP_EVERY=10s", "FOUNTAIN_BACKUP_KEEP=2", "FOUNTAIN_DRILL_EVERY=10s"))
+		})
 	}
 }
 
@@ -91,7 +93,7 @@ func (s *stack) backupKey() string {
 	require.NoError(s.t, err)
 	s.known["key of archives"] = key.String()
 	file := filepath.Join(s.secrets, "backup-drill", "identity")
-	require.NoError(s.t, os.WriteFile(file, []byte(key.String()+"\n"), 0o644)) //nolint:gosec // in a folder that is closed, as all files there
+	require.NoError(s.t, os.WriteFile(file, []byte(key.String()+"\n"), 0o644))                                                             //nolint:gosec // in a folder that is closed, as all files there
 	require.NoError(s.t, os.WriteFile(filepath.Join(s.secrets, "backup", "recipients.txt"), []byte(key.Recipient().String()+"\n"), 0o644)) //nolint:gosec // public
 	return file
 }
