@@ -156,7 +156,7 @@ secrets: ## Make the secrets that the profiles of docker-compose.yml need, into 
 alerts: ## Check the alert rules of Prometheus with promtool, and what they fire on
 	promtool check config --syntax-only deploy/prometheus/prometheus.yml
 	promtool check rules deploy/prometheus/alerts.yml
-	promtool test rules deploy/prometheus/alerts_test.yml
+	promtool test rules deploy/prometheus/alerts_test.yml deploy/prometheus/checks_test.yml
 
 .PHONY: sbom
 sbom: ## Write what the image's program is made of into bin/fountain.cdx.json (CycloneDX 1.6): modules, versions, hashes and licences

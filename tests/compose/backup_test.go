@@ -24,9 +24,11 @@ import (
 // kms tells of all of it, and an archive that is restored into an empty family has what was written, while a key that was revoked after it is not good again.
 func TestCompose_backupsAreRestoredIntoAnEmptyFamily(t *testing.T) {
 	for name, settings := range map[string][]string{
-		"SQLite": {"COMPOSE_PROFILES="}, "PostgreSQL": {"COMPOSE_PROFILES=postgres", "FOUNTAIN_DATABASE_URL_FILE=/run/fountain/database_url"},
+		"SQLite": {"COMPOSE_PROFILES=backup,backup-drill"}, "PostgreSQL": {"COMPOSE_PROFILES=backup,backup-drill,postgres", "FOUNTAIN_DATABASE_URL_FILE=/run/fountain/database_url"},
 	} {
-		t.Run(name, func(t *testing.T) { backedUp(t, name == "PostgreSQL", append(settings, "FOUNTAIN_BACKUP_EVERY=10s", "FOUNTAIN_BACKUP_KEEP=2", "FOUNTAIN_DRILL_EVERY=10s")) })
+		t.Run(name, func(t *testing.T) {
+			backedUp(t, name == "PostgreSQL", append(settings, "FOUNTAIN_BACKUP_EVERY=10s", "FOUNTAIN_BACKUP_KEEP=2", "FOUNTAIN_DRILL_EVERY=10s"))
+		})
 	}
 }
 
@@ -46,7 +48,6 @@ func backedUp(t *testing.T, postgres bool, settings []string) {
 	require.NoError(t, err)
 	written := time.Now()
 
-	s.run("up", "-d", "--wait", "--pull", "never", "--no-build", "backup", "backup-drill")
 	newest := s.drilled(c, written)
 	_, err = c.KMS.RevokeAPIKey(t.Context(), key.APIKey.ID)
 	require.NoError(t, err)
@@ -92,7 +93,7 @@ func (s *stack) backupKey() string {
 	require.NoError(s.t, err)
 	s.known["key of archives"] = key.String()
 	file := filepath.Join(s.secrets, "backup-drill", "identity")
-	require.NoError(s.t, os.WriteFile(file, []byte(key.String()+"\n"), 0o644)) //nolint:gosec // in a folder that is closed, as all files there
+	require.NoError(s.t, os.WriteFile(file, []byte(key.String()+"\n"), 0o644))                                                             //nolint:gosec // in a folder that is closed, as all files there
 	require.NoError(s.t, os.WriteFile(filepath.Join(s.secrets, "backup", "recipients.txt"), []byte(key.Recipient().String()+"\n"), 0o644)) //nolint:gosec // public
 	return file
 }

@@ -28,6 +28,7 @@ import (
 // Each line of docs/adopt.md is run as it stands there, in one shell, by somebody who types passwords and codes at its terminal; what the page shows
 // is what comes. The ports are others, and the binary is that of the tests.
 func TestAdoptPage_isTrueLineByLine(t *testing.T) {
+	harness.Own(t, "the page starts its own")
 	t.Run("with the service in Go", func(t *testing.T) { runPage(t, readPage(t, "../../docs/adopt.md"), "go") })
 	t.Run("with the service in Node", func(t *testing.T) {
 		need(t, "node")
@@ -37,6 +38,7 @@ func TestAdoptPage_isTrueLineByLine(t *testing.T) {
 
 // The first steps of the README, in the same way: an authenticator, a play, a key by command line, curl and Go, and a search.
 func TestReadme_isTrueLineByLine(t *testing.T) {
+	harness.Own(t, "the page starts its own")
 	const file = "../../README.md"
 	raw, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -51,6 +53,7 @@ func TestReadme_isTrueLineByLine(t *testing.T) {
 
 // The page for those who write programs against a family, in curl and Go; tests/foreign runs its TypeScript.
 func TestConsumersPage_isTrueLineByLine(t *testing.T) {
+	harness.Own(t, "the page starts its own")
 	need(t, "curl")
 	runPage(t, readPage(t, "../../docs/consumers.md"), "go")
 }

@@ -15,6 +15,7 @@ import (
 
 // What an operator does on the day after, block by block in the order of the page, as it stands there: a block is run, or a comment above it says why not.
 func TestOperationsPage_isRunBlockByBlock(t *testing.T) {
+	harness.Own(t, "the page starts its own")
 	const file = "../../docs/operations.md"
 	dir, etc := t.TempDir(), t.TempDir()
 	postgres := databases(t, etc)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,7 +35,7 @@ func TestPage_comesWithItsPolicyAndIsKeptByItsTag(t *testing.T) {
 		tag := answer.Header.Get("ETag")
 		require.Equal(t, http.StatusNotModified, ask(http.MethodGet, path, tag).StatusCode, path)
 		require.Equal(t, http.StatusOK, ask(http.MethodGet, path, `"another"`).StatusCode, path)
-		require.Equal(t, tag, ask(http.MethodHead, path, "").Header.Get("ETag"))
+		require.Equal(t, strings.TrimSuffix(strings.TrimSuffix(tag, `"`), "-gzip")+`"`, strings.TrimSuffix(ask(http.MethodHead, path, "").Header.Get("ETag"), `"`)+`"`, "but for the form of a front that compresses")
 	}
 	page := ask(http.MethodGet, "/enroll", "").Header
 	for _, part := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"} {

@@ -220,9 +220,6 @@ func (f *Family) Bootstrap() {
 // Admin returns a client signed in as the administrator; it satisfies second-factor challenges once EnrolTOTP was called.
 func (f *Family) Admin() *fountain.Client {
 	f.tb.Helper()
-	if f.Given {
-		return f.Client(fountain.WithTokenSource(fountain.TokenSourceFunc(givenAdmin(f).Token)), fountain.WithStepUp(f.StepUp))
-	}
 	return f.Client(fountain.WithUser(Username, f.Password), fountain.WithStepUp(f.StepUp))
 }
 

@@ -29,7 +29,7 @@ type Traffic struct {
 // StartTraffic begins, in the scope chaos and with so many callers. What is written is sent with an Idempotency-Key, as the SDK does.
 func StartTraffic(t testing.TB, c *fountain.Client, workers int) *Traffic {
 	t.Helper()
-	own := rand.Text()[:8] // a family may have traffic twice
+	own := rand.Text()[:8]                                                                                    // a family may have traffic twice
 	return StartCalls(t, workers, 20*time.Millisecond, func(worker, round int, one func(call func() error)) { // the pause keeps it below the limit by address
 		id := fmt.Sprintf("%s-w%d-%d", own, worker, round)
 		one(func() error {
