@@ -194,7 +194,9 @@ func TestSelectFirst_breaksTheTransactionWhenItFails(t *testing.T) {
 		refused := errors.New("refused")
 		none := func([]any) error { return nil }
 		for _, first := range []func(ctx context.Context, tx *store.Tx) error{
-			func(ctx context.Context, tx *store.Tx) error { return tx.SelectFirst(ctx, none, "SELECT name FROM nothing") },
+			func(ctx context.Context, tx *store.Tx) error {
+				return tx.SelectFirst(ctx, none, "SELECT name FROM nothing")
+			},
 			func(ctx context.Context, tx *store.Tx) error {
 				return tx.SelectFirst(ctx, func([]any) error { return refused }, "SELECT name FROM counters")
 			},

@@ -113,7 +113,7 @@ func (tx *Tx) sendLater(ctx context.Context) error {
 type message struct {
 	batch pgx.Batch
 	texts []string // what of it has a span
-	later bool // it holds some that must change a row
+	later bool     // it holds some that must change a row
 }
 
 // message begins a message with BEGIN, where that was not sent, and with what was put off.

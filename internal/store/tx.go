@@ -288,12 +288,16 @@ func (tx *Tx) Dialect() Dialect { return tx.dialect }
 
 // Get implements Querier.
 func (tx *Tx) Get(ctx context.Context, dst any, query string, args ...any) error {
-	return tx.alone(ctx, query, func(ctx context.Context) error { return tx.session.GetContext(ctx, dst, tx.dialect.rebind(query), args...) })
+	return tx.alone(ctx, query, func(ctx context.Context) error {
+		return tx.session.GetContext(ctx, dst, tx.dialect.rebind(query), args...)
+	})
 }
 
 // Select implements Querier.
 func (tx *Tx) Select(ctx context.Context, dst any, query string, args ...any) error {
-	return tx.alone(ctx, query, func(ctx context.Context) error { return tx.session.SelectContext(ctx, dst, tx.dialect.rebind(query), args...) })
+	return tx.alone(ctx, query, func(ctx context.Context) error {
+		return tx.session.SelectContext(ctx, dst, tx.dialect.rebind(query), args...)
+	})
 }
 
 // Exec implements Querier.
