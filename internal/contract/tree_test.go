@@ -552,10 +552,10 @@ func (c *treeChecker) str(s *schema, v string, at *treePlace) bool {
 	if s.minLength > 0 || s.maxLength >= 0 {
 		n := utf8.RuneCountInString(v)
 		if n < s.minLength {
-			ok = c.fail(at, "minLength", "must have at least %d characters", s.minLength)
+			ok = c.fail(at, "minLength", "%s", must("at least", s.minLength, "character"))
 		}
 		if s.maxLength >= 0 && n > s.maxLength {
-			return c.fail(at, "maxLength", "must have at most %d characters", s.maxLength) // a pattern is not run over it
+			return c.fail(at, "maxLength", "%s", must("at most", s.maxLength, "character")) // a pattern is not run over it
 		}
 	}
 	if s.pattern != nil && !s.pattern.expression.MatchString(v) {
@@ -572,10 +572,10 @@ func (c *treeChecker) array(s *schema, list []any, at *treePlace) bool {
 		return false
 	}
 	if len(list) < s.minItems {
-		c.fail(at, "minItems", "must have at least %d items", s.minItems)
+		c.fail(at, "minItems", "%s", must("at least", s.minItems, "item"))
 	}
 	if s.maxItems >= 0 && len(list) > s.maxItems {
-		return c.fail(at, "maxItems", "must have at most %d items", s.maxItems)
+		return c.fail(at, "maxItems", "%s", must("at most", s.maxItems, "item"))
 	}
 	ok := len(list) >= s.minItems
 	if s.items != nil {
@@ -600,10 +600,10 @@ func (c *treeChecker) object(s *schema, o *object, at *treePlace) bool {
 	}
 	ok := true
 	if len(o.keys) < s.minProperties {
-		ok = c.fail(at, "minProperties", "must have at least %d properties", s.minProperties)
+		ok = c.fail(at, "minProperties", "%s", must("at least", s.minProperties, "property"))
 	}
 	if s.maxProperties >= 0 && len(o.keys) > s.maxProperties {
-		return c.fail(at, "maxProperties", "must have at most %d properties", s.maxProperties)
+		return c.fail(at, "maxProperties", "%s", must("at most", s.maxProperties, "property"))
 	}
 	member := &treePlace{parent: at}
 	for i, key := range o.keys {
