@@ -324,12 +324,18 @@ func newestSeed(text string) string {
 	return all[len(all)-1][1]
 }
 
-// nextCode is the earliest code that is good now and was not used, as the app shows it; it waits for one as a person must.
+// nextCode is the earliest code that is good now and was not used, as the app shows it; it waits for one as a person must. The one before is good as well, until this period ends,
+// and is left out when that is soon.
 func nextCode(seed string, used int64) (string, int64) {
 	if seed == "" {
 		return "no seed was shown", used
 	}
-	of := max(used+1, time.Now().Unix()/codePeriod-1) // the one before is good as well
+	now := time.Now().Unix()
+	earliest := now / codePeriod
+	if now%codePeriod < codePeriod/2 {
+		earliest--
+	}
+	of := max(used+1, earliest)
 	if ahead := time.Until(time.Unix(of*codePeriod, 0)); ahead > 0 {
 		<-time.After(ahead)
 	}
