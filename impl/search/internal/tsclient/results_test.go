@@ -118,9 +118,9 @@ func marked(whose string, n, words int) string {
 // sizes are how many hits a round finds, and of how many words: some answers are larger than what is used again.
 func sizes(i, round int) (hits, words int) {
 	if (i+round)%11 == 10 {
-		return 40, 4000
+		return 6, 24_000
 	}
-	return 1 + (7*i+13*round)%60, 1 + (5*i+round)%90
+	return 1 + (7*i+13*round)%16, 1 + (5*i+round)%40
 }
 
 // engineOf answers a search with documents of the one whom its collection names. Where end has something to be called it breaks off the answer in its midst, and calls that.
@@ -202,9 +202,9 @@ func TestMultiSearch_answersKeepApart(t *testing.T) {
 			c, err := New(base, doer, func() string { return "k" }, Deadlines{Search: time.Minute})
 			require.NoError(t, err)
 			var group sync.WaitGroup
-			for i := range 6 {
+			for i := range 4 {
 				group.Go(func() {
-					for round := range 30 {
+					for round := range 16 {
 						whose := fmt.Sprintf("tenant%c%dx", 'a'+i, round)
 						hits, words := sizes(i, round)
 						search := map[string]any{"collection": whose, "hits": hits, "words": words}
