@@ -13,7 +13,7 @@ finish() {
 }
 trap finish EXIT
 if [ -z "${URL:-}" ]; then
-  ${GO:-go} build -trimpath -o "$work/fountain" ./cmd/fountain
+  ${GO:-go} build -o "$work/fountain" ./cmd/fountain
   "$work/fountain" serve typesense --port "${PORT:-0}" --data "$work/data" --key-file "$work/key" --log-level error >"$work/ready" &
   server=$!
   for _ in $(seq 300); do

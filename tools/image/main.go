@@ -97,7 +97,7 @@ func readArchive(in io.Reader) (map[string][]byte, error) {
 		name := path.Clean(header.Name)
 		switch header.Typeflag {
 		case tar.TypeReg:
-			text, err := io.ReadAll(io.LimitReader(archive, maxPart))
+			text, err := bounded(archive, maxPart)
 			if err != nil {
 				return nil, fmt.Errorf("read %s: %w", name, err)
 			}
@@ -155,7 +155,16 @@ func unpacked(layer []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(io.LimitReader(in, maxPart))
+	return bounded(in, maxPart)
+}
+
+// bounded reads all that there is, and refuses what is longer than most: a part of a layer would be an image that no engine loads.
+func bounded(in io.Reader, most int64) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(in, most+1))
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("it is longer than %d bytes", most)
+	}
+	return text, err
 }
 
 func writeArchive(out io.Writer, files map[string][]byte, at time.Time) error {

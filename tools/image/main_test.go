@@ -78,3 +78,12 @@ func TestNormalise_refusesWhatIsNoImage(t *testing.T) {
 		require.Zero(t, out.Len(), name)
 	}
 }
+
+// What is too long is refused, and not cut off.
+func TestBounded_cutsNothingOff(t *testing.T) {
+	text, err := bounded(strings.NewReader("layer"), 5)
+	require.NoError(t, err)
+	require.Equal(t, "layer", string(text))
+	_, err = bounded(strings.NewReader("layers"), 5)
+	require.ErrorContains(t, err, "longer than 5 bytes")
+}

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/searchapi"
 	"github.com/fountainai/fountain/impl/search/internal/rawjson"
+	"github.com/fountainai/fountain/internal/contract"
 )
 
 // What is read directly is what encoding/json reads; the rest is left to that.
@@ -106,4 +108,46 @@ func repeats(text []byte, names ...string) bool {
 	}
 	n := 0
 	return rawjson.Members(text, func(_, _ []byte) error { n++; return nil }) == nil && n != len(members)
+}
+
+// Whatever the contract lets through is read as json.Unmarshal reads it, or left to that: the body that was judged is the body that is carried out.
+func FuzzDirect_readsWhatTheContractHasJudged(f *testing.F) {
+	c, err := contract.Load("search")
+	require.NoError(f, err)
+	sync, search := c.Operation("syncDocuments"), c.Operation("searchDocuments")
+	for _, body := range []string{
+		`{"items":[{"op":"upsert","id":"1","document":{"a":[1,{"id":"x"}],"s":"\n","n":1e400}},{"tenant":"red","id":"2","op":"delete","ifVersion":9007199254740993}]}`,
+		`{"items":[{"op":"upsert","id":"\u0031","\u0069d":"2","document":{}}]}`, `{"items":[{"op":"upsert","id":"1","ID":"2","document":{"op":"delete"}}]}`, `{"items":[{"op":"delete","id":"1"}],"items":[]}`,
+		`{"q":"x","queryBy":["title"],"filter":{"and":[{"field":"t","op":"eq","strings":["a\"b"]},{"not":{"field":"n","op":"gt","ints":[1]}}]},"sortBy":[{"field":"a","order":"desc"}],"page":1}`,
+		`{"q":"x","queryBy":["a"],"page":1.0,"perPage":1e1}`, `{"q":"x","filterBy":"a:=1","filter\u0042y":"b:=1"}`, "{\"q\":\"\xff\"}", `{"op":"upsert","id":"1","document":{"a":{"b":[[[]]]}}}`, ` {"op":"delete","id":"1","tenant":"red"}` + "\r",
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if sync.CheckBody("application/json", body) == nil {
+			var want searchapi.DocumentSync
+			refused := json.Unmarshal(body, &want)
+			if items, ok := plainItems(body); ok {
+				require.NoError(t, refused, "%q", body)
+				require.Equal(t, want.Items, items, "%q", body)
+			}
+		}
+		if search.CheckBody("application/json", body) == nil {
+			var want searchapi.DocumentSearch
+			refused := json.Unmarshal(body, &want)
+			if got, ok := plainSearch(body); ok {
+				require.NoError(t, refused, "%q", body)
+				require.Equal(t, &want, got, "%q", body)
+			}
+		}
+		if !bytes.ContainsRune(body, '\n') && sync.CheckBody("application/x-ndjson", body) == nil {
+			var want searchapi.SyncItem
+			refused := json.Unmarshal(body, &want)
+			got, err := readItem(body)
+			require.Equal(t, refused == nil, err == nil, "%q", body)
+			if err == nil {
+				require.Equal(t, want, got, "%q", body)
+			}
+		}
+	})
 }

@@ -39,25 +39,29 @@ func (s *Store) begin(ctx context.Context, tx *store.Tx, key idempotency.Key, co
 		return false, err
 	}
 	begun, until := s.clock.Now().UnixMicro(), now.Add(l.Last).UnixMicro()
-	n, err := tx.Exec(ctx, `INSERT INTO creations (principal, key, collection, begun_at, lease, leased_until) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (principal, key) DO NOTHING`, key.Principal, key.Value, collection, begun, l.Name, until)
-	if err != nil || n == 1 {
+	// A row that is there is locked by this: nobody ends that attempt between what is read of it and what follows from that.
+	_, err = tx.Exec(ctx, `INSERT INTO creations (principal, key, collection, begun_at, lease, leased_until) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (principal, key) DO UPDATE SET begun_at = creations.begun_at`, key.Principal, key.Value, collection, begun, l.Name, until)
+	if err != nil {
 		return false, err
 	}
-	n, err = tx.Exec(ctx, `UPDATE creations SET begun_at = ?, lease = ?, leased_until = ? WHERE principal = ? AND key = ? AND collection = ? AND leased_until < ?`,
-		begun, l.Name, until, key.Principal, key.Value, collection, now.UnixMicro())
-	if err != nil || n == 1 {
-		return true, err
+	var row struct {
+		Collection, Lease string
+		Until             int64 `db:"leased_until"`
 	}
-	var same int64
-	err = tx.Get(ctx, &same, `SELECT COUNT(*) FROM creations WHERE principal = ? AND key = ? AND collection = ?`, key.Principal, key.Value, collection)
+	err = tx.Get(ctx, &row, `SELECT collection, lease, leased_until FROM creations WHERE principal = ? AND key = ?`, key.Principal, key.Value)
 	switch {
 	case err != nil:
-		return true, err
-	case same == 0: // else both would be made, and one of them without an answer and an event
+		return false, err
+	case row.Lease == l.Name:
+		return false, nil
+	case row.Collection != collection: // else both would be made, and one of them without an answer and an event
 		return true, idempotency.Conflict()
+	case row.Until >= now.UnixMicro():
+		return true, idempotency.AtWork()
 	}
-	return true, idempotency.AtWork()
+	_, err = tx.Exec(ctx, `UPDATE creations SET begun_at = ?, lease = ?, leased_until = ? WHERE principal = ? AND key = ?`, begun, l.Name, until, key.Principal, key.Value)
+	return true, err
 }
 
 // How often, and how long after the time before, Finish tries to store an answer while a repeat looks for it, which takes a few milliseconds.

@@ -199,3 +199,30 @@ func TestFinish_changesNothingBehindAnotherAttempt(t *testing.T) {
 		require.Equal(t, 1, a.creations(t))
 	})
 }
+
+// An attempt that ends while the next one begins is no other request: that one is told that it is at work, or goes on.
+func TestBegin_takesTheEndOfAnAttemptForNoOtherRequest(t *testing.T) {
+	twoReplicas(t, func(t *testing.T, a, b *Store) {
+		key := creation("plays")
+		var group sync.WaitGroup
+		for i := range 4 {
+			group.Go(func() {
+				s := []*Store{a, b}[i%2]
+				for range 25 {
+					l := lease.New(time.Minute)
+					_, _, _, err := s.Begin(t.Context(), key, "plays", l)
+					if err == nil {
+						err = s.Abandon(t.Context(), key, l)
+					}
+					if err != nil && !errors.Is(err, problem.IdempotencyInFlight) {
+						t.Errorf("attempt: %v", err)
+					}
+				}
+			})
+		}
+		group.Wait()
+		_, _, begun, err := a.Begin(t.Context(), key, "plays", lease.New(time.Minute))
+		require.NoError(t, err)
+		require.False(t, begun, "all were given up")
+	})
+}

@@ -23,18 +23,13 @@ var leasedJobs = leasedTable{
 // ClaimJob implements job.Rows.
 func (s *Store) ClaimJob(ctx context.Context, l lease.Lease) (j *job.Job, err error) {
 	defer tried.To(&err, "claim job")
-	err = s.claim(ctx, leasedJobs, l, func(ctx context.Context, tx *store.Tx, id string) error {
+	return claim(ctx, s, leasedJobs, l, func(ctx context.Context, tx *store.Tx, id string) (*job.Job, error) {
 		var row jobRow
 		if err := tx.Get(ctx, &row, selectJobs+"WHERE id = ?", id); err != nil {
-			return err
+			return nil, err
 		}
-		j = row.job()
-		return nil
+		return row.job(), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return j, nil
 }
 
 // working changes a job whose lease one has, and renews that.

@@ -17,19 +17,20 @@ type leasedTable struct {
 	take string // what else a claim sets, ending with a comma; its one placeholder, if any, is the time
 }
 
-// claim leases the row that is due for the longest time, of those that nobody has, and has read read it in the same transaction. There may be none.
-func (s *Store) claim(ctx context.Context, of leasedTable, l lease.Lease, read func(ctx context.Context, tx *store.Tx, id string) error) error {
+// claim leases the row that is due for the longest time, of those that nobody has, and returns what read makes of it in the same transaction. There may be none: nil.
+func claim[T any](ctx context.Context, s *Store, of leasedTable, l lease.Lease, read func(ctx context.Context, tx *store.Tx, id string) (*T, error)) (claimed *T, err error) {
 	isDue := of.due + " AND due_at <= ? AND leased_until < ?"
 	now, err := s.time(ctx, s.db.Read(ctx))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var due int64
 	err = s.db.Read(ctx).Get(ctx, &due, "SELECT COUNT(*) FROM "+of.name+" WHERE "+isDue, now.UnixMicro(), now.UnixMicro())
 	if err != nil || due == 0 {
-		return err // no write without need
+		return nil, err // no write without need
 	}
-	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		claimed = nil // of a transaction that was rolled back and is run again
 		now, err := s.time(ctx, tx)
 		if err != nil {
 			return err
@@ -51,8 +52,13 @@ func (s *Store) claim(ctx context.Context, of leasedTable, l lease.Lease, read f
 		if err != nil || n == 0 {
 			return err
 		}
-		return read(ctx, tx, id)
+		claimed, err = read(ctx, tx, id)
+		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return claimed, nil
 }
 
 // keep renews the lease of a row that is as condition says. Error: lease.ErrLost.

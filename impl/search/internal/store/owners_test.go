@@ -193,3 +193,33 @@ func TestCollection_isWhatTheDatabaseHasAfterEachChange(t *testing.T) {
 		require.Nil(t, s.now(t, plays))
 	})
 }
+
+// Where other replicas write too, what is kept ends within a second: a grant that another one has revoked, and a collection that another one has deleted and that is somebody else's since. Whoever asks for
+// what is so now, as writes and search keys do, gets that.
+func TestCollection_isWhatAnotherReplicaHasMadeOfItWithinASecond(t *testing.T) {
+	twoReplicas(t, func(t *testing.T, a, b *Store) {
+		now, plays := a.clock.(*clock.Fake), owner.Name{Local: "plays"}
+		seen := func(s *Store) *owner.Collection {
+			t.Helper()
+			c, err := s.Collection(t.Context(), []owner.Name{plays}, func(*owner.Collection) bool { return true })
+			require.NoError(t, err)
+			return c
+		}
+		first := a.make(t, now, "service:a")
+		_, err := a.PutGrant(t.Context(), first, "user:b", owner.Read, did("putCollectionGrant"))
+		require.NoError(t, err)
+		require.Len(t, seen(b).Grants, 1)
+		require.NoError(t, a.DeleteGrant(t.Context(), first, "user:b", did("deleteCollectionGrant")))
+		require.Empty(t, seen(a).Grants, "where it was revoked it ends at once")
+		require.Empty(t, b.now(t, plays).Grants)
+		now.Advance(ownersKept)
+		require.Empty(t, seen(b).Grants)
+
+		require.NoError(t, a.Remove(t.Context(), first, did("deleteCollection")))
+		require.Nil(t, b.now(t, plays))
+		a.make(t, now, "service:c") // a second later
+		require.Equal(t, "service:c", seen(a).Owner)
+		require.Equal(t, "service:c", b.now(t, plays).Owner)
+		require.Equal(t, "service:c", seen(b).Owner)
+	})
+}

@@ -22,18 +22,13 @@ var leasedReindexes = leasedTable{name: "reindexes", due: "due_at > 0"}
 // ClaimReindex implements reindex.Rows.
 func (s *Store) ClaimReindex(ctx context.Context, l lease.Lease) (r *reindex.Reindex, err error) {
 	defer tried.To(&err, "claim reindex")
-	err = s.claim(ctx, leasedReindexes, l, func(ctx context.Context, tx *store.Tx, id string) (err error) {
+	return claim(ctx, s, leasedReindexes, l, func(ctx context.Context, tx *store.Tx, id string) (*reindex.Reindex, error) {
 		var row reindexRow
 		if err := tx.Get(ctx, &row, selectReindexes+"WHERE id = ?", id); err != nil {
-			return err
+			return nil, err
 		}
-		r, err = row.reindex()
-		return err
+		return row.reindex()
 	})
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
 }
 
 // leasing changes a reindex whose lease one has, and renews that. first is what is done before: what locks the row of the collection.

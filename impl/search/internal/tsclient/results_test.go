@@ -1,9 +1,17 @@
 package tsclient
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -100,4 +108,129 @@ func TestInProcess_anAbortedSearchIsAnError(t *testing.T) {
 	c := with(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, Deadlines{})
 	_, err := c.MultiSearch(t.Context(), map[string]any{"q": "x"})
 	require.ErrorIs(t, err, ErrAborted)
+}
+
+// marked is the nth document of somebody's, which says in each of its words whose it is.
+func marked(whose string, n, words int) string {
+	return fmt.Sprintf(`{"id":"%d","text":"%s"}`, n, strings.Repeat(whose+" ", words))
+}
+
+// sizes are how many hits a round finds, and of how many words: some answers are larger than what is used again.
+func sizes(i, round int) (hits, words int) {
+	if (i+round)%11 == 10 {
+		return 6, 24_000
+	}
+	return 1 + (7*i+13*round)%16, 1 + (5*i+round)%40
+}
+
+// engineOf answers a search with documents of the one whom its collection names. Where end has something to be called it breaks off the answer in its midst, and calls that.
+func engineOf(end func(collection string) context.CancelFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var asked struct {
+			Searches []struct {
+				Collection  string
+				Hits, Words int
+			}
+		}
+		if json.NewDecoder(r.Body).Decode(&asked) != nil {
+			panic(http.ErrAbortHandler)
+		}
+		var out strings.Builder
+		out.WriteString(`{"results":[`)
+		for i, s := range asked.Searches {
+			if i > 0 {
+				out.WriteByte(',')
+			}
+			fmt.Fprintf(&out, `{"found":%d,"hits":[`, s.Hits)
+			for n := range s.Hits {
+				if n > 0 {
+					out.WriteByte(',')
+				}
+				fmt.Fprintf(&out, `{"document":%s,"highlights":[{"field":"text","snippet":"%s"}]}`, marked(s.Collection, n, s.Words), s.Collection)
+			}
+			out.WriteString(`]}`)
+		}
+		out.WriteString(`]}`)
+		cancel := end(asked.Searches[0].Collection)
+		if cancel == nil {
+			_, _ = io.WriteString(w, out.String())
+			return
+		}
+		_, _ = io.WriteString(w, out.String()[:out.Len()/2])
+		_ = http.NewResponseController(w).Flush()
+		cancel()
+		<-r.Context().Done()
+	}
+}
+
+// ofOne checks that an answer holds what was asked for, and nothing of anybody else.
+func ofOne(t *testing.T, a *Answer, whose string, hits, words int) {
+	for _, r := range a.Results {
+		if r.Found != int64(hits) || len(r.Hits) != hits {
+			t.Errorf("%s: %d found, %d hits, not %d", whose, r.Found, len(r.Hits), hits)
+			return
+		}
+		for n, h := range r.Hits {
+			if len(h.Highlights) != 1 || string(h.Document) != marked(whose, n, words) || string(h.Highlights[0].Snippet) != `"`+whose+`"` {
+				t.Errorf("%s has %.100s with %d marks", whose, h.Document, len(h.Highlights))
+				return
+			}
+		}
+	}
+}
+
+// What an answer is read into is another's only after it was freed: many ask at the same time for answers of all sizes, and some leave in the midst of theirs.
+func TestMultiSearch_answersKeepApart(t *testing.T) {
+	for name, over := range map[string]func(t *testing.T, h http.Handler) (string, Doer){
+		"in the process": func(_ *testing.T, h http.Handler) (string, Doer) { return "http://engine", InProcess(h) },
+		"elsewhere": func(t *testing.T, h http.Handler) (string, Doer) {
+			s := httptest.NewServer(h)
+			t.Cleanup(s.Close)
+			transport := &http.Transport{}
+			t.Cleanup(transport.CloseIdleConnections)
+			return s.URL, OverHTTP(transport)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var leaving sync.Map
+			base, doer := over(t, engineOf(func(collection string) context.CancelFunc {
+				if cancel, ok := leaving.Load(collection); ok {
+					return cancel.(context.CancelFunc)
+				}
+				return nil
+			}))
+			c, err := New(base, doer, func() string { return "k" }, Deadlines{Search: time.Minute})
+			require.NoError(t, err)
+			var group sync.WaitGroup
+			for i := range 4 {
+				group.Go(func() {
+					for round := range 16 {
+						whose := fmt.Sprintf("tenant%c%dx", 'a'+i, round)
+						hits, words := sizes(i, round)
+						search := map[string]any{"collection": whose, "hits": hits, "words": words}
+						ctx, cancel := context.WithCancel(t.Context())
+						if round%4 == 3 {
+							leaving.Store(whose, cancel)
+						}
+						a, err := c.MultiSearch(ctx, search, search)
+						cancel()
+						if round%4 == 3 {
+							if err == nil {
+								t.Errorf("%s has an answer that was broken off", whose)
+							}
+							continue
+						}
+						if err != nil {
+							t.Errorf("%s: %v", whose, err)
+							return
+						}
+						runtime.Gosched() // others have their turn
+						ofOne(t, a, whose, hits, words)
+						a.Free()
+					}
+				})
+			}
+			group.Wait()
+		})
+	}
 }
