@@ -27,7 +27,7 @@ func TestCompose_twoOfEachPassTheSuites(t *testing.T) {
 	for _, suite := range []struct {
 		name  string
 		least int // tests that must run
-	}{{"e2e", 7}, {"chaos", 10}} {
+	}{{"e2e", 8}, {"chaos", 11}} {
 		t.Run(suite.name, func(t *testing.T) {
 			began := time.Now()
 			ran := s.suite(t, suite.name)
