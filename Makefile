@@ -169,7 +169,7 @@ size: ## Print of which modules the image's program is made, the largest first
 
 .PHONY: kubernetes
 kubernetes: bin/caddy ## Check the manifests of deploy/kubernetes by the types of Kubernetes, and that the services and Caddy take their settings
-	cd tests/kubernetes && $(GO) vet ./... && CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -timeout 10m ./...
+	cd tests/kubernetes && $(GO) vet ./... && CADDY=$(CURDIR)/bin/caddy $(GO) test -count=1 -timeout 30m ./...
 
 .PHONY: units
 units: ## Check that the units of systemd leave the processes little (systemd-analyze: an exposure of at most 1.5 of 10)

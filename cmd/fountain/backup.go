@@ -188,6 +188,9 @@ func makeBackup(ctx context.Context, at *places, to string, who []age.Recipient)
 	if err != nil {
 		return m, nil, fmt.Errorf("write archive: %w", err)
 	}
+	if err := takeLock(file); errors.Is(err, syscall.EWOULDBLOCK) { // where nothing can be locked, nothing of this directory is swept either
+		return m, nil, errors.Join(fmt.Errorf("%s was taken for what is left of an earlier backup: begin again", unfinished), file.Close())
+	}
 	m, sums, err = backup.Write(ctx, file, at.parts, backup.Options{Recipients: who, Version: version, Clock: clock.System})
 	if err := errors.Join(at.documentsGone(err), file.Sync(), file.Close()); err != nil {
 		return m, nil, errors.Join(fmt.Errorf("back up: %w", err), os.Remove(unfinished))
@@ -369,6 +372,9 @@ func (c *checkCall) once(cmd *cobra.Command, at string, how upkeep.Check, check 
 		return err
 	}
 	m, err := check(file, who)
+	if err != nil && !exists(file) { // removed meanwhile, as one that is too old for --keep is: it has failed nothing
+		return err
+	}
 	if err != nil {
 		return noteFailure(cmd, c.data, file, how, err)
 	}

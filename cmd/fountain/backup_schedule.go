@@ -140,7 +140,7 @@ func (b *backupCall) schedule(cmd *cobra.Command) error {
 	s := series{b.into}
 	return schedule{
 		every: b.every, clock: clock.System, log: log, sleep: wait,
-		last: func() (at time.Time, err error) { _, at, err = s.newest(); return at, err },
+		last: func() (at time.Time, err error) { _, at, err = s.newest(clock.System.Now()); return at, err },
 		do: func() error {
 			began := time.Now()
 			made, err := b.add(cmd)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/fountainai/fountain/internal/clock"
 )
 
 // series is a directory of archives that are named by the time at which each was begun. What has another name in it is nobody's business here.
@@ -28,16 +31,27 @@ func (s series) file(at time.Time) string {
 	return filepath.Join(s.dir, at.UTC().Format(seriesLayout)+seriesSuffix)
 }
 
-// names are those of the archives that are whole, newest first, and of those that are not.
+// aheadBy is how far a time may lie ahead of the clock before it was told by a clock that was wrong.
+const aheadBy = time.Minute
+
+// names are those of the archives that are whole, newest first, and of those that are not: an empty one is a name that was taken by a backup that was killed before the
+// archive had it.
 func (s series) names() (whole, unfinished []string, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the directory of archives: %w", err)
 	}
 	for _, e := range entries {
-		switch name := e.Name(); {
-		case !e.Type().IsRegular() || !inSeries.MatchString(name):
-		case strings.HasSuffix(name, partSuffix):
+		name := e.Name()
+		if !e.Type().IsRegular() || !inSeries.MatchString(name) {
+			continue
+		}
+		info, err := e.Info()
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // removed since
+		case err != nil:
+			return nil, nil, fmt.Errorf("read the directory of archives: %w", err)
+		case strings.HasSuffix(name, partSuffix) || info.Size() == 0:
 			unfinished = append(unfinished, name)
 		default:
 			whole = append(whole, name)
@@ -48,17 +62,22 @@ func (s series) names() (whole, unfinished []string, err error) {
 	return whole, unfinished, nil
 }
 
-// newest is the file of the newest archive, and when it was begun; "" when there is none.
-func (s series) newest() (file string, at time.Time, err error) {
+// newest is the file of the newest archive, and when it was begun; "" when there is none. One that is named by a clock that was ahead is the newest only where there is no
+// other: it would hide all that are written until then.
+func (s series) newest(now time.Time) (file string, at time.Time, err error) {
 	whole, _, err := s.names()
 	if err != nil || len(whole) == 0 {
 		return "", time.Time{}, err
 	}
-	at, err = time.Parse(seriesLayout+seriesSuffix, whole[0])
-	if err != nil { // 99 hours
-		return "", time.Time{}, fmt.Errorf("%s is no time: move it away: %w", filepath.Join(s.dir, whole[0]), err)
+	newest, latest := whole[0], filepath.Base(s.file(now.Add(aheadBy)))
+	if i := slices.IndexFunc(whole, func(name string) bool { return name <= latest }); i >= 0 {
+		newest = whole[i]
 	}
-	return filepath.Join(s.dir, whole[0]), at, nil
+	at, err = time.Parse(seriesLayout+seriesSuffix, newest)
+	if err != nil { // 99 hours
+		return "", time.Time{}, fmt.Errorf("%s is no time: move it away: %w", filepath.Join(s.dir, newest), err)
+	}
+	return filepath.Join(s.dir, newest), at, nil
 }
 
 // newestAt is an archive, or the newest one of a directory.
@@ -70,20 +89,20 @@ func newestAt(path string) (string, error) {
 	if !info.IsDir() {
 		return path, nil
 	}
-	file, _, err := series{path}.newest()
+	file, _, err := series{path}.newest(clock.System.Now())
 	if err == nil && file == "" {
 		err = fmt.Errorf("%s holds no archive of backup --into", path)
 	}
 	return file, err
 }
 
-// lock keeps a second backup out of the directory. The kernel drops it with the process.
+// lock keeps a second backup out of the directory. The kernel drops it with the process. A link of this name is not followed: it may be of another user's.
 func (s series) lock() (unlock func() error, err error) {
-	file, err := os.OpenFile(filepath.Join(s.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(filepath.Join(s.dir, ".lock"), os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the directory of archives: %w", err)
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := takeLock(file); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, errors.Join(fmt.Errorf("another backup is being written into %s", s.dir), file.Close())
 		}
@@ -92,13 +111,39 @@ func (s series) lock() (unlock func() error, err error) {
 	return file.Close, nil
 }
 
-// sweep removes what backups left that were killed. The lock is held, so that none is being written.
+// sweep removes what backups left that were killed. The lock is held, so that none --into this directory is being written; what backup --to writes into it has a lock of its own.
 func (s series) sweep() error {
 	_, unfinished, err := s.names()
 	for _, name := range unfinished {
-		err = errors.Join(err, os.Remove(filepath.Join(s.dir, name)))
+		err = errors.Join(err, removeLeft(filepath.Join(s.dir, name)))
 	}
 	return err
+}
+
+// removeLeft removes a file of a backup that was killed. It leaves one that is being written, and one that it can't look at, which is another user's.
+func removeLeft(path string) error {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove what an earlier backup left: %w", err)
+	}
+	switch err = takeLock(file); {
+	case err == nil:
+		err = os.Remove(path)
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		err = nil
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("remove what an earlier backup left: %w", err)
+	}
+	return nil
+}
+
+// takeLock locks a file until it is closed; EWOULDBLOCK where another process has.
+func takeLock(file *os.File) error {
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
 // trim removes all archives but the newest so many, among which the one that was just written always is, also where the clock was ahead before. It returns what it has removed.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,8 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/stretchr/testify/require"
 
+	"github.com/fountainai/fountain/internal/backup"
 	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/upkeep"
 )
@@ -47,10 +50,12 @@ func TestSeries_keepsTheNewestAndTouchesNothingElse(t *testing.T) {
 	require.NoError(t, os.Symlink("backup.key", filepath.Join(dir, "2026-11-02T030000Z.backup")))
 	written := s.file(monday)
 	put(t, dir, filepath.Base(written))
-	file, at, err := s.newest()
-	require.NoError(t, err)
-	require.Equal(t, filepath.Join(dir, "2027-01-01T000000Z.backup"), file)
-	require.Equal(t, 2027, at.Year())
+	for now, newest := range map[time.Time]string{monday: filepath.Base(written), monday.AddDate(1, 0, 0): "2027-01-01T000000Z.backup", monday.AddDate(-1, 0, 0): "2027-01-01T000000Z.backup"} {
+		file, at, err := s.newest(now)
+		require.NoError(t, err)
+		require.Equal(t, filepath.Join(dir, newest), file, "what was written by a clock that was ahead hides nothing that is there")
+		require.Equal(t, newest, filepath.Base(s.file(at)))
+	}
 	removed, err := s.trim(3, written)
 	require.NoError(t, err)
 	require.Equal(t, []string{"2026-11-28T030000Z.backup", "2026-11-27T030000Z.backup"}, removed)
@@ -64,19 +69,65 @@ func TestSeries_keepsTheNewestAndTouchesNothingElse(t *testing.T) {
 func TestSeries_isOfOneBackupAtATime(t *testing.T) {
 	dir := t.TempDir()
 	s := series{dir}
-	put(t, dir, "2026-11-29T030000Z.backup.part", "family.backup.part")
+	put(t, dir, "2026-11-28T030000Z.backup", "2026-11-29T030000Z.backup.part", "2026-11-30T030000Z.backup.part", "family.backup.part")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "2026-11-29T030000Z.backup"), nil, 0o600)) // killed between taking the name and giving it
+	byName, err := os.Open(filepath.Join(dir, "2026-11-30T030000Z.backup.part"))
+	require.NoError(t, err)
+	require.NoError(t, takeLock(byName), "backup --to writes it")
+	file, _, err := s.newest(monday)
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(dir, "2026-11-28T030000Z.backup"), file, "an empty file is no archive")
 	unlock, err := s.lock()
 	require.NoError(t, err)
 	_, err = s.lock()
 	require.ErrorContains(t, err, "another backup is being written")
 	require.NoError(t, s.sweep())
-	require.ElementsMatch(t, []string{".lock", "family.backup.part"}, namesIn(t, dir))
+	require.ElementsMatch(t, []string{".lock", "2026-11-28T030000Z.backup", "2026-11-30T030000Z.backup.part", "family.backup.part"}, namesIn(t, dir))
+	require.NoError(t, byName.Close())
+	require.NoError(t, s.sweep())
+	require.ElementsMatch(t, []string{".lock", "2026-11-28T030000Z.backup", "family.backup.part"}, namesIn(t, dir))
 	require.NoError(t, unlock())
 	unlock, err = s.lock()
 	require.NoError(t, err)
 	require.NoError(t, unlock())
-	_, err = newestAt(dir)
+	_, err = newestAt(t.TempDir())
 	require.ErrorContains(t, err, "holds no archive")
+}
+
+// Who owns the directory can't have a backup of root's create or open a file elsewhere.
+func TestSeries_followsNoLink(t *testing.T) {
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere")
+	require.NoError(t, os.Symlink(elsewhere, filepath.Join(dir, ".lock")))
+	_, err := series{dir}.lock()
+	require.ErrorIs(t, err, syscall.ELOOP)
+	require.NoFileExists(t, elsewhere)
+}
+
+// An archive that was removed while it was looked at, because it is too old for --keep, has failed nothing.
+func TestDrill_ofAnArchiveThatIsRemovedIsNoFailureOfIts(t *testing.T) {
+	data, dir := t.TempDir(), t.TempDir()
+	t.Setenv("FOUNTAIN_KMS_DATA_DIR", data)
+	identity := filepath.Join(t.TempDir(), "key")
+	require.Zero(t, run(t, "backup", "key", identity).code)
+	file := series{dir}.file(monday)
+	require.NoError(t, upkeep.AddBackup(data, upkeep.Backup{ID: "bak_1", MadeAt: monday, File: file}))
+	for failed, remove := range map[upkeep.Check]bool{"": true, upkeep.Drilled: false} {
+		put(t, dir, filepath.Base(file))
+		cmd := newBackupDrill()
+		cmd.SetContext(t.Context())
+		cmd.SetErr(io.Discard)
+		c := checkCall{identity: identity}
+		require.Error(t, c.once(cmd, dir, upkeep.Drilled, func(file string, _ []age.Identity) (backup.Manifest, error) {
+			if remove {
+				require.NoError(t, os.Remove(file))
+			}
+			return backup.Manifest{}, errors.New("it can't be read")
+		}))
+		all, err := upkeep.Backups(data, "", 10)
+		require.NoError(t, err)
+		require.Equal(t, failed, all[0].Failed)
+		require.NoError(t, upkeep.AddBackup(data, upkeep.Backup{ID: "bak_1", MadeAt: monday, File: file}))
+	}
 }
 
 // turns runs a schedule by a clock that stands still but while the schedule waits, and tells when each turn began.

@@ -70,7 +70,7 @@ func (s *program) work(ctx context.Context) error {
 	s.life.KeepAudit(built.domain.Audit)
 	s.handlers.Start(built.domain)
 	s.app.Store(built)
-	s.config.Registerer.MustRegister(waiting(built.domain.Adoptions.Judge), built.domain.Mails.Collector(), newUpkept(s.config.DataDir, s.config.Log))
+	s.config.Registerer.MustRegister(waiting(built.domain.Adoptions.Judge), built.domain.Mails.Collector(), newUpkept(s.config.DataDir, s.config.Clock, s.config.Log))
 	s.life.Started(ctx)
 	return built.runBackground(ctx, s.life)
 }

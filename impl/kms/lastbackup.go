@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/upkeep"
 )
 
@@ -14,13 +15,14 @@ import (
 // one has failed a check since.
 type upkept struct {
 	dir                  string
+	clock                clock.Clock
 	log                  *slog.Logger
 	made, passed, failed *prometheus.Desc
 }
 
-func newUpkept(dir string, log *slog.Logger) *upkept {
+func newUpkept(dir string, c clock.Clock, log *slog.Logger) *upkept {
 	return &upkept{
-		dir: dir, log: log,
+		dir: dir, clock: c, log: log,
 		made: prometheus.NewDesc("fountain_backup_timestamp_seconds", "When the last backup was made with fountain backup beside this kms (Unix time); 0: never.", nil, nil),
 		passed: prometheus.NewDesc("fountain_backup_check_timestamp_seconds",
 			"When a backup last passed fountain backup verify or drill beside this kms (Unix time); 0: never.", nil, nil),
@@ -33,12 +35,12 @@ func (u *upkept) Describe(to chan<- *prometheus.Desc) { to <- u.made; to <- u.pa
 
 // Collect implements prometheus.Collector. What nobody can tell is told as never, for which there are alerts, and logged.
 func (u *upkept) Collect(to chan<- prometheus.Metric) {
-	last, err := upkeep.LastBackup(u.dir)
+	last, err := upkeep.LastBackup(u.dir, u.clock.Now())
 	if err != nil {
 		u.log.WarnContext(context.Background(), "it can't be told when the last backup was made", "error", err)
 		last = upkeep.Backup{}
 	}
-	passed, failed, err := upkeep.Checks(u.dir)
+	passed, failed, err := upkeep.Checks(u.dir, u.clock.Now())
 	if err != nil {
 		u.log.WarnContext(context.Background(), "it can't be told which backups were checked", "error", err)
 		passed, failed = time.Time{}, true

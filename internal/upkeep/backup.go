@@ -17,6 +17,9 @@ const backupsDir = "backups"
 // MaxBackups is how many backups are remembered, the newest.
 const MaxBackups = 100
 
+// aheadBy is how far a time may lie ahead of the clock before it was told by a clock that was wrong.
+const aheadBy = time.Minute
+
 // Check is how an archive was looked at after it was made.
 type Check string
 
@@ -173,12 +176,13 @@ func MarkFailed(dir, file string, how Check, at time.Time) (known bool, err erro
 	return known, nil
 }
 
-// Checks returns when a backup last passed a check, and whether one has failed a check after that. The zero time: none has passed any.
-func Checks(dir string) (passed time.Time, failed bool, err error) {
+// Checks returns when a backup last passed a check, and whether one has failed a check after that. The zero time: none has passed any. A check that was passed by a clock
+// that was ahead does not count, because nothing would be told until then; one that was failed does.
+func Checks(dir string, now time.Time) (passed time.Time, failed bool, err error) {
 	all, err := Backups(dir, "", MaxBackups)
 	var last time.Time
 	for _, b := range all {
-		if b.CheckedAt.After(passed) {
+		if b.CheckedAt.After(passed) && !b.CheckedAt.After(now.Add(aheadBy)) {
 			passed = b.CheckedAt
 		}
 		if b.FailedAt.After(last) {
@@ -215,11 +219,18 @@ func Backups(dir, after string, limit int) (found []Backup, err error) {
 	return found, nil
 }
 
-// LastBackup returns the newest backup; the zero value when there is none.
-func LastBackup(dir string) (last Backup, err error) {
+// LastBackup returns the newest backup; the zero value when there is none. One that was made by a clock that was ahead does not count, because it would be the newest until then,
+// whether others are made or not.
+func LastBackup(dir string, now time.Time) (last Backup, err error) {
+	latest := now.Add(aheadBy)
 	err = inBackups(dir, func(all *os.Root, names []string) (err error) {
-		if len(names) > 0 {
-			last, err = readBackup(all, names[0])
+		i := slices.IndexFunc(names, func(name string) bool {
+			at, _, _ := strings.Cut(name, "-")
+			made, err := time.Parse(nameLayout, at)
+			return err != nil || !made.After(latest) // that it has no such name is told below
+		})
+		if i >= 0 {
+			last, err = readBackup(all, names[i])
 		}
 		return err
 	})

@@ -16,7 +16,10 @@ import (
 	"github.com/fountainai/fountain/internal/upkeep"
 )
 
-var monday = time.Date(2026, 11, 30, 3, 0, 0, 5, time.UTC)
+var (
+	monday = time.Date(2026, 11, 30, 3, 0, 0, 5, time.UTC)
+	later  = monday.Add(24 * time.Hour)
+)
 
 func one(n int) upkeep.Backup {
 	return upkeep.Backup{
@@ -30,7 +33,7 @@ func TestBackups_listsTheNewestFirstAndForgetsTheOldest(t *testing.T) {
 	none, err := upkeep.Backups(dir, "", 1000)
 	require.NoError(t, err)
 	require.Empty(t, none)
-	last, err := upkeep.LastBackup(dir)
+	last, err := upkeep.LastBackup(dir, later)
 	require.NoError(t, err)
 	require.Zero(t, last)
 	for n := range upkeep.MaxBackups + 3 {
@@ -50,7 +53,7 @@ func TestBackups_listsTheNewestFirstAndForgetsTheOldest(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, all[at:min(at+30, len(all))], page)
 	}
-	last, err = upkeep.LastBackup(dir)
+	last, err = upkeep.LastBackup(dir, later)
 	require.NoError(t, err)
 	require.Equal(t, all[0], last)
 	requireOnly(t, filepath.Join(dir, "backups"), upkeep.MaxBackups)
@@ -104,6 +107,43 @@ func TestMarkChecked_marksTheArchiveAlone(t *testing.T) {
 	require.Equal(t, []upkeep.Backup{one(2), marked}, all)
 }
 
+// A clock that was ahead for a while makes no alarm wait until then: what was made and passed by it does not count, what was failed does.
+func TestBackups_ofAClockThatWasAheadHideNothing(t *testing.T) {
+	dir := t.TempDir()
+	ahead := one(1)
+	ahead.MadeAt, ahead.File = monday.AddDate(1, 0, 0), "/backups/ahead"
+	require.NoError(t, upkeep.AddBackup(dir, ahead))
+	last, err := upkeep.LastBackup(dir, later)
+	require.NoError(t, err)
+	require.Zero(t, last)
+	require.NoError(t, upkeep.AddBackup(dir, one(2)))
+	last, err = upkeep.LastBackup(dir, later)
+	require.NoError(t, err)
+	require.Equal(t, one(2), last)
+	last, err = upkeep.LastBackup(dir, ahead.MadeAt)
+	require.NoError(t, err)
+	require.Equal(t, ahead, last)
+
+	_, err = upkeep.MarkChecked(dir, ahead.ID, upkeep.Drilled, ahead.MadeAt)
+	require.NoError(t, err)
+	passed, failed, err := upkeep.Checks(dir, later)
+	require.NoError(t, err)
+	require.Zero(t, passed)
+	require.False(t, failed)
+	_, err = upkeep.MarkFailed(dir, one(2).File, upkeep.Drilled, monday.Add(time.Hour))
+	require.NoError(t, err)
+	_, failed, err = upkeep.Checks(dir, later)
+	require.NoError(t, err)
+	require.True(t, failed, "the check that the clock has in the future was passed before")
+	_, err = upkeep.MarkChecked(dir, one(2).ID, upkeep.Drilled, monday.Add(2*time.Hour))
+	require.NoError(t, err)
+	_, err = upkeep.MarkFailed(dir, ahead.File, upkeep.Drilled, ahead.MadeAt)
+	require.NoError(t, err)
+	_, failed, err = upkeep.Checks(dir, later)
+	require.NoError(t, err)
+	require.True(t, failed)
+}
+
 // A check that was failed is told until the archive passes one, and counts for all until any passes one.
 func TestMarkFailed_isTakenBackByACheckThatIsPassed(t *testing.T) {
 	dir := t.TempDir()
@@ -113,7 +153,7 @@ func TestMarkFailed_isTakenBackByACheckThatIsPassed(t *testing.T) {
 	require.NoError(t, upkeep.AddBackup(dir, second))
 	checks := func(passed time.Time, failed bool) {
 		t.Helper()
-		gotPassed, gotFailed, err := upkeep.Checks(dir)
+		gotPassed, gotFailed, err := upkeep.Checks(dir, later)
 		require.NoError(t, err)
 		require.True(t, passed.Equal(gotPassed), gotPassed)
 		require.Equal(t, failed, gotFailed)
@@ -193,7 +233,7 @@ func TestBackups_tellADamagedRecordAtItsPlace(t *testing.T) {
 		require.True(t, one(n).MadeAt.Equal(b.MadeAt), n)
 		require.Zero(t, b.Parts)
 	}
-	_, err = upkeep.LastBackup(dir)
+	_, err = upkeep.LastBackup(dir, later)
 	require.ErrorIs(t, err, upkeep.ErrDamaged)
 	_, err = upkeep.MarkChecked(dir, one(5).ID, upkeep.Verified, monday)
 	require.ErrorIs(t, err, upkeep.ErrDamaged)
@@ -216,7 +256,7 @@ func TestRecords_areBoundedAndDamageIsTold(t *testing.T) {
 			require.ErrorIs(t, listed[0].Fault, upkeep.ErrDamaged)
 			require.Equal(t, "1-bak_1", listed[0].ID, "no command has made this name")
 			require.False(t, listed[0].MadeAt.IsZero())
-			_, err = upkeep.LastBackup(dir)
+			_, err = upkeep.LastBackup(dir, later)
 			require.Error(t, err)
 			_, err = upkeep.MarkChecked(dir, "bak_1", upkeep.Verified, monday)
 			require.Error(t, err)
@@ -283,7 +323,7 @@ func TestRecords_followNoLinkOutOfTheDirectory(t *testing.T) {
 		require.Error(t, err)
 		_, err = upkeep.Backups(dir, "", 1000)
 		require.Error(t, err)
-		_, err = upkeep.LastBackup(dir)
+		_, err = upkeep.LastBackup(dir, later)
 		require.Error(t, err)
 		untouched()
 	})

@@ -115,6 +115,7 @@ func databases(t *testing.T, etc string) bool {
 
 // A comment that gives no reason does not take a block out.
 func TestOperationsPage_marksNeedAReason(t *testing.T) {
+	harness.Own(t, "it asks no family")
 	for line, ok := range map[string]bool{
 		"<!-- shown: it needs a cluster -->": true, "<!-- shown -->": false, "<!-- shown: -->": false, "<!-- exit: 1 -->": true, "<!-- exit: 1 or 2 -->": false, "<!-- setup -->": true,
 	} {

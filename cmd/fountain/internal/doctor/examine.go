@@ -173,8 +173,8 @@ func (d *Doctor) disk(dir string) {
 
 // lastBackup looks when fountain backup was last run beside the kms.
 func (d *Doctor) lastBackup(dir string) {
-	last, err := upkeep.LastBackup(dir)
 	now := d.Clock.Now()
+	last, err := upkeep.LastBackup(dir, now)
 	const do = "run fountain backup from a timer, and fountain backup drill too (docs/operations.md, Backup and restore)"
 	switch {
 	case err != nil:
@@ -191,7 +191,7 @@ func (d *Doctor) lastBackup(dir string) {
 
 // lastCheck looks whether backups pass the checks that are made of them beside the kms; where none is, on another machine perhaps, it says nothing.
 func (d *Doctor) lastCheck(dir string) {
-	passed, failed, err := upkeep.Checks(dir)
+	passed, failed, err := upkeep.Checks(dir, d.Clock.Now())
 	switch {
 	case err != nil: // which was said of the last backup
 	case failed:
