@@ -59,9 +59,6 @@ func BenchmarkMove(b *testing.B) {
 				w.Stepped(func() {
 					took := time.Since(began)
 					longest, longestCPU = max(longest, took), max(longestCPU, processorTime(b)-used)
-					if os.Getenv("XX") != "" {
-						fmt.Println("STEP", took.Microseconds(), (processorTime(b) - used).Microseconds())
-					}
 					if steps++; steps <= 2 { // begin and show
 						held += took
 					}
