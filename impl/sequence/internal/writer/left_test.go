@@ -195,7 +195,8 @@ func TestFinishOrders_doesAllThatIsLeft(t *testing.T) {
 		db := open(t)
 		w := newWriter(t, db, 0)
 		var groups []domain.Group
-		for n := range 205 { // two pages and more
+		w.Page(4)
+		for n := range 9 { // two pages and more
 			groups = append(groups, domain.Group{Scope: fmt.Sprintf("scope%03d", n), ElementType: "line"})
 		}
 		leave(t, db, w, groups)

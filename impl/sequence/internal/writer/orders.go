@@ -277,7 +277,7 @@ func (w *Writer) endOrders(ctx context.Context, silent time.Time) error {
 func (w *Writer) finishLeft(ctx context.Context, silent time.Time) error {
 	var failed []error // the others do not wait for one that can't be finished
 	for behind := (domain.Group{}); ; {
-		left, err := w.elements.LeftOrders(ctx, silent, behind, leftAtOnce)
+		left, err := w.elements.LeftOrders(ctx, silent, behind, w.page)
 		if err != nil {
 			return errors.Join(append(failed, err)...)
 		}
@@ -285,7 +285,7 @@ func (w *Writer) finishLeft(ctx context.Context, silent time.Time) error {
 		if len(failed) > leftAtOnce { // they are told in one line of the log
 			failed = failed[:leftAtOnce]
 		}
-		if len(left) < leftAtOnce || ctx.Err() != nil {
+		if len(left) < w.page || ctx.Err() != nil {
 			return errors.Join(failed...)
 		}
 		behind = left[len(left)-1].Group

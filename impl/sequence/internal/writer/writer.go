@@ -82,6 +82,7 @@ type Writer struct {
 	patience time.Duration      // of Close
 	between  func()             // before each transaction of a long reorder, for tests
 	stepped  func()             // behind it
+	page     int                // orders that are looked for at once
 }
 
 // New starts a Writer.
@@ -98,6 +99,7 @@ func New(o Options) *Writer {
 		large:    newPlaces(largeAtATime, largeAtATime),
 		orders:   newPlaces(ordersAtATime, ordersOfEach),
 		patience: closeWithin,
+		page:     leftAtOnce,
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "fountain_sequence_commit_requests", Help: "Requests that shared one commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
