@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -66,16 +67,23 @@ func newElementsMove() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows := make([][]string, len(done.Changes))
-			for i, one := range done.Changes {
-				rows[i] = []string{one.ID, strconv.FormatInt(one.From, 10), strconv.FormatInt(one.To, 10)}
-			}
-			return o.print(cmd, done, []string{"ID", "FROM", "TO"}, rows)
+			return o.print(cmd, done, []string{"ID", "FROM", "TO"}, movedRows(done))
 		})
 	cmd.Flags().StringVar(&before, "before", "", "the element behind it then, by id")
 	cmd.Flags().StringVar(&after, "after", "", "the element in front of it then, by id")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only tell which numbers would change")
 	return cmd
+}
+
+// movedRows is a table of the numbers that a move changes. Those that are told by their range are its last row.
+func movedRows(done *sequence.ReorderResult) (rows [][]string) {
+	for _, one := range done.Changes {
+		rows = append(rows, []string{one.ID, strconv.FormatInt(one.From, 10), strconv.FormatInt(one.To, 10)})
+	}
+	if s := done.Shifted; s != nil {
+		rows = append(rows, []string{fmt.Sprintf("(%d others)", s.To-s.From+1), fmt.Sprintf("%d-%d", s.From, s.To), fmt.Sprintf("%d-%d", s.From+s.By, s.To+s.By)})
+	}
+	return rows
 }
 
 // names checks for one argument of so many parts between slashes.

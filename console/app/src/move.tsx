@@ -10,38 +10,41 @@ import { Table } from "./listing.js";
 
 type Element = Schemas["sequence"]["Element"];
 type Change = Schemas["sequence"]["NumberChange"];
+type Done = Schemas["sequence"]["ReorderResult"];
 type Place = Schemas["sequence"]["Move"];
 
 const pathOf = ({ scope, elementType, id }: Element) => ({ scope, elementType, elementId: id });
 
-const preview = async (one: Element, place: Place): Promise<Change[]> =>
-  (await take(family.sequence.POST("/scopes/{scope}/{elementType}/elements/{elementId}/move/preview", { params: { path: pathOf(one) }, body: place }))).changes;
+const preview = async (one: Element, place: Place): Promise<Done> =>
+  take(family.sequence.POST("/scopes/{scope}/{elementType}/elements/{elementId}/move/preview", { params: { path: pathOf(one) }, body: place }));
 
-const move = async (one: Element, place: Place): Promise<Change[]> =>
-  (await take(family.sequence.POST("/scopes/{scope}/{elementType}/elements/{elementId}/move", { params: { path: pathOf(one) }, body: place }))).changes;
+const move = async (one: Element, place: Place): Promise<Done> =>
+  take(family.sequence.POST("/scopes/{scope}/{elementType}/elements/{elementId}/move", { params: { path: pathOf(one) }, body: place }));
 
-const same = (some: Change[], others: Change[]): boolean => {
+/** Whether two moves change the same numbers. What is shifted goes by the numbers of the element that is moved. */
+const same = ({ changes: some }: Done, { changes: others }: Done): boolean => {
   const from = new Map(others.map(({ id, from, to }) => [id, `${from} ${to}`]));
   return some.length === others.length && some.every(({ id, from: number, to }) => from.get(id) === `${number} ${to}`);
 };
 
 const most = 20; // changes that are shown
 
-/** What a move changes: the element first, then those between in their new order. */
-const Changes = ({ of, first }: { of: Change[]; first: string }) => {
+/** What a move changes: the element first, then those between in their new order, or their range where they are too many to be named. */
+const Changes = ({ of: { changes, shifted }, first }: { of: Done; first: string }) => {
   const rank = ({ id, to }: Change) => (id === first ? 0 : to);
-  const items = [...of].sort((a, b) => rank(a) - rank(b));
+  const items = [...changes].sort((a, b) => rank(a) - rank(b));
   return <>
     <Table label="Changes" items={items.slice(0, most)} id={({ id }) => id}
       columns={[{ head: "ID", cell: ({ id }) => <code>{id}</code> }, { head: "Number now", cell: ({ from }) => from }, { head: "Then", cell: ({ to }) => to }]} />
     {items.length > most && <p>{items.length - most} more change by one each.</p>}
+    {shifted && <p>{shifted.to - shifted.from + 1} more change by one each: the numbers from {shifted.from} to {shifted.to} become those from {shifted.from + shifted.by} to {shifted.to + shifted.by}.</p>}
   </>;
 };
 
 /** Shows what the move changes, and does it when the person wants it. Where the order has changed since, it shows that and asks again. Resolves with whether it was done. */
-const confirm = async (one: Element, place: Place, expected: Change[]): Promise<boolean> => {
-  for (let changes = expected, again = false; ; again = true) {
-    const shown = changes, number = shown.find(({ id }) => id === one.id)?.from;
+const confirm = async (one: Element, place: Place, expected: Done): Promise<boolean> => {
+  for (let planned = expected, again = false; ; again = true) {
+    const shown = planned, number = shown.changes.find(({ id }) => id === one.id)?.from;
     if (number === undefined) {
       say(`${one.id} is in this place already.`);
       return false;
@@ -50,18 +53,18 @@ const confirm = async (one: Element, place: Place, expected: Change[]): Promise<
       title: `Move ${one.elementType} ${number}?`, label: "Move",
       text: again ? "The order has changed since you asked. Nothing was moved. The move would change these numbers now:" : "The move changes these numbers:",
       shows: <Changes of={shown} first={one.id} />,
-      act: async (): Promise<{ moved: Change[] } | { now: Change[] }> => {
+      act: async (): Promise<{ moved: Done } | { now: Done }> => {
         const now = await preview(one, place);
         return same(now, shown) ? { moved: await move(one, place) } : { now };
       },
     });
     if (!done) return false;
     if ("moved" in done.value) {
-      const to = done.value.moved.find(({ id }) => id === one.id)?.to ?? number;
+      const to = done.value.moved.changes.find(({ id }) => id === one.id)?.to ?? number;
       say(`${one.id} has the number ${to} now.`);
       return true;
     }
-    changes = done.value.now;
+    planned = done.value.now;
   }
 };
 
@@ -77,10 +80,10 @@ export const moveBeside = async (one: Element): Promise<boolean> => {
       const before = given.text("before"), after = given.text("after");
       if (!before === !after) throw new Problem({ code: "one_place" });
       const place = before ? { before } : { after };
-      return { place, changes: await preview(one, place) };
+      return { place, planned: await preview(one, place) };
     },
   });
-  return asked !== undefined && confirm(one, asked.value.place, asked.value.changes);
+  return asked !== undefined && confirm(one, asked.value.place, asked.value.planned);
 };
 
 const slack = 6; // pixels that a hand moves while it presses
@@ -131,7 +134,7 @@ export const useMove = (moved: () => void): Moving => {
   };
   return {
     problem,
-    to: (one, place) => after(one, preview(one, place).then((changes) => confirm(one, place, changes))),
+    to: (one, place) => after(one, preview(one, place).then((planned) => confirm(one, place, planned))),
     beside: (one) => after(one, moveBeside(one)),
     over: setTarget,
     mark: ({ id }) => (target?.id === id ? target.side : undefined),

@@ -63,6 +63,9 @@ type Shift struct {
 	By       int64 // have them by so much more: 1 or -1
 }
 
+// Count is how many elements it gives another number.
+func (s *Shift) Count() int64 { return s.To - s.From + 1 }
+
 // Far returns what the move does when held are the numbers of the element and its anchor, which Span has admitted, without a look at those between: the element's own
 // change, and theirs. A move to where the element is does nothing: the change has one number twice, and there is no Shift.
 func (m *Move) Far(held map[string]int64) (NumberChange, *Shift) {

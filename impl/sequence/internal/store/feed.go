@@ -117,12 +117,24 @@ type shiftedText struct {
 	By   int64 `json:"by"`
 }
 
+// farNumbers is what stands in numbers beside a shift, where all other rows have a list. An instance of the release before does not know shifts: it fails to read such a row, and does not tell half of it.
+type farNumbers struct {
+	Moved []domain.NumberChange `json:"moved"`
+}
+
 // Tell makes the texts of the feed of a planned reorder or move, so that it need not be done while others wait for the transaction. It may be called twice.
 func (c *Change) Tell() error {
 	if c.told != nil {
 		return nil
 	}
+	var parts []any
 	for part := range slices.Chunk(c.Done.Numbers, numbersInChange) {
+		parts = append(parts, part)
+	}
+	if c.Done.Shift != nil {
+		parts = []any{farNumbers{c.Done.Numbers}}
+	}
+	for _, part := range parts {
 		text, err := json.Marshal(part)
 		if err != nil {
 			return fmt.Errorf("encode numbers: %w", err)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -80,18 +81,24 @@ func (s *Store) Changes(ctx context.Context, scope string, after int64, limit in
 		out[i] = domain.Change{
 			Position: r.Position, Kind: domain.Kind(r.Kind), ElementType: r.ElementType, ID: r.ID, Version: r.Version, Number: r.Number, At: fromMicros(r.At), Actor: r.Actor,
 		}
-		if len(r.Numbers) > 0 {
-			if err := json.Unmarshal(r.Numbers, &out[i].Numbers); err != nil {
-				return nil, fmt.Errorf("decode numbers of a change: %w", err)
-			}
-		}
-		if len(r.Shifted) > 0 {
-			var s shiftedText
-			if err := json.Unmarshal(r.Shifted, &s); err != nil {
-				return nil, fmt.Errorf("decode shift of a change: %w", err)
-			}
-			out[i].Shift = &domain.Shift{From: s.From, To: s.To, By: s.By}
+		if out[i].Numbers, out[i].Shift, err = r.order(); err != nil {
+			return nil, fmt.Errorf("decode numbers of a change: %w", err)
 		}
 	}
 	return out, nil
+}
+
+// order is what a row tells of a reorder or a move.
+func (r *changeRow) order() (numbers []domain.NumberChange, shift *domain.Shift, err error) {
+	switch {
+	case len(r.Numbers) == 0:
+		return nil, nil, nil
+	case len(r.Shifted) == 0:
+		err = json.Unmarshal(r.Numbers, &numbers)
+		return numbers, nil, err
+	}
+	var far farNumbers
+	var s shiftedText
+	err = errors.Join(json.Unmarshal(r.Numbers, &far), json.Unmarshal(r.Shifted, &s))
+	return far.Moved, &domain.Shift{From: s.From, To: s.To, By: s.By}, err
 }

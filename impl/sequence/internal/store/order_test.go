@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -524,6 +525,9 @@ func TestOrder_tellsAFarMoveByItsRange(t *testing.T) {
 			require.Len(t, told, 1)
 			require.Equal(t, []domain.NumberChange{c.moved}, told[0].Numbers)
 			require.Equal(t, &c.shift, told[0].Shift)
+			var text []byte
+			require.NoError(t, db.Read(t.Context()).Get(t.Context(), &text, "SELECT numbers FROM changes WHERE scope = ? AND position = ?", lines.Scope, told[0].Position))
+			require.Error(t, json.Unmarshal(text, new([]domain.NumberChange)), "who does not know shifts is not to read half of it")
 			for !o.settle(t, db) {
 			}
 			require.Equal(t, c.want, numbered(t, s, lines))

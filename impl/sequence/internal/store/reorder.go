@@ -115,15 +115,15 @@ func moved(ctx context.Context, q database.Querier, m *domain.Move, limit int, f
 	if refused != nil {
 		return p, refused, nil
 	}
-	if high-low >= int64(limit) {
-		if !far {
-			return p, ErrLongOrder, nil
-		}
-		change, shift := m.Far(held)
-		if shift == nil { // it is there
-			return p, nil, nil
-		}
+	change, shift := m.Far(held)
+	switch {
+	case shift == nil: // it is there
+		return p, nil, nil
+	case shift.Count()+1 <= int64(limit):
+	case far:
 		return planned{[]domain.NumberChange{change}, shift}, nil, nil
+	default:
+		return p, ErrLongOrder, nil
 	}
 	var rows []row // numbers have no gap: so many there are from low to high
 	if err := q.Select(ctx, &rows, inOrder("e.id, "+numberNow+" AS number", "AND"+unloaded), inOrderArgs(m.Group, low-1, int(high-low)+1)...); err != nil {

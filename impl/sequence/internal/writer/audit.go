@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/audit"
 )
 
-// maxListed bounds, in bytes, how much of a reorder's changes stands in its audit event; the hash covers all of them.
+// maxListed bounds, in bytes, how much of a reorder's changes stands in its audit event; the hash covers all of them. Those that a far move has shifted are told by their range.
 const maxListed = 4 << 10
 
 // restating are the actions that give an element a status.
@@ -54,7 +54,7 @@ func (t *try) orderDetail() map[string]string {
 	}
 	detail := reorderDetail(t.change.Done.Numbers, comment)
 	if s := t.change.Done.Shift; s != nil {
-		detail["changed"] = strconv.FormatInt(s.To-s.From+2, 10) // and the one that was moved
+		detail["changed"] = strconv.FormatInt(s.Count()+1, 10) // and the one that was moved
 		detail["shifted"] = fmt.Sprintf("%d-%d by %+d", s.From, s.To, s.By)
 	}
 	return detail

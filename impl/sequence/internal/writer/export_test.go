@@ -14,6 +14,9 @@ func (w *Writer) Settled() { w.settling.Wait() }
 // Patience sets how long Close waits for them. Call it before the first.
 func (w *Writer) Patience(d time.Duration) { w.patience = d }
 
+// Page sets how many orders that were left are looked for at once. Call it before the first look.
+func (w *Writer) Page(n int) { w.page = n }
+
 // GivenOver is closed when Close waits no longer.
 func (w *Writer) GivenOver() <-chan struct{} { return w.closing.Done() }
 

@@ -87,6 +87,7 @@ func TestFinishOrders_oneThatCanNotBeFinishedKeepsNoOtherWaiting(t *testing.T) {
 		require.Equal(t, []string{"b", "a"}, first(t, db, 2))
 		refusing = false
 		require.NoError(t, w.FinishAllOrders(t.Context()))
+		w.Settled()
 		requireNothingLeft(t, db)
 	})
 }
@@ -116,6 +117,7 @@ func TestClose_leavesWhatIsNotSettledToTheNextStart(t *testing.T) {
 		require.Equal(t, ids, first(t, db, 450))
 		next := newWriter(t, db, 0)
 		require.NoError(t, next.FinishAllOrders(t.Context()))
+		next.Settled()
 		require.Equal(t, ids, first(t, db, 450))
 		requireNothingLeft(t, db)
 		requireFeedGivesOrder(t, db)
@@ -163,6 +165,7 @@ func requireFinishes(t *testing.T, dir string, want []string) {
 	require.Equal(t, want, first(t, restored, 450), dir)
 	again := newWriter(t, restored, 0)
 	require.NoError(t, again.FinishAllOrders(t.Context()))
+	again.Settled()
 	require.Equal(t, want, first(t, restored, 450), dir)
 	requireNothingLeft(t, restored)
 	requireFeedGivesOrder(t, restored)
@@ -192,7 +195,8 @@ func TestFinishOrders_doesAllThatIsLeft(t *testing.T) {
 		db := open(t)
 		w := newWriter(t, db, 0)
 		var groups []domain.Group
-		for n := range 205 { // two pages and more
+		w.Page(4)
+		for n := range 9 { // two pages and more
 			groups = append(groups, domain.Group{Scope: fmt.Sprintf("scope%03d", n), ElementType: "line"})
 		}
 		leave(t, db, w, groups)

@@ -74,13 +74,13 @@ func (w *Writer) tryReorder(ctx context.Context, r Request) (done store.Done, lo
 			return done, false, err
 		}
 	}
-	if err := w.large.enter(ctx, r.Owner(), w.Wait); err != nil {
+	if err := w.orders.enter(ctx, r.Owner(), w.Wait); err != nil {
 		return store.Done{}, true, err
 	}
 	shown := false
 	defer func() { // whatever happens
 		if !shown {
-			w.large.leave()
+			w.orders.leave(r.Owner())
 		}
 	}()
 	o := &store.Order{Group: r.change().Group(), ID: rand.Text()}
@@ -89,7 +89,7 @@ func (w *Writer) tryReorder(ctx context.Context, r Request) (done store.Done, lo
 	}
 	shown = true
 	w.settling.Go(func() {
-		defer w.large.leave()
+		defer w.orders.leave(r.Owner())
 		w.finish(ctx, o)
 	})
 	return done, true, nil
@@ -228,19 +228,40 @@ func (w *Writer) finishOrdersOf(ctx context.Context, only *domain.Group) error {
 	if err != nil {
 		return err
 	}
-	return w.finishOrders(ctx, now.Add(-stagedSilence), now.Add(-shownSilence), only)
+	if err := w.endOrders(ctx, now.Add(-stagedSilence)); err != nil {
+		return err
+	}
+	silent := now.Add(-shownSilence)
+	if only == nil {
+		return w.finishLeft(ctx, silent)
+	}
+	left, err := w.elements.LeftOrdersOf(ctx, silent, *only)
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.finishThese(ctx, left)...)
 }
 
-// FinishAllOrders is FinishOrders for a service that is the only one on its database, at its start: none goes on.
+// FinishAllOrders is FinishOrders for a service that is the only one on its database, at its start, before the first change: none goes on. When it returns what nobody has seen is given up. The rest follows
+// behind it, because it can take long, and everybody reads the orders that were shown.
 func (w *Writer) FinishAllOrders(ctx context.Context) error {
 	late := time.UnixMicro(math.MaxInt64 / 2)
-	return w.finishOrders(ctx, late, late, nil)
+	if err := w.endOrders(ctx, late); err != nil {
+		return err
+	}
+	w.settling.Go(func() {
+		if err := w.finishLeft(w.closing, late); err != nil && w.closing.Err() == nil {
+			w.Log.WarnContext(ctx, "long reorders of the process before are finished later", "error", err)
+		}
+	})
+	return nil
 }
 
-func (w *Writer) finishOrders(ctx context.Context, staged, shown time.Time, only *domain.Group) error {
+// endOrders gives up the orders that nobody has seen and that are silent since a time.
+func (w *Writer) endOrders(ctx context.Context, silent time.Time) error {
 	ended := int64(0)
 	err := w.step(ctx, func(ctx context.Context, tx *database.Tx, _ time.Time) (err error) {
-		ended, err = store.EndOrders(ctx, tx, staged)
+		ended, err = store.EndOrders(ctx, tx, silent)
 		return err
 	})
 	if err != nil {
@@ -249,16 +270,14 @@ func (w *Writer) finishOrders(ctx context.Context, staged, shown time.Time, only
 	if ended > 0 {
 		w.Log.WarnContext(ctx, "long reorders were given up, which nobody has seen", "count", ended)
 	}
-	if only != nil {
-		left, err := w.elements.LeftOrdersOf(ctx, shown, *only)
-		if err != nil {
-			return err
-		}
-		return errors.Join(w.finishThese(ctx, left)...)
-	}
+	return nil
+}
+
+// finishLeft settles or removes all orders that are silent since a time.
+func (w *Writer) finishLeft(ctx context.Context, silent time.Time) error {
 	var failed []error // the others do not wait for one that can't be finished
 	for behind := (domain.Group{}); ; {
-		left, err := w.elements.LeftOrders(ctx, shown, behind, leftAtOnce)
+		left, err := w.elements.LeftOrders(ctx, silent, behind, w.page)
 		if err != nil {
 			return errors.Join(append(failed, err)...)
 		}
@@ -266,7 +285,7 @@ func (w *Writer) finishOrders(ctx context.Context, staged, shown time.Time, only
 		if len(failed) > leftAtOnce { // they are told in one line of the log
 			failed = failed[:leftAtOnce]
 		}
-		if len(left) < leftAtOnce || ctx.Err() != nil {
+		if len(left) < w.page || ctx.Err() != nil {
 			return errors.Join(failed...)
 		}
 		behind = left[len(left)-1].Group

@@ -207,6 +207,7 @@ func TestDo_makesALongOrderOrNoneThroughKill(t *testing.T) {
 func requireFinished(t *testing.T, db *database.DB, now []string) {
 	w := newWriter(t, db, 0)
 	require.NoError(t, w.FinishAllOrders(t.Context()))
+	w.Settled()
 	w.Close()
 	require.Equal(t, now, first(t, db, turned))
 	requireNothingLeft(t, db)

@@ -312,6 +312,7 @@ func TestDo_aLongReorderSurvivesAKillAtAnyStep(t *testing.T) {
 				require.Equal(t, want, first(t, db, 450), "%s killed before %d", name, step)
 				w := newWriter(t, db, 0)
 				require.NoError(t, w.FinishAllOrders(t.Context()))
+				w.Settled()
 				require.Equal(t, want, first(t, db, 450), "%s killed before %d", name, step)
 				requireNothingLeft(t, db)
 				requireFeedGivesOrder(t, db)

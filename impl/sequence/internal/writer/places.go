@@ -10,15 +10,19 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// places are those of large changes, of which few are there at once. Who waits for one takes turns by owner, and stands in a line with others of the same owner. It is safe for concurrent use.
+// places are those of large changes, of which few are there at once, and fewer of one owner. Who waits for one takes turns by owner, and stands in a line with others of the same owner. It is safe for concurrent use.
 type places struct {
 	mu    sync.Mutex
 	free  int
+	each  int                        // that one owner has at most
+	held  map[string]int             // by owner; none is 0
 	lines map[string][]chan struct{} // of those who wait, by owner; none is empty
 	turns []string                   // owners with a line, in the order of their turns
 }
 
-func newPlaces(n int) *places { return &places{free: n, lines: map[string][]chan struct{}{}} }
+func newPlaces(n, each int) *places {
+	return &places{free: n, each: each, held: map[string]int{}, lines: map[string][]chan struct{}{}}
+}
 
 // enter waits for a place, which leave gives back. Error: database.ErrUnavailable when the wait is over, or that of ctx.
 func (p *places) enter(ctx context.Context, owner string, wait time.Duration) error {
@@ -38,7 +42,7 @@ func (p *places) enter(ctx context.Context, owner string, wait time.Duration) er
 		err = fmt.Errorf("%w: too many large changes wait", database.ErrUnavailable)
 	}
 	if !p.giveUp(owner, called) {
-		p.leave() // it was called at the same moment
+		p.leave(owner) // it was called at the same moment
 	}
 	return err
 }
@@ -47,8 +51,8 @@ func (p *places) enter(ctx context.Context, owner string, wait time.Duration) er
 func (p *places) ask(owner string) (called chan struct{}, waits bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.free > 0 {
-		p.free--
+	if p.mayTake(owner) {
+		p.take(owner)
 		return nil, false
 	}
 	called = make(chan struct{})
@@ -74,22 +78,34 @@ func (p *places) giveUp(owner string, called chan struct{}) bool {
 	return true
 }
 
-// leave gives a place to the first of the owner whose turn it is.
-func (p *places) leave() {
+// leave gives the owner's place back, and to the first of an owner who may have one.
+func (p *places) leave(owner string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.turns) == 0 {
-		p.free++
+	p.free++
+	if p.held[owner]--; p.held[owner] == 0 {
+		delete(p.held, owner)
+	}
+	at := slices.IndexFunc(p.turns, p.mayTake)
+	if at < 0 {
 		return
 	}
-	owner := p.turns[0]
-	p.turns = p.turns[1:]
-	line := p.lines[owner]
+	next := p.turns[at]
+	p.turns = slices.Delete(p.turns, at, at+1)
+	p.take(next)
+	line := p.lines[next]
 	close(line[0])
 	if len(line) == 1 {
-		delete(p.lines, owner)
+		delete(p.lines, next)
 		return
 	}
-	p.lines[owner] = line[1:]
-	p.turns = append(p.turns, owner)
+	p.lines[next] = line[1:]
+	p.turns = append(p.turns, next)
+}
+
+func (p *places) mayTake(owner string) bool { return p.free > 0 && p.held[owner] < p.each }
+
+func (p *places) take(owner string) {
+	p.free--
+	p.held[owner]++
 }

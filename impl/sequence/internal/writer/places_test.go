@@ -28,7 +28,7 @@ func (p *places) waiting(owner string) int {
 
 // Who comes with one large change while another one has many waiting is the next but one.
 func TestPlaces_areGivenByTurns(t *testing.T) {
-	p := newPlaces(1)
+	p := newPlaces(1, 1)
 	require.NoError(t, p.enter(t.Context(), "first", time.Hour))
 	entered := make(chan string, 8)
 	enters := func(owner string) func(error) {
@@ -45,20 +45,23 @@ func TestPlaces_areGivenByTurns(t *testing.T) {
 	}
 	p.line(t.Context(), t, "one", enters("one"))
 	var order []string
+	inside := "first"
 	for range 7 {
-		p.leave()
-		order = append(order, <-entered)
+		p.leave(inside)
+		inside = <-entered
+		order = append(order, inside)
 	}
 	require.Equal(t, []string{"many", "few", "one", "many", "few", "many", "many"}, order)
-	p.leave()
+	p.leave(inside)
 	require.NoError(t, p.enter(t.Context(), "first", time.Hour))
 	require.Empty(t, p.lines)
 	require.Empty(t, p.turns)
+	require.Equal(t, map[string]int{"first": 1}, p.held)
 }
 
 // Who gives up leaves the line, and takes no place with them.
 func TestPlaces_loseNoneToThoseWhoGiveUp(t *testing.T) {
-	p := newPlaces(1)
+	p := newPlaces(1, 1)
 	require.NoError(t, p.enter(t.Context(), "first", time.Hour))
 	require.ErrorIs(t, p.enter(t.Context(), "second", time.Millisecond), database.ErrUnavailable)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -67,13 +70,40 @@ func TestPlaces_loseNoneToThoseWhoGiveUp(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, <-gone, context.Canceled)
 	require.Zero(t, p.waiting("second")+p.waiting("third"))
-	p.leave()
+	p.leave("first")
 	require.Equal(t, 1, p.free)
+}
+
+// Who has as many as one may have waits for one of their own, while others take those that are free.
+func TestPlaces_areNeverAllOfOneOwner(t *testing.T) {
+	p := newPlaces(3, 2)
+	entered := make(chan string, 2)
+	for range 2 {
+		require.NoError(t, p.enter(t.Context(), "many", time.Hour))
+	}
+	p.line(t.Context(), t, "many", func(err error) {
+		require.NoError(t, err)
+		entered <- "many"
+	})
+	require.NoError(t, p.enter(t.Context(), "one", time.Hour))
+	p.leave("one")
+	require.Equal(t, 1, p.waiting("many"), "it is not theirs")
+	require.Equal(t, 1, p.free)
+	require.NoError(t, p.enter(t.Context(), "one", time.Hour))
+	p.line(t.Context(), t, "other", func(err error) {
+		require.NoError(t, err)
+		entered <- "other"
+	})
+	p.leave("one")
+	require.Equal(t, "other", <-entered, "though another one stands in front")
+	p.leave("many")
+	require.Equal(t, "many", <-entered)
+	require.Zero(t, p.free)
 }
 
 func TestPlaces_areNeverMoreNorFewer(t *testing.T) {
 	const n = 3
-	p := newPlaces(n)
+	p := newPlaces(n, 2)
 	var inside, most atomic.Int64
 	var group sync.WaitGroup
 	for i := range 64 {
@@ -83,12 +113,13 @@ func TestPlaces_areNeverMoreNorFewer(t *testing.T) {
 				if (i+round)%3 == 0 {
 					go cancel() // at any moment
 				}
-				if p.enter(ctx, string(rune('a'+i%5)), time.Hour) == nil {
+				owner := string(rune('a' + i%5))
+				if p.enter(ctx, owner, time.Hour) == nil {
 					now := inside.Add(1)
 					for before := most.Load(); now > before && !most.CompareAndSwap(before, now); before = most.Load() {
 					}
 					inside.Add(-1)
-					p.leave()
+					p.leave(owner)
 				}
 				cancel()
 			}
@@ -97,6 +128,7 @@ func TestPlaces_areNeverMoreNorFewer(t *testing.T) {
 	group.Wait()
 	require.LessOrEqual(t, most.Load(), int64(n))
 	require.Equal(t, n, p.free)
+	require.Empty(t, p.held)
 	require.Empty(t, p.lines)
 	require.Empty(t, p.turns)
 }

@@ -29,10 +29,13 @@ const (
 	// loadBytes are the bytes of data that are as much work as an element: a commit of 512 requests could write 32 MiB else, for which all others wait.
 	loadBytes = 8 << 10
 	queue     = 4096
-	// A creation of more elements than this is large, as is a long reorder; few of those are there at once, because each can hold megabytes.
+	// A creation of more elements than this is large; few of those are there at once, because each can hold megabytes.
 	largeCreate  = 64
 	largeAtATime = 16
-	maxWait      = 10 * time.Second
+	// Long reorders and moves have places of their own, until they are settled: a far move needs them for long. So nobody has all of them.
+	ordersAtATime = 16
+	ordersOfEach  = 4
+	maxWait       = 10 * time.Second
 )
 
 // Options configure a Writer.
@@ -70,7 +73,8 @@ type Writer struct {
 	Options
 	commits  *groupcommit.Committer[Request, store.Done]
 	elements *store.Store
-	large    *places
+	large    *places // of creations
+	orders   *places // of long reorders and moves
 	size     prometheus.Histogram
 	settling sync.WaitGroup // long reorders that are shown
 	closing  context.Context
@@ -78,6 +82,7 @@ type Writer struct {
 	patience time.Duration      // of Close
 	between  func()             // before each transaction of a long reorder, for tests
 	stepped  func()             // behind it
+	page     int                // orders that are looked for at once
 }
 
 // New starts a Writer.
@@ -91,8 +96,10 @@ func New(o Options) *Writer {
 	w := &Writer{
 		Options:  o,
 		elements: store.New(o.DB),
-		large:    newPlaces(largeAtATime),
+		large:    newPlaces(largeAtATime, largeAtATime),
+		orders:   newPlaces(ordersAtATime, ordersOfEach),
 		patience: closeWithin,
+		page:     leftAtOnce,
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "fountain_sequence_commit_requests", Help: "Requests that shared one commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
@@ -122,7 +129,7 @@ func (w *Writer) Do(ctx context.Context, r Request) (store.Done, error) {
 		if err := w.large.enter(ctx, r.Owner(), w.Wait); err != nil {
 			return store.Done{}, err
 		}
-		defer w.large.leave()
+		defer w.large.leave(r.Owner())
 	}
 	if r.Key != nil { // by who asks, and not while all others wait for the transaction
 		var err error
