@@ -1,6 +1,7 @@
 package groupcommit_test
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fountainai/fountain/internal/groupcommit"
+	"github.com/fountainai/fountain/internal/store"
 )
 
 // TestCompany_waitsForThoseWhoWereAnswered has one commit with one caller and seven who wait behind it: from then on all eight share every commit, though each comes back after its answer alone.
@@ -74,4 +76,34 @@ func TestCompany_isAwaitedForABoundedTime(t *testing.T) {
 	}
 	c.Close()
 	requireGapFree(t, db, 7)
+}
+
+// TestCompany_holdsNothingWhileItIsAwaited has others write meanwhile, on a database with one writer, and applies nothing before: what is looked at then is of the time of the commit.
+func TestCompany_holdsNothingWhileItIsAwaited(t *testing.T) {
+	db := openSQLite(t)
+	g := newGate()
+	c := start(t, db, groupcommit.Options{Company: time.Hour}, g.number)
+	answered := make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		defer close(answered)
+		mustDo(t, c, "first")
+	})
+	<-g.entered
+	group.Go(func() { mustDo(t, c, "waits") })
+	for c.Waiting() < 1 {
+		runtime.Gosched()
+	}
+	close(g.release)
+	<-answered
+	require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Exec(ctx, "UPDATE counter SET value = value + 10")
+		return err
+	}))
+	mustDo(t, c, "comes")
+	group.Wait()
+	c.Close()
+	var last int64
+	require.NoError(t, db.Read(t.Context()).Get(t.Context(), &last, "SELECT MIN(n) FROM numbers WHERE name <> 'first'"))
+	require.EqualValues(t, 12, last)
 }

@@ -115,6 +115,29 @@ func TestLater_isRunAnewOnce(t *testing.T) {
 	})
 }
 
+// A function that makes something else of the error has nothing to say: what it knew was wrong.
+func TestLater_isRunAnewWhateverTheFunctionMakesOfTheError(t *testing.T) {
+	onlyOne(t, func(t *testing.T, db *store.DB) {
+		for _, made := range []error{nil, errors.New("there is no such thing")} {
+			before, runs := values(t, db, "a")[0], 0
+			require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				runs++
+				if tx.Cautious() {
+					return increment(ctx, tx, "a")
+				}
+				err := later(ctx, tx, add("a"), insert("a", 1))
+				if err == nil {
+					err = increment(ctx, tx, "a")
+				}
+				require.Error(t, err)
+				return made
+			}))
+			require.Equal(t, 2, runs)
+			require.Equal(t, before+1, values(t, db, "a")[0])
+		}
+	})
+}
+
 func TestLater_thatFailsIsNotRunAnew(t *testing.T) {
 	onlyOne(t, func(t *testing.T, db *store.DB) {
 		runs := 0

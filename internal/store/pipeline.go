@@ -47,7 +47,7 @@ func (tx *Tx) ExecAll(ctx context.Context, statements ...Statement) ([]int64, er
 }
 
 // SelectFirst runs the query that a transaction begins with: on PostgreSQL it is sent together with BEGIN. each is called for every row, with an int64, a string, bytes or
-// nil for each column; it may keep them, but not the slice. It must not use the transaction.
+// nil for each column (BIGINT, TEXT or BLOB); it may keep them, but not the slice. It must not use the transaction.
 func (tx *Tx) SelectFirst(ctx context.Context, each func(row []any) error, query string, args ...any) error {
 	if tx.dialect == SQLite {
 		return tx.alone(ctx, query, func(ctx context.Context) error {
@@ -75,7 +75,7 @@ func (tx *Tx) SelectFirst(ctx context.Context, each func(row []any) error, query
 var ErrUnmet = errors.New("a statement that must change a row changed none")
 
 // Later has a statement, an INSERT, UPDATE or DELETE without RETURNING, run before the next one or, on PostgreSQL, together with the COMMIT in one message. It
-// must change a row: when it changes none, all is rolled back and the function of Write is run anew, in a transaction that is Cautious; there Later can't
+// must change a row: when it changes none, all is rolled back and the function of Write is run anew, whatever it has made of the error, in a transaction that is Cautious; there Later can't
 // be used. So it is for what almost never fails, by whoever has another way.
 func (tx *Tx) Later(ctx context.Context, s Statement) error {
 	if tx.cautious {
@@ -165,10 +165,13 @@ func (tx *Tx) send(ctx context.Context, m *message) error {
 // divisionByZero is the SQLSTATE of what message makes of a statement that changed no row.
 const divisionByZero = "22012"
 
+// errRolledBack says that PostgreSQL has answered a COMMIT with something else.
+var errRolledBack = errors.New("the transaction was not committed")
+
 // committed tells a commit from what PostgreSQL makes of one after a failure, a rollback.
 func committed(tag pgconn.CommandTag) error {
-	if tag.String() != "COMMIT" {
-		return fmt.Errorf("the transaction ended with %s", tag)
+	if tag.String() != commitWriting {
+		return fmt.Errorf("%w: it ended with %s", errRolledBack, tag)
 	}
 	return nil
 }

@@ -145,7 +145,7 @@ func add(name string) store.Statement {
 	return store.Statement{Query: "UPDATE counters SET value = value + 1 WHERE name = ?", Args: []any{name}}
 }
 
-// When its context ends database/sql rolls a transaction back by itself, whenever it comes to it. What is sent afterwards must not be written without one.
+// A transaction whose context has ended will be rolled back. What is sent with another context must not be written, in it or without one.
 func TestExecAll_writesNothingAfterItsContextHasEnded(t *testing.T) {
 	storetest.Each(t, counters, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)

@@ -52,7 +52,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	pool.SetMaxIdleConns(size)
 	pool.SetConnMaxLifetime(connLifetime)
 	pool.SetConnMaxIdleTime(connIdle)
-	db := &DB{name: c.Name, dialect: PostgreSQL, wait: connWait, writer: pool, reader: pool, log: c.Log}
+	db := &DB{name: c.Name, dialect: PostgreSQL, wait: connWait, endWait: endWait, writer: pool, reader: pool, log: c.Log}
 	if err := pool.PingContext(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

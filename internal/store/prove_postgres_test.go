@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,22 @@ type wire struct {
 	target string
 	mu     sync.Mutex
 	conns  []net.Conn
-	held   chan struct{} // closed while bytes pass
+	held   chan struct{}          // closed while bytes pass
+	lose   atomic.Pointer[func()] // called with each answer that is lost; nil: none is
+}
+
+// answers are what PostgreSQL sends to a client.
+type answers struct {
+	io.Writer
+	w *wire
+}
+
+func (a answers) Write(p []byte) (int, error) {
+	if lost := a.w.lose.Load(); lost != nil {
+		(*lost)()
+		return len(p), nil
+	}
+	return a.Writer.Write(p)
 }
 
 func newWire(t *testing.T, target string) *wire {
@@ -48,7 +64,7 @@ func (w *wire) accept() {
 		w.mu.Lock()
 		w.conns = append(w.conns, client, server)
 		w.mu.Unlock()
-		go w.pass(client, server)
+		go w.pass(answers{client, w}, server)
 		go w.pass(server, client)
 	}
 }

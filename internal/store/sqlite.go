@@ -48,7 +48,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{name: c.Name, dialect: SQLite, wait: connWait, unlock: unlock, log: c.Log}
+	db := &DB{name: c.Name, dialect: SQLite, wait: connWait, endWait: endWait, unlock: unlock, log: c.Log}
 	path := filepath.Join(dir, c.Name+".db")
 	if err := db.openFile(ctx, path, c.MaxConns); err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -52,6 +52,7 @@ type DB struct {
 	writer  *sqlx.DB
 	reader  *sqlx.DB      // PostgreSQL: the same pool as writer
 	wait    time.Duration // for a free connection
+	endWait time.Duration // for the end of a transaction, on PostgreSQL
 	unlock  func() error
 	log     *slog.Logger
 	traced  *tracing.Database // nil: statements have no spans

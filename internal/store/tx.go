@@ -41,6 +41,7 @@ type Tx struct {
 	broken    error     // the first failed statement
 	later     []Statement
 	cautious  bool
+	endWait   time.Duration // of its commit, or its rollback, on PostgreSQL
 	last      []lastStep
 	committed []func()
 	kept      map[any]any // of this transaction alone
@@ -176,6 +177,9 @@ func (db *DB) writeOnce(ctx context.Context, cautious bool, fn func(ctx context.
 			again = isRetryable(tx.broken)
 			if err == nil {
 				err = fmt.Errorf("transaction went on after a failed statement: %w", tx.broken)
+			}
+			if errors.Is(tx.broken, ErrUnmet) {
+				err = errors.Join(ErrUnmet, err)
 			}
 		}
 		return err
@@ -338,6 +342,9 @@ func (tx *Tx) alone(ctx context.Context, query string, statement func(ctx contex
 func (tx *Tx) run(ctx context.Context, query string, statement func() error) error {
 	if tx.broken != nil {
 		return fmt.Errorf("transaction is broken by an earlier statement: %w", tx.broken)
+	}
+	if tx.stage == ended { // the connection may still be there, and would run it by itself
+		return sql.ErrTxDone
 	}
 	if err := tx.within.Err(); err != nil { // it will be rolled back, whatever the statement's own context says
 		tx.broken = err

@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -21,7 +23,8 @@ func (db *DB) transactWriting(ctx context.Context, cautious bool, fn func(tx *Tx
 		return err
 	}
 	defer conn.Close()
-	tx := &Tx{within: ctx, session: conn, conn: conn, dialect: db.dialect, traced: db.traced, attached: &db.attached, cautious: cautious}
+	tx := &Tx{within: ctx, session: conn, conn: conn, dialect: db.dialect, traced: db.traced, attached: &db.attached, cautious: cautious, endWait: db.endWait}
+	defer tx.rollback() // does nothing after a commit
 	if tx.dialect == SQLite {
 		err = tx.begin() // the function may count on being the one writer
 	}
@@ -29,7 +32,6 @@ func (db *DB) transactWriting(ctx context.Context, cautious bool, fn func(tx *Tx
 	if err != nil {
 		return fmt.Errorf("begin: %w", classify(err))
 	}
-	defer tx.rollback() // does nothing after a commit
 	if err := fn(tx); err != nil {
 		return err
 	}
@@ -51,11 +53,11 @@ func (tx *Tx) begin() error {
 		return nil
 	}
 	if tx.dialect == SQLite {
-		if _, err := tx.conn.ExecContext(interruptible(tx.within), beginWriting); err != nil {
-			return err
+		_, err := tx.conn.ExecContext(interruptible(tx.within), beginWriting)
+		if err == nil || tx.within.Err() != nil { // the driver tells that the context has ended, whatever came of the statement
+			tx.stage = open
 		}
-		tx.stage = open
-		return nil
+		return err
 	}
 	return tx.postgres(func(conn *pgx.Conn) error {
 		tx.stage = open
@@ -64,8 +66,8 @@ func (tx *Tx) begin() error {
 	})
 }
 
-// endWait bounds the end of a transaction, and what is sent together with it. It does not end with the context: what became of a commit that nobody waits for
-// any more would be unknown.
+// endWait bounds the end of a transaction on PostgreSQL, and what is sent together with it. It does not end with the context: what became of a commit that nobody
+// waits for any more would be unknown.
 const endWait = 30 * time.Second
 
 // commit makes the transaction durable, together with what was to be run later.
@@ -73,36 +75,54 @@ func (tx *Tx) commit() error {
 	if err := tx.within.Err(); err != nil {
 		return err
 	}
+	var err error
 	if tx.dialect == SQLite {
-		if _, err := tx.conn.ExecContext(context.WithoutCancel(tx.within), commitWriting); err != nil {
-			return err
-		}
-		tx.stage = ended
-		return nil
+		_, err = tx.conn.ExecContext(context.WithoutCancel(tx.within), commitWriting)
+	} else {
+		err = tx.outcome(tx.commitPostgres())
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(tx.within), endWait)
+	if err == nil {
+		tx.stage = ended
+	}
+	return err
+}
+
+func (tx *Tx) commitPostgres() error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(tx.within), tx.endWait)
 	defer cancel()
 	switch {
 	case len(tx.later) > 0:
 		m := tx.message()
 		m.batch.Queue(commitWriting).Exec(committed)
-		if err := tx.send(ctx, m); err != nil {
-			return err
-		}
+		return tx.send(ctx, m)
 	case tx.stage == open:
-		err := tx.postgres(func(conn *pgx.Conn) error {
+		return tx.postgres(func(conn *pgx.Conn) error {
 			tag, err := conn.Exec(ctx, commitWriting)
 			if err != nil {
 				return err
 			}
 			return committed(tag)
 		})
-		if err != nil {
-			return err
-		}
 	}
-	tx.stage = ended
 	return nil
+}
+
+// outcome tells a commit that was refused from one whose answer was lost. That is ErrUnavailable, whatever the error: nobody may take it for undone and try again.
+func (tx *Tx) outcome(err error) error {
+	var refused *pgconn.PgError
+	switch {
+	case err == nil, errors.As(err, &refused), errors.Is(err, ErrUnmet), errors.Is(err, errRolledBack), errors.Is(err, sql.ErrTxDone):
+		return err
+	}
+	open := false
+	lost := tx.postgres(func(conn *pgx.Conn) error { // what could not be sent leaves the transaction open
+		open = !conn.IsClosed() && conn.PgConn().TxStatus() != 'I'
+		return nil
+	})
+	if open && lost == nil {
+		return err
+	}
+	return fmt.Errorf("%w: the outcome of a commit is unknown: %w", ErrUnavailable, err)
 }
 
 // rollback ends a transaction that is open. A connection on which that fails is closed, which ends it too.
@@ -111,10 +131,11 @@ func (tx *Tx) rollback() {
 		return
 	}
 	tx.stage = ended
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(tx.within), endWait)
-	defer cancel()
-	if tx.dialect == SQLite {
-		ctx = context.WithoutCancel(ctx)
+	ctx := context.WithoutCancel(tx.within)
+	if tx.dialect == PostgreSQL {
+		bounded, cancel := context.WithTimeout(ctx, tx.endWait)
+		defer cancel()
+		ctx = bounded
 	}
 	if _, err := tx.conn.ExecContext(ctx, rollBack); err != nil {
 		_ = tx.conn.Raw(func(any) error { return driver.ErrBadConn })

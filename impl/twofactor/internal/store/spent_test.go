@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -10,10 +12,17 @@ import (
 
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
+	"github.com/fountainai/fountain/internal/clock"
+	"github.com/fountainai/fountain/internal/seal"
+	base "github.com/fountainai/fountain/internal/store"
+	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
+// giver has a code judged at a replica.
+type giver = func(t *testing.T, s *factor.Service, c factor.Caller, code string) error
+
 // givers are the ways in which a code comes: each keeps what it has used in another place, and all of them heed all.
-var givers = map[string]func(t *testing.T, s *factor.Service, c factor.Caller, code string) error{
+var givers = map[string]giver{
 	"the subject": func(t *testing.T, s *factor.Service, c factor.Caller, code string) error {
 		_, err := s.Verify(t.Context(), c, code)
 		return err
@@ -28,7 +37,7 @@ var givers = map[string]func(t *testing.T, s *factor.Service, c factor.Caller, c
 	},
 }
 
-func eachPairOfGivers(t *testing.T, f func(t *testing.T, w *world, first, second func(t *testing.T, s *factor.Service, c factor.Caller, code string) error)) {
+func eachPairOfGivers(t *testing.T, f func(t *testing.T, w *world, first, second giver)) {
 	each(t, func(t *testing.T, w *world) {
 		for first := range givers {
 			for second := range givers {
@@ -39,7 +48,7 @@ func eachPairOfGivers(t *testing.T, f func(t *testing.T, w *world, first, second
 }
 
 func TestSpent_isNoCodeTwiceWhoeverGivesIt(t *testing.T) {
-	eachPairOfGivers(t, func(t *testing.T, w *world, first, second func(t *testing.T, s *factor.Service, c factor.Caller, code string) error) {
+	eachPairOfGivers(t, func(t *testing.T, w *world, first, second giver) {
 		c := someone()
 		_, seed := w.enrolled(t, c, totp.Default)
 		code := w.code(t, seed, totp.Default, 0)
@@ -51,7 +60,7 @@ func TestSpent_isNoCodeTwiceWhoeverGivesIt(t *testing.T) {
 
 // After a clock that was ahead the newest step tells nothing: each accepted one is remembered by itself.
 func TestSpent_isNoCodeTwiceWhenTheClockJumps(t *testing.T) {
-	eachPairOfGivers(t, func(t *testing.T, w *world, first, second func(t *testing.T, s *factor.Service, c factor.Caller, code string) error) {
+	eachPairOfGivers(t, func(t *testing.T, w *world, first, second giver) {
 		c := someone()
 		_, seed := w.enrolled(t, c, totp.Default)
 		w.now.Advance(10 * time.Minute)
@@ -143,6 +152,86 @@ func TestSpent_thatWasChangedRefusesEveryCode(t *testing.T) {
 		w.exec(t, "UPDATE factors SET spent = ?", []byte{0x80})
 		for _, give := range givers {
 			require.ErrorIs(t, give(t, w.Service, c, w.code(t, seed, totp.Default, 0)), totp.ErrSteps)
+		}
+	})
+}
+
+// As TestVerify_looksAtFiveOfManyParallelGuesses, by a service that names nobody, and of services that name a session: what is looked at counts for all together.
+func TestSpent_fiveOfManyParallelGuessesAreLookedAtWhoeverGivesThem(t *testing.T) {
+	const guesses = 64
+	each(t, func(t *testing.T, w *world) {
+		replicas := []*factor.Service{w.Service, w.more()}
+		all := slices.Collect(maps.Values(givers))
+		for name, by := range map[string][]giver{"nobody": {givers["a service, of nobody"]}, "all": all} {
+			for round := range count(1, 100) {
+				c := someone()
+				_, seed := w.enrolled(t, c, totp.Default)
+				guess := w.wrong(t, seed, totp.Default)
+				var looked, refused atomic.Int64
+				together(guesses, func(i int) {
+					switch kind := kindOf(by[i%len(by)](t, replicas[i%2], c, guess)); kind {
+					case "wrong":
+						looked.Add(1)
+					case "locked":
+						refused.Add(1)
+					default:
+						t.Error(kind)
+					}
+				})
+				require.EqualValues(t, factor.RoundCap, looked.Load(), "%s, round %d", name, round)
+				require.EqualValues(t, guesses-factor.RoundCap, refused.Load(), "%s, round %d", name, round)
+				requireLocked(t, by[0](t, w.Service, c, w.code(t, seed, totp.Default, 0)), "the right code, too")
+			}
+		}
+	})
+}
+
+// What was used after the copy that is restored is in no row of it: steps up to the restore are refused whichever row they would be kept in.
+func TestSpent_refusesStepsUpToARestoreWhoeverGivesThem(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		for name, give := range givers {
+			w.now.Advance(time.Minute) // behind the last restore
+			c := someone()
+			_, seed := w.enrolled(t, c, totp.Default)
+			w.now.Advance(10*time.Minute + 15*time.Second)
+			w.exec(t, "UPDATE restore_mark SET not_before = ?", w.now.Now().UnixMicro())
+			for offset := int64(-1); offset <= 0; offset++ {
+				require.ErrorIs(t, give(t, w.Service, c, w.code(t, seed, totp.Default, offset)), factor.ErrInvalidCode, name)
+			}
+			w.now.Advance(15 * time.Second)
+			require.NoError(t, give(t, w.Service, c, w.code(t, seed, totp.Default, 0)), name)
+		}
+	})
+}
+
+// A database of version 0.1 kept every used step in used_steps. What was used before the upgrade stays used, even where the newest step tells nothing.
+func TestSpent_knowsWhatWasUsedBeforeTheUpgrade(t *testing.T) {
+	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *base.DB) {
+		key, now, db := seal.NewDataKey(), clock.NewFake(start), open(t)
+		old := newWorld(t, db, key, now)
+		c := someone()
+		_, seed := old.enrolled(t, c, totp.Default)
+		var used []string
+		for _, giver := range []string{"the subject", "a service, of a session"} {
+			now.Advance(30 * time.Second)
+			used = append(used, old.code(t, seed, totp.Default, 0))
+			require.NoError(t, givers[giver](t, old.Service, c, used[len(used)-1]))
+		}
+		old.exec(t, "ALTER TABLE factors DROP COLUMN spent")
+		old.exec(t, "DELETE FROM goose_db_version WHERE version_id = 153")
+		require.NoError(t, db.Close())
+
+		w := newWorld(t, open(t), key, now)
+		w.exec(t, "UPDATE factors SET last_step = -1") // as after a clock that was ahead
+		for name, give := range givers {
+			for _, code := range used {
+				require.ErrorIs(t, give(t, w.Service, c, code), factor.ErrInvalidCode, name)
+			}
+			w.exec(t, "UPDATE subjects SET wrong = 0, locked_until = 0, full_at = 0, run = 0")
+		}
+		for name, give := range givers {
+			now.Advance(time.Minute)
+			require.NoError(t, give(t, w.Service, c, w.code(t, seed, totp.Default, 0)), name)
 		}
 	})
 }
