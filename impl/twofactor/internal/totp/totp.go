@@ -101,14 +101,14 @@ func Match(seed []byte, p Parameters, t time.Time, c Clock, code string) (step i
 	if !WellFormed(code) || len(code) != p.Digits {
 		return 0, false, nil
 	}
+	compute, err := newComputer(seed, p)
+	if err != nil {
+		return 0, false, err
+	}
 	current := p.Step(t)
 	for _, offset := range c.offsets() {
 		candidate := current + offset
-		expected, err := Code(seed, p, candidate)
-		if err != nil {
-			return 0, false, err
-		}
-		equal := subtle.ConstantTimeCompare([]byte(expected), []byte(code))
+		equal := subtle.ConstantTimeCompare(compute.code(candidate), []byte(code))
 		step = int64(subtle.ConstantTimeSelect(equal, int(candidate), int(step)))
 		ok = ok || equal == 1
 	}
