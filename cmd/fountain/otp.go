@@ -89,7 +89,7 @@ func (o *operator) confirm() *cobra.Command {
 			if address {
 				return o.confirmAddress(cmd, c, id, code)
 			}
-			f, err := c.Twofactor.ConfirmTotp(cmd.Context(), id, twofactor.TotpConfirm{Code: code})
+			f, err := o.confirmTOTP(cmd.Context(), c, id, code)
 			if err != nil {
 				return err
 			}
@@ -105,6 +105,20 @@ func (o *operator) confirm() *cobra.Command {
 			}
 			return printRecoveryCodes(cmd, *f.RecoveryCodes)
 		})
+}
+
+// confirmTOTP gives the first code of an authenticator. Somebody at a terminal is asked again, twice at most: they may have mistyped, and after a restore the codes of that minute are none.
+func (o *operator) confirmTOTP(ctx context.Context, c *fountain.Client, id, code string) (*twofactor.ConfirmedFactor, error) {
+	for more := 2; ; more-- {
+		f, err := c.Twofactor.ConfirmTotp(ctx, id, twofactor.TotpConfirm{Code: code})
+		var refusal *fountain.Error
+		if more == 0 || o.codeFile != "" || !errors.As(err, &refusal) || refusal.Code != fountain.CodeInvalidCode {
+			return f, err
+		}
+		if code, err = o.typedCode("that code was not accepted; the next one: "); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // resync asks for two codes that follow each other.
