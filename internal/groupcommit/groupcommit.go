@@ -24,7 +24,6 @@ type Options struct {
 	MaxBatch int            // requests in one transaction; default 512
 	MaxLoad  int            // begins no further request into a transaction whose requests (Loaded) have so much work; default: no bound
 	Company  time.Duration  // how long a commit waits, again and again up to 8 times, for one more of those whom the last one has answered; default 0: it does not wait
-	MaxWait  time.Duration  // how long a commit waits for company before it begins; default 0: what waits already is enough
 	Queue    int            // requests that may wait, of all owners (Shared); default 4096
 	Timeout  time.Duration  // for one transaction; default 30 s
 	Wait     time.Duration  // how long a request waits, from Do, before its commit begins or it is refused as unavailable (in a lane up to 1 s longer); default: as long as its context
@@ -178,7 +177,7 @@ func (c *Committer[Req, Res]) patience(w *waiting[Req, Res]) (over <-chan time.T
 // alone reports that nobody commits or waits, and gives the caller the turn: it commits itself, which spares both the change to the committer's goroutine
 // and the one back. Requests whose wait ends are left to the goroutine, for whoever commits can't leave before its transaction is open.
 func (c *Committer[Req, Res]) alone() bool {
-	if c.o.MaxWait > 0 || c.o.Wait > 0 || c.queue.len() > 0 {
+	if c.o.Wait > 0 || c.queue.len() > 0 {
 		return false
 	}
 	c.closing.RLock()
@@ -279,33 +278,9 @@ func (c *Committer[Req, Res]) commitQueue() {
 			return
 		}
 		if w.state.Load() == queued {
-			c.commit(c.linger([]*waiting[Req, Res]{w}))
+			c.commit([]*waiting[Req, Res]{w})
 		}
 	}
-}
-
-// linger waits up to MaxWait for the batch to fill.
-func (c *Committer[Req, Res]) linger(batch []*waiting[Req, Res]) []*waiting[Req, Res] {
-	if c.o.MaxWait <= 0 {
-		return batch
-	}
-	timer := time.NewTimer(c.o.MaxWait)
-	defer timer.Stop()
-	for c.holdsMore(batch) {
-		if w, ok := c.queue.pop(); ok {
-			batch = append(batch, w)
-			continue
-		}
-		select {
-		case _, open := <-c.wake:
-			if !open {
-				return batch
-			}
-		case <-timer.C:
-			return batch
-		}
-	}
-	return batch
 }
 
 // drain takes what waits now.

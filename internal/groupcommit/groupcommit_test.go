@@ -497,20 +497,6 @@ func TestClose_drainsAndThenRefuses(t *testing.T) {
 	})
 }
 
-func TestLinger_waitsForCompany(t *testing.T) {
-	db := openSQLite(t)
-	var sizes []int
-	c := start(t, db, groupcommit.Options{MaxBatch: 8, MaxWait: time.Hour, Observe: func(n int) { sizes = append(sizes, n) }}, number)
-	var group sync.WaitGroup
-	for i := range 16 {
-		group.Go(func() { mustDo(t, c, string(rune('a'+i))) })
-	}
-	group.Wait()
-	c.Close()
-	require.Equal(t, []int{8, 8}, sizes, "a full batch does not wait out the hour")
-	requireGapFree(t, db, 16)
-}
-
 func mustDo(t *testing.T, c *groupcommit.Committer[string, int64], name string) {
 	if _, err := c.Do(context.Background(), name); err != nil {
 		t.Errorf("%s: %v", name, err)

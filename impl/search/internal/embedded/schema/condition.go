@@ -36,6 +36,18 @@ type Item struct {
 	Literal bool
 }
 
+// written reads each item of a value; false where there is none, or one is no such thing.
+func written[T any](w Written, parse func(text string) (T, bool)) (all []T, ok bool) {
+	for _, it := range w.Items {
+		one, ok := parse(it.Text)
+		if !ok {
+			return nil, false
+		}
+		all = append(all, one)
+	}
+	return all, len(all) > 0 && !w.Broken
+}
+
 var errSyntax = refuse("Could not parse the filter query.")
 
 // Range is a closed interval.

@@ -61,18 +61,11 @@ func point(raw any) bool {
 
 func (pointKind) filter(f *Field, w Written, _ func() error) (Condition, error) {
 	wrong := refuse("Value of filter field `%s`: must be in the `(-44.50, 170.29, 0.75 km)` or (56.33, -65.97, 23.82, -127.82) format.", f.Name)
-	if w.Broken || len(w.Items) == 0 {
+	want, ok := written(w, geo.ParseArea)
+	if !ok {
 		return nil, wrong
 	}
-	var want InAreas
-	for _, it := range w.Items {
-		a, ok := geo.ParseArea(it.Text)
-		if !ok {
-			return nil, wrong
-		}
-		want = append(want, a)
-	}
-	return want, nil
+	return InAreas(want), nil
 }
 
 // InAreas wants a place in one of the areas.

@@ -35,18 +35,11 @@ func (polygonKind) one(raw any, _ bool, v *Value) (any, bool) {
 // filter reads places, "(lat, lng)", of which the polygon shall hold one.
 func (polygonKind) filter(f *Field, w Written, _ func() error) (Condition, error) {
 	wrong := refuse("Value of filter field `%s`: must be in the `(-44.50, 170.29)` format.", f.Name)
-	if w.Broken || len(w.Items) == 0 {
+	want, ok := written(w, geo.ParsePoint)
+	if !ok {
 		return nil, wrong
 	}
-	var want Around
-	for _, it := range w.Items {
-		p, ok := geo.ParsePoint(it.Text)
-		if !ok {
-			return nil, wrong
-		}
-		want = append(want, p)
-	}
-	return want, nil
+	return Around(want), nil
 }
 
 // Around wants a polygon that holds one of the places.
