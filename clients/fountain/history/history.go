@@ -111,5 +111,5 @@ type History struct {
 	Searched       bool // search was asked for all elements, until it had them or its time was over
 	Hits           []Hit
 	Found          []Found
-	SearchLag      time.Duration // from the last answer to when search had all; not set where it never had
+	SearchLag      time.Duration // from the last answer to when search was seen to have all, the reading of all of it included; not set where it never had
 }
