@@ -71,8 +71,8 @@ func apart(t *testing.T, data, issuer string, settings []string) (u *up, stop fu
 	}
 }
 
-// block is the shell text of docs/operations.md, Another database, that begins with the given words.
-func block(t *testing.T, begins string) string {
+// block is the shell text of docs/operations.md, Another database, that has the given words.
+func block(t *testing.T, words string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/operations.md")
 	require.NoError(t, err)
@@ -80,24 +80,25 @@ func block(t *testing.T, begins string) string {
 	require.True(t, found)
 	section, _, _ = strings.Cut(section, "\n## ")
 	for i, part := range strings.Split(section, "```sh\n") {
-		if code, _, closed := strings.Cut(part, "```"); i > 0 && closed && strings.HasPrefix(code, begins) {
+		if code, _, closed := strings.Cut(part, "```"); i > 0 && closed && strings.Contains(code, words) {
 			return code
 		}
 	}
-	t.Fatalf("the section has no block that begins with %q", begins)
+	t.Fatalf("the section has no block with %q", words)
 	return ""
 }
 
-// shell runs what the page says, with the files of this test.
-func shell(t *testing.T, dir, code string, settings ...string) result {
+// shell runs what the page says, with the files and the family of this test, which starts and stops the family itself.
+func shell(t *testing.T, dir, data, code string) result {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	bin := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "fountain"), []byte("#!/bin/sh\nexec env "+asMain+"=1 "+self+" \"$@\"\n"), 0o755))
-	cmd := exec.Command("sh", "-e", "-c", strings.ReplaceAll(code, "/etc/fountain/", dir+"/"))
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "systemctl"), []byte("#!/bin/sh\n"), 0o755))
+	cmd := exec.Command("sh", "-e", "-c", strings.NewReplacer("/etc/fountain/", dir+"/", "/var/lib/fountain/", data+"/").Replace(code))
 	cmd.Dir = dir
-	cmd.Env = append([]string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir()}, settings...)
+	cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "FOUNTAIN_DATA=" + data}
 	return finish(t, cmd)
 }
 
@@ -154,16 +155,16 @@ func TestMoveStore_bringsAFamilyToPostgreSQLAndBack(t *testing.T) {
 		_, err := anybody(t, u).KMS.PutSecret(t.Context(), "app.lamp", kms.SecretPut{Value: "oil"}, fountain.WithBearer(raised))
 		require.NoError(t, err)
 		there := block(t, "fountain move-store kms --to-url-file")
-		got := shell(t, dir, there, "FOUNTAIN_DATA="+data)
+		got := shell(t, dir, data, there)
 		require.Equal(t, 1, got.code)
 		require.Contains(t, got.stderr, "kms is running: stop every instance of it first")
 		require.Zero(t, u.term(t))
 
-		got = shell(t, dir, there, "FOUNTAIN_DATA="+data)
+		got = shell(t, dir, data, there)
 		require.Zero(t, got.code, got.stderr)
 		require.Equal(t, len(keeping), strings.Count(got.stdout, "are the same"), got.stdout)
 		require.Contains(t, run(t, "up", "--data", data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0").stderr, "was moved to another place")
-		require.Contains(t, shell(t, dir, there, "FOUNTAIN_DATA="+data).stderr, "not empty")
+		require.Contains(t, shell(t, dir, data, there).stderr, "not empty")
 		require.Contains(t, run(t, "move-store", "kms", "--data", data, "--reopen").sentenceOf(t), "name it beside --reopen")
 		got = run(t, "move-store", "kms", "--data", data, "--reopen", "--to-url-file", filepath.Join(dir, "kms-url"))
 		require.Contains(t, got.sentenceOf(t), "two databases of it would be open")
@@ -180,19 +181,22 @@ func TestMoveStore_bringsAFamilyToPostgreSQLAndBack(t *testing.T) {
 		_, tokens := login(t, moved, "ada", p.pass)
 		_, err = c.Twofactor.VerifyOtp(t.Context(), twofactor.OtpVerify{Code: p.code}, fountain.WithBearer(tokens.AccessToken))
 		require.ErrorIs(t, err, fountain.ErrInvalid, "a code that was used")
-		back := block(t, "FOUNTAIN_KMS_DATABASE_URL_FILE=")
-		got = shell(t, dir, back, "FOUNTAIN_DATA="+data)
+		back := block(t, "--to-sqlite")
+		aside, moves, found := strings.Cut(back, "\n")
+		require.True(t, found)
+		got = shell(t, dir, data, moves)
 		require.Equal(t, 1, got.code)
 		require.Contains(t, got.stderr, "is not empty")
-		for _, word := range keeping {
-			require.NoError(t, os.Rename(filepath.Join(data, word, word+".db"), filepath.Join(data, word, word+".db.before")))
-		}
-		got = shell(t, dir, back, "FOUNTAIN_DATA="+data)
+		require.Zero(t, shell(t, dir, data, aside).code)
+		got = shell(t, dir, data, moves)
 		require.Equal(t, 1, got.code)
 		require.Contains(t, got.stderr, "fountain-kms is connected", "a service that runs on PostgreSQL")
 		stop()
+		for _, word := range keeping {
+			require.NoError(t, os.Rename(filepath.Join(data, word, word+".db.before"), filepath.Join(data, word, word+".db")))
+		}
 
-		got = shell(t, dir, back, "FOUNTAIN_DATA="+data)
+		got = shell(t, dir, data, back)
 		require.Zero(t, got.code, got.stderr)
 		require.Equal(t, len(keeping), strings.Count(got.stdout, "are the same"), got.stdout)
 		for _, word := range keeping {
