@@ -58,7 +58,7 @@ func (e ServiceStatusStatus) Valid() bool {
 	}
 }
 
-// ProblemPage What a code of problems means.
+// ProblemPage A problem code and its meaning.
 type ProblemPage struct {
 	// Code The problem's `code`.
 	Code string `json:"code"`
@@ -88,29 +88,29 @@ type ProblemPageList struct {
 type RefusedService struct {
 	Name string `json:"name"`
 
-	// Refused The last version of an adopted contract, while the gateway does not take it; what was in force before, if anything, stays.
+	// Refused The newest revision of an adopted contract, if the gateway refuses it. The revision that was in force before, if any, stays in force.
 	Refused ServiceRefusal `json:"refused"`
 }
 
-// ServiceRefusal The last version of an adopted contract, while the gateway does not take it; what was in force before, if anything, stays.
+// ServiceRefusal The newest revision of an adopted contract, if the gateway refuses it. The revision that was in force before, if any, stays in force.
 type ServiceRefusal struct {
-	// Cause What of it is refused: where it is, or its document. The gateway's log says more.
+	// Cause The part that is refused: the addresses of the service, or the document. The gateway's log has the details.
 	Cause ServiceRefusalCause `json:"cause"`
 
-	// Revision Its version at the kms.
+	// Revision Its revision at the kms.
 	Revision *int64 `json:"revision,omitempty"`
 }
 
-// ServiceRefusalCause What of it is refused: where it is, or its document. The gateway's log says more.
+// ServiceRefusalCause The part that is refused: the addresses of the service, or the document. The gateway's log has the details.
 type ServiceRefusalCause string
 
 // ServiceStatus defines model for ServiceStatus.
 type ServiceStatus struct {
-	// Adopted Whether it is a service of others.
+	// Adopted True for an adopted service.
 	Adopted  bool   `json:"adopted"`
 	BasePath string `json:"basePath"`
 
-	// Contract Where the contract can be read.
+	// Contract The path of the contract.
 	Contract string `json:"contract"`
 
 	// ContractDigest SHA-256 of the contract's text (RFC 9530).
@@ -118,90 +118,90 @@ type ServiceStatus struct {
 	ContractVersion string `json:"contractVersion"`
 	Name            string `json:"name"`
 
-	// Refused The last version of an adopted contract, while the gateway does not take it; what was in force before, if anything, stays.
+	// Refused The newest revision of an adopted contract, if the gateway refuses it. The revision that was in force before, if any, stays in force.
 	Refused *ServiceRefusal `json:"refused,omitempty"`
 
-	// Revision The version at the kms of the adopted contract that is in force; absent of the family, and of what an operator's directory says.
+	// Revision The revision, at the kms, of the adopted contract that is in force. Absent for the family's own services and for contracts from an operator's directory.
 	Revision *int64 `json:"revision,omitempty"`
 
-	// Status Of the best target.
+	// Status The state of the best target.
 	Status ServiceStatusStatus `json:"status"`
 
-	// Targets How many addresses the gateway knows of the service.
+	// Targets Number of addresses of the service that the gateway knows.
 	Targets int32 `json:"targets"`
 
-	// TargetsReady How many of them are ready.
+	// TargetsReady Number of targets that are ready.
 	TargetsReady int32 `json:"targetsReady"`
 
-	// TargetsSkewed How many of them keep another text of the contract than the gateway checks; that is so while a new version is put in place, and at no other time.
+	// TargetsSkewed Number of targets that implement another text of the contract than the gateway enforces. It is above 0 only while a new version is rolled out.
 	TargetsSkewed int32 `json:"targetsSkewed"`
 }
 
-// ServiceStatusStatus Of the best target.
+// ServiceStatusStatus The state of the best target.
 type ServiceStatusStatus string
 
 // ServiceStatusList defines model for ServiceStatusList.
 type ServiceStatusList struct {
 	Items []ServiceStatus `json:"items"`
 
-	// Refused Adopted services of which nothing is served, because the gateway takes no version of their contract; absent when there are none.
+	// Refused Adopted services that are not served, because the gateway accepts no revision of their contract. Absent if there are none.
 	Refused *[]RefusedService `json:"refused,omitempty"`
 }
 
 // GetStartPageParams defines parameters for GetStartPage.
 type GetStartPageParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetConsoleParams defines parameters for GetConsole.
 type GetConsoleParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetConsoleAssetParams defines parameters for GetConsoleAsset.
 type GetConsoleAssetParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetDocsParams defines parameters for GetDocs.
 type GetDocsParams struct {
-	// Contract The contract that is shown, by the name of its service. The page says so when there is none of the name.
+	// Contract The name of the service whose contract is shown. The page says so if there is no such contract.
 	Contract *string `form:"contract,omitempty" json:"contract,omitempty"`
 
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetDocsAssetParams defines parameters for GetDocsAsset.
 type GetDocsAssetParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetFaviconParams defines parameters for GetFavicon.
 type GetFaviconParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetContractParams defines parameters for GetContract.
 type GetContractParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListProblemPagesParams defines parameters for ListProblemPages.
 type ListProblemPagesParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetProblemPageParams defines parameters for GetProblemPage.
 type GetProblemPageParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -279,28 +279,28 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// GetStartPage The services, their state, and where to go
+	// GetStartPage The start page, with the services and their state
 	//
 	// Corresponds with GET / (the `GetStartPage` operationId).
 	GetStartPage(ctx context.Context, params *GetStartPageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAuthorizationServer Authorization server metadata (RFC 8414)
 	//
-	// The kms's document at the place where RFC 8414 clients look for it.
+	// The kms's document, at the well-known path that RFC 8414 clients use.
 	//
 	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetAuthorizationServer` operationId).
 	GetAuthorizationServer(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetOpenIDProvider OpenID provider metadata (OpenID Connect Discovery 1.0)
 	//
-	// The kms's document at the place where OpenID Connect clients look for it.
+	// The kms's document, at the well-known path that OpenID Connect clients use.
 	//
 	// Corresponds with GET /.well-known/openid-configuration (the `GetOpenIDProvider` operationId).
 	GetOpenIDProvider(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetConsole The console, for those who would rather look than read
+	// GetConsole The console
 	//
-	// One page; what stands behind `#` names a view.
+	// One page; the fragment behind `#` names a view.
 	//
 	// Corresponds with GET /console (the `GetConsole` operationId).
 	GetConsole(ctx context.Context, params *GetConsoleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -312,19 +312,19 @@ type ClientInterface interface {
 
 	// GetDocs Swagger UI over all contracts
 	//
-	// One page for each contract; what stands behind `#` names an operation. People sign in at its top, and operations are tried as them.
+	// One page for each contract; the fragment behind `#` names an operation. A user signs in at the top of the page and tries operations with that sign-in.
 	//
 	// Corresponds with GET /docs (the `GetDocs` operationId).
 	GetDocs(ctx context.Context, params *GetDocsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RedirectToDocs The way to the documentation from an address that ends with a slash
+	// RedirectToDocs Redirect from `/docs/` to `/docs`
 	//
 	// Corresponds with GET /docs/ (the `RedirectToDocs` operationId).
 	RedirectToDocs(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetDocsAsset A file of the documentation page
 	//
-	// The modules of the sign-in are those of every page (`getEnrolmentAsset` of twofactor).
+	// The modules for signing in are shared by all pages (`getEnrolmentAsset` of twofactor).
 	//
 	// Corresponds with GET /docs/{asset} (the `GetDocsAsset` operationId).
 	GetDocsAsset(ctx context.Context, asset string, params *GetDocsAssetParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -334,19 +334,19 @@ type ClientInterface interface {
 	// Corresponds with GET /favicon.ico (the `GetFavicon` operationId).
 	GetFavicon(ctx context.Context, params *GetFaviconParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetGatewayHealth Tell that the process lives
+	// GetGatewayHealth Report that the process is alive
 	//
 	// Corresponds with GET /gateway/v1/health (the `GetGatewayHealth` operationId).
 	GetGatewayHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetGatewayReadiness Tell whether the service can work
+	// GetGatewayReadiness Report whether the gateway is ready
 	//
 	// Corresponds with GET /gateway/v1/ready (the `GetGatewayReadiness` operationId).
 	GetGatewayReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListGatewayServices List the services behind the gateway and their health
 	//
-	// The family's and those that were adopted.
+	// The family's own services and adopted services.
 	//
 	// Corresponds with GET /gateway/v1/services (the `ListGatewayServices` operationId).
 	ListGatewayServices(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -356,22 +356,22 @@ type ClientInterface interface {
 	// Corresponds with GET /openapi/{document} (the `GetContract` operationId).
 	GetContract(ctx context.Context, document string, params *GetContractParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListProblemPages List the codes of problems, and what each means
+	// ListProblemPages List the problem codes and their meanings
 	//
-	// HTML for browsers, JSON for everything else, as `Accept` prefers. The `type` of a problem of the family leads to the page of its code.
+	// HTML or JSON, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
 	//
 	// Corresponds with GET /problems (the `ListProblemPages` operationId).
 	ListProblemPages(ctx context.Context, params *ListProblemPagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetProblemPage Read what a code of problems means and what to do
+	// GetProblemPage Get the meaning of a problem code and what to do
 	//
-	// HTML for browsers, JSON for everything else, as `Accept` prefers.
+	// HTML or JSON, as `Accept` prefers.
 	//
 	// Corresponds with GET /problems/{code} (the `GetProblemPage` operationId).
 	GetProblemPage(ctx context.Context, code string, params *GetProblemPageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// GetStartPage The services, their state, and where to go
+// GetStartPage The start page, with the services and their state
 //
 // Corresponds with GET / (the `GetStartPage` operationId).
 func (c *Client) GetStartPage(ctx context.Context, params *GetStartPageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -388,7 +388,7 @@ func (c *Client) GetStartPage(ctx context.Context, params *GetStartPageParams, r
 
 // GetAuthorizationServer Authorization server metadata (RFC 8414)
 //
-// The kms's document at the place where RFC 8414 clients look for it.
+// The kms's document, at the well-known path that RFC 8414 clients use.
 //
 // Corresponds with GET /.well-known/oauth-authorization-server (the `GetAuthorizationServer` operationId).
 func (c *Client) GetAuthorizationServer(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -405,7 +405,7 @@ func (c *Client) GetAuthorizationServer(ctx context.Context, reqEditors ...Reque
 
 // GetOpenIDProvider OpenID provider metadata (OpenID Connect Discovery 1.0)
 //
-// The kms's document at the place where OpenID Connect clients look for it.
+// The kms's document, at the well-known path that OpenID Connect clients use.
 //
 // Corresponds with GET /.well-known/openid-configuration (the `GetOpenIDProvider` operationId).
 func (c *Client) GetOpenIDProvider(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -420,9 +420,9 @@ func (c *Client) GetOpenIDProvider(ctx context.Context, reqEditors ...RequestEdi
 	return c.Client.Do(req)
 }
 
-// GetConsole The console, for those who would rather look than read
+// GetConsole The console
 //
-// One page; what stands behind `#` names a view.
+// One page; the fragment behind `#` names a view.
 //
 // Corresponds with GET /console (the `GetConsole` operationId).
 func (c *Client) GetConsole(ctx context.Context, params *GetConsoleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -454,7 +454,7 @@ func (c *Client) GetConsoleAsset(ctx context.Context, asset string, params *GetC
 
 // GetDocs Swagger UI over all contracts
 //
-// One page for each contract; what stands behind `#` names an operation. People sign in at its top, and operations are tried as them.
+// One page for each contract; the fragment behind `#` names an operation. A user signs in at the top of the page and tries operations with that sign-in.
 //
 // Corresponds with GET /docs (the `GetDocs` operationId).
 func (c *Client) GetDocs(ctx context.Context, params *GetDocsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -469,7 +469,7 @@ func (c *Client) GetDocs(ctx context.Context, params *GetDocsParams, reqEditors 
 	return c.Client.Do(req)
 }
 
-// RedirectToDocs The way to the documentation from an address that ends with a slash
+// RedirectToDocs Redirect from `/docs/` to `/docs`
 //
 // Corresponds with GET /docs/ (the `RedirectToDocs` operationId).
 func (c *Client) RedirectToDocs(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -486,7 +486,7 @@ func (c *Client) RedirectToDocs(ctx context.Context, reqEditors ...RequestEditor
 
 // GetDocsAsset A file of the documentation page
 //
-// The modules of the sign-in are those of every page (`getEnrolmentAsset` of twofactor).
+// The modules for signing in are shared by all pages (`getEnrolmentAsset` of twofactor).
 //
 // Corresponds with GET /docs/{asset} (the `GetDocsAsset` operationId).
 func (c *Client) GetDocsAsset(ctx context.Context, asset string, params *GetDocsAssetParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -516,7 +516,7 @@ func (c *Client) GetFavicon(ctx context.Context, params *GetFaviconParams, reqEd
 	return c.Client.Do(req)
 }
 
-// GetGatewayHealth Tell that the process lives
+// GetGatewayHealth Report that the process is alive
 //
 // Corresponds with GET /gateway/v1/health (the `GetGatewayHealth` operationId).
 func (c *Client) GetGatewayHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -531,7 +531,7 @@ func (c *Client) GetGatewayHealth(ctx context.Context, reqEditors ...RequestEdit
 	return c.Client.Do(req)
 }
 
-// GetGatewayReadiness Tell whether the service can work
+// GetGatewayReadiness Report whether the gateway is ready
 //
 // Corresponds with GET /gateway/v1/ready (the `GetGatewayReadiness` operationId).
 func (c *Client) GetGatewayReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -548,7 +548,7 @@ func (c *Client) GetGatewayReadiness(ctx context.Context, reqEditors ...RequestE
 
 // ListGatewayServices List the services behind the gateway and their health
 //
-// The family's and those that were adopted.
+// The family's own services and adopted services.
 //
 // Corresponds with GET /gateway/v1/services (the `ListGatewayServices` operationId).
 func (c *Client) ListGatewayServices(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -578,9 +578,9 @@ func (c *Client) GetContract(ctx context.Context, document string, params *GetCo
 	return c.Client.Do(req)
 }
 
-// ListProblemPages List the codes of problems, and what each means
+// ListProblemPages List the problem codes and their meanings
 //
-// HTML for browsers, JSON for everything else, as `Accept` prefers. The `type` of a problem of the family leads to the page of its code.
+// HTML or JSON, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
 //
 // Corresponds with GET /problems (the `ListProblemPages` operationId).
 func (c *Client) ListProblemPages(ctx context.Context, params *ListProblemPagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -595,9 +595,9 @@ func (c *Client) ListProblemPages(ctx context.Context, params *ListProblemPagesP
 	return c.Client.Do(req)
 }
 
-// GetProblemPage Read what a code of problems means and what to do
+// GetProblemPage Get the meaning of a problem code and what to do
 //
-// HTML for browsers, JSON for everything else, as `Accept` prefers.
+// HTML or JSON, as `Accept` prefers.
 //
 // Corresponds with GET /problems/{code} (the `GetProblemPage` operationId).
 func (c *Client) GetProblemPage(ctx context.Context, code string, params *GetProblemPageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1251,7 +1251,7 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// GetStartPageWithResponse The services, their state, and where to go
+	// GetStartPageWithResponse The start page, with the services and their state
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1260,7 +1260,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetAuthorizationServerWithResponse Authorization server metadata (RFC 8414)
 	//
-	// The kms's document at the place where RFC 8414 clients look for it.
+	// The kms's document, at the well-known path that RFC 8414 clients use.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1269,16 +1269,16 @@ type ClientWithResponsesInterface interface {
 
 	// GetOpenIDProviderWithResponse OpenID provider metadata (OpenID Connect Discovery 1.0)
 	//
-	// The kms's document at the place where OpenID Connect clients look for it.
+	// The kms's document, at the well-known path that OpenID Connect clients use.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /.well-known/openid-configuration (the `GetOpenIDProvider` operationId).
 	GetOpenIDProviderWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOpenIDProviderResult, error)
 
-	// GetConsoleWithResponse The console, for those who would rather look than read
+	// GetConsoleWithResponse The console
 	//
-	// One page; what stands behind `#` names a view.
+	// One page; the fragment behind `#` names a view.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1294,14 +1294,14 @@ type ClientWithResponsesInterface interface {
 
 	// GetDocsWithResponse Swagger UI over all contracts
 	//
-	// One page for each contract; what stands behind `#` names an operation. People sign in at its top, and operations are tried as them.
+	// One page for each contract; the fragment behind `#` names an operation. A user signs in at the top of the page and tries operations with that sign-in.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /docs (the `GetDocs` operationId).
 	GetDocsWithResponse(ctx context.Context, params *GetDocsParams, reqEditors ...RequestEditorFn) (*GetDocsResult, error)
 
-	// RedirectToDocsWithResponse The way to the documentation from an address that ends with a slash
+	// RedirectToDocsWithResponse Redirect from `/docs/` to `/docs`
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1310,7 +1310,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetDocsAssetWithResponse A file of the documentation page
 	//
-	// The modules of the sign-in are those of every page (`getEnrolmentAsset` of twofactor).
+	// The modules for signing in are shared by all pages (`getEnrolmentAsset` of twofactor).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1324,14 +1324,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /favicon.ico (the `GetFavicon` operationId).
 	GetFaviconWithResponse(ctx context.Context, params *GetFaviconParams, reqEditors ...RequestEditorFn) (*GetFaviconResult, error)
 
-	// GetGatewayHealthWithResponse Tell that the process lives
+	// GetGatewayHealthWithResponse Report that the process is alive
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /gateway/v1/health (the `GetGatewayHealth` operationId).
 	GetGatewayHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetGatewayHealthResult, error)
 
-	// GetGatewayReadinessWithResponse Tell whether the service can work
+	// GetGatewayReadinessWithResponse Report whether the gateway is ready
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1340,7 +1340,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListGatewayServicesWithResponse List the services behind the gateway and their health
 	//
-	// The family's and those that were adopted.
+	// The family's own services and adopted services.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1354,18 +1354,18 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /openapi/{document} (the `GetContract` operationId).
 	GetContractWithResponse(ctx context.Context, document string, params *GetContractParams, reqEditors ...RequestEditorFn) (*GetContractResult, error)
 
-	// ListProblemPagesWithResponse List the codes of problems, and what each means
+	// ListProblemPagesWithResponse List the problem codes and their meanings
 	//
-	// HTML for browsers, JSON for everything else, as `Accept` prefers. The `type` of a problem of the family leads to the page of its code.
+	// HTML or JSON, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /problems (the `ListProblemPages` operationId).
 	ListProblemPagesWithResponse(ctx context.Context, params *ListProblemPagesParams, reqEditors ...RequestEditorFn) (*ListProblemPagesResult, error)
 
-	// GetProblemPageWithResponse Read what a code of problems means and what to do
+	// GetProblemPageWithResponse Get the meaning of a problem code and what to do
 	//
-	// HTML for browsers, JSON for everything else, as `Accept` prefers.
+	// HTML or JSON, as `Accept` prefers.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2541,7 +2541,7 @@ func (r GetProblemPageResult) ContentType() string {
 	return ""
 }
 
-// GetStartPageWithResponse The services, their state, and where to go
+// GetStartPageWithResponse The start page, with the services and their state
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2556,7 +2556,7 @@ func (c *ClientWithResponses) GetStartPageWithResponse(ctx context.Context, para
 
 // GetAuthorizationServerWithResponse Authorization server metadata (RFC 8414)
 //
-// The kms's document at the place where RFC 8414 clients look for it.
+// The kms's document, at the well-known path that RFC 8414 clients use.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2571,7 +2571,7 @@ func (c *ClientWithResponses) GetAuthorizationServerWithResponse(ctx context.Con
 
 // GetOpenIDProviderWithResponse OpenID provider metadata (OpenID Connect Discovery 1.0)
 //
-// The kms's document at the place where OpenID Connect clients look for it.
+// The kms's document, at the well-known path that OpenID Connect clients use.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2584,9 +2584,9 @@ func (c *ClientWithResponses) GetOpenIDProviderWithResponse(ctx context.Context,
 	return ParseGetOpenIDProviderResult(rsp)
 }
 
-// GetConsoleWithResponse The console, for those who would rather look than read
+// GetConsoleWithResponse The console
 //
-// One page; what stands behind `#` names a view.
+// One page; the fragment behind `#` names a view.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2614,7 +2614,7 @@ func (c *ClientWithResponses) GetConsoleAssetWithResponse(ctx context.Context, a
 
 // GetDocsWithResponse Swagger UI over all contracts
 //
-// One page for each contract; what stands behind `#` names an operation. People sign in at its top, and operations are tried as them.
+// One page for each contract; the fragment behind `#` names an operation. A user signs in at the top of the page and tries operations with that sign-in.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2627,7 +2627,7 @@ func (c *ClientWithResponses) GetDocsWithResponse(ctx context.Context, params *G
 	return ParseGetDocsResult(rsp)
 }
 
-// RedirectToDocsWithResponse The way to the documentation from an address that ends with a slash
+// RedirectToDocsWithResponse Redirect from `/docs/` to `/docs`
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2642,7 +2642,7 @@ func (c *ClientWithResponses) RedirectToDocsWithResponse(ctx context.Context, re
 
 // GetDocsAssetWithResponse A file of the documentation page
 //
-// The modules of the sign-in are those of every page (`getEnrolmentAsset` of twofactor).
+// The modules for signing in are shared by all pages (`getEnrolmentAsset` of twofactor).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2668,7 +2668,7 @@ func (c *ClientWithResponses) GetFaviconWithResponse(ctx context.Context, params
 	return ParseGetFaviconResult(rsp)
 }
 
-// GetGatewayHealthWithResponse Tell that the process lives
+// GetGatewayHealthWithResponse Report that the process is alive
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2681,7 +2681,7 @@ func (c *ClientWithResponses) GetGatewayHealthWithResponse(ctx context.Context, 
 	return ParseGetGatewayHealthResult(rsp)
 }
 
-// GetGatewayReadinessWithResponse Tell whether the service can work
+// GetGatewayReadinessWithResponse Report whether the gateway is ready
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2696,7 +2696,7 @@ func (c *ClientWithResponses) GetGatewayReadinessWithResponse(ctx context.Contex
 
 // ListGatewayServicesWithResponse List the services behind the gateway and their health
 //
-// The family's and those that were adopted.
+// The family's own services and adopted services.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2722,9 +2722,9 @@ func (c *ClientWithResponses) GetContractWithResponse(ctx context.Context, docum
 	return ParseGetContractResult(rsp)
 }
 
-// ListProblemPagesWithResponse List the codes of problems, and what each means
+// ListProblemPagesWithResponse List the problem codes and their meanings
 //
-// HTML for browsers, JSON for everything else, as `Accept` prefers. The `type` of a problem of the family leads to the page of its code.
+// HTML or JSON, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2737,9 +2737,9 @@ func (c *ClientWithResponses) ListProblemPagesWithResponse(ctx context.Context, 
 	return ParseListProblemPagesResult(rsp)
 }
 
-// GetProblemPageWithResponse Read what a code of problems means and what to do
+// GetProblemPageWithResponse Get the meaning of a problem code and what to do
 //
-// HTML for browsers, JSON for everything else, as `Accept` prefers.
+// HTML or JSON, as `Accept` prefers.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -1318,18 +1318,19 @@ type SetKind string
 
 // ListCollectionsParams defines parameters for ListCollections.
 type ListCollectionsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CreateCollectionParams defines parameters for CreateCollection.
 type CreateCollectionParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1374,51 +1375,51 @@ type PutDocumentParams struct {
 
 // ListCollectionGrantsParams defines parameters for ListCollectionGrants.
 type ListCollectionGrantsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListJobsParams defines parameters for ListJobs.
 type ListJobsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListReindexesParams defines parameters for ListReindexes.
 type ListReindexesParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // PutCollectionSchemaParams defines parameters for PutCollectionSchema.
 type PutCollectionSchemaParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
 // PutCollectionSetsParams defines parameters for PutCollectionSets.
 type PutCollectionSetsParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
 // ListSearchSetsParams defines parameters for ListSearchSets.
 type ListSearchSetsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -1918,12 +1919,12 @@ type ClientInterface interface {
 	// Corresponds with GET /engine (the `GetEngine` operationId).
 	GetEngine(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSearchHealth Tell that the process lives
+	// GetSearchHealth Report that the process is alive
 	//
 	// Corresponds with GET /health (the `GetSearchHealth` operationId).
 	GetSearchHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSearchReadiness Tell whether the service can work
+	// GetSearchReadiness Report whether the service is ready
 	//
 	// Corresponds with GET /ready (the `GetSearchReadiness` operationId).
 	GetSearchReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2804,7 +2805,7 @@ func (c *Client) GetEngine(ctx context.Context, reqEditors ...RequestEditorFn) (
 	return c.Client.Do(req)
 }
 
-// GetSearchHealth Tell that the process lives
+// GetSearchHealth Report that the process is alive
 //
 // Corresponds with GET /health (the `GetSearchHealth` operationId).
 func (c *Client) GetSearchHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2819,7 +2820,7 @@ func (c *Client) GetSearchHealth(ctx context.Context, reqEditors ...RequestEdito
 	return c.Client.Do(req)
 }
 
-// GetSearchReadiness Tell whether the service can work
+// GetSearchReadiness Report whether the service is ready
 //
 // Corresponds with GET /ready (the `GetSearchReadiness` operationId).
 func (c *Client) GetSearchReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5432,14 +5433,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /engine (the `GetEngine` operationId).
 	GetEngineWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetEngineResult, error)
 
-	// GetSearchHealthWithResponse Tell that the process lives
+	// GetSearchHealthWithResponse Report that the process is alive
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /health (the `GetSearchHealth` operationId).
 	GetSearchHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSearchHealthResult, error)
 
-	// GetSearchReadinessWithResponse Tell whether the service can work
+	// GetSearchReadinessWithResponse Report whether the service is ready
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -12236,7 +12237,7 @@ func (c *ClientWithResponses) GetEngineWithResponse(ctx context.Context, reqEdit
 	return ParseGetEngineResult(rsp)
 }
 
-// GetSearchHealthWithResponse Tell that the process lives
+// GetSearchHealthWithResponse Report that the process is alive
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12249,7 +12250,7 @@ func (c *ClientWithResponses) GetSearchHealthWithResponse(ctx context.Context, r
 	return ParseGetSearchHealthResult(rsp)
 }
 
-// GetSearchReadinessWithResponse Tell whether the service can work
+// GetSearchReadinessWithResponse Report whether the service is ready
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -214,28 +214,28 @@ func (e ListElementsParamsStatus) Valid() bool {
 type Change struct {
 	At time.Time `json:"at"`
 
-	// By The subject that did it; empty of omissions from before the feed was there or of an import.
+	// By The subject that made the change. Empty for omissions from before the feed existed and for omissions by an import.
 	By string `json:"by"`
 
-	// ElementID Of all but reordered.
+	// ElementID Set for every kind of change but `reordered`.
 	ElementID   *string    `json:"elementId,omitempty"`
 	ElementType string     `json:"elementType"`
 	Kind        ChangeKind `json:"kind"`
 
-	// Number The number at that time; of what happened before the feed was there that at the upgrade.
+	// Number The number at the time of the change. For changes from before the feed existed it is the number at the upgrade.
 	Number *int64 `json:"number,omitempty"`
 
-	// Numbers Of reordered.
+	// Numbers Set for `reordered`.
 	Numbers *[]NumberChange `json:"numbers,omitempty"`
 
-	// Position In the scope's feed.
+	// Position The position in the scope's feed.
 	Position int64 `json:"position"`
 
-	// Shifted Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
-	// own numbers.
+	// Shifted Reported for a move that changes the number of more than 10,000 elements: the numbers in the range from `from` to `to` changed by `by`. The moved element itself is reported
+	// separately, with its own numbers.
 	Shifted *Shifted `json:"shifted,omitempty"`
 
-	// Version Of created and revised.
+	// Version Set for `created` and `revised`.
 	Version *int64 `json:"version,omitempty"`
 }
 
@@ -244,16 +244,16 @@ type ChangeKind string
 
 // ChangeList defines model for ChangeList.
 type ChangeList struct {
-	// Feed The present name of the database's feeds. Another one follows a restore.
+	// Feed The current name of the database's feeds. It changes when a backup is restored.
 	Feed  string   `json:"feed"`
 	Items []Change `json:"items"`
 
-	// Position What to ask after next.
+	// Position The value of `after` for the next request.
 	Position int64 `json:"position"`
 }
 
-// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
-// was written. Answers leave out the white space between its tokens, and nothing else.
+// Data A JSON object, at most 64 KiB as sent. Its text is stored as sent, with the order of its members and the spelling of every number and string. Responses leave out only the white space
+// between tokens.
 type Data = json.RawMessage
 
 // DeadLetter defines model for DeadLetter.
@@ -294,16 +294,16 @@ type Element struct {
 	Comment   *string   `json:"comment,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
 
-	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
-	// was written. Answers leave out the white space between its tokens, and nothing else.
+	// Data A JSON object, at most 64 KiB as sent. Its text is stored as sent, with the order of its members and the spelling of every number and string. Responses leave out only the white space
+	// between tokens.
 	Data        Data   `json:"data"`
 	ElementType string `json:"elementType"`
 
-	// FormattedNumber Of a type with a number format: given once, and the element's for good.
+	// FormattedNumber For a type with a number format: assigned once, never changed.
 	FormattedNumber *string `json:"formattedNumber,omitempty"`
 	ID              string  `json:"id"`
 
-	// Number From 1 without a gap.
+	// Number The gap-free number in its scope and type
 	Number    int64         `json:"number"`
 	Scope     string        `json:"scope"`
 	Status    ElementStatus `json:"status"`
@@ -330,8 +330,8 @@ type ElementBatchResult struct {
 type ElementCreate struct {
 	Comment *string `json:"comment,omitempty"`
 
-	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
-	// was written. Answers leave out the white space between its tokens, and nothing else.
+	// Data A JSON object, at most 64 KiB as sent. Its text is stored as sent, with the order of its members and the spelling of every number and string. Responses leave out only the white space
+	// between tokens.
 	Data Data       `json:"data"`
 	ID   *ElementID `json:"id,omitempty"`
 }
@@ -402,7 +402,7 @@ type FacetCount struct {
 	Value string `json:"value"`
 }
 
-// Move One of the two.
+// Move Exactly one of the two members.
 type Move struct {
 	After  *ElementID `json:"after,omitempty"`
 	Before *ElementID `json:"before,omitempty"`
@@ -433,18 +433,18 @@ type NumberFormatResets string
 
 // NumberFormatPut defines model for NumberFormatPut.
 type NumberFormatPut struct {
-	// Padding Digits at the least, filled up with zeros. A longer number is not cut.
+	// Padding Minimum number of digits, padded with zeros. Longer numbers are not truncated.
 	Padding int32  `json:"padding"`
 	Prefix  string `json:"prefix"`
 
-	// Resets When the numbers begin at 1 again; the period stands before the number.
+	// Resets When the numbers start at 1 again. The period is written before the number.
 	Resets NumberFormatPutResets `json:"resets"`
 
 	// TimeZone Of the periods, by its name in the IANA's database, UTC for example.
 	TimeZone string `json:"timeZone"`
 }
 
-// NumberFormatPutResets When the numbers begin at 1 again; the period stands before the number.
+// NumberFormatPutResets When the numbers start at 1 again. The period is written before the number.
 type NumberFormatPutResets string
 
 // PatchOperation One operation of an RFC 6902 patch.
@@ -454,7 +454,7 @@ type PatchOperation struct {
 	// Path A JSON pointer (RFC 6901).
 	Path string `json:"path"`
 
-	// Value Of add and replace.
+	// Value The new value (add and replace).
 	Value *json.RawMessage `json:"value,omitempty"`
 }
 
@@ -480,14 +480,14 @@ type Reorder struct {
 type ReorderResult struct {
 	Changes []NumberChange `json:"changes"`
 
-	// Shifted Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
-	// own numbers.
+	// Shifted Reported for a move that changes the number of more than 10,000 elements: the numbers in the range from `from` to `to` changed by `by`. The moved element itself is reported
+	// separately, with its own numbers.
 	Shifted *Shifted `json:"shifted,omitempty"`
 }
 
 // ScopeCounts defines model for ScopeCounts.
 type ScopeCounts struct {
-	// Origin The import that the scope was made of.
+	// Origin The import that created the scope.
 	Origin *ScopeOrigin  `json:"origin,omitempty"`
 	Scope  string        `json:"scope"`
 	Types  []TypeSummary `json:"types"`
@@ -495,35 +495,35 @@ type ScopeCounts struct {
 
 // ScopeImport defines model for ScopeImport.
 type ScopeImport struct {
-	// Elements Of the file.
+	// Elements Number of elements in the file.
 	Elements int64 `json:"elements"`
 
-	// Imported False: this scope was made of the same file before, and nothing was done.
+	// Imported False if the scope was imported from the same file before; nothing was changed then.
 	Imported bool   `json:"imported"`
 	Scope    string `json:"scope"`
 
-	// Sha256 Of the file's lines but the last.
+	// Sha256 SHA-256 of the file without its last line.
 	Sha256 string `json:"sha256"`
 
-	// Versions Of the file.
+	// Versions Number of versions in the file.
 	Versions int64 `json:"versions"`
 }
 
-// ScopeLine One of these. A number that the contract bounds elsewhere has the same bounds here.
+// ScopeLine Exactly one of the members. Numbers have the same bounds as elsewhere in this contract.
 type ScopeLine struct {
 	// Checksum The last line.
 	Checksum *ScopeLineChecksum `json:"checksum,omitempty"`
 
-	// Element An element. Its versions follow, 1 to `version`.
+	// Element An element. Its versions 1 to `version` follow.
 	Element *ScopeLineElement `json:"element,omitempty"`
 
 	// Export The first line.
 	Export *ScopeLineExport `json:"export,omitempty"`
 
-	// NumberFormat The number format of the type whose first element follows.
+	// NumberFormat The number format of the type of the elements that follow.
 	NumberFormat *ScopeLineNumberFormat `json:"numberFormat,omitempty"`
 
-	// Version A version of the element before.
+	// Version A version of the preceding element.
 	Version *ScopeLineVersion `json:"version,omitempty"`
 }
 
@@ -531,19 +531,19 @@ type ScopeLine struct {
 type ScopeLineChecksum struct {
 	Elements int64 `json:"elements"`
 
-	// Sha256 Of all bytes before this line, in hex.
+	// Sha256 SHA-256 of all bytes before this line, in hexadecimal.
 	Sha256   string `json:"sha256"`
 	Versions int64  `json:"versions"`
 }
 
-// ScopeLineElement An element. Its versions follow, 1 to `version`.
+// ScopeLineElement An element. Its versions 1 to `version` follow.
 type ScopeLineElement struct {
 	CreatedAt       time.Time `json:"createdAt"`
 	ElementType     string    `json:"elementType"`
 	FormattedNumber *string   `json:"formattedNumber,omitempty"`
 	ID              ElementID `json:"id"`
 
-	// Number One more than that of the element before of the same type.
+	// Number One more than the number of the previous element of the same type.
 	Number    int64                  `json:"number"`
 	Status    ScopeLineElementStatus `json:"status"`
 	UpdatedAt time.Time              `json:"updatedAt"`
@@ -555,22 +555,22 @@ type ScopeLineElementStatus string
 
 // ScopeLineExport The first line.
 type ScopeLineExport struct {
-	// Format Of the lines.
+	// Format Version of the file format.
 	Format int32 `json:"format"`
 
-	// Scope What the scope was called where it came from.
+	// Scope The name of the scope when it was exported.
 	Scope string `json:"scope"`
 }
 
-// ScopeLineNumberFormat The number format of the type whose first element follows.
+// ScopeLineNumberFormat The number format of the type of the elements that follow.
 type ScopeLineNumberFormat struct {
 	ElementType string `json:"elementType"`
 
-	// Last The last number of the period.
+	// Last The last number assigned in the period.
 	Last    int64 `json:"last"`
 	Padding int32 `json:"padding"`
 
-	// Period Of the last number.
+	// Period The period of the last number.
 	Period   string                      `json:"period"`
 	Prefix   string                      `json:"prefix"`
 	Resets   ScopeLineNumberFormatResets `json:"resets"`
@@ -580,14 +580,14 @@ type ScopeLineNumberFormat struct {
 // ScopeLineNumberFormatResets defines model for ScopeLineNumberFormat.Resets.
 type ScopeLineNumberFormatResets string
 
-// ScopeLineVersion A version of the element before.
+// ScopeLineVersion A version of the preceding element.
 type ScopeLineVersion struct {
 	Comment   *string   `json:"comment,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
 	CreatedBy string    `json:"createdBy"`
 
-	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
-	// was written. Answers leave out the white space between its tokens, and nothing else.
+	// Data A JSON object, at most 64 KiB as sent. Its text is stored as sent, with the order of its members and the spelling of every number and string. Responses leave out only the white space
+	// between tokens.
 	Data    Data  `json:"data"`
 	Version int64 `json:"version"`
 }
@@ -598,7 +598,7 @@ type ScopeList struct {
 	NextCursor *string        `json:"nextCursor,omitempty"`
 }
 
-// ScopeOrigin The import that the scope was made of.
+// ScopeOrigin The import that created the scope.
 type ScopeOrigin struct {
 	At time.Time `json:"at"`
 
@@ -616,30 +616,30 @@ type ScopeReindex struct {
 
 // ScopeSummary defines model for ScopeSummary.
 type ScopeSummary struct {
-	// Count Elements of all types.
+	// Count Number of elements of all types.
 	Count int64  `json:"count"`
 	Scope string `json:"scope"`
 
-	// Types Element types of the scope.
+	// Types Number of element types in the scope.
 	Types int64 `json:"types"`
 }
 
-// Shifted Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
-// own numbers.
+// Shifted Reported for a move that changes the number of more than 10,000 elements: the numbers in the range from `from` to `to` changed by `by`. The moved element itself is reported
+// separately, with its own numbers.
 type Shifted struct {
 	// By 1 or -1.
 	By int64 `json:"by"`
 
-	// From The lowest number of the range.
+	// From The lowest number of the range
 	From int64 `json:"from"`
 
-	// To The highest.
+	// To The highest number of the range
 	To int64 `json:"to"`
 }
 
 // TypeSummary defines model for TypeSummary.
 type TypeSummary struct {
-	// Count Elements, the omitted ones too.
+	// Count Number of elements, including omitted ones.
 	Count       int64  `json:"count"`
 	ElementType string `json:"elementType"`
 	NextNumber  int64  `json:"nextNumber"`
@@ -651,11 +651,11 @@ type Version struct {
 	Comment   *string   `json:"comment,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
 
-	// CreatedBy The subject that made it.
+	// CreatedBy The subject that created it.
 	CreatedBy string `json:"createdBy"`
 
-	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
-	// was written. Answers leave out the white space between its tokens, and nothing else.
+	// Data A JSON object, at most 64 KiB as sent. Its text is stored as sent, with the order of its members and the spelling of every number and string. Responses leave out only the white space
+	// between tokens.
 	Data    Data  `json:"data"`
 	Version int64 `json:"version"`
 }
@@ -671,8 +671,8 @@ type VersionComparison struct {
 type VersionCreate struct {
 	Comment *string `json:"comment,omitempty"`
 
-	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
-	// was written. Answers leave out the white space between its tokens, and nothing else.
+	// Data A JSON object, at most 64 KiB as sent. Its text is stored as sent, with the order of its members and the spelling of every number and string. Responses leave out only the white space
+	// between tokens.
 	Data Data `json:"data"`
 }
 
@@ -704,31 +704,31 @@ type Scope = string
 
 // ListDeadLettersParams defines parameters for ListDeadLetters.
 type ListDeadLettersParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListElementScopesParams defines parameters for ListElementScopes.
 type ListElementScopesParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListChangesParams defines parameters for ListChanges.
 type ListChangesParams struct {
-	// After The last position that the caller knows; 0 is the beginning.
+	// After The last position that the client has seen; 0 is the beginning.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 
-	// Feed The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422).
+	// Feed The feed to which the client's position belongs, as returned by `listChanges`. A feed that is not current is refused (422).
 	Feed *Feed `form:"feed,omitempty" json:"feed,omitempty"`
 
-	// Limit How many changes at the most.
+	// Limit Maximum number of changes to return.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Prefer How many seconds to wait for the next change, at most 25.
@@ -737,39 +737,40 @@ type ListChangesParams struct {
 
 // StreamChangesParams defines parameters for StreamChanges.
 type StreamChangesParams struct {
-	// After The last position that the caller knows; 0 is the beginning.
+	// After The last position that the client has seen; 0 is the beginning.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 
-	// Feed The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422).
+	// Feed The feed to which the client's position belongs, as returned by `listChanges`. A feed that is not current is refused (422).
 	Feed *Feed `form:"feed,omitempty" json:"feed,omitempty"`
 
-	// Limit After how many changes the stream ends.
+	// Limit The stream ends after this many changes.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// LastEventID The id of the last event that the caller has.
+	// LastEventID The id of the last event that the client received.
 	LastEventID *string `json:"Last-Event-Id,omitempty"`
 }
 
 // CreateElementsParams defines parameters for CreateElements.
 type CreateElementsParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListElementsParams defines parameters for ListElements.
 type ListElementsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Status Only elements of this status.
+	// Status Return only elements with this status.
 	Status *ListElementsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// Consistent The elements and the order of the first page, or 409 `order_changed`.
+	// Consistent Return the elements and the order of the first page, or 409 `order_changed`.
 	Consistent *bool `form:"consistent,omitempty" json:"consistent,omitempty"`
 }
 
@@ -778,72 +779,76 @@ type ListElementsParamsStatus string
 
 // CreateElementParams defines parameters for CreateElement.
 type CreateElementParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetElementParams defines parameters for GetElement.
 type GetElementParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // UpdateElementParams defines parameters for UpdateElement.
 type UpdateElementParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListVersionsParams defines parameters for ListVersions.
 type ListVersionsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CreateVersionParams defines parameters for CreateVersion.
 type CreateVersionParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetVersionParams defines parameters for GetVersion.
 type GetVersionParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // CompareVersionsParams defines parameters for CompareVersions.
 type CompareVersionsParams struct {
-	// From The version to begin with.
+	// From The version to compare with.
 	From int64 `form:"from" json:"from"`
 }
 
 // RestoreVersionParams defines parameters for RestoreVersion.
 type RestoreVersionParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -957,161 +962,165 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// ListDeadLetters List elements that the search service has refused
+	// ListDeadLetters List elements that could not be delivered to the search service
 	//
-	// A changed element reaches the search service by itself, and is tried again while that is away. One that is refused for good, or fails too often by its own
-	// fault, becomes a dead letter: it keeps its state here, and can't be found, until a retry or its next change. Ordered by scope, type and id.
+	// A changed element is delivered to the search service in the background, and retried while that service is unavailable. An element that is refused for good, or fails too often by its
+	// own fault, becomes a dead letter: it is stored here but cannot be found by a search until a retry or its next change. Ordered by scope, type and id.
 	//
 	// Corresponds with GET /dead-letters (the `ListDeadLetters` operationId).
 	ListDeadLetters(ctx context.Context, params *ListDeadLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RetryDeadLettersWithBody Send dead letters to the search service again
+	// RetryDeadLettersWithBody Retry the delivery of dead letters
 	//
-	// Those that are named, or without names the first 10,000; `remaining` tells how many are left. Names of elements that are no dead letter are passed over.
-	// Repeating is safe.
+	// Retries the named elements or, without names, the first 10,000; `remaining` is the number of dead letters that are left. Elements that are not dead letters are ignored. The operation
+	// is idempotent.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /dead-letters/retry (the `RetryDeadLetters` operationId).
 	RetryDeadLettersWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RetryDeadLetters Send dead letters to the search service again
+	// RetryDeadLetters Retry the delivery of dead letters
 	//
-	// Those that are named, or without names the first 10,000; `remaining` tells how many are left. Names of elements that are no dead letter are passed over.
-	// Repeating is safe.
+	// Retries the named elements or, without names, the first 10,000; `remaining` is the number of dead letters that are left. Elements that are not dead letters are ignored. The operation
+	// is idempotent.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /dead-letters/retry (the `RetryDeadLetters` operationId).
 	RetryDeadLetters(ctx context.Context, body RetryDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSequenceHealth Tell that the process lives
+	// GetSequenceHealth Report that the process is alive
 	//
 	// Corresponds with GET /health (the `GetSequenceHealth` operationId).
 	GetSequenceHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSequenceReadiness Tell whether the service can work
+	// GetSequenceReadiness Report whether the service is ready
 	//
 	// Corresponds with GET /ready (the `GetSequenceReadiness` operationId).
 	GetSequenceReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListElementScopes List scopes
 	//
-	// Scopes that have an element, in order of their names.
+	// Scopes that have at least one element, in order of name.
 	//
 	// Corresponds with GET /scopes (the `ListElementScopes` operationId).
 	ListElementScopes(ctx context.Context, params *ListElementScopesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetElementScope Count a scope's elements, and tell its next numbers
+	// GetElementScope Count a scope's elements and preview its next numbers
 	//
-	// For each type how many elements there are, how many of them are omitted, and which number the next one gets if nobody comes before. A preview reserves nothing.
+	// For each type: the number of elements, the number of omitted elements, and the number that the next element gets unless another caller creates one first. A preview reserves nothing.
 	//
 	// Corresponds with GET /scopes/{scope} (the `GetElementScope` operationId).
 	GetElementScope(ctx context.Context, scope Scope, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListChanges Follow what changes in a scope
+	// ListChanges List the changes of a scope
 	//
-	// Every change of every type, in the order in which they were committed, from position 1 without a gap. `position` is what to ask `after` next; nothing is
-	// ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
+	// All changes of all types in commit order, with positions from 1 without a gap. Send `position` as `after` in the next request; no later commit appears at or before it. Changes
+	// are kept for ever. With `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for a change if there is none.
 	//
-	// `feed` is the name of the database's feeds. It changes when a backup is restored: positions are given again then, for other changes. Keep it with the position and send both. A
-	// `feed` that is not the present name, and an `after` beyond the end, are refused (422): the caller knows what the database does not, and begins again at 0, without `feed`. An
-	// `after` that comes without `feed` may miss changes after a restore.
+	// `feed` identifies the database's feeds. It changes when a backup is restored, because positions are then assigned again to other changes. Store it with the position and send
+	// both. A `feed` that is not current, or an `after` beyond the end, is refused (422): the client has seen changes that the database does not have. Start again at 0, without `feed`.
+	// A client that sends `after` without `feed` may miss changes after a restore.
 	//
-	// An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there (an upgrade from a release without it) it holds the creations and
-	// versions, in the order of their times, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. The numbers of these are those at the upgrade.
+	// A reorder of many elements is reported as several changes of up to 100 numbers each. For the time before the feed existed (an upgrade from a release without it) the feed holds the
+	// creations and versions in order of time, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. Their numbers are those at the upgrade.
 	//
 	// Corresponds with GET /scopes/{scope}/changes (the `ListChanges` operationId).
 	ListChanges(ctx context.Context, scope Scope, params *ListChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// StreamChanges Follow what changes in a scope as server-sent events
+	// StreamChanges Stream the changes of a scope as server-sent events
 	//
-	// What `listChanges` gives, one event for each change: `id` is the feed's name, `-` and the change's position, `event` is `change`, `data` the change as JSON. A browser
-	// that connects again goes on by `Last-Event-Id`, which is asked before `after` and `feed`; after a restore it is refused (422), and begins again without it. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
+	// The same changes as `listChanges`, one event for each: `id` is the feed's name, `-` and the change's position; `event` is `change`; `data` is the change as JSON. A browser that
+	// reconnects continues from `Last-Event-Id`, which takes precedence over `after` and `feed`. After a restore that id is refused (422); connect again without it. While there are no
+	// changes, a comment is sent every 10 seconds. The stream ends after an hour, or after `limit` changes.
 	//
 	// Corresponds with GET /scopes/{scope}/changes/stream (the `StreamChanges` operationId).
 	StreamChanges(ctx context.Context, scope Scope, params *StreamChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ExportScope Take a scope out, line by line
+	// ExportScope Export a scope as NDJSON
 	//
-	// NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, a line `numberFormat` where it has one and each element in order of its number, a line `element` with a line `version` behind
-	// it for each of its versions, and at the end a line `checksum` with the SHA-256 of all bytes before it. An export without that line is not whole. It is what the
-	// scope was at one moment, and the same bytes for the same elements. Changes of the feed and former numbers are not in it.
+	// NDJSON that `importScope` accepts. The first line is `export`. For each type, in order of name, follow a line `numberFormat` if the type has a format, and its elements in order
+	// of number: a line `element`, then a line `version` for each of its versions. The last line is `checksum`, with the SHA-256 of all bytes before it. An export without that line
+	// is incomplete. The export shows the scope at one moment; the same elements give the same bytes. It does not contain the change feed or former numbers.
 	//
 	// Corresponds with GET /scopes/{scope}/export (the `ExportScope` operationId).
 	ExportScope(ctx context.Context, scope Scope, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ImportScopeWithBody Bring a scope in as it was exported
+	// ImportScopeWithBody Import an exported scope
 	//
-	// Takes what `exportScope` gave, into a scope that has had no element, under any name. All or nothing: the elements are there, for everybody at the same moment, when the last line
-	// has proved the others, and else nothing is. Numbers, statuses, versions, comments, times and authors are those of the file, so the caller answers for them: the audit
-	// trail tells who imported what, and `getElementScope` shows it. The feed begins with a creation and a revision for each version. Search follows in the background.
+	// Imports a file from `exportScope` into a scope that has never had an element, under any name. The import is atomic: all elements become visible at the same moment, after the
+	// checksum line has verified the file; otherwise nothing is imported. Numbers, statuses, versions, comments, times and authors are taken from the file, and the caller is responsible
+	// for them: the audit trail records who imported which file, and `getElementScope` shows it. The change feed begins with a creation and a revision for each version. The search index
+	// is updated in the background.
 	//
-	// Repeating is safe: the file that the scope came from changes nothing (`imported` is false), also when elements were changed since. Another one is 409 `already_exists`. While it is
-	// under way, elements that somebody else would create in the scope are 409 `state_conflict`. Asks for a second factor.
+	// The operation is idempotent: importing the file that the scope was made from changes nothing (`imported` is false), even if elements have changed since. Another file is refused
+	// (409 `already_exists`). During the import, other callers cannot create elements in the scope (409 `state_conflict`). A second factor is required.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /scopes/{scope}/import (the `ImportScope` operationId).
 	ImportScopeWithBody(ctx context.Context, scope Scope, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReindexScope Bring a scope to the search service again
+	// ReindexScope Reindex a scope in the search service
 	//
-	// Every element of the scope is delivered anew, in the background and beside changes; dead letters of it too. For a copy that is not what it should be: elements find their way there by
-	// themselves. Repeating is safe: it begins again.
+	// Delivers every element of the scope, including its dead letters, to the search service again, in the background and beside other changes. Elements are normally delivered without
+	// this; use it to repair the copy in the search service. The operation can be repeated: the delivery starts again.
 	//
 	// Corresponds with POST /scopes/{scope}/reindex (the `ReindexScope` operationId).
 	ReindexScope(ctx context.Context, scope Scope, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SearchElementsWithBody Find a scope's elements by their words
+	// SearchElementsWithBody Search a scope's elements
 	//
-	// Typing errors are forgiven. Every top-level text property of an element's data can be filtered by and counted.
+	// The search tolerates typing errors. Every top-level text property of an element's data can be used for filters and facets.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /scopes/{scope}/search (the `SearchElements` operationId).
 	SearchElementsWithBody(ctx context.Context, scope Scope, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SearchElements Find a scope's elements by their words
+	// SearchElements Search a scope's elements
 	//
-	// Typing errors are forgiven. Every top-level text property of an element's data can be filtered by and counted.
+	// The search tolerates typing errors. Every top-level text property of an element's data can be used for filters and facets.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /scopes/{scope}/search (the `SearchElements` operationId).
 	SearchElements(ctx context.Context, scope Scope, body SearchElementsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateElementsWithBody Append up to 1,000 elements, all or none
+	// CreateElementsWithBody Append up to 1,000 elements atomically
 	//
-	// They get one contiguous block of numbers in the order given. One bad item refuses the batch and is named by its pointer.
+	// The elements get one contiguous block of numbers, in the order of the request. One invalid item refuses the whole batch; `errors` points at it.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/element-batches (the `CreateElements` operationId).
 	CreateElementsWithBody(ctx context.Context, scope Scope, elementType ElementType, params *CreateElementsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateElements Append up to 1,000 elements, all or none
+	// CreateElements Append up to 1,000 elements atomically
 	//
-	// They get one contiguous block of numbers in the order given. One bad item refuses the batch and is named by its pointer.
+	// The elements get one contiguous block of numbers, in the order of the request. One invalid item refuses the whole batch; `errors` points at it.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/element-batches (the `CreateElements` operationId).
 	CreateElements(ctx context.Context, scope Scope, elementType ElementType, params *CreateElementsParams, body CreateElementsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListElements List elements in order of their numbers
+	// ListElements List elements in order of number
 	//
-	// A cursor holds a number, and its page shows what has higher ones at that moment. So a walk shows each element that keeps its number exactly once, and those that were appended meanwhile at its
-	// end; of elements that a move or a new order takes across the cursor it shows some twice and others never. `consistent` is a walk that does not: it shows the elements that were there
-	// at its first page, each once, in the order of then, or ends with 409 `order_changed`. What it shows of an element is of the moment of its page: with `status` it leaves out one whose status has
-	// changed by then. Keep `consistent` for all pages: a cursor is of walks with it, or of walks without. `exportScope` gives all of a scope as of one moment, whatever changes.
+	// A cursor holds a number, and the page shows the elements that have higher numbers at that moment. Paging therefore returns each element that keeps its number exactly once, and
+	// elements that are appended meanwhile at the end. An element that a move or reorder takes across the cursor may be returned twice or not at all.
+	//
+	// With `consistent` paging returns the elements that existed at the first page, each once and in the order of that moment, or ends with 409 `order_changed`. The content of an element
+	// is that of the moment of its page: with `status`, an element whose status has changed since is left out. Send `consistent` for all pages: a cursor is valid only with the setting
+	// that it was made with. `exportScope` returns a whole scope as of one moment, regardless of changes.
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements (the `ListElements` operationId).
 	ListElements(ctx context.Context, scope Scope, elementType ElementType, params *ListElementsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateElementWithBody Append an element
 	//
-	// The element gets the next number of its type in the scope; the answer comes when that is durable.
+	// The element gets the next number of its type in the scope. The response is sent after the commit is durable.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1120,32 +1129,32 @@ type ClientInterface interface {
 
 	// CreateElement Append an element
 	//
-	// The element gets the next number of its type in the scope; the answer comes when that is durable.
+	// The element gets the next number of its type in the scope. The response is sent after the commit is durable.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements (the `CreateElement` operationId).
 	CreateElement(ctx context.Context, scope Scope, elementType ElementType, params *CreateElementParams, body CreateElementJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetElement Read an element's current version
+	// GetElement Get an element's current version
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId} (the `GetElement` operationId).
 	GetElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *GetElementParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateElementWithBody Give an element a new version by a merge patch
+	// UpdateElementWithBody Create a version of an element by a merge patch
 	//
-	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
-	// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
+	// The body is an RFC 7396 merge patch of the current data: members are replaced, and members with `null` are removed. Members that the patch does not name keep their text and their
+	// place; new members are appended in the order of the patch. `If-Match` must name the current state, as with `createVersion`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /scopes/{scope}/{elementType}/elements/{elementId} (the `UpdateElement` operationId).
 	UpdateElementWithBody(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *UpdateElementParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateElementWithApplicationMergePatchPlusJSONBody Give an element a new version by a merge patch
+	// UpdateElementWithApplicationMergePatchPlusJSONBody Create a version of an element by a merge patch
 	//
-	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
-	// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
+	// The body is an RFC 7396 merge patch of the current data: members are replaced, and members with `null` are removed. Members that the patch does not name keep their text and their
+	// place; new members are appended in the order of the patch. `If-Match` must name the current state, as with `createVersion`.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
@@ -1154,9 +1163,9 @@ type ClientInterface interface {
 
 	// MoveElementWithBody Move an element before or after another
 	//
-	// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
-	// of those between. Asks for a second factor, because it changes what
-	// everybody's numbers mean; `previewMove` tells what would change and asks for none.
+	// The element takes the place beside the other one; the elements between them move up or down by one. The move is atomic, over at most 1,000,000 places. If more than 10,000 elements
+	// get another number, `shifted` reports those between as ranges. A second factor is required, because the numbers of other elements change; `previewMove` shows the changes and
+	// requires none.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1165,27 +1174,27 @@ type ClientInterface interface {
 
 	// MoveElement Move an element before or after another
 	//
-	// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
-	// of those between. Asks for a second factor, because it changes what
-	// everybody's numbers mean; `previewMove` tells what would change and asks for none.
+	// The element takes the place beside the other one; the elements between them move up or down by one. The move is atomic, over at most 1,000,000 places. If more than 10,000 elements
+	// get another number, `shifted` reports those between as ranges. A second factor is required, because the numbers of other elements change; `previewMove` shows the changes and
+	// requires none.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/move (the `MoveElement` operationId).
 	MoveElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, body MoveElementJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PreviewMoveWithBody Tell what a move would change
+	// PreviewMoveWithBody Preview a move
 	//
-	// Nothing is changed. The answer fits the elements as they are now.
+	// Nothing is changed. The result is computed from the current state of the elements.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/move/preview (the `PreviewMove` operationId).
 	PreviewMoveWithBody(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PreviewMove Tell what a move would change
+	// PreviewMove Preview a move
 	//
-	// Nothing is changed. The answer fits the elements as they are now.
+	// Nothing is changed. The result is computed from the current state of the elements.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1194,15 +1203,15 @@ type ClientInterface interface {
 
 	// OmitElement Omit an element
 	//
-	// It keeps its number and place, as an omitted scene does in a locked screenplay. It gets no new version until it is
-	// restored. Asks for a second factor. Repeating is safe.
+	// An omitted element keeps its number and place, like an omitted scene in a locked screenplay. It cannot get a new version until it is restored. A second factor is required. The
+	// operation is idempotent.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/omit (the `OmitElement` operationId).
 	OmitElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RestoreElement Restore an omitted element
 	//
-	// It is in use again, in its place, with its number and versions. Asks for a second factor. Repeating is safe.
+	// The element is active again, in its place, with its number and versions. A second factor is required. The operation is idempotent.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/restore (the `RestoreElement` operationId).
 	RestoreElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1212,123 +1221,123 @@ type ClientInterface interface {
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId}/versions (the `ListVersions` operationId).
 	ListVersions(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *ListVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateVersionWithBody Give an element a new version
+	// CreateVersionWithBody Create a version of an element
 	//
-	// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
-	// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
+	// `If-Match` names the state that the change is based on: the element's ETag, which also changes with its number and status, or a version in quotes. If that is not the current state,
+	// the response is 412. An omitted element cannot get a new version (409 `element_omitted`).
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/versions (the `CreateVersion` operationId).
 	CreateVersionWithBody(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *CreateVersionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateVersion Give an element a new version
+	// CreateVersion Create a version of an element
 	//
-	// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
-	// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
+	// `If-Match` names the state that the change is based on: the element's ETag, which also changes with its number and status, or a version in quotes. If that is not the current state,
+	// the response is 412. An omitted element cannot get a new version (409 `element_omitted`).
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/versions (the `CreateVersion` operationId).
 	CreateVersion(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *CreateVersionParams, body CreateVersionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetVersion Read one version of an element
+	// GetVersion Get one version of an element
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version} (the `GetVersion` operationId).
 	GetVersion(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params *GetVersionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CompareVersions Tell what changed between two versions
+	// CompareVersions Compare two versions
 	//
-	// An RFC 6902 patch that makes the data of this version out of those of `from`. Numbers are compared as they are written.
+	// Returns an RFC 6902 patch that turns the data of version `from` into the data of this version. Numbers are compared as text.
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/compare (the `CompareVersions` operationId).
 	CompareVersions(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params *CompareVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RestoreVersionWithBody Make an old version the newest
+	// RestoreVersionWithBody Restore an old version as a new one
 	//
-	// The element gets a new version with the data of the old one, byte for byte; the versions between stay. `If-Match` is that of `createVersion`.
+	// The element gets a new version with the data of the old one, byte for byte. The versions between them are kept. `If-Match` is used as in `createVersion`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore (the `RestoreVersion` operationId).
 	RestoreVersionWithBody(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params *RestoreVersionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RestoreVersion Make an old version the newest
+	// RestoreVersion Restore an old version as a new one
 	//
-	// The element gets a new version with the data of the old one, byte for byte; the versions between stay. `If-Match` is that of `createVersion`.
+	// The element gets a new version with the data of the old one, byte for byte. The versions between them are kept. `If-Match` is used as in `createVersion`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore (the `RestoreVersion` operationId).
 	RestoreVersion(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params *RestoreVersionParams, body RestoreVersionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetNumberFormat Read how a type's numbers are written, and the next one
+	// GetNumberFormat Get the number format of a type and its next formatted number
 	//
-	// `next` is what the next element gets if nobody comes before and its period goes on. A preview reserves nothing.
+	// `next` is the formatted number of the next element, unless another caller creates one first or the period ends. A preview reserves nothing.
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/number-format (the `GetNumberFormat` operationId).
 	GetNumberFormat(ctx context.Context, scope Scope, elementType ElementType, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutNumberFormatWithBody Say how a type's numbers are written
+	// PutNumberFormatWithBody Set the number format of a type
 	//
-	// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
-	// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
-	// Elements from before have none.
+	// Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
+	// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+	// reorder changes only `number`. Elements that were created before have none.
 	//
-	// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
-	// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+	// The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
+	// cannot be changed (409 `state_conflict`); setting the same format again changes nothing. A second factor is required.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /scopes/{scope}/{elementType}/number-format (the `PutNumberFormat` operationId).
 	PutNumberFormatWithBody(ctx context.Context, scope Scope, elementType ElementType, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutNumberFormat Say how a type's numbers are written
+	// PutNumberFormat Set the number format of a type
 	//
-	// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
-	// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
-	// Elements from before have none.
+	// Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
+	// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+	// reorder changes only `number`. Elements that were created before have none.
 	//
-	// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
-	// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+	// The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
+	// cannot be changed (409 `state_conflict`); setting the same format again changes nothing. A second factor is required.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /scopes/{scope}/{elementType}/number-format (the `PutNumberFormat` operationId).
 	PutNumberFormat(ctx context.Context, scope Scope, elementType ElementType, body PutNumberFormatJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReorderElementsWithBody Give elements each other's numbers
+	// ReorderElementsWithBody Reorder elements
 	//
-	// The listed elements share out, in the order listed, the numbers they hold now; others keep theirs. Atomic. Asks for a second
-	// factor, because it changes what everybody's numbers mean.
+	// The numbers that the listed elements hold now are assigned to them again in the order of the list. Elements that are not listed keep theirs. The reorder is atomic. A second factor
+	// is required, because the numbers of elements change.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/reorder (the `ReorderElements` operationId).
 	ReorderElementsWithBody(ctx context.Context, scope Scope, elementType ElementType, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReorderElements Give elements each other's numbers
+	// ReorderElements Reorder elements
 	//
-	// The listed elements share out, in the order listed, the numbers they hold now; others keep theirs. Atomic. Asks for a second
-	// factor, because it changes what everybody's numbers mean.
+	// The numbers that the listed elements hold now are assigned to them again in the order of the list. Elements that are not listed keep theirs. The reorder is atomic. A second factor
+	// is required, because the numbers of elements change.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/reorder (the `ReorderElements` operationId).
 	ReorderElements(ctx context.Context, scope Scope, elementType ElementType, body ReorderElementsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PreviewReorderWithBody Tell what a new order would change
+	// PreviewReorderWithBody Preview a reorder
 	//
-	// Nothing is changed. The answer fits the elements as they are now.
+	// Nothing is changed. The result is computed from the current state of the elements.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/reorder/preview (the `PreviewReorder` operationId).
 	PreviewReorderWithBody(ctx context.Context, scope Scope, elementType ElementType, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PreviewReorder Tell what a new order would change
+	// PreviewReorder Preview a reorder
 	//
-	// Nothing is changed. The answer fits the elements as they are now.
+	// Nothing is changed. The result is computed from the current state of the elements.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1336,10 +1345,10 @@ type ClientInterface interface {
 	PreviewReorder(ctx context.Context, scope Scope, elementType ElementType, body PreviewReorderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// ListDeadLetters List elements that the search service has refused
+// ListDeadLetters List elements that could not be delivered to the search service
 //
-// A changed element reaches the search service by itself, and is tried again while that is away. One that is refused for good, or fails too often by its own
-// fault, becomes a dead letter: it keeps its state here, and can't be found, until a retry or its next change. Ordered by scope, type and id.
+// A changed element is delivered to the search service in the background, and retried while that service is unavailable. An element that is refused for good, or fails too often by its
+// own fault, becomes a dead letter: it is stored here but cannot be found by a search until a retry or its next change. Ordered by scope, type and id.
 //
 // Corresponds with GET /dead-letters (the `ListDeadLetters` operationId).
 func (c *Client) ListDeadLetters(ctx context.Context, params *ListDeadLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1354,10 +1363,10 @@ func (c *Client) ListDeadLetters(ctx context.Context, params *ListDeadLettersPar
 	return c.Client.Do(req)
 }
 
-// RetryDeadLettersWithBody Send dead letters to the search service again
+// RetryDeadLettersWithBody Retry the delivery of dead letters
 //
-// Those that are named, or without names the first 10,000; `remaining` tells how many are left. Names of elements that are no dead letter are passed over.
-// Repeating is safe.
+// Retries the named elements or, without names, the first 10,000; `remaining` is the number of dead letters that are left. Elements that are not dead letters are ignored. The operation
+// is idempotent.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1374,10 +1383,10 @@ func (c *Client) RetryDeadLettersWithBody(ctx context.Context, contentType strin
 	return c.Client.Do(req)
 }
 
-// RetryDeadLetters Send dead letters to the search service again
+// RetryDeadLetters Retry the delivery of dead letters
 //
-// Those that are named, or without names the first 10,000; `remaining` tells how many are left. Names of elements that are no dead letter are passed over.
-// Repeating is safe.
+// Retries the named elements or, without names, the first 10,000; `remaining` is the number of dead letters that are left. Elements that are not dead letters are ignored. The operation
+// is idempotent.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1394,7 +1403,7 @@ func (c *Client) RetryDeadLetters(ctx context.Context, body RetryDeadLettersJSON
 	return c.Client.Do(req)
 }
 
-// GetSequenceHealth Tell that the process lives
+// GetSequenceHealth Report that the process is alive
 //
 // Corresponds with GET /health (the `GetSequenceHealth` operationId).
 func (c *Client) GetSequenceHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1409,7 +1418,7 @@ func (c *Client) GetSequenceHealth(ctx context.Context, reqEditors ...RequestEdi
 	return c.Client.Do(req)
 }
 
-// GetSequenceReadiness Tell whether the service can work
+// GetSequenceReadiness Report whether the service is ready
 //
 // Corresponds with GET /ready (the `GetSequenceReadiness` operationId).
 func (c *Client) GetSequenceReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1426,7 +1435,7 @@ func (c *Client) GetSequenceReadiness(ctx context.Context, reqEditors ...Request
 
 // ListElementScopes List scopes
 //
-// Scopes that have an element, in order of their names.
+// Scopes that have at least one element, in order of name.
 //
 // Corresponds with GET /scopes (the `ListElementScopes` operationId).
 func (c *Client) ListElementScopes(ctx context.Context, params *ListElementScopesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1441,9 +1450,9 @@ func (c *Client) ListElementScopes(ctx context.Context, params *ListElementScope
 	return c.Client.Do(req)
 }
 
-// GetElementScope Count a scope's elements, and tell its next numbers
+// GetElementScope Count a scope's elements and preview its next numbers
 //
-// For each type how many elements there are, how many of them are omitted, and which number the next one gets if nobody comes before. A preview reserves nothing.
+// For each type: the number of elements, the number of omitted elements, and the number that the next element gets unless another caller creates one first. A preview reserves nothing.
 //
 // Corresponds with GET /scopes/{scope} (the `GetElementScope` operationId).
 func (c *Client) GetElementScope(ctx context.Context, scope Scope, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1458,17 +1467,17 @@ func (c *Client) GetElementScope(ctx context.Context, scope Scope, reqEditors ..
 	return c.Client.Do(req)
 }
 
-// ListChanges Follow what changes in a scope
+// ListChanges List the changes of a scope
 //
-// Every change of every type, in the order in which they were committed, from position 1 without a gap. `position` is what to ask `after` next; nothing is
-// ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
+// All changes of all types in commit order, with positions from 1 without a gap. Send `position` as `after` in the next request; no later commit appears at or before it. Changes
+// are kept for ever. With `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for a change if there is none.
 //
-// `feed` is the name of the database's feeds. It changes when a backup is restored: positions are given again then, for other changes. Keep it with the position and send both. A
-// `feed` that is not the present name, and an `after` beyond the end, are refused (422): the caller knows what the database does not, and begins again at 0, without `feed`. An
-// `after` that comes without `feed` may miss changes after a restore.
+// `feed` identifies the database's feeds. It changes when a backup is restored, because positions are then assigned again to other changes. Store it with the position and send
+// both. A `feed` that is not current, or an `after` beyond the end, is refused (422): the client has seen changes that the database does not have. Start again at 0, without `feed`.
+// A client that sends `after` without `feed` may miss changes after a restore.
 //
-// An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there (an upgrade from a release without it) it holds the creations and
-// versions, in the order of their times, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. The numbers of these are those at the upgrade.
+// A reorder of many elements is reported as several changes of up to 100 numbers each. For the time before the feed existed (an upgrade from a release without it) the feed holds the
+// creations and versions in order of time, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. Their numbers are those at the upgrade.
 //
 // Corresponds with GET /scopes/{scope}/changes (the `ListChanges` operationId).
 func (c *Client) ListChanges(ctx context.Context, scope Scope, params *ListChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1483,10 +1492,11 @@ func (c *Client) ListChanges(ctx context.Context, scope Scope, params *ListChang
 	return c.Client.Do(req)
 }
 
-// StreamChanges Follow what changes in a scope as server-sent events
+// StreamChanges Stream the changes of a scope as server-sent events
 //
-// What `listChanges` gives, one event for each change: `id` is the feed's name, `-` and the change's position, `event` is `change`, `data` the change as JSON. A browser
-// that connects again goes on by `Last-Event-Id`, which is asked before `after` and `feed`; after a restore it is refused (422), and begins again without it. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
+// The same changes as `listChanges`, one event for each: `id` is the feed's name, `-` and the change's position; `event` is `change`; `data` is the change as JSON. A browser that
+// reconnects continues from `Last-Event-Id`, which takes precedence over `after` and `feed`. After a restore that id is refused (422); connect again without it. While there are no
+// changes, a comment is sent every 10 seconds. The stream ends after an hour, or after `limit` changes.
 //
 // Corresponds with GET /scopes/{scope}/changes/stream (the `StreamChanges` operationId).
 func (c *Client) StreamChanges(ctx context.Context, scope Scope, params *StreamChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1501,11 +1511,11 @@ func (c *Client) StreamChanges(ctx context.Context, scope Scope, params *StreamC
 	return c.Client.Do(req)
 }
 
-// ExportScope Take a scope out, line by line
+// ExportScope Export a scope as NDJSON
 //
-// NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, a line `numberFormat` where it has one and each element in order of its number, a line `element` with a line `version` behind
-// it for each of its versions, and at the end a line `checksum` with the SHA-256 of all bytes before it. An export without that line is not whole. It is what the
-// scope was at one moment, and the same bytes for the same elements. Changes of the feed and former numbers are not in it.
+// NDJSON that `importScope` accepts. The first line is `export`. For each type, in order of name, follow a line `numberFormat` if the type has a format, and its elements in order
+// of number: a line `element`, then a line `version` for each of its versions. The last line is `checksum`, with the SHA-256 of all bytes before it. An export without that line
+// is incomplete. The export shows the scope at one moment; the same elements give the same bytes. It does not contain the change feed or former numbers.
 //
 // Corresponds with GET /scopes/{scope}/export (the `ExportScope` operationId).
 func (c *Client) ExportScope(ctx context.Context, scope Scope, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1520,14 +1530,15 @@ func (c *Client) ExportScope(ctx context.Context, scope Scope, reqEditors ...Req
 	return c.Client.Do(req)
 }
 
-// ImportScopeWithBody Bring a scope in as it was exported
+// ImportScopeWithBody Import an exported scope
 //
-// Takes what `exportScope` gave, into a scope that has had no element, under any name. All or nothing: the elements are there, for everybody at the same moment, when the last line
-// has proved the others, and else nothing is. Numbers, statuses, versions, comments, times and authors are those of the file, so the caller answers for them: the audit
-// trail tells who imported what, and `getElementScope` shows it. The feed begins with a creation and a revision for each version. Search follows in the background.
+// Imports a file from `exportScope` into a scope that has never had an element, under any name. The import is atomic: all elements become visible at the same moment, after the
+// checksum line has verified the file; otherwise nothing is imported. Numbers, statuses, versions, comments, times and authors are taken from the file, and the caller is responsible
+// for them: the audit trail records who imported which file, and `getElementScope` shows it. The change feed begins with a creation and a revision for each version. The search index
+// is updated in the background.
 //
-// Repeating is safe: the file that the scope came from changes nothing (`imported` is false), also when elements were changed since. Another one is 409 `already_exists`. While it is
-// under way, elements that somebody else would create in the scope are 409 `state_conflict`. Asks for a second factor.
+// The operation is idempotent: importing the file that the scope was made from changes nothing (`imported` is false), even if elements have changed since. Another file is refused
+// (409 `already_exists`). During the import, other callers cannot create elements in the scope (409 `state_conflict`). A second factor is required.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1544,10 +1555,10 @@ func (c *Client) ImportScopeWithBody(ctx context.Context, scope Scope, contentTy
 	return c.Client.Do(req)
 }
 
-// ReindexScope Bring a scope to the search service again
+// ReindexScope Reindex a scope in the search service
 //
-// Every element of the scope is delivered anew, in the background and beside changes; dead letters of it too. For a copy that is not what it should be: elements find their way there by
-// themselves. Repeating is safe: it begins again.
+// Delivers every element of the scope, including its dead letters, to the search service again, in the background and beside other changes. Elements are normally delivered without
+// this; use it to repair the copy in the search service. The operation can be repeated: the delivery starts again.
 //
 // Corresponds with POST /scopes/{scope}/reindex (the `ReindexScope` operationId).
 func (c *Client) ReindexScope(ctx context.Context, scope Scope, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1562,9 +1573,9 @@ func (c *Client) ReindexScope(ctx context.Context, scope Scope, reqEditors ...Re
 	return c.Client.Do(req)
 }
 
-// SearchElementsWithBody Find a scope's elements by their words
+// SearchElementsWithBody Search a scope's elements
 //
-// Typing errors are forgiven. Every top-level text property of an element's data can be filtered by and counted.
+// The search tolerates typing errors. Every top-level text property of an element's data can be used for filters and facets.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1581,9 +1592,9 @@ func (c *Client) SearchElementsWithBody(ctx context.Context, scope Scope, conten
 	return c.Client.Do(req)
 }
 
-// SearchElements Find a scope's elements by their words
+// SearchElements Search a scope's elements
 //
-// Typing errors are forgiven. Every top-level text property of an element's data can be filtered by and counted.
+// The search tolerates typing errors. Every top-level text property of an element's data can be used for filters and facets.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1600,9 +1611,9 @@ func (c *Client) SearchElements(ctx context.Context, scope Scope, body SearchEle
 	return c.Client.Do(req)
 }
 
-// CreateElementsWithBody Append up to 1,000 elements, all or none
+// CreateElementsWithBody Append up to 1,000 elements atomically
 //
-// They get one contiguous block of numbers in the order given. One bad item refuses the batch and is named by its pointer.
+// The elements get one contiguous block of numbers, in the order of the request. One invalid item refuses the whole batch; `errors` points at it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1619,9 +1630,9 @@ func (c *Client) CreateElementsWithBody(ctx context.Context, scope Scope, elemen
 	return c.Client.Do(req)
 }
 
-// CreateElements Append up to 1,000 elements, all or none
+// CreateElements Append up to 1,000 elements atomically
 //
-// They get one contiguous block of numbers in the order given. One bad item refuses the batch and is named by its pointer.
+// The elements get one contiguous block of numbers, in the order of the request. One invalid item refuses the whole batch; `errors` points at it.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1638,12 +1649,14 @@ func (c *Client) CreateElements(ctx context.Context, scope Scope, elementType El
 	return c.Client.Do(req)
 }
 
-// ListElements List elements in order of their numbers
+// ListElements List elements in order of number
 //
-// A cursor holds a number, and its page shows what has higher ones at that moment. So a walk shows each element that keeps its number exactly once, and those that were appended meanwhile at its
-// end; of elements that a move or a new order takes across the cursor it shows some twice and others never. `consistent` is a walk that does not: it shows the elements that were there
-// at its first page, each once, in the order of then, or ends with 409 `order_changed`. What it shows of an element is of the moment of its page: with `status` it leaves out one whose status has
-// changed by then. Keep `consistent` for all pages: a cursor is of walks with it, or of walks without. `exportScope` gives all of a scope as of one moment, whatever changes.
+// A cursor holds a number, and the page shows the elements that have higher numbers at that moment. Paging therefore returns each element that keeps its number exactly once, and
+// elements that are appended meanwhile at the end. An element that a move or reorder takes across the cursor may be returned twice or not at all.
+//
+// With `consistent` paging returns the elements that existed at the first page, each once and in the order of that moment, or ends with 409 `order_changed`. The content of an element
+// is that of the moment of its page: with `status`, an element whose status has changed since is left out. Send `consistent` for all pages: a cursor is valid only with the setting
+// that it was made with. `exportScope` returns a whole scope as of one moment, regardless of changes.
 //
 // Corresponds with GET /scopes/{scope}/{elementType}/elements (the `ListElements` operationId).
 func (c *Client) ListElements(ctx context.Context, scope Scope, elementType ElementType, params *ListElementsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1660,7 +1673,7 @@ func (c *Client) ListElements(ctx context.Context, scope Scope, elementType Elem
 
 // CreateElementWithBody Append an element
 //
-// The element gets the next number of its type in the scope; the answer comes when that is durable.
+// The element gets the next number of its type in the scope. The response is sent after the commit is durable.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1679,7 +1692,7 @@ func (c *Client) CreateElementWithBody(ctx context.Context, scope Scope, element
 
 // CreateElement Append an element
 //
-// The element gets the next number of its type in the scope; the answer comes when that is durable.
+// The element gets the next number of its type in the scope. The response is sent after the commit is durable.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1696,7 +1709,7 @@ func (c *Client) CreateElement(ctx context.Context, scope Scope, elementType Ele
 	return c.Client.Do(req)
 }
 
-// GetElement Read an element's current version
+// GetElement Get an element's current version
 //
 // Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId} (the `GetElement` operationId).
 func (c *Client) GetElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *GetElementParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1711,10 +1724,10 @@ func (c *Client) GetElement(ctx context.Context, scope Scope, elementType Elemen
 	return c.Client.Do(req)
 }
 
-// UpdateElementWithBody Give an element a new version by a merge patch
+// UpdateElementWithBody Create a version of an element by a merge patch
 //
-// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
-// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
+// The body is an RFC 7396 merge patch of the current data: members are replaced, and members with `null` are removed. Members that the patch does not name keep their text and their
+// place; new members are appended in the order of the patch. `If-Match` must name the current state, as with `createVersion`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1731,10 +1744,10 @@ func (c *Client) UpdateElementWithBody(ctx context.Context, scope Scope, element
 	return c.Client.Do(req)
 }
 
-// UpdateElementWithApplicationMergePatchPlusJSONBody Give an element a new version by a merge patch
+// UpdateElementWithApplicationMergePatchPlusJSONBody Create a version of an element by a merge patch
 //
-// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
-// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
+// The body is an RFC 7396 merge patch of the current data: members are replaced, and members with `null` are removed. Members that the patch does not name keep their text and their
+// place; new members are appended in the order of the patch. `If-Match` must name the current state, as with `createVersion`.
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
@@ -1753,9 +1766,9 @@ func (c *Client) UpdateElementWithApplicationMergePatchPlusJSONBody(ctx context.
 
 // MoveElementWithBody Move an element before or after another
 //
-// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
-// of those between. Asks for a second factor, because it changes what
-// everybody's numbers mean; `previewMove` tells what would change and asks for none.
+// The element takes the place beside the other one; the elements between them move up or down by one. The move is atomic, over at most 1,000,000 places. If more than 10,000 elements
+// get another number, `shifted` reports those between as ranges. A second factor is required, because the numbers of other elements change; `previewMove` shows the changes and
+// requires none.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1774,9 +1787,9 @@ func (c *Client) MoveElementWithBody(ctx context.Context, scope Scope, elementTy
 
 // MoveElement Move an element before or after another
 //
-// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
-// of those between. Asks for a second factor, because it changes what
-// everybody's numbers mean; `previewMove` tells what would change and asks for none.
+// The element takes the place beside the other one; the elements between them move up or down by one. The move is atomic, over at most 1,000,000 places. If more than 10,000 elements
+// get another number, `shifted` reports those between as ranges. A second factor is required, because the numbers of other elements change; `previewMove` shows the changes and
+// requires none.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1793,9 +1806,9 @@ func (c *Client) MoveElement(ctx context.Context, scope Scope, elementType Eleme
 	return c.Client.Do(req)
 }
 
-// PreviewMoveWithBody Tell what a move would change
+// PreviewMoveWithBody Preview a move
 //
-// Nothing is changed. The answer fits the elements as they are now.
+// Nothing is changed. The result is computed from the current state of the elements.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1812,9 +1825,9 @@ func (c *Client) PreviewMoveWithBody(ctx context.Context, scope Scope, elementTy
 	return c.Client.Do(req)
 }
 
-// PreviewMove Tell what a move would change
+// PreviewMove Preview a move
 //
-// Nothing is changed. The answer fits the elements as they are now.
+// Nothing is changed. The result is computed from the current state of the elements.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1833,8 +1846,8 @@ func (c *Client) PreviewMove(ctx context.Context, scope Scope, elementType Eleme
 
 // OmitElement Omit an element
 //
-// It keeps its number and place, as an omitted scene does in a locked screenplay. It gets no new version until it is
-// restored. Asks for a second factor. Repeating is safe.
+// An omitted element keeps its number and place, like an omitted scene in a locked screenplay. It cannot get a new version until it is restored. A second factor is required. The
+// operation is idempotent.
 //
 // Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/omit (the `OmitElement` operationId).
 func (c *Client) OmitElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1851,7 +1864,7 @@ func (c *Client) OmitElement(ctx context.Context, scope Scope, elementType Eleme
 
 // RestoreElement Restore an omitted element
 //
-// It is in use again, in its place, with its number and versions. Asks for a second factor. Repeating is safe.
+// The element is active again, in its place, with its number and versions. A second factor is required. The operation is idempotent.
 //
 // Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/restore (the `RestoreElement` operationId).
 func (c *Client) RestoreElement(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1881,10 +1894,10 @@ func (c *Client) ListVersions(ctx context.Context, scope Scope, elementType Elem
 	return c.Client.Do(req)
 }
 
-// CreateVersionWithBody Give an element a new version
+// CreateVersionWithBody Create a version of an element
 //
-// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
-// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
+// `If-Match` names the state that the change is based on: the element's ETag, which also changes with its number and status, or a version in quotes. If that is not the current state,
+// the response is 412. An omitted element cannot get a new version (409 `element_omitted`).
 //
 // Takes any type of body and a specified content type.
 //
@@ -1901,10 +1914,10 @@ func (c *Client) CreateVersionWithBody(ctx context.Context, scope Scope, element
 	return c.Client.Do(req)
 }
 
-// CreateVersion Give an element a new version
+// CreateVersion Create a version of an element
 //
-// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
-// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
+// `If-Match` names the state that the change is based on: the element's ETag, which also changes with its number and status, or a version in quotes. If that is not the current state,
+// the response is 412. An omitted element cannot get a new version (409 `element_omitted`).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1921,7 +1934,7 @@ func (c *Client) CreateVersion(ctx context.Context, scope Scope, elementType Ele
 	return c.Client.Do(req)
 }
 
-// GetVersion Read one version of an element
+// GetVersion Get one version of an element
 //
 // Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version} (the `GetVersion` operationId).
 func (c *Client) GetVersion(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params *GetVersionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1936,9 +1949,9 @@ func (c *Client) GetVersion(ctx context.Context, scope Scope, elementType Elemen
 	return c.Client.Do(req)
 }
 
-// CompareVersions Tell what changed between two versions
+// CompareVersions Compare two versions
 //
-// An RFC 6902 patch that makes the data of this version out of those of `from`. Numbers are compared as they are written.
+// Returns an RFC 6902 patch that turns the data of version `from` into the data of this version. Numbers are compared as text.
 //
 // Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/compare (the `CompareVersions` operationId).
 func (c *Client) CompareVersions(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params *CompareVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1953,9 +1966,9 @@ func (c *Client) CompareVersions(ctx context.Context, scope Scope, elementType E
 	return c.Client.Do(req)
 }
 
-// RestoreVersionWithBody Make an old version the newest
+// RestoreVersionWithBody Restore an old version as a new one
 //
-// The element gets a new version with the data of the old one, byte for byte; the versions between stay. `If-Match` is that of `createVersion`.
+// The element gets a new version with the data of the old one, byte for byte. The versions between them are kept. `If-Match` is used as in `createVersion`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1972,9 +1985,9 @@ func (c *Client) RestoreVersionWithBody(ctx context.Context, scope Scope, elemen
 	return c.Client.Do(req)
 }
 
-// RestoreVersion Make an old version the newest
+// RestoreVersion Restore an old version as a new one
 //
-// The element gets a new version with the data of the old one, byte for byte; the versions between stay. `If-Match` is that of `createVersion`.
+// The element gets a new version with the data of the old one, byte for byte. The versions between them are kept. `If-Match` is used as in `createVersion`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1991,9 +2004,9 @@ func (c *Client) RestoreVersion(ctx context.Context, scope Scope, elementType El
 	return c.Client.Do(req)
 }
 
-// GetNumberFormat Read how a type's numbers are written, and the next one
+// GetNumberFormat Get the number format of a type and its next formatted number
 //
-// `next` is what the next element gets if nobody comes before and its period goes on. A preview reserves nothing.
+// `next` is the formatted number of the next element, unless another caller creates one first or the period ends. A preview reserves nothing.
 //
 // Corresponds with GET /scopes/{scope}/{elementType}/number-format (the `GetNumberFormat` operationId).
 func (c *Client) GetNumberFormat(ctx context.Context, scope Scope, elementType ElementType, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2008,14 +2021,14 @@ func (c *Client) GetNumberFormat(ctx context.Context, scope Scope, elementType E
 	return c.Client.Do(req)
 }
 
-// PutNumberFormatWithBody Say how a type's numbers are written
+// PutNumberFormatWithBody Set the number format of a type
 //
-// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
-// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
-// Elements from before have none.
+// Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
+// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+// reorder changes only `number`. Elements that were created before have none.
 //
-// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
-// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+// The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
+// cannot be changed (409 `state_conflict`); setting the same format again changes nothing. A second factor is required.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2032,14 +2045,14 @@ func (c *Client) PutNumberFormatWithBody(ctx context.Context, scope Scope, eleme
 	return c.Client.Do(req)
 }
 
-// PutNumberFormat Say how a type's numbers are written
+// PutNumberFormat Set the number format of a type
 //
-// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
-// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
-// Elements from before have none.
+// Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
+// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+// reorder changes only `number`. Elements that were created before have none.
 //
-// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
-// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+// The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
+// cannot be changed (409 `state_conflict`); setting the same format again changes nothing. A second factor is required.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2056,10 +2069,10 @@ func (c *Client) PutNumberFormat(ctx context.Context, scope Scope, elementType E
 	return c.Client.Do(req)
 }
 
-// ReorderElementsWithBody Give elements each other's numbers
+// ReorderElementsWithBody Reorder elements
 //
-// The listed elements share out, in the order listed, the numbers they hold now; others keep theirs. Atomic. Asks for a second
-// factor, because it changes what everybody's numbers mean.
+// The numbers that the listed elements hold now are assigned to them again in the order of the list. Elements that are not listed keep theirs. The reorder is atomic. A second factor
+// is required, because the numbers of elements change.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2076,10 +2089,10 @@ func (c *Client) ReorderElementsWithBody(ctx context.Context, scope Scope, eleme
 	return c.Client.Do(req)
 }
 
-// ReorderElements Give elements each other's numbers
+// ReorderElements Reorder elements
 //
-// The listed elements share out, in the order listed, the numbers they hold now; others keep theirs. Atomic. Asks for a second
-// factor, because it changes what everybody's numbers mean.
+// The numbers that the listed elements hold now are assigned to them again in the order of the list. Elements that are not listed keep theirs. The reorder is atomic. A second factor
+// is required, because the numbers of elements change.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2096,9 +2109,9 @@ func (c *Client) ReorderElements(ctx context.Context, scope Scope, elementType E
 	return c.Client.Do(req)
 }
 
-// PreviewReorderWithBody Tell what a new order would change
+// PreviewReorderWithBody Preview a reorder
 //
-// Nothing is changed. The answer fits the elements as they are now.
+// Nothing is changed. The result is computed from the current state of the elements.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2115,9 +2128,9 @@ func (c *Client) PreviewReorderWithBody(ctx context.Context, scope Scope, elemen
 	return c.Client.Do(req)
 }
 
-// PreviewReorder Tell what a new order would change
+// PreviewReorder Preview a reorder
 //
-// Nothing is changed. The answer fits the elements as they are now.
+// Nothing is changed. The result is computed from the current state of the elements.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4012,44 +4025,44 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// ListDeadLettersWithResponse List elements that the search service has refused
+	// ListDeadLettersWithResponse List elements that could not be delivered to the search service
 	//
-	// A changed element reaches the search service by itself, and is tried again while that is away. One that is refused for good, or fails too often by its own
-	// fault, becomes a dead letter: it keeps its state here, and can't be found, until a retry or its next change. Ordered by scope, type and id.
+	// A changed element is delivered to the search service in the background, and retried while that service is unavailable. An element that is refused for good, or fails too often by its
+	// own fault, becomes a dead letter: it is stored here but cannot be found by a search until a retry or its next change. Ordered by scope, type and id.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /dead-letters (the `ListDeadLetters` operationId).
 	ListDeadLettersWithResponse(ctx context.Context, params *ListDeadLettersParams, reqEditors ...RequestEditorFn) (*ListDeadLettersResult, error)
 
-	// RetryDeadLettersWithBodyWithResponse Send dead letters to the search service again
+	// RetryDeadLettersWithBodyWithResponse Retry the delivery of dead letters
 	//
-	// Those that are named, or without names the first 10,000; `remaining` tells how many are left. Names of elements that are no dead letter are passed over.
-	// Repeating is safe.
+	// Retries the named elements or, without names, the first 10,000; `remaining` is the number of dead letters that are left. Elements that are not dead letters are ignored. The operation
+	// is idempotent.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /dead-letters/retry (the `RetryDeadLetters` operationId).
 	RetryDeadLettersWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryDeadLettersResult, error)
 
-	// RetryDeadLettersWithResponse Send dead letters to the search service again
+	// RetryDeadLettersWithResponse Retry the delivery of dead letters
 	//
-	// Those that are named, or without names the first 10,000; `remaining` tells how many are left. Names of elements that are no dead letter are passed over.
-	// Repeating is safe.
+	// Retries the named elements or, without names, the first 10,000; `remaining` is the number of dead letters that are left. Elements that are not dead letters are ignored. The operation
+	// is idempotent.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /dead-letters/retry (the `RetryDeadLetters` operationId).
 	RetryDeadLettersWithResponse(ctx context.Context, body RetryDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryDeadLettersResult, error)
 
-	// GetSequenceHealthWithResponse Tell that the process lives
+	// GetSequenceHealthWithResponse Report that the process is alive
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /health (the `GetSequenceHealth` operationId).
 	GetSequenceHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSequenceHealthResult, error)
 
-	// GetSequenceReadinessWithResponse Tell whether the service can work
+	// GetSequenceReadinessWithResponse Report whether the service is ready
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4058,126 +4071,130 @@ type ClientWithResponsesInterface interface {
 
 	// ListElementScopesWithResponse List scopes
 	//
-	// Scopes that have an element, in order of their names.
+	// Scopes that have at least one element, in order of name.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /scopes (the `ListElementScopes` operationId).
 	ListElementScopesWithResponse(ctx context.Context, params *ListElementScopesParams, reqEditors ...RequestEditorFn) (*ListElementScopesResult, error)
 
-	// GetElementScopeWithResponse Count a scope's elements, and tell its next numbers
+	// GetElementScopeWithResponse Count a scope's elements and preview its next numbers
 	//
-	// For each type how many elements there are, how many of them are omitted, and which number the next one gets if nobody comes before. A preview reserves nothing.
+	// For each type: the number of elements, the number of omitted elements, and the number that the next element gets unless another caller creates one first. A preview reserves nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /scopes/{scope} (the `GetElementScope` operationId).
 	GetElementScopeWithResponse(ctx context.Context, scope Scope, reqEditors ...RequestEditorFn) (*GetElementScopeResult, error)
 
-	// ListChangesWithResponse Follow what changes in a scope
+	// ListChangesWithResponse List the changes of a scope
 	//
-	// Every change of every type, in the order in which they were committed, from position 1 without a gap. `position` is what to ask `after` next; nothing is
-	// ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
+	// All changes of all types in commit order, with positions from 1 without a gap. Send `position` as `after` in the next request; no later commit appears at or before it. Changes
+	// are kept for ever. With `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for a change if there is none.
 	//
-	// `feed` is the name of the database's feeds. It changes when a backup is restored: positions are given again then, for other changes. Keep it with the position and send both. A
-	// `feed` that is not the present name, and an `after` beyond the end, are refused (422): the caller knows what the database does not, and begins again at 0, without `feed`. An
-	// `after` that comes without `feed` may miss changes after a restore.
+	// `feed` identifies the database's feeds. It changes when a backup is restored, because positions are then assigned again to other changes. Store it with the position and send
+	// both. A `feed` that is not current, or an `after` beyond the end, is refused (422): the client has seen changes that the database does not have. Start again at 0, without `feed`.
+	// A client that sends `after` without `feed` may miss changes after a restore.
 	//
-	// An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there (an upgrade from a release without it) it holds the creations and
-	// versions, in the order of their times, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. The numbers of these are those at the upgrade.
+	// A reorder of many elements is reported as several changes of up to 100 numbers each. For the time before the feed existed (an upgrade from a release without it) the feed holds the
+	// creations and versions in order of time, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. Their numbers are those at the upgrade.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /scopes/{scope}/changes (the `ListChanges` operationId).
 	ListChangesWithResponse(ctx context.Context, scope Scope, params *ListChangesParams, reqEditors ...RequestEditorFn) (*ListChangesResult, error)
 
-	// StreamChangesWithResponse Follow what changes in a scope as server-sent events
+	// StreamChangesWithResponse Stream the changes of a scope as server-sent events
 	//
-	// What `listChanges` gives, one event for each change: `id` is the feed's name, `-` and the change's position, `event` is `change`, `data` the change as JSON. A browser
-	// that connects again goes on by `Last-Event-Id`, which is asked before `after` and `feed`; after a restore it is refused (422), and begins again without it. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
+	// The same changes as `listChanges`, one event for each: `id` is the feed's name, `-` and the change's position; `event` is `change`; `data` is the change as JSON. A browser that
+	// reconnects continues from `Last-Event-Id`, which takes precedence over `after` and `feed`. After a restore that id is refused (422); connect again without it. While there are no
+	// changes, a comment is sent every 10 seconds. The stream ends after an hour, or after `limit` changes.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /scopes/{scope}/changes/stream (the `StreamChanges` operationId).
 	StreamChangesWithResponse(ctx context.Context, scope Scope, params *StreamChangesParams, reqEditors ...RequestEditorFn) (*StreamChangesResult, error)
 
-	// ExportScopeWithResponse Take a scope out, line by line
+	// ExportScopeWithResponse Export a scope as NDJSON
 	//
-	// NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, a line `numberFormat` where it has one and each element in order of its number, a line `element` with a line `version` behind
-	// it for each of its versions, and at the end a line `checksum` with the SHA-256 of all bytes before it. An export without that line is not whole. It is what the
-	// scope was at one moment, and the same bytes for the same elements. Changes of the feed and former numbers are not in it.
+	// NDJSON that `importScope` accepts. The first line is `export`. For each type, in order of name, follow a line `numberFormat` if the type has a format, and its elements in order
+	// of number: a line `element`, then a line `version` for each of its versions. The last line is `checksum`, with the SHA-256 of all bytes before it. An export without that line
+	// is incomplete. The export shows the scope at one moment; the same elements give the same bytes. It does not contain the change feed or former numbers.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /scopes/{scope}/export (the `ExportScope` operationId).
 	ExportScopeWithResponse(ctx context.Context, scope Scope, reqEditors ...RequestEditorFn) (*ExportScopeResult, error)
 
-	// ImportScopeWithBodyWithResponse Bring a scope in as it was exported
+	// ImportScopeWithBodyWithResponse Import an exported scope
 	//
-	// Takes what `exportScope` gave, into a scope that has had no element, under any name. All or nothing: the elements are there, for everybody at the same moment, when the last line
-	// has proved the others, and else nothing is. Numbers, statuses, versions, comments, times and authors are those of the file, so the caller answers for them: the audit
-	// trail tells who imported what, and `getElementScope` shows it. The feed begins with a creation and a revision for each version. Search follows in the background.
+	// Imports a file from `exportScope` into a scope that has never had an element, under any name. The import is atomic: all elements become visible at the same moment, after the
+	// checksum line has verified the file; otherwise nothing is imported. Numbers, statuses, versions, comments, times and authors are taken from the file, and the caller is responsible
+	// for them: the audit trail records who imported which file, and `getElementScope` shows it. The change feed begins with a creation and a revision for each version. The search index
+	// is updated in the background.
 	//
-	// Repeating is safe: the file that the scope came from changes nothing (`imported` is false), also when elements were changed since. Another one is 409 `already_exists`. While it is
-	// under way, elements that somebody else would create in the scope are 409 `state_conflict`. Asks for a second factor.
+	// The operation is idempotent: importing the file that the scope was made from changes nothing (`imported` is false), even if elements have changed since. Another file is refused
+	// (409 `already_exists`). During the import, other callers cannot create elements in the scope (409 `state_conflict`). A second factor is required.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/import (the `ImportScope` operationId).
 	ImportScopeWithBodyWithResponse(ctx context.Context, scope Scope, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportScopeResult, error)
 
-	// ReindexScopeWithResponse Bring a scope to the search service again
+	// ReindexScopeWithResponse Reindex a scope in the search service
 	//
-	// Every element of the scope is delivered anew, in the background and beside changes; dead letters of it too. For a copy that is not what it should be: elements find their way there by
-	// themselves. Repeating is safe: it begins again.
+	// Delivers every element of the scope, including its dead letters, to the search service again, in the background and beside other changes. Elements are normally delivered without
+	// this; use it to repair the copy in the search service. The operation can be repeated: the delivery starts again.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/reindex (the `ReindexScope` operationId).
 	ReindexScopeWithResponse(ctx context.Context, scope Scope, reqEditors ...RequestEditorFn) (*ReindexScopeResult, error)
 
-	// SearchElementsWithBodyWithResponse Find a scope's elements by their words
+	// SearchElementsWithBodyWithResponse Search a scope's elements
 	//
-	// Typing errors are forgiven. Every top-level text property of an element's data can be filtered by and counted.
+	// The search tolerates typing errors. Every top-level text property of an element's data can be used for filters and facets.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/search (the `SearchElements` operationId).
 	SearchElementsWithBodyWithResponse(ctx context.Context, scope Scope, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SearchElementsResult, error)
 
-	// SearchElementsWithResponse Find a scope's elements by their words
+	// SearchElementsWithResponse Search a scope's elements
 	//
-	// Typing errors are forgiven. Every top-level text property of an element's data can be filtered by and counted.
+	// The search tolerates typing errors. Every top-level text property of an element's data can be used for filters and facets.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/search (the `SearchElements` operationId).
 	SearchElementsWithResponse(ctx context.Context, scope Scope, body SearchElementsJSONRequestBody, reqEditors ...RequestEditorFn) (*SearchElementsResult, error)
 
-	// CreateElementsWithBodyWithResponse Append up to 1,000 elements, all or none
+	// CreateElementsWithBodyWithResponse Append up to 1,000 elements atomically
 	//
-	// They get one contiguous block of numbers in the order given. One bad item refuses the batch and is named by its pointer.
+	// The elements get one contiguous block of numbers, in the order of the request. One invalid item refuses the whole batch; `errors` points at it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/element-batches (the `CreateElements` operationId).
 	CreateElementsWithBodyWithResponse(ctx context.Context, scope Scope, elementType ElementType, params *CreateElementsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateElementsResult, error)
 
-	// CreateElementsWithResponse Append up to 1,000 elements, all or none
+	// CreateElementsWithResponse Append up to 1,000 elements atomically
 	//
-	// They get one contiguous block of numbers in the order given. One bad item refuses the batch and is named by its pointer.
+	// The elements get one contiguous block of numbers, in the order of the request. One invalid item refuses the whole batch; `errors` points at it.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/element-batches (the `CreateElements` operationId).
 	CreateElementsWithResponse(ctx context.Context, scope Scope, elementType ElementType, params *CreateElementsParams, body CreateElementsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateElementsResult, error)
 
-	// ListElementsWithResponse List elements in order of their numbers
+	// ListElementsWithResponse List elements in order of number
 	//
-	// A cursor holds a number, and its page shows what has higher ones at that moment. So a walk shows each element that keeps its number exactly once, and those that were appended meanwhile at its
-	// end; of elements that a move or a new order takes across the cursor it shows some twice and others never. `consistent` is a walk that does not: it shows the elements that were there
-	// at its first page, each once, in the order of then, or ends with 409 `order_changed`. What it shows of an element is of the moment of its page: with `status` it leaves out one whose status has
-	// changed by then. Keep `consistent` for all pages: a cursor is of walks with it, or of walks without. `exportScope` gives all of a scope as of one moment, whatever changes.
+	// A cursor holds a number, and the page shows the elements that have higher numbers at that moment. Paging therefore returns each element that keeps its number exactly once, and
+	// elements that are appended meanwhile at the end. An element that a move or reorder takes across the cursor may be returned twice or not at all.
+	//
+	// With `consistent` paging returns the elements that existed at the first page, each once and in the order of that moment, or ends with 409 `order_changed`. The content of an element
+	// is that of the moment of its page: with `status`, an element whose status has changed since is left out. Send `consistent` for all pages: a cursor is valid only with the setting
+	// that it was made with. `exportScope` returns a whole scope as of one moment, regardless of changes.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4186,7 +4203,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateElementWithBodyWithResponse Append an element
 	//
-	// The element gets the next number of its type in the scope; the answer comes when that is durable.
+	// The element gets the next number of its type in the scope. The response is sent after the commit is durable.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4195,34 +4212,34 @@ type ClientWithResponsesInterface interface {
 
 	// CreateElementWithResponse Append an element
 	//
-	// The element gets the next number of its type in the scope; the answer comes when that is durable.
+	// The element gets the next number of its type in the scope. The response is sent after the commit is durable.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements (the `CreateElement` operationId).
 	CreateElementWithResponse(ctx context.Context, scope Scope, elementType ElementType, params *CreateElementParams, body CreateElementJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateElementResult, error)
 
-	// GetElementWithResponse Read an element's current version
+	// GetElementWithResponse Get an element's current version
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId} (the `GetElement` operationId).
 	GetElementWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *GetElementParams, reqEditors ...RequestEditorFn) (*GetElementResult, error)
 
-	// UpdateElementWithBodyWithResponse Give an element a new version by a merge patch
+	// UpdateElementWithBodyWithResponse Create a version of an element by a merge patch
 	//
-	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
-	// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
+	// The body is an RFC 7396 merge patch of the current data: members are replaced, and members with `null` are removed. Members that the patch does not name keep their text and their
+	// place; new members are appended in the order of the patch. `If-Match` must name the current state, as with `createVersion`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /scopes/{scope}/{elementType}/elements/{elementId} (the `UpdateElement` operationId).
 	UpdateElementWithBodyWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *UpdateElementParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateElementResult, error)
 
-	// UpdateElementWithApplicationMergePatchPlusJSONBodyWithResponse Give an element a new version by a merge patch
+	// UpdateElementWithApplicationMergePatchPlusJSONBodyWithResponse Create a version of an element by a merge patch
 	//
-	// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
-	// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
+	// The body is an RFC 7396 merge patch of the current data: members are replaced, and members with `null` are removed. Members that the patch does not name keep their text and their
+	// place; new members are appended in the order of the patch. `If-Match` must name the current state, as with `createVersion`.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4231,9 +4248,9 @@ type ClientWithResponsesInterface interface {
 
 	// MoveElementWithBodyWithResponse Move an element before or after another
 	//
-	// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
-	// of those between. Asks for a second factor, because it changes what
-	// everybody's numbers mean; `previewMove` tells what would change and asks for none.
+	// The element takes the place beside the other one; the elements between them move up or down by one. The move is atomic, over at most 1,000,000 places. If more than 10,000 elements
+	// get another number, `shifted` reports those between as ranges. A second factor is required, because the numbers of other elements change; `previewMove` shows the changes and
+	// requires none.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4242,27 +4259,27 @@ type ClientWithResponsesInterface interface {
 
 	// MoveElementWithResponse Move an element before or after another
 	//
-	// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
-	// of those between. Asks for a second factor, because it changes what
-	// everybody's numbers mean; `previewMove` tells what would change and asks for none.
+	// The element takes the place beside the other one; the elements between them move up or down by one. The move is atomic, over at most 1,000,000 places. If more than 10,000 elements
+	// get another number, `shifted` reports those between as ranges. A second factor is required, because the numbers of other elements change; `previewMove` shows the changes and
+	// requires none.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/move (the `MoveElement` operationId).
 	MoveElementWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, body MoveElementJSONRequestBody, reqEditors ...RequestEditorFn) (*MoveElementResult, error)
 
-	// PreviewMoveWithBodyWithResponse Tell what a move would change
+	// PreviewMoveWithBodyWithResponse Preview a move
 	//
-	// Nothing is changed. The answer fits the elements as they are now.
+	// Nothing is changed. The result is computed from the current state of the elements.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/move/preview (the `PreviewMove` operationId).
 	PreviewMoveWithBodyWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewMoveResult, error)
 
-	// PreviewMoveWithResponse Tell what a move would change
+	// PreviewMoveWithResponse Preview a move
 	//
-	// Nothing is changed. The answer fits the elements as they are now.
+	// Nothing is changed. The result is computed from the current state of the elements.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4271,8 +4288,8 @@ type ClientWithResponsesInterface interface {
 
 	// OmitElementWithResponse Omit an element
 	//
-	// It keeps its number and place, as an omitted scene does in a locked screenplay. It gets no new version until it is
-	// restored. Asks for a second factor. Repeating is safe.
+	// An omitted element keeps its number and place, like an omitted scene in a locked screenplay. It cannot get a new version until it is restored. A second factor is required. The
+	// operation is idempotent.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4281,7 +4298,7 @@ type ClientWithResponsesInterface interface {
 
 	// RestoreElementWithResponse Restore an omitted element
 	//
-	// It is in use again, in its place, with its number and versions. Asks for a second factor. Repeating is safe.
+	// The element is active again, in its place, with its number and versions. A second factor is required. The operation is idempotent.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4295,129 +4312,129 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId}/versions (the `ListVersions` operationId).
 	ListVersionsWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *ListVersionsParams, reqEditors ...RequestEditorFn) (*ListVersionsResult, error)
 
-	// CreateVersionWithBodyWithResponse Give an element a new version
+	// CreateVersionWithBodyWithResponse Create a version of an element
 	//
-	// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
-	// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
+	// `If-Match` names the state that the change is based on: the element's ETag, which also changes with its number and status, or a version in quotes. If that is not the current state,
+	// the response is 412. An omitted element cannot get a new version (409 `element_omitted`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/versions (the `CreateVersion` operationId).
 	CreateVersionWithBodyWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *CreateVersionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateVersionResult, error)
 
-	// CreateVersionWithResponse Give an element a new version
+	// CreateVersionWithResponse Create a version of an element
 	//
-	// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
-	// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
+	// `If-Match` names the state that the change is based on: the element's ETag, which also changes with its number and status, or a version in quotes. If that is not the current state,
+	// the response is 412. An omitted element cannot get a new version (409 `element_omitted`).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/versions (the `CreateVersion` operationId).
 	CreateVersionWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, params *CreateVersionParams, body CreateVersionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateVersionResult, error)
 
-	// GetVersionWithResponse Read one version of an element
+	// GetVersionWithResponse Get one version of an element
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version} (the `GetVersion` operationId).
 	GetVersionWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params *GetVersionParams, reqEditors ...RequestEditorFn) (*GetVersionResult, error)
 
-	// CompareVersionsWithResponse Tell what changed between two versions
+	// CompareVersionsWithResponse Compare two versions
 	//
-	// An RFC 6902 patch that makes the data of this version out of those of `from`. Numbers are compared as they are written.
+	// Returns an RFC 6902 patch that turns the data of version `from` into the data of this version. Numbers are compared as text.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/compare (the `CompareVersions` operationId).
 	CompareVersionsWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params *CompareVersionsParams, reqEditors ...RequestEditorFn) (*CompareVersionsResult, error)
 
-	// RestoreVersionWithBodyWithResponse Make an old version the newest
+	// RestoreVersionWithBodyWithResponse Restore an old version as a new one
 	//
-	// The element gets a new version with the data of the old one, byte for byte; the versions between stay. `If-Match` is that of `createVersion`.
+	// The element gets a new version with the data of the old one, byte for byte. The versions between them are kept. `If-Match` is used as in `createVersion`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore (the `RestoreVersion` operationId).
 	RestoreVersionWithBodyWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params *RestoreVersionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RestoreVersionResult, error)
 
-	// RestoreVersionWithResponse Make an old version the newest
+	// RestoreVersionWithResponse Restore an old version as a new one
 	//
-	// The element gets a new version with the data of the old one, byte for byte; the versions between stay. `If-Match` is that of `createVersion`.
+	// The element gets a new version with the data of the old one, byte for byte. The versions between them are kept. `If-Match` is used as in `createVersion`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore (the `RestoreVersion` operationId).
 	RestoreVersionWithResponse(ctx context.Context, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params *RestoreVersionParams, body RestoreVersionJSONRequestBody, reqEditors ...RequestEditorFn) (*RestoreVersionResult, error)
 
-	// GetNumberFormatWithResponse Read how a type's numbers are written, and the next one
+	// GetNumberFormatWithResponse Get the number format of a type and its next formatted number
 	//
-	// `next` is what the next element gets if nobody comes before and its period goes on. A preview reserves nothing.
+	// `next` is the formatted number of the next element, unless another caller creates one first or the period ends. A preview reserves nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /scopes/{scope}/{elementType}/number-format (the `GetNumberFormat` operationId).
 	GetNumberFormatWithResponse(ctx context.Context, scope Scope, elementType ElementType, reqEditors ...RequestEditorFn) (*GetNumberFormatResult, error)
 
-	// PutNumberFormatWithBodyWithResponse Say how a type's numbers are written
+	// PutNumberFormatWithBodyWithResponse Set the number format of a type
 	//
-	// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
-	// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
-	// Elements from before have none.
+	// Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
+	// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+	// reorder changes only `number`. Elements that were created before have none.
 	//
-	// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
-	// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+	// The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
+	// cannot be changed (409 `state_conflict`); setting the same format again changes nothing. A second factor is required.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /scopes/{scope}/{elementType}/number-format (the `PutNumberFormat` operationId).
 	PutNumberFormatWithBodyWithResponse(ctx context.Context, scope Scope, elementType ElementType, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutNumberFormatResult, error)
 
-	// PutNumberFormatWithResponse Say how a type's numbers are written
+	// PutNumberFormatWithResponse Set the number format of a type
 	//
-	// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
-	// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
-	// Elements from before have none.
+	// Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
+	// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+	// reorder changes only `number`. Elements that were created before have none.
 	//
-	// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
-	// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+	// The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
+	// cannot be changed (409 `state_conflict`); setting the same format again changes nothing. A second factor is required.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /scopes/{scope}/{elementType}/number-format (the `PutNumberFormat` operationId).
 	PutNumberFormatWithResponse(ctx context.Context, scope Scope, elementType ElementType, body PutNumberFormatJSONRequestBody, reqEditors ...RequestEditorFn) (*PutNumberFormatResult, error)
 
-	// ReorderElementsWithBodyWithResponse Give elements each other's numbers
+	// ReorderElementsWithBodyWithResponse Reorder elements
 	//
-	// The listed elements share out, in the order listed, the numbers they hold now; others keep theirs. Atomic. Asks for a second
-	// factor, because it changes what everybody's numbers mean.
+	// The numbers that the listed elements hold now are assigned to them again in the order of the list. Elements that are not listed keep theirs. The reorder is atomic. A second factor
+	// is required, because the numbers of elements change.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/reorder (the `ReorderElements` operationId).
 	ReorderElementsWithBodyWithResponse(ctx context.Context, scope Scope, elementType ElementType, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReorderElementsResult, error)
 
-	// ReorderElementsWithResponse Give elements each other's numbers
+	// ReorderElementsWithResponse Reorder elements
 	//
-	// The listed elements share out, in the order listed, the numbers they hold now; others keep theirs. Atomic. Asks for a second
-	// factor, because it changes what everybody's numbers mean.
+	// The numbers that the listed elements hold now are assigned to them again in the order of the list. Elements that are not listed keep theirs. The reorder is atomic. A second factor
+	// is required, because the numbers of elements change.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/reorder (the `ReorderElements` operationId).
 	ReorderElementsWithResponse(ctx context.Context, scope Scope, elementType ElementType, body ReorderElementsJSONRequestBody, reqEditors ...RequestEditorFn) (*ReorderElementsResult, error)
 
-	// PreviewReorderWithBodyWithResponse Tell what a new order would change
+	// PreviewReorderWithBodyWithResponse Preview a reorder
 	//
-	// Nothing is changed. The answer fits the elements as they are now.
+	// Nothing is changed. The result is computed from the current state of the elements.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /scopes/{scope}/{elementType}/reorder/preview (the `PreviewReorder` operationId).
 	PreviewReorderWithBodyWithResponse(ctx context.Context, scope Scope, elementType ElementType, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewReorderResult, error)
 
-	// PreviewReorderWithResponse Tell what a new order would change
+	// PreviewReorderWithResponse Preview a reorder
 	//
-	// Nothing is changed. The answer fits the elements as they are now.
+	// Nothing is changed. The result is computed from the current state of the elements.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8969,10 +8986,10 @@ func (r PreviewReorderResult) ContentType() string {
 	return ""
 }
 
-// ListDeadLettersWithResponse List elements that the search service has refused
+// ListDeadLettersWithResponse List elements that could not be delivered to the search service
 //
-// A changed element reaches the search service by itself, and is tried again while that is away. One that is refused for good, or fails too often by its own
-// fault, becomes a dead letter: it keeps its state here, and can't be found, until a retry or its next change. Ordered by scope, type and id.
+// A changed element is delivered to the search service in the background, and retried while that service is unavailable. An element that is refused for good, or fails too often by its
+// own fault, becomes a dead letter: it is stored here but cannot be found by a search until a retry or its next change. Ordered by scope, type and id.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -8985,10 +9002,10 @@ func (c *ClientWithResponses) ListDeadLettersWithResponse(ctx context.Context, p
 	return ParseListDeadLettersResult(rsp)
 }
 
-// RetryDeadLettersWithBodyWithResponse Send dead letters to the search service again
+// RetryDeadLettersWithBodyWithResponse Retry the delivery of dead letters
 //
-// Those that are named, or without names the first 10,000; `remaining` tells how many are left. Names of elements that are no dead letter are passed over.
-// Repeating is safe.
+// Retries the named elements or, without names, the first 10,000; `remaining` is the number of dead letters that are left. Elements that are not dead letters are ignored. The operation
+// is idempotent.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9001,10 +9018,10 @@ func (c *ClientWithResponses) RetryDeadLettersWithBodyWithResponse(ctx context.C
 	return ParseRetryDeadLettersResult(rsp)
 }
 
-// RetryDeadLettersWithResponse Send dead letters to the search service again
+// RetryDeadLettersWithResponse Retry the delivery of dead letters
 //
-// Those that are named, or without names the first 10,000; `remaining` tells how many are left. Names of elements that are no dead letter are passed over.
-// Repeating is safe.
+// Retries the named elements or, without names, the first 10,000; `remaining` is the number of dead letters that are left. Elements that are not dead letters are ignored. The operation
+// is idempotent.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9017,7 +9034,7 @@ func (c *ClientWithResponses) RetryDeadLettersWithResponse(ctx context.Context, 
 	return ParseRetryDeadLettersResult(rsp)
 }
 
-// GetSequenceHealthWithResponse Tell that the process lives
+// GetSequenceHealthWithResponse Report that the process is alive
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9030,7 +9047,7 @@ func (c *ClientWithResponses) GetSequenceHealthWithResponse(ctx context.Context,
 	return ParseGetSequenceHealthResult(rsp)
 }
 
-// GetSequenceReadinessWithResponse Tell whether the service can work
+// GetSequenceReadinessWithResponse Report whether the service is ready
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9045,7 +9062,7 @@ func (c *ClientWithResponses) GetSequenceReadinessWithResponse(ctx context.Conte
 
 // ListElementScopesWithResponse List scopes
 //
-// Scopes that have an element, in order of their names.
+// Scopes that have at least one element, in order of name.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9058,9 +9075,9 @@ func (c *ClientWithResponses) ListElementScopesWithResponse(ctx context.Context,
 	return ParseListElementScopesResult(rsp)
 }
 
-// GetElementScopeWithResponse Count a scope's elements, and tell its next numbers
+// GetElementScopeWithResponse Count a scope's elements and preview its next numbers
 //
-// For each type how many elements there are, how many of them are omitted, and which number the next one gets if nobody comes before. A preview reserves nothing.
+// For each type: the number of elements, the number of omitted elements, and the number that the next element gets unless another caller creates one first. A preview reserves nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9073,17 +9090,17 @@ func (c *ClientWithResponses) GetElementScopeWithResponse(ctx context.Context, s
 	return ParseGetElementScopeResult(rsp)
 }
 
-// ListChangesWithResponse Follow what changes in a scope
+// ListChangesWithResponse List the changes of a scope
 //
-// Every change of every type, in the order in which they were committed, from position 1 without a gap. `position` is what to ask `after` next; nothing is
-// ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
+// All changes of all types in commit order, with positions from 1 without a gap. Send `position` as `after` in the next request; no later commit appears at or before it. Changes
+// are kept for ever. With `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for a change if there is none.
 //
-// `feed` is the name of the database's feeds. It changes when a backup is restored: positions are given again then, for other changes. Keep it with the position and send both. A
-// `feed` that is not the present name, and an `after` beyond the end, are refused (422): the caller knows what the database does not, and begins again at 0, without `feed`. An
-// `after` that comes without `feed` may miss changes after a restore.
+// `feed` identifies the database's feeds. It changes when a backup is restored, because positions are then assigned again to other changes. Store it with the position and send
+// both. A `feed` that is not current, or an `after` beyond the end, is refused (422): the client has seen changes that the database does not have. Start again at 0, without `feed`.
+// A client that sends `after` without `feed` may miss changes after a restore.
 //
-// An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there (an upgrade from a release without it) it holds the creations and
-// versions, in the order of their times, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. The numbers of these are those at the upgrade.
+// A reorder of many elements is reported as several changes of up to 100 numbers each. For the time before the feed existed (an upgrade from a release without it) the feed holds the
+// creations and versions in order of time, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. Their numbers are those at the upgrade.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9096,10 +9113,11 @@ func (c *ClientWithResponses) ListChangesWithResponse(ctx context.Context, scope
 	return ParseListChangesResult(rsp)
 }
 
-// StreamChangesWithResponse Follow what changes in a scope as server-sent events
+// StreamChangesWithResponse Stream the changes of a scope as server-sent events
 //
-// What `listChanges` gives, one event for each change: `id` is the feed's name, `-` and the change's position, `event` is `change`, `data` the change as JSON. A browser
-// that connects again goes on by `Last-Event-Id`, which is asked before `after` and `feed`; after a restore it is refused (422), and begins again without it. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
+// The same changes as `listChanges`, one event for each: `id` is the feed's name, `-` and the change's position; `event` is `change`; `data` is the change as JSON. A browser that
+// reconnects continues from `Last-Event-Id`, which takes precedence over `after` and `feed`. After a restore that id is refused (422); connect again without it. While there are no
+// changes, a comment is sent every 10 seconds. The stream ends after an hour, or after `limit` changes.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9112,11 +9130,11 @@ func (c *ClientWithResponses) StreamChangesWithResponse(ctx context.Context, sco
 	return ParseStreamChangesResult(rsp)
 }
 
-// ExportScopeWithResponse Take a scope out, line by line
+// ExportScopeWithResponse Export a scope as NDJSON
 //
-// NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, a line `numberFormat` where it has one and each element in order of its number, a line `element` with a line `version` behind
-// it for each of its versions, and at the end a line `checksum` with the SHA-256 of all bytes before it. An export without that line is not whole. It is what the
-// scope was at one moment, and the same bytes for the same elements. Changes of the feed and former numbers are not in it.
+// NDJSON that `importScope` accepts. The first line is `export`. For each type, in order of name, follow a line `numberFormat` if the type has a format, and its elements in order
+// of number: a line `element`, then a line `version` for each of its versions. The last line is `checksum`, with the SHA-256 of all bytes before it. An export without that line
+// is incomplete. The export shows the scope at one moment; the same elements give the same bytes. It does not contain the change feed or former numbers.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9129,14 +9147,15 @@ func (c *ClientWithResponses) ExportScopeWithResponse(ctx context.Context, scope
 	return ParseExportScopeResult(rsp)
 }
 
-// ImportScopeWithBodyWithResponse Bring a scope in as it was exported
+// ImportScopeWithBodyWithResponse Import an exported scope
 //
-// Takes what `exportScope` gave, into a scope that has had no element, under any name. All or nothing: the elements are there, for everybody at the same moment, when the last line
-// has proved the others, and else nothing is. Numbers, statuses, versions, comments, times and authors are those of the file, so the caller answers for them: the audit
-// trail tells who imported what, and `getElementScope` shows it. The feed begins with a creation and a revision for each version. Search follows in the background.
+// Imports a file from `exportScope` into a scope that has never had an element, under any name. The import is atomic: all elements become visible at the same moment, after the
+// checksum line has verified the file; otherwise nothing is imported. Numbers, statuses, versions, comments, times and authors are taken from the file, and the caller is responsible
+// for them: the audit trail records who imported which file, and `getElementScope` shows it. The change feed begins with a creation and a revision for each version. The search index
+// is updated in the background.
 //
-// Repeating is safe: the file that the scope came from changes nothing (`imported` is false), also when elements were changed since. Another one is 409 `already_exists`. While it is
-// under way, elements that somebody else would create in the scope are 409 `state_conflict`. Asks for a second factor.
+// The operation is idempotent: importing the file that the scope was made from changes nothing (`imported` is false), even if elements have changed since. Another file is refused
+// (409 `already_exists`). During the import, other callers cannot create elements in the scope (409 `state_conflict`). A second factor is required.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9149,10 +9168,10 @@ func (c *ClientWithResponses) ImportScopeWithBodyWithResponse(ctx context.Contex
 	return ParseImportScopeResult(rsp)
 }
 
-// ReindexScopeWithResponse Bring a scope to the search service again
+// ReindexScopeWithResponse Reindex a scope in the search service
 //
-// Every element of the scope is delivered anew, in the background and beside changes; dead letters of it too. For a copy that is not what it should be: elements find their way there by
-// themselves. Repeating is safe: it begins again.
+// Delivers every element of the scope, including its dead letters, to the search service again, in the background and beside other changes. Elements are normally delivered without
+// this; use it to repair the copy in the search service. The operation can be repeated: the delivery starts again.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9165,9 +9184,9 @@ func (c *ClientWithResponses) ReindexScopeWithResponse(ctx context.Context, scop
 	return ParseReindexScopeResult(rsp)
 }
 
-// SearchElementsWithBodyWithResponse Find a scope's elements by their words
+// SearchElementsWithBodyWithResponse Search a scope's elements
 //
-// Typing errors are forgiven. Every top-level text property of an element's data can be filtered by and counted.
+// The search tolerates typing errors. Every top-level text property of an element's data can be used for filters and facets.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9180,9 +9199,9 @@ func (c *ClientWithResponses) SearchElementsWithBodyWithResponse(ctx context.Con
 	return ParseSearchElementsResult(rsp)
 }
 
-// SearchElementsWithResponse Find a scope's elements by their words
+// SearchElementsWithResponse Search a scope's elements
 //
-// Typing errors are forgiven. Every top-level text property of an element's data can be filtered by and counted.
+// The search tolerates typing errors. Every top-level text property of an element's data can be used for filters and facets.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9195,9 +9214,9 @@ func (c *ClientWithResponses) SearchElementsWithResponse(ctx context.Context, sc
 	return ParseSearchElementsResult(rsp)
 }
 
-// CreateElementsWithBodyWithResponse Append up to 1,000 elements, all or none
+// CreateElementsWithBodyWithResponse Append up to 1,000 elements atomically
 //
-// They get one contiguous block of numbers in the order given. One bad item refuses the batch and is named by its pointer.
+// The elements get one contiguous block of numbers, in the order of the request. One invalid item refuses the whole batch; `errors` points at it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9210,9 +9229,9 @@ func (c *ClientWithResponses) CreateElementsWithBodyWithResponse(ctx context.Con
 	return ParseCreateElementsResult(rsp)
 }
 
-// CreateElementsWithResponse Append up to 1,000 elements, all or none
+// CreateElementsWithResponse Append up to 1,000 elements atomically
 //
-// They get one contiguous block of numbers in the order given. One bad item refuses the batch and is named by its pointer.
+// The elements get one contiguous block of numbers, in the order of the request. One invalid item refuses the whole batch; `errors` points at it.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9225,12 +9244,14 @@ func (c *ClientWithResponses) CreateElementsWithResponse(ctx context.Context, sc
 	return ParseCreateElementsResult(rsp)
 }
 
-// ListElementsWithResponse List elements in order of their numbers
+// ListElementsWithResponse List elements in order of number
 //
-// A cursor holds a number, and its page shows what has higher ones at that moment. So a walk shows each element that keeps its number exactly once, and those that were appended meanwhile at its
-// end; of elements that a move or a new order takes across the cursor it shows some twice and others never. `consistent` is a walk that does not: it shows the elements that were there
-// at its first page, each once, in the order of then, or ends with 409 `order_changed`. What it shows of an element is of the moment of its page: with `status` it leaves out one whose status has
-// changed by then. Keep `consistent` for all pages: a cursor is of walks with it, or of walks without. `exportScope` gives all of a scope as of one moment, whatever changes.
+// A cursor holds a number, and the page shows the elements that have higher numbers at that moment. Paging therefore returns each element that keeps its number exactly once, and
+// elements that are appended meanwhile at the end. An element that a move or reorder takes across the cursor may be returned twice or not at all.
+//
+// With `consistent` paging returns the elements that existed at the first page, each once and in the order of that moment, or ends with 409 `order_changed`. The content of an element
+// is that of the moment of its page: with `status`, an element whose status has changed since is left out. Send `consistent` for all pages: a cursor is valid only with the setting
+// that it was made with. `exportScope` returns a whole scope as of one moment, regardless of changes.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9245,7 +9266,7 @@ func (c *ClientWithResponses) ListElementsWithResponse(ctx context.Context, scop
 
 // CreateElementWithBodyWithResponse Append an element
 //
-// The element gets the next number of its type in the scope; the answer comes when that is durable.
+// The element gets the next number of its type in the scope. The response is sent after the commit is durable.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9260,7 +9281,7 @@ func (c *ClientWithResponses) CreateElementWithBodyWithResponse(ctx context.Cont
 
 // CreateElementWithResponse Append an element
 //
-// The element gets the next number of its type in the scope; the answer comes when that is durable.
+// The element gets the next number of its type in the scope. The response is sent after the commit is durable.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9273,7 +9294,7 @@ func (c *ClientWithResponses) CreateElementWithResponse(ctx context.Context, sco
 	return ParseCreateElementResult(rsp)
 }
 
-// GetElementWithResponse Read an element's current version
+// GetElementWithResponse Get an element's current version
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9286,10 +9307,10 @@ func (c *ClientWithResponses) GetElementWithResponse(ctx context.Context, scope 
 	return ParseGetElementResult(rsp)
 }
 
-// UpdateElementWithBodyWithResponse Give an element a new version by a merge patch
+// UpdateElementWithBodyWithResponse Create a version of an element by a merge patch
 //
-// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
-// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
+// The body is an RFC 7396 merge patch of the current data: members are replaced, and members with `null` are removed. Members that the patch does not name keep their text and their
+// place; new members are appended in the order of the patch. `If-Match` must name the current state, as with `createVersion`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9302,10 +9323,10 @@ func (c *ClientWithResponses) UpdateElementWithBodyWithResponse(ctx context.Cont
 	return ParseUpdateElementResult(rsp)
 }
 
-// UpdateElementWithApplicationMergePatchPlusJSONBodyWithResponse Give an element a new version by a merge patch
+// UpdateElementWithApplicationMergePatchPlusJSONBodyWithResponse Create a version of an element by a merge patch
 //
-// The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
-// new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
+// The body is an RFC 7396 merge patch of the current data: members are replaced, and members with `null` are removed. Members that the patch does not name keep their text and their
+// place; new members are appended in the order of the patch. `If-Match` must name the current state, as with `createVersion`.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9320,9 +9341,9 @@ func (c *ClientWithResponses) UpdateElementWithApplicationMergePatchPlusJSONBody
 
 // MoveElementWithBodyWithResponse Move an element before or after another
 //
-// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
-// of those between. Asks for a second factor, because it changes what
-// everybody's numbers mean; `previewMove` tells what would change and asks for none.
+// The element takes the place beside the other one; the elements between them move up or down by one. The move is atomic, over at most 1,000,000 places. If more than 10,000 elements
+// get another number, `shifted` reports those between as ranges. A second factor is required, because the numbers of other elements change; `previewMove` shows the changes and
+// requires none.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9337,9 +9358,9 @@ func (c *ClientWithResponses) MoveElementWithBodyWithResponse(ctx context.Contex
 
 // MoveElementWithResponse Move an element before or after another
 //
-// It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
-// of those between. Asks for a second factor, because it changes what
-// everybody's numbers mean; `previewMove` tells what would change and asks for none.
+// The element takes the place beside the other one; the elements between them move up or down by one. The move is atomic, over at most 1,000,000 places. If more than 10,000 elements
+// get another number, `shifted` reports those between as ranges. A second factor is required, because the numbers of other elements change; `previewMove` shows the changes and
+// requires none.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9352,9 +9373,9 @@ func (c *ClientWithResponses) MoveElementWithResponse(ctx context.Context, scope
 	return ParseMoveElementResult(rsp)
 }
 
-// PreviewMoveWithBodyWithResponse Tell what a move would change
+// PreviewMoveWithBodyWithResponse Preview a move
 //
-// Nothing is changed. The answer fits the elements as they are now.
+// Nothing is changed. The result is computed from the current state of the elements.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9367,9 +9388,9 @@ func (c *ClientWithResponses) PreviewMoveWithBodyWithResponse(ctx context.Contex
 	return ParsePreviewMoveResult(rsp)
 }
 
-// PreviewMoveWithResponse Tell what a move would change
+// PreviewMoveWithResponse Preview a move
 //
-// Nothing is changed. The answer fits the elements as they are now.
+// Nothing is changed. The result is computed from the current state of the elements.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9384,8 +9405,8 @@ func (c *ClientWithResponses) PreviewMoveWithResponse(ctx context.Context, scope
 
 // OmitElementWithResponse Omit an element
 //
-// It keeps its number and place, as an omitted scene does in a locked screenplay. It gets no new version until it is
-// restored. Asks for a second factor. Repeating is safe.
+// An omitted element keeps its number and place, like an omitted scene in a locked screenplay. It cannot get a new version until it is restored. A second factor is required. The
+// operation is idempotent.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9400,7 +9421,7 @@ func (c *ClientWithResponses) OmitElementWithResponse(ctx context.Context, scope
 
 // RestoreElementWithResponse Restore an omitted element
 //
-// It is in use again, in its place, with its number and versions. Asks for a second factor. Repeating is safe.
+// The element is active again, in its place, with its number and versions. A second factor is required. The operation is idempotent.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9426,10 +9447,10 @@ func (c *ClientWithResponses) ListVersionsWithResponse(ctx context.Context, scop
 	return ParseListVersionsResult(rsp)
 }
 
-// CreateVersionWithBodyWithResponse Give an element a new version
+// CreateVersionWithBodyWithResponse Create a version of an element
 //
-// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
-// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
+// `If-Match` names the state that the change is based on: the element's ETag, which also changes with its number and status, or a version in quotes. If that is not the current state,
+// the response is 412. An omitted element cannot get a new version (409 `element_omitted`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9442,10 +9463,10 @@ func (c *ClientWithResponses) CreateVersionWithBodyWithResponse(ctx context.Cont
 	return ParseCreateVersionResult(rsp)
 }
 
-// CreateVersionWithResponse Give an element a new version
+// CreateVersionWithResponse Create a version of an element
 //
-// `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
-// current state is 412. An omitted element gets no new version: 409 `element_omitted`.
+// `If-Match` names the state that the change is based on: the element's ETag, which also changes with its number and status, or a version in quotes. If that is not the current state,
+// the response is 412. An omitted element cannot get a new version (409 `element_omitted`).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9458,7 +9479,7 @@ func (c *ClientWithResponses) CreateVersionWithResponse(ctx context.Context, sco
 	return ParseCreateVersionResult(rsp)
 }
 
-// GetVersionWithResponse Read one version of an element
+// GetVersionWithResponse Get one version of an element
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9471,9 +9492,9 @@ func (c *ClientWithResponses) GetVersionWithResponse(ctx context.Context, scope 
 	return ParseGetVersionResult(rsp)
 }
 
-// CompareVersionsWithResponse Tell what changed between two versions
+// CompareVersionsWithResponse Compare two versions
 //
-// An RFC 6902 patch that makes the data of this version out of those of `from`. Numbers are compared as they are written.
+// Returns an RFC 6902 patch that turns the data of version `from` into the data of this version. Numbers are compared as text.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9486,9 +9507,9 @@ func (c *ClientWithResponses) CompareVersionsWithResponse(ctx context.Context, s
 	return ParseCompareVersionsResult(rsp)
 }
 
-// RestoreVersionWithBodyWithResponse Make an old version the newest
+// RestoreVersionWithBodyWithResponse Restore an old version as a new one
 //
-// The element gets a new version with the data of the old one, byte for byte; the versions between stay. `If-Match` is that of `createVersion`.
+// The element gets a new version with the data of the old one, byte for byte. The versions between them are kept. `If-Match` is used as in `createVersion`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9501,9 +9522,9 @@ func (c *ClientWithResponses) RestoreVersionWithBodyWithResponse(ctx context.Con
 	return ParseRestoreVersionResult(rsp)
 }
 
-// RestoreVersionWithResponse Make an old version the newest
+// RestoreVersionWithResponse Restore an old version as a new one
 //
-// The element gets a new version with the data of the old one, byte for byte; the versions between stay. `If-Match` is that of `createVersion`.
+// The element gets a new version with the data of the old one, byte for byte. The versions between them are kept. `If-Match` is used as in `createVersion`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9516,9 +9537,9 @@ func (c *ClientWithResponses) RestoreVersionWithResponse(ctx context.Context, sc
 	return ParseRestoreVersionResult(rsp)
 }
 
-// GetNumberFormatWithResponse Read how a type's numbers are written, and the next one
+// GetNumberFormatWithResponse Get the number format of a type and its next formatted number
 //
-// `next` is what the next element gets if nobody comes before and its period goes on. A preview reserves nothing.
+// `next` is the formatted number of the next element, unless another caller creates one first or the period ends. A preview reserves nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9531,14 +9552,14 @@ func (c *ClientWithResponses) GetNumberFormatWithResponse(ctx context.Context, s
 	return ParseGetNumberFormatResult(rsp)
 }
 
-// PutNumberFormatWithBodyWithResponse Say how a type's numbers are written
+// PutNumberFormatWithBodyWithResponse Set the number format of a type
 //
-// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
-// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
-// Elements from before have none.
+// Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
+// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+// reorder changes only `number`. Elements that were created before have none.
 //
-// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
-// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+// The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
+// cannot be changed (409 `state_conflict`); setting the same format again changes nothing. A second factor is required.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9551,14 +9572,14 @@ func (c *ClientWithResponses) PutNumberFormatWithBodyWithResponse(ctx context.Co
 	return ParsePutNumberFormatResult(rsp)
 }
 
-// PutNumberFormatWithResponse Say how a type's numbers are written
+// PutNumberFormatWithResponse Set the number format of a type
 //
-// From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
-// without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
-// Elements from before have none.
+// Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
+// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+// reorder changes only `number`. Elements that were created before have none.
 //
-// The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
-// 409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+// The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
+// cannot be changed (409 `state_conflict`); setting the same format again changes nothing. A second factor is required.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9571,10 +9592,10 @@ func (c *ClientWithResponses) PutNumberFormatWithResponse(ctx context.Context, s
 	return ParsePutNumberFormatResult(rsp)
 }
 
-// ReorderElementsWithBodyWithResponse Give elements each other's numbers
+// ReorderElementsWithBodyWithResponse Reorder elements
 //
-// The listed elements share out, in the order listed, the numbers they hold now; others keep theirs. Atomic. Asks for a second
-// factor, because it changes what everybody's numbers mean.
+// The numbers that the listed elements hold now are assigned to them again in the order of the list. Elements that are not listed keep theirs. The reorder is atomic. A second factor
+// is required, because the numbers of elements change.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9587,10 +9608,10 @@ func (c *ClientWithResponses) ReorderElementsWithBodyWithResponse(ctx context.Co
 	return ParseReorderElementsResult(rsp)
 }
 
-// ReorderElementsWithResponse Give elements each other's numbers
+// ReorderElementsWithResponse Reorder elements
 //
-// The listed elements share out, in the order listed, the numbers they hold now; others keep theirs. Atomic. Asks for a second
-// factor, because it changes what everybody's numbers mean.
+// The numbers that the listed elements hold now are assigned to them again in the order of the list. Elements that are not listed keep theirs. The reorder is atomic. A second factor
+// is required, because the numbers of elements change.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9603,9 +9624,9 @@ func (c *ClientWithResponses) ReorderElementsWithResponse(ctx context.Context, s
 	return ParseReorderElementsResult(rsp)
 }
 
-// PreviewReorderWithBodyWithResponse Tell what a new order would change
+// PreviewReorderWithBodyWithResponse Preview a reorder
 //
-// Nothing is changed. The answer fits the elements as they are now.
+// Nothing is changed. The result is computed from the current state of the elements.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9618,9 +9639,9 @@ func (c *ClientWithResponses) PreviewReorderWithBodyWithResponse(ctx context.Con
 	return ParsePreviewReorderResult(rsp)
 }
 
-// PreviewReorderWithResponse Tell what a new order would change
+// PreviewReorderWithResponse Preview a reorder
 //
-// Nothing is changed. The answer fits the elements as they are now.
+// Nothing is changed. The result is computed from the current state of the elements.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -664,39 +664,40 @@ type SubjectID = string
 
 // GetEnrolmentAssetParams defines parameters for GetEnrolmentAsset.
 type GetEnrolmentAssetParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListDeliveriesParams defines parameters for ListDeliveries.
 type ListDeliveriesParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetEnrolmentPageParams defines parameters for GetEnrolmentPage.
 type GetEnrolmentPageParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListFactorsParams defines parameters for ListFactors.
 type ListFactorsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // EnrolTotpParams defines parameters for EnrolTotp.
 type EnrolTotpParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1139,7 +1140,7 @@ type ClientInterface interface {
 	// Corresponds with PATCH /factors/{factorId} (the `UpdateFactor` operationId).
 	UpdateFactor(ctx context.Context, factorID FactorID, body UpdateFactorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetTwofactorHealth Tell that the process lives
+	// GetTwofactorHealth Report that the process is alive
 	//
 	// Corresponds with GET /health (the `GetTwofactorHealth` operationId).
 	GetTwofactorHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1222,7 +1223,7 @@ type ClientInterface interface {
 	// Corresponds with POST /passkey-sign-ins/{signInId}/verify (the `VerifyPasskeySignIn` operationId).
 	VerifyPasskeySignIn(ctx context.Context, signInID PasskeySignInID, body VerifyPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetTwofactorReadiness Tell whether the service can work
+	// GetTwofactorReadiness Report whether the service is ready
 	//
 	// Corresponds with GET /ready (the `GetTwofactorReadiness` operationId).
 	GetTwofactorReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1921,7 +1922,7 @@ func (c *Client) UpdateFactor(ctx context.Context, factorID FactorID, body Updat
 	return c.Client.Do(req)
 }
 
-// GetTwofactorHealth Tell that the process lives
+// GetTwofactorHealth Report that the process is alive
 //
 // Corresponds with GET /health (the `GetTwofactorHealth` operationId).
 func (c *Client) GetTwofactorHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2094,7 +2095,7 @@ func (c *Client) VerifyPasskeySignIn(ctx context.Context, signInID PasskeySignIn
 	return c.Client.Do(req)
 }
 
-// GetTwofactorReadiness Tell whether the service can work
+// GetTwofactorReadiness Report whether the service is ready
 //
 // Corresponds with GET /ready (the `GetTwofactorReadiness` operationId).
 func (c *Client) GetTwofactorReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4089,7 +4090,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /factors/{factorId} (the `UpdateFactor` operationId).
 	UpdateFactorWithResponse(ctx context.Context, factorID FactorID, body UpdateFactorJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateFactorResult, error)
 
-	// GetTwofactorHealthWithResponse Tell that the process lives
+	// GetTwofactorHealthWithResponse Report that the process is alive
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4178,7 +4179,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /passkey-sign-ins/{signInId}/verify (the `VerifyPasskeySignIn` operationId).
 	VerifyPasskeySignInWithResponse(ctx context.Context, signInID PasskeySignInID, body VerifyPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyPasskeySignInResult, error)
 
-	// GetTwofactorReadinessWithResponse Tell whether the service can work
+	// GetTwofactorReadinessWithResponse Report whether the service is ready
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9453,7 +9454,7 @@ func (c *ClientWithResponses) UpdateFactorWithResponse(ctx context.Context, fact
 	return ParseUpdateFactorResult(rsp)
 }
 
-// GetTwofactorHealthWithResponse Tell that the process lives
+// GetTwofactorHealthWithResponse Report that the process is alive
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9596,7 +9597,7 @@ func (c *ClientWithResponses) VerifyPasskeySignInWithResponse(ctx context.Contex
 	return ParseVerifyPasskeySignInResult(rsp)
 }
 
-// GetTwofactorReadinessWithResponse Tell whether the service can work
+// GetTwofactorReadinessWithResponse Report whether the service is ready
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -60,7 +60,7 @@ func (e ReadinessStatus) Valid() bool {
 	}
 }
 
-// Health The process answers.
+// Health The process is alive.
 type Health struct {
 	Service string       `json:"service"`
 	Status  HealthStatus `json:"status"`
@@ -70,9 +70,9 @@ type Health struct {
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
-// Problem A problem document (RFC 9457). It never repeats a value that the caller sent.
+// Problem A problem document (RFC 9457). It never contains a value that the client sent.
 type Problem struct {
-	// AcrValues With insufficient_user_authentication, the authentication context classes that would do (RFC 9470).
+	// AcrValues With insufficient_user_authentication, the authentication context classes that are accepted (RFC 9470).
 	AcrValues *[]string `json:"acrValues,omitempty"`
 
 	// Code Stable machine-readable name of the problem; `/problems` lists all.
@@ -81,7 +81,7 @@ type Problem struct {
 	Errors   *[]ProblemError `json:"errors,omitempty"`
 	Instance *string         `json:"instance,omitempty"`
 
-	// MaxAge With insufficient_user_authentication, how old the second factor may be, in seconds.
+	// MaxAge With insufficient_user_authentication, the maximum age of the second factor in seconds.
 	MaxAge    *int64 `json:"maxAge,omitempty"`
 	RequestID string `json:"requestId"`
 	Status    int32  `json:"status"`
@@ -90,8 +90,8 @@ type Problem struct {
 	// Truncated True when there were more than 16 errors.
 	Truncated *bool `json:"truncated,omitempty"`
 
-	// Type The page that explains this code: `/problems/<code>`, a reference that is relative to the address of the request (RFC 9457, section 3.1.1).
-	// It is the same text wherever the family is reached.
+	// Type The page that explains this code: `/problems/<code>`, a reference relative to the URL of the request (RFC 9457, section 3.1.1).
+	// It does not depend on the address at which the family is reached.
 	Type string `json:"type"`
 }
 
@@ -103,7 +103,7 @@ type ProblemError struct {
 	Keyword string `json:"keyword"`
 	Message string `json:"message"`
 
-	// Name With contract_breaking, the name of the change, by which the request may accept it.
+	// Name With contract_breaking, the name of the change. A request accepts the change by this name.
 	Name *string `json:"name,omitempty"`
 
 	// Pointer JSON Pointer into the body (RFC 6901), or the parameter's name.
@@ -113,9 +113,9 @@ type ProblemError struct {
 // ProblemErrorIn defines model for ProblemError.In.
 type ProblemErrorIn string
 
-// Readiness The service can do its work. What is missing is told by the problem's detail.
+// Readiness The service is ready. If it is not, the problem's detail says what is missing.
 type Readiness struct {
-	// ContractDigest SHA-256 of the text of the contract that the service keeps (RFC 9530).
+	// ContractDigest SHA-256 of the text of the contract that the service implements (RFC 9530).
 	ContractDigest *string         `json:"contractDigest,omitempty"`
 	Service        string          `json:"service"`
 	Status         ReadinessStatus `json:"status"`

@@ -56,7 +56,7 @@ func (e ServiceStatusStatus) Valid() bool {
 	}
 }
 
-// ProblemPage What a code of problems means.
+// ProblemPage A problem code and its meaning.
 type ProblemPage struct {
 	// Code The problem's `code`.
 	Code string `json:"code"`
@@ -86,29 +86,29 @@ type ProblemPageList struct {
 type RefusedService struct {
 	Name string `json:"name"`
 
-	// Refused The last version of an adopted contract, while the gateway does not take it; what was in force before, if anything, stays.
+	// Refused The newest revision of an adopted contract, if the gateway refuses it. The revision that was in force before, if any, stays in force.
 	Refused ServiceRefusal `json:"refused"`
 }
 
-// ServiceRefusal The last version of an adopted contract, while the gateway does not take it; what was in force before, if anything, stays.
+// ServiceRefusal The newest revision of an adopted contract, if the gateway refuses it. The revision that was in force before, if any, stays in force.
 type ServiceRefusal struct {
-	// Cause What of it is refused: where it is, or its document. The gateway's log says more.
+	// Cause The part that is refused: the addresses of the service, or the document. The gateway's log has the details.
 	Cause ServiceRefusalCause `json:"cause"`
 
-	// Revision Its version at the kms.
+	// Revision Its revision at the kms.
 	Revision *int64 `json:"revision,omitempty"`
 }
 
-// ServiceRefusalCause What of it is refused: where it is, or its document. The gateway's log says more.
+// ServiceRefusalCause The part that is refused: the addresses of the service, or the document. The gateway's log has the details.
 type ServiceRefusalCause string
 
 // ServiceStatus defines model for ServiceStatus.
 type ServiceStatus struct {
-	// Adopted Whether it is a service of others.
+	// Adopted True for an adopted service.
 	Adopted  bool   `json:"adopted"`
 	BasePath string `json:"basePath"`
 
-	// Contract Where the contract can be read.
+	// Contract The path of the contract.
 	Contract string `json:"contract"`
 
 	// ContractDigest SHA-256 of the contract's text (RFC 9530).
@@ -116,96 +116,96 @@ type ServiceStatus struct {
 	ContractVersion string `json:"contractVersion"`
 	Name            string `json:"name"`
 
-	// Refused The last version of an adopted contract, while the gateway does not take it; what was in force before, if anything, stays.
+	// Refused The newest revision of an adopted contract, if the gateway refuses it. The revision that was in force before, if any, stays in force.
 	Refused *ServiceRefusal `json:"refused,omitempty"`
 
-	// Revision The version at the kms of the adopted contract that is in force; absent of the family, and of what an operator's directory says.
+	// Revision The revision, at the kms, of the adopted contract that is in force. Absent for the family's own services and for contracts from an operator's directory.
 	Revision *int64 `json:"revision,omitempty"`
 
-	// Status Of the best target.
+	// Status The state of the best target.
 	Status ServiceStatusStatus `json:"status"`
 
-	// Targets How many addresses the gateway knows of the service.
+	// Targets Number of addresses of the service that the gateway knows.
 	Targets int32 `json:"targets"`
 
-	// TargetsReady How many of them are ready.
+	// TargetsReady Number of targets that are ready.
 	TargetsReady int32 `json:"targetsReady"`
 
-	// TargetsSkewed How many of them keep another text of the contract than the gateway checks; that is so while a new version is put in place, and at no other time.
+	// TargetsSkewed Number of targets that implement another text of the contract than the gateway enforces. It is above 0 only while a new version is rolled out.
 	TargetsSkewed int32 `json:"targetsSkewed"`
 }
 
-// ServiceStatusStatus Of the best target.
+// ServiceStatusStatus The state of the best target.
 type ServiceStatusStatus string
 
 // ServiceStatusList defines model for ServiceStatusList.
 type ServiceStatusList struct {
 	Items []ServiceStatus `json:"items"`
 
-	// Refused Adopted services of which nothing is served, because the gateway takes no version of their contract; absent when there are none.
+	// Refused Adopted services that are not served, because the gateway accepts no revision of their contract. Absent if there are none.
 	Refused *[]RefusedService `json:"refused,omitempty"`
 }
 
 // GetStartPageParams defines parameters for GetStartPage.
 type GetStartPageParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetConsoleParams defines parameters for GetConsole.
 type GetConsoleParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetConsoleAssetParams defines parameters for GetConsoleAsset.
 type GetConsoleAssetParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetDocsParams defines parameters for GetDocs.
 type GetDocsParams struct {
-	// Contract The contract that is shown, by the name of its service. The page says so when there is none of the name.
+	// Contract The name of the service whose contract is shown. The page says so if there is no such contract.
 	Contract *string `form:"contract,omitempty" json:"contract,omitempty"`
 
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetDocsAssetParams defines parameters for GetDocsAsset.
 type GetDocsAssetParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetFaviconParams defines parameters for GetFavicon.
 type GetFaviconParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetContractParams defines parameters for GetContract.
 type GetContractParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListProblemPagesParams defines parameters for ListProblemPages.
 type ListProblemPagesParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetProblemPageParams defines parameters for GetProblemPage.
 type GetProblemPageParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// GetStartPage The services, their state, and where to go
+	// GetStartPage The start page, with the services and their state
 	// (GET /)
 	GetStartPage(w http.ResponseWriter, r *http.Request, params GetStartPageParams)
 	// GetAuthorizationServer Authorization server metadata (RFC 8414)
@@ -214,7 +214,7 @@ type ServerInterface interface {
 	// GetOpenIDProvider OpenID provider metadata (OpenID Connect Discovery 1.0)
 	// (GET /.well-known/openid-configuration)
 	GetOpenIDProvider(w http.ResponseWriter, r *http.Request)
-	// GetConsole The console, for those who would rather look than read
+	// GetConsole The console
 	// (GET /console)
 	GetConsole(w http.ResponseWriter, r *http.Request, params GetConsoleParams)
 	// GetConsoleAsset A file of the console
@@ -223,7 +223,7 @@ type ServerInterface interface {
 	// GetDocs Swagger UI over all contracts
 	// (GET /docs)
 	GetDocs(w http.ResponseWriter, r *http.Request, params GetDocsParams)
-	// RedirectToDocs The way to the documentation from an address that ends with a slash
+	// RedirectToDocs Redirect from `/docs/` to `/docs`
 	// (GET /docs/)
 	RedirectToDocs(w http.ResponseWriter, r *http.Request)
 	// GetDocsAsset A file of the documentation page
@@ -232,10 +232,10 @@ type ServerInterface interface {
 	// GetFavicon The icon that browsers ask for
 	// (GET /favicon.ico)
 	GetFavicon(w http.ResponseWriter, r *http.Request, params GetFaviconParams)
-	// GetGatewayHealth Tell that the process lives
+	// GetGatewayHealth Report that the process is alive
 	// (GET /gateway/v1/health)
 	GetGatewayHealth(w http.ResponseWriter, r *http.Request)
-	// GetGatewayReadiness Tell whether the service can work
+	// GetGatewayReadiness Report whether the gateway is ready
 	// (GET /gateway/v1/ready)
 	GetGatewayReadiness(w http.ResponseWriter, r *http.Request)
 	// ListGatewayServices List the services behind the gateway and their health
@@ -244,10 +244,10 @@ type ServerInterface interface {
 	// GetContract Read a contract
 	// (GET /openapi/{document})
 	GetContract(w http.ResponseWriter, r *http.Request, document string, params GetContractParams)
-	// ListProblemPages List the codes of problems, and what each means
+	// ListProblemPages List the problem codes and their meanings
 	// (GET /problems)
 	ListProblemPages(w http.ResponseWriter, r *http.Request, params ListProblemPagesParams)
-	// GetProblemPage Read what a code of problems means and what to do
+	// GetProblemPage Get the meaning of a problem code and what to do
 	// (GET /problems/{code})
 	GetProblemPage(w http.ResponseWriter, r *http.Request, code string, params GetProblemPageParams)
 }
@@ -256,7 +256,7 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
-// GetStartPage The services, their state, and where to go
+// GetStartPage The start page, with the services and their state
 // (GET /)
 func (_ Unimplemented) GetStartPage(w http.ResponseWriter, r *http.Request, params GetStartPageParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -274,7 +274,7 @@ func (_ Unimplemented) GetOpenIDProvider(w http.ResponseWriter, r *http.Request)
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetConsole The console, for those who would rather look than read
+// GetConsole The console
 // (GET /console)
 func (_ Unimplemented) GetConsole(w http.ResponseWriter, r *http.Request, params GetConsoleParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -292,7 +292,7 @@ func (_ Unimplemented) GetDocs(w http.ResponseWriter, r *http.Request, params Ge
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RedirectToDocs The way to the documentation from an address that ends with a slash
+// RedirectToDocs Redirect from `/docs/` to `/docs`
 // (GET /docs/)
 func (_ Unimplemented) RedirectToDocs(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -310,13 +310,13 @@ func (_ Unimplemented) GetFavicon(w http.ResponseWriter, r *http.Request, params
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetGatewayHealth Tell that the process lives
+// GetGatewayHealth Report that the process is alive
 // (GET /gateway/v1/health)
 func (_ Unimplemented) GetGatewayHealth(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetGatewayReadiness Tell whether the service can work
+// GetGatewayReadiness Report whether the gateway is ready
 // (GET /gateway/v1/ready)
 func (_ Unimplemented) GetGatewayReadiness(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -334,13 +334,13 @@ func (_ Unimplemented) GetContract(w http.ResponseWriter, r *http.Request, docum
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListProblemPages List the codes of problems, and what each means
+// ListProblemPages List the problem codes and their meanings
 // (GET /problems)
 func (_ Unimplemented) ListProblemPages(w http.ResponseWriter, r *http.Request, params ListProblemPagesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetProblemPage Read what a code of problems means and what to do
+// GetProblemPage Get the meaning of a problem code and what to do
 // (GET /problems/{code})
 func (_ Unimplemented) GetProblemPage(w http.ResponseWriter, r *http.Request, code string, params GetProblemPageParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -2632,7 +2632,7 @@ func (response GetProblemPagedefaultApplicationProblemPlusJSONResponse) VisitGet
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// GetStartPage The services, their state, and where to go
+	// GetStartPage The start page, with the services and their state
 	// (GET /)
 	GetStartPage(ctx context.Context, request GetStartPageRequestObject) (GetStartPageResponseObject, error)
 	// GetAuthorizationServer Authorization server metadata (RFC 8414)
@@ -2641,7 +2641,7 @@ type StrictServerInterface interface {
 	// GetOpenIDProvider OpenID provider metadata (OpenID Connect Discovery 1.0)
 	// (GET /.well-known/openid-configuration)
 	GetOpenIDProvider(ctx context.Context, request GetOpenIDProviderRequestObject) (GetOpenIDProviderResponseObject, error)
-	// GetConsole The console, for those who would rather look than read
+	// GetConsole The console
 	// (GET /console)
 	GetConsole(ctx context.Context, request GetConsoleRequestObject) (GetConsoleResponseObject, error)
 	// GetConsoleAsset A file of the console
@@ -2650,7 +2650,7 @@ type StrictServerInterface interface {
 	// GetDocs Swagger UI over all contracts
 	// (GET /docs)
 	GetDocs(ctx context.Context, request GetDocsRequestObject) (GetDocsResponseObject, error)
-	// RedirectToDocs The way to the documentation from an address that ends with a slash
+	// RedirectToDocs Redirect from `/docs/` to `/docs`
 	// (GET /docs/)
 	RedirectToDocs(ctx context.Context, request RedirectToDocsRequestObject) (RedirectToDocsResponseObject, error)
 	// GetDocsAsset A file of the documentation page
@@ -2659,10 +2659,10 @@ type StrictServerInterface interface {
 	// GetFavicon The icon that browsers ask for
 	// (GET /favicon.ico)
 	GetFavicon(ctx context.Context, request GetFaviconRequestObject) (GetFaviconResponseObject, error)
-	// GetGatewayHealth Tell that the process lives
+	// GetGatewayHealth Report that the process is alive
 	// (GET /gateway/v1/health)
 	GetGatewayHealth(ctx context.Context, request GetGatewayHealthRequestObject) (GetGatewayHealthResponseObject, error)
-	// GetGatewayReadiness Tell whether the service can work
+	// GetGatewayReadiness Report whether the gateway is ready
 	// (GET /gateway/v1/ready)
 	GetGatewayReadiness(ctx context.Context, request GetGatewayReadinessRequestObject) (GetGatewayReadinessResponseObject, error)
 	// ListGatewayServices List the services behind the gateway and their health
@@ -2671,10 +2671,10 @@ type StrictServerInterface interface {
 	// GetContract Read a contract
 	// (GET /openapi/{document})
 	GetContract(ctx context.Context, request GetContractRequestObject) (GetContractResponseObject, error)
-	// ListProblemPages List the codes of problems, and what each means
+	// ListProblemPages List the problem codes and their meanings
 	// (GET /problems)
 	ListProblemPages(ctx context.Context, request ListProblemPagesRequestObject) (ListProblemPagesResponseObject, error)
-	// GetProblemPage Read what a code of problems means and what to do
+	// GetProblemPage Get the meaning of a problem code and what to do
 	// (GET /problems/{code})
 	GetProblemPage(ctx context.Context, request GetProblemPageRequestObject) (GetProblemPageResponseObject, error)
 }

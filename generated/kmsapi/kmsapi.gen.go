@@ -3055,16 +3055,16 @@ type WhichSecretVersion = string
 
 // GetJwksParams defines parameters for GetJwks.
 type GetJwksParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListAuditEventsParams defines parameters for ListAuditEvents.
 type ListAuditEventsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Action The operation, or what the kms did by itself.
@@ -3139,69 +3139,71 @@ type LogoutUserParams struct {
 
 // GetPasswordResetPageParams defines parameters for GetPasswordResetPage.
 type GetPasswordResetPageParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListBackupsParams defines parameters for ListBackups.
 type ListBackupsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListClientsParams defines parameters for ListClients.
 type ListClientsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // RegisterClientParams defines parameters for RegisterClient.
 type RegisterClientParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetClientParams defines parameters for GetClient.
 type GetClientParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // UpdateClientParams defines parameters for UpdateClient.
 type UpdateClientParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
 // RotateClientSecretParams defines parameters for RotateClientSecret.
 type RotateClientSecretParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListContractsParams defines parameters for ListContracts.
 type ListContractsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetServiceContractParams defines parameters for GetServiceContract.
 type GetServiceContractParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -3216,32 +3218,32 @@ type PutContractParams struct {
 
 // ListKeyringsParams defines parameters for ListKeyrings.
 type ListKeyringsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetKeyringParams defines parameters for GetKeyring.
 type GetKeyringParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // UpdateKeyringParams defines parameters for UpdateKeyring.
 type UpdateKeyringParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
 // ListAPIKeysParams defines parameters for ListAPIKeys.
 type ListAPIKeysParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Owner `me`: only the caller's own keys.
@@ -3253,9 +3255,10 @@ type ListAPIKeysParamsOwner string
 
 // CreateAPIKeyParams defines parameters for CreateAPIKey.
 type CreateAPIKeyParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -3267,31 +3270,32 @@ type RotateCurrentAPIKeyParams struct {
 
 // GetAPIKeyParams defines parameters for GetAPIKey.
 type GetAPIKeyParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // UpdateAPIKeyParams defines parameters for UpdateAPIKey.
 type UpdateAPIKeyParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
 // RotateAPIKeyParams defines parameters for RotateAPIKey.
 type RotateAPIKeyParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListMailsParams defines parameters for ListMails.
 type ListMailsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -3369,7 +3373,7 @@ type GetAuthorizationPageParams struct {
 	// RequestURI Not supported.
 	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
 
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -3393,7 +3397,7 @@ type GetSignOutPageParams struct {
 	// UILocales Passed over.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -3414,16 +3418,16 @@ type ListRevocationsParams struct {
 
 // ListRolesParams defines parameters for ListRoles.
 type ListRolesParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetRoleParams defines parameters for GetRole.
 type GetRoleParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -3444,25 +3448,25 @@ type PutSecondFactorPolicyParams struct {
 
 // ListScopesParams defines parameters for ListScopes.
 type ListScopesParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListSecretPoliciesParams defines parameters for ListSecretPolicies.
 type ListSecretPoliciesParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetSecretPolicyParams defines parameters for GetSecretPolicy.
 type GetSecretPolicyParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -3477,16 +3481,16 @@ type PutSecretPolicyParams struct {
 
 // ListSecretsParams defines parameters for ListSecrets.
 type ListSecretsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetSecretParams defines parameters for GetSecret.
 type GetSecretParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -3519,7 +3523,7 @@ type ExplainSecretAccessParams struct {
 
 // GetSecretRotationParams defines parameters for GetSecretRotation.
 type GetSecretRotationParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -3531,10 +3535,10 @@ type PutSecretRotationParams struct {
 
 // ListSecretVersionsParams defines parameters for ListSecretVersions.
 type ListSecretVersionsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -3546,7 +3550,7 @@ type PromoteSecretVersionParams struct {
 
 // WatchSecretParams defines parameters for WatchSecret.
 type WatchSecretParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 
 	// Prefer How many seconds to wait for another version, at most 25.
@@ -3555,128 +3559,135 @@ type WatchSecretParams struct {
 
 // ListServicesParams defines parameters for ListServices.
 type ListServicesParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // RegisterServiceParams defines parameters for RegisterService.
 type RegisterServiceParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetServiceParams defines parameters for GetService.
 type GetServiceParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // UpdateServiceParams defines parameters for UpdateService.
 type UpdateServiceParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
 // CreateEnrolmentTokenParams defines parameters for CreateEnrolmentToken.
 type CreateEnrolmentTokenParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListSigningKeysParams defines parameters for ListSigningKeys.
 type ListSigningKeysParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CreateUserParams defines parameters for CreateUser.
 type CreateUserParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetUserParams defines parameters for GetUser.
 type GetUserParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // UpdateUserParams defines parameters for UpdateUser.
 type UpdateUserParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
 // ListConsentsParams defines parameters for ListConsents.
 type ListConsentsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CreateInvitationParams defines parameters for CreateInvitation.
 type CreateInvitationParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // MailInvitationParams defines parameters for MailInvitation.
 type MailInvitationParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // CreatePasswordResetParams defines parameters for CreatePasswordReset.
 type CreatePasswordResetParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // MailPasswordResetParams defines parameters for MailPasswordReset.
 type MailPasswordResetParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListSessionsParams defines parameters for ListSessions.
 type ListSessionsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -3946,7 +3957,7 @@ type ServerInterface interface {
 	// GetDiagnosis Tell what the doctor found last
 	// (GET /diagnosis)
 	GetDiagnosis(w http.ResponseWriter, r *http.Request)
-	// GetKmsHealth Tell that the process lives
+	// GetKmsHealth Report that the process is alive
 	// (GET /health)
 	GetKmsHealth(w http.ResponseWriter, r *http.Request)
 	// CheckInvitation Tell whether an invitation is good
@@ -4072,7 +4083,7 @@ type ServerInterface interface {
 	// PutProofKey Register a key that signs second-factor proofs
 	// (PUT /proof-keys/{kid})
 	PutProofKey(w http.ResponseWriter, r *http.Request, kid string)
-	// GetKmsReadiness Tell whether the service can work
+	// GetKmsReadiness Report whether the service is ready
 	// (GET /ready)
 	GetKmsReadiness(w http.ResponseWriter, r *http.Request)
 	// ListRevocations Follow what was ended before its time
@@ -4444,7 +4455,7 @@ func (_ Unimplemented) GetDiagnosis(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetKmsHealth Tell that the process lives
+// GetKmsHealth Report that the process is alive
 // (GET /health)
 func (_ Unimplemented) GetKmsHealth(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4696,7 +4707,7 @@ func (_ Unimplemented) PutProofKey(w http.ResponseWriter, r *http.Request, kid s
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetKmsReadiness Tell whether the service can work
+// GetKmsReadiness Report whether the service is ready
 // (GET /ready)
 func (_ Unimplemented) GetKmsReadiness(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -40146,7 +40157,7 @@ type StrictServerInterface interface {
 	// GetDiagnosis Tell what the doctor found last
 	// (GET /diagnosis)
 	GetDiagnosis(ctx context.Context, request GetDiagnosisRequestObject) (GetDiagnosisResponseObject, error)
-	// GetKmsHealth Tell that the process lives
+	// GetKmsHealth Report that the process is alive
 	// (GET /health)
 	GetKmsHealth(ctx context.Context, request GetKmsHealthRequestObject) (GetKmsHealthResponseObject, error)
 	// CheckInvitation Tell whether an invitation is good
@@ -40272,7 +40283,7 @@ type StrictServerInterface interface {
 	// PutProofKey Register a key that signs second-factor proofs
 	// (PUT /proof-keys/{kid})
 	PutProofKey(ctx context.Context, request PutProofKeyRequestObject) (PutProofKeyResponseObject, error)
-	// GetKmsReadiness Tell whether the service can work
+	// GetKmsReadiness Report whether the service is ready
 	// (GET /ready)
 	GetKmsReadiness(ctx context.Context, request GetKmsReadinessRequestObject) (GetKmsReadinessResponseObject, error)
 	// ListRevocations Follow what was ended before its time

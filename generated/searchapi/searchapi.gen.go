@@ -1319,18 +1319,19 @@ type SetKind string
 
 // ListCollectionsParams defines parameters for ListCollections.
 type ListCollectionsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CreateCollectionParams defines parameters for CreateCollection.
 type CreateCollectionParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1375,51 +1376,51 @@ type PutDocumentParams struct {
 
 // ListCollectionGrantsParams defines parameters for ListCollectionGrants.
 type ListCollectionGrantsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListJobsParams defines parameters for ListJobs.
 type ListJobsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListReindexesParams defines parameters for ListReindexes.
 type ListReindexesParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // PutCollectionSchemaParams defines parameters for PutCollectionSchema.
 type PutCollectionSchemaParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
 // PutCollectionSetsParams defines parameters for PutCollectionSets.
 type PutCollectionSetsParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 }
 
 // ListSearchSetsParams defines parameters for ListSearchSets.
 type ListSearchSetsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -1569,10 +1570,10 @@ type ServerInterface interface {
 	// GetEngine Tell which search engine is in use and what it takes
 	// (GET /engine)
 	GetEngine(w http.ResponseWriter, r *http.Request)
-	// GetSearchHealth Tell that the process lives
+	// GetSearchHealth Report that the process is alive
 	// (GET /health)
 	GetSearchHealth(w http.ResponseWriter, r *http.Request)
-	// GetSearchReadiness Tell whether the service can work
+	// GetSearchReadiness Report whether the service is ready
 	// (GET /ready)
 	GetSearchReadiness(w http.ResponseWriter, r *http.Request)
 	// MultiSearch Carry out several searches at once
@@ -1779,13 +1780,13 @@ func (_ Unimplemented) GetEngine(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetSearchHealth Tell that the process lives
+// GetSearchHealth Report that the process is alive
 // (GET /health)
 func (_ Unimplemented) GetSearchHealth(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetSearchReadiness Tell whether the service can work
+// GetSearchReadiness Report whether the service is ready
 // (GET /ready)
 func (_ Unimplemented) GetSearchReadiness(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -14220,10 +14221,10 @@ type StrictServerInterface interface {
 	// GetEngine Tell which search engine is in use and what it takes
 	// (GET /engine)
 	GetEngine(ctx context.Context, request GetEngineRequestObject) (GetEngineResponseObject, error)
-	// GetSearchHealth Tell that the process lives
+	// GetSearchHealth Report that the process is alive
 	// (GET /health)
 	GetSearchHealth(ctx context.Context, request GetSearchHealthRequestObject) (GetSearchHealthResponseObject, error)
-	// GetSearchReadiness Tell whether the service can work
+	// GetSearchReadiness Report whether the service is ready
 	// (GET /ready)
 	GetSearchReadiness(ctx context.Context, request GetSearchReadinessRequestObject) (GetSearchReadinessResponseObject, error)
 	// MultiSearch Carry out several searches at once

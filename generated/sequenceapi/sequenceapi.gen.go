@@ -214,28 +214,28 @@ func (e ListElementsParamsStatus) Valid() bool {
 type Change struct {
 	At time.Time `json:"at"`
 
-	// By The subject that did it; empty of omissions from before the feed was there or of an import.
+	// By The subject that made the change. Empty for omissions from before the feed existed and for omissions by an import.
 	By string `json:"by"`
 
-	// ElementID Of all but reordered.
+	// ElementID Set for every kind of change but `reordered`.
 	ElementID   *string    `json:"elementId,omitempty"`
 	ElementType string     `json:"elementType"`
 	Kind        ChangeKind `json:"kind"`
 
-	// Number The number at that time; of what happened before the feed was there that at the upgrade.
+	// Number The number at the time of the change. For changes from before the feed existed it is the number at the upgrade.
 	Number *int64 `json:"number,omitempty"`
 
-	// Numbers Of reordered.
+	// Numbers Set for `reordered`.
 	Numbers *[]NumberChange `json:"numbers,omitempty"`
 
-	// Position In the scope's feed.
+	// Position The position in the scope's feed.
 	Position int64 `json:"position"`
 
-	// Shifted Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
-	// own numbers.
+	// Shifted Reported for a move that changes the number of more than 10,000 elements: the numbers in the range from `from` to `to` changed by `by`. The moved element itself is reported
+	// separately, with its own numbers.
 	Shifted *Shifted `json:"shifted,omitempty"`
 
-	// Version Of created and revised.
+	// Version Set for `created` and `revised`.
 	Version *int64 `json:"version,omitempty"`
 }
 
@@ -244,16 +244,16 @@ type ChangeKind string
 
 // ChangeList defines model for ChangeList.
 type ChangeList struct {
-	// Feed The present name of the database's feeds. Another one follows a restore.
+	// Feed The current name of the database's feeds. It changes when a backup is restored.
 	Feed  string   `json:"feed"`
 	Items []Change `json:"items"`
 
-	// Position What to ask after next.
+	// Position The value of `after` for the next request.
 	Position int64 `json:"position"`
 }
 
-// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
-// was written. Answers leave out the white space between its tokens, and nothing else.
+// Data A JSON object, at most 64 KiB as sent. Its text is stored as sent, with the order of its members and the spelling of every number and string. Responses leave out only the white space
+// between tokens.
 type Data = json.RawMessage
 
 // DeadLetter defines model for DeadLetter.
@@ -294,16 +294,16 @@ type Element struct {
 	Comment   *string   `json:"comment,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
 
-	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
-	// was written. Answers leave out the white space between its tokens, and nothing else.
+	// Data A JSON object, at most 64 KiB as sent. Its text is stored as sent, with the order of its members and the spelling of every number and string. Responses leave out only the white space
+	// between tokens.
 	Data        Data   `json:"data"`
 	ElementType string `json:"elementType"`
 
-	// FormattedNumber Of a type with a number format: given once, and the element's for good.
+	// FormattedNumber For a type with a number format: assigned once, never changed.
 	FormattedNumber *string `json:"formattedNumber,omitempty"`
 	ID              string  `json:"id"`
 
-	// Number From 1 without a gap.
+	// Number The gap-free number in its scope and type
 	Number    int64         `json:"number"`
 	Scope     string        `json:"scope"`
 	Status    ElementStatus `json:"status"`
@@ -330,8 +330,8 @@ type ElementBatchResult struct {
 type ElementCreate struct {
 	Comment *string `json:"comment,omitempty"`
 
-	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
-	// was written. Answers leave out the white space between its tokens, and nothing else.
+	// Data A JSON object, at most 64 KiB as sent. Its text is stored as sent, with the order of its members and the spelling of every number and string. Responses leave out only the white space
+	// between tokens.
 	Data Data       `json:"data"`
 	ID   *ElementID `json:"id,omitempty"`
 }
@@ -402,7 +402,7 @@ type FacetCount struct {
 	Value string `json:"value"`
 }
 
-// Move One of the two.
+// Move Exactly one of the two members.
 type Move struct {
 	After  *ElementID `json:"after,omitempty"`
 	Before *ElementID `json:"before,omitempty"`
@@ -433,18 +433,18 @@ type NumberFormatResets string
 
 // NumberFormatPut defines model for NumberFormatPut.
 type NumberFormatPut struct {
-	// Padding Digits at the least, filled up with zeros. A longer number is not cut.
+	// Padding Minimum number of digits, padded with zeros. Longer numbers are not truncated.
 	Padding int32  `json:"padding"`
 	Prefix  string `json:"prefix"`
 
-	// Resets When the numbers begin at 1 again; the period stands before the number.
+	// Resets When the numbers start at 1 again. The period is written before the number.
 	Resets NumberFormatPutResets `json:"resets"`
 
 	// TimeZone Of the periods, by its name in the IANA's database, UTC for example.
 	TimeZone string `json:"timeZone"`
 }
 
-// NumberFormatPutResets When the numbers begin at 1 again; the period stands before the number.
+// NumberFormatPutResets When the numbers start at 1 again. The period is written before the number.
 type NumberFormatPutResets string
 
 // PatchOperation One operation of an RFC 6902 patch.
@@ -454,7 +454,7 @@ type PatchOperation struct {
 	// Path A JSON pointer (RFC 6901).
 	Path string `json:"path"`
 
-	// Value Of add and replace.
+	// Value The new value (add and replace).
 	Value *json.RawMessage `json:"value,omitempty"`
 }
 
@@ -480,14 +480,14 @@ type Reorder struct {
 type ReorderResult struct {
 	Changes []NumberChange `json:"changes"`
 
-	// Shifted Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
-	// own numbers.
+	// Shifted Reported for a move that changes the number of more than 10,000 elements: the numbers in the range from `from` to `to` changed by `by`. The moved element itself is reported
+	// separately, with its own numbers.
 	Shifted *Shifted `json:"shifted,omitempty"`
 }
 
 // ScopeCounts defines model for ScopeCounts.
 type ScopeCounts struct {
-	// Origin The import that the scope was made of.
+	// Origin The import that created the scope.
 	Origin *ScopeOrigin  `json:"origin,omitempty"`
 	Scope  string        `json:"scope"`
 	Types  []TypeSummary `json:"types"`
@@ -495,35 +495,35 @@ type ScopeCounts struct {
 
 // ScopeImport defines model for ScopeImport.
 type ScopeImport struct {
-	// Elements Of the file.
+	// Elements Number of elements in the file.
 	Elements int64 `json:"elements"`
 
-	// Imported False: this scope was made of the same file before, and nothing was done.
+	// Imported False if the scope was imported from the same file before; nothing was changed then.
 	Imported bool   `json:"imported"`
 	Scope    string `json:"scope"`
 
-	// Sha256 Of the file's lines but the last.
+	// Sha256 SHA-256 of the file without its last line.
 	Sha256 string `json:"sha256"`
 
-	// Versions Of the file.
+	// Versions Number of versions in the file.
 	Versions int64 `json:"versions"`
 }
 
-// ScopeLine One of these. A number that the contract bounds elsewhere has the same bounds here.
+// ScopeLine Exactly one of the members. Numbers have the same bounds as elsewhere in this contract.
 type ScopeLine struct {
 	// Checksum The last line.
 	Checksum *ScopeLineChecksum `json:"checksum,omitempty"`
 
-	// Element An element. Its versions follow, 1 to `version`.
+	// Element An element. Its versions 1 to `version` follow.
 	Element *ScopeLineElement `json:"element,omitempty"`
 
 	// Export The first line.
 	Export *ScopeLineExport `json:"export,omitempty"`
 
-	// NumberFormat The number format of the type whose first element follows.
+	// NumberFormat The number format of the type of the elements that follow.
 	NumberFormat *ScopeLineNumberFormat `json:"numberFormat,omitempty"`
 
-	// Version A version of the element before.
+	// Version A version of the preceding element.
 	Version *ScopeLineVersion `json:"version,omitempty"`
 }
 
@@ -531,19 +531,19 @@ type ScopeLine struct {
 type ScopeLineChecksum struct {
 	Elements int64 `json:"elements"`
 
-	// Sha256 Of all bytes before this line, in hex.
+	// Sha256 SHA-256 of all bytes before this line, in hexadecimal.
 	Sha256   string `json:"sha256"`
 	Versions int64  `json:"versions"`
 }
 
-// ScopeLineElement An element. Its versions follow, 1 to `version`.
+// ScopeLineElement An element. Its versions 1 to `version` follow.
 type ScopeLineElement struct {
 	CreatedAt       time.Time `json:"createdAt"`
 	ElementType     string    `json:"elementType"`
 	FormattedNumber *string   `json:"formattedNumber,omitempty"`
 	ID              ElementID `json:"id"`
 
-	// Number One more than that of the element before of the same type.
+	// Number One more than the number of the previous element of the same type.
 	Number    int64                  `json:"number"`
 	Status    ScopeLineElementStatus `json:"status"`
 	UpdatedAt time.Time              `json:"updatedAt"`
@@ -555,22 +555,22 @@ type ScopeLineElementStatus string
 
 // ScopeLineExport The first line.
 type ScopeLineExport struct {
-	// Format Of the lines.
+	// Format Version of the file format.
 	Format int32 `json:"format"`
 
-	// Scope What the scope was called where it came from.
+	// Scope The name of the scope when it was exported.
 	Scope string `json:"scope"`
 }
 
-// ScopeLineNumberFormat The number format of the type whose first element follows.
+// ScopeLineNumberFormat The number format of the type of the elements that follow.
 type ScopeLineNumberFormat struct {
 	ElementType string `json:"elementType"`
 
-	// Last The last number of the period.
+	// Last The last number assigned in the period.
 	Last    int64 `json:"last"`
 	Padding int32 `json:"padding"`
 
-	// Period Of the last number.
+	// Period The period of the last number.
 	Period   string                      `json:"period"`
 	Prefix   string                      `json:"prefix"`
 	Resets   ScopeLineNumberFormatResets `json:"resets"`
@@ -580,14 +580,14 @@ type ScopeLineNumberFormat struct {
 // ScopeLineNumberFormatResets defines model for ScopeLineNumberFormat.Resets.
 type ScopeLineNumberFormatResets string
 
-// ScopeLineVersion A version of the element before.
+// ScopeLineVersion A version of the preceding element.
 type ScopeLineVersion struct {
 	Comment   *string   `json:"comment,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
 	CreatedBy string    `json:"createdBy"`
 
-	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
-	// was written. Answers leave out the white space between its tokens, and nothing else.
+	// Data A JSON object, at most 64 KiB as sent. Its text is stored as sent, with the order of its members and the spelling of every number and string. Responses leave out only the white space
+	// between tokens.
 	Data    Data  `json:"data"`
 	Version int64 `json:"version"`
 }
@@ -598,7 +598,7 @@ type ScopeList struct {
 	NextCursor *string        `json:"nextCursor,omitempty"`
 }
 
-// ScopeOrigin The import that the scope was made of.
+// ScopeOrigin The import that created the scope.
 type ScopeOrigin struct {
 	At time.Time `json:"at"`
 
@@ -616,30 +616,30 @@ type ScopeReindex struct {
 
 // ScopeSummary defines model for ScopeSummary.
 type ScopeSummary struct {
-	// Count Elements of all types.
+	// Count Number of elements of all types.
 	Count int64  `json:"count"`
 	Scope string `json:"scope"`
 
-	// Types Element types of the scope.
+	// Types Number of element types in the scope.
 	Types int64 `json:"types"`
 }
 
-// Shifted Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
-// own numbers.
+// Shifted Reported for a move that changes the number of more than 10,000 elements: the numbers in the range from `from` to `to` changed by `by`. The moved element itself is reported
+// separately, with its own numbers.
 type Shifted struct {
 	// By 1 or -1.
 	By int64 `json:"by"`
 
-	// From The lowest number of the range.
+	// From The lowest number of the range
 	From int64 `json:"from"`
 
-	// To The highest.
+	// To The highest number of the range
 	To int64 `json:"to"`
 }
 
 // TypeSummary defines model for TypeSummary.
 type TypeSummary struct {
-	// Count Elements, the omitted ones too.
+	// Count Number of elements, including omitted ones.
 	Count       int64  `json:"count"`
 	ElementType string `json:"elementType"`
 	NextNumber  int64  `json:"nextNumber"`
@@ -651,11 +651,11 @@ type Version struct {
 	Comment   *string   `json:"comment,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
 
-	// CreatedBy The subject that made it.
+	// CreatedBy The subject that created it.
 	CreatedBy string `json:"createdBy"`
 
-	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
-	// was written. Answers leave out the white space between its tokens, and nothing else.
+	// Data A JSON object, at most 64 KiB as sent. Its text is stored as sent, with the order of its members and the spelling of every number and string. Responses leave out only the white space
+	// between tokens.
 	Data    Data  `json:"data"`
 	Version int64 `json:"version"`
 }
@@ -671,8 +671,8 @@ type VersionComparison struct {
 type VersionCreate struct {
 	Comment *string `json:"comment,omitempty"`
 
-	// Data A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
-	// was written. Answers leave out the white space between its tokens, and nothing else.
+	// Data A JSON object, at most 64 KiB as sent. Its text is stored as sent, with the order of its members and the spelling of every number and string. Responses leave out only the white space
+	// between tokens.
 	Data Data `json:"data"`
 }
 
@@ -704,31 +704,31 @@ type Scope = string
 
 // ListDeadLettersParams defines parameters for ListDeadLetters.
 type ListDeadLettersParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListElementScopesParams defines parameters for ListElementScopes.
 type ListElementScopesParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListChangesParams defines parameters for ListChanges.
 type ListChangesParams struct {
-	// After The last position that the caller knows; 0 is the beginning.
+	// After The last position that the client has seen; 0 is the beginning.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 
-	// Feed The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422).
+	// Feed The feed to which the client's position belongs, as returned by `listChanges`. A feed that is not current is refused (422).
 	Feed *Feed `form:"feed,omitempty" json:"feed,omitempty"`
 
-	// Limit How many changes at the most.
+	// Limit Maximum number of changes to return.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Prefer How many seconds to wait for the next change, at most 25.
@@ -737,39 +737,40 @@ type ListChangesParams struct {
 
 // StreamChangesParams defines parameters for StreamChanges.
 type StreamChangesParams struct {
-	// After The last position that the caller knows; 0 is the beginning.
+	// After The last position that the client has seen; 0 is the beginning.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 
-	// Feed The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422).
+	// Feed The feed to which the client's position belongs, as returned by `listChanges`. A feed that is not current is refused (422).
 	Feed *Feed `form:"feed,omitempty" json:"feed,omitempty"`
 
-	// Limit After how many changes the stream ends.
+	// Limit The stream ends after this many changes.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// LastEventID The id of the last event that the caller has.
+	// LastEventID The id of the last event that the client received.
 	LastEventID *string `json:"Last-Event-Id,omitempty"`
 }
 
 // CreateElementsParams defines parameters for CreateElements.
 type CreateElementsParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListElementsParams defines parameters for ListElements.
 type ListElementsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Status Only elements of this status.
+	// Status Return only elements with this status.
 	Status *ListElementsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// Consistent The elements and the order of the first page, or 409 `order_changed`.
+	// Consistent Return the elements and the order of the first page, or 409 `order_changed`.
 	Consistent *bool `form:"consistent,omitempty" json:"consistent,omitempty"`
 }
 
@@ -778,72 +779,76 @@ type ListElementsParamsStatus string
 
 // CreateElementParams defines parameters for CreateElement.
 type CreateElementParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetElementParams defines parameters for GetElement.
 type GetElementParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // UpdateElementParams defines parameters for UpdateElement.
 type UpdateElementParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListVersionsParams defines parameters for ListVersions.
 type ListVersionsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CreateVersionParams defines parameters for CreateVersion.
 type CreateVersionParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetVersionParams defines parameters for GetVersion.
 type GetVersionParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // CompareVersionsParams defines parameters for CompareVersions.
 type CompareVersionsParams struct {
-	// From The version to begin with.
+	// From The version to compare with.
 	From int64 `form:"from" json:"from"`
 }
 
 // RestoreVersionParams defines parameters for RestoreVersion.
 type RestoreVersionParams struct {
-	// IfMatch The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-	// 428; when none is current, which a weak one never is, 412.
+	// IfMatch The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+	// 13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
 	IfMatch externalRef0.IfMatch `json:"If-Match"`
 
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -885,61 +890,61 @@ type PreviewReorderJSONRequestBody = Reorder
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ListDeadLetters List elements that the search service has refused
+	// ListDeadLetters List elements that could not be delivered to the search service
 	// (GET /dead-letters)
 	ListDeadLetters(w http.ResponseWriter, r *http.Request, params ListDeadLettersParams)
-	// RetryDeadLetters Send dead letters to the search service again
+	// RetryDeadLetters Retry the delivery of dead letters
 	// (POST /dead-letters/retry)
 	RetryDeadLetters(w http.ResponseWriter, r *http.Request)
-	// GetSequenceHealth Tell that the process lives
+	// GetSequenceHealth Report that the process is alive
 	// (GET /health)
 	GetSequenceHealth(w http.ResponseWriter, r *http.Request)
-	// GetSequenceReadiness Tell whether the service can work
+	// GetSequenceReadiness Report whether the service is ready
 	// (GET /ready)
 	GetSequenceReadiness(w http.ResponseWriter, r *http.Request)
 	// ListElementScopes List scopes
 	// (GET /scopes)
 	ListElementScopes(w http.ResponseWriter, r *http.Request, params ListElementScopesParams)
-	// GetElementScope Count a scope's elements, and tell its next numbers
+	// GetElementScope Count a scope's elements and preview its next numbers
 	// (GET /scopes/{scope})
 	GetElementScope(w http.ResponseWriter, r *http.Request, scope Scope)
-	// ListChanges Follow what changes in a scope
+	// ListChanges List the changes of a scope
 	// (GET /scopes/{scope}/changes)
 	ListChanges(w http.ResponseWriter, r *http.Request, scope Scope, params ListChangesParams)
-	// StreamChanges Follow what changes in a scope as server-sent events
+	// StreamChanges Stream the changes of a scope as server-sent events
 	// (GET /scopes/{scope}/changes/stream)
 	StreamChanges(w http.ResponseWriter, r *http.Request, scope Scope, params StreamChangesParams)
-	// ExportScope Take a scope out, line by line
+	// ExportScope Export a scope as NDJSON
 	// (GET /scopes/{scope}/export)
 	ExportScope(w http.ResponseWriter, r *http.Request, scope Scope)
-	// ImportScope Bring a scope in as it was exported
+	// ImportScope Import an exported scope
 	// (POST /scopes/{scope}/import)
 	ImportScope(w http.ResponseWriter, r *http.Request, scope Scope)
-	// ReindexScope Bring a scope to the search service again
+	// ReindexScope Reindex a scope in the search service
 	// (POST /scopes/{scope}/reindex)
 	ReindexScope(w http.ResponseWriter, r *http.Request, scope Scope)
-	// SearchElements Find a scope's elements by their words
+	// SearchElements Search a scope's elements
 	// (POST /scopes/{scope}/search)
 	SearchElements(w http.ResponseWriter, r *http.Request, scope Scope)
-	// CreateElements Append up to 1,000 elements, all or none
+	// CreateElements Append up to 1,000 elements atomically
 	// (POST /scopes/{scope}/{elementType}/element-batches)
 	CreateElements(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, params CreateElementsParams)
-	// ListElements List elements in order of their numbers
+	// ListElements List elements in order of number
 	// (GET /scopes/{scope}/{elementType}/elements)
 	ListElements(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, params ListElementsParams)
 	// CreateElement Append an element
 	// (POST /scopes/{scope}/{elementType}/elements)
 	CreateElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, params CreateElementParams)
-	// GetElement Read an element's current version
+	// GetElement Get an element's current version
 	// (GET /scopes/{scope}/{elementType}/elements/{elementId})
 	GetElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, params GetElementParams)
-	// UpdateElement Give an element a new version by a merge patch
+	// UpdateElement Create a version of an element by a merge patch
 	// (PATCH /scopes/{scope}/{elementType}/elements/{elementId})
 	UpdateElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, params UpdateElementParams)
 	// MoveElement Move an element before or after another
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/move)
 	MoveElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID)
-	// PreviewMove Tell what a move would change
+	// PreviewMove Preview a move
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/move/preview)
 	PreviewMove(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID)
 	// OmitElement Omit an element
@@ -951,28 +956,28 @@ type ServerInterface interface {
 	// ListVersions List an element's versions, oldest first
 	// (GET /scopes/{scope}/{elementType}/elements/{elementId}/versions)
 	ListVersions(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, params ListVersionsParams)
-	// CreateVersion Give an element a new version
+	// CreateVersion Create a version of an element
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/versions)
 	CreateVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, params CreateVersionParams)
-	// GetVersion Read one version of an element
+	// GetVersion Get one version of an element
 	// (GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version})
 	GetVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params GetVersionParams)
-	// CompareVersions Tell what changed between two versions
+	// CompareVersions Compare two versions
 	// (GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/compare)
 	CompareVersions(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params CompareVersionsParams)
-	// RestoreVersion Make an old version the newest
+	// RestoreVersion Restore an old version as a new one
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore)
 	RestoreVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params RestoreVersionParams)
-	// GetNumberFormat Read how a type's numbers are written, and the next one
+	// GetNumberFormat Get the number format of a type and its next formatted number
 	// (GET /scopes/{scope}/{elementType}/number-format)
 	GetNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType)
-	// PutNumberFormat Say how a type's numbers are written
+	// PutNumberFormat Set the number format of a type
 	// (PUT /scopes/{scope}/{elementType}/number-format)
 	PutNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType)
-	// ReorderElements Give elements each other's numbers
+	// ReorderElements Reorder elements
 	// (POST /scopes/{scope}/{elementType}/reorder)
 	ReorderElements(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType)
-	// PreviewReorder Tell what a new order would change
+	// PreviewReorder Preview a reorder
 	// (POST /scopes/{scope}/{elementType}/reorder/preview)
 	PreviewReorder(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType)
 }
@@ -981,25 +986,25 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
-// ListDeadLetters List elements that the search service has refused
+// ListDeadLetters List elements that could not be delivered to the search service
 // (GET /dead-letters)
 func (_ Unimplemented) ListDeadLetters(w http.ResponseWriter, r *http.Request, params ListDeadLettersParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RetryDeadLetters Send dead letters to the search service again
+// RetryDeadLetters Retry the delivery of dead letters
 // (POST /dead-letters/retry)
 func (_ Unimplemented) RetryDeadLetters(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetSequenceHealth Tell that the process lives
+// GetSequenceHealth Report that the process is alive
 // (GET /health)
 func (_ Unimplemented) GetSequenceHealth(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetSequenceReadiness Tell whether the service can work
+// GetSequenceReadiness Report whether the service is ready
 // (GET /ready)
 func (_ Unimplemented) GetSequenceReadiness(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1011,55 +1016,55 @@ func (_ Unimplemented) ListElementScopes(w http.ResponseWriter, r *http.Request,
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetElementScope Count a scope's elements, and tell its next numbers
+// GetElementScope Count a scope's elements and preview its next numbers
 // (GET /scopes/{scope})
 func (_ Unimplemented) GetElementScope(w http.ResponseWriter, r *http.Request, scope Scope) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListChanges Follow what changes in a scope
+// ListChanges List the changes of a scope
 // (GET /scopes/{scope}/changes)
 func (_ Unimplemented) ListChanges(w http.ResponseWriter, r *http.Request, scope Scope, params ListChangesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// StreamChanges Follow what changes in a scope as server-sent events
+// StreamChanges Stream the changes of a scope as server-sent events
 // (GET /scopes/{scope}/changes/stream)
 func (_ Unimplemented) StreamChanges(w http.ResponseWriter, r *http.Request, scope Scope, params StreamChangesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ExportScope Take a scope out, line by line
+// ExportScope Export a scope as NDJSON
 // (GET /scopes/{scope}/export)
 func (_ Unimplemented) ExportScope(w http.ResponseWriter, r *http.Request, scope Scope) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ImportScope Bring a scope in as it was exported
+// ImportScope Import an exported scope
 // (POST /scopes/{scope}/import)
 func (_ Unimplemented) ImportScope(w http.ResponseWriter, r *http.Request, scope Scope) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ReindexScope Bring a scope to the search service again
+// ReindexScope Reindex a scope in the search service
 // (POST /scopes/{scope}/reindex)
 func (_ Unimplemented) ReindexScope(w http.ResponseWriter, r *http.Request, scope Scope) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// SearchElements Find a scope's elements by their words
+// SearchElements Search a scope's elements
 // (POST /scopes/{scope}/search)
 func (_ Unimplemented) SearchElements(w http.ResponseWriter, r *http.Request, scope Scope) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateElements Append up to 1,000 elements, all or none
+// CreateElements Append up to 1,000 elements atomically
 // (POST /scopes/{scope}/{elementType}/element-batches)
 func (_ Unimplemented) CreateElements(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, params CreateElementsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListElements List elements in order of their numbers
+// ListElements List elements in order of number
 // (GET /scopes/{scope}/{elementType}/elements)
 func (_ Unimplemented) ListElements(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, params ListElementsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1071,13 +1076,13 @@ func (_ Unimplemented) CreateElement(w http.ResponseWriter, r *http.Request, sco
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetElement Read an element's current version
+// GetElement Get an element's current version
 // (GET /scopes/{scope}/{elementType}/elements/{elementId})
 func (_ Unimplemented) GetElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, params GetElementParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// UpdateElement Give an element a new version by a merge patch
+// UpdateElement Create a version of an element by a merge patch
 // (PATCH /scopes/{scope}/{elementType}/elements/{elementId})
 func (_ Unimplemented) UpdateElement(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, params UpdateElementParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1089,7 +1094,7 @@ func (_ Unimplemented) MoveElement(w http.ResponseWriter, r *http.Request, scope
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PreviewMove Tell what a move would change
+// PreviewMove Preview a move
 // (POST /scopes/{scope}/{elementType}/elements/{elementId}/move/preview)
 func (_ Unimplemented) PreviewMove(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1113,49 +1118,49 @@ func (_ Unimplemented) ListVersions(w http.ResponseWriter, r *http.Request, scop
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateVersion Give an element a new version
+// CreateVersion Create a version of an element
 // (POST /scopes/{scope}/{elementType}/elements/{elementId}/versions)
 func (_ Unimplemented) CreateVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, params CreateVersionParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetVersion Read one version of an element
+// GetVersion Get one version of an element
 // (GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version})
 func (_ Unimplemented) GetVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params GetVersionParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CompareVersions Tell what changed between two versions
+// CompareVersions Compare two versions
 // (GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/compare)
 func (_ Unimplemented) CompareVersions(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params CompareVersionsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RestoreVersion Make an old version the newest
+// RestoreVersion Restore an old version as a new one
 // (POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore)
 func (_ Unimplemented) RestoreVersion(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType, elementID PathElementID, version PathVersion, params RestoreVersionParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetNumberFormat Read how a type's numbers are written, and the next one
+// GetNumberFormat Get the number format of a type and its next formatted number
 // (GET /scopes/{scope}/{elementType}/number-format)
 func (_ Unimplemented) GetNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PutNumberFormat Say how a type's numbers are written
+// PutNumberFormat Set the number format of a type
 // (PUT /scopes/{scope}/{elementType}/number-format)
 func (_ Unimplemented) PutNumberFormat(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ReorderElements Give elements each other's numbers
+// ReorderElements Reorder elements
 // (POST /scopes/{scope}/{elementType}/reorder)
 func (_ Unimplemented) ReorderElements(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PreviewReorder Tell what a new order would change
+// PreviewReorder Preview a reorder
 // (POST /scopes/{scope}/{elementType}/reorder/preview)
 func (_ Unimplemented) PreviewReorder(w http.ResponseWriter, r *http.Request, scope Scope, elementType ElementType) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -10767,61 +10772,61 @@ func (response PreviewReorderdefaultApplicationProblemPlusJSONResponse) VisitPre
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// ListDeadLetters List elements that the search service has refused
+	// ListDeadLetters List elements that could not be delivered to the search service
 	// (GET /dead-letters)
 	ListDeadLetters(ctx context.Context, request ListDeadLettersRequestObject) (ListDeadLettersResponseObject, error)
-	// RetryDeadLetters Send dead letters to the search service again
+	// RetryDeadLetters Retry the delivery of dead letters
 	// (POST /dead-letters/retry)
 	RetryDeadLetters(ctx context.Context, request RetryDeadLettersRequestObject) (RetryDeadLettersResponseObject, error)
-	// GetSequenceHealth Tell that the process lives
+	// GetSequenceHealth Report that the process is alive
 	// (GET /health)
 	GetSequenceHealth(ctx context.Context, request GetSequenceHealthRequestObject) (GetSequenceHealthResponseObject, error)
-	// GetSequenceReadiness Tell whether the service can work
+	// GetSequenceReadiness Report whether the service is ready
 	// (GET /ready)
 	GetSequenceReadiness(ctx context.Context, request GetSequenceReadinessRequestObject) (GetSequenceReadinessResponseObject, error)
 	// ListElementScopes List scopes
 	// (GET /scopes)
 	ListElementScopes(ctx context.Context, request ListElementScopesRequestObject) (ListElementScopesResponseObject, error)
-	// GetElementScope Count a scope's elements, and tell its next numbers
+	// GetElementScope Count a scope's elements and preview its next numbers
 	// (GET /scopes/{scope})
 	GetElementScope(ctx context.Context, request GetElementScopeRequestObject) (GetElementScopeResponseObject, error)
-	// ListChanges Follow what changes in a scope
+	// ListChanges List the changes of a scope
 	// (GET /scopes/{scope}/changes)
 	ListChanges(ctx context.Context, request ListChangesRequestObject) (ListChangesResponseObject, error)
-	// StreamChanges Follow what changes in a scope as server-sent events
+	// StreamChanges Stream the changes of a scope as server-sent events
 	// (GET /scopes/{scope}/changes/stream)
 	StreamChanges(ctx context.Context, request StreamChangesRequestObject) (StreamChangesResponseObject, error)
-	// ExportScope Take a scope out, line by line
+	// ExportScope Export a scope as NDJSON
 	// (GET /scopes/{scope}/export)
 	ExportScope(ctx context.Context, request ExportScopeRequestObject) (ExportScopeResponseObject, error)
-	// ImportScope Bring a scope in as it was exported
+	// ImportScope Import an exported scope
 	// (POST /scopes/{scope}/import)
 	ImportScope(ctx context.Context, request ImportScopeRequestObject) (ImportScopeResponseObject, error)
-	// ReindexScope Bring a scope to the search service again
+	// ReindexScope Reindex a scope in the search service
 	// (POST /scopes/{scope}/reindex)
 	ReindexScope(ctx context.Context, request ReindexScopeRequestObject) (ReindexScopeResponseObject, error)
-	// SearchElements Find a scope's elements by their words
+	// SearchElements Search a scope's elements
 	// (POST /scopes/{scope}/search)
 	SearchElements(ctx context.Context, request SearchElementsRequestObject) (SearchElementsResponseObject, error)
-	// CreateElements Append up to 1,000 elements, all or none
+	// CreateElements Append up to 1,000 elements atomically
 	// (POST /scopes/{scope}/{elementType}/element-batches)
 	CreateElements(ctx context.Context, request CreateElementsRequestObject) (CreateElementsResponseObject, error)
-	// ListElements List elements in order of their numbers
+	// ListElements List elements in order of number
 	// (GET /scopes/{scope}/{elementType}/elements)
 	ListElements(ctx context.Context, request ListElementsRequestObject) (ListElementsResponseObject, error)
 	// CreateElement Append an element
 	// (POST /scopes/{scope}/{elementType}/elements)
 	CreateElement(ctx context.Context, request CreateElementRequestObject) (CreateElementResponseObject, error)
-	// GetElement Read an element's current version
+	// GetElement Get an element's current version
 	// (GET /scopes/{scope}/{elementType}/elements/{elementId})
 	GetElement(ctx context.Context, request GetElementRequestObject) (GetElementResponseObject, error)
-	// UpdateElement Give an element a new version by a merge patch
+	// UpdateElement Create a version of an element by a merge patch
 	// (PATCH /scopes/{scope}/{elementType}/elements/{elementId})
 	UpdateElement(ctx context.Context, request UpdateElementRequestObject) (UpdateElementResponseObject, error)
 	// MoveElement Move an element before or after another
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/move)
 	MoveElement(ctx context.Context, request MoveElementRequestObject) (MoveElementResponseObject, error)
-	// PreviewMove Tell what a move would change
+	// PreviewMove Preview a move
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/move/preview)
 	PreviewMove(ctx context.Context, request PreviewMoveRequestObject) (PreviewMoveResponseObject, error)
 	// OmitElement Omit an element
@@ -10833,28 +10838,28 @@ type StrictServerInterface interface {
 	// ListVersions List an element's versions, oldest first
 	// (GET /scopes/{scope}/{elementType}/elements/{elementId}/versions)
 	ListVersions(ctx context.Context, request ListVersionsRequestObject) (ListVersionsResponseObject, error)
-	// CreateVersion Give an element a new version
+	// CreateVersion Create a version of an element
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/versions)
 	CreateVersion(ctx context.Context, request CreateVersionRequestObject) (CreateVersionResponseObject, error)
-	// GetVersion Read one version of an element
+	// GetVersion Get one version of an element
 	// (GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version})
 	GetVersion(ctx context.Context, request GetVersionRequestObject) (GetVersionResponseObject, error)
-	// CompareVersions Tell what changed between two versions
+	// CompareVersions Compare two versions
 	// (GET /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/compare)
 	CompareVersions(ctx context.Context, request CompareVersionsRequestObject) (CompareVersionsResponseObject, error)
-	// RestoreVersion Make an old version the newest
+	// RestoreVersion Restore an old version as a new one
 	// (POST /scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore)
 	RestoreVersion(ctx context.Context, request RestoreVersionRequestObject) (RestoreVersionResponseObject, error)
-	// GetNumberFormat Read how a type's numbers are written, and the next one
+	// GetNumberFormat Get the number format of a type and its next formatted number
 	// (GET /scopes/{scope}/{elementType}/number-format)
 	GetNumberFormat(ctx context.Context, request GetNumberFormatRequestObject) (GetNumberFormatResponseObject, error)
-	// PutNumberFormat Say how a type's numbers are written
+	// PutNumberFormat Set the number format of a type
 	// (PUT /scopes/{scope}/{elementType}/number-format)
 	PutNumberFormat(ctx context.Context, request PutNumberFormatRequestObject) (PutNumberFormatResponseObject, error)
-	// ReorderElements Give elements each other's numbers
+	// ReorderElements Reorder elements
 	// (POST /scopes/{scope}/{elementType}/reorder)
 	ReorderElements(ctx context.Context, request ReorderElementsRequestObject) (ReorderElementsResponseObject, error)
-	// PreviewReorder Tell what a new order would change
+	// PreviewReorder Preview a reorder
 	// (POST /scopes/{scope}/{elementType}/reorder/preview)
 	PreviewReorder(ctx context.Context, request PreviewReorderRequestObject) (PreviewReorderResponseObject, error)
 }

@@ -664,39 +664,40 @@ type SubjectID = string
 
 // GetEnrolmentAssetParams defines parameters for GetEnrolmentAsset.
 type GetEnrolmentAssetParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListDeliveriesParams defines parameters for ListDeliveries.
 type ListDeliveriesParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetEnrolmentPageParams defines parameters for GetEnrolmentPage.
 type GetEnrolmentPageParams struct {
-	// IfNoneMatch The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body.
+	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListFactorsParams defines parameters for ListFactors.
 type ListFactorsParams struct {
-	// Limit How many items a page holds at most.
+	// Limit Maximum number of items in a page.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Opaque; valid only for the list that gave it.
+	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // EnrolTotpParams defines parameters for EnrolTotp.
 type EnrolTotpParams struct {
-	// IdempotencyKey Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-	// answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-	// `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+	// IdempotencyKey Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+	// response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+	// running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+	// `replay_expired` after that).
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -831,7 +832,7 @@ type ServerInterface interface {
 	// UpdateFactor Rename a factor
 	// (PATCH /factors/{factorId})
 	UpdateFactor(w http.ResponseWriter, r *http.Request, factorID FactorID)
-	// GetTwofactorHealth Tell that the process lives
+	// GetTwofactorHealth Report that the process is alive
 	// (GET /health)
 	GetTwofactorHealth(w http.ResponseWriter, r *http.Request)
 	// ReceiveTwilioStatus Take a status report of Twilio's
@@ -849,7 +850,7 @@ type ServerInterface interface {
 	// VerifyPasskeySignIn Verify a passkey's signature and get a proof of the sign-in
 	// (POST /passkey-sign-ins/{signInId}/verify)
 	VerifyPasskeySignIn(w http.ResponseWriter, r *http.Request, signInID PasskeySignInID)
-	// GetTwofactorReadiness Tell whether the service can work
+	// GetTwofactorReadiness Report whether the service is ready
 	// (GET /ready)
 	GetTwofactorReadiness(w http.ResponseWriter, r *http.Request)
 	// GetRecoveryCodes Tell how many recovery codes are left
@@ -996,7 +997,7 @@ func (_ Unimplemented) UpdateFactor(w http.ResponseWriter, r *http.Request, fact
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetTwofactorHealth Tell that the process lives
+// GetTwofactorHealth Report that the process is alive
 // (GET /health)
 func (_ Unimplemented) GetTwofactorHealth(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1032,7 +1033,7 @@ func (_ Unimplemented) VerifyPasskeySignIn(w http.ResponseWriter, r *http.Reques
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetTwofactorReadiness Tell whether the service can work
+// GetTwofactorReadiness Report whether the service is ready
 // (GET /ready)
 func (_ Unimplemented) GetTwofactorReadiness(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -10200,7 +10201,7 @@ type StrictServerInterface interface {
 	// UpdateFactor Rename a factor
 	// (PATCH /factors/{factorId})
 	UpdateFactor(ctx context.Context, request UpdateFactorRequestObject) (UpdateFactorResponseObject, error)
-	// GetTwofactorHealth Tell that the process lives
+	// GetTwofactorHealth Report that the process is alive
 	// (GET /health)
 	GetTwofactorHealth(ctx context.Context, request GetTwofactorHealthRequestObject) (GetTwofactorHealthResponseObject, error)
 	// ReceiveTwilioStatus Take a status report of Twilio's
@@ -10218,7 +10219,7 @@ type StrictServerInterface interface {
 	// VerifyPasskeySignIn Verify a passkey's signature and get a proof of the sign-in
 	// (POST /passkey-sign-ins/{signInId}/verify)
 	VerifyPasskeySignIn(ctx context.Context, request VerifyPasskeySignInRequestObject) (VerifyPasskeySignInResponseObject, error)
-	// GetTwofactorReadiness Tell whether the service can work
+	// GetTwofactorReadiness Report whether the service is ready
 	// (GET /ready)
 	GetTwofactorReadiness(ctx context.Context, request GetTwofactorReadinessRequestObject) (GetTwofactorReadinessResponseObject, error)
 	// GetRecoveryCodes Tell how many recovery codes are left

@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tell that the process lives */
+        /** Report that the process is alive */
         get: operations["getGatewayHealth"];
         put?: never;
         post?: never;
@@ -28,7 +28,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tell whether the service can work */
+        /** Report whether the gateway is ready */
         get: operations["getGatewayReadiness"];
         put?: never;
         post?: never;
@@ -47,7 +47,7 @@ export interface paths {
         };
         /**
          * List the services behind the gateway and their health
-         * @description The family's and those that were adopted.
+         * @description The family's own services and adopted services.
          */
         get: operations["listGatewayServices"];
         put?: never;
@@ -67,7 +67,7 @@ export interface paths {
         };
         /**
          * Authorization server metadata (RFC 8414)
-         * @description The kms's document at the place where RFC 8414 clients look for it.
+         * @description The kms's document, at the well-known path that RFC 8414 clients use.
          */
         get: operations["getAuthorizationServer"];
         put?: never;
@@ -87,7 +87,7 @@ export interface paths {
         };
         /**
          * OpenID provider metadata (OpenID Connect Discovery 1.0)
-         * @description The kms's document at the place where OpenID Connect clients look for it.
+         * @description The kms's document, at the well-known path that OpenID Connect clients use.
          */
         get: operations["getOpenIDProvider"];
         put?: never;
@@ -122,7 +122,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The services, their state, and where to go */
+        /** The start page, with the services and their state */
         get: operations["getStartPage"];
         put?: never;
         post?: never;
@@ -141,7 +141,7 @@ export interface paths {
         };
         /**
          * Swagger UI over all contracts
-         * @description One page for each contract; what stands behind `#` names an operation. People sign in at its top, and operations are tried as them.
+         * @description One page for each contract; the fragment behind `#` names an operation. A user signs in at the top of the page and tries operations with that sign-in.
          */
         get: operations["getDocs"];
         put?: never;
@@ -159,7 +159,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The way to the documentation from an address that ends with a slash */
+        /** Redirect from `/docs/` to `/docs` */
         get: operations["redirectToDocs"];
         put?: never;
         post?: never;
@@ -178,7 +178,7 @@ export interface paths {
         };
         /**
          * A file of the documentation page
-         * @description The modules of the sign-in are those of every page (`getEnrolmentAsset` of twofactor).
+         * @description The modules for signing in are shared by all pages (`getEnrolmentAsset` of twofactor).
          */
         get: operations["getDocsAsset"];
         put?: never;
@@ -214,8 +214,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the codes of problems, and what each means
-         * @description HTML for browsers, JSON for everything else, as `Accept` prefers. The `type` of a problem of the family leads to the page of its code.
+         * List the problem codes and their meanings
+         * @description HTML or JSON, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
          */
         get: operations["listProblemPages"];
         put?: never;
@@ -234,8 +234,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read what a code of problems means and what to do
-         * @description HTML for browsers, JSON for everything else, as `Accept` prefers.
+         * Get the meaning of a problem code and what to do
+         * @description HTML or JSON, as `Accept` prefers.
          */
         get: operations["getProblemPage"];
         put?: never;
@@ -254,8 +254,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The console, for those who would rather look than read
-         * @description One page; what stands behind `#` names a view.
+         * The console
+         * @description One page; the fragment behind `#` names a view.
          */
         get: operations["getConsole"];
         put?: never;
@@ -287,7 +287,7 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description What a code of problems means. */
+        /** @description A problem code and its meaning. */
         ProblemPage: {
             /** @description The problem's `code`. */
             code: string;
@@ -312,55 +312,55 @@ export interface components {
             name: string;
             basePath: string;
             /**
-             * @description Of the best target.
+             * @description The state of the best target.
              * @enum {string}
              */
             status: "ready" | "starting" | "down";
             /**
              * Format: int32
-             * @description How many addresses the gateway knows of the service.
+             * @description Number of addresses of the service that the gateway knows.
              */
             targets: number;
             /**
              * Format: int32
-             * @description How many of them are ready.
+             * @description Number of targets that are ready.
              */
             targetsReady: number;
             /**
              * Format: int32
-             * @description How many of them keep another text of the contract than the gateway checks; that is so while a new version is put in place, and at no other time.
+             * @description Number of targets that implement another text of the contract than the gateway enforces. It is above 0 only while a new version is rolled out.
              */
             targetsSkewed: number;
-            /** @description Whether it is a service of others. */
+            /** @description True for an adopted service. */
             adopted: boolean;
-            /** @description Where the contract can be read. */
+            /** @description The path of the contract. */
             contract: string;
             contractVersion: string;
             /** @description SHA-256 of the contract's text (RFC 9530). */
             contractDigest: string;
             /**
              * Format: int64
-             * @description The version at the kms of the adopted contract that is in force; absent of the family, and of what an operator's directory says.
+             * @description The revision, at the kms, of the adopted contract that is in force. Absent for the family's own services and for contracts from an operator's directory.
              */
             revision?: number;
             refused?: components["schemas"]["ServiceRefusal"];
         };
-        /** @description The last version of an adopted contract, while the gateway does not take it; what was in force before, if anything, stays. */
+        /** @description The newest revision of an adopted contract, if the gateway refuses it. The revision that was in force before, if any, stays in force. */
         ServiceRefusal: {
             /**
              * Format: int64
-             * @description Its version at the kms.
+             * @description Its revision at the kms.
              */
             revision?: number;
             /**
-             * @description What of it is refused: where it is, or its document. The gateway's log says more.
+             * @description The part that is refused: the addresses of the service, or the document. The gateway's log has the details.
              * @enum {string}
              */
             cause: "upstreams" | "contract";
         };
         ServiceStatusList: {
             items: components["schemas"]["ServiceStatus"][];
-            /** @description Adopted services of which nothing is served, because the gateway takes no version of their contract; absent when there are none. */
+            /** @description Adopted services that are not served, because the gateway accepts no revision of their contract. Absent if there are none. */
             refused?: components["schemas"]["RefusedService"][];
         };
         RefusedService: {
@@ -376,14 +376,14 @@ export interface components {
             /** @description The rule that was violated. */
             keyword: string;
             message: string;
-            /** @description With contract_breaking, the name of the change, by which the request may accept it. */
+            /** @description With contract_breaking, the name of the change. A request accepts the change by this name. */
             name?: string;
         };
-        /** @description A problem document (RFC 9457). It never repeats a value that the caller sent. */
+        /** @description A problem document (RFC 9457). It never contains a value that the client sent. */
         Problem: {
             /**
-             * @description The page that explains this code: `/problems/<code>`, a reference that is relative to the address of the request (RFC 9457, section 3.1.1).
-             *     It is the same text wherever the family is reached.
+             * @description The page that explains this code: `/problems/<code>`, a reference relative to the URL of the request (RFC 9457, section 3.1.1).
+             *     It does not depend on the address at which the family is reached.
              */
             type: string;
             title: string;
@@ -397,38 +397,38 @@ export interface components {
             errors?: components["schemas"]["ProblemError"][];
             /** @description True when there were more than 16 errors. */
             truncated?: boolean;
-            /** @description With insufficient_user_authentication, the authentication context classes that would do (RFC 9470). */
+            /** @description With insufficient_user_authentication, the authentication context classes that are accepted (RFC 9470). */
             acrValues?: string[];
             /**
              * Format: int64
-             * @description With insufficient_user_authentication, how old the second factor may be, in seconds.
+             * @description With insufficient_user_authentication, the maximum age of the second factor in seconds.
              */
             maxAge?: number;
         };
-        /** @description The process answers. */
+        /** @description The process is alive. */
         Health: {
             /** @enum {string} */
             status: "ok";
             service: string;
             version: string;
         };
-        /** @description The service can do its work. What is missing is told by the problem's detail. */
+        /** @description The service is ready. If it is not, the problem's detail says what is missing. */
         Readiness: {
             /** @enum {string} */
             status: "ready";
             service: string;
-            /** @description SHA-256 of the text of the contract that the service keeps (RFC 9530). */
+            /** @description SHA-256 of the text of the contract that the service implements (RFC 9530). */
             contractDigest?: string;
         };
     };
     responses: {
-        /** @description The request was refused or failed; the body says how (RFC 9457). */
+        /** @description The request was refused or failed; the body is a problem document (RFC 9457). */
         Problem: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -438,13 +438,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request can't be served now; `Retry-After` says when to try again. */
+        /** @description The request cannot be served now; `Retry-After` says when to retry. */
         Problem503: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -454,13 +454,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The service behind gave no answer that its contract knows. */
+        /** @description The service behind the gateway gave no response that its contract allows. */
         Problem502: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -470,7 +470,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The resource is still the one that `If-None-Match` names. */
+        /** @description The resource still has the state that `If-None-Match` names. */
         NotModified: {
             headers: {
                 ETag: components["headers"]["ETag"];
@@ -480,13 +480,13 @@ export interface components {
             };
             content?: never;
         };
-        /** @description There is no such resource, or none that the caller may see. */
+        /** @description The resource does not exist, or the caller may not see it. */
         Problem404: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -496,14 +496,14 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The page is still the one that `If-None-Match` names. Browsers apply the policy of this answer to the page that they have. */
+        /** @description The page still has the state that `If-None-Match` names. Browsers apply the policy of this response to the cached page. */
         PageNotModified: {
             headers: {
-                /** @description What the page may load. */
+                /** @description The content security policy of the page. */
                 "Content-Security-Policy"?: string;
-                /** @description Pages of others that opened this one can't reach into it. */
+                /** @description Isolates the page from cross-origin pages that opened it. */
                 "Cross-Origin-Opener-Policy"?: string;
-                /** @description Other pages are not told what somebody reads here. */
+                /** @description The address of the page is not sent to other pages. */
                 "Referrer-Policy"?: string;
                 ETag: components["headers"]["ETag"];
                 RateLimit: components["headers"]["RateLimit"];
@@ -514,23 +514,23 @@ export interface components {
         };
     };
     parameters: {
-        /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+        /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
         IfNoneMatch: string;
     };
     requestBodies: never;
     headers: {
-        /** @description Whole seconds to wait before a repeat (RFC 9110, section 10.2.3); on 429 and 503. */
+        /** @description Whole seconds to wait before a retry (RFC 9110, section 10.2.3); sent with 429 and 503. */
         RetryAfter: string;
         /**
-         * @description What is left of each limit that counted the request (draft-ietf-httpapi-ratelimit-headers): `"name";r=<requests left>;t=<seconds until all
-         *     of it is back>`. The gateway sends it with every answer of an operation that has a limit.
+         * @description The remaining quota of each limit that counted the request (draft-ietf-httpapi-ratelimit-headers): `"name";r=<requests left>;t=<seconds until the
+         *     quota is full again>`. The gateway sends it with every response of an operation that has a limit.
          */
         RateLimit: string;
-        /** @description The same limits (draft-ietf-httpapi-ratelimit-headers): `"name";q=<requests at once>;w=<seconds in which they come back>`. */
+        /** @description The limits that counted the request (draft-ietf-httpapi-ratelimit-headers): `"name";q=<quota>;w=<seconds in which the quota refills>`. */
         RateLimitPolicy: string;
         /**
-         * @description The state of the resource (RFC 9110, section 8.8.3): its version and, where more can change, a word for that. `If-Match` looks at the version
-         *     alone, `If-None-Match` at all of it.
+         * @description The state of the resource (RFC 9110, section 8.8.3): its version and, if more than the version can change, a suffix for that. `If-Match` compares only
+         *     the version, `If-None-Match` the whole ETag.
          */
         ETag: string;
     };
@@ -547,7 +547,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The process answers. */
+            /** @description The process is alive. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -707,13 +707,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
                 /**
-                 * @description The service's word or the adopted service's name with `.yaml`, or `common.yaml`. With `.bundled.yaml` the contract is one file without
-                 *     references to others.
+                 * @description The word of the service, or the name of the adopted service, with `.yaml`; or `common.yaml`. With `.bundled.yaml` the contract is one file without
+                 *     references to other files.
                  * @example kms.yaml
                  */
                 document: string;
@@ -723,13 +723,13 @@ export interface operations {
         requestBody?: never;
         responses: {
             /**
-             * @description The contract as it is enforced: that of an adopted service with the address at which it is mounted, and with the tokens that it takes here in
-             *     place of its own security schemes.
+             * @description The contract as the gateway enforces it. The contract of an adopted service has the path at which the service is mounted, and the family's security
+             *     schemes in place of its own.
              */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
-                    /** @description Browsers ask each time whether what they have is still current. */
+                    /** @description Browsers revalidate their copy with each request. */
                     "Cache-Control": "no-cache";
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -748,7 +748,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -759,14 +759,14 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
-                    /** @description What the page may load. */
+                    /** @description The content security policy of the page. */
                     "Content-Security-Policy": string;
-                    /** @description Pages of others that opened this one can't reach into it. */
+                    /** @description Isolates the page from cross-origin pages that opened it. */
                     "Cross-Origin-Opener-Policy": "same-origin";
-                    /** @description Other pages are not told what somebody reads here. */
+                    /** @description The address of the page is not sent to other pages. */
                     "Referrer-Policy": "no-referrer";
                     ETag: components["headers"]["ETag"];
-                    /** @description Browsers ask each time whether what they have is still current. */
+                    /** @description Browsers revalidate their copy with each request. */
                     "Cache-Control": "no-cache";
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -784,13 +784,13 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description The contract that is shown, by the name of its service. The page says so when there is none of the name.
+                 * @description The name of the service whose contract is shown. The page says so if there is no such contract.
                  * @example sequence
                  */
                 contract?: string;
             };
             header?: {
-                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -801,14 +801,14 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
-                    /** @description What the page may load. */
+                    /** @description The content security policy of the page. */
                     "Content-Security-Policy": string;
-                    /** @description Pages of others that opened this one can't reach into it. */
+                    /** @description Isolates the page from cross-origin pages that opened it. */
                     "Cross-Origin-Opener-Policy": "same-origin";
-                    /** @description Other pages are not told what somebody reads here. */
+                    /** @description The address of the page is not sent to other pages. */
                     "Referrer-Policy": "no-referrer";
                     ETag: components["headers"]["ETag"];
-                    /** @description Browsers ask each time whether what they have is still current. */
+                    /** @description Browsers revalidate their copy with each request. */
                     "Cache-Control": "no-cache";
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -849,7 +849,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -867,7 +867,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
-                    /** @description Browsers ask each time whether what they have is still current. */
+                    /** @description Browsers revalidate their copy with each request. */
                     "Cache-Control": "no-cache";
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -889,7 +889,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -901,7 +901,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
-                    /** @description Browsers ask each time whether what they have is still current. */
+                    /** @description Browsers revalidate their copy with each request. */
                     "Cache-Control": "no-cache";
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -919,7 +919,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -927,15 +927,15 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All codes, by status and name. */
+            /** @description All codes, ordered by status and name. */
             200: {
                 headers: {
-                    /** @description What the page may load. */
+                    /** @description The content security policy of the page. */
                     "Content-Security-Policy": string;
                     ETag: components["headers"]["ETag"];
-                    /** @description Browsers ask each time whether what they have is still current. */
+                    /** @description Browsers revalidate their copy with each request. */
                     "Cache-Control": "no-cache";
-                    /** @description The form depends on `Accept`. */
+                    /** @description The representation depends on `Accept`. */
                     Vary: string;
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -968,7 +968,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -985,12 +985,12 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
-                    /** @description What the page may load. */
+                    /** @description The content security policy of the page. */
                     "Content-Security-Policy": string;
                     ETag: components["headers"]["ETag"];
-                    /** @description Browsers ask each time whether what they have is still current. */
+                    /** @description Browsers revalidate their copy with each request. */
                     "Cache-Control": "no-cache";
-                    /** @description The form depends on `Accept`. */
+                    /** @description The representation depends on `Accept`. */
                     Vary: string;
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1020,7 +1020,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -1031,14 +1031,14 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
-                    /** @description What the page may load. */
+                    /** @description The content security policy of the page. */
                     "Content-Security-Policy": string;
-                    /** @description Pages of others that opened this one can't reach into it. */
+                    /** @description Isolates the page from cross-origin pages that opened it. */
                     "Cross-Origin-Opener-Policy": "same-origin";
-                    /** @description Other pages are not told what somebody reads here. */
+                    /** @description The address of the page is not sent to other pages. */
                     "Referrer-Policy": "no-referrer";
                     ETag: components["headers"]["ETag"];
-                    /** @description Browsers ask each time whether what they have is still current. */
+                    /** @description Browsers revalidate their copy with each request. */
                     "Cache-Control": "no-cache";
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1056,7 +1056,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -1074,7 +1074,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
-                    /** @description Browsers ask each time whether what they have is still current. */
+                    /** @description Browsers revalidate their copy with each request. */
                     "Cache-Control": "no-cache";
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];

@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tell that the process lives */
+        /** Report that the process is alive */
         get: operations["getSearchHealth"];
         put?: never;
         post?: never;
@@ -28,7 +28,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tell whether the service can work */
+        /** Report whether the service is ready */
         get: operations["getSearchReadiness"];
         put?: never;
         post?: never;
@@ -1420,14 +1420,14 @@ export interface components {
             /** @description The rule that was violated. */
             keyword: string;
             message: string;
-            /** @description With contract_breaking, the name of the change, by which the request may accept it. */
+            /** @description With contract_breaking, the name of the change. A request accepts the change by this name. */
             name?: string;
         };
-        /** @description A problem document (RFC 9457). It never repeats a value that the caller sent. */
+        /** @description A problem document (RFC 9457). It never contains a value that the client sent. */
         Problem: {
             /**
-             * @description The page that explains this code: `/problems/<code>`, a reference that is relative to the address of the request (RFC 9457, section 3.1.1).
-             *     It is the same text wherever the family is reached.
+             * @description The page that explains this code: `/problems/<code>`, a reference relative to the URL of the request (RFC 9457, section 3.1.1).
+             *     It does not depend on the address at which the family is reached.
              */
             type: string;
             title: string;
@@ -1441,38 +1441,38 @@ export interface components {
             errors?: components["schemas"]["ProblemError"][];
             /** @description True when there were more than 16 errors. */
             truncated?: boolean;
-            /** @description With insufficient_user_authentication, the authentication context classes that would do (RFC 9470). */
+            /** @description With insufficient_user_authentication, the authentication context classes that are accepted (RFC 9470). */
             acrValues?: string[];
             /**
              * Format: int64
-             * @description With insufficient_user_authentication, how old the second factor may be, in seconds.
+             * @description With insufficient_user_authentication, the maximum age of the second factor in seconds.
              */
             maxAge?: number;
         };
-        /** @description The process answers. */
+        /** @description The process is alive. */
         Health: {
             /** @enum {string} */
             status: "ok";
             service: string;
             version: string;
         };
-        /** @description The service can do its work. What is missing is told by the problem's detail. */
+        /** @description The service is ready. If it is not, the problem's detail says what is missing. */
         Readiness: {
             /** @enum {string} */
             status: "ready";
             service: string;
-            /** @description SHA-256 of the text of the contract that the service keeps (RFC 9530). */
+            /** @description SHA-256 of the text of the contract that the service implements (RFC 9530). */
             contractDigest?: string;
         };
     };
     responses: {
-        /** @description The request was refused or failed; the body says how (RFC 9457). */
+        /** @description The request was refused or failed; the body is a problem document (RFC 9457). */
         Problem: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1482,13 +1482,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request can't be served now; `Retry-After` says when to try again. */
+        /** @description The request cannot be served now; `Retry-After` says when to retry. */
         Problem503: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1498,13 +1498,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description It is not known who calls, or not well enough. */
+        /** @description The caller is not authenticated, or not by a sufficient authentication context. */
         Problem401: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1514,13 +1514,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The caller is known, and may not do this. */
+        /** @description The caller is authenticated but not authorized for this operation. */
         Problem403: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1530,13 +1530,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Too much was asked for; `Retry-After` says how long to wait. */
+        /** @description A limit was exceeded; `Retry-After` says how long to wait. */
         Problem429: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1546,13 +1546,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The state of the resource, or an earlier request, is in the way. */
+        /** @description The request conflicts with the state of the resource or with an earlier request. */
         Problem409: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1562,13 +1562,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request is well-formed, and what it says does not hold. */
+        /** @description The request is well formed, but its content is not valid. */
         Problem422: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1578,13 +1578,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description There is no such resource, or none that the caller may see. */
+        /** @description The resource does not exist, or the caller may not see it. */
         Problem404: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1594,13 +1594,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The resource has changed since the caller read it. */
+        /** @description The resource has changed since the client read it. */
         Problem412: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1610,13 +1610,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request must say which state of the resource it means. */
+        /** @description The request must be conditional (`If-Match`). */
         Problem428: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1661,21 +1661,22 @@ export interface components {
         /** @description Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always. */
         DocumentIfMatch: string;
         /**
-         * @description How many items a page holds at most.
+         * @description Maximum number of items in a page.
          * @example 50
          */
         Limit: number;
-        /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+        /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
         Cursor: string;
         /**
-         * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-         *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-         *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+         * @description Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+         *     response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+         *     running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+         *     `replay_expired` after that).
          */
         IdempotencyKey: string;
         /**
-         * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-         *     428; when none is current, which a weak one never is, 412.
+         * @description The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+         *     13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
          * @example "1"
          */
         IfMatch: string;
@@ -1684,18 +1685,18 @@ export interface components {
     headers: {
         /** @description The document's version, in a collection that is `versioned`. */
         DocumentETag: string;
-        /** @description Whole seconds to wait before a repeat (RFC 9110, section 10.2.3); on 429 and 503. */
+        /** @description Whole seconds to wait before a retry (RFC 9110, section 10.2.3); sent with 429 and 503. */
         RetryAfter: string;
         /**
-         * @description What is left of each limit that counted the request (draft-ietf-httpapi-ratelimit-headers): `"name";r=<requests left>;t=<seconds until all
-         *     of it is back>`. The gateway sends it with every answer of an operation that has a limit.
+         * @description The remaining quota of each limit that counted the request (draft-ietf-httpapi-ratelimit-headers): `"name";r=<requests left>;t=<seconds until the
+         *     quota is full again>`. The gateway sends it with every response of an operation that has a limit.
          */
         RateLimit: string;
-        /** @description The same limits (draft-ietf-httpapi-ratelimit-headers): `"name";q=<requests at once>;w=<seconds in which they come back>`. */
+        /** @description The limits that counted the request (draft-ietf-httpapi-ratelimit-headers): `"name";q=<quota>;w=<seconds in which the quota refills>`. */
         RateLimitPolicy: string;
         /**
-         * @description The state of the resource (RFC 9110, section 8.8.3): its version and, where more can change, a word for that. `If-Match` looks at the version
-         *     alone, `If-None-Match` at all of it.
+         * @description The state of the resource (RFC 9110, section 8.8.3): its version and, if more than the version can change, a suffix for that. `If-Match` compares only
+         *     the version, `If-None-Match` the whole ETag.
          */
         ETag: string;
     };
@@ -1712,7 +1713,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The process answers. */
+            /** @description The process is alive. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -1813,11 +1814,11 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many items a page holds at most.
+                 * @description Maximum number of items in a page.
                  * @example 50
                  */
                 limit?: components["parameters"]["Limit"];
-                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -1875,9 +1876,10 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-                 *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-                 *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+                 * @description Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+                 *     response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+                 *     running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+                 *     `replay_expired` after that).
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -2041,11 +2043,11 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many items a page holds at most.
+                 * @description Maximum number of items in a page.
                  * @example 50
                  */
                 limit?: components["parameters"]["Limit"];
-                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -2254,8 +2256,8 @@ export interface operations {
             query?: never;
             header: {
                 /**
-                 * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-                 *     428; when none is current, which a weak one never is, 412.
+                 * @description The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+                 *     13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
                  * @example "1"
                  */
                 "If-Match": components["parameters"]["IfMatch"];
@@ -2343,11 +2345,11 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many items a page holds at most.
+                 * @description Maximum number of items in a page.
                  * @example 50
                  */
                 limit?: components["parameters"]["Limit"];
-                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -2668,8 +2670,8 @@ export interface operations {
             query?: never;
             header: {
                 /**
-                 * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-                 *     428; when none is current, which a weak one never is, 412.
+                 * @description The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+                 *     13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
                  * @example "1"
                  */
                 "If-Match": components["parameters"]["IfMatch"];
@@ -2733,11 +2735,11 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many items a page holds at most.
+                 * @description Maximum number of items in a page.
                  * @example 50
                  */
                 limit?: components["parameters"]["Limit"];
-                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3418,11 +3420,11 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many items a page holds at most.
+                 * @description Maximum number of items in a page.
                  * @example 50
                  */
                 limit?: components["parameters"]["Limit"];
-                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;

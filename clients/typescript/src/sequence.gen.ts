@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tell that the process lives */
+        /** Report that the process is alive */
         get: operations["getSequenceHealth"];
         put?: never;
         post?: never;
@@ -28,7 +28,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tell whether the service can work */
+        /** Report whether the service is ready */
         get: operations["getSequenceReadiness"];
         put?: never;
         post?: never;
@@ -47,7 +47,7 @@ export interface paths {
         };
         /**
          * List scopes
-         * @description Scopes that have an element, in order of their names.
+         * @description Scopes that have at least one element, in order of name.
          */
         get: operations["listElementScopes"];
         put?: never;
@@ -64,7 +64,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -72,8 +72,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Count a scope's elements, and tell its next numbers
-         * @description For each type how many elements there are, how many of them are omitted, and which number the next one gets if nobody comes before. A preview reserves nothing.
+         * Count a scope's elements and preview its next numbers
+         * @description For each type: the number of elements, the number of omitted elements, and the number that the next element gets unless another caller creates one first. A preview reserves nothing.
          */
         get: operations["getElementScope"];
         put?: never;
@@ -90,7 +90,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -98,10 +98,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Take a scope out, line by line
-         * @description NDJSON, as `importScope` takes it: a line `export`, then of each type, in order of their names, a line `numberFormat` where it has one and each element in order of its number, a line `element` with a line `version` behind
-         *     it for each of its versions, and at the end a line `checksum` with the SHA-256 of all bytes before it. An export without that line is not whole. It is what the
-         *     scope was at one moment, and the same bytes for the same elements. Changes of the feed and former numbers are not in it.
+         * Export a scope as NDJSON
+         * @description NDJSON that `importScope` accepts. The first line is `export`. For each type, in order of name, follow a line `numberFormat` if the type has a format, and its elements in order
+         *     of number: a line `element`, then a line `version` for each of its versions. The last line is `checksum`, with the SHA-256 of all bytes before it. An export without that line
+         *     is incomplete. The export shows the scope at one moment; the same elements give the same bytes. It does not contain the change feed or former numbers.
          */
         get: operations["exportScope"];
         put?: never;
@@ -118,7 +118,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -128,13 +128,14 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Bring a scope in as it was exported
-         * @description Takes what `exportScope` gave, into a scope that has had no element, under any name. All or nothing: the elements are there, for everybody at the same moment, when the last line
-         *     has proved the others, and else nothing is. Numbers, statuses, versions, comments, times and authors are those of the file, so the caller answers for them: the audit
-         *     trail tells who imported what, and `getElementScope` shows it. The feed begins with a creation and a revision for each version. Search follows in the background.
+         * Import an exported scope
+         * @description Imports a file from `exportScope` into a scope that has never had an element, under any name. The import is atomic: all elements become visible at the same moment, after the
+         *     checksum line has verified the file; otherwise nothing is imported. Numbers, statuses, versions, comments, times and authors are taken from the file, and the caller is responsible
+         *     for them: the audit trail records who imported which file, and `getElementScope` shows it. The change feed begins with a creation and a revision for each version. The search index
+         *     is updated in the background.
          *
-         *     Repeating is safe: the file that the scope came from changes nothing (`imported` is false), also when elements were changed since. Another one is 409 `already_exists`. While it is
-         *     under way, elements that somebody else would create in the scope are 409 `state_conflict`. Asks for a second factor.
+         *     The operation is idempotent: importing the file that the scope was made from changes nothing (`imported` is false), even if elements have changed since. Another file is refused
+         *     (409 `already_exists`). During the import, other callers cannot create elements in the scope (409 `state_conflict`). A second factor is required.
          */
         post: operations["importScope"];
         delete?: never;
@@ -149,7 +150,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -157,16 +158,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Follow what changes in a scope
-         * @description Every change of every type, in the order in which they were committed, from position 1 without a gap. `position` is what to ask `after` next; nothing is
-         *     ever committed before it later. Changes are kept for ever. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
+         * List the changes of a scope
+         * @description All changes of all types in commit order, with positions from 1 without a gap. Send `position` as `after` in the next request; no later commit appears at or before it. Changes
+         *     are kept for ever. With `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for a change if there is none.
          *
-         *     `feed` is the name of the database's feeds. It changes when a backup is restored: positions are given again then, for other changes. Keep it with the position and send both. A
-         *     `feed` that is not the present name, and an `after` beyond the end, are refused (422): the caller knows what the database does not, and begins again at 0, without `feed`. An
-         *     `after` that comes without `feed` may miss changes after a restore.
+         *     `feed` identifies the database's feeds. It changes when a backup is restored, because positions are then assigned again to other changes. Store it with the position and send
+         *     both. A `feed` that is not current, or an `after` beyond the end, is refused (422): the client has seen changes that the database does not have. Start again at 0, without `feed`.
+         *     A client that sends `after` without `feed` may miss changes after a restore.
          *
-         *     An order of many elements is several changes of up to 100 numbers each. Of what happened before the feed was there (an upgrade from a release without it) it holds the creations and
-         *     versions, in the order of their times, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. The numbers of these are those at the upgrade.
+         *     A reorder of many elements is reported as several changes of up to 100 numbers each. For the time before the feed existed (an upgrade from a release without it) the feed holds the
+         *     creations and versions in order of time, then one `omitted` for each element that was omitted at the upgrade, with an empty `by`. Their numbers are those at the upgrade.
          */
         get: operations["listChanges"];
         put?: never;
@@ -183,7 +184,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -191,9 +192,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Follow what changes in a scope as server-sent events
-         * @description What `listChanges` gives, one event for each change: `id` is the feed's name, `-` and the change's position, `event` is `change`, `data` the change as JSON. A browser
-         *     that connects again goes on by `Last-Event-Id`, which is asked before `after` and `feed`; after a restore it is refused (422), and begins again without it. A comment comes every 10 seconds while there is nothing. The stream ends after an hour, or after `limit` changes.
+         * Stream the changes of a scope as server-sent events
+         * @description The same changes as `listChanges`, one event for each: `id` is the feed's name, `-` and the change's position; `event` is `change`; `data` is the change as JSON. A browser that
+         *     reconnects continues from `Last-Event-Id`, which takes precedence over `after` and `feed`. After a restore that id is refused (422); connect again without it. While there are no
+         *     changes, a comment is sent every 10 seconds. The stream ends after an hour, or after `limit` changes.
          */
         get: operations["streamChanges"];
         put?: never;
@@ -210,12 +212,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -223,17 +225,19 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List elements in order of their numbers
-         * @description A cursor holds a number, and its page shows what has higher ones at that moment. So a walk shows each element that keeps its number exactly once, and those that were appended meanwhile at its
-         *     end; of elements that a move or a new order takes across the cursor it shows some twice and others never. `consistent` is a walk that does not: it shows the elements that were there
-         *     at its first page, each once, in the order of then, or ends with 409 `order_changed`. What it shows of an element is of the moment of its page: with `status` it leaves out one whose status has
-         *     changed by then. Keep `consistent` for all pages: a cursor is of walks with it, or of walks without. `exportScope` gives all of a scope as of one moment, whatever changes.
+         * List elements in order of number
+         * @description A cursor holds a number, and the page shows the elements that have higher numbers at that moment. Paging therefore returns each element that keeps its number exactly once, and
+         *     elements that are appended meanwhile at the end. An element that a move or reorder takes across the cursor may be returned twice or not at all.
+         *
+         *     With `consistent` paging returns the elements that existed at the first page, each once and in the order of that moment, or ends with 409 `order_changed`. The content of an element
+         *     is that of the moment of its page: with `status`, an element whose status has changed since is left out. Send `consistent` for all pages: a cursor is valid only with the setting
+         *     that it was made with. `exportScope` returns a whole scope as of one moment, regardless of changes.
          */
         get: operations["listElements"];
         put?: never;
         /**
          * Append an element
-         * @description The element gets the next number of its type in the scope; the answer comes when that is durable.
+         * @description The element gets the next number of its type in the scope. The response is sent after the commit is durable.
          */
         post: operations["createElement"];
         delete?: never;
@@ -248,12 +252,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -263,8 +267,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Append up to 1,000 elements, all or none
-         * @description They get one contiguous block of numbers in the order given. One bad item refuses the batch and is named by its pointer.
+         * Append up to 1,000 elements atomically
+         * @description The elements get one contiguous block of numbers, in the order of the request. One invalid item refuses the whole batch; `errors` points at it.
          */
         post: operations["createElements"];
         delete?: never;
@@ -279,12 +283,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -296,7 +300,7 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** Read an element's current version */
+        /** Get an element's current version */
         get: operations["getElement"];
         put?: never;
         post?: never;
@@ -304,9 +308,9 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Give an element a new version by a merge patch
-         * @description The body is an RFC 7396 merge patch of the current data: members are replaced, those with `null` removed. What it does not name keeps its text and its place;
-         *     new members come behind, in the order of the patch. The element must be in a state that `If-Match` names, as with `createVersion`.
+         * Create a version of an element by a merge patch
+         * @description The body is an RFC 7396 merge patch of the current data: members are replaced, and members with `null` are removed. Members that the patch does not name keep their text and their
+         *     place; new members are appended in the order of the patch. `If-Match` must name the current state, as with `createVersion`.
          */
         patch: operations["updateElement"];
         trace?: never;
@@ -317,12 +321,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -338,9 +342,9 @@ export interface paths {
         put?: never;
         /**
          * Move an element before or after another
-         * @description It takes the place beside the other; those between move up or down by one. Atomic, over at most 1,000,000 places. Beyond 10,000 elements `shifted` tells
-         *     of those between. Asks for a second factor, because it changes what
-         *     everybody's numbers mean; `previewMove` tells what would change and asks for none.
+         * @description The element takes the place beside the other one; the elements between them move up or down by one. The move is atomic, over at most 1,000,000 places. If more than 10,000 elements
+         *     get another number, `shifted` reports those between as ranges. A second factor is required, because the numbers of other elements change; `previewMove` shows the changes and
+         *     requires none.
          */
         post: operations["moveElement"];
         delete?: never;
@@ -355,12 +359,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -375,8 +379,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Tell what a move would change
-         * @description Nothing is changed. The answer fits the elements as they are now.
+         * Preview a move
+         * @description Nothing is changed. The result is computed from the current state of the elements.
          */
         post: operations["previewMove"];
         delete?: never;
@@ -391,12 +395,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -412,8 +416,8 @@ export interface paths {
         put?: never;
         /**
          * Omit an element
-         * @description It keeps its number and place, as an omitted scene does in a locked screenplay. It gets no new version until it is
-         *     restored. Asks for a second factor. Repeating is safe.
+         * @description An omitted element keeps its number and place, like an omitted scene in a locked screenplay. It cannot get a new version until it is restored. A second factor is required. The
+         *     operation is idempotent.
          */
         post: operations["omitElement"];
         delete?: never;
@@ -428,12 +432,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -449,7 +453,7 @@ export interface paths {
         put?: never;
         /**
          * Restore an omitted element
-         * @description It is in use again, in its place, with its number and versions. Asks for a second factor. Repeating is safe.
+         * @description The element is active again, in its place, with its number and versions. A second factor is required. The operation is idempotent.
          */
         post: operations["restoreElement"];
         delete?: never;
@@ -464,12 +468,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -485,9 +489,9 @@ export interface paths {
         get: operations["listVersions"];
         put?: never;
         /**
-         * Give an element a new version
-         * @description `If-Match` names what the change was made from: the whole ETag of the element, which changes with its number and status too, or a version in quotes. Another
-         *     current state is 412. An omitted element gets no new version: 409 `element_omitted`.
+         * Create a version of an element
+         * @description `If-Match` names the state that the change is based on: the element's ETag, which also changes with its number and status, or a version in quotes. If that is not the current state,
+         *     the response is 412. An omitted element cannot get a new version (409 `element_omitted`).
          */
         post: operations["createVersion"];
         delete?: never;
@@ -502,12 +506,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -517,14 +521,14 @@ export interface paths {
                  */
                 elementId: components["parameters"]["PathElementId"];
                 /**
-                 * @description The version, from 1.
+                 * @description The version number, from 1.
                  * @example 1
                  */
                 version: components["parameters"]["PathVersion"];
             };
             cookie?: never;
         };
-        /** Read one version of an element */
+        /** Get one version of an element */
         get: operations["getVersion"];
         put?: never;
         post?: never;
@@ -540,12 +544,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -555,7 +559,7 @@ export interface paths {
                  */
                 elementId: components["parameters"]["PathElementId"];
                 /**
-                 * @description The version, from 1.
+                 * @description The version number, from 1.
                  * @example 1
                  */
                 version: components["parameters"]["PathVersion"];
@@ -565,8 +569,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make an old version the newest
-         * @description The element gets a new version with the data of the old one, byte for byte; the versions between stay. `If-Match` is that of `createVersion`.
+         * Restore an old version as a new one
+         * @description The element gets a new version with the data of the old one, byte for byte. The versions between them are kept. `If-Match` is used as in `createVersion`.
          */
         post: operations["restoreVersion"];
         delete?: never;
@@ -581,12 +585,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -596,7 +600,7 @@ export interface paths {
                  */
                 elementId: components["parameters"]["PathElementId"];
                 /**
-                 * @description The version, from 1.
+                 * @description The version number, from 1.
                  * @example 1
                  */
                 version: components["parameters"]["PathVersion"];
@@ -604,8 +608,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tell what changed between two versions
-         * @description An RFC 6902 patch that makes the data of this version out of those of `from`. Numbers are compared as they are written.
+         * Compare two versions
+         * @description Returns an RFC 6902 patch that turns the data of version `from` into the data of this version. Numbers are compared as text.
          */
         get: operations["compareVersions"];
         put?: never;
@@ -622,12 +626,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -635,18 +639,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read how a type's numbers are written, and the next one
-         * @description `next` is what the next element gets if nobody comes before and its period goes on. A preview reserves nothing.
+         * Get the number format of a type and its next formatted number
+         * @description `next` is the formatted number of the next element, unless another caller creates one first or the period ends. A preview reserves nothing.
          */
         get: operations["getNumberFormat"];
         /**
-         * Say how a type's numbers are written
-         * @description From then on each new element of the type in the scope has a `formattedNumber` beside its number: the prefix, the period where one is named (`2026-`, `2026-11-` or `2026-11-29-`), and 1, 2, 3 ... in that period
-         *     without a gap, with zeros up to `padding` digits. It is given in the commit that creates the element, and stays the element's whatever becomes of its place: a new order changes `number` alone.
-         *     Elements from before have none.
+         * Set the number format of a type
+         * @description Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
+         *     `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+         *     reorder changes only `number`. Elements that were created before have none.
          *
-         *     The period is that of the moment of the commit by the service's clock, in `timeZone`. A clock that is set back gives no number of a period that is over. A format that has given a number stays as it is: another one is
-         *     409 `state_conflict`, the same one changes nothing. Asks for a second factor.
+         *     The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
+         *     cannot be changed (409 `state_conflict`); setting the same format again changes nothing. A second factor is required.
          */
         put: operations["putNumberFormat"];
         post?: never;
@@ -662,12 +666,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -677,9 +681,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give elements each other's numbers
-         * @description The listed elements share out, in the order listed, the numbers they hold now; others keep theirs. Atomic. Asks for a second
-         *     factor, because it changes what everybody's numbers mean.
+         * Reorder elements
+         * @description The numbers that the listed elements hold now are assigned to them again in the order of the list. Elements that are not listed keep theirs. The reorder is atomic. A second factor
+         *     is required, because the numbers of elements change.
          */
         post: operations["reorderElements"];
         delete?: never;
@@ -694,12 +698,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -709,8 +713,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Tell what a new order would change
-         * @description Nothing is changed. The answer fits the elements as they are now.
+         * Preview a reorder
+         * @description Nothing is changed. The result is computed from the current state of the elements.
          */
         post: operations["previewReorder"];
         delete?: never;
@@ -725,7 +729,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -735,8 +739,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Find a scope's elements by their words
-         * @description Typing errors are forgiven. Every top-level text property of an element's data can be filtered by and counted.
+         * Search a scope's elements
+         * @description The search tolerates typing errors. Every top-level text property of an element's data can be used for filters and facets.
          */
         post: operations["searchElements"];
         delete?: never;
@@ -751,7 +755,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -761,9 +765,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Bring a scope to the search service again
-         * @description Every element of the scope is delivered anew, in the background and beside changes; dead letters of it too. For a copy that is not what it should be: elements find their way there by
-         *     themselves. Repeating is safe: it begins again.
+         * Reindex a scope in the search service
+         * @description Delivers every element of the scope, including its dead letters, to the search service again, in the background and beside other changes. Elements are normally delivered without
+         *     this; use it to repair the copy in the search service. The operation can be repeated: the delivery starts again.
          */
         post: operations["reindexScope"];
         delete?: never;
@@ -780,9 +784,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List elements that the search service has refused
-         * @description A changed element reaches the search service by itself, and is tried again while that is away. One that is refused for good, or fails too often by its own
-         *     fault, becomes a dead letter: it keeps its state here, and can't be found, until a retry or its next change. Ordered by scope, type and id.
+         * List elements that could not be delivered to the search service
+         * @description A changed element is delivered to the search service in the background, and retried while that service is unavailable. An element that is refused for good, or fails too often by its
+         *     own fault, becomes a dead letter: it is stored here but cannot be found by a search until a retry or its next change. Ordered by scope, type and id.
          */
         get: operations["listDeadLetters"];
         put?: never;
@@ -803,9 +807,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Send dead letters to the search service again
-         * @description Those that are named, or without names the first 10,000; `remaining` tells how many are left. Names of elements that are no dead letter are passed over.
-         *     Repeating is safe.
+         * Retry the delivery of dead letters
+         * @description Retries the named elements or, without names, the first 10,000; `remaining` is the number of dead letters that are left. Elements that are not dead letters are ignored. The operation
+         *     is idempotent.
          */
         post: operations["retryDeadLetters"];
         delete?: never;
@@ -820,8 +824,8 @@ export interface components {
     schemas: {
         ElementId: string;
         /**
-         * @description A JSON object, at most 64 KiB as it is sent. What is kept is the text as it was sent: the order of its members, and every number and string as it
-         *     was written. Answers leave out the white space between its tokens, and nothing else.
+         * @description A JSON object, at most 64 KiB as sent. Its text is stored as sent, with the order of its members and the spelling of every number and string. Responses leave out only the white space
+         *     between tokens.
          */
         Data: {
             [key: string]: unknown;
@@ -843,10 +847,10 @@ export interface components {
             elementType: string;
             /**
              * Format: int64
-             * @description From 1 without a gap.
+             * @description The gap-free number in its scope and type
              */
             number: number;
-            /** @description Of a type with a number format: given once, and the element's for good. */
+            /** @description For a type with a number format: assigned once, never changed. */
             formattedNumber?: string;
             /** @enum {string} */
             status: "active" | "omitted";
@@ -877,7 +881,7 @@ export interface components {
             data: components["schemas"]["Data"];
             /** Format: date-time */
             createdAt: string;
-            /** @description The subject that made it. */
+            /** @description The subject that created it. */
             createdBy: string;
         };
         VersionList: {
@@ -900,10 +904,10 @@ export interface components {
             op: "add" | "remove" | "replace";
             /** @description A JSON pointer (RFC 6901). */
             path: string;
-            /** @description Of add and replace. */
+            /** @description The new value (add and replace). */
             value?: unknown;
         };
-        /** @description One of the two. */
+        /** @description Exactly one of the two members. */
         Move: {
             before?: components["schemas"]["ElementId"];
             after?: components["schemas"]["ElementId"];
@@ -916,12 +920,12 @@ export interface components {
             scope: string;
             /**
              * Format: int64
-             * @description Element types of the scope.
+             * @description Number of element types in the scope.
              */
             types: number;
             /**
              * Format: int64
-             * @description Elements of all types.
+             * @description Number of elements of all types.
              */
             count: number;
         };
@@ -930,7 +934,7 @@ export interface components {
             types: components["schemas"]["TypeSummary"][];
             origin?: components["schemas"]["ScopeOrigin"];
         };
-        /** @description One of these. A number that the contract bounds elsewhere has the same bounds here. */
+        /** @description Exactly one of the members. Numbers have the same bounds as elsewhere in this contract. */
         ScopeLine: {
             export?: components["schemas"]["ScopeLineExport"];
             numberFormat?: components["schemas"]["ScopeLineNumberFormat"];
@@ -942,13 +946,13 @@ export interface components {
         ScopeLineExport: {
             /**
              * Format: int32
-             * @description Of the lines.
+             * @description Version of the file format.
              */
             format: number;
-            /** @description What the scope was called where it came from. */
+            /** @description The name of the scope when it was exported. */
             scope: string;
         };
-        /** @description The number format of the type whose first element follows. */
+        /** @description The number format of the type of the elements that follow. */
         ScopeLineNumberFormat: {
             elementType: string;
             prefix: string;
@@ -957,21 +961,21 @@ export interface components {
             /** @enum {string} */
             resets: "never" | "year" | "month" | "day";
             timeZone: string;
-            /** @description Of the last number. */
+            /** @description The period of the last number. */
             period: string;
             /**
              * Format: int64
-             * @description The last number of the period.
+             * @description The last number assigned in the period.
              */
             last: number;
         };
-        /** @description An element. Its versions follow, 1 to `version`. */
+        /** @description An element. Its versions 1 to `version` follow. */
         ScopeLineElement: {
             elementType: string;
             id: components["schemas"]["ElementId"];
             /**
              * Format: int64
-             * @description One more than that of the element before of the same type.
+             * @description One more than the number of the previous element of the same type.
              */
             number: number;
             formattedNumber?: string;
@@ -984,7 +988,7 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
         };
-        /** @description A version of the element before. */
+        /** @description A version of the preceding element. */
         ScopeLineVersion: {
             /** Format: int64 */
             version: number;
@@ -1000,27 +1004,27 @@ export interface components {
             elements: number;
             /** Format: int64 */
             versions: number;
-            /** @description Of all bytes before this line, in hex. */
+            /** @description SHA-256 of all bytes before this line, in hexadecimal. */
             sha256: string;
         };
         ScopeImport: {
             scope: string;
-            /** @description False: this scope was made of the same file before, and nothing was done. */
+            /** @description False if the scope was imported from the same file before; nothing was changed then. */
             imported: boolean;
             /**
              * Format: int64
-             * @description Of the file.
+             * @description Number of elements in the file.
              */
             elements: number;
             /**
              * Format: int64
-             * @description Of the file.
+             * @description Number of versions in the file.
              */
             versions: number;
-            /** @description Of the file's lines but the last. */
+            /** @description SHA-256 of the file without its last line. */
             sha256: string;
         };
-        /** @description The import that the scope was made of. */
+        /** @description The import that created the scope. */
         ScopeOrigin: {
             /** Format: date-time */
             at: string;
@@ -1032,7 +1036,7 @@ export interface components {
             elementType: string;
             /**
              * Format: int64
-             * @description Elements, the omitted ones too.
+             * @description Number of elements, including omitted ones.
              */
             count: number;
             /** Format: int64 */
@@ -1041,11 +1045,11 @@ export interface components {
             nextNumber: number;
         };
         ChangeList: {
-            /** @description The present name of the database's feeds. Another one follows a restore. */
+            /** @description The current name of the database's feeds. It changes when a backup is restored. */
             feed: string;
             /**
              * Format: int64
-             * @description What to ask after next.
+             * @description The value of `after` for the next request.
              */
             position: number;
             items: components["schemas"]["Change"][];
@@ -1053,30 +1057,30 @@ export interface components {
         Change: {
             /**
              * Format: int64
-             * @description In the scope's feed.
+             * @description The position in the scope's feed.
              */
             position: number;
             /** @enum {string} */
             kind: "created" | "revised" | "omitted" | "restored" | "reordered";
             elementType: string;
-            /** @description Of all but reordered. */
+            /** @description Set for every kind of change but `reordered`. */
             elementId?: string;
             /**
              * Format: int64
-             * @description Of created and revised.
+             * @description Set for `created` and `revised`.
              */
             version?: number;
             /**
              * Format: int64
-             * @description The number at that time; of what happened before the feed was there that at the upgrade.
+             * @description The number at the time of the change. For changes from before the feed existed it is the number at the upgrade.
              */
             number?: number;
-            /** @description Of reordered. */
+            /** @description Set for `reordered`. */
             numbers?: components["schemas"]["NumberChange"][];
             shifted?: components["schemas"]["Shifted"];
             /** Format: date-time */
             at: string;
-            /** @description The subject that did it; empty of omissions from before the feed was there or of an import. */
+            /** @description The subject that made the change. Empty for omissions from before the feed existed and for omissions by an import. */
             by: string;
         };
         Reorder: {
@@ -1088,18 +1092,18 @@ export interface components {
             shifted?: components["schemas"]["Shifted"];
         };
         /**
-         * @description Of a move that gives more than 10,000 elements another number: those whose numbers were in a range have them by 1 more or less. The element that was moved stands beside it with its
-         *     own numbers.
+         * @description Reported for a move that changes the number of more than 10,000 elements: the numbers in the range from `from` to `to` changed by `by`. The moved element itself is reported
+         *     separately, with its own numbers.
          */
         Shifted: {
             /**
              * Format: int64
-             * @description The lowest number of the range.
+             * @description The lowest number of the range
              */
             from: number;
             /**
              * Format: int64
-             * @description The highest.
+             * @description The highest number of the range
              */
             to: number;
             /**
@@ -1120,11 +1124,11 @@ export interface components {
             prefix: string;
             /**
              * Format: int32
-             * @description Digits at the least, filled up with zeros. A longer number is not cut.
+             * @description Minimum number of digits, padded with zeros. Longer numbers are not truncated.
              */
             padding: number;
             /**
-             * @description When the numbers begin at 1 again; the period stands before the number.
+             * @description When the numbers start at 1 again. The period is written before the number.
              * @enum {string}
              */
             resets: "never" | "year" | "month" | "day";
@@ -1253,14 +1257,14 @@ export interface components {
             /** @description The rule that was violated. */
             keyword: string;
             message: string;
-            /** @description With contract_breaking, the name of the change, by which the request may accept it. */
+            /** @description With contract_breaking, the name of the change. A request accepts the change by this name. */
             name?: string;
         };
-        /** @description A problem document (RFC 9457). It never repeats a value that the caller sent. */
+        /** @description A problem document (RFC 9457). It never contains a value that the client sent. */
         Problem: {
             /**
-             * @description The page that explains this code: `/problems/<code>`, a reference that is relative to the address of the request (RFC 9457, section 3.1.1).
-             *     It is the same text wherever the family is reached.
+             * @description The page that explains this code: `/problems/<code>`, a reference relative to the URL of the request (RFC 9457, section 3.1.1).
+             *     It does not depend on the address at which the family is reached.
              */
             type: string;
             title: string;
@@ -1274,38 +1278,38 @@ export interface components {
             errors?: components["schemas"]["ProblemError"][];
             /** @description True when there were more than 16 errors. */
             truncated?: boolean;
-            /** @description With insufficient_user_authentication, the authentication context classes that would do (RFC 9470). */
+            /** @description With insufficient_user_authentication, the authentication context classes that are accepted (RFC 9470). */
             acrValues?: string[];
             /**
              * Format: int64
-             * @description With insufficient_user_authentication, how old the second factor may be, in seconds.
+             * @description With insufficient_user_authentication, the maximum age of the second factor in seconds.
              */
             maxAge?: number;
         };
-        /** @description The process answers. */
+        /** @description The process is alive. */
         Health: {
             /** @enum {string} */
             status: "ok";
             service: string;
             version: string;
         };
-        /** @description The service can do its work. What is missing is told by the problem's detail. */
+        /** @description The service is ready. If it is not, the problem's detail says what is missing. */
         Readiness: {
             /** @enum {string} */
             status: "ready";
             service: string;
-            /** @description SHA-256 of the text of the contract that the service keeps (RFC 9530). */
+            /** @description SHA-256 of the text of the contract that the service implements (RFC 9530). */
             contractDigest?: string;
         };
     };
     responses: {
-        /** @description The request was refused or failed; the body says how (RFC 9457). */
+        /** @description The request was refused or failed; the body is a problem document (RFC 9457). */
         Problem: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1315,13 +1319,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request can't be served now; `Retry-After` says when to try again. */
+        /** @description The request cannot be served now; `Retry-After` says when to retry. */
         Problem503: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1331,13 +1335,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description It is not known who calls, or not well enough. */
+        /** @description The caller is not authenticated, or not by a sufficient authentication context. */
         Problem401: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1347,13 +1351,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The caller is known, and may not do this. */
+        /** @description The caller is authenticated but not authorized for this operation. */
         Problem403: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1363,13 +1367,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Too much was asked for; `Retry-After` says how long to wait. */
+        /** @description A limit was exceeded; `Retry-After` says how long to wait. */
         Problem429: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1379,13 +1383,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description There is no such resource, or none that the caller may see. */
+        /** @description The resource does not exist, or the caller may not see it. */
         Problem404: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1395,13 +1399,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The state of the resource, or an earlier request, is in the way. */
+        /** @description The request conflicts with the state of the resource or with an earlier request. */
         Problem409: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1411,13 +1415,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request is well-formed, and what it says does not hold. */
+        /** @description The request is well formed, but its content is not valid. */
         Problem422: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1427,7 +1431,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The resource is still the one that `If-None-Match` names. */
+        /** @description The resource still has the state that `If-None-Match` names. */
         NotModified: {
             headers: {
                 ETag: components["headers"]["ETag"];
@@ -1437,13 +1441,13 @@ export interface components {
             };
             content?: never;
         };
-        /** @description The resource has changed since the caller read it. */
+        /** @description The resource has changed since the client read it. */
         Problem412: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1453,13 +1457,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request must say which state of the resource it means. */
+        /** @description The request must be conditional (`If-Match`). */
         Problem428: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1471,20 +1475,20 @@ export interface components {
         };
     };
     parameters: {
-        /** @description The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422). */
+        /** @description The feed to which the client's position belongs, as returned by `listChanges`. A feed that is not current is refused (422). */
         Feed: string;
         /**
-         * @description What the numbers belong to, a script for example. A scope begins with its first element.
+         * @description The container of the numbers, for example a script. A scope is created by its first element.
          * @example hamlet
          */
         Scope: string;
         /**
-         * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+         * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
          * @example spokenWord
          */
         ElementType: string;
         /**
-         * @description The version, from 1.
+         * @description The version number, from 1.
          * @example 1
          */
         PathVersion: number;
@@ -1494,41 +1498,42 @@ export interface components {
          */
         PathElementId: string;
         /**
-         * @description How many items a page holds at most.
+         * @description Maximum number of items in a page.
          * @example 50
          */
         Limit: number;
-        /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+        /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
         Cursor: string;
         /**
-         * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-         *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-         *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+         * @description Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+         *     response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+         *     running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+         *     `replay_expired` after that).
          */
         IdempotencyKey: string;
-        /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+        /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
         IfNoneMatch: string;
         /**
-         * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-         *     428; when none is current, which a weak one never is, 412.
+         * @description The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+         *     13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
          * @example "1"
          */
         IfMatch: string;
     };
     requestBodies: never;
     headers: {
-        /** @description Whole seconds to wait before a repeat (RFC 9110, section 10.2.3); on 429 and 503. */
+        /** @description Whole seconds to wait before a retry (RFC 9110, section 10.2.3); sent with 429 and 503. */
         RetryAfter: string;
         /**
-         * @description What is left of each limit that counted the request (draft-ietf-httpapi-ratelimit-headers): `"name";r=<requests left>;t=<seconds until all
-         *     of it is back>`. The gateway sends it with every answer of an operation that has a limit.
+         * @description The remaining quota of each limit that counted the request (draft-ietf-httpapi-ratelimit-headers): `"name";r=<requests left>;t=<seconds until the
+         *     quota is full again>`. The gateway sends it with every response of an operation that has a limit.
          */
         RateLimit: string;
-        /** @description The same limits (draft-ietf-httpapi-ratelimit-headers): `"name";q=<requests at once>;w=<seconds in which they come back>`. */
+        /** @description The limits that counted the request (draft-ietf-httpapi-ratelimit-headers): `"name";q=<quota>;w=<seconds in which the quota refills>`. */
         RateLimitPolicy: string;
         /**
-         * @description The state of the resource (RFC 9110, section 8.8.3): its version and, where more can change, a word for that. `If-Match` looks at the version
-         *     alone, `If-None-Match` at all of it.
+         * @description The state of the resource (RFC 9110, section 8.8.3): its version and, if more than the version can change, a suffix for that. `If-Match` compares only
+         *     the version, `If-None-Match` the whole ETag.
          */
         ETag: string;
     };
@@ -1600,11 +1605,11 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many items a page holds at most.
+                 * @description Maximum number of items in a page.
                  * @example 50
                  */
                 limit?: components["parameters"]["Limit"];
-                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -1647,7 +1652,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -1656,7 +1661,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The types of the scope, in order of their names. */
+            /** @description The types of the scope, in order of name. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -1693,7 +1698,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -1727,7 +1732,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -1740,7 +1745,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The scope holds what the file holds, or was made of it before. */
+            /** @description The scope holds the content of the file, or was imported from it before. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -1772,11 +1777,11 @@ export interface operations {
     listChanges: {
         parameters: {
             query?: {
-                /** @description The last position that the caller knows; 0 is the beginning. */
+                /** @description The last position that the client has seen; 0 is the beginning. */
                 after?: number;
-                /** @description The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422). */
+                /** @description The feed to which the client's position belongs, as returned by `listChanges`. A feed that is not current is refused (422). */
                 feed?: components["parameters"]["Feed"];
-                /** @description How many changes at the most. */
+                /** @description Maximum number of changes to return. */
                 limit?: number;
             };
             header?: {
@@ -1785,7 +1790,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -1794,7 +1799,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What changed, and the position up to which the caller knows everything then. */
+            /** @description The changes, and the position of the last one. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -1835,20 +1840,20 @@ export interface operations {
     streamChanges: {
         parameters: {
             query?: {
-                /** @description The last position that the caller knows; 0 is the beginning. */
+                /** @description The last position that the client has seen; 0 is the beginning. */
                 after?: number;
-                /** @description The name of the feed that the caller's position is of, as `listChanges` gave it. Another than the present one is refused (422). */
+                /** @description The feed to which the client's position belongs, as returned by `listChanges`. A feed that is not current is refused (422). */
                 feed?: components["parameters"]["Feed"];
-                /** @description After how many changes the stream ends. */
+                /** @description The stream ends after this many changes. */
                 limit?: number;
             };
             header?: {
-                /** @description The id of the last event that the caller has. */
+                /** @description The id of the last event that the client received. */
                 "Last-Event-Id"?: string;
             };
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -1880,26 +1885,26 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many items a page holds at most.
+                 * @description Maximum number of items in a page.
                  * @example 50
                  */
                 limit?: components["parameters"]["Limit"];
-                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
                 cursor?: components["parameters"]["Cursor"];
-                /** @description Only elements of this status. */
+                /** @description Return only elements with this status. */
                 status?: "active" | "omitted";
-                /** @description The elements and the order of the first page, or 409 `order_changed`. */
+                /** @description Return the elements and the order of the first page, or 409 `order_changed`. */
                 consistent?: boolean;
             };
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -1952,20 +1957,21 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-                 *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-                 *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+                 * @description Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+                 *     response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+                 *     running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+                 *     `replay_expired` after that).
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2029,20 +2035,21 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-                 *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-                 *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+                 * @description Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+                 *     response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+                 *     running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+                 *     `replay_expired` after that).
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2067,7 +2074,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The elements with their numbers, in the order given. */
+            /** @description The elements with their numbers, in the order of the request. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2111,17 +2118,17 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2176,26 +2183,27 @@ export interface operations {
             query?: never;
             header: {
                 /**
-                 * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-                 *     428; when none is current, which a weak one never is, 412.
+                 * @description The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+                 *     13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
                  * @example "1"
                  */
                 "If-Match": components["parameters"]["IfMatch"];
                 /**
-                 * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-                 *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-                 *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+                 * @description Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+                 *     response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+                 *     running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+                 *     `replay_expired` after that).
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2265,12 +2273,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2293,7 +2301,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Which numbers changed. */
+            /** @description The numbers that changed. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2335,12 +2343,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2363,7 +2371,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Which numbers would change. */
+            /** @description The numbers that would change. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2404,12 +2412,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2423,7 +2431,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The element as it is now. */
+            /** @description The current element. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -2465,12 +2473,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2484,7 +2492,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The element as it is now. */
+            /** @description The current element. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -2524,22 +2532,22 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many items a page holds at most.
+                 * @description Maximum number of items in a page.
                  * @example 50
                  */
                 limit?: components["parameters"]["Limit"];
-                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2591,26 +2599,27 @@ export interface operations {
             query?: never;
             header: {
                 /**
-                 * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-                 *     428; when none is current, which a weak one never is, 412.
+                 * @description The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+                 *     13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
                  * @example "1"
                  */
                 "If-Match": components["parameters"]["IfMatch"];
                 /**
-                 * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-                 *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-                 *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+                 * @description Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+                 *     response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+                 *     running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+                 *     `replay_expired` after that).
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2681,17 +2690,17 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2701,7 +2710,7 @@ export interface operations {
                  */
                 elementId: components["parameters"]["PathElementId"];
                 /**
-                 * @description The version, from 1.
+                 * @description The version number, from 1.
                  * @example 1
                  */
                 version: components["parameters"]["PathVersion"];
@@ -2746,26 +2755,27 @@ export interface operations {
             query?: never;
             header: {
                 /**
-                 * @description The ETag of the state the caller has seen, several of which one must be current, or `*` for any (RFC 9110, section 13.1.1). Missing is
-                 *     428; when none is current, which a weak one never is, 412.
+                 * @description The ETag of the state that the client has seen, a list of which one must be current, or `*` for any state (RFC 9110, section
+                 *     13.1.1). A missing header is 428. If no ETag is current, the response is 412; a weak ETag is never current.
                  * @example "1"
                  */
                 "If-Match": components["parameters"]["IfMatch"];
                 /**
-                 * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-                 *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-                 *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+                 * @description Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+                 *     response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+                 *     running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+                 *     `replay_expired` after that).
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2775,7 +2785,7 @@ export interface operations {
                  */
                 elementId: components["parameters"]["PathElementId"];
                 /**
-                 * @description The version, from 1.
+                 * @description The version number, from 1.
                  * @example 1
                  */
                 version: components["parameters"]["PathVersion"];
@@ -2837,7 +2847,7 @@ export interface operations {
         parameters: {
             query: {
                 /**
-                 * @description The version to begin with.
+                 * @description The version to compare with.
                  * @example 1
                  */
                 from: number;
@@ -2845,12 +2855,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2860,7 +2870,7 @@ export interface operations {
                  */
                 elementId: components["parameters"]["PathElementId"];
                 /**
-                 * @description The version, from 1.
+                 * @description The version number, from 1.
                  * @example 1
                  */
                 version: components["parameters"]["PathVersion"];
@@ -2906,12 +2916,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -2955,12 +2965,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -3018,12 +3028,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -3045,7 +3055,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Which numbers changed. */
+            /** @description The numbers that changed. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -3087,12 +3097,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
                 /**
-                 * @description Each type has its own numbers; script, section, character, action and spokenWord for example.
+                 * @description The element type, for example script, section, character, action or spokenWord. Each type has its own numbers.
                  * @example spokenWord
                  */
                 elementType: components["parameters"]["ElementType"];
@@ -3113,7 +3123,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Which numbers would change. */
+            /** @description The numbers that would change. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -3154,7 +3164,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -3184,7 +3194,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What was found. */
+            /** @description The search result. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -3246,7 +3256,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description What the numbers belong to, a script for example. A scope begins with its first element.
+                 * @description The container of the numbers, for example a script. A scope is created by its first element.
                  * @example hamlet
                  */
                 scope: components["parameters"]["Scope"];
@@ -3255,7 +3265,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It has begun, and goes on also when the service is started anew. */
+            /** @description The reindex has started. It continues after a restart of the service. */
             202: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -3284,11 +3294,11 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many items a page holds at most.
+                 * @description Maximum number of items in a page.
                  * @example 50
                  */
                 limit?: components["parameters"]["Limit"];
-                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3353,7 +3363,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description How many are tried again. */
+            /** @description The number of dead letters that are retried. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];

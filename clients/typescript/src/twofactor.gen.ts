@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tell that the process lives */
+        /** Report that the process is alive */
         get: operations["getTwofactorHealth"];
         put?: never;
         post?: never;
@@ -28,7 +28,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tell whether the service can work */
+        /** Report whether the service is ready */
         get: operations["getTwofactorReadiness"];
         put?: never;
         post?: never;
@@ -1123,14 +1123,14 @@ export interface components {
             /** @description The rule that was violated. */
             keyword: string;
             message: string;
-            /** @description With contract_breaking, the name of the change, by which the request may accept it. */
+            /** @description With contract_breaking, the name of the change. A request accepts the change by this name. */
             name?: string;
         };
-        /** @description A problem document (RFC 9457). It never repeats a value that the caller sent. */
+        /** @description A problem document (RFC 9457). It never contains a value that the client sent. */
         Problem: {
             /**
-             * @description The page that explains this code: `/problems/<code>`, a reference that is relative to the address of the request (RFC 9457, section 3.1.1).
-             *     It is the same text wherever the family is reached.
+             * @description The page that explains this code: `/problems/<code>`, a reference relative to the URL of the request (RFC 9457, section 3.1.1).
+             *     It does not depend on the address at which the family is reached.
              */
             type: string;
             title: string;
@@ -1144,38 +1144,38 @@ export interface components {
             errors?: components["schemas"]["ProblemError"][];
             /** @description True when there were more than 16 errors. */
             truncated?: boolean;
-            /** @description With insufficient_user_authentication, the authentication context classes that would do (RFC 9470). */
+            /** @description With insufficient_user_authentication, the authentication context classes that are accepted (RFC 9470). */
             acrValues?: string[];
             /**
              * Format: int64
-             * @description With insufficient_user_authentication, how old the second factor may be, in seconds.
+             * @description With insufficient_user_authentication, the maximum age of the second factor in seconds.
              */
             maxAge?: number;
         };
-        /** @description The process answers. */
+        /** @description The process is alive. */
         Health: {
             /** @enum {string} */
             status: "ok";
             service: string;
             version: string;
         };
-        /** @description The service can do its work. What is missing is told by the problem's detail. */
+        /** @description The service is ready. If it is not, the problem's detail says what is missing. */
         Readiness: {
             /** @enum {string} */
             status: "ready";
             service: string;
-            /** @description SHA-256 of the text of the contract that the service keeps (RFC 9530). */
+            /** @description SHA-256 of the text of the contract that the service implements (RFC 9530). */
             contractDigest?: string;
         };
     };
     responses: {
-        /** @description The request was refused or failed; the body says how (RFC 9457). */
+        /** @description The request was refused or failed; the body is a problem document (RFC 9457). */
         Problem: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1185,13 +1185,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request can't be served now; `Retry-After` says when to try again. */
+        /** @description The request cannot be served now; `Retry-After` says when to retry. */
         Problem503: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1201,14 +1201,14 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The page is still the one that `If-None-Match` names. Browsers apply the policy of this answer to the page that they have. */
+        /** @description The page still has the state that `If-None-Match` names. Browsers apply the policy of this response to the cached page. */
         PageNotModified: {
             headers: {
-                /** @description What the page may load. */
+                /** @description The content security policy of the page. */
                 "Content-Security-Policy"?: string;
-                /** @description Pages of others that opened this one can't reach into it. */
+                /** @description Isolates the page from cross-origin pages that opened it. */
                 "Cross-Origin-Opener-Policy"?: string;
-                /** @description Other pages are not told what somebody reads here. */
+                /** @description The address of the page is not sent to other pages. */
                 "Referrer-Policy"?: string;
                 ETag: components["headers"]["ETag"];
                 RateLimit: components["headers"]["RateLimit"];
@@ -1217,7 +1217,7 @@ export interface components {
             };
             content?: never;
         };
-        /** @description The resource is still the one that `If-None-Match` names. */
+        /** @description The resource still has the state that `If-None-Match` names. */
         NotModified: {
             headers: {
                 ETag: components["headers"]["ETag"];
@@ -1227,13 +1227,13 @@ export interface components {
             };
             content?: never;
         };
-        /** @description There is no such resource, or none that the caller may see. */
+        /** @description The resource does not exist, or the caller may not see it. */
         Problem404: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1243,13 +1243,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description It is not known who calls, or not well enough. */
+        /** @description The caller is not authenticated, or not by a sufficient authentication context. */
         Problem401: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1259,13 +1259,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The caller is known, and may not do this. */
+        /** @description The caller is authenticated but not authorized for this operation. */
         Problem403: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1275,13 +1275,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Too much was asked for; `Retry-After` says how long to wait. */
+        /** @description A limit was exceeded; `Retry-After` says how long to wait. */
         Problem429: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1291,13 +1291,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The state of the resource, or an earlier request, is in the way. */
+        /** @description The request conflicts with the state of the resource or with an earlier request. */
         Problem409: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1307,13 +1307,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request is well-formed, and what it says does not hold. */
+        /** @description The request is well formed, but its content is not valid. */
         Problem422: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1323,13 +1323,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The resource was there, and is gone for good. */
+        /** @description The resource existed and was removed permanently. */
         Problem410: {
             headers: {
-                /** @description How to authenticate (RFC 6750, RFC 9470); on 401 and 403. */
+                /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
                 "WWW-Authenticate"?: string;
                 "Retry-After": components["headers"]["RetryAfter"];
-                /** @description The methods that the path knows; on 405. */
+                /** @description The methods that the path supports; sent with 405. */
                 Allow?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1371,36 +1371,37 @@ export interface components {
          * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
          */
         SubjectId: string;
-        /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+        /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
         IfNoneMatch: string;
         /**
-         * @description How many items a page holds at most.
+         * @description Maximum number of items in a page.
          * @example 50
          */
         Limit: number;
-        /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+        /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
         Cursor: string;
         /**
-         * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-         *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-         *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+         * @description Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+         *     response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+         *     running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+         *     `replay_expired` after that).
          */
         IdempotencyKey: string;
     };
     requestBodies: never;
     headers: {
-        /** @description Whole seconds to wait before a repeat (RFC 9110, section 10.2.3); on 429 and 503. */
+        /** @description Whole seconds to wait before a retry (RFC 9110, section 10.2.3); sent with 429 and 503. */
         RetryAfter: string;
         /**
-         * @description What is left of each limit that counted the request (draft-ietf-httpapi-ratelimit-headers): `"name";r=<requests left>;t=<seconds until all
-         *     of it is back>`. The gateway sends it with every answer of an operation that has a limit.
+         * @description The remaining quota of each limit that counted the request (draft-ietf-httpapi-ratelimit-headers): `"name";r=<requests left>;t=<seconds until the
+         *     quota is full again>`. The gateway sends it with every response of an operation that has a limit.
          */
         RateLimit: string;
-        /** @description The same limits (draft-ietf-httpapi-ratelimit-headers): `"name";q=<requests at once>;w=<seconds in which they come back>`. */
+        /** @description The limits that counted the request (draft-ietf-httpapi-ratelimit-headers): `"name";q=<quota>;w=<seconds in which the quota refills>`. */
         RateLimitPolicy: string;
         /**
-         * @description The state of the resource (RFC 9110, section 8.8.3): its version and, where more can change, a word for that. `If-Match` looks at the version
-         *     alone, `If-None-Match` at all of it.
+         * @description The state of the resource (RFC 9110, section 8.8.3): its version and, if more than the version can change, a suffix for that. `If-Match` compares only
+         *     the version, `If-None-Match` the whole ETag.
          */
         ETag: string;
     };
@@ -1417,7 +1418,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The process answers. */
+            /** @description The process is alive. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -1472,7 +1473,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -1483,7 +1484,7 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
-                    /** @description What the page may load. */
+                    /** @description The content security policy of the page. */
                     "Content-Security-Policy": string;
                     /** @description Pages that it opens, or is opened by, have no hold of it. */
                     "Cross-Origin-Opener-Policy": string;
@@ -1508,7 +1509,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the state that the caller has (RFC 9110, section 13.1.2). When it is still the current one, the answer is 304 without a body. */
+                /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -1547,11 +1548,11 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many items a page holds at most.
+                 * @description Maximum number of items in a page.
                  * @example 50
                  */
                 limit?: components["parameters"]["Limit"];
-                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -1596,9 +1597,10 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Chosen by the caller, unique for each intended creation. A repeat with the same body within 24 hours gets the first
-                 *     answer; with another body it is refused (422 `idempotency_conflict`); while the first is still running, 409
-                 *     `idempotency_in_flight`. An answer that held a secret is given again for 10 minutes only (409 `replay_expired` after).
+                 * @description Chosen by the client, unique for each intended creation. A retry with the same body within 24 hours gets the first
+                 *     response. A retry with another body is refused (422 `idempotency_conflict`), and a retry while the first request is still
+                 *     running too (409 `idempotency_in_flight`). A response that contained a secret is repeated for 10 minutes only (409
+                 *     `replay_expired` after that).
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -2379,11 +2381,11 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many items a page holds at most.
+                 * @description Maximum number of items in a page.
                  * @example 50
                  */
                 limit?: components["parameters"]["Limit"];
-                /** @description The `nextCursor` of the page before. Opaque; valid only for the list that gave it. */
+                /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
