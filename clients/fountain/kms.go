@@ -11,9 +11,8 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// KMS calls the key management service. This file has sign-in and tokens; the other kms_*.go files have users,
-// services, API keys, secrets and keyrings. Most programs never sign in by hand, because WithUser, WithAPIKey and
-// WithStepUp do it.
+// KMS calls the key management service: sign-in and tokens, users, services, API keys, secrets and keyrings. Most
+// programs never sign in by hand, because WithUser, WithAPIKey and WithStepUp do it.
 type KMS struct{ client *Client }
 
 // BootstrapAdmin creates the first administrator with the token in <data>/kms/bootstrap.token. The response holds the

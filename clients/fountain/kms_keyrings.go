@@ -41,8 +41,8 @@ func (k *KMS) GetKeyring(ctx context.Context, name string, opts ...CallOption) (
 	})
 }
 
-// UpdateKeyring changes the version of a keyring that tag names: IfMatch(keyring.Version). It requires a second factor.
-// Error: ErrStale.
+// UpdateKeyring changes a keyring if tag names its current version: IfMatch(keyring.Version). It requires a second
+// factor. Error: ErrStale.
 func (k *KMS) UpdateKeyring(ctx context.Context, name string, tag ETag, body kms.KeyringUpdate, opts ...CallOption) (*kms.Keyring, error) {
 	return send[kms.Keyring](ctx, k.client, opUpdateKeyring, opts, func(server string) (*http.Request, error) {
 		return kms.NewUpdateKeyringRequest(server, name, &kms.UpdateKeyringParams{IfMatch: string(tag)}, body)

@@ -41,7 +41,7 @@ func (k *KMS) GetAPIKey(ctx context.Context, keyID string, opts ...CallOption) (
 	})
 }
 
-// UpdateAPIKey changes the name, metadata or rate limit of the version of an API key that tag names:
+// UpdateAPIKey changes an API key's name, metadata or rate limit if tag names its current version:
 // IfMatch(key.Version). Error: ErrStale.
 func (k *KMS) UpdateAPIKey(ctx context.Context, keyID string, tag ETag, body kms.APIKeyUpdate, opts ...CallOption) (*kms.APIKey, error) {
 	return send[kms.APIKey](ctx, k.client, opUpdateAPIKey, opts, func(server string) (*http.Request, error) {

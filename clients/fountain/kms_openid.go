@@ -42,7 +42,7 @@ func (k *KMS) GetClient(ctx context.Context, clientID string, opts ...CallOption
 	})
 }
 
-// UpdateClient changes the version of a web app's registration that tag names. It requires a second factor. Error:
+// UpdateClient changes a web app's registration if tag names its current version. It requires a second factor. Error:
 // ErrStale.
 func (k *KMS) UpdateClient(ctx context.Context, clientID string, tag ETag, body kms.ClientUpdate, opts ...CallOption) (*kms.WebClient, error) {
 	return send[kms.WebClient](ctx, k.client, opUpdateClient, opts, func(server string) (*http.Request, error) {

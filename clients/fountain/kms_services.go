@@ -41,8 +41,8 @@ func (k *KMS) GetService(ctx context.Context, serviceID string, opts ...CallOpti
 	})
 }
 
-// UpdateService changes the version of a service that tag names: its status, its permissions and what it declares. It
-// requires a second factor. Error: ErrStale.
+// UpdateService changes a service if tag names its current version: its status, its permissions and what it declares.
+// It requires a second factor. Error: ErrStale.
 func (k *KMS) UpdateService(ctx context.Context, serviceID string, tag ETag, body kms.ServiceUpdate, opts ...CallOption) (*kms.Service, error) {
 	return send[kms.Service](ctx, k.client, opUpdateService, opts, func(server string) (*http.Request, error) {
 		return kms.NewUpdateServiceRequest(server, serviceID, &kms.UpdateServiceParams{IfMatch: string(tag)}, body)

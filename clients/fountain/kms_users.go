@@ -42,8 +42,8 @@ func (k *KMS) GetUser(ctx context.Context, userID string, opts ...CallOption) (*
 	})
 }
 
-// UpdateUser changes roles or status of the version of a user that tag names: IfMatch(user.Version). It requires a
-// second factor. Errors: ErrStale, CodeLastAdministrator.
+// UpdateUser changes a user's roles or status if tag names the user's current version: IfMatch(user.Version). It
+// requires a second factor. Errors: ErrStale, CodeLastAdministrator.
 func (k *KMS) UpdateUser(ctx context.Context, userID string, tag ETag, body kms.UserUpdate, opts ...CallOption) (*kms.User, error) {
 	return send[kms.User](ctx, k.client, opUpdateUser, opts, func(server string) (*http.Request, error) {
 		return kms.NewUpdateUserRequest(server, userID, &kms.UpdateUserParams{IfMatch: string(tag)}, body)

@@ -69,8 +69,8 @@ func (s *Sequence) OmitElement(ctx context.Context, scope, elementType, elementI
 	})
 }
 
-// CreateVersion adds a new version to an element, based on the version that tag names: IfMatch(element.Version). Error:
-// ErrStale if there is a newer version.
+// CreateVersion adds a new version to an element if tag names its current version: IfMatch(element.Version). Error:
+// ErrStale if another version was added meanwhile.
 func (s *Sequence) CreateVersion(ctx context.Context, scope, elementType, elementID string, tag ETag, body sequence.VersionCreate, opts ...CallOption) (*sequence.Element, error) {
 	return send[sequence.Element](ctx, s.client, opCreateVersion, opts, func(server string) (*http.Request, error) {
 		return sequence.NewCreateVersionRequest(server, scope, elementType, elementID, &sequence.CreateVersionParams{IfMatch: string(tag)}, body)

@@ -55,16 +55,16 @@ func (s *Sequence) GetElementScope(ctx context.Context, scope string, opts ...Ca
 	})
 }
 
-// UpdateElement adds a new version to an element by a merge patch (RFC 7396) of the version that tag names:
-// IfMatch(element.Version). Errors: ErrStale.
+// UpdateElement adds a new version to an element by a merge patch (RFC 7396) of its data, if tag names its current
+// version: IfMatch(element.Version). Error: ErrStale.
 func (s *Sequence) UpdateElement(ctx context.Context, scope, elementType, elementID string, tag ETag, patch sequence.Data, opts ...CallOption) (*sequence.Element, error) {
 	return send[sequence.Element](ctx, s.client, opUpdateElement, opts, func(server string) (*http.Request, error) {
 		return sequence.NewUpdateElementRequestWithApplicationMergePatchPlusJSONBody(server, scope, elementType, elementID, &sequence.UpdateElementParams{IfMatch: string(tag)}, patch)
 	})
 }
 
-// RestoreVersion adds a new version to an element with the data of an old one. Errors: ErrStale if there is a newer
-// version than tag names.
+// RestoreVersion adds a new version to an element with the data of an old one, if tag names its current version. Error:
+// ErrStale if another version was added meanwhile.
 func (s *Sequence) RestoreVersion(ctx context.Context, scope, elementType, elementID string, version int64, tag ETag, body sequence.VersionRestore, opts ...CallOption) (*sequence.Element, error) {
 	return send[sequence.Element](ctx, s.client, opRestoreVersion, opts, func(server string) (*http.Request, error) {
 		return sequence.NewRestoreVersionRequest(server, scope, elementType, elementID, version, &sequence.RestoreVersionParams{IfMatch: string(tag)}, body)

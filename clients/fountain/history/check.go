@@ -26,7 +26,7 @@ const (
 	FeedOrder       Kind = "feed_order"        // elements were created in another order than that of their numbers
 	FeedFollowed    Kind = "feed_followed"     // a follower saw something else than is read later
 	SearchMissing   Kind = "search_missing"    // search does not find an element under its number
-	SearchStray     Kind = "search_stray"      // search finds or counts something that is not stored
+	SearchStray     Kind = "search_stray"      // search finds or counts something other than what is stored
 	FormattedTwice  Kind = "formatted_twice"   // two elements have one formatted number
 	FormattedGap    Kind = "formatted_gap"     // the formatted numbers of a period are not 1..k
 	FormattedBroken Kind = "formatted_no_form" // a formatted number does not have the format of its type

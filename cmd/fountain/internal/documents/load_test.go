@@ -122,7 +122,7 @@ func FuzzLoad(f *testing.F) {
 		l, failures, _ := load(s, 3)
 		at, err := l.Run(t.Context(), strings.NewReader(text), Position{})
 		if err != nil {
-			return // the shelf refuses ids from outside
+			return // the shelf refuses the whole request, or its connection breaks
 		}
 		require.EqualValues(t, len(text), at.Offset)
 		require.EqualValues(t, len(*failures), at.Failed)
