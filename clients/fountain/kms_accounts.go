@@ -53,7 +53,8 @@ func (k *KMS) UnlockUser(ctx context.Context, userID string, opts ...CallOption)
 	})
 }
 
-// ListSessions reads one page of a user's sessions, newest first; Sessions reads all.
+// ListSessions reads one page of a user's sessions, newest first; Sessions reads all. It requires a second factor for
+// another user's sessions.
 func (k *KMS) ListSessions(ctx context.Context, userID string, params *kms.ListSessionsParams, opts ...CallOption) (*kms.SessionList, error) {
 	return send[kms.SessionList](ctx, k.client, opListSessions, opts, func(server string) (*http.Request, error) {
 		return kms.NewListSessionsRequest(server, userID, params)
@@ -71,14 +72,15 @@ func (k *KMS) Sessions(ctx context.Context, userID string, opts ...CallOption) i
 	})
 }
 
-// RevokeSession ends one session of a user. Repeating is safe.
+// RevokeSession ends one session of a user. It requires a second factor for another user's session. Repeating is safe.
 func (k *KMS) RevokeSession(ctx context.Context, userID, sessionID string, opts ...CallOption) error {
 	return exec(ctx, k.client, opRevokeSession, opts, func(server string) (*http.Request, error) {
 		return kms.NewRevokeSessionRequest(server, userID, sessionID)
 	})
 }
 
-// RevokeSessions ends all sessions of a user, including the caller's own session if it is one of them.
+// RevokeSessions ends all sessions of a user, including the caller's own session if it is one of them. It requires a
+// second factor for another user's sessions.
 func (k *KMS) RevokeSessions(ctx context.Context, userID string, opts ...CallOption) (*kms.SessionRevocation, error) {
 	return send[kms.SessionRevocation](ctx, k.client, opRevokeSessions, opts, func(server string) (*http.Request, error) {
 		return kms.NewRevokeSessionsRequest(server, userID)

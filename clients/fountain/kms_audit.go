@@ -62,7 +62,7 @@ func (k *KMS) WitnessAudit(ctx context.Context, body kms.AuditCheckpoint, opts .
 
 // ArchiveAudit removes the events of an archive from the audit trail that the archive's checkpoint names. Repeating the
 // same order reports its progress. If no copy of the archive is kept, its events are lost; `fountain audit archive`
-// verifies the archive before it calls this. Users need a second factor.
+// verifies the archive before it calls this. It requires a second factor.
 func (k *KMS) ArchiveAudit(ctx context.Context, body kms.AuditArchive, opts ...CallOption) (*kms.AuditRemoval, error) {
 	return send[kms.AuditRemoval](ctx, k.client, opArchiveAudit, opts, func(server string) (*http.Request, error) {
 		return kms.NewArchiveAuditRequest(server, body)

@@ -71,49 +71,51 @@ func (k *KMS) RestoreKeyring(ctx context.Context, name string, opts ...CallOptio
 	})
 }
 
-// EncryptData encrypts with the current key of a keyring and binds the ciphertext to a context, which may be nil.
+// EncryptData encrypts with the current key of a keyring and binds the ciphertext to a context, which may be nil. Users
+// need a second factor.
 func (k *KMS) EncryptData(ctx context.Context, name string, body kms.KeyringPlaintext, opts ...CallOption) (*kms.KeyringCiphertext, error) {
 	return send[kms.KeyringCiphertext](ctx, k.client, opEncryptData, opts, func(server string) (*http.Request, error) {
 		return kms.NewEncryptDataRequest(server, name, body)
 	})
 }
 
-// DecryptData decrypts a ciphertext of EncryptData. The context must be the same.
+// DecryptData decrypts a ciphertext of EncryptData. The context must be the same. Users need a second factor.
 func (k *KMS) DecryptData(ctx context.Context, name string, body kms.KeyringCiphertextInContext, opts ...CallOption) (*kms.KeyringOpened, error) {
 	return send[kms.KeyringOpened](ctx, k.client, opDecryptData, opts, func(server string) (*http.Request, error) {
 		return kms.NewDecryptDataRequest(server, name, body)
 	})
 }
 
-// RewrapData re-encrypts a ciphertext with the current key. The plaintext does not leave the kms.
+// RewrapData re-encrypts a ciphertext with the current key. The plaintext does not leave the kms. Users need a second
+// factor.
 func (k *KMS) RewrapData(ctx context.Context, name string, body kms.KeyringCiphertextInContext, opts ...CallOption) (*kms.KeyringCiphertext, error) {
 	return send[kms.KeyringCiphertext](ctx, k.client, opRewrapData, opts, func(server string) (*http.Request, error) {
 		return kms.NewRewrapDataRequest(server, name, body)
 	})
 }
 
-// ComputeMac computes the HMAC of data with the current key of a keyring.
+// ComputeMac computes the HMAC of data with the current key of a keyring. Users need a second factor.
 func (k *KMS) ComputeMac(ctx context.Context, name string, body kms.KeyringData, opts ...CallOption) (*kms.KeyringMac, error) {
 	return send[kms.KeyringMac](ctx, k.client, opComputeMac, opts, func(server string) (*http.Request, error) {
 		return kms.NewComputeMacRequest(server, name, body)
 	})
 }
 
-// VerifyMac verifies an HMAC.
+// VerifyMac verifies an HMAC. Users need a second factor.
 func (k *KMS) VerifyMac(ctx context.Context, name string, body kms.KeyringMacCheck, opts ...CallOption) (*kms.KeyringVerdict, error) {
 	return send[kms.KeyringVerdict](ctx, k.client, opVerifyMac, opts, func(server string) (*http.Request, error) {
 		return kms.NewVerifyMacRequest(server, name, body)
 	})
 }
 
-// SignData signs data with the current key of a keyring.
+// SignData signs data with the current key of a keyring. Users need a second factor.
 func (k *KMS) SignData(ctx context.Context, name string, body kms.KeyringData, opts ...CallOption) (*kms.KeyringSignature, error) {
 	return send[kms.KeyringSignature](ctx, k.client, opSignData, opts, func(server string) (*http.Request, error) {
 		return kms.NewSignDataRequest(server, name, body)
 	})
 }
 
-// VerifySignature verifies a signature.
+// VerifySignature verifies a signature. Users need a second factor.
 func (k *KMS) VerifySignature(ctx context.Context, name string, body kms.KeyringSignatureCheck, opts ...CallOption) (*kms.KeyringVerdict, error) {
 	return send[kms.KeyringVerdict](ctx, k.client, opVerifySignature, opts, func(server string) (*http.Request, error) {
 		return kms.NewVerifySignatureRequest(server, name, body)

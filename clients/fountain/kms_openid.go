@@ -17,7 +17,7 @@ func (k *KMS) RegisterClient(ctx context.Context, body kms.ClientCreate, opts ..
 	})
 }
 
-// ListClients reads one page of web apps, oldest first; Clients reads all.
+// ListClients reads one page of web apps, oldest first; Clients reads all. It requires a second factor.
 func (k *KMS) ListClients(ctx context.Context, params *kms.ListClientsParams, opts ...CallOption) (*kms.ClientList, error) {
 	return send[kms.ClientList](ctx, k.client, opListClients, opts, func(server string) (*http.Request, error) {
 		return kms.NewListClientsRequest(server, params)
@@ -35,7 +35,7 @@ func (k *KMS) Clients(ctx context.Context, opts ...CallOption) iter.Seq2[kms.Web
 	})
 }
 
-// GetClient reads a web app's registration.
+// GetClient reads a web app's registration. It requires a second factor.
 func (k *KMS) GetClient(ctx context.Context, clientID string, opts ...CallOption) (*kms.WebClient, error) {
 	return send[kms.WebClient](ctx, k.client, opGetClient, opts, func(server string) (*http.Request, error) {
 		return kms.NewGetClientRequest(server, clientID, nil)

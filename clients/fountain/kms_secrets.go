@@ -24,7 +24,7 @@ func (k *KMS) GetSecret(ctx context.Context, name string, opts ...CallOption) (*
 	})
 }
 
-// ListSecrets reads one page of secrets by name, without values; Secrets reads all.
+// ListSecrets reads one page of secrets by name, without values; Secrets reads all. Users need a second factor.
 func (k *KMS) ListSecrets(ctx context.Context, params *kms.ListSecretsParams, opts ...CallOption) (*kms.SecretList, error) {
 	return send[kms.SecretList](ctx, k.client, opListSecrets, opts, func(server string) (*http.Request, error) {
 		return kms.NewListSecretsRequest(server, params)

@@ -16,7 +16,7 @@ func (k *KMS) RegisterService(ctx context.Context, body kms.ServiceCreate, opts 
 	})
 }
 
-// ListServices reads one page of services by name; Services reads all.
+// ListServices reads one page of services by name; Services reads all. Users need a second factor.
 func (k *KMS) ListServices(ctx context.Context, params *kms.ListServicesParams, opts ...CallOption) (*kms.ServiceList, error) {
 	return send[kms.ServiceList](ctx, k.client, opListServices, opts, func(server string) (*http.Request, error) {
 		return kms.NewListServicesRequest(server, params)
@@ -34,7 +34,7 @@ func (k *KMS) Services(ctx context.Context, opts ...CallOption) iter.Seq2[kms.Se
 	})
 }
 
-// GetService reads a service.
+// GetService reads a service. Users need a second factor.
 func (k *KMS) GetService(ctx context.Context, serviceID string, opts ...CallOption) (*kms.Service, error) {
 	return send[kms.Service](ctx, k.client, opGetService, opts, func(server string) (*http.Request, error) {
 		return kms.NewGetServiceRequest(server, serviceID, nil)

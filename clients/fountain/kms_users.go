@@ -17,7 +17,7 @@ func (k *KMS) CreateUser(ctx context.Context, body kms.UserCreate, opts ...CallO
 	})
 }
 
-// ListUsers reads one page of users by name; Users reads all.
+// ListUsers reads one page of users by name; Users reads all. Users need a second factor.
 func (k *KMS) ListUsers(ctx context.Context, params *kms.ListUsersParams, opts ...CallOption) (*kms.UserList, error) {
 	return send[kms.UserList](ctx, k.client, opListUsers, opts, func(server string) (*http.Request, error) {
 		return kms.NewListUsersRequest(server, params)
@@ -35,7 +35,8 @@ func (k *KMS) Users(ctx context.Context, opts ...CallOption) iter.Seq2[kms.User,
 	})
 }
 
-// GetUser reads a user. A caller who is not an administrator can read only themselves.
+// GetUser reads a user. Users can read themselves. An administrator can read any user, which requires a second factor.
+// For other callers the user does not exist (ErrNotFound).
 func (k *KMS) GetUser(ctx context.Context, userID string, opts ...CallOption) (*kms.User, error) {
 	return send[kms.User](ctx, k.client, opGetUser, opts, func(server string) (*http.Request, error) {
 		return kms.NewGetUserRequest(server, userID, nil)

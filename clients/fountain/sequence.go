@@ -54,15 +54,15 @@ func (s *Sequence) GetElement(ctx context.Context, scope, elementType, elementID
 	})
 }
 
-// RestoreElement restores an omitted element. It requires a second factor. Repeating is safe.
+// RestoreElement restores an omitted element. Users need a second factor. Repeating is safe.
 func (s *Sequence) RestoreElement(ctx context.Context, scope, elementType, elementID string, opts ...CallOption) (*sequence.Element, error) {
 	return send[sequence.Element](ctx, s.client, opRestoreElement, opts, func(server string) (*http.Request, error) {
 		return sequence.NewRestoreElementRequest(server, scope, elementType, elementID)
 	})
 }
 
-// OmitElement marks an element as omitted. It keeps its number and gets no new version until it is restored. It
-// requires a second factor. Repeating is safe.
+// OmitElement marks an element as omitted. It keeps its number and gets no new version until it is restored. Users need
+// a second factor. Repeating is safe.
 func (s *Sequence) OmitElement(ctx context.Context, scope, elementType, elementID string, opts ...CallOption) (*sequence.Element, error) {
 	return send[sequence.Element](ctx, s.client, opOmitElement, opts, func(server string) (*http.Request, error) {
 		return sequence.NewOmitElementRequest(server, scope, elementType, elementID)

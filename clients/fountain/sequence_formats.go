@@ -15,8 +15,8 @@ func (s *Sequence) GetNumberFormat(ctx context.Context, scope, elementType strin
 	})
 }
 
-// PutNumberFormat sets how the numbers of a type are formatted from now on. Each new element gets a FormattedNumber. It
-// requires a second factor. Error: CodeStateConflict if numbers were already issued in another format.
+// PutNumberFormat sets how the numbers of a type are formatted from now on. Each new element gets a FormattedNumber.
+// Users need a second factor. Error: CodeStateConflict if numbers were already issued in another format.
 func (s *Sequence) PutNumberFormat(ctx context.Context, scope, elementType string, body sequence.NumberFormatPut, opts ...CallOption) (*sequence.NumberFormat, error) {
 	return send[sequence.NumberFormat](ctx, s.client, opPutNumberFormat, opts, func(server string) (*http.Request, error) {
 		return sequence.NewPutNumberFormatRequest(server, scope, elementType, body)

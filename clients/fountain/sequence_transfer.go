@@ -78,9 +78,9 @@ func copyScope(w io.Writer, r io.Reader) (*sequence.ScopeLineChecksum, error) {
 
 // ImportScope imports an export of ExportScope or WriteScope into a scope that has never had an element, all or
 // nothing. It reads file from its current position, and again from there after a second-factor challenge. Only ctx
-// limits the time of the call. Repeating is safe: Imported is then false. Errors: CodeAlreadyExists if the scope has
-// had elements that are not from this file, CodeStateConflict while another import into the scope is running,
-// ErrInvalid if the file is damaged.
+// limits the time of the call. Users need a second factor. Repeating is safe: Imported is then false. Errors:
+// CodeAlreadyExists if the scope has had elements that are not from this file, CodeStateConflict while another import
+// into the scope is running, ErrInvalid if the file is damaged.
 func (s *Sequence) ImportScope(ctx context.Context, scope string, file io.ReadSeeker, opts ...CallOption) (*sequence.ScopeImport, error) {
 	begin, err := file.Seek(0, io.SeekCurrent)
 	if err != nil {

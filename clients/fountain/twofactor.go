@@ -45,7 +45,8 @@ func (t *Twofactor) Factors(ctx context.Context, opts ...CallOption) iter.Seq2[t
 }
 
 // EnrolTotp starts the enrolment of an authenticator. The response holds its seed, once. The factor becomes active with
-// ConfirmTotp.
+// ConfirmTotp. It requires a second factor if the user has one; otherwise the sign-in must be at most 15 minutes old,
+// and an administrator needs an invitation (CodeInvitationRequired).
 func (t *Twofactor) EnrolTotp(ctx context.Context, body twofactor.TotpEnrol, opts ...CallOption) (*twofactor.TotpEnrolment, error) {
 	return send[twofactor.TotpEnrolment](ctx, t.client, opEnrolTotp, opts, func(server string) (*http.Request, error) {
 		return twofactor.NewEnrolTotpRequest(server, nil, body)
@@ -53,7 +54,8 @@ func (t *Twofactor) EnrolTotp(ctx context.Context, body twofactor.TotpEnrol, opt
 }
 
 // ConfirmTotp activates a pending factor with its first code. With the first factor of a user the response holds the
-// recovery codes, once. The response also holds a proof for UseProof, because the code itself is used up. Errors:
+// recovery codes, once. The response also holds a proof for UseProof, because the code itself is used up. It requires a
+// second factor if another factor became active after this one was enrolled without a second factor. Errors:
 // CodeInvalidCode, ErrGone after 10 minutes.
 func (t *Twofactor) ConfirmTotp(ctx context.Context, factorID string, body twofactor.TotpConfirm, opts ...CallOption) (*twofactor.ConfirmedFactor, error) {
 	return send[twofactor.ConfirmedFactor](ctx, t.client, opConfirmTotp, opts, func(server string) (*http.Request, error) {
@@ -61,14 +63,16 @@ func (t *Twofactor) ConfirmTotp(ctx context.Context, factorID string, body twofa
 	})
 }
 
-// GetTotpQrPng returns the QR code of a pending factor as PNG; params may be nil.
+// GetTotpQrPng returns the QR code of a pending factor as PNG; params may be nil. The image contains the seed, so the
+// requirements are those of EnrolTotp.
 func (t *Twofactor) GetTotpQrPng(ctx context.Context, factorID string, params *twofactor.GetTotpQrPngParams, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, t.client, opGetTotpQrPng, opts, func(server string) (*http.Request, error) {
 		return twofactor.NewGetTotpQrPngRequest(server, factorID, params)
 	}, "image/png")
 }
 
-// GetTotpQrSvg returns the QR code of a pending factor as SVG; params may be nil.
+// GetTotpQrSvg returns the QR code of a pending factor as SVG; params may be nil. The image contains the seed, so the
+// requirements are those of EnrolTotp.
 func (t *Twofactor) GetTotpQrSvg(ctx context.Context, factorID string, params *twofactor.GetTotpQrSvgParams, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, t.client, opGetTotpQrSvg, opts, func(server string) (*http.Request, error) {
 		return twofactor.NewGetTotpQrSvgRequest(server, factorID, params)

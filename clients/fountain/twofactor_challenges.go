@@ -12,15 +12,16 @@ import (
 )
 
 // EnrolDelivery starts the enrolment of an address to which codes are sent, and sends the first code. The factor
-// becomes active with ConfirmDelivery. Errors: CodeValidationFailed for an address to which codes are not sent,
-// CodeRateLimited.
+// becomes active with ConfirmDelivery. The requirements are those of EnrolTotp. Errors: CodeValidationFailed for an
+// address to which codes are not sent, CodeRateLimited.
 func (t *Twofactor) EnrolDelivery(ctx context.Context, body twofactor.DeliveryEnrol, opts ...CallOption) (*twofactor.DeliveryEnrolment, error) {
 	return send[twofactor.DeliveryEnrolment](ctx, t.client, opEnrolDelivery, opts, func(server string) (*http.Request, error) {
 		return twofactor.NewEnrolDeliveryRequest(server, body)
 	})
 }
 
-// ConfirmDelivery activates a pending address with the code that was sent to it. Errors: CodeInvalidCode, ErrGone.
+// ConfirmDelivery activates a pending address with the code that was sent to it. It requires a second factor if another
+// factor became active after this one was enrolled without a second factor. Errors: CodeInvalidCode, ErrGone.
 func (t *Twofactor) ConfirmDelivery(ctx context.Context, factorID string, body twofactor.DeliveryConfirm, opts ...CallOption) (*twofactor.Factor, error) {
 	return send[twofactor.Factor](ctx, t.client, opConfirmDelivery, opts, func(server string) (*http.Request, error) {
 		return twofactor.NewConfirmDeliveryRequest(server, factorID, body)

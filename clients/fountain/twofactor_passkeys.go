@@ -8,8 +8,8 @@ import (
 )
 
 // EnrolPasskey starts the enrolment of a passkey. The options are for navigator.credentials.create in a browser, or for
-// an authenticator's library. The passkey becomes active with ConfirmPasskey. Errors: ErrStepUpRequired,
-// CodeInvitationRequired, CodeLimitReached, CodePasskeysOff.
+// an authenticator's library. The passkey becomes active with ConfirmPasskey. The requirements are those of EnrolTotp.
+// Errors: ErrStepUpRequired, CodeInvitationRequired, CodeLimitReached, CodePasskeysOff.
 func (t *Twofactor) EnrolPasskey(ctx context.Context, body twofactor.PasskeyEnrol, opts ...CallOption) (*twofactor.PasskeyEnrolment, error) {
 	return send[twofactor.PasskeyEnrolment](ctx, t.client, opEnrolPasskey, opts, func(server string) (*http.Request, error) {
 		return twofactor.NewEnrolPasskeyRequest(server, body)
@@ -17,7 +17,8 @@ func (t *Twofactor) EnrolPasskey(ctx context.Context, body twofactor.PasskeyEnro
 }
 
 // ConfirmPasskey activates a pending passkey with the credential that the browser created. With the first factor of a
-// user the response holds the recovery codes, once. Errors: CodeInvalidPasskey, CodeAlreadyExists, ErrNotFound if the
+// user the response holds the recovery codes, once. It requires a second factor if another factor became active after
+// this one was enrolled without a second factor. Errors: CodeInvalidPasskey, CodeAlreadyExists, ErrNotFound if the
 // enrolment has expired or was replaced by another.
 func (t *Twofactor) ConfirmPasskey(ctx context.Context, factorID string, body twofactor.PasskeyConfirm, opts ...CallOption) (*twofactor.ConfirmedFactor, error) {
 	return send[twofactor.ConfirmedFactor](ctx, t.client, opConfirmPasskey, opts, func(server string) (*http.Request, error) {
