@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/clients/sequence"
 )
 
-// guardedList answers the list of elements to the token that accepted holds, and 401 to others.
+// guardedList returns the list of elements for the token in accepted, and 401 for any other.
 func (f *fake) guardedList(accepted *atomic.Value) {
 	f.on("GET "+elementsPath, func(w http.ResponseWriter, r *http.Request, _ int) {
 		if r.Header.Get("Authorization") != "Bearer "+accepted.Load().(string) {
@@ -92,7 +92,7 @@ func TestRefreshToken_isRotatedBeforeItsAccessTokenIsUsed(t *testing.T) {
 	})
 	f.on("POST /kms/v1/auth/refresh", func(w http.ResponseWriter, _ *http.Request, nth int) {
 		if nth == 1 {
-			drop(w) // the answer is lost; within the grace it can be had again
+			drop(w) // the response is lost; within the grace period it can be requested again
 			return
 		}
 		answer(w, 200, tokens("at1", "rt2", 600))

@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/clients/internal/transport"
 )
 
-// builder makes the request from the service's address; the generated clients' New...Request functions do the work.
+// builder makes the request for a service at the given address. The generated New...Request functions do the work.
 type builder func(server string) (*http.Request, error)
 
 // send calls an operation whose success is a JSON document.
@@ -39,7 +39,7 @@ func exec(ctx context.Context, c *Client, op *operation, opts []CallOption, buil
 	return err
 }
 
-// fetch calls an operation whose success is a file of one of these media types.
+// fetch calls an operation whose success is a file of one of the given media types.
 func fetch(ctx context.Context, c *Client, op *operation, opts []CallOption, build builder, media ...string) ([]byte, error) {
 	resp, err := c.do(ctx, op, opts, build)
 	if err != nil {
@@ -52,7 +52,7 @@ func fetch(ctx context.Context, c *Client, op *operation, opts []CallOption, bui
 	return resp.Body, nil
 }
 
-// exchange is one call: its request and what has been done to get it through.
+// exchange is the state of one call: its request and the attempts made so far.
 type exchange struct {
 	client *Client
 	op     *operation
@@ -60,13 +60,13 @@ type exchange struct {
 	req    *http.Request
 
 	sent    int    // attempts so far
-	retries int    // of these, after failures
-	reauths int    // tokens that were replaced because they were refused
-	raised  bool   // a second factor was asked for during this call
-	token   string // of the last attempt
+	retries int    // how many of these followed a failure
+	reauths int    // how often a refused token was replaced
+	raised  bool   // the call has already asked for a second factor
+	token   string // used by the last attempt
 }
 
-// do calls an operation: it authenticates, retries and steps up as the options and the contract allow.
+// do calls an operation. It authenticates, retries and steps up as the options and the contract allow.
 func (c *Client) do(ctx context.Context, op *operation, opts []CallOption, build builder) (*transport.Response, error) {
 	x := &exchange{client: c, op: op, opts: newCallOptions(opts)}
 	if err := x.prepare(build); err != nil {
@@ -85,7 +85,8 @@ func (c *Client) do(ctx context.Context, op *operation, opts []CallOption, build
 	}
 }
 
-// newKey is an Idempotency-Key: 130 random bits behind the time, so that the keys of one hour lie beside each other in the service's index.
+// newKey makes an Idempotency-Key: the time, then 130 random bits. The time comes first so that keys made close
+// together are close together in the service's index.
 func newKey() string { return strconv.FormatInt(time.Now().UnixMilli(), 36) + "-" + rand.Text() }
 
 // prepare builds the request that every attempt copies.
@@ -121,7 +122,8 @@ func (x *exchange) prepare(build builder) error {
 	return nil
 }
 
-// attempt sends once. Its error is an *Error for every answer that is not one of the operation's successes; the answer is returned with it.
+// attempt sends the request once. If the response is not one of the operation's successes, it returns both the response
+// and an *Error.
 func (x *exchange) attempt(ctx context.Context) (*transport.Response, error) {
 	if err := x.authenticate(ctx); err != nil {
 		return nil, &finalError{fmt.Errorf("%s: authenticate: %w", x.op.id, err)}
@@ -148,8 +150,8 @@ func (x *exchange) attempt(ctx context.Context) (*transport.Response, error) {
 	return resp, nil
 }
 
-// authenticate chooses the attempt's token: the call's own, a raised one if the operation asked for that before, or the
-// source's.
+// authenticate chooses the token of the attempt: the one given for the call, a raised token if the operation has asked
+// for a second factor before, or a token from the client's source.
 func (x *exchange) authenticate(ctx context.Context) error {
 	x.token = ""
 	switch c := x.client; {
@@ -170,13 +172,14 @@ func (x *exchange) authenticate(ctx context.Context) error {
 	return nil
 }
 
-// finalError marks an error that no repeat of the request can mend.
+// finalError marks an error that repeating the request cannot fix.
 type finalError struct{ err error }
 
 func (e *finalError) Error() string { return e.err.Error() }
 func (e *finalError) Unwrap() error { return e.err }
 
-// recover does what may make the next attempt succeed and says whether there is one; else it returns the call's error.
+// recover prepares another attempt after err and reports whether there is one. If not, it returns the error of the
+// call.
 func (x *exchange) recover(ctx context.Context, err error) (bool, error) {
 	var final *finalError
 	if errors.As(err, &final) {
@@ -210,14 +213,15 @@ func (x *exchange) recover(ctx context.Context, err error) (bool, error) {
 	return true, nil
 }
 
-// reauthenticate drops a refused token so that the next attempt gets another; once for a raised and once for a plain one.
+// reauthenticate drops a refused token so that the next attempt gets a new one. It does so at most twice: once for a
+// raised token and once for a plain one.
 func (x *exchange) reauthenticate() bool {
 	if x.opts.bearer != nil || x.op.public || x.token == "" || x.reauths >= 2 {
 		return false
 	}
 	x.reauths++
 	if r := x.client.raiser; r != nil && r.drop(x.token) {
-		x.raised = false // the next one may ask for a code
+		x.raised = false // the next attempt may ask for a code
 		return true
 	}
 	source, ok := x.client.source.(invalidator)
@@ -231,8 +235,9 @@ func (x *exchange) mayRaise() bool {
 	return x.client.raiser != nil && x.client.source != nil && !x.raised && !x.opts.noStepUp && x.opts.bearer == nil && !x.opts.otp
 }
 
-// conditional reports whether the call makes a change only over what it names: where its answer is lost, a repeat finds the change that was made, and is refused as if it were somebody else's. An
-// Idempotency-Key has the first answer come again.
+// conditional reports whether the call changes the resource only if a condition holds. If its response is lost, a
+// repeat would find the change that the first attempt made, and would be refused as if another caller had made it. A
+// call with an Idempotency-Key is not conditional in this sense, because a repeat gets the first response again.
 func (x *exchange) conditional() bool {
 	switch {
 	case x.op.repeat == withKey:
@@ -248,7 +253,7 @@ func untouched(e *Error) bool {
 	return e.Status == http.StatusTooManyRequests || e.Code == CodeNotReady
 }
 
-// wait decides whether a failed attempt is repeated, and after how long.
+// wait reports whether a failed attempt is retried, and after how long.
 func (x *exchange) wait(err error, e *Error) (time.Duration, bool) {
 	policy := x.client.retry
 	var untrusted *tls.CertificateVerificationError

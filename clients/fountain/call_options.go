@@ -31,20 +31,21 @@ func newCallOptions(opts []CallOption) *callOptions {
 	return o
 }
 
-// withoutTimeout leaves the time of each attempt to the call's context alone.
+// withoutTimeout removes the time limit of each attempt. Only the call's context limits it.
 func withoutTimeout(o *callOptions) { o.untimed = true }
 
-// withCondition says that the body asks for what there is to be changed.
+// withCondition says that the body contains a condition on the current state of what is changed (see
+// exchange.conditional).
 func withCondition(o *callOptions) { o.conditional = true }
 
-// WithOTP sends a TOTP code along (X-OTP): the gateway redeems it if the operation asks for a second factor. A call with a
-// code is repeated only if it surely never arrived, because a code works once.
+// WithOTP sends a TOTP code with the call (X-OTP). The gateway redeems it if the operation requires a second factor.
+// Because a code works once, such a call is retried only if it certainly never arrived.
 func WithOTP(code string) CallOption {
 	return func(o *callOptions) { o.otp = true; o.header.Set("X-OTP", code) }
 }
 
-// WithIdempotencyKey sets the key of a creating call. Without it the SDK makes a new one for each call and keeps it across
-// retries; a program that may crash and start again gives one that it can find again.
+// WithIdempotencyKey sets the Idempotency-Key of a creating call. By default the SDK makes a new key for each call and
+// keeps it across retries. A program that may crash and restart should pass a key that it can find again.
 func WithIdempotencyKey(key string) CallOption {
 	return func(o *callOptions) { o.idempotencyKey = key }
 }
@@ -64,12 +65,13 @@ func WithQuery(name, value string) CallOption {
 	}
 }
 
-// WithPageSize sets how many items the iterators ask for at a time; the default is 200, the most that the contracts allow.
+// WithPageSize sets how many items an iterator requests at a time. The default is 200, the most that the contracts
+// allow.
 func WithPageSize(n int32) CallOption {
 	return func(o *callOptions) { o.pageSize = n }
 }
 
-// WithBearer uses this access token for the call, as it is: it is not renewed and not raised.
+// WithBearer uses the given access token for the call. The client neither renews nor raises it.
 func WithBearer(token string) CallOption {
 	return func(o *callOptions) { o.bearer = &token }
 }
@@ -82,23 +84,25 @@ func WithoutRetry() CallOption {
 	return func(o *callOptions) { o.noRetry = true }
 }
 
-// WithoutStepUp returns a second-factor challenge as ErrStepUpRequired instead of satisfying it.
+// WithoutStepUp makes the call return ErrStepUpRequired for a second-factor challenge instead of answering it.
 func WithoutStepUp() CallOption {
 	return func(o *callOptions) { o.noStepUp = true }
 }
 
-// WithIfMatch makes a change only over this version of the resource (RFC 9110, section 13.1.1), for operations that take it
-// as an option; ErrStale says that there is another. A change with a condition is repeated only where it surely was not carried out: a repeat would be told of its own change.
+// WithIfMatch makes a change only if the resource still has this tag (RFC 9110, section 13.1.1); otherwise the call
+// returns ErrStale. It is for operations that take If-Match as an option. A call with a condition is retried only if
+// the attempt certainly made no change, because a repeat would be refused on account of the call's own change.
 func WithIfMatch(tag ETag) CallOption { return WithHeader("If-Match", string(tag)) }
 
-// WithIfNoneMatch makes a change only if there is no such resource yet (RFC 9110, section 13.1.2).
+// WithIfNoneMatch makes a change only if the resource does not exist yet (RFC 9110, section 13.1.2).
 func WithIfNoneMatch() CallOption { return WithHeader("If-None-Match", "*") }
 
-// WithIfChanged reads a resource only if it is another than tag names (RFC 9110, section 13.1.2); else the call returns ErrNotModified.
-// WithResponse gives the tag of what was read. It can say more than the version, so that IfMatch(version) is not always the tag of what is there.
+// WithIfChanged reads a resource only if its tag differs from tag (RFC 9110, section 13.1.2); otherwise the call
+// returns ErrNotModified. Use WithResponse to get the tag of what was read. A tag can contain more than the version, so
+// IfMatch(version) is not always the current tag.
 func WithIfChanged(tag ETag) CallOption { return WithHeader("If-None-Match", string(tag)) }
 
-// Response tells about the answer of a call beyond its decoded value.
+// Response describes the response of a call beyond its decoded value.
 type Response struct {
 	Status   int
 	Header   http.Header
@@ -106,13 +110,14 @@ type Response struct {
 	Attempts int // how often the request was sent
 }
 
-// WithResponse fills r with the last answer, success or not.
+// WithResponse fills r with the last response, whether it is a success or not.
 func WithResponse(r *Response) CallOption {
 	return func(o *callOptions) { o.into = r }
 }
 
-// ETag names a state of a resource: its version and, where more can change, a word for that.
+// ETag identifies a state of a resource: its version and, where more than the version can change, a marker for the
+// rest.
 type ETag string
 
-// IfMatch is the ETag of a resource's version, as the resource's Version field gives it.
+// IfMatch returns the ETag for a version of a resource, as in its Version field.
 func IfMatch(version int64) ETag { return ETag(`"` + strconv.FormatInt(version, 10) + `"`) }

@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// Challenge is what a WWW-Authenticate header asks for (RFC 6750, section 3; RFC 9470, section 3).
+// Challenge describes what a WWW-Authenticate header asks for (RFC 6750, section 3; RFC 9470, section 3).
 type Challenge struct {
-	Operation string        // the operationId that was called; "" for a token that is asked for by itself (RaisedToken)
+	Operation string        // the operationId that was called; "" when RaisedToken asks for a token
 	Audience  string        // the service it belongs to
 	Error     string        // invalid_token, insufficient_scope or insufficient_user_authentication
-	Scope     string        // the scopes that would do, space-separated
-	ACRValues []string      // the authentication levels that would do, best first
-	MaxAge    time.Duration // how old the second factor may be
-	Attempt   int           // in a step-up callback: 1, and more after wrong codes
-	Channel   string        // in a step-up callback: email or sms, where the code that is asked for was sent; else ""
-	SentTo    string        // in a step-up callback: where it was sent, masked
+	Scope     string        // the scopes that would suffice, space-separated
+	ACRValues []string      // the authentication levels that would suffice, best first
+	MaxAge    time.Duration // maximum age of the second factor
+	Attempt   int           // in a step-up callback: 1 for the first code, one more after each wrong code
+	Channel   string        // in a step-up callback: email or sms when the code was sent by that channel; else ""
+	SentTo    string        // in a step-up callback: the masked address that the code was sent to
 }
 
-// parseChallenge reads the Bearer challenge of a WWW-Authenticate header; nil when there is none.
+// parseChallenge reads the Bearer challenge of a WWW-Authenticate header. It returns nil if there is none.
 func parseChallenge(header string) *Challenge {
 	scheme, rest, _ := strings.Cut(strings.TrimSpace(header), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -62,7 +62,7 @@ func authParams(s string) func(yield func(string, string) bool) {
 	}
 }
 
-// authValue reads one token or quoted-string and returns what follows it.
+// authValue reads one token or quoted-string and returns it with the text that follows.
 func authValue(s string) (value, rest string) {
 	s = strings.TrimLeft(s, " \t")
 	if !strings.HasPrefix(s, `"`) {
@@ -84,7 +84,8 @@ func authValue(s string) (value, rest string) {
 	return b.String(), ""
 }
 
-// wantsCode reports whether a second factor would satisfy the challenge. One for aal1 alone asks for a fresh sign-in instead.
+// wantsCode reports whether a second factor would satisfy the challenge. A challenge for aal1 alone asks for a new
+// sign-in instead.
 func (c *Challenge) wantsCode() bool {
 	if c == nil || len(c.ACRValues) == 0 {
 		return true

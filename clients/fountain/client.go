@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/clients/internal/transport"
 )
 
-// Version of the SDK.
+// Version is the version of the SDK.
 const Version = "0.1.0"
 
 const (
@@ -24,8 +24,8 @@ const (
 	budgetCost         = 5
 )
 
-// Client calls the services of one family. It is safe for concurrent use; make one and keep it, because it holds the
-// connections and the tokens.
+// Client calls the services of one FountainAI installation. It is safe for concurrent use. Create one and keep it,
+// because it holds the connections and the tokens.
 type Client struct {
 	KMS       *KMS
 	Twofactor *Twofactor
@@ -44,8 +44,8 @@ type Client struct {
 	now      func() time.Time
 }
 
-// New returns a client of the family behind the gateway at baseURL, for example "https://api.example.org". It sends nothing
-// yet. Without a credential option only the public operations work.
+// New returns a client for the services behind the gateway at baseURL, for example "https://api.example.org". It sends
+// no request. Without a credential option, only public operations work.
 func New(baseURL string, opts ...Option) (*Client, error) {
 	base, err := parseBase(baseURL)
 	if err != nil {
@@ -78,8 +78,8 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 	return c, nil
 }
 
-// Token returns the access token that calls to the service (kms, twofactor, sequence or search) would carry now, for use
-// outside of this SDK; "" for a client without a credential.
+// Token returns the access token that a call to the service (kms, twofactor, sequence or search) would carry now. It is
+// for use outside this SDK. It returns "" if the client has no credential.
 func (c *Client) Token(ctx context.Context, service string) (string, error) {
 	if c.source == nil {
 		return "", nil
@@ -87,10 +87,10 @@ func (c *Client) Token(ctx context.Context, service string) (string, error) {
 	return c.source.Token(ctx, service)
 }
 
-// CloseIdle closes connections that are not in use.
+// CloseIdle closes idle connections.
 func (c *Client) CloseIdle() { c.sender.HTTP.CloseIdleConnections() }
 
-// server is the address that the request builders of a service take.
+// server returns the address that the request builders of a service take.
 func (c *Client) server(word string) string {
 	base, ok := c.services[word]
 	if !ok {
@@ -118,8 +118,8 @@ func userAgent(product string) string {
 	return product + " " + own
 }
 
-// client makes the HTTP client: its own, or a copy of the given one, that follows no redirects, because a redirect would
-// carry a credential to an address that the caller never named.
+// client makes the HTTP client: a new one, or a copy of the one given. It never follows redirects, because a redirect
+// would carry a credential to an address that the caller did not name.
 func (s *settings) client() (*http.Client, error) {
 	var h http.Client
 	switch {

@@ -1,7 +1,7 @@
 package fountain
 
-// Code names one kind of refusal, as the problem documents of the family carry it; the gateway has a page for each (GetProblemPage). A
-// Code is an error, so that it can be the target of errors.Is:
+// Code identifies one kind of refusal, as in the problem documents of the FountainAI services. The gateway has a page for
+// each code (GetProblemPage). A Code is an error, so it can be the target of errors.Is:
 //
 //	if errors.Is(err, fountain.CodeLastAdministrator) { ... }
 type Code string
@@ -9,7 +9,7 @@ type Code string
 // Error returns the code.
 func (c Code) Error() string { return string(c) }
 
-// The codes. A code that is missing here may still arrive from a newer family.
+// Problem codes. A newer server may send a code that is not in this list.
 const (
 	CodeInvalidRequest                 Code = "invalid_request"
 	CodeMalformedRequest               Code = "malformed_request"

@@ -1,6 +1,6 @@
-// Package fountain is the door of the FountainAI Go SDK: one client for the whole family behind its gateway, made from the
-// contracts. It signs in, renews tokens, retries what may be repeated, satisfies second-factor challenges, decodes answers
-// and turns every refusal into a typed error.
+// Package fountain is the FountainAI SDK for Go: one client for all FountainAI services behind their gateway. Its types
+// and requests are generated from the services' OpenAPI contracts. The client signs in, renews tokens, retries what may
+// be repeated, answers second-factor challenges, decodes responses and returns every refusal as a typed error.
 //
 //	c, err := fountain.New("https://api.example.org", fountain.WithAPIKey(key))
 //	element, err := c.Sequence.CreateElement(ctx, "hamlet", "spokenWord", sequence.ElementCreate{Data: data})
@@ -8,30 +8,33 @@
 //
 // # Operations
 //
-// Every operation of the contracts is a method of its service (Client.KMS, Twofactor, Sequence, Search, Gateway) with the
-// operation's name, the path's parameters as arguments, and the types of the generated packages clients/<service>. Lists
-// have an iterator beside the single page. Call options change one call: WithOTP, WithIdempotencyKey, WithResponse and more.
-// Raw gives the generated clients themselves.
+// Every operation of the contracts is a method of its service (Client.KMS, Twofactor, Sequence, Search, Gateway). The
+// method has the name of the operation, takes the path parameters as arguments, and uses the types of the generated
+// packages clients/<service>. A list has two methods: one reads a single page, the other is an iterator over all items.
+// Call options such as WithOTP, WithIdempotencyKey and WithResponse change a single call. Raw returns the generated
+// clients themselves.
 //
 // # Credentials
 //
-// WithUser, WithRefreshToken, WithAPIKey or WithTokenSource; one of them. Tokens are fetched when first needed, once however
-// many goroutines ask, and replaced before they end or when a service refuses one.
+// A client takes one of WithUser, WithRefreshToken, WithAPIKey and WithTokenSource. A token is fetched when it is first
+// needed. Concurrent callers share one fetch. A token is replaced before it expires, or when a service refuses it.
 //
 // # Second factors
 //
-// An operation may ask for a second factor (RFC 9470): without WithStepUp the call returns ErrStepUpRequired with the
-// challenge; with it the callback gives a code, and the call goes through. WithOTP sends a code along instead.
+// An operation may require a second factor (RFC 9470). Without WithStepUp, the call then returns ErrStepUpRequired with
+// the challenge. With WithStepUp, the client asks the callback for a code and repeats the call. WithOTP sends a code
+// with the call instead.
 //
 // # Errors
 //
-// A refusal is an *Error (errors.As) that errors.Is compares with a Code (CodeLastAdministrator) or a class (ErrNotFound,
-// ErrInvalid, ErrUnavailable ...). An answer that the contract does not declare is an *Error too (ErrUnexpectedResponse).
-// Errors never hold a credential or the value that was refused.
+// A refusal is an *Error (use errors.As). errors.Is compares it with a Code (CodeLastAdministrator) or with a class of
+// errors (ErrNotFound, ErrInvalid, ErrUnavailable ...). A response that the contract does not declare is an *Error too
+// (ErrUnexpectedResponse). Errors never contain a credential or the value that was refused.
 //
-// # Repeats
+// # Retries
 //
-// Reads, operations that the contract calls safe to repeat, and those with an Idempotency-Key are tried again on lost
-// connections, 429, 502, 503 and 504, after Retry-After or a growing random wait. Other operations are tried again only
-// when no connection was made. Creating calls get an Idempotency-Key by themselves, the same one in each attempt.
+// Reads, operations that the contract calls safe to repeat, and operations with an Idempotency-Key are retried after a
+// lost connection and after status 429, 502, 503 and 504. The client waits for Retry-After or for a growing random time,
+// whichever is longer. Other operations are retried only when no connection was made. The client gives every creating
+// call an Idempotency-Key and sends the same one in each attempt.
 package fountain

@@ -14,34 +14,37 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// Sentinels for errors.Is. Each stands for a class of *Error; a single problem has its Code.
+// Sentinels for errors.Is. Each matches a class of *Error. A single problem has its own Code.
 var (
-	// ErrStepUpRequired: the operation asks for a second factor (RFC 9470). The *Error's Challenge says which.
+	// ErrStepUpRequired says that the operation requires a second factor (RFC 9470). The Challenge of the *Error has
+	// the details.
 	ErrStepUpRequired error = CodeInsufficientUserAuthentication
 	// ErrUnauthenticated is any 401.
 	ErrUnauthenticated error = status(http.StatusUnauthorized)
-	// ErrForbidden is any 403: scope, role, kind of principal, or a rule of the service.
+	// ErrForbidden is any 403: the caller lacks a scope or a role, is the wrong kind of principal, or breaks a rule of
+	// the service.
 	ErrForbidden error = status(http.StatusForbidden)
-	// ErrNotFound is any 404; what the caller may not know of looks the same as what is not there.
+	// ErrNotFound is any 404. A resource that the caller may not know about looks the same as one that does not exist.
 	ErrNotFound error = status(http.StatusNotFound)
 	// ErrConflict is any 409.
 	ErrConflict error = status(http.StatusConflict)
 	// ErrGone is any 410.
 	ErrGone error = status(http.StatusGone)
-	// ErrStale is 412: the resource was changed by somebody else since its version was read.
+	// ErrStale is 412: the resource has changed since its version was read.
 	ErrStale error = status(http.StatusPreconditionFailed)
-	// ErrNotModified is 304: the resource is still the one that WithIfChanged names.
+	// ErrNotModified is 304: the resource still has the tag given to WithIfChanged.
 	ErrNotModified error = status(http.StatusNotModified)
-	// ErrInvalid says that the request violates the contract or a rule of the service (400, 422); Errors tells where.
+	// ErrInvalid says that the request violates the contract or a rule of the service (400, 422). Error.Errors says
+	// where.
 	ErrInvalid error = class("invalid")
-	// ErrRateLimited is any 429; RetryAfter tells how long to wait.
+	// ErrRateLimited is any 429. Error.RetryAfter is how long to wait.
 	ErrRateLimited error = status(http.StatusTooManyRequests)
-	// ErrUnavailable is 502, 503 or 504: it may work later.
+	// ErrUnavailable is 502, 503 or 504. The same call may succeed later.
 	ErrUnavailable error = class("unavailable")
-	// ErrUnexpectedResponse says that the answer is none that the contract declares: a status, a media type or a body from
-	// something that is not the family, or from a version too different from this SDK.
+	// ErrUnexpectedResponse says that the contract does not declare the response: its status, media type or body comes
+	// from something other than a FountainAI service, or from a version too different from this SDK.
 	ErrUnexpectedResponse error = class("unexpected response")
-	// ErrResponseTooLarge says that an answer was longer than WithMaxResponse allows.
+	// ErrResponseTooLarge says that a response was longer than WithMaxResponse allows.
 	ErrResponseTooLarge = transport.ErrResponseTooLarge
 )
 
@@ -55,42 +58,42 @@ type class string
 
 func (c class) Error() string { return string(c) }
 
-// FieldError tells one place where a request violates the contract. It never holds the offending value.
+// FieldError is one place where a request violates the contract. It never contains the offending value.
 type FieldError struct {
 	In      string // path, query, header, cookie or body
 	Pointer string // JSON Pointer into the body (RFC 6901), or the parameter's name
-	Keyword string // the rule
+	Keyword string // the rule that is violated
 	Message string
-	Name    string // of a change that the request may accept by it (contract_breaking)
+	Name    string // the name by which a request can accept this change (contract_breaking)
 }
 
-// Error is a refusal: a problem document (RFC 9457) or an OAuth error (RFC 6749, section 5.2), or an answer that is neither
-// (errors.Is(err, ErrUnexpectedResponse)). Get it with errors.As.
+// Error is a refusal: a problem document (RFC 9457), an OAuth error (RFC 6749, section 5.2), or a response that is
+// neither (errors.Is(err, ErrUnexpectedResponse)). Get it with errors.As.
 type Error struct {
 	Operation string // the contract's operationId
-	Status    int    // of the HTTP answer
-	Code      Code   // "" for an answer that is no problem document
+	Status    int    // of the HTTP response
+	Code      Code   // "" if the response is not a problem document
 	Title     string
 	Detail    string
-	Type      string // the page that explains the code
-	RequestID string // for the operators' log
+	Type      string // address of the page that explains the code
+	RequestID string // identifies the request in the operators' log
 	Errors    []FieldError
-	Truncated bool // there were more Errors than were sent
+	Truncated bool // there were more errors than Errors contains
 
-	RetryAfter time.Duration // 0 when the answer has none
-	Challenge  *Challenge    // of 401 and 403 answers with WWW-Authenticate
-	Allow      []string      // the methods the path knows, of 405
-	OAuth      bool          // the answer had the form of RFC 6749
-	Header     http.Header   // of the answer
+	RetryAfter time.Duration // 0 if the response has none
+	Challenge  *Challenge    // from WWW-Authenticate of a 401 or 403
+	Allow      []string      // the methods that the path supports, of a 405
+	OAuth      bool          // the response had the form of RFC 6749
+	Header     http.Header   // of the HTTP response
 }
 
-// Error tells operation, status, code and the sentences of the problem.
+// Error returns the operation, the status, the code and the sentences of the problem.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d", e.Operation, e.Status)
 	detail := e.Detail
 	if len(e.Errors) > 0 {
-		detail = strings.TrimSuffix(detail, ".") // it goes on
+		detail = strings.TrimSuffix(detail, ".") // the text continues after it
 	}
 	for _, part := range []string{string(e.Code), detail} {
 		if part != "" {
@@ -137,7 +140,7 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// decodeError makes the *Error of an answer that is not one of the operation's successes.
+// decodeError makes the *Error for a response that is not one of the operation's successes.
 func decodeError(op *operation, resp *transport.Response, now time.Time) *Error {
 	e := &Error{Operation: op.id, Status: resp.Status, Header: resp.Header, RequestID: resp.Header.Get("X-Request-Id")}
 	e.RetryAfter, _ = transport.RetryAfter(resp.Header, now)

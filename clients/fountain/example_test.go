@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/clients/sequence"
 )
 
-// A program signs in with an API key, appends a line and reads all back.
+// A program signs in with an API key, appends an element and reads all elements.
 func Example() {
 	ctx := context.Background()
 	gateway := exampleFamily()
@@ -40,7 +40,7 @@ func Example() {
 	// 1 {"text":"Who's there?"}
 }
 
-// The operation asks for a second factor; the callback gives the code.
+// The operation requires a second factor, and the callback returns the code.
 func ExampleWithStepUp() {
 	gateway := exampleFamily()
 	defer gateway.Close()
@@ -48,7 +48,7 @@ func ExampleWithStepUp() {
 		fountain.WithUser("ada", "correct horse battery staple"),
 		fountain.WithStepUp(func(_ context.Context, challenge fountain.Challenge) (string, error) {
 			fmt.Println(challenge.Operation, "asks for", challenge.ACRValues[0])
-			return "424242", nil // from the person's authenticator
+			return "424242", nil // from the user's authenticator
 		}))
 	if err != nil {
 		log.Fatal(err)
@@ -63,7 +63,7 @@ func ExampleWithStepUp() {
 	// b is now 1
 }
 
-// A refusal tells its code, its class and where the request is wrong.
+// A refusal has a code, a class, and the places where the request is wrong.
 func ExampleError() {
 	gateway := exampleFamily()
 	defer gateway.Close()
@@ -82,14 +82,14 @@ func ExampleError() {
 	// true true
 }
 
-// A change is made over the version that was read.
+// A change names the version that was read.
 func ExampleIfMatch() {
 	read := sequence.Element{Version: 3}
 	fmt.Println(fountain.IfMatch(read.Version))
 	// Output: "3"
 }
 
-// exampleFamily answers the examples' calls.
+// exampleFamily is the server for the examples.
 func exampleFamily() *fake {
 	f := newFake(exampleT{})
 	f.on("POST /kms/v1/oauth2/token", func(w http.ResponseWriter, _ *http.Request, _ int) { answer(w, 200, tokens("at", "", 900)) })

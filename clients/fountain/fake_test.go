@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 )
 
-// fake answers as a family does, by pattern of http.ServeMux, and keeps every request.
+// fake is a fake server with handlers by pattern of http.ServeMux. It records every request.
 type fake struct {
 	*httptest.Server
 	mux *http.ServeMux
@@ -43,7 +43,7 @@ func newFake(t interface{ Cleanup(func()) }) *fake {
 	return f
 }
 
-// on answers a pattern; nth counts its requests from 1.
+// on sets the handler of a pattern. nth counts its requests from 1.
 func (f *fake) on(pattern string, answer func(w http.ResponseWriter, r *http.Request, nth int)) {
 	var mu sync.Mutex
 	n := 0
@@ -56,14 +56,14 @@ func (f *fake) on(pattern string, answer func(w http.ResponseWriter, r *http.Req
 	})
 }
 
-// count is how many requests there were.
+// count returns the number of requests.
 func (f *fake) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.seen)
 }
 
-// requests are those of a path, in order.
+// requests returns the requests to a path, in order.
 func (f *fake) requests(path string) []seen {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -76,7 +76,7 @@ func (f *fake) requests(path string) []seen {
 	return out
 }
 
-// quick is a policy that does not make tests wait.
+// quick is a retry policy without noticeable waits.
 var quick = fountain.RetryPolicy{MaxAttempts: 4, Base: time.Microsecond, MaxWait: 20 * time.Millisecond}
 
 func (f *fake) client(t *testing.T, opts ...fountain.Option) *fountain.Client {
@@ -103,7 +103,7 @@ func challenge(w http.ResponseWriter) {
 	refuse(w, http.StatusUnauthorized, fountain.CodeInsufficientUserAuthentication)
 }
 
-// drop closes the connection without an answer.
+// drop closes the connection without a response.
 func drop(w http.ResponseWriter) {
 	conn, _, err := w.(http.Hijacker).Hijack()
 	if err == nil {

@@ -12,7 +12,7 @@ import (
 // Gateway calls the gateway's own operations.
 type Gateway struct{ client *Client }
 
-// ListGatewayServices lists the family's services and their health.
+// ListGatewayServices lists the services behind the gateway and their health.
 func (g *Gateway) ListGatewayServices(ctx context.Context, opts ...CallOption) (*gateway.ServiceStatusList, error) {
 	return send[gateway.ServiceStatusList](ctx, g.client, opListGatewayServices, opts, gateway.NewListGatewayServicesRequest)
 }
@@ -29,7 +29,7 @@ func (g *Gateway) GetOpenIDProvider(ctx context.Context, opts ...CallOption) (js
 	return value(out), err
 }
 
-// GetContract returns a contract as it is enforced, for example "kms.yaml".
+// GetContract returns a contract as the gateway enforces it, for example "kms.yaml".
 func (g *Gateway) GetContract(ctx context.Context, document string, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, g.client, opGetContract, opts, func(server string) (*http.Request, error) {
 		return gateway.NewGetContractRequest(server, document, nil)
@@ -57,21 +57,21 @@ func (g *Gateway) GetDocsAsset(ctx context.Context, asset string, opts ...CallOp
 	}, "text/css", "text/javascript", "image/png", "text/plain")
 }
 
-// ListProblemPages lists the codes of problems, and what each means.
+// ListProblemPages lists the problem codes and what each means.
 func (g *Gateway) ListProblemPages(ctx context.Context, opts ...CallOption) (*gateway.ProblemPageList, error) {
 	return send[gateway.ProblemPageList](ctx, g.client, opListProblemPages, opts, func(server string) (*http.Request, error) {
 		return gateway.NewListProblemPagesRequest(server, nil)
 	})
 }
 
-// GetFavicon returns the icon that browsers ask for.
+// GetFavicon returns the gateway's favicon.
 func (g *Gateway) GetFavicon(ctx context.Context, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, g.client, opGetFavicon, opts, func(server string) (*http.Request, error) {
 		return gateway.NewGetFaviconRequest(server, nil)
 	}, "image/x-icon")
 }
 
-// GetProblemPage tells what a code of problems means, and what to do.
+// GetProblemPage explains a problem code and what to do about it.
 func (g *Gateway) GetProblemPage(ctx context.Context, code Code, opts ...CallOption) (*gateway.ProblemPage, error) {
 	return send[gateway.ProblemPage](ctx, g.client, opGetProblemPage, opts, func(server string) (*http.Request, error) {
 		return gateway.NewGetProblemPageRequest(server, string(code), nil)
@@ -92,12 +92,12 @@ func (g *Gateway) GetConsoleAsset(ctx context.Context, asset string, opts ...Cal
 	}, "text/css", "text/javascript", "image/svg+xml", "text/plain")
 }
 
-// GetGatewayHealth tells that the gateway's process lives.
+// GetGatewayHealth reports that the gateway process is alive.
 func (g *Gateway) GetGatewayHealth(ctx context.Context, opts ...CallOption) (*common.Health, error) {
 	return send[common.Health](ctx, g.client, opGetGatewayHealth, opts, gateway.NewGetGatewayHealthRequest)
 }
 
-// GetGatewayReadiness tells whether the gateway can work; ErrUnavailable when not.
+// GetGatewayReadiness reports whether the gateway can serve requests. Error: ErrUnavailable if it cannot.
 func (g *Gateway) GetGatewayReadiness(ctx context.Context, opts ...CallOption) (*common.Readiness, error) {
 	return send[common.Readiness](ctx, g.client, opGetGatewayReadiness, opts, gateway.NewGetGatewayReadinessRequest)
 }

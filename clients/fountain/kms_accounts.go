@@ -9,49 +9,52 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// DeleteUser ends every session, key and token of a user for ever. It asks for a second factor. Error: CodeLastAdministrator.
+// DeleteUser deletes a user and permanently ends all their sessions, keys and tokens. It requires a second factor.
+// Error: CodeLastAdministrator.
 func (k *KMS) DeleteUser(ctx context.Context, userID string, opts ...CallOption) error {
 	return exec(ctx, k.client, opDeleteUser, opts, func(server string) (*http.Request, error) {
 		return kms.NewDeleteUserRequest(server, userID)
 	})
 }
 
-// ChangePassword changes the caller's own password; their other sessions end. Errors: CodeInvalidCredentials, CodeWeakPassword.
+// ChangePassword changes the caller's own password and ends their other sessions. Errors: CodeInvalidCredentials,
+// CodeWeakPassword.
 func (k *KMS) ChangePassword(ctx context.Context, userID string, body kms.PasswordChange, opts ...CallOption) error {
 	return exec(ctx, k.client, opChangePassword, opts, func(server string) (*http.Request, error) {
 		return kms.NewChangePasswordRequest(server, userID, body)
 	})
 }
 
-// CreatePasswordReset makes a single-use token by which a user chooses a new password. It asks for a second factor.
+// CreatePasswordReset creates a single-use token with which a user sets a new password. It requires a second factor.
 func (k *KMS) CreatePasswordReset(ctx context.Context, userID string, opts ...CallOption) (*kms.PasswordReset, error) {
 	return send[kms.PasswordReset](ctx, k.client, opCreatePasswordReset, opts, func(server string) (*http.Request, error) {
 		return kms.NewCreatePasswordResetRequest(server, userID, nil)
 	})
 }
 
-// GetPasswordResetPage returns the page where people choose a new password with a reset token.
+// GetPasswordResetPage returns the page where users set a new password with a reset token.
 func (k *KMS) GetPasswordResetPage(ctx context.Context, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, k.client, opGetPasswordResetPage, opts, func(server string) (*http.Request, error) {
 		return kms.NewGetPasswordResetPageRequest(server, nil)
 	}, "text/html")
 }
 
-// ResetPassword chooses a new password with a reset token, which works once. Errors: ErrUnauthenticated, CodeWeakPassword.
+// ResetPassword sets a new password with a reset token, which works once. Errors: ErrUnauthenticated, CodeWeakPassword.
 func (k *KMS) ResetPassword(ctx context.Context, body kms.PasswordResetUse, opts ...CallOption) error {
 	return exec(ctx, k.client, opResetPassword, opts, func(server string) (*http.Request, error) {
 		return kms.NewResetPasswordRequest(server, body)
 	})
 }
 
-// UnlockUser forgives a user's failed sign-ins. It asks for a second factor.
+// UnlockUser clears a user's failed sign-ins. It requires a second factor.
 func (k *KMS) UnlockUser(ctx context.Context, userID string, opts ...CallOption) error {
 	return exec(ctx, k.client, opUnlockUser, opts, func(server string) (*http.Request, error) {
 		return kms.NewUnlockUserRequest(server, userID)
 	})
 }
 
-// ListSessions reads one page of a user's sessions, newest first; Sessions reads all.
+// ListSessions reads one page of a user's sessions, newest first; Sessions reads all. It requires a second factor for
+// another user's sessions.
 func (k *KMS) ListSessions(ctx context.Context, userID string, params *kms.ListSessionsParams, opts ...CallOption) (*kms.SessionList, error) {
 	return send[kms.SessionList](ctx, k.client, opListSessions, opts, func(server string) (*http.Request, error) {
 		return kms.NewListSessionsRequest(server, userID, params)
@@ -69,14 +72,15 @@ func (k *KMS) Sessions(ctx context.Context, userID string, opts ...CallOption) i
 	})
 }
 
-// RevokeSession ends one session of a user. Repeating is safe.
+// RevokeSession ends one session of a user. It requires a second factor for another user's session. Repeating is safe.
 func (k *KMS) RevokeSession(ctx context.Context, userID, sessionID string, opts ...CallOption) error {
 	return exec(ctx, k.client, opRevokeSession, opts, func(server string) (*http.Request, error) {
 		return kms.NewRevokeSessionRequest(server, userID, sessionID)
 	})
 }
 
-// RevokeSessions ends all sessions of a user; the caller's own too, when it is one of them.
+// RevokeSessions ends all sessions of a user, including the caller's own session if it is one of them. It requires a
+// second factor for another user's sessions.
 func (k *KMS) RevokeSessions(ctx context.Context, userID string, opts ...CallOption) (*kms.SessionRevocation, error) {
 	return send[kms.SessionRevocation](ctx, k.client, opRevokeSessions, opts, func(server string) (*http.Request, error) {
 		return kms.NewRevokeSessionsRequest(server, userID)

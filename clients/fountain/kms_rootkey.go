@@ -6,12 +6,13 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// GetRootKey tells which root key seals, and how far a rotation is. It asks for a second factor.
+// GetRootKey reports which root key is in use and the progress of a rotation. It requires a second factor.
 func (k *KMS) GetRootKey(ctx context.Context, opts ...CallOption) (*kms.RootKey, error) {
 	return send[kms.RootKey](ctx, k.client, opGetRootKey, opts, kms.NewGetRootKeyRequest)
 }
 
-// RotateRootKey has the root key in the file seal from now on; GetRootKey tells when nothing remains under the one before. It asks for a second factor.
+// RotateRootKey makes the new root key in the file the one in use. GetRootKey reports when nothing is sealed with the
+// previous one any more. It requires a second factor.
 func (k *KMS) RotateRootKey(ctx context.Context, opts ...CallOption) (*kms.RootKey, error) {
 	return send[kms.RootKey](ctx, k.client, opRotateRootKey, opts, kms.NewRotateRootKeyRequest)
 }

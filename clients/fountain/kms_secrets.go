@@ -9,22 +9,22 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// PutSecret stores a secret's next version. WithIfNoneMatch stores only the first one, WithIfMatch only over a version;
-// otherwise ErrStale. It asks users for a second factor.
+// PutSecret stores the next version of a secret. WithIfNoneMatch stores only the first version, WithIfMatch only if
+// that version is current; otherwise ErrStale. Users need a second factor.
 func (k *KMS) PutSecret(ctx context.Context, name string, body kms.SecretPut, opts ...CallOption) (*kms.SecretMetadata, error) {
 	return send[kms.SecretMetadata](ctx, k.client, opPutSecret, opts, func(server string) (*http.Request, error) {
 		return kms.NewPutSecretRequest(server, name, nil, body)
 	})
 }
 
-// GetSecret reads a secret's current version. It asks users for a second factor.
+// GetSecret reads the current version of a secret. Users need a second factor.
 func (k *KMS) GetSecret(ctx context.Context, name string, opts ...CallOption) (*kms.Secret, error) {
 	return send[kms.Secret](ctx, k.client, opGetSecret, opts, func(server string) (*http.Request, error) {
 		return kms.NewGetSecretRequest(server, name, nil)
 	})
 }
 
-// ListSecrets reads one page of secrets by name, without values; Secrets reads all.
+// ListSecrets reads one page of secrets by name, without values; Secrets reads all. Users need a second factor.
 func (k *KMS) ListSecrets(ctx context.Context, params *kms.ListSecretsParams, opts ...CallOption) (*kms.SecretList, error) {
 	return send[kms.SecretList](ctx, k.client, opListSecrets, opts, func(server string) (*http.Request, error) {
 		return kms.NewListSecretsRequest(server, params)
@@ -42,14 +42,14 @@ func (k *KMS) Secrets(ctx context.Context, opts ...CallOption) iter.Seq2[kms.Sec
 	})
 }
 
-// CreateDataKey makes a data key under a keyring, in clear and wrapped; for services.
+// CreateDataKey creates a data key with a keyring and returns it in plaintext and wrapped. It is for services.
 func (k *KMS) CreateDataKey(ctx context.Context, keyring string, opts ...CallOption) (*kms.DataKey, error) {
 	return send[kms.DataKey](ctx, k.client, opCreateDataKey, opts, func(server string) (*http.Request, error) {
 		return kms.NewCreateDataKeyRequest(server, keyring)
 	})
 }
 
-// UnwrapDataKey opens a wrapped data key; for services.
+// UnwrapDataKey unwraps a data key. It is for services.
 func (k *KMS) UnwrapDataKey(ctx context.Context, keyring string, body kms.WrappedDataKey, opts ...CallOption) (*kms.DataKey, error) {
 	return send[kms.DataKey](ctx, k.client, opUnwrapDataKey, opts, func(server string) (*http.Request, error) {
 		return kms.NewUnwrapDataKeyRequest(server, keyring, body)

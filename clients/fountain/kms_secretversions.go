@@ -13,14 +13,15 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// The stages of a secret's versions, which name a version where its number is not known.
+// Stages of a secret's versions. A stage names a version whose number is not known.
 const (
 	CurrentVersion  = "current"
 	PreviousVersion = "previous"
 	PendingVersion  = "pending"
 )
 
-// ListSecretVersions reads one page of a secret's versions, newest first, without values; SecretVersions reads all. It asks users for a second factor.
+// ListSecretVersions reads one page of the versions of a secret, newest first, without values; SecretVersions reads
+// all. Users need a second factor.
 func (k *KMS) ListSecretVersions(ctx context.Context, name string, params *kms.ListSecretVersionsParams, opts ...CallOption) (*kms.SecretVersionList, error) {
 	return send[kms.SecretVersionList](ctx, k.client, opListSecretVersions, opts, func(server string) (*http.Request, error) {
 		return kms.NewListSecretVersionsRequest(server, name, params)
@@ -38,15 +39,15 @@ func (k *KMS) SecretVersions(ctx context.Context, name string, opts ...CallOptio
 	})
 }
 
-// GetSecretVersion reads a version, by its number or stage. It asks users for a second factor.
+// GetSecretVersion reads a version by its number or stage. Users need a second factor.
 func (k *KMS) GetSecretVersion(ctx context.Context, name, version string, opts ...CallOption) (*kms.SecretVersionValue, error) {
 	return send[kms.SecretVersionValue](ctx, k.client, opGetSecretVersion, opts, func(server string) (*http.Request, error) {
 		return kms.NewGetSecretVersionRequest(server, name, version)
 	})
 }
 
-// ProposeSecret stores a version that waits beside the current one, until PromoteSecretVersion. WithIfMatch stores it only while that version is current;
-// otherwise ErrStale. It asks users for a second factor.
+// ProposeSecret stores a pending version beside the current one, until PromoteSecretVersion. WithIfMatch stores it only
+// while that version is current; otherwise ErrStale. Users need a second factor.
 func (k *KMS) ProposeSecret(ctx context.Context, name string, body kms.SecretPut, opts ...CallOption) (*kms.SecretMetadata, error) {
 	pending := kms.PutSecretParamsStagePending
 	return send[kms.SecretMetadata](ctx, k.client, opPutSecret, opts, func(server string) (*http.Request, error) {
@@ -54,40 +55,42 @@ func (k *KMS) ProposeSecret(ctx context.Context, name string, body kms.SecretPut
 	})
 }
 
-// PromoteSecretVersion makes a version, by its number or stage, the current one: the pending one after its test, or the previous one to go back. WithIfMatch
-// promotes only while that version is current; otherwise ErrStale. It asks users for a second factor.
+// PromoteSecretVersion makes a version the current one, by its number or stage: the pending version after its test, or
+// the previous version to go back. WithIfMatch promotes it only while that version is current; otherwise ErrStale.
+// Users need a second factor.
 func (k *KMS) PromoteSecretVersion(ctx context.Context, name, version string, opts ...CallOption) (*kms.SecretMetadata, error) {
 	return send[kms.SecretMetadata](ctx, k.client, opPromoteSecretVersion, opts, func(server string) (*http.Request, error) {
 		return kms.NewPromoteSecretVersionRequest(server, name, version, nil)
 	})
 }
 
-// DeleteSecretVersion deletes a version; UndeleteSecretVersion takes it back. It asks users for a second factor.
+// DeleteSecretVersion deletes a version. UndeleteSecretVersion undoes it. Users need a second factor.
 func (k *KMS) DeleteSecretVersion(ctx context.Context, name, version string, opts ...CallOption) error {
 	return exec(ctx, k.client, opDeleteSecretVersion, opts, func(server string) (*http.Request, error) {
 		return kms.NewDeleteSecretVersionRequest(server, name, version)
 	})
 }
 
-// UndeleteSecretVersion takes a deleted version into use again. It asks users for a second factor.
+// UndeleteSecretVersion restores a deleted version. Users need a second factor.
 func (k *KMS) UndeleteSecretVersion(ctx context.Context, name, version string, opts ...CallOption) (*kms.SecretVersion, error) {
 	return send[kms.SecretVersion](ctx, k.client, opUndeleteSecretVersion, opts, func(server string) (*http.Request, error) {
 		return kms.NewUndeleteSecretVersionRequest(server, name, version)
 	})
 }
 
-// DestroySecretVersion destroys a version for ever; the answer says where copies may remain. It asks users for a second factor.
+// DestroySecretVersion permanently destroys a version. The response says where copies may remain. Users need a second
+// factor.
 func (k *KMS) DestroySecretVersion(ctx context.Context, name, version string, opts ...CallOption) (*kms.SecretDestruction, error) {
 	return send[kms.SecretDestruction](ctx, k.client, opDestroySecretVersion, opts, func(server string) (*http.Request, error) {
 		return kms.NewDestroySecretVersionRequest(server, name, version)
 	})
 }
 
-// maxWatch is how long the kms holds a request open.
+// maxWatch is the longest time that the kms holds a request open.
 const maxWatch = 25 * time.Second
 
-// WatchSecret waits until a secret's current version is another than the known one, up to wait (at most 25 s), and returns the current version. It reads no
-// value; GetSecret does.
+// WatchSecret waits until the current version of a secret differs from known, for at most wait (up to 25 s), and
+// returns the current version number. It does not read the value; GetSecret does.
 func (k *KMS) WatchSecret(ctx context.Context, name string, known int64, wait time.Duration, opts ...CallOption) (version int64, err error) {
 	if wait > maxWatch || wait < 0 {
 		return 0, fmt.Errorf("watch secret: the wait must be 0 to %s", maxWatch)

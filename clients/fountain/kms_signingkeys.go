@@ -9,7 +9,8 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// ListSigningKeys reads one page of the keys that sign tokens, newest first; SigningKeys reads all. It asks for a second factor.
+// ListSigningKeys reads one page of the keys that sign tokens, newest first; SigningKeys reads all. It requires a
+// second factor.
 func (k *KMS) ListSigningKeys(ctx context.Context, params *kms.ListSigningKeysParams, opts ...CallOption) (*kms.SigningKeyList, error) {
 	return send[kms.SigningKeyList](ctx, k.client, opListSigningKeys, opts, func(server string) (*http.Request, error) {
 		return kms.NewListSigningKeysRequest(server, params)
@@ -27,15 +28,16 @@ func (k *KMS) SigningKeys(ctx context.Context, opts ...CallOption) iter.Seq2[kms
 	})
 }
 
-// RotateSigningKey has the next key sign; the answer is that key, and when it begins. It asks for a second factor.
+// RotateSigningKey schedules the change to the next signing key. It returns that key and the time from which it signs.
+// It requires a second factor.
 func (k *KMS) RotateSigningKey(ctx context.Context, body kms.SigningKeyRotate, opts ...CallOption) (*kms.SigningKey, error) {
 	return send[kms.SigningKey](ctx, k.client, opRotateSigningKey, opts, func(server string) (*http.Request, error) {
 		return kms.NewRotateSigningKeyRequest(server, body)
 	})
 }
 
-// RevokeSigningKey ends a key and everything that it has signed, at once: also the tokens of this client, which gets others by itself. It asks for a second
-// factor.
+// RevokeSigningKey revokes a key and every token that it has signed, immediately. That includes the tokens of this
+// client, which fetches new ones by itself. It requires a second factor.
 func (k *KMS) RevokeSigningKey(ctx context.Context, kid string, opts ...CallOption) (*kms.SigningKey, error) {
 	return send[kms.SigningKey](ctx, k.client, opRevokeSigningKey, opts, func(server string) (*http.Request, error) {
 		return kms.NewRevokeSigningKeyRequest(server, kid)

@@ -13,8 +13,8 @@ const maxPage = 200
 
 var errCursorLoop = errors.New("the list gave the same cursor twice")
 
-// pages walks a list page by page. fetch gets a page's limit and cursor and returns its items and the next cursor. The walk
-// ends after the last page or with the first error, which is yielded with a zero item.
+// pages iterates over a list page by page. fetch takes the limit and the cursor of a page and returns its items and the
+// next cursor. The iteration ends after the last page, or with the first error, which is yielded with a zero item.
 func pages[T any](ctx context.Context, opts []CallOption,
 	fetch func(ctx context.Context, limit *common.Limit, cursor *common.Cursor) ([]T, *string, error),
 ) iter.Seq2[T, error] {
@@ -47,7 +47,7 @@ func pages[T any](ctx context.Context, opts []CallOption,
 	}
 }
 
-// Collect reads an iterator to its end. It returns what came before an error along with it.
+// Collect reads an iterator to its end. If the iterator yields an error, Collect returns it with the items before it.
 func Collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
 	var out []T
 	for item, err := range seq {

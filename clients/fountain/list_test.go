@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 )
 
-// threePages is a list of five elements in pages of two; the page from failAt on is refused.
+// threePages serves a list of five elements in pages of two. From page failAt on, it refuses.
 func threePages(f *fake, failAt int) {
 	f.on("GET "+elementsPath, func(w http.ResponseWriter, r *http.Request, _ int) {
 		from, _ := strconv.Atoi(r.URL.Query().Get("cursor"))

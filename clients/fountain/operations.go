@@ -7,26 +7,26 @@ import (
 	"strings"
 )
 
-// repeat says when a request may be sent again although the first may have done its work.
+// repeat says when a request may be sent again although the first attempt may have taken effect.
 type repeat int
 
 const (
-	never   repeat = iota // only if it surely never arrived
+	never   repeat = iota // only if the first attempt certainly never arrived
 	withKey               // because an Idempotency-Key makes the repeat harmless
 	always                // because it reads, or because the contract says that repeating is safe
 )
 
-// operation is what the SDK knows of one operation of the contracts.
+// operation is what the SDK knows about one operation of the contracts.
 type operation struct {
 	id, word, method string
 	path             string // template below the service's base path
 	public           bool   // works without a token
 	repeat           repeat
 	success          []int      // nil: every status below 400
-	asked            *operation // the one by which it is known whether a second factor is asked for; nil: itself
+	asked            *operation // the operation whose challenges also hold for this one; nil: itself
 }
 
-// basePath is the service's place below the gateway's address.
+// basePath returns the path of a service below the gateway's address.
 func basePath(word string) string {
 	if word == "gateway" {
 		return ""
@@ -39,7 +39,7 @@ type Operation struct {
 	ID, Service, Method string
 	Path                string // template, from the gateway's root
 	Public              bool   // works without a token
-	Repeatable          bool   // retried after a failure in which the first attempt may have done its work
+	Repeatable          bool   // retried after a failure even if the first attempt may have taken effect
 	Keyed               bool   // carries an Idempotency-Key, the same one in every retry
 	Success             []int  // the statuses that count as success
 }
@@ -70,8 +70,8 @@ func public(word, id, method, path string, again repeat, success ...int) *operat
 	return op
 }
 
-// fits reports whether the address, as it would be sent, still is this operation's below server: an argument that is empty
-// or a dot segment would name another resource.
+// fits reports whether the address, as it would be sent, still belongs to this operation below server. An argument that
+// is empty or a dot segment would name another resource.
 func (op *operation) fits(server string, address *url.URL) bool {
 	base, err := url.Parse(server)
 	if err != nil {

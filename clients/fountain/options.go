@@ -11,21 +11,23 @@ import (
 	"github.com/fountainai/fountain/clients/twofactor"
 )
 
-// Option sets how a Client works.
+// Option configures a Client.
 type Option func(*settings) error
 
-// StepUpFunc is asked for a one-time code when an operation needs a second factor, or the sign-in itself (Challenge.Operation
-// is loginUser then). It may wait for a person; ctx is the call's. After a wrong code it is asked again, up to three times in all, with a larger Challenge.Attempt; giving the same
-// code again, or an error, ends the call with the refusal.
+// StepUpFunc returns a one-time code. The client calls it when an operation requires a second factor, or when the
+// sign-in itself does (Challenge.Operation is then loginUser). It may wait for user input; ctx is the context of the
+// call. After a wrong code the client calls it again with a larger Challenge.Attempt, up to three times in all. If it
+// returns the same code again, or an error, the call fails.
 type StepUpFunc func(ctx context.Context, challenge Challenge) (code string, err error)
 
-// RetryPolicy says how failed calls are tried again. Only what the contract calls repeatable is: reads, operations whose
-// description says so, and those with an Idempotency-Key; anything else only when no connection was made. What asks for the version that it changes
-// (If-Match, ifVersion), or for there to be none, is repeated only after an answer that says that nothing was done.
+// RetryPolicy says how failed calls are retried. Only calls that the contract lets be repeated are retried: reads,
+// operations whose description says so, and those with an Idempotency-Key. Any other call is retried only when no
+// connection was made. A call that names the version it changes (If-Match, ifVersion), or requires that there is none,
+// is retried only after a response that says that nothing was done.
 type RetryPolicy struct {
-	MaxAttempts int           // in all; 1 switches retries off
-	Base        time.Duration // before the second attempt; doubled for each further one
-	MaxWait     time.Duration // longest wait between two; a longer Retry-After ends the call instead
+	MaxAttempts int           // total number of attempts; 1 disables retries
+	Base        time.Duration // wait before the second attempt; doubled for each further one
+	MaxWait     time.Duration // longest wait between two attempts; a longer Retry-After ends the call
 }
 
 // DefaultRetry is the policy of a Client without WithRetry.
@@ -33,10 +35,10 @@ var DefaultRetry = RetryPolicy{MaxAttempts: 4, Base: 100 * time.Millisecond, Max
 
 // settings collects the options of a Client.
 type settings struct {
-	credential  string // the option that gave source, for the error about a second one
+	credential  string // the option that set source, for the error about a second one
 	source      func(*Client) TokenSource
 	stepUp      StepUpFunc
-	sentBy      string // WithSentCode
+	sentBy      string // channel of WithSentCode
 	raised      RaisedTokens
 	httpClient  *http.Client
 	rootCAs     *x509.CertPool
@@ -56,8 +58,9 @@ func (s *settings) credentials(option string, source func(*Client) TokenSource) 
 	return nil
 }
 
-// WithUser signs in with a password at the first call that needs it, renews the session, and signs in again when it ended. Where a role of the user asks for
-// a second factor at sign-in, the function of WithStepUp is asked for a code; without one the call ends with ErrMfaRequired.
+// WithUser signs in with a password at the first call that needs a token. The client then renews the session, and signs
+// in again when the session has ended. If a role of the user requires a second factor at sign-in, the client asks the
+// function of WithStepUp for a code; without that function the call returns ErrMfaRequired.
 func WithUser(username, password string) Option {
 	return func(s *settings) error {
 		return s.credentials("WithUser", func(c *Client) TokenSource {
@@ -66,8 +69,8 @@ func WithUser(username, password string) Option {
 	}
 }
 
-// WithRefreshToken continues a session. A refresh token is used once: onRotate, which may be nil, is called with each new
-// one before the access token that came with it is used, so that the caller can keep it.
+// WithRefreshToken continues a session. A refresh token works once. The client calls onRotate with each new refresh
+// token before it uses the access token that came with it, so that the caller can store it. onRotate may be nil.
 func WithRefreshToken(token string, onRotate func(token string)) Option {
 	return func(s *settings) error {
 		if token == "" {
@@ -79,7 +82,7 @@ func WithRefreshToken(token string, onRotate func(token string)) Option {
 	}
 }
 
-// WithAPIKey trades the API key for short-lived tokens, one for each service that is called (RFC 8707).
+// WithAPIKey exchanges the API key for short-lived tokens, one for each service that is called (RFC 8707).
 func WithAPIKey(key string) Option {
 	return func(s *settings) error {
 		id, err := keyID(key)
@@ -90,8 +93,8 @@ func WithAPIKey(key string) Option {
 	}
 }
 
-// WithTokenSource takes access tokens from source. If source has a method Invalidate(token string), it is called with a
-// token that was refused as invalid, and the call is repeated once.
+// WithTokenSource takes access tokens from source. If source has a method Invalidate(token string), the client calls it
+// with a token that was refused as invalid, and repeats the call once.
 func WithTokenSource(source TokenSource) Option {
 	return func(s *settings) error {
 		if source == nil {
@@ -101,18 +104,22 @@ func WithTokenSource(source TokenSource) Option {
 	}
 }
 
-// WithStepUp lets the client satisfy second-factor challenges (RFC 9470): it asks f for a code of an authenticator, or a recovery code, verifies it at the twofactor
-// service, gets a raised token for the one service from the kms, keeps it while it lives, and repeats the call once.
+// WithStepUp lets the client answer second-factor challenges (RFC 9470). The client asks f for a code of an
+// authenticator or a recovery code, verifies it at the twofactor service, and gets a raised token from the kms: an
+// access token for one service that carries the second factor. It keeps the token until it expires, and repeats the
+// call once.
 func WithStepUp(f StepUpFunc) Option {
 	return func(s *settings) error { s.stepUp = f; return nil }
 }
 
-// ErrResend is what a StepUpFunc returns to have another code sent, where the code that it is asked for is one that is sent (Challenge.Channel): the old one is
-// good no more, attempts stay counted, and the function is asked again. At most five are sent for one sign-in.
+// ErrResend is returned by a StepUpFunc to have another code sent. It is for codes that are sent (Challenge.Channel).
+// The old code stops working, earlier attempts still count, and the function is called again. At most five codes are
+// sent for one sign-in.
 var ErrResend = errors.New("send another code")
 
-// WithSentCode has the code of a sign-in that asks for a second factor sent by a channel, email or sms, where the user's roles accept that. Without it a code is sent
-// only where neither a code of an authenticator nor a recovery code is accepted.
+// WithSentCode sends the code of a sign-in that requires a second factor by a channel, email or sms, if the user's
+// roles accept that channel. By default a code is sent only if neither a code of an authenticator nor a recovery code
+// is accepted.
 func WithSentCode(channel string) Option {
 	return func(s *settings) error {
 		if channel != string(twofactor.ChallengeCreateChannelEmail) && channel != string(twofactor.ChallengeCreateChannelSms) {
@@ -123,37 +130,37 @@ func WithSentCode(channel string) Option {
 	}
 }
 
-// RaisedTokens keeps raised access tokens (see WithStepUp) between the runs of a program, so that a person gives one code for the five minutes
-// that such a token lives and not one for each run. Whoever reads them can do what they allow.
+// RaisedTokens stores raised access tokens (see WithStepUp) between runs of a program. A user then gives one code for
+// the five minutes that such a token lives, not one for each run. Anyone who can read a stored token can use it.
 type RaisedTokens interface {
-	// Load returns the token that was kept for a service and its end; "" when there is none.
+	// Load returns the stored token for a service and its expiry. The token is "" if there is none.
 	Load(audience string) (token string, expires time.Time)
-	// Keep keeps a token for a service until it ends.
+	// Keep stores a token for a service until it expires.
 	Keep(audience, token string, expires time.Time)
 }
 
-// WithRaisedTokens has raised tokens kept by k. It does nothing without WithStepUp.
+// WithRaisedTokens stores raised tokens in k. It has no effect without WithStepUp.
 func WithRaisedTokens(k RaisedTokens) Option {
 	return func(s *settings) error { s.raised = k; return nil }
 }
 
-// WithHTTPClient sends through h instead of a client of the SDK's own. Redirects are not followed in either case.
+// WithHTTPClient sends requests through h instead of a client of the SDK. Redirects are not followed in either case.
 func WithHTTPClient(h *http.Client) Option {
 	return func(s *settings) error { s.httpClient = h; return nil }
 }
 
-// WithRootCAs trusts only these authorities for the gateway's certificate.
+// WithRootCAs trusts only these certificate authorities for the gateway's certificate.
 func WithRootCAs(pool *x509.CertPool) Option {
 	return func(s *settings) error { s.rootCAs = pool; return nil }
 }
 
-// WithMiddleware wraps the round tripper, for recording or tracing; the first given is the outermost.
+// WithMiddleware wraps the round tripper, for example to record or trace requests. The first one given is the
+// outermost.
 func WithMiddleware(wrap func(http.RoundTripper) http.RoundTripper) Option {
 	return func(s *settings) error { s.middleware = append(s.middleware, wrap); return nil }
 }
 
-// WithServiceURL reaches one service (kms, twofactor, sequence, search or gateway) at an address of its own instead of
-// through the gateway.
+// WithServiceURL uses baseURL for one service (kms, twofactor, sequence, search or gateway) instead of the gateway.
 func WithServiceURL(service, baseURL string) Option {
 	return func(s *settings) error {
 		base, err := parseBase(baseURL)
@@ -173,7 +180,7 @@ func WithUserAgent(product string) Option {
 	return func(s *settings) error { s.userAgent = product; return nil }
 }
 
-// WithTimeout bounds every single attempt; the default is 60 s, and 0 leaves it to the call's context alone.
+// WithTimeout limits each single attempt. The default is 60 s. With 0, only the call's context limits it.
 func WithTimeout(d time.Duration) Option {
 	return func(s *settings) error {
 		if d < 0 {
@@ -184,7 +191,7 @@ func WithTimeout(d time.Duration) Option {
 	}
 }
 
-// WithMaxResponse bounds the bytes read of an answer; the default is 32 MiB, the most the contracts know.
+// WithMaxResponse limits the bytes read of a response. The default is 32 MiB, the most that the contracts allow.
 func WithMaxResponse(bytes int64) Option {
 	return func(s *settings) error {
 		if bytes <= 0 {

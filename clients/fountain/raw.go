@@ -13,9 +13,9 @@ import (
 	"github.com/fountainai/fountain/clients/twofactor"
 )
 
-// Raw holds the generated clients: they send what they are given, once, and return the answer unread. They are for streams
-// and for tests that send malformed requests on purpose. They carry the client's access token unless the request has an
-// Authorization header (a request editor that sets it to "" sends none); they do not retry, raise or decode.
+// Raw holds the generated clients. They send a request once and return the response unread. They are for streams, and
+// for tests that send malformed requests on purpose. They add the client's access token unless the request has an
+// Authorization header; a request editor that sets the header to "" sends none. They do not retry, step up or decode.
 type Raw struct {
 	KMS       *kms.Client
 	Twofactor *twofactor.Client
@@ -25,7 +25,7 @@ type Raw struct {
 	client    *Client
 }
 
-// Raw returns the generated clients over this client's connections and credentials.
+// Raw returns the generated clients, which use this client's connections and credentials.
 func (c *Client) Raw() *Raw {
 	return &Raw{
 		KMS:       &kms.Client{Server: c.server("kms"), Client: &rawDoer{c, "kms"}},
@@ -37,19 +37,20 @@ func (c *Client) Raw() *Raw {
 	}
 }
 
-// Do sends any request whatever, once, with the access token for the service if it has no Authorization header. Without one it must
-// go to that service's address: nobody else gets the token. The caller closes the answer's body.
+// Do sends any request once. If the request has no Authorization header, Do adds the access token for the service; the
+// request must then go to that service's address, so that the token reaches no other host. The caller closes the body
+// of the response.
 func (r *Raw) Do(service string, req *http.Request) (*http.Response, error) {
 	return (&rawDoer{r.client, service}).Do(req)
 }
 
-// URL is the address of a path below a service's base path, for requests made by hand.
+// URL returns the address of a path below a service's base path, for requests made by hand.
 func (r *Raw) URL(service, path string) string {
 	server := r.client.server(service)
 	return server[:len(server)-1] + path
 }
 
-// rawDoer adds to the generated clients' requests what only the client knows.
+// rawDoer adds the user agent and the access token to the requests of the generated clients.
 type rawDoer struct {
 	client *Client
 	word   string

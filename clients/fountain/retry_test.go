@@ -64,11 +64,11 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// The repeat of a change that asks for a version would be refused because of the change itself.
+// If a conditional change were repeated, it could be refused because of its own effect.
 func TestRetry_leavesAChangeWithAConditionToTheCaller(t *testing.T) {
 	f := newFake(t)
 	const document, sync = "/search/v1/collections/plays/documents/1", "/search/v1/collections/plays/documents/sync"
-	var answers atomic.Pointer[func(w http.ResponseWriter, nth int)] // a request whose connection was dropped may go on
+	var answers atomic.Pointer[func(w http.ResponseWriter, nth int)] // a request whose connection was dropped may still be running
 	for _, at := range []string{"PUT " + document, "POST " + sync} {
 		f.on(at, func(w http.ResponseWriter, _ *http.Request, nth int) { (*answers.Load())(w, nth) })
 	}
@@ -167,7 +167,7 @@ func TestRetry_endsWithTheContextThePolicyAndTheBudget(t *testing.T) {
 	defer cancel()
 	require.Equal(t, 1, list(ctx, slow), "no time is left for the wait")
 
-	for range 40 { // 3 retries of 5 each: the 500 are used up
+	for range 40 { // 3 retries, which cost 5 each, use up the budget of 500
 		list(t.Context(), c)
 	}
 	require.Equal(t, 1, list(t.Context(), c))
@@ -197,7 +197,7 @@ func TestArguments_thatWouldNameAnotherResourceAreRefused(t *testing.T) {
 	c := f.client(t)
 	for _, id := range []string{"", ".", "..", "../../x"} {
 		_, err := c.Sequence.GetElement(t.Context(), "hamlet", "spokenWord", id)
-		if id == "../../x" { // escaped, so it stays one segment, and the family refuses it
+		if id == "../../x" { // escaped, so it stays one segment, which the server refuses
 			require.ErrorIs(t, err, fountain.ErrUnexpectedResponse)
 			continue
 		}

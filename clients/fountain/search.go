@@ -11,15 +11,15 @@ import (
 	"github.com/fountainai/fountain/clients/search"
 )
 
-// Search calls the search service: collections, documents and searches over the family's search engine.
+// Search calls the search service: collections, documents and searches in the search engine behind it.
 type Search struct{ client *Client }
 
-// GetEngine tells which search engine is in use and what it takes.
+// GetEngine describes the search engine in use and what it supports.
 func (s *Search) GetEngine(ctx context.Context, opts ...CallOption) (*search.Engine, error) {
 	return send[search.Engine](ctx, s.client, opGetEngine, opts, search.NewGetEngineRequest)
 }
 
-// CreateCollection makes a collection. Errors: ErrConflict when there is one of that name.
+// CreateCollection creates a collection. Errors: ErrConflict if the name is taken.
 func (s *Search) CreateCollection(ctx context.Context, body search.CollectionCreate, opts ...CallOption) (*search.Collection, error) {
 	return send[search.Collection](ctx, s.client, opCreateCollection, opts, func(server string) (*http.Request, error) {
 		return search.NewCreateCollectionRequest(server, nil, body)
@@ -58,7 +58,8 @@ func (s *Search) DeleteCollection(ctx context.Context, collection string, opts .
 	})
 }
 
-// ListCollectionGrants reads one page of who may use a collection beside its owner; CollectionGrants reads all.
+// ListCollectionGrants reads one page of the grants of a collection to callers other than its owner; CollectionGrants
+// reads all.
 func (s *Search) ListCollectionGrants(ctx context.Context, collection string, params *search.ListCollectionGrantsParams, opts ...CallOption) (*search.GrantList, error) {
 	return send[search.GrantList](ctx, s.client, opListCollectionGrants, opts, func(server string) (*http.Request, error) {
 		return search.NewListCollectionGrantsRequest(server, collection, params)
@@ -83,15 +84,16 @@ func (s *Search) PutCollectionGrant(ctx context.Context, collection, grantee str
 	})
 }
 
-// DeleteCollectionGrant takes a grant back.
+// DeleteCollectionGrant revokes a grant.
 func (s *Search) DeleteCollectionGrant(ctx context.Context, collection, grantee string, opts ...CallOption) error {
 	return exec(ctx, s.client, opDeleteCollectionGrant, opts, func(server string) (*http.Request, error) {
 		return search.NewDeleteCollectionGrantRequest(server, collection, grantee)
 	})
 }
 
-// SyncDocuments upserts and deletes up to 5,000 documents; the result tells the outcome of each. Repeating is safe, but with IfVersion: the repeat of a change that was carried out is
-// CodeVersionConflict, and the client does not repeat by itself then. StartSync is for more.
+// SyncDocuments upserts and deletes up to 5,000 documents. The result has the outcome of each. Repeating is safe unless
+// an item has IfVersion: a repeat of a change that was made is CodeVersionConflict. The client does not retry such
+// calls by itself. StartSync takes more documents.
 func (s *Search) SyncDocuments(ctx context.Context, collection string, body search.DocumentSync, opts ...CallOption) (*search.DocumentSyncResult, error) {
 	if slices.ContainsFunc(body.Items, func(i search.SyncItem) bool { return i.IfVersion != nil }) {
 		opts = append(slices.Clone(opts), withCondition)
@@ -101,7 +103,7 @@ func (s *Search) SyncDocuments(ctx context.Context, collection string, body sear
 	})
 }
 
-// GetDocument reads a document, with every digit of its numbers.
+// GetDocument reads a document. Numbers keep every digit.
 func (s *Search) GetDocument(ctx context.Context, collection, documentID string, params *search.GetDocumentParams, opts ...CallOption) (*json.RawMessage, error) {
 	return send[json.RawMessage](ctx, s.client, opGetDocument, opts, func(server string) (*http.Request, error) {
 		req, err := search.NewGetDocumentRequest(server, collection, documentID, params)
@@ -109,7 +111,7 @@ func (s *Search) GetDocument(ctx context.Context, collection, documentID string,
 	})
 }
 
-// PutDocument makes or replaces a document. Repeating is safe, but with IfMatch.
+// PutDocument creates or replaces a document. Repeating is safe unless the call has IfMatch.
 func (s *Search) PutDocument(ctx context.Context, collection, documentID string, params *search.PutDocumentParams, body json.RawMessage, opts ...CallOption) error {
 	return exec(ctx, s.client, opPutDocument, opts, func(server string) (*http.Request, error) {
 		req, err := search.NewPutDocumentRequest(server, collection, documentID, params, body)
@@ -117,7 +119,8 @@ func (s *Search) PutDocument(ctx context.Context, collection, documentID string,
 	})
 }
 
-// PatchDocument changes the fields of a document that body has; null removes an optional one. Repeating is safe, but with IfMatch. Errors: ErrNotFound.
+// PatchDocument changes the fields of a document that are in body; null removes an optional field. Repeating is safe
+// unless the call has IfMatch. Errors: ErrNotFound.
 func (s *Search) PatchDocument(ctx context.Context, collection, documentID string, params *search.PatchDocumentParams, body json.RawMessage, opts ...CallOption) error {
 	return exec(ctx, s.client, opPatchDocument, opts, func(server string) (*http.Request, error) {
 		req, err := search.NewPatchDocumentRequest(server, collection, documentID, params, body)
@@ -133,7 +136,7 @@ func (s *Search) DeleteDocument(ctx context.Context, collection, documentID stri
 	})
 }
 
-// DeleteDocumentsByQuery deletes the documents that fit a filter, or counts them.
+// DeleteDocumentsByQuery deletes the documents that match a filter, or counts them.
 func (s *Search) DeleteDocumentsByQuery(ctx context.Context, collection string, body search.DocumentDeletion, opts ...CallOption) (*search.DocumentDeletionResult, error) {
 	return send[search.DocumentDeletionResult](ctx, s.client, opDeleteDocumentsByQuery, opts, func(server string) (*http.Request, error) {
 		return search.NewDeleteDocumentsByQueryRequest(server, collection, body)
@@ -147,26 +150,26 @@ func (s *Search) SearchDocuments(ctx context.Context, collection string, body se
 	})
 }
 
-// MultiSearch carries out up to 50 searches, each of a collection of its own; the result tells the outcome of each.
+// MultiSearch runs up to 50 searches, each in its own collection. The result has the outcome of each.
 func (s *Search) MultiSearch(ctx context.Context, body search.MultiSearch, opts ...CallOption) (*search.SearchOutcomes, error) {
 	return send[search.SearchOutcomes](ctx, s.client, opMultiSearch, opts, func(server string) (*http.Request, error) {
 		return search.NewMultiSearchRequest(server, body)
 	})
 }
 
-// UnionSearch searches several collections for one list of hits.
+// UnionSearch searches several collections and returns one list of hits.
 func (s *Search) UnionSearch(ctx context.Context, body search.UnionSearch, opts ...CallOption) (*search.SearchUnion, error) {
 	return send[search.SearchUnion](ctx, s.client, opUnionSearch, opts, func(server string) (*http.Request, error) {
 		return search.NewUnionSearchRequest(server, body)
 	})
 }
 
-// GetSearchHealth tells that the service's process lives.
+// GetSearchHealth reports that the service's process is alive.
 func (s *Search) GetSearchHealth(ctx context.Context, opts ...CallOption) (*common.Health, error) {
 	return send[common.Health](ctx, s.client, opGetSearchHealth, opts, search.NewGetSearchHealthRequest)
 }
 
-// GetSearchReadiness tells whether the service can work; ErrUnavailable when not.
+// GetSearchReadiness reports whether the service can serve requests. Error: ErrUnavailable if it cannot.
 func (s *Search) GetSearchReadiness(ctx context.Context, opts ...CallOption) (*common.Readiness, error) {
 	return send[common.Readiness](ctx, s.client, opGetSearchReadiness, opts, search.NewGetSearchReadinessRequest)
 }

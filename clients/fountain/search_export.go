@@ -14,7 +14,8 @@ import (
 	"github.com/fountainai/fountain/clients/search"
 )
 
-// ofDocument writes an id that is also a verb below the documents with an escape, so that the request is for the document.
+// ofDocument escapes a document id that is also the name of an operation below the documents, so that the request is
+// for the document.
 func ofDocument(req *http.Request, id string, err error) (*http.Request, error) {
 	if err != nil || id != "sync" && id != "delete-by-query" && id != "export" {
 		return req, err
@@ -24,20 +25,22 @@ func ofDocument(req *http.Request, id string, err error) (*http.Request, error) 
 	return req, nil
 }
 
-// ExportDocuments reads an export whole: NDJSON, whose last line has the number of documents. Documents reads one of any size.
+// ExportDocuments reads a whole export: NDJSON whose last line has the number of documents. Documents reads an export
+// of any size.
 func (s *Search) ExportDocuments(ctx context.Context, collection string, body search.DocumentExport, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, s.client, opExportDocuments, opts, func(server string) (*http.Request, error) {
 		return search.NewExportDocumentsRequest(server, collection, body)
 	}, "application/x-ndjson")
 }
 
-// ErrCutExport says that an export broke off: the documents before are not all.
+// ErrCutExport says that an export broke off. The documents before it are not all of them.
 var ErrCutExport = errors.New("the export has no last line: the connection or the search engine broke off")
 
-// exportLine is the most bytes of a line of an export, as the contract has it.
+// exportLine is the largest line of an export in bytes, as the contract defines it.
 const exportLine = 4 << 20
 
-// Documents yields the documents of an export as they come, with every digit of their numbers. Only when it ends without an error were they all.
+// Documents yields the documents of an export as they arrive. Numbers keep every digit. The documents are complete only
+// if the iteration ends without an error.
 func (s *Search) Documents(ctx context.Context, collection string, body search.DocumentExport) iter.Seq2[search.ExportLine, error] {
 	return func(yield func(search.ExportLine, error) bool) {
 		if err := s.documents(ctx, collection, body, func(line search.ExportLine) bool { return yield(line, nil) }); err != nil {

@@ -16,10 +16,14 @@ import (
 	"github.com/fountainai/fountain/clients/search"
 )
 
-// StartSync has documents upserted and deleted in the background: items is NDJSON, a search.SyncItem on each line, up to 64 MiB. It is read from where it stands, again from there where
-// the call is repeated, and has no time limit but that of ctx. Repeating is safe; each time is a job of its own.
-// Where items have ifVersion, a second job is told conflicts with the first: WithoutRetry leaves the decision to the caller. Errors: ErrRateLimited while as many jobs are under way, or as much waits,
-// as may; ErrInvalid when an item does not fit: then none is carried out.
+// StartSync upserts and deletes documents in the background. items is NDJSON with a search.SyncItem on each line, up to
+// 64 MiB. It is read from its current position, and again from there if the call is retried. Only ctx limits the time
+// of the call.
+//
+// Repeating is safe, and each call starts its own job. If items have ifVersion, a second job gets conflicts from the
+// changes of the first; WithoutRetry leaves the decision to the caller. Errors: ErrRateLimited while the number of
+// running jobs or the amount of waiting writes is at its limit; ErrInvalid if an item is invalid, and then no item is
+// applied.
 func (s *Search) StartSync(ctx context.Context, collection string, items io.ReadSeeker, opts ...CallOption) (*search.Job, error) {
 	begin, err := items.Seek(0, io.SeekCurrent)
 	if err != nil {
@@ -36,14 +40,14 @@ func (s *Search) StartSync(ctx context.Context, collection string, items io.Read
 	})
 }
 
-// ListJobs reads one page of the jobs of a collection, the newest first; Jobs reads all.
+// ListJobs reads one page of the jobs of a collection, newest first; Jobs reads all.
 func (s *Search) ListJobs(ctx context.Context, collection string, params *search.ListJobsParams, opts ...CallOption) (*search.JobList, error) {
 	return send[search.JobList](ctx, s.client, opListJobs, opts, func(server string) (*http.Request, error) {
 		return search.NewListJobsRequest(server, collection, params)
 	})
 }
 
-// Jobs yields the jobs of a collection, the newest first.
+// Jobs yields the jobs of a collection, newest first.
 func (s *Search) Jobs(ctx context.Context, collection string, opts ...CallOption) iter.Seq2[search.Job, error] {
 	return pages(ctx, opts, func(ctx context.Context, limit *common.Limit, cursor *common.Cursor) ([]search.Job, *string, error) {
 		page, err := s.ListJobs(ctx, collection, &search.ListJobsParams{Limit: limit, Cursor: cursor}, opts...)
@@ -54,31 +58,32 @@ func (s *Search) Jobs(ctx context.Context, collection string, opts ...CallOption
 	})
 }
 
-// GetJob reads how far a job is.
+// GetJob reads the progress of a job.
 func (s *Search) GetJob(ctx context.Context, collection, jobID string, opts ...CallOption) (*search.Job, error) {
 	return send[search.Job](ctx, s.client, opGetJob, opts, func(server string) (*http.Request, error) {
 		return search.NewGetJobRequest(server, collection, jobID)
 	})
 }
 
-// CancelJob ends a job; what was done stays done. Error: ErrConflict when it has ended.
+// CancelJob cancels a job. Changes already made remain. Error: ErrConflict if the job has ended.
 func (s *Search) CancelJob(ctx context.Context, collection, jobID string, opts ...CallOption) (*search.Job, error) {
 	return send[search.Job](ctx, s.client, opCancelJob, opts, func(server string) (*http.Request, error) {
 		return search.NewCancelJobRequest(server, collection, jobID)
 	})
 }
 
-// GetJobFailures reads the failures of a job whole: NDJSON, whose last line has their number. JobFailures yields them.
+// GetJobFailures reads all failures of a job: NDJSON whose last line has their number. JobFailures yields them.
 func (s *Search) GetJobFailures(ctx context.Context, collection, jobID string, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, s.client, opGetJobFailures, opts, func(server string) (*http.Request, error) {
 		return search.NewGetJobFailuresRequest(server, collection, jobID)
 	}, "application/x-ndjson")
 }
 
-// ErrCutFailures says that a list of failures broke off: those before are not all.
+// ErrCutFailures says that a list of failures broke off. The failures before it are not all of them.
 var ErrCutFailures = errors.New("the list of failures has no last line: the connection broke off")
 
-// JobFailures yields the items of a job that failed, in their order. Only when it ends without an error were they all.
+// JobFailures yields the failed items of a job in their order. They are complete only if the iteration ends without an
+// error.
 func (s *Search) JobFailures(ctx context.Context, collection, jobID string, opts ...CallOption) iter.Seq2[search.JobFailureLine, error] {
 	return func(yield func(search.JobFailureLine, error) bool) {
 		text, err := s.GetJobFailures(ctx, collection, jobID, opts...)
@@ -106,10 +111,11 @@ func (s *Search) JobFailures(ctx context.Context, collection, jobID string, opts
 	}
 }
 
-// jobPause is between two looks at a job that is waited for.
+// jobPause is the time between two polls in AwaitJob.
 const jobPause = 500 * time.Millisecond
 
-// AwaitJob waits for the end of a job, and returns it as it is then, also one that failed or was cancelled. show is told of each look; it may be nil.
+// AwaitJob waits until a job has ended and returns it, also if it failed or was cancelled. It calls show with the job
+// after each poll; show may be nil.
 func (s *Search) AwaitJob(ctx context.Context, collection, jobID string, show func(*search.Job), opts ...CallOption) (*search.Job, error) {
 	for {
 		j, err := s.GetJob(ctx, collection, jobID, opts...)

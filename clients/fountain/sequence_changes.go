@@ -8,33 +8,36 @@ import (
 	"github.com/fountainai/fountain/clients/sequence"
 )
 
-// changesWait is how long one request of FollowChanges is held while there is nothing.
+// changesWait is how long one request of FollowChanges is held open while there are no changes.
 const changesWait = "wait=20"
 
-// ListChanges reads one page of a scope's changes, in the order of their commits; Changes and FollowChanges read on. ErrInvalid: Feed is not the
-// present feed or After is beyond it, because a backup was restored: begin again.
+// ListChanges reads one page of a scope's changes in commit order; Changes and FollowChanges read on. Error: ErrInvalid
+// if Feed is not the current feed or After is beyond its end, because a backup was restored. Start from the beginning
+// then.
 func (s *Sequence) ListChanges(ctx context.Context, scope string, params *sequence.ListChangesParams, opts ...CallOption) (*sequence.ChangeList, error) {
 	return send[sequence.ChangeList](ctx, s.client, opListChanges, opts, func(server string) (*http.Request, error) {
 		return sequence.NewListChangesRequest(server, scope, params)
 	})
 }
 
-// FeedPlace is up to where a program knows the changes of a scope. The zero value is the beginning. Keep both parts: after a restore of the service's
-// database positions are given again, for other changes, under another name of the feed.
+// FeedPlace is the position up to which a program has read the changes of a scope. The zero value is the beginning.
+// Store both fields: after a restore of the service's database, the same positions are used again for other changes, in
+// a feed with another name.
 type FeedPlace struct {
-	Feed     string `json:"feed"`     // the feed's name; empty: whichever it is now
-	Position int64  `json:"position"` // of the last change that is known
+	Feed     string `json:"feed"`     // the feed's name; empty: the current feed
+	Position int64  `json:"position"` // position of the last change that was read
 }
 
-// Changes yields what has changed in a scope behind a place, nil for all, up to now. It moves the place to each change before it yields it.
-// ErrInvalid: the place is of a feed from before a restore.
+// Changes yields the changes of a scope after place up to now; with a nil place, all of them. It advances place to each
+// change before it yields it. Error: ErrInvalid if place belongs to a feed from before a restore.
 func (s *Sequence) Changes(ctx context.Context, scope string, place *FeedPlace, opts ...CallOption) iter.Seq2[sequence.Change, error] {
 	return s.changes(ctx, scope, place, nil, opts)
 }
 
-// FollowChanges yields what changes in a scope behind a place, nil for the beginning, and waits for more until ctx ends, whose error is its last. It
-// moves the place to each change before it yields it: keep it to go on later. ErrInvalid: the place is of a feed from before a restore; read the
-// scope again, and begin with an empty place.
+// FollowChanges yields the changes of a scope after place, and from the beginning with a nil place. It waits for more
+// until ctx ends and then yields the error of ctx. It advances place to each change before it yields it; store place to
+// continue later. Error: ErrInvalid if place belongs to a feed from before a restore. Then read the scope again and
+// start with an empty place.
 func (s *Sequence) FollowChanges(ctx context.Context, scope string, place *FeedPlace, opts ...CallOption) iter.Seq2[sequence.Change, error] {
 	return s.changes(ctx, scope, place, new(changesWait), opts)
 }
@@ -69,7 +72,8 @@ func (s *Sequence) changes(ctx context.Context, scope string, place *FeedPlace, 
 	}
 }
 
-// StreamChanges reads changes as server-sent events, as text; it returns when the stream ends, after params.Limit of them or an hour. FollowChanges needs no such end.
+// StreamChanges reads changes as server-sent events and returns their text when the stream ends, after params.Limit
+// events or an hour. FollowChanges has no such limit.
 func (s *Sequence) StreamChanges(ctx context.Context, scope string, params *sequence.StreamChangesParams, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, s.client, opStreamChanges, opts, func(server string) (*http.Request, error) {
 		return sequence.NewStreamChangesRequest(server, scope, params)

@@ -17,18 +17,20 @@ import (
 	"github.com/fountainai/fountain/clients/sequence"
 )
 
-// scopeLine is the most bytes of a line of a scope's export, as the contract has it.
+// scopeLine is the largest line of a scope's export in bytes, as the contract defines it.
 const scopeLine = 256 << 10
 
-// ExportScope reads the export of a scope whole: NDJSON, whose last line has the checksum of the others. WriteScope takes one of any size.
+// ExportScope reads a whole export of a scope: NDJSON whose last line has the checksum of the other lines. WriteScope
+// takes an export of any size.
 func (s *Sequence) ExportScope(ctx context.Context, scope string, opts ...CallOption) ([]byte, error) {
 	return fetch(ctx, s.client, opExportScope, opts, func(server string) (*http.Request, error) {
 		return sequence.NewExportScopeRequest(server, scope)
 	}, "application/x-ndjson")
 }
 
-// WriteScope writes the export of a scope line by line, and checks it: only when it returns no error is what was written whole, and proved by its last line, which it returns. An
-// export that broke off is ErrCutExport.
+// WriteScope writes the export of a scope to w line by line and verifies its checksum. The export in w is complete and
+// verified only if WriteScope returns no error; it then returns the last line. Error: ErrCutExport if the export broke
+// off.
 func (s *Sequence) WriteScope(ctx context.Context, scope string, w io.Writer) (*sequence.ScopeLineChecksum, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -51,7 +53,7 @@ func (s *Sequence) WriteScope(ctx context.Context, scope string, w io.Writer) (*
 	return last, nil
 }
 
-// copyScope copies lines up to the one that proves those before.
+// copyScope copies lines up to the checksum line, which verifies those before it.
 func copyScope(w io.Writer, r io.Reader) (*sequence.ScopeLineChecksum, error) {
 	in, sum := bufio.NewReaderSize(r, scopeLine), sha256.New()
 	for {
@@ -74,9 +76,11 @@ func copyScope(w io.Writer, r io.Reader) (*sequence.ScopeLineChecksum, error) {
 	}
 }
 
-// ImportScope fills a scope that has had no element with what ExportScope or WriteScope gave, all or nothing. It reads the file from where it stands, again from there where it is asked for a
-// second factor, and has no time limit but that of ctx. Repeating is safe: Imported is false then. Errors: CodeAlreadyExists when the scope has had elements that are not of this file,
-// CodeStateConflict while somebody else imports it, ErrInvalid when the file is damaged.
+// ImportScope imports an export of ExportScope or WriteScope into a scope that has never had an element, all or
+// nothing. It reads file from its current position, and again from there after a second-factor challenge. Only ctx
+// limits the time of the call. Users need a second factor. Repeating is safe: Imported is then false. Errors:
+// CodeAlreadyExists if the scope has had elements that are not from this file, CodeStateConflict while another import
+// into the scope is running, ErrInvalid if the file is damaged.
 func (s *Sequence) ImportScope(ctx context.Context, scope string, file io.ReadSeeker, opts ...CallOption) (*sequence.ScopeImport, error) {
 	begin, err := file.Seek(0, io.SeekCurrent)
 	if err != nil {
@@ -92,9 +96,9 @@ func (s *Sequence) ImportScope(ctx context.Context, scope string, file io.ReadSe
 	})
 }
 
-// again gives each attempt of a request the file from where it stood.
+// again gives each attempt of a request the file from its original position.
 func again(file io.ReadSeeker, begin int64) func() (io.ReadCloser, error) {
-	var sent *fileBody // by the attempt before: its connection may still read it when the answer is there
+	var sent *fileBody // body of the attempt before: its connection may still read it when the response has arrived
 	return func() (io.ReadCloser, error) {
 		if sent != nil {
 			<-sent.closed
@@ -107,7 +111,7 @@ func again(file io.ReadSeeker, begin int64) func() (io.ReadCloser, error) {
 	}
 }
 
-// fileBody is a file as the body of one attempt. The connection closes it when it reads no more.
+// fileBody is a file as the body of one attempt. The connection closes it when it no longer reads it.
 type fileBody struct {
 	io.Reader
 	once   sync.Once
@@ -120,7 +124,7 @@ func (b *fileBody) Close() error {
 	return nil
 }
 
-// ReindexScope has every element of a scope brought to the search service again, in the background. Repeating is safe.
+// ReindexScope sends every element of a scope to the search service again, in the background. Repeating is safe.
 func (s *Sequence) ReindexScope(ctx context.Context, scope string, opts ...CallOption) (*sequence.ScopeReindex, error) {
 	return send[sequence.ScopeReindex](ctx, s.client, opReindexScope, opts, func(server string) (*http.Request, error) {
 		return sequence.NewReindexScopeRequest(server, scope)

@@ -13,15 +13,16 @@ import (
 	"github.com/fountainai/fountain/clients/internal/transport"
 )
 
-// Service is an adopted service behind the family's gateway. Its Do sends requests with a token for this service alone, replaces one that was
-// refused, steps up and retries as calls of the family's own operations do, so that it serves as the HTTP client of any generated client.
+// Service is an adopted service behind the gateway. Its Do sends requests with a token for this service alone, replaces
+// a refused token, steps up, and retries in the same way as calls to the FountainAI services. It can be the HTTP client
+// of any generated client.
 type Service struct {
 	client *Client
 	name   string
 	again  map[string]*operation // by method
 }
 
-// Service returns the adopted service of a name.
+// Service returns the adopted service with this name.
 func (c *Client) Service(name string) *Service {
 	s := &Service{client: c, name: name, again: map[string]*operation{}}
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete, http.MethodPost, http.MethodPatch} {
@@ -35,15 +36,16 @@ func (c *Client) Service(name string) *Service {
 	return s
 }
 
-// URL is the address under which the service is mounted, without a slash at its end.
+// URL returns the address of the service, without a slash at its end.
 func (s *Service) URL() string { return s.client.base + "/" + s.name }
 
-// maxServiceBody is the most that is kept of a request's body to send it again, in bytes.
+// maxServiceBody is the largest request body in bytes. The body is kept so that it can be sent again.
 const maxServiceBody = 16 << 20
 
-// Do sends a request to the service. An answer of any status is returned as it is, read to its end (WithMaxResponse bounds it), once nothing can be
-// done any more to get a better one; ErrorOf turns a refusal into an *Error. A request to another address is refused: nobody else gets the token. POST
-// and PATCH are repeated after an unknown outcome only with an Idempotency-Key.
+// Do sends a request to the service. It returns the last response, whatever its status, once token renewal, step-up and
+// retries can do no more. The body is read to its end (WithMaxResponse limits it). ErrorOf turns a refusal into an
+// *Error. A request to another address is refused, so that the token reaches no other host. If the outcome of a POST or
+// PATCH is unknown, it is repeated only with an Idempotency-Key.
 func (s *Service) Do(req *http.Request) (*http.Response, error) {
 	if address := req.URL.String(); address != s.URL() && !strings.HasPrefix(address, s.URL()+"/") && !strings.HasPrefix(address, s.URL()+"?") {
 		return nil, fmt.Errorf("%s: the request goes to another address than %s", s.name, s.URL())
@@ -63,7 +65,7 @@ func (s *Service) Do(req *http.Request) (*http.Response, error) {
 	return s.answer(req, x)
 }
 
-// answer sends until nothing makes the answer better.
+// answer sends the request until it succeeds or no further attempt is allowed.
 func (s *Service) answer(req *http.Request, x *exchange) (*http.Response, error) {
 	ctx := req.Context()
 	for {
@@ -76,7 +78,7 @@ func (s *Service) answer(req *http.Request, x *exchange) (*http.Response, error)
 		if again {
 			continue
 		}
-		if refusal, is := err.(*Error); is && resp != nil && refusal.Status == resp.Status { // as it is: an error around it tells more than the answer
+		if refusal, is := err.(*Error); is && resp != nil && refusal.Status == resp.Status { // only an unwrapped *Error: a wrapping error says more than the response
 			return httpResponse(req, resp), nil
 		}
 		return nil, err
@@ -88,7 +90,7 @@ func repeatable(req *http.Request) (*http.Request, error) {
 	if req.Body == nil || req.Body == http.NoBody || req.GetBody != nil {
 		return req, nil
 	}
-	defer func() { _ = req.Body.Close() }() // it was read
+	defer func() { _ = req.Body.Close() }() // the body has been read to its end
 	body, err := io.ReadAll(io.LimitReader(req.Body, maxServiceBody+1))
 	if err != nil {
 		return nil, err
@@ -110,7 +112,8 @@ func httpResponse(req *http.Request, r *transport.Response) *http.Response {
 	}
 }
 
-// ErrorOf returns the refusal that an answer of a service is, with body as it was read; nil when its status is below 400.
+// ErrorOf returns the refusal in a service's response, given the body that was read. It returns nil if the status is
+// below 400.
 func ErrorOf(operationID string, resp *http.Response, body []byte) error {
 	if resp == nil || resp.StatusCode < http.StatusBadRequest {
 		return nil
@@ -119,8 +122,8 @@ func ErrorOf(operationID string, resp *http.Response, body []byte) error {
 	return decodeError(op, &transport.Response{Status: resp.StatusCode, Header: resp.Header, Body: body}, time.Now())
 }
 
-// succeeded reports whether a status is one of the operation's successes. For services whose contract this SDK does not know, every status is that
-// is no error.
+// succeeded reports whether a status is one of the operation's successes. For a service whose contract this SDK does
+// not know, every status below 400 is.
 func (op *operation) succeeded(status int) bool {
 	if op.success == nil {
 		return status < http.StatusBadRequest
@@ -128,5 +131,6 @@ func (op *operation) succeeded(status int) bool {
 	return slices.Contains(op.success, status)
 }
 
-// Token returns an access token for the service, for use outside of this SDK; "" for a client without a credential.
+// Token returns an access token for the service, for use outside this SDK. It returns "" if the client has no
+// credential.
 func (s *Service) Token(ctx context.Context) (string, error) { return s.client.Token(ctx, s.name) }

@@ -14,15 +14,15 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 )
 
-// notesRequest is a request to the adopted service "notes".
+// notesRequest returns a request to the adopted service "notes".
 func notesRequest(t *testing.T, s *fountain.Service, method, body string) *http.Request {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, s.URL()+"/v2/notes", io.NopCloser(strings.NewReader(body))) // a body that http can't rewind
+	req, err := http.NewRequestWithContext(t.Context(), method, s.URL()+"/v2/notes", io.NopCloser(strings.NewReader(body))) // a body that net/http cannot rewind
 	require.NoError(t, err)
 	return req
 }
 
-// A refused token is replaced, a busy gateway asked again, and the body is the same each time.
+// A refused token is replaced, a busy gateway is asked again, and the body is the same each time.
 func TestService_sendsTheSameRequestAgain(t *testing.T) {
 	f := newFake(t)
 	f.on("PUT /notes/v2/notes", func(w http.ResponseWriter, _ *http.Request, nth int) {
@@ -48,7 +48,7 @@ func TestService_sendsTheSameRequestAgain(t *testing.T) {
 	}
 }
 
-// source counts its tokens by audience.
+// source is a TokenSource that numbers its tokens by audience.
 type source struct{ given int }
 
 func (s *source) Token(_ context.Context, audience string) (string, error) {
@@ -57,7 +57,7 @@ func (s *source) Token(_ context.Context, audience string) (string, error) {
 
 func (s *source) Invalidate(string) { s.given++ }
 
-// What can't be mended is returned as the answer that it is.
+// A refusal that cannot be resolved is returned as a response.
 func TestService_returnsRefusalsAsAnswers(t *testing.T) {
 	f := newFake(t)
 	f.on("POST /notes/v2/notes", func(w http.ResponseWriter, _ *http.Request, _ int) { refuse(w, 503, fountain.CodeOverloaded) })
@@ -79,7 +79,7 @@ func TestService_returnsRefusalsAsAnswers(t *testing.T) {
 	require.Len(t, f.requests("/notes/v2/notes"), 5, "four more: the key makes them one")
 }
 
-// A token for a service goes to its address and nowhere else.
+// A token for a service is sent to its address only.
 func TestService_sendsNothingElsewhere(t *testing.T) {
 	f := newFake(t)
 	notes := f.client(t, fountain.WithTokenSource(&source{})).Service("notes")
@@ -95,7 +95,7 @@ func TestService_sendsNothingElsewhere(t *testing.T) {
 	require.ErrorContains(t, err, "method")
 }
 
-// A second factor that an operation asks for is asked of the caller, and the raised token is for the service.
+// If an operation requires a second factor, the callback is asked for it, and the raised token is for the service.
 func TestService_stepsUp(t *testing.T) {
 	f := newFake(t)
 	f.on("POST /twofactor/v1/verify", func(w http.ResponseWriter, _ *http.Request, _ int) {

@@ -12,16 +12,17 @@ import (
 	"github.com/fountainai/fountain/clients/twofactor"
 )
 
-// ErrMfaRequired says that a password was right, and that the sign-in lacks its second factor. The *MfaRequiredError in the chain holds what
-// KMS.CompleteSignIn needs.
+// ErrMfaRequired says that the password was correct and the sign-in still needs its second factor. The
+// *MfaRequiredError in the chain has what KMS.CompleteSignIn needs.
 var ErrMfaRequired error = class("mfa required")
 
-// MfaRequiredError is a sign-in that lacks its second factor. A client with WithStepUp gets it only where none of the accepted factors has a code.
+// MfaRequiredError is a sign-in that still needs its second factor. A client with WithStepUp gets it only if none of
+// the accepted factors has a code.
 type MfaRequiredError struct {
 	kms.MfaRequired
 }
 
-// Error tells what to do.
+// Error says what to do.
 func (e *MfaRequiredError) Error() string {
 	if e.takesCodes() {
 		return "the password is right, and a second factor is asked for (WithStepUp, or CompleteSignIn)"
@@ -32,12 +33,13 @@ func (e *MfaRequiredError) Error() string {
 // Is makes errors.Is work with ErrMfaRequired.
 func (e *MfaRequiredError) Is(target error) bool { return target == ErrMfaRequired }
 
-// takesCodes reports whether a code of an authenticator, or a recovery code, is accepted.
+// takesCodes reports whether the sign-in accepts a code of an authenticator or a recovery code.
 func (e *MfaRequiredError) takesCodes() bool {
 	return e.Factors == nil || slices.ContainsFunc(*e.Factors, func(f kms.FactorWord) bool { return f == kms.FactorWordTotp || f == kms.FactorWordRecoveryCode })
 }
 
-// sends returns the channel by which a code is sent: the wanted one where it is accepted, and else, where no other code can be typed, any that is; "" for none.
+// sends returns the channel by which a code is sent: the wanted channel if it is accepted; otherwise any accepted
+// channel, but only if no other code can be typed; else "".
 func (e *MfaRequiredError) sends(wanted string) string {
 	if e.Factors == nil {
 		return ""
@@ -50,8 +52,8 @@ func (e *MfaRequiredError) sends(wanted string) string {
 	return ""
 }
 
-// LoginUser signs in with a password. Every failure is CodeInvalidCredentials. Where a role asks for a second factor at sign-in, a right password is
-// ErrMfaRequired; Client.SignIn asks for the code and goes on.
+// LoginUser signs in with a password. Every failure is CodeInvalidCredentials. If a role requires a second factor at
+// sign-in, a correct password returns ErrMfaRequired. Client.SignIn asks for the code and completes the sign-in.
 func (k *KMS) LoginUser(ctx context.Context, body kms.Login, opts ...CallOption) (*kms.TokenResponse, error) {
 	resp, err := k.client.do(ctx, opLoginUser, opts, func(server string) (*http.Request, error) {
 		return kms.NewLoginUserRequest(server, nil, body)
@@ -75,24 +77,26 @@ func (k *KMS) LoginUser(ctx context.Context, body kms.Login, opts ...CallOption)
 	return &tokens, nil
 }
 
-// CompleteSignIn ends a sign-in that got ErrMfaRequired: the call carries its MfaToken (WithBearer), and the proof is one that the twofactor service gave for
-// that token. A type of factor that a role does not accept is CodeFactorNotAccepted.
+// CompleteSignIn completes a sign-in that got ErrMfaRequired. The call carries its MfaToken (WithBearer), and the proof
+// is one that the twofactor service issued for that token. Error: CodeFactorNotAccepted for a type of factor that a
+// role does not accept.
 func (k *KMS) CompleteSignIn(ctx context.Context, body kms.SignInProof, opts ...CallOption) (*kms.TokenResponse, error) {
 	return send[kms.TokenResponse](ctx, k.client, opCompleteSignIn, opts, func(server string) (*http.Request, error) {
 		return kms.NewCompleteSignInRequest(server, nil, body)
 	})
 }
 
-// SignInWithPasskey signs in with the proof that the twofactor service gives for a passkey alone. Every failure is CodeInvalidCredentials.
+// SignInWithPasskey signs in with the proof that the twofactor service issues for a passkey alone. Every failure is
+// CodeInvalidCredentials.
 func (k *KMS) SignInWithPasskey(ctx context.Context, body kms.SignInProof, opts ...CallOption) (*kms.TokenResponse, error) {
 	return send[kms.TokenResponse](ctx, k.client, opSignInWithPasskey, opts, func(server string) (*http.Request, error) {
 		return kms.NewSignInWithPasskeyRequest(server, nil, body)
 	})
 }
 
-// SignIn signs in with a password, and asks the function of WithStepUp for a code of an authenticator, or a recovery code, where a second factor is asked
-// for: up to three times. A code is sent to the person where the roles accept that (WithSentCode). Without that function, or where no code is accepted, it is
-// ErrMfaRequired.
+// SignIn signs in with a password. If a second factor is required, it asks the function of WithStepUp for a code of an
+// authenticator or a recovery code, up to three times. WithSentCode says when a code is sent to the
+// user instead. Without that function, or if no code is accepted, SignIn returns ErrMfaRequired.
 func (c *Client) SignIn(ctx context.Context, username, password string) (*kms.TokenResponse, error) {
 	tokens, err := c.KMS.LoginUser(ctx, kms.Login{Username: username, Password: password}, WithoutAuth())
 	var waits *MfaRequiredError
@@ -119,7 +123,7 @@ func (c *Client) SignIn(ctx context.Context, username, password string) (*kms.To
 // maxSent is how many codes are sent for one sign-in.
 const maxSent = 5
 
-// proveSent has a code sent and asks for it, three times at the most, and returns its proof.
+// proveSent has a code sent, asks for it at most three times, and returns the proof.
 func (r *raiser) proveSent(ctx context.Context, challenge Challenge, opts ...CallOption) (*twofactor.OtpProof, error) {
 	opts = append(opts, WithoutStepUp())
 	sent, err := r.client.Twofactor.CreateChallenge(ctx, twofactor.ChallengeCreate{Channel: Ptr(twofactor.ChallengeCreateChannel(challenge.Channel)), Purpose: "signing in"}, opts...)
@@ -157,7 +161,8 @@ func (r *raiser) proveSent(ctx context.Context, challenge Challenge, opts ...Cal
 	}
 }
 
-// prove asks for codes until one is right, three times at the most, and returns its proof. An answer that is the same again ends it with the refusal.
+// prove asks for a code at most three times and returns the proof for a correct one. If the callback returns the same
+// wrong code again, prove returns the refusal.
 func (r *raiser) prove(ctx context.Context, challenge Challenge, opts ...CallOption) (*twofactor.OtpProof, error) {
 	var last string
 	var refusal error

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// newMfaFake is a family whose sign-in asks for a second factor of these types; 424242 is the right code.
+// newMfaFake is a server whose sign-in requires a second factor of these types. The correct code is 424242.
 func newMfaFake(t *testing.T, factors ...string) *fake {
 	f := newFake(t)
 	f.guardedList(holding("signed-in"))
@@ -104,7 +104,7 @@ func TestSignIn_endsWithTheRefusalAfterThreeWrongCodesAndWithTheCallbacksError(t
 	require.Empty(t, f.requests("/kms/v1/auth/login/complete"))
 }
 
-// Where no accepted factor has a code, nobody is asked for one.
+// If no accepted factor has a code, the callback is not called.
 func TestSignIn_asksForNoCodeWhereNoneIsAccepted(t *testing.T) {
 	f := newMfaFake(t, "passkey")
 	option, asked := codes("424242")
@@ -114,7 +114,7 @@ func TestSignIn_asksForNoCodeWhereNoneIsAccepted(t *testing.T) {
 	require.Empty(t, *asked)
 }
 
-// sending has the fake send codes to an address: 424242 is the right one.
+// sending makes the fake send codes to an address. The correct code is 424242.
 func (f *fake) sending(t *testing.T) {
 	t.Helper()
 	sent := map[string]any{
@@ -187,7 +187,7 @@ func TestSignIn_sendsAnotherCodeWhenItIsAskedTo(t *testing.T) {
 	require.Equal(t, []int{1, 1, 2, 2}, []int{asked[0].Attempt, asked[1].Attempt, asked[2].Attempt, asked[3].Attempt})
 }
 
-// Neither wrong codes nor messages are without end.
+// Neither wrong codes nor messages are unlimited.
 func TestSignIn_givesUpAfterThreeWrongCodesAndFiveMessages(t *testing.T) {
 	f := newMfaFake(t, "email")
 	f.sending(t)

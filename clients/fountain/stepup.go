@@ -12,20 +12,20 @@ import (
 	"github.com/fountainai/fountain/clients/twofactor"
 )
 
-// maxCodes is how often a callback is asked for a code before the call gives up.
+// maxCodes is how often the callback is asked for a code before the call fails.
 const maxCodes = 3
 
-// raiser gets raised access tokens, one per service, and keeps them while they live. It uses them only for operations
-// that asked for a second factor before.
+// raiser gets raised access tokens, one per service, and caches them until they expire. It uses them only for
+// operations that have asked for a second factor before.
 type raiser struct {
 	client *Client
 	ask    StepUpFunc
-	kept   RaisedTokens // nil: none are kept
+	kept   RaisedTokens // nil: tokens are not stored
 	cache  *transport.Cache
 
 	mu         sync.Mutex
 	challenged map[*operation]bool
-	ended      string // the raised token that was refused last: not taken from kept again
+	ended      string // the raised token that was refused last: it is not loaded from kept again
 }
 
 func newRaiser(c *Client, ask StepUpFunc, kept RaisedTokens) *raiser {
@@ -34,7 +34,8 @@ func newRaiser(c *Client, ask StepUpFunc, kept RaisedTokens) *raiser {
 	return r
 }
 
-// peek returns the raised token of the operation's service if the operation asked for one before and it still lives.
+// peek returns the raised token of the operation's service, if the operation has asked for a second factor before and
+// the token is still valid.
 func (r *raiser) peek(op *operation) (string, bool) {
 	r.mu.Lock()
 	challenged := r.challenged[op.factorAsked()]
@@ -46,7 +47,7 @@ func (r *raiser) peek(op *operation) (string, bool) {
 	return token.Value, ok
 }
 
-// factorAsked is the operation by which challenges are known.
+// factorAsked returns the operation under which challenges are recorded.
 func (op *operation) factorAsked() *operation {
 	if op.asked != nil {
 		return op.asked
@@ -54,7 +55,7 @@ func (op *operation) factorAsked() *operation {
 	return op
 }
 
-// drop forgets a raised token; false means that it is none.
+// drop removes a raised token from the cache. It returns false if the token is not one.
 func (r *raiser) drop(token string) bool {
 	if !r.cache.Drop(token) {
 		return false
@@ -70,10 +71,11 @@ type (
 	proofKey     struct{}
 )
 
-// UseProof trades the proof of a second factor, for example that of ConfirmTotp, for a raised token of a service, by its word. Operations of the service that ask
-// for a second factor get that token for as long as it lives, about five minutes, and nobody is asked for a code. The client is one made WithStepUp, and the
-// session the one in which the proof was given. A raised token that the client has already is kept, and the proof left. Errors: CodeInvalidProof, CodeProofUsed,
-// CodeFactorNotAccepted.
+// UseProof exchanges the proof of a second factor, for example from ConfirmTotp, for a raised token of the named
+// service. Operations of the service that require a second factor use that token until it expires, after about five
+// minutes, without asking for a code. The client must have WithStepUp, and the proof must be from the same session. If
+// the client already has a raised token, it keeps that token and does not use the proof. Errors: CodeInvalidProof,
+// CodeProofUsed, CodeFactorNotAccepted.
 func (c *Client) UseProof(ctx context.Context, service, proof string) error {
 	if c.raiser == nil {
 		return errors.New("use proof: the client was made without WithStepUp, and asks for no second factor")
@@ -82,9 +84,11 @@ func (c *Client) UseProof(ctx context.Context, service, proof string) error {
 	return err
 }
 
-// RaisedToken returns an access token of a service, by its word, that carries a second factor, for use outside of this SDK: operations that ask for one take it for about five
-// minutes. A raised token that the client has and that lives is returned; else the function of WithStepUp is asked for a code, with a Challenge without an Operation.
-// Errors: as WithStepUp's, CodeInvalidCode after wrong codes, CodeInvalidTarget for a service that there is not.
+// RaisedToken returns an access token of the named service that carries a second factor. It is for use outside this
+// SDK. Operations that require a second factor accept it for about five minutes. If the client has a raised token that
+// is still valid, it returns that one. Otherwise it asks the function of WithStepUp for a code, with a Challenge that
+// has no Operation. Errors: as with WithStepUp, CodeInvalidCode after wrong codes, CodeInvalidTarget if there is no
+// such service.
 func (c *Client) RaisedToken(ctx context.Context, service string) (string, error) {
 	if c.raiser == nil {
 		return "", errors.New("raise a token: the client was made without WithStepUp, and asks for no second factor")
@@ -96,7 +100,7 @@ func (c *Client) RaisedToken(ctx context.Context, service string) (string, error
 	return token.Value, nil
 }
 
-// raise answers a challenge that the token refused got. Callers who are challenged at the same time share one code.
+// raise answers the challenge to a token that was refused. Callers that are challenged at the same time share one code.
 func (r *raiser) raise(ctx context.Context, op *operation, challenge *Challenge, refused string) error {
 	r.mu.Lock()
 	r.challenged[op.factorAsked()] = true
@@ -106,11 +110,12 @@ func (r *raiser) raise(ctx context.Context, op *operation, challenge *Challenge,
 	return err
 }
 
-// early is how long before its end a raised token is not used any more; not earlier, since the next one costs a person a code.
+// early is how long before its expiry a raised token is no longer used. It is short, because the next token costs the
+// user a code.
 const early = 5 * time.Second
 
-// fetch returns the token that was kept, unless that was refused. Else it asks for a code, verifies it, and trades the proof for a raised token
-// of the service.
+// fetch returns the stored token, unless it was refused. Otherwise it asks for a code, verifies it, and exchanges the
+// proof for a raised token of the service.
 func (r *raiser) fetch(ctx context.Context, audience string) (transport.Token, error) {
 	if token, ok := r.load(audience); ok {
 		return token, nil
@@ -126,10 +131,10 @@ func (r *raiser) fetch(ctx context.Context, audience string) (transport.Token, e
 	return r.complete(ctx, audience, proof.Proof)
 }
 
-// recoverySize is the length of a recovery code without dashes; those of authenticators have 6 or 8 digits.
+// recoverySize is the length of a recovery code without dashes. Codes of authenticators have 6 or 8 digits.
 const recoverySize = 24
 
-// verify gets the proof for a code of an authenticator, or for a recovery code.
+// verify returns the proof for a code of an authenticator or for a recovery code.
 func (r *raiser) verify(ctx context.Context, code string, opts []CallOption) (*twofactor.OtpProof, error) {
 	opts = append(opts, WithoutStepUp())
 	if len(code) >= recoverySize {
@@ -138,7 +143,7 @@ func (r *raiser) verify(ctx context.Context, code string, opts []CallOption) (*t
 	return r.client.Twofactor.VerifyOtp(ctx, twofactor.OtpVerify{Code: code}, opts...)
 }
 
-// load returns the token that was kept for a service, unless it is over or was refused.
+// load returns the stored token for a service, unless it has expired or was refused.
 func (r *raiser) load(audience string) (transport.Token, bool) {
 	if r.kept == nil {
 		return transport.Token{}, false
@@ -165,7 +170,7 @@ func (r *raiser) complete(ctx context.Context, audience, proof string) (transpor
 	return token, nil
 }
 
-// SignOut ends the session of a client made WithUser or WithRefreshToken, at the kms and here.
+// SignOut ends the session of a client with WithUser or WithRefreshToken at the kms, and drops its tokens.
 func (c *Client) SignOut(ctx context.Context) error {
 	err := c.KMS.LogoutUser(ctx)
 	if s, ok := c.source.(*sessionSource); ok {

@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/clients/sequence"
 )
 
-// newStepUpFake is a family in which reordering asks for a second factor and 424242 is the right code.
+// newStepUpFake is a server on which reordering requires a second factor. The correct code is 424242.
 func newStepUpFake(t *testing.T) *fake {
 	f := newFake(t)
 	f.on("POST "+reorderPath, func(w http.ResponseWriter, r *http.Request, _ int) {
@@ -96,7 +96,7 @@ func TestStepUp_asksOnceAndKeepsTheRaisedToken(t *testing.T) {
 	require.Len(t, f.requests("/kms/v1/auth/step-up"), 1)
 }
 
-// A token for other programs costs one code, and calls of the client use it too.
+// A token for other programs costs one code, and the client's calls use it too.
 func TestRaisedToken_asksOnce(t *testing.T) {
 	f := newStepUpFake(t)
 	option, asked := codes("424242")
@@ -206,7 +206,7 @@ func TestStepUp_takesARecoveryCode(t *testing.T) {
 	require.Empty(t, f.requests("/twofactor/v1/verify"))
 }
 
-// The proof that came with a confirmation does what a code would do: nobody is asked for one, in this call and in the next.
+// The proof of a confirmation replaces a code: no code is asked for, in this call and in the next.
 func TestUseProof_raisesWithoutACode(t *testing.T) {
 	f := newStepUpFake(t)
 	option, asked := codes("424242")

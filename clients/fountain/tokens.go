@@ -13,13 +13,13 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// TokenSource gives the access token for calls to one service: kms, twofactor, sequence or search, or a registered one by its name. It is called
-// for each request and by many goroutines, so it keeps its tokens itself.
+// TokenSource returns the access token for calls to one service: kms, twofactor, sequence or search, or the name of a
+// registered service. It is called for each request and by many goroutines, so it must cache its tokens.
 type TokenSource interface {
 	Token(ctx context.Context, audience string) (string, error)
 }
 
-// TokenSourceFunc is a function as a TokenSource.
+// TokenSourceFunc is a function that is a TokenSource.
 type TokenSourceFunc func(ctx context.Context, audience string) (string, error)
 
 // Token calls f.
@@ -27,10 +27,10 @@ func (f TokenSourceFunc) Token(ctx context.Context, audience string) (string, er
 	return f(ctx, audience)
 }
 
-// invalidator is what a TokenSource implements to hear of tokens that were refused.
+// invalidator is implemented by a TokenSource that wants to know which tokens were refused.
 type invalidator interface{ Invalidate(token string) }
 
-// cachedSource is a TokenSource over a cache; key says which audiences share a token.
+// cachedSource is a TokenSource with a cache. Audiences with the same key share a token.
 type cachedSource struct {
 	cache *transport.Cache
 	key   func(audience string) string
@@ -43,15 +43,15 @@ func (s *cachedSource) Token(ctx context.Context, audience string) (string, erro
 
 func (s *cachedSource) Invalidate(token string) { s.cache.Drop(token) }
 
-// newToken makes a token that was asked for at asked: the next one is fetched when a fifth of its time is left, at least
-// 2 s and at most a minute before its end.
+// newToken returns the token of a response to a request sent at asked. It is refreshed when a fifth of its lifetime is
+// left, at least 2 s and at most a minute before it expires.
 func newToken(t *kms.TokenResponse, asked time.Time) transport.Token {
 	life := time.Duration(t.ExpiresIn) * time.Second
 	early := min(max(life/5, 2*time.Second), time.Minute)
 	return transport.Token{Value: t.AccessToken, Expiry: asked.Add(life), Fresh: asked.Add(life - early)}
 }
 
-// newKeySource trades an API key for tokens, one per audience.
+// newKeySource exchanges an API key for tokens, one per audience.
 func newKeySource(c *Client, id, key string) TokenSource {
 	grant := "client_credentials"
 	fetch := func(ctx context.Context, audience string) (transport.Token, error) {
@@ -67,7 +67,7 @@ func newKeySource(c *Client, id, key string) TokenSource {
 
 var errMalformedKey = errors.New("this is not the text of an API key")
 
-// keyID is the id of the key with this text: fk_live_<ULID>_<secret> has the id key_<ULID>.
+// keyID returns the id of the key with this text: fk_live_<ULID>_<secret> has the id key_<ULID>.
 func keyID(key string) (string, error) {
 	parts := strings.Split(key, "_")
 	if len(parts) != 4 || parts[0] != "fk" || len(parts[2]) != 26 || parts[3] == "" {
@@ -76,8 +76,8 @@ func keyID(key string) (string, error) {
 	return "key_" + parts[2], nil
 }
 
-// refreshGrace is how long after its first use a refresh token may be shown again without being taken as stolen (10 s),
-// less a second for the way.
+// refreshGrace is how long after its first use a refresh token may be sent again without being treated as stolen: 10 s,
+// less one second for network latency.
 const refreshGrace = 9 * time.Second
 
 // session is a signed-in user: a refresh token, and a password if there is one.
@@ -86,13 +86,13 @@ type session struct {
 	username, password string
 	onRotate           func(string)
 
-	using   sync.Mutex // a refresh token is used once
+	using   sync.Mutex // held during a refresh, because a refresh token works once
 	mu      sync.Mutex
 	refresh string
 }
 
-// newSession makes the source of a user's tokens. A login token is for every service of the family, so one is enough for them; one for a
-// registered service is for that service alone.
+// newSession makes the source of a user's tokens. All FountainAI services share one token, because a login token is for
+// all of them. A token for a registered service is for that service alone.
 func newSession(c *Client, s *session) TokenSource {
 	return &sessionSource{
 		cachedSource: cachedSource{cache: transport.NewCache(c.now, s.fetch), key: func(audience string) string {
@@ -105,7 +105,7 @@ func newSession(c *Client, s *session) TokenSource {
 	}
 }
 
-// family are the services that a login token is for.
+// family lists the services that a login token is valid for.
 var family = []string{"kms", "twofactor", "sequence", "search"}
 
 type sessionSource struct {
@@ -113,7 +113,7 @@ type sessionSource struct {
 	session *session
 }
 
-// forget drops the session's tokens after a logout.
+// forget drops the tokens of the session after a logout.
 func (s *sessionSource) forget() {
 	s.session.mu.Lock()
 	s.session.refresh = ""
@@ -121,10 +121,11 @@ func (s *sessionSource) forget() {
 	s.cache.Clear()
 }
 
-// errSignedOut is what a session without password gives when its refresh token does not work any more.
+// errSignedOut is returned by a session without a password when its refresh token no longer works.
 var errSignedOut = errors.New("the session has ended: sign in again")
 
-// fetch renews the session, or signs in if there is none or it ended; audience is "" for the family, or a registered service.
+// fetch renews the session. If there is none or it has ended, it signs in. audience is "" for the FountainAI services,
+// or the name of a registered service.
 func (s *session) fetch(ctx context.Context, audience string) (transport.Token, error) {
 	s.using.Lock()
 	defer s.using.Unlock()
@@ -155,7 +156,7 @@ func (s *session) fetch(ctx context.Context, audience string) (transport.Token, 
 	return newToken(t, asked), nil
 }
 
-// renew uses the refresh token. A lost answer may be asked for again, but only within the grace.
+// renew uses the refresh token. If the response is lost, the request may be repeated, but only within refreshGrace.
 func (s *session) renew(ctx context.Context, refresh, audience string) (transport.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, refreshGrace)
 	defer cancel()

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract/change"
 )
 
-// adopting is the adopt command.
+// adopting holds the flags of adopt.
 type adopting struct {
 	operator
 	document
@@ -116,14 +116,14 @@ func (o *adopting) run(cmd *cobra.Command, args []string) error {
 		servedWithin)
 }
 
-// isUpstream reports whether an address names a host and its port, and nothing else.
+// isUpstream reports whether an address is exactly a scheme, a host and a port.
 func isUpstream(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.Port() != "" && address == u.Scheme+"://"+u.Host
 }
 
-// tellSameUpstream says of a service that is new whether another one has an upstream of it: the next version of a document, in a file of another
-// name, would be a second service.
+// tellSameUpstream warns about a new service if another one has one of its upstreams: the next version of a document,
+// in a file with another name, would become a second service by mistake.
 func (o *adopting) tellSameUpstream(cmd *cobra.Command, client *fountain.Client, put *kms.Contract) error {
 	for other, err := range client.KMS.Contracts(cmd.Context()) {
 		if err != nil {
@@ -138,7 +138,8 @@ func (o *adopting) tellSameUpstream(cmd *cobra.Command, client *fountain.Client,
 	return nil
 }
 
-// register makes the service when there is none (fresh), and has it declare the scopes that the document asks for.
+// register registers the service if it is not registered yet (fresh), and adds the scopes of the document to the scopes
+// that it declares.
 func (o *adopting) register(cmd *cobra.Command, client *fountain.Client, c *contract.Contract) (fresh bool, err error) {
 	needed := slices.Sorted(maps.Keys(c.Scopes))
 	var known *kms.Service
@@ -194,7 +195,8 @@ func (o *adopting) put(cmd *cobra.Command, client *fountain.Client, a contract.A
 	return put, err
 }
 
-// tellChanges prints the changes that must be accepted. A problem has room for some of them only; then all are found here, by the code that the kms has too.
+// tellChanges prints the changes that must be accepted. A problem document has room for only some of them. If it is
+// truncated, the changes are computed here with the same code as in the kms.
 func (o *adopting) tellChanges(cmd *cobra.Command, client *fountain.Client, a contract.Adoption, refusal *fountain.Error) error {
 	fmt.Fprintln(cmd.ErrOrStderr(), "These changes break clients of the contract in force, or ask for less. Take each that is wanted by --accept:")
 	tell := func(name, message string) { fmt.Fprintf(cmd.ErrOrStderr(), "  --accept %q\t%s\n", name, message) }

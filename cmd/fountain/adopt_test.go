@@ -42,7 +42,7 @@ paths:
       responses: {'204': {description: It lives.}}
 `
 
-// notesService is a service of somebody who knows nothing of the family.
+// notesService is a service that knows nothing about FountainAI.
 func notesService(t *testing.T) *httptest.Server {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -59,7 +59,7 @@ func notesService(t *testing.T) *httptest.Server {
 	return server
 }
 
-// An administrator puts a service behind the gateway by its document, calls it, changes it, and takes it out again.
+// An administrator puts a service behind the gateway with its document, calls it, changes it, and removes it again.
 func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	passwordFile, pass := password(t)
@@ -127,14 +127,15 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 
 	require.Regexp(t, `(?m)^notes +active +\d+ +1\.0\.0 +`+service.URL, good("adopted").stdout)
 
-	// A next version in a file of another name is a service of its own, which is said.
+	// The next version in a file with another name becomes a separate service, and a message says so.
 	next := filepath.Join(t.TempDir(), "notes2.yaml")
 	require.NoError(t, os.WriteFile(next, []byte(notesDocument), 0o600))
 	require.Contains(t, good("adopt", next, "--upstream", service.URL).stderr, "a next version of notes is adopted with --name notes")
 	require.NotContains(t, good("adopt", next, "--upstream", service.URL).stderr, "--name notes", "who has been told goes on")
 	good("retire", "notes2")
 
-	// The same document at a place where nothing may be: what was adopted before goes on, and nothing else is said.
+	// The same document with a forbidden upstream: the version adopted before stays in force, and nothing else is
+	// printed.
 	moved := h.run("adopt", file, "--upstream", "http://10.0.0.1:80", "--public", "getStatus")
 	require.Equal(t, 1, moved.code)
 	require.Contains(t, moved.stderr, "the gateway refuses its upstreams: they are not on the operator's list")
@@ -160,7 +161,7 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 		return h.run("--profile", "grace", "call", "POST", "/notes/v1/notes", "--body-file", write(t, `{"text":"Buy milk."}`)).code == 1
 	}, 10*time.Second, 50*time.Millisecond)
 
-	// More changes than a problem has room for are all told.
+	// If there are more changes than a problem document holds, all are printed.
 	many := narrower[:strings.Index(narrower, "  /notes:")] + "  /other:\n    get: {operationId: other, responses: {'204': {description: Nothing.}}}\n"
 	for i := range 20 {
 		narrower += fmt.Sprintf("  /more%d:\n    get: {operationId: more%d, responses: {'204': {description: Nothing.}}}\n", i, i)
@@ -177,7 +178,7 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 	require.NotContains(t, good("adopted").stdout, "notes")
 }
 
-// status asks an address, and returns the status of the answer.
+// status requests an address and returns the status of the response.
 func status(t *testing.T, address string, header ...string) int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
@@ -191,7 +192,7 @@ func status(t *testing.T, address string, header ...string) int {
 	return res.StatusCode
 }
 
-// What is wrong is told with its place, and nothing is changed.
+// A fault is reported with its place, and nothing is changed.
 func TestAdopt_tellsWhatIsWrong(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "notes.yaml")
 	for text, want := range map[string]string{
@@ -225,7 +226,7 @@ func TestAdopt_tellsWhatIsWrong(t *testing.T) {
 	require.NotEmpty(t, answer.Warnings)
 }
 
-// A document in several files is one with those that are named beside it.
+// A document in several files consists of those that are named.
 func TestAdopt_takesTheFilesThatAreNamed(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "api"), 0o755))
@@ -237,7 +238,7 @@ func TestAdopt_takesTheFilesThatAreNamed(t *testing.T) {
 	require.Contains(t, run(t, "adopt", file, "--dry-run").stdout, "501", "a file that was not named is not read")
 }
 
-// The generated client compiles where the SDK is.
+// The generated client compiles where the SDK is available.
 func TestGenerate_writesAClientThatCompiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "notes.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(notesDocument), 0o600))
@@ -250,7 +251,7 @@ func TestGenerate_writesAClientThatCompiles(t *testing.T) {
 	require.NoError(t, err, string(vet))
 }
 
-// What the gateway asks of an operation of an adopted service is told with the line of its document.
+// For an operation of an adopted service, what the gateway requires is shown with the line in its document.
 func TestExplain_knowsTheContractOfAnAdoptedService(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "notes.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(notesDocument), 0o600))

@@ -15,13 +15,13 @@ import (
 
 var adoptedHead = []string{"NAME", "STATUS", "VERSION", "DOCUMENT", "UPSTREAMS", "WARNINGS", "SHADOW", "CHANGED"}
 
-// listedContract is an adopted service as adopted lists it.
+// listedContract is an adopted service in the output of adopted.
 type listedContract struct {
 	kms.Contract
 	Gateway atGateway `json:"gateway"`
 }
 
-// status tells what of the contract holds: an adoption that the gateway refuses is not called active.
+// status returns the status to show. An adoption that the gateway refuses is not shown as active.
 func (l listedContract) status() string {
 	switch g := l.Gateway; {
 	case l.Status != kms.ContractStatusActive:
@@ -63,7 +63,7 @@ func newAdopted() *cobra.Command {
 		}))
 }
 
-// inForce reads the contract of an adopted service from the kms. It asks for a second factor.
+// inForce reads the contract of an adopted service from the kms, which requires a second factor.
 func inForce(ctx context.Context, client *fountain.Client, name string) (contract.Adoption, error) {
 	kept, err := client.KMS.GetServiceContract(ctx, name)
 	if err != nil {

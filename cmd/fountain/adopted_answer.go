@@ -12,21 +12,21 @@ import (
 	"github.com/fountainai/fountain/internal/explain"
 )
 
-// adoptedAnswer is what adopt prints as JSON.
+// adoptedAnswer is the JSON output of adopt.
 type adoptedAnswer struct {
 	Name       string             `json:"name"`
-	Path       string             `json:"path"`              // of its operations
-	Address    string             `json:"address,omitempty"` // of the service at the gateway; absent with --dry-run
-	Gateway    string             `json:"gateway,omitempty"` // whether the gateway serves it: waiting, refused, down or ready; absent with --dry-run and --shadow
-	Refused    string             `json:"refused,omitempty"` // what the gateway refuses: upstreams or contract
+	Path       string             `json:"path"`              // base path of its operations
+	Address    string             `json:"address,omitempty"` // address of the service at the gateway; absent with --dry-run
+	Gateway    string             `json:"gateway,omitempty"` // state at the gateway: waiting, refused, down or ready; absent with --dry-run and --shadow
+	Refused    string             `json:"refused,omitempty"` // the part that the gateway refuses: upstreams or contract
 	Operations []adoptedOperation `json:"operations"`
 	Warnings   []string           `json:"warnings"`
 	Contract   *kms.Contract      `json:"contract,omitempty"` // absent with --dry-run
 
-	before bool // a version of before is in force while this one is refused
+	before bool // the previous version is in force while this one is refused
 }
 
-// adoptedOperation is an operation as it can be reached.
+// adoptedOperation is an operation as clients can call it.
 type adoptedOperation struct {
 	Method      string   `json:"method"`
 	Path        string   `json:"path"`
@@ -36,11 +36,12 @@ type adoptedOperation struct {
 	Roles       []string `json:"roles,omitempty"`
 	StepUp      string   `json:"stepUp,omitempty"`
 	Limits      []string `json:"limits"`
-	Body        int64    `json:"bodyMax,omitempty"` // bytes
+	Body        int64    `json:"bodyMax,omitempty"` // limit in bytes
 	Unsupported string   `json:"unsupported,omitempty"`
 }
 
-// report prints what is reachable now, under which policy, and what was adopted around.
+// report prints which operations are reachable now, under which policy, and with which warnings the document was
+// adopted.
 func (o *adopting) report(cmd *cobra.Command, answer adoptedAnswer, c *contract.Contract, warnings []contract.Warning) error {
 	answer.Path = c.BasePath
 	var rows [][]string
@@ -66,7 +67,7 @@ func (o *adopting) report(cmd *cobra.Command, answer adoptedAnswer, c *contract.
 	return err
 }
 
-// sentence tells what has come of it, and what is next.
+// sentence describes the result and the next step.
 func (o *adopting) sentence(answer adoptedAnswer) string {
 	sum := counted(len(answer.Operations), "operation") + ", " + counted(len(answer.Warnings), "warning")
 	switch {

@@ -10,30 +10,30 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// What is said of an adopted service at the gateway, beside what the gateway says itself.
+// States of an adopted service at the gateway, in addition to those that the gateway reports itself.
 const (
-	gatewayWaits   = "waiting" // it does not serve this version yet
-	gatewayRefuses = "refused" // it goes on with the version before
-	gatewayReady   = "ready"   // something accepts connections at the service's upstreams
+	gatewayWaits   = "waiting" // the gateway does not serve this version yet
+	gatewayRefuses = "refused" // the gateway continues with the previous version
+	gatewayReady   = "ready"   // the service's upstreams accept connections
 )
 
-// refusals are what is most often wrong with what a gateway refuses.
+// refusals maps a reason of the gateway to its most common cause.
 var refusals = map[string]string{
 	string(gateway.ServiceRefusalCauseUpstreams): ": they are not on the operator's list (FOUNTAIN_GATEWAY_UPSTREAM_ALLOW)",
 	string(gateway.ServiceRefusalCauseContract):  ": its log says why",
 }
 
-// servedWithin is how long a contract is waited for at the gateway, which looks within a second.
+// servedWithin is how long to wait until the gateway serves a contract. The gateway checks every second.
 const servedWithin = 5 * time.Second
 
-// atGateway is what the gateway says of a version of a contract.
+// atGateway is the state of a version of a contract at the gateway.
 type atGateway struct {
 	State    string `json:"state"`              // waiting, refused, starting, down or ready
-	Revision int64  `json:"revision,omitempty"` // the version that is in force; 0: none
-	Refused  string `json:"refused,omitempty"`  // what of this version is refused: upstreams or contract
+	Revision int64  `json:"revision,omitempty"` // version in force; 0: none
+	Refused  string `json:"refused,omitempty"`  // the refused part of this version: upstreams or contract
 }
 
-// standing finds what the gateway says of this version of a contract.
+// standing finds the state of this version of a contract in the gateway's list.
 func standing(all *gateway.ServiceStatusList, c *kms.Contract) atGateway {
 	found := atGateway{State: gatewayWaits}
 	refuses := func(r *gateway.ServiceRefusal) bool { return r != nil && r.Revision != nil && *r.Revision >= c.Version }
@@ -58,7 +58,8 @@ func standing(all *gateway.ServiceStatusList, c *kms.Contract) atGateway {
 	return found
 }
 
-// served waits until the gateway serves this version of a contract and reaches the service, or refuses it, and returns what it says then.
+// served waits until the gateway serves this version of a contract and reaches the service, or refuses the version. It
+// returns the last state.
 func served(ctx context.Context, client *fountain.Client, put *kms.Contract) (found atGateway, err error) {
 	found.State = gatewayWaits
 	err = watch(ctx, client, func(all *gateway.ServiceStatusList) bool {
@@ -68,14 +69,14 @@ func served(ctx context.Context, client *fountain.Client, put *kms.Contract) (fo
 	return found, err
 }
 
-// gone waits until the gateway does not serve a service any more.
+// gone waits until the gateway no longer serves a service.
 func gone(ctx context.Context, client *fountain.Client, name string) error {
 	return watch(ctx, client, func(all *gateway.ServiceStatusList) bool {
 		return !slices.ContainsFunc(all.Items, func(s gateway.ServiceStatus) bool { return s.Name == name })
 	})
 }
 
-// watch asks the gateway for its services until they are as they should be, or servedWithin is over.
+// watch polls the gateway's list of services until done, or until servedWithin has passed.
 func watch(ctx context.Context, client *fountain.Client, done func(*gateway.ServiceStatusList) bool) error {
 	within, cancel := context.WithTimeout(ctx, servedWithin)
 	defer cancel()

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// No alert stands on a metric, or on a cause, that no service tells; and the documentation has every alert.
+// Every alert uses metrics and causes that some service reports, and the documentation has every alert.
 func TestAlerts_standOnMetricsThatAreThere(t *testing.T) {
 	rules, err := os.ReadFile("../../deploy/prometheus/alerts.yml")
 	require.NoError(t, err)

@@ -22,7 +22,7 @@ import (
 	"github.com/fountainai/fountain/internal/upkeep"
 )
 
-// newBackup copies everything, while it works.
+// newBackup makes the command that backs up all services while they run.
 func newBackup() *cobra.Command {
 	var b backupCall
 	cmd := &cobra.Command{
@@ -63,7 +63,7 @@ Typesense of your own are not in it either.`,
 	return cmd
 }
 
-// backupCall is how backup was called.
+// backupCall holds the flags of backup.
 type backupCall struct {
 	data, to, into, recipientsFile string
 	recipients                     []string
@@ -100,15 +100,15 @@ func (b *backupCall) run(cmd *cobra.Command) error {
 	return printCopies(cmd.OutOrStdout(), made.manifest, made.sums)
 }
 
-// archive is one that was written.
+// archive is an archive that was written.
 type archive struct {
 	file     string
 	manifest backup.Manifest
 	sums     []backup.Sum
-	removed  []string // older ones of its directory
+	removed  []string // older archives of its directory
 }
 
-// write writes one archive. Settings are read anew each time: a password of a database may have been changed.
+// write writes one archive. It reads the settings again each time, because the password of a database may have changed.
 func (b *backupCall) write(cmd *cobra.Command, to string) (made archive, err error) {
 	who, err := readRecipients(b.recipients, b.recipientsFile)
 	if err != nil {
@@ -133,7 +133,7 @@ func archiveTo(to string) (string, error) {
 	return to, nil
 }
 
-// maxKeys bounds the files of keys, in bytes.
+// maxKeys limits key files, in bytes.
 const maxKeys = 1 << 20
 
 func readRecipients(given []string, file string) (out []age.Recipient, err error) {
@@ -172,13 +172,13 @@ func readIdentities(file string) ([]age.Identity, error) {
 	}
 	defer in.Close()
 	identities, err := age.ParseIdentities(io.LimitReader(in, maxKeys))
-	if err != nil { // its own text may repeat the key
+	if err != nil { // the text of err could contain the key
 		return nil, fmt.Errorf("%s does not hold a secret key of age (AGE-SECRET-KEY-1...)", file)
 	}
 	return identities, nil
 }
 
-// makeBackup writes the archive beside its name first, so that what has the name is whole.
+// makeBackup writes the archive to a temporary file first, so that a file with the archive's name is always complete.
 func makeBackup(ctx context.Context, at *places, to string, who []age.Recipient) (m backup.Manifest, sums []backup.Sum, err error) {
 	unfinished := to + ".part"
 	file, err := os.OpenFile(unfinished, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -188,7 +188,7 @@ func makeBackup(ctx context.Context, at *places, to string, who []age.Recipient)
 	if err != nil {
 		return m, nil, fmt.Errorf("write archive: %w", err)
 	}
-	if err := takeLock(file); errors.Is(err, syscall.EWOULDBLOCK) { // where nothing can be locked, nothing of this directory is swept either
+	if err := takeLock(file); errors.Is(err, syscall.EWOULDBLOCK) { // where locks are not supported, sweep does not remove files either
 		return m, nil, errors.Join(fmt.Errorf("%s was taken for what is left of an earlier backup: begin again", unfinished), file.Close())
 	}
 	m, sums, err = backup.Write(ctx, file, at.parts, backup.Options{Recipients: who, Version: version, Clock: clock.System})
@@ -204,8 +204,9 @@ func makeBackup(ctx context.Context, at *places, to string, who []age.Recipient)
 	return m, sums, nil
 }
 
-// nameArchive gives a whole archive its name, which nothing may have. It takes the name with an empty file and renames over that: a hard link would replace
-// nothing either, but exFAT, CIFS and others have none. Where the name can't be had, the archive stays where it is: it is whole.
+// nameArchive gives a complete archive its name, which must not be taken. It claims the name with an empty file and
+// renames the archive over it. A hard link would not replace a file either, but exFAT, CIFS and others have no hard
+// links. If the name cannot be claimed, the archive stays where it is, and is complete.
 func nameArchive(unfinished, to string) error {
 	claim, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err == nil {
@@ -222,7 +223,7 @@ func nameArchive(unfinished, to string) error {
 		return fmt.Errorf("back up: %w", err)
 	}
 	err = dir.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) { // of file systems that write names at once, or can't be asked
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) { // the file system writes names synchronously or does not support the call
 		err = nil
 	}
 	if err := errors.Join(err, dir.Close()); err != nil {
@@ -353,7 +354,7 @@ this one passed a drill, or has failed. Of a directory that backup --into fills 
 	return cmd
 }
 
-// checkCall is how a check of archives was called.
+// checkCall holds the flags of a check of archives.
 type checkCall struct{ identity, data string }
 
 func (c *checkCall) flags(cmd *cobra.Command) {
@@ -361,7 +362,8 @@ func (c *checkCall) flags(cmd *cobra.Command) {
 	checkedFlag(cmd, &c.data)
 }
 
-// once makes a check of an archive, or of the newest of a directory, and has the list of backups tell what came of it. That the key or a directory is not there is no fault of an archive's.
+// once checks an archive, or the newest one of a directory, and records the result in the list of backups. A missing
+// key or directory is not recorded as a failure of an archive.
 func (c *checkCall) once(cmd *cobra.Command, at string, how upkeep.Check, check func(file string, who []age.Identity) (backup.Manifest, error)) error {
 	who, err := readIdentities(c.identity)
 	if err != nil {
@@ -372,7 +374,7 @@ func (c *checkCall) once(cmd *cobra.Command, at string, how upkeep.Check, check 
 		return err
 	}
 	m, err := check(file, who)
-	if err != nil && !exists(file) { // removed meanwhile, as one that is too old for --keep is: it has failed nothing
+	if err != nil && !exists(file) { // removed during the check, for example by --keep: not a failure of the archive
 		return err
 	}
 	if err != nil {
@@ -381,7 +383,7 @@ func (c *checkCall) once(cmd *cobra.Command, at string, how upkeep.Check, check 
 	return noteCheck(cmd, c.data, m, how)
 }
 
-// drillIn makes a drill in a directory that is removed afterwards.
+// drillIn makes a drill in a directory, which it removes afterwards.
 func drillIn(cmd *cobra.Command, file, dir string, who []age.Identity) (backup.Manifest, error) {
 	at, err := os.MkdirTemp(dir, "fountain-drill-")
 	if err != nil {
@@ -423,7 +425,7 @@ func drill(cmd *cobra.Command, file, dir string, who []age.Identity) (m backup.M
 	return m, err
 }
 
-// lookAt looks whether a restored database is what its service expects.
+// lookAt checks that a restored database is one that its service can use.
 func lookAt(ctx context.Context, c backup.Copy, db *store.DB) (string, error) {
 	if err := db.Check(ctx); err != nil {
 		return "", err

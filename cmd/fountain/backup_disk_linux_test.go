@@ -13,7 +13,8 @@ import (
 	"github.com/fountainai/fountain/internal/upkeep"
 )
 
-// A disk that is full of archives takes no further one: the command fails with one sentence, leaves no part of it, and removes none of those that are there.
+// If the disk is full of archives, the next backup fails with one sentence, leaves no partial file, and removes no
+// existing archive.
 func TestBackup_ontoAFullDiskLosesNoEarlierOne(t *testing.T) {
 	disk := t.TempDir()
 	err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=16k")

@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/upkeep"
 )
 
-// newBackupList lists what was made beside the kms.
+// newBackupList makes the command that lists the backups made beside the kms.
 func newBackupList() *cobra.Command {
 	o := &operator{}
 	cmd := o.command("list", "List the backups that were written beside the kms, newest first", "  fountain backup list\n  fountain backup list --output json", noArgs,
@@ -47,7 +47,7 @@ second factor can read it. Whether an archive is still where it was written to, 
 	return cmd
 }
 
-// remember puts an archive onto the list of backups.
+// remember adds an archive to the list of backups.
 func remember(dir, file string, m backup.Manifest, sums []backup.Sum) error {
 	b := upkeep.Backup{ID: m.ID, Version: m.Version, MadeAt: m.MadeAt, File: file}
 	if at, err := filepath.Abs(file); err == nil {
@@ -65,7 +65,7 @@ func remember(dir, file string, m backup.Manifest, sums []backup.Sum) error {
 	return upkeep.AddBackup(dir, b)
 }
 
-// sizeOf is how much a part holds.
+// sizeOf returns the size of a part.
 func sizeOf(part string, sums []backup.Sum) (rows, bytes int64) {
 	for _, s := range sums {
 		if s.Part == part {
@@ -75,12 +75,12 @@ func sizeOf(part string, sums []backup.Sum) (rows, bytes int64) {
 	return rows, bytes
 }
 
-// checkedFlag names the family whose list of backups is told of a check.
+// checkedFlag adds --data, which names the data directory whose list of backups records a check.
 func checkedFlag(cmd *cobra.Command, data *string) {
 	cmd.Flags().StringVar(data, "data", "", "data directory of fountain up whose list of backups is told of this check; default: what FOUNTAIN_KMS_DATA_DIR or FOUNTAIN_DATA names, or no list")
 }
 
-// listAt is the data directory of the kms whose list is told; "" where there is none.
+// listAt returns the data directory of the kms with the list of backups, or "" if there is none.
 func listAt(data string) string {
 	own, all := os.Getenv("FOUNTAIN_KMS_DATA_DIR"), os.Getenv("FOUNTAIN_DATA")
 	switch {
@@ -94,10 +94,10 @@ func listAt(data string) string {
 	return ""
 }
 
-// noteFailure tells the list of backups that an archive has failed a check, and returns the failure.
+// noteFailure records in the list of backups that an archive has failed a check, and returns the failure.
 func noteFailure(cmd *cobra.Command, data, file string, how upkeep.Check, failure error) error {
 	dir := listAt(data)
-	if dir == "" || cmd.Context().Err() != nil { // who is interrupted has found nothing
+	if dir == "" || cmd.Context().Err() != nil { // an interrupted check has no result
 		return failure
 	}
 	known, err := upkeep.MarkFailed(dir, file, how, clock.System.Now())
@@ -107,7 +107,8 @@ func noteFailure(cmd *cobra.Command, data, file string, how upkeep.Check, failur
 	return errors.Join(failure, err)
 }
 
-// noteCheck tells the list of backups that an archive has passed a check. An archive that the list does not hold, of another machine perhaps, is named and is no failure.
+// noteCheck records in the list of backups that an archive has passed a check. If the list does not contain the
+// archive, perhaps because it is from another machine, noteCheck prints that and returns no error.
 func noteCheck(cmd *cobra.Command, data string, m backup.Manifest, how upkeep.Check) error {
 	dir := listAt(data)
 	if dir == "" {

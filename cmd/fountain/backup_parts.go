@@ -17,18 +17,20 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// places are where the services keep what a backup holds.
+// places says where the services store what a backup contains.
 type places struct {
 	kms       kms.Config
-	documents string        // the directory of the embedded search engine; "" where search uses a Typesense
-	parts     []backup.Part // the kms first: what the others recorded of it is then never missing in it; sequence last, which makes search whole again
+	documents string        // directory of the embedded search engine; "" if search uses a Typesense
+	parts     []backup.Part // the kms first, so that it has everything the others recorded of it; sequence last, because search is rebuilt from it
 }
 
-// findPlaces reads them from the settings of the services (FOUNTAIN_<SERVICE>_...). A service without a data directory of its own has that of fountain up.
-// given: --data was, and counts for all. Where neither it nor FOUNTAIN_DATA is, the environment names the places of all services or of none: else an archive could hold a part of
-// one family and a part of another, which lies in the working directory.
+// findPlaces reads the places from the settings of the services (FOUNTAIN_<SERVICE>_...). A service without its own
+// data directory uses that of fountain up. given says that --data was set, which then applies to all services. If
+// neither --data nor FOUNTAIN_DATA is set, the environment must name the directories of all services or of none.
+// Otherwise an archive could combine services of one installation with services of another one in the working
+// directory.
 func findPlaces(data string, given bool) (*places, error) {
-	var settings struct { // all that serve takes: backups are made in its environment
+	var settings struct { // all settings of serve, because backups run in its environment
 		kms struct {
 			kms.Config
 			Admin
@@ -105,7 +107,7 @@ func (p *places) collect(t config.Service, s search.Config, q config.Service) er
 	return nil
 }
 
-// documentsGone says of a backup that failed what it was, when there are no documents although search seems to have them.
+// documentsGone explains a failed backup if the documents directory does not exist although search should have one.
 func (p *places) documentsGone(err error) error {
 	if !errors.Is(err, fs.ErrNotExist) || p.documents == "" || exists(p.documents) {
 		return err
@@ -116,7 +118,7 @@ func (p *places) documentsGone(err error) error {
 	return fmt.Errorf("the documents of the embedded search engine are not in %s; where search uses a Typesense, run this command with FOUNTAIN_SEARCH_ENGINE_URL as the service has it: %w", p.documents, err)
 }
 
-// scratch are places in an empty directory, on SQLite, for the parts of an archive.
+// scratch returns places in an empty directory, on SQLite, for the parts of an archive.
 func scratch(dir string) (*places, error) {
 	p := &places{kms: kms.Config{Service: config.Service{DataDir: filepath.Join(dir, "kms"), Log: slog.New(slog.DiscardHandler)}}}
 	at := func(word string) config.Service {
@@ -126,7 +128,7 @@ func scratch(dir string) (*places, error) {
 	return p, p.collect(at("twofactor"), search.Config{Service: at("search")}, at("sequence"))
 }
 
-// only leaves out the parts that an archive does not hold.
+// only removes the parts that an archive does not contain.
 func (p *places) only(m backup.Manifest) {
 	held := map[string]bool{}
 	for _, c := range m.Parts {
@@ -141,7 +143,7 @@ func (p *places) only(m backup.Manifest) {
 	p.parts = kept
 }
 
-// dataFlag is the default of --data.
+// dataFlag returns the default of --data.
 func dataFlag() string { return env("FOUNTAIN_DATA", "./data") }
 
 func exists(path string) bool {

@@ -20,11 +20,11 @@ import (
 )
 
 const (
-	retryWithin = 15 * time.Minute // of what has failed
-	lookEvery   = time.Minute      // at the clock, which may be set, or stand still while the machine sleeps
+	retryWithin = 15 * time.Minute // after a failure
+	lookEvery   = time.Minute      // how often the clock is read: it may be set, or stop while the machine sleeps
 )
 
-// checkInterval refuses an interval that is none.
+// checkInterval refuses an interval that is too short.
 func checkInterval(cmd *cobra.Command, every time.Duration) error {
 	if cmd.Flags().Changed("every") && every < time.Second {
 		return usagef("--every must be 1s at least")
@@ -32,17 +32,18 @@ func checkInterval(cmd *cobra.Command, every time.Duration) error {
 	return nil
 }
 
-// schedule does something again and again.
+// schedule repeats a task.
 type schedule struct {
 	every time.Duration
-	last  func() (time.Time, error) // when it was done last, perhaps by an earlier process; the zero time: never
+	last  func() (time.Time, error) // time of the last run, perhaps by an earlier process; zero: never
 	do    func() error
 	clock clock.Clock
 	log   *slog.Logger
-	sleep func(ctx context.Context, d time.Duration) // at most
+	sleep func(ctx context.Context, d time.Duration) // sleeps for at most d
 }
 
-// run ends with the context: with nil between two turns, with the error of a turn that was interrupted.
+// run runs the task until the context ends. It returns nil if the context ends between two runs, and the error of a run
+// that was interrupted.
 func (s schedule) run(ctx context.Context) error {
 	due := s.first()
 	for {
@@ -67,17 +68,19 @@ func (s schedule) run(ctx context.Context) error {
 	}
 }
 
-// first is when the first turn is due: at once, but where an earlier process has done it within the interval. A container that is restarted in a loop so fills no disk.
+// first returns when the first run is due: now, unless an earlier process has run the task within the interval. So a
+// container that restarts in a loop does not fill the disk.
 func (s schedule) first() time.Time {
 	now := s.clock.Now()
 	last, err := s.last()
-	if err != nil || last.IsZero() || last.After(now) { // do says what is wrong
+	if err != nil || last.IsZero() || last.After(now) { // do reports the error
 		return now
 	}
 	return last.Add(s.every)
 }
 
-// notBeyond brings a time nearer that lies further ahead than any that was chosen, because the clock was set back.
+// notBeyond moves a due time that is too far ahead back to the latest possible one. That happens when the clock was set
+// back.
 func (s schedule) notBeyond(due time.Time) time.Time {
 	if latest := s.clock.Now().Add(s.every + s.every/20 + time.Second); due.After(latest) {
 		return latest
@@ -85,7 +88,7 @@ func (s schedule) notBeyond(due time.Time) time.Time {
 	return due
 }
 
-// wait waits for a time, or for the end of the context.
+// wait waits for d or for the end of the context.
 func wait(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -95,7 +98,7 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// addTo writes the next archive of the directory, and removes what is too much.
+// addTo writes the next archive of the directory and removes the surplus ones.
 func (b *backupCall) addTo(cmd *cobra.Command) error {
 	made, err := b.add(cmd)
 	if err != nil {
@@ -130,9 +133,9 @@ func (b *backupCall) add(cmd *cobra.Command) (made archive, err error) {
 	return made, err
 }
 
-// schedule backs up again and again.
+// schedule makes backups repeatedly.
 func (b *backupCall) schedule(cmd *cobra.Command) error {
-	if _, err := readRecipients(b.recipients, b.recipientsFile); err != nil { // a wrong call is told at once
+	if _, err := readRecipients(b.recipients, b.recipientsFile); err != nil { // report a usage error immediately
 		return err
 	}
 	log, end := telemetry.NewBatchedLogger(os.Stderr, slog.LevelInfo)
@@ -144,7 +147,7 @@ func (b *backupCall) schedule(cmd *cobra.Command) error {
 		do: func() error {
 			began := time.Now()
 			made, err := b.add(cmd)
-			if err != nil && made.file != "" && exists(made.file) { // one is enough: another try would fill the disk
+			if err != nil && made.file != "" && exists(made.file) { // the archive is complete: further attempts would fill the disk
 				log.ErrorContext(cmd.Context(), "a backup was written, but not all that belongs to it was done", "file", made.file, "error", sentence(err))
 				return nil
 			}
@@ -161,7 +164,8 @@ func (b *backupCall) schedule(cmd *cobra.Command) error {
 	}.run(cmd.Context())
 }
 
-// schedule makes a drill of the newest archive again and again. A drill that an earlier process has made does not count: nobody may have heard what came of it.
+// schedule makes a drill of the newest archive repeatedly. A drill by an earlier process does not count, because its
+// result may not have been seen.
 func (c *checkCall) schedule(cmd *cobra.Command, dir string, every time.Duration, check func(file string, who []age.Identity) (backup.Manifest, error)) error {
 	if _, err := readIdentities(c.identity); err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// series is a directory of archives that are named by the time at which each was begun. What has another name in it is nobody's business here.
+// series is a directory of archives that are named by their start time. Files with other names are ignored.
 type series struct{ dir string }
 
 const (
@@ -26,16 +26,17 @@ const (
 
 var inSeries = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d{6}Z\.backup(\.part)?$`)
 
-// file is the name of an archive that is begun at a time.
+// file returns the name of an archive that is started at a time.
 func (s series) file(at time.Time) string {
 	return filepath.Join(s.dir, at.UTC().Format(seriesLayout)+seriesSuffix)
 }
 
-// aheadBy is how far a time may lie ahead of the clock before it was told by a clock that was wrong.
+// aheadBy is how far the time of an archive may be ahead of the clock before the clock at that time is considered
+// wrong.
 const aheadBy = time.Minute
 
-// names are those of the archives that are whole, newest first, and of those that are not: an empty one is a name that was taken by a backup that was killed before the
-// archive had it.
+// names returns the names of the complete archives, newest first, and of the unfinished ones. An empty file is
+// unfinished: a backup claimed the name and was killed before it renamed the archive.
 func (s series) names() (whole, unfinished []string, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -48,7 +49,7 @@ func (s series) names() (whole, unfinished []string, err error) {
 		}
 		info, err := e.Info()
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // removed since
+		case errors.Is(err, fs.ErrNotExist): // removed meanwhile
 		case err != nil:
 			return nil, nil, fmt.Errorf("read the directory of archives: %w", err)
 		case strings.HasSuffix(name, partSuffix) || info.Size() == 0:
@@ -62,8 +63,8 @@ func (s series) names() (whole, unfinished []string, err error) {
 	return whole, unfinished, nil
 }
 
-// newest is the file of the newest archive, and when it was begun; "" when there is none. One that is named by a clock that was ahead is the newest only where there is no
-// other: it would hide all that are written until then.
+// newest returns the newest archive and its start time, or "" if there is none. An archive with a time ahead of the
+// clock counts only if there is no other, because it would hide all archives until that time.
 func (s series) newest(now time.Time) (file string, at time.Time, err error) {
 	whole, _, err := s.names()
 	if err != nil || len(whole) == 0 {
@@ -74,13 +75,13 @@ func (s series) newest(now time.Time) (file string, at time.Time, err error) {
 		newest = whole[i]
 	}
 	at, err = time.Parse(seriesLayout+seriesSuffix, newest)
-	if err != nil { // 99 hours
+	if err != nil { // an invalid time, such as 99 hours
 		return "", time.Time{}, fmt.Errorf("%s is no time: move it away: %w", filepath.Join(s.dir, newest), err)
 	}
 	return filepath.Join(s.dir, newest), at, nil
 }
 
-// newestAt is an archive, or the newest one of a directory.
+// newestAt returns an archive, or the newest one if path is a directory.
 func newestAt(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -96,7 +97,8 @@ func newestAt(path string) (string, error) {
 	return file, err
 }
 
-// lock keeps a second backup out of the directory. The kernel drops it with the process. A link of this name is not followed: it may be of another user's.
+// lock prevents a second backup into the directory. The kernel releases the lock when the process ends. It does not
+// follow a symbolic link, which could be another user's.
 func (s series) lock() (unlock func() error, err error) {
 	file, err := os.OpenFile(filepath.Join(s.dir, ".lock"), os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -111,7 +113,8 @@ func (s series) lock() (unlock func() error, err error) {
 	return file.Close, nil
 }
 
-// sweep removes what backups left that were killed. The lock is held, so that none --into this directory is being written; what backup --to writes into it has a lock of its own.
+// sweep removes the remains of killed backups. The caller holds the lock, so no backup --into this directory is
+// running. The files of a running backup --to have a lock of their own.
 func (s series) sweep() error {
 	_, unfinished, err := s.names()
 	for _, name := range unfinished {
@@ -120,7 +123,8 @@ func (s series) sweep() error {
 	return err
 }
 
-// removeLeft removes a file of a backup that was killed. It leaves one that is being written, and one that it can't look at, which is another user's.
+// removeLeft removes a file of a killed backup. It leaves a file that is being written, and a file of another user,
+// which it cannot open.
 func removeLeft(path string) error {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
@@ -141,12 +145,13 @@ func removeLeft(path string) error {
 	return nil
 }
 
-// takeLock locks a file until it is closed; EWOULDBLOCK where another process has.
+// takeLock locks a file until it is closed. Error: EWOULDBLOCK if another process has locked it.
 func takeLock(file *os.File) error {
 	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
-// trim removes all archives but the newest so many, among which the one that was just written always is, also where the clock was ahead before. It returns what it has removed.
+// trim removes all archives except the newest keep ones, and returns the removed ones. The archive that was just
+// written always stays, even if the clock was ahead before.
 func (s series) trim(keep int, written string) (removed []string, err error) {
 	whole, _, err := s.names()
 	if err != nil {

@@ -40,7 +40,8 @@ func namesIn(t *testing.T, dir string) (out []string) {
 	return out
 }
 
-// Nothing but older archives of the series is ever removed, and what was just written never, also where an archive is named by a clock that was ahead.
+// Only older archives of the series are ever removed, and never the one just written, even if an archive is named by a
+// clock that was ahead.
 func TestSeries_keepsTheNewestAndTouchesNothingElse(t *testing.T) {
 	dir := t.TempDir()
 	s := series{dir}
@@ -65,12 +66,12 @@ func TestSeries_keepsTheNewestAndTouchesNothingElse(t *testing.T) {
 	require.ElementsMatch(t, append([]string{"2026-11-30T030000Z.backup", "2026-11-01T030000Z.backup", "2026-11-02T030000Z.backup"}, strangers...), namesIn(t, dir))
 }
 
-// A backup that was killed leaves a part, which the next one removes; one that runs keeps a second one out.
+// A killed backup leaves a partial file, which the next one removes. A running backup keeps a second one out.
 func TestSeries_isOfOneBackupAtATime(t *testing.T) {
 	dir := t.TempDir()
 	s := series{dir}
 	put(t, dir, "2026-11-28T030000Z.backup", "2026-11-29T030000Z.backup.part", "2026-11-30T030000Z.backup.part", "family.backup.part")
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "2026-11-29T030000Z.backup"), nil, 0o600)) // killed between taking the name and giving it
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "2026-11-29T030000Z.backup"), nil, 0o600)) // killed between claiming the name and renaming the archive
 	byName, err := os.Open(filepath.Join(dir, "2026-11-30T030000Z.backup.part"))
 	require.NoError(t, err)
 	require.NoError(t, takeLock(byName), "backup --to writes it")
@@ -94,7 +95,7 @@ func TestSeries_isOfOneBackupAtATime(t *testing.T) {
 	require.ErrorContains(t, err, "holds no archive")
 }
 
-// Who owns the directory can't have a backup of root's create or open a file elsewhere.
+// The owner of the directory cannot make root's backup create or open a file elsewhere.
 func TestSeries_followsNoLink(t *testing.T) {
 	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere")
 	require.NoError(t, os.Symlink(elsewhere, filepath.Join(dir, ".lock")))
@@ -103,7 +104,7 @@ func TestSeries_followsNoLink(t *testing.T) {
 	require.NoFileExists(t, elsewhere)
 }
 
-// An archive that was removed while it was looked at, because it is too old for --keep, has failed nothing.
+// If an archive is removed during its check, because it is too old for --keep, the check does not count as failed.
 func TestDrill_ofAnArchiveThatIsRemovedIsNoFailureOfIts(t *testing.T) {
 	data, dir := t.TempDir(), t.TempDir()
 	t.Setenv("FOUNTAIN_KMS_DATA_DIR", data)
@@ -130,7 +131,7 @@ func TestDrill_ofAnArchiveThatIsRemovedIsNoFailureOfIts(t *testing.T) {
 	}
 }
 
-// turns runs a schedule by a clock that stands still but while the schedule waits, and tells when each turn began.
+// turns runs a schedule with a clock that advances only while the schedule waits, and returns when each run started.
 func turns(t *testing.T, every time.Duration, last time.Time, n int, do func(turn int, now *clock.Fake) error) (began []time.Duration, log string) {
 	t.Helper()
 	now := clock.NewFake(monday)
@@ -174,7 +175,8 @@ func between(t *testing.T, least, is, most time.Duration) {
 	require.True(t, least <= is && is <= most, "%s is not within %s and %s", is, least, most)
 }
 
-// Who is started again has not forgotten when the last archive was written; one that is named by a clock that was ahead delays nothing.
+// A restarted process knows when the last archive was written. An archive that is named by a clock that was ahead
+// delays nothing.
 func TestSchedule_goesOnWhereAnEarlierProcessWas(t *testing.T) {
 	began, _ := turns(t, 24*time.Hour, monday.Add(-20*time.Hour), 1, nil)
 	require.Equal(t, []time.Duration{4 * time.Hour}, began)
@@ -184,7 +186,7 @@ func TestSchedule_goesOnWhereAnEarlierProcessWas(t *testing.T) {
 	require.Equal(t, []time.Duration{0}, began)
 }
 
-// A clock that is set back while the next turn is waited for delays it by no more than the interval.
+// If the clock is set back while the schedule waits, the next run is delayed by no more than the interval.
 func TestSchedule_followsAClockThatIsSetBack(t *testing.T) {
 	now := clock.NewFake(monday)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -203,8 +205,8 @@ func TestSchedule_followsAClockThatIsSetBack(t *testing.T) {
 	between(t, -1000*time.Hour, began[1].Sub(began[0]), -998*time.Hour)
 }
 
-// A schedule as a process of its own: it backs up at once and by its interval, keeps so many archives, has them on the list, and ends with status 0; a drill beside it has the list
-// tell what came of it, a failure too.
+// A schedule in its own process: it backs up at once and at its interval, keeps this number of archives, adds them to
+// the list, and ends with status 0. A drill beside it records its results in the list, including a failure.
 func TestBackup_onASchedule(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	begin(t, u)
@@ -250,7 +252,7 @@ func TestBackup_onASchedule(t *testing.T) {
 	require.Empty(t, list()[0].Failed)
 }
 
-// A second archive within a second, a wrong call and a directory that is not there are one sentence.
+// A second archive within a second, a wrong call and a missing directory each give one sentence.
 func TestBackup_intoADirectoryRefusesWithOneSentence(t *testing.T) {
 	recipient := strings.TrimSpace(run(t, "backup", "key", filepath.Join(t.TempDir(), "key")).stdout)
 	dir := t.TempDir()
@@ -270,7 +272,7 @@ func TestBackup_intoADirectoryRefusesWithOneSentence(t *testing.T) {
 	require.Empty(t, namesIn(t, dir))
 }
 
-// running is a command that goes on until it is ended.
+// running is a command that runs until it is stopped.
 type running struct {
 	process *os.Process
 	stderr  *output
@@ -289,7 +291,7 @@ func background(t *testing.T, args ...string) *running {
 	return r
 }
 
-// end ends it by SIGTERM. Amid a turn the status is that of who is interrupted.
+// end stops it with SIGTERM. During a run the exit status is that of an interrupted command.
 func (r *running) end(t *testing.T) {
 	t.Helper()
 	require.NoError(t, r.process.Signal(syscall.SIGTERM))

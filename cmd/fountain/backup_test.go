@@ -46,7 +46,7 @@ func login(t *testing.T, u *up, name, password string) (int, kms.TokenResponse) 
 	return resp.StatusCode, tokens
 }
 
-// anybody is a client that nobody has signed in at.
+// anybody returns a client without credentials.
 func anybody(t *testing.T, u *up, options ...fountain.Option) *fountain.Client {
 	t.Helper()
 	c, err := fountain.New(u.url, append(options, recorder.Option(t))...)
@@ -54,22 +54,22 @@ func anybody(t *testing.T, u *up, options ...fountain.Option) *fountain.Client {
 	return c
 }
 
-// past is what was good in a backup and ended after it.
+// past holds what was valid in a backup and ended after it.
 type past struct {
 	pass, gracePass string
 	seed            string
-	access, refresh string // of ada
+	access, refresh string // ada's
 	key, keyID      string
 	enrolment       string
 	code, proof     string
-	usedRefresh     string // made from refresh after the backup
+	usedRefresh     string // obtained with refresh after the backup
 	elements        int
-	place           fountain.FeedPlace // in the feed of the scope
+	place           fountain.FeedPlace // position in the feed of the scope
 }
 
 const gracePassword = "a lantern for another window"
 
-// begin gives a family users, keys, elements and documents.
+// begin adds users, keys, elements and documents.
 func begin(t *testing.T, u *up) *past {
 	t.Helper()
 	_, pass := password(t)
@@ -81,7 +81,8 @@ func begin(t *testing.T, u *up) *past {
 	confirmed, err := c.Twofactor.ConfirmTotp(t.Context(), enrolment.FactorID, twofactor.TotpConfirm{Code: stepBefore(t, enrolment.Secret)})
 	require.NoError(t, err)
 	p.seed = enrolment.Secret
-	// With the proof of the confirmation, so that the authenticator's code of now is one that the backup does not know as used.
+	// It uses the proof of the confirmation, so that the authenticator's current code is one that the backup does not
+	// record as used.
 	raised, err := c.KMS.CompleteStepUp(t.Context(), kms.StepUp{Proof: confirmed.Proof.Proof, Resource: "kms"})
 	require.NoError(t, err)
 	admin := fountain.WithBearer(raised.AccessToken)
@@ -110,7 +111,7 @@ func begin(t *testing.T, u *up) *past {
 	return p
 }
 
-// raised returns a token of ada's for the kms with a second factor.
+// raised returns a token of ada's for the kms that carries a second factor.
 func (p *past) raised(t *testing.T, u *up) string {
 	t.Helper()
 	code, err := totp.GenerateCode(p.seed, time.Now())
@@ -156,7 +157,7 @@ func (p *past) end(t *testing.T, u *up) {
 	}
 }
 
-// alive tells which of the six work again.
+// alive returns which of the six work again.
 func (p *past) alive(t *testing.T, u *up) (out []string) {
 	t.Helper()
 	works := func(what string, err error) {
@@ -190,7 +191,7 @@ func (p *past) alive(t *testing.T, u *up) (out []string) {
 	return out
 }
 
-// whole looks that what was stored is there.
+// whole checks that everything stored is there.
 func (p *past) whole(t *testing.T, u *up) {
 	t.Helper()
 	c := anybody(t, u, fountain.WithUser("ada", p.pass))
@@ -218,7 +219,7 @@ func (p *past) whole(t *testing.T, u *up) {
 	require.Len(t, all, p.elements+1)
 }
 
-// restoreKey copies the root key to where a restored kms looks for it.
+// restoreKey copies the root key to where a restored kms expects it.
 func restoreKey(t *testing.T, from, to string) {
 	t.Helper()
 	key, err := os.ReadFile(filepath.Join(from, "kms", "root.key"))
@@ -227,7 +228,7 @@ func restoreKey(t *testing.T, from, to string) {
 	require.NoError(t, os.WriteFile(filepath.Join(to, "kms", "root.key"), key, 0o600))
 }
 
-// A backup of a family at work brings back all that was stored, and nothing of what has ended since.
+// A backup of a running family restores everything that was stored, and nothing that has been revoked since.
 func TestRestore_bringsEverythingBackAndResurrectsNothing(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	p := begin(t, u)
@@ -309,7 +310,7 @@ func TestRestore_bringsEverythingBackAndResurrectsNothing(t *testing.T) {
 	})
 }
 
-// unmark takes back what a restore marks. The family's services enrol again all the same: their keys are not in a backup.
+// unmark removes what a restore marks. The services enrol again anyway, because their keys are not in a backup.
 func unmark(t *testing.T, data string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(data, "kms", "kms.db"))
@@ -319,7 +320,7 @@ func unmark(t *testing.T, data string) {
 	require.NoError(t, err)
 }
 
-// told looks that a service's audit trail holds and tells of the restore.
+// told checks that a service's audit trail is intact and records the restore.
 func told(t *testing.T, data, word string) {
 	t.Helper()
 	db, err := store.Inspect(t.Context(), store.Config{Dir: filepath.Join(data, word), Name: word})
@@ -334,7 +335,7 @@ func told(t *testing.T, data, word string) {
 	require.Equal(t, 1, n, word)
 }
 
-// An archive that was written is not lost where its name is taken meanwhile, and nothing is written over.
+// A finished archive is not lost if its name is taken meanwhile, and no file is overwritten.
 func TestNameArchive_replacesNothingAndLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	unfinished, to := filepath.Join(dir, "a.part"), filepath.Join(dir, "a")
@@ -356,7 +357,8 @@ func TestNameArchive_replacesNothingAndLosesNothing(t *testing.T) {
 	require.NoFileExists(t, to+"2", "the name is given back")
 }
 
-// An archive is never of two families: who names the place of one service names that of each.
+// An archive never mixes two installations: if the environment names the place of one service, it must name that of
+// each.
 func TestBackup_mixesNoPlaces(t *testing.T) {
 	dir := t.TempDir()
 	one := func(settings ...string) result {
@@ -425,7 +427,8 @@ func TestRestore_refusesWithOneSentence(t *testing.T) {
 	require.Contains(t, run(t, "up", "--data", place, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0").sentenceOf(t), "root key")
 }
 
-// postgresFor makes a database for each word, and returns the settings that name them; none where there is no server.
+// postgresFor creates a database for each service and calls do with the settings that name them; without a server it
+// calls do with none.
 func postgresFor(t *testing.T, words []string, do func(t *testing.T, settings []string)) {
 	t.Helper()
 	require.Contains(t, t.Name(), "PostgreSQL", ".ci/run knows these tests by the word")
@@ -445,7 +448,7 @@ func postgresFor(t *testing.T, words []string, do func(t *testing.T, settings []
 	})
 }
 
-// An archive of SQLite becomes PostgreSQL databases with every row, and one of those can be restored too.
+// An archive of SQLite becomes PostgreSQL databases with every row, and an archive of those can be restored too.
 func TestRestore_movesAFamilyToPostgreSQL(t *testing.T) {
 	postgresFor(t, []string{"kms", "twofactor", "search", "sequence"}, func(t *testing.T, settings []string) {
 		u := startUp(t, filepath.Join(t.TempDir(), "data"))
@@ -474,7 +477,7 @@ func TestRestore_movesAFamilyToPostgreSQL(t *testing.T) {
 		got = run(t, "backup", "drill", again, "--identity", identity)
 		require.Zero(t, got.code, got.stderr)
 
-		back := filepath.Join(dir, "back") // and on SQLite all is there
+		back := filepath.Join(dir, "back") // and on SQLite everything is there
 		restoreKey(t, u.data, back)
 		got = run(t, "restore", again, "--identity", identity, "--keep-users", "--data", back)
 		require.Zero(t, got.code, got.stderr)
@@ -482,7 +485,8 @@ func TestRestore_movesAFamilyToPostgreSQL(t *testing.T) {
 	})
 }
 
-// A backup in the environment of one service, as in a container, says that it takes all of them, and speaks of the engine only where search is.
+// A backup in the environment of one service, as in a container, says that it needs all of them. It mentions the engine
+// only if search is configured.
 func TestDocumentsGone_tellsWhatIsNotThere(t *testing.T) {
 	dir := t.TempDir()
 	at := places{documents: filepath.Join(dir, "search", "engine")}

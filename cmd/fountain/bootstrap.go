@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// bootstrapping is the bootstrap command.
+// bootstrapping holds the flags of bootstrap.
 type bootstrapping struct {
 	operator
 	username, tokenFile, passwordFile string
@@ -105,7 +105,7 @@ func (o *bootstrapping) token() (string, error) {
 	return token, nil
 }
 
-// signIn keeps a session of a user.
+// signIn signs a user in and stores the session.
 func signIn(cmd *cobra.Command, client *fountain.Client, file *session.File, address, username, password, caFile string) error {
 	t, err := client.SignIn(cmd.Context(), username, password)
 	page := address + "/twofactor/v1/enroll"

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Who has the one-time token becomes the first administrator, is signed in, and enrols the first authenticator with the invitation. Nobody else does.
+// The holder of the one-time token becomes the first administrator, is signed in, and enrols the first authenticator
+// with the invitation. Without the token nobody can.
 func TestBootstrap_makesTheFirstAdministratorAndSignsIn(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	passwordFile, _ := password(t)

@@ -48,7 +48,7 @@ administrator. --show prints the token itself, for containers without a shell.`,
 	return cmd
 }
 
-// reissue removes the token's file and waits for the running kms to write the next one.
+// reissue removes the token's file and waits until the running kms has written the next one.
 func reissue(ctx context.Context, path string, wait time.Duration) (string, error) {
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		return "", fmt.Errorf("there is no kms in %s", filepath.Dir(path))

@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 )
 
-// newToken prints a token for other programs.
+// newToken makes the command that prints a token for other programs.
 func newToken() *cobra.Command {
 	o := &operator{}
 	var raised bool
@@ -46,7 +46,7 @@ token is taken where a contract asks for a second factor.`
 	return calling(cmd)
 }
 
-// calls is the call command.
+// calls holds the flags of call.
 type calls struct {
 	operator
 	headers  []string
@@ -124,7 +124,7 @@ func (o *calls) run(cmd *cobra.Command, args []string) error {
 	return fountain.ErrorOf(req.Method+" "+args[1], res, text)
 }
 
-// maxCallBody is the most that is read of a body, in bytes.
+// maxCallBody limits the request body, in bytes.
 const maxCallBody = 16 << 20
 
 func (o *calls) body() (io.Reader, error) {

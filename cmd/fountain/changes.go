@@ -27,7 +27,7 @@ func newChanges() *cobra.Command {
 			}
 			for change, err := range list(cmd.Context(), args[0], &place) {
 				if follow && errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
-					return nil // the person has seen enough
+					return nil // the user has interrupted the command
 				}
 				if err != nil {
 					return err
@@ -44,7 +44,7 @@ func newChanges() *cobra.Command {
 	return cmd
 }
 
-// printChange prints one line, so that a follower sees each change as it comes; as JSON it is a line of NDJSON with the
+// printChange prints one line, so that a follower sees each change immediately. As JSON it is a line of NDJSON with the
 // name of the feed, which --feed takes.
 func (o *operator) printChange(cmd *cobra.Command, c sequence.Change, feed string) error {
 	out := cmd.OutOrStdout()

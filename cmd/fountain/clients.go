@@ -65,7 +65,7 @@ func newClients() *cobra.Command {
 	return group("clients", "Manage web apps where people sign in (OpenID Connect)", list, get, o.registerClient(), o.updateClient(), secret, remove)
 }
 
-// clientFlags are what is said of a web app.
+// clientFlags holds the flags that describe a web app.
 type clientFlags struct {
 	redirects, afterwards, scopes []string
 	trusted                       bool

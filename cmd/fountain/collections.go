@@ -82,7 +82,7 @@ func (o *operator) deleteCollection() *cobra.Command {
 	return cmd
 }
 
-// agreed asks for a word at the terminal.
+// agreed asks the user to type a word at the terminal.
 func agreed(cmd *cobra.Command, question, word string) error {
 	if !terminal.Is(os.Stdin) {
 		return usagef("%s asks whether to go on, and there is no terminal to ask at: --yes goes on", cmd.CommandPath())

@@ -21,14 +21,15 @@ import (
 
 const defaultURL = "http://localhost:8002"
 
-// connection is the flags of the commands that talk to a running family.
+// connection holds the flags of the commands that call running services.
 type connection struct {
 	url    string
 	caFile string
-	keptCA string // what was trusted when the session began
+	keptCA string // CA file of the session
 }
 
-// rememberedCA is what a session keeps of --ca-file or FOUNTAIN_CA_FILE, whatever folder a later command runs in.
+// rememberedCA returns the absolute form of --ca-file or FOUNTAIN_CA_FILE for the session, so that a later command can
+// run in another folder.
 func (c *connection) rememberedCA() string {
 	file := c.caFile
 	if file == "" {
@@ -45,7 +46,7 @@ func (c *connection) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.caFile, "ca-file", "", "trust only the authorities in this PEM file (FOUNTAIN_CA_FILE)")
 }
 
-// address is the gateway's: the flag's, the environment's, the session's, or the default.
+// address returns the gateway's address: from the flag, the environment or the session, or the default.
 func (c *connection) address(kept *session.Session) string {
 	for _, candidate := range []string{c.url, os.Getenv("FOUNTAIN_URL")} {
 		if candidate != "" {
@@ -58,7 +59,7 @@ func (c *connection) address(kept *session.Session) string {
 	return defaultURL
 }
 
-// options are those that every client of this command gets.
+// options returns the options for every client of this command.
 func (c *connection) options() ([]fountain.Option, error) {
 	opts := []fountain.Option{fountain.WithUserAgent("fountain-cli/" + version)}
 	file := c.caFile
@@ -95,8 +96,8 @@ func (c *connection) anonymous(address string, more ...fountain.Option) (*founta
 	return client, nil
 }
 
-// client returns one with the credentials of this user: FOUNTAIN_API_KEY, else the session of `fountain login`. stepUp is asked
-// for codes when an operation wants a second factor.
+// client returns a client with the user's credentials: FOUNTAIN_API_KEY, else the session of `fountain login`. stepUp
+// is asked for a code when an operation requires a second factor.
 func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error) {
 	if key := os.Getenv("FOUNTAIN_API_KEY"); key != "" {
 		kept := c.besideKey()
@@ -139,8 +140,9 @@ func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error
 	return fountain.New(address, append(opts, fountain.WithTokenSource(session.NewSource(file, anonymous)), fountain.WithRaisedTokens(file.Raised()))...)
 }
 
-// besideKey returns the session that says where a key goes when neither a flag nor the environment does, and whom that address is trusted by; nil
-// where nobody is signed in. A session that can't be read is none: a key needs no session.
+// besideKey returns the session whose address and trusted CA are used with an API key if neither a flag nor the
+// environment names an address. It returns nil if nobody is signed in, and also if the session cannot be read, because
+// a key needs no session.
 func (c *connection) besideKey() *session.Session {
 	if c.url != "" || os.Getenv("FOUNTAIN_URL") != "" {
 		return nil
@@ -157,15 +159,16 @@ func (c *connection) besideKey() *session.Session {
 	return kept
 }
 
-// sameDoor reports whether two addresses are one port of this machine's loopback, which fountain up calls localhost and called 127.0.0.1 before.
+// sameDoor reports whether two addresses are the same port on this machine's loopback interface. fountain up prints
+// localhost and earlier printed 127.0.0.1.
 func sameDoor(one, other string) bool {
 	a, errA := url.Parse(one)
 	b, errB := url.Parse(other)
 	return errA == nil && errB == nil && loopback(a.Hostname()) && loopback(b.Hostname()) && a.Scheme == b.Scheme && a.Port() == b.Port() && a.Path == b.Path
 }
 
-// calling makes one clear sentence of it when nothing listens where a command of a running family calls, and when what was typed is refused. A refusal
-// is told with what its reader does next.
+// calling rewrites the errors of a command that calls running services. It gives a clear sentence if nothing listens at
+// the address. It names refused input as it was typed, and adds the next step to a refusal.
 func calling(cmd *cobra.Command) *cobra.Command {
 	do := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -183,15 +186,16 @@ func calling(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// noAuthenticator is what somebody does whose codes are all refused for want of an authenticator.
+// noAuthenticator is the hint for a user whose codes are refused because no authenticator is enrolled.
 const noAuthenticator = "Without an authenticator yet: fountain otp enrol comes first."
 
-// raises tells a challenge of an operation from one of a sign-in, which only who has a second factor meets, and from a code that was sent.
+// raises reports whether a challenge is for an operation. It is false for a sign-in, which asks only users with a
+// second factor, and for a code that was sent.
 func raises(challenge fountain.Challenge) bool {
 	return challenge.Error != string(kms.MfaRequiredStatusMfaRequired) && challenge.Channel == ""
 }
 
-// codePrompt is what asks for a code.
+// codePrompt returns the prompt for a code.
 func codePrompt(challenge fountain.Challenge) string {
 	prompt := challenge.Operation + " asks for a code of your authenticator: "
 	if challenge.Operation == "" {
@@ -205,14 +209,14 @@ func codePrompt(challenge fountain.Challenge) string {
 	}
 	if challenge.Attempt > 1 {
 		prompt = "that code was not accepted; the next one: "
-		if raises(challenge) { // of somebody without an authenticator no code is right, and the service does not tell that apart
+		if raises(challenge) { // without an authenticator every code is wrong, and the service does not say which is the case
 			prompt = noAuthenticator + "\n" + prompt
 		}
 	}
 	return prompt
 }
 
-// unasked is the refusal of a command that would ask for a code and has no terminal.
+// unasked is the error of a command that needs a code and has no terminal to ask at.
 func unasked(challenge fountain.Challenge) error {
 	text := "a second factor is needed and there is no terminal to ask at: --code-file reads the code"
 	if raises(challenge) {

@@ -48,7 +48,8 @@ func newConsents() *cobra.Command {
 	return group("consents", "List and withdraw what you have allowed web apps", list, withdraw)
 }
 
-// allowed returns the id of a web app, of that name or id, that the user has allowed something. Names are not unique: of several the id is asked for.
+// allowed returns the id of the web app, given by name or id, to which the user has given a consent. Names are not
+// unique; if several apps have the name, the error asks for the id.
 func allowed(ctx context.Context, c *fountain.Client, userID, name string) (string, error) {
 	found := ""
 	for one, err := range c.KMS.Consents(ctx, userID) {

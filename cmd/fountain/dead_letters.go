@@ -59,7 +59,7 @@ func retryDeadLetters(o *operator) func(*cobra.Command, *fountain.Client, []stri
 	}
 }
 
-// elementRefs checks names of elements.
+// elementRefs checks the names of elements.
 func elementRefs(cmd *cobra.Command, args []string) error {
 	if len(args) > 1000 {
 		return usagef("%s takes 1,000 elements at most", cmd.CommandPath())

@@ -61,7 +61,7 @@ authenticator yet gives the invitation that came with the account, in --invitati
 	return cmd
 }
 
-// ownDemo starts a family in a temporary directory and tells the story there.
+// ownDemo starts the services in a temporary directory and tells the story there.
 func ownDemo(ctx context.Context, out io.Writer) (err error) {
 	dir, err := os.MkdirTemp("", "fountain-demo-")
 	if err != nil {
@@ -95,7 +95,8 @@ func ownDemo(ctx context.Context, out io.Writer) (err error) {
 	return errors.Join(told, <-ended)
 }
 
-// runningDemo tells the story in a family that others use too: in a scope of its own, and without leaving an authenticator.
+// runningDemo tells the story on an installation that others use too. It uses a scope of its own and leaves no
+// authenticator.
 func runningDemo(ctx context.Context, out io.Writer, c *connection, tokenFile, username, passwordFile, invitationFile string) error {
 	opts, err := c.options()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// checkStory checks what was told.
+// checkStory checks the story's output.
 func checkStory(t *testing.T, got result) {
 	t.Helper()
 	require.Zero(t, got.code, got.stdout+got.stderr)
@@ -34,7 +34,7 @@ func TestDemo_tellsTheWholeStoryInAFamilyOfItsOwn(t *testing.T) {
 	checkStory(t, finish(t, cmd))
 	left, err := os.ReadDir(temporary)
 	require.NoError(t, err)
-	left = slices.DeleteFunc(left, func(e os.DirEntry) bool { return e.Name() == "goimports" }) // of the generator's library, when it runs in a test
+	left = slices.DeleteFunc(left, func(e os.DirEntry) bool { return e.Name() == "goimports" }) // of the generator's library, if it runs in a test
 	require.Empty(t, left, "nothing of it is left")
 }
 

@@ -29,16 +29,16 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
-// exitWarned is the status of a doctor who found nothing worse than warnings.
+// exitWarned is the exit status if the doctor found nothing worse than warnings.
 const exitWarned = 3
 
-// examination is how doctor was called.
+// examination holds the flags of doctor.
 type examination struct {
 	data, url, caFile string
-	given, named      bool // --data was, --url was
+	given, named      bool // --data was set, --url was set
 	asJSON, quick     bool
 	keep              bool
-	kms               string // the data directory of the kms, where one was looked at
+	kms               string // data directory of the kms, if one was checked
 }
 
 func newDoctor() *cobra.Command {
@@ -118,7 +118,7 @@ func (e *examination) run(cmd *cobra.Command) error {
 	return told
 }
 
-// kept keeps the report where the kms tells it.
+// kept stores the report where the kms can return it.
 func (e *examination) kept(r doctor.Report) error {
 	if !e.keep {
 		return nil
@@ -133,9 +133,9 @@ func (e *examination) kept(r doctor.Report) error {
 	return upkeep.KeepDiagnosis(e.kms, kept)
 }
 
-// client asks services on this machine, whose certificates are for the names that others use. It sends them nothing secret; what they answer (status, release, contract,
-// time) is only shown. Where --url is given it
-// trusts as every client does.
+// client returns the HTTP client for the checks. It asks services on this machine, whose certificates are for their
+// public names. It sends them no secret, and their responses (status, release, contract, time) are only shown. With
+// --url it verifies certificates as every client does.
 func (e *examination) client() (*http.Client, error) {
 	if e.url == "" {
 		if e.caFile != "" {
@@ -144,7 +144,7 @@ func (e *examination) client() (*http.Client, error) {
 		return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}, nil
 	}
 	if at, err := url.Parse(e.url); err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" || at.User != nil || at.RawQuery != "" || at.Fragment != "" {
-		return nil, usagef("--url (FOUNTAIN_URL) must be an http or https URL without a user, query or fragment: it is shown in the findings") // and is not shown here
+		return nil, usagef("--url (FOUNTAIN_URL) must be an http or https URL without a user, query or fragment: it is shown in the findings") // which must not be shown here either
 	}
 	trust := &tls.Config{MinVersion: tls.VersionTLS12}
 	if e.caFile != "" {
@@ -160,7 +160,8 @@ func (e *examination) client() (*http.Client, error) {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: trust}}, nil
 }
 
-// servedWords are the services that the environment configures as processes of their own: those with an issuer or a place, which fountain up has none of.
+// servedWords returns the services that the environment configures as processes of their own: those with an issuer, a
+// data directory or a database of their own, which fountain up does not configure.
 func servedWords(environ []string) (words []string) {
 	for _, word := range openapi.Words() {
 		prefix := "FOUNTAIN_" + strings.ToUpper(word) + "_"
@@ -173,7 +174,7 @@ func servedWords(environ []string) (words []string) {
 	return words
 }
 
-// outside looks at a family elsewhere as everybody can, by the door of its gateway.
+// outside checks a remote installation through its gateway, without special access.
 func (e *examination) outside(ctx context.Context, d *doctor.Doctor) {
 	d.Outside = true
 	for _, word := range openapi.Words() {
@@ -181,7 +182,7 @@ func (e *examination) outside(ctx context.Context, d *doctor.Doctor) {
 	}
 }
 
-// single looks at the services of serve that the environment configures.
+// single checks the services of serve that the environment configures.
 func (e *examination) single(ctx context.Context, d *doctor.Doctor, words []string) {
 	for _, word := range words {
 		p, err := loadProgram(word)
@@ -191,13 +192,13 @@ func (e *examination) single(ctx context.Context, d *doctor.Doctor, words []stri
 		}
 		at := doctor.Place{Word: word, Service: *p.service, Issuer: p.service.Issuer, URL: strings.TrimRight(e.url, "/")}
 		if e.url == "" {
-			at.URL, _ = localURL(word) // the settings are good
+			at.URL, _ = localURL(word) // the settings were checked before
 		}
 		e.examine(ctx, d, p, at)
 	}
 }
 
-// house looks at the data directory of fountain up.
+// house checks the data directory of fountain up.
 func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 	if _, err := os.Stat(filepath.Join(e.data, "kms")); err != nil {
 		return fmt.Errorf("there is no family in %s: name its data directory with --data, run doctor in the environment of fountain serve, or name a family elsewhere with --url", e.data)
@@ -226,7 +227,7 @@ func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 		if p.rootKey != nil {
 			*p.rootKey = filepath.Join(c.DataDir, "root.key")
 		}
-		if word == "search" { // whether the documents are here is the one setting of the services by which what is kept differs
+		if word == "search" { // the only service setting that changes what is stored is whether the documents are here
 			if err := config.LoadFrom(searchPrefix, p.settings, settingsOf(searchPrefix, "ENGINE_")); err != nil {
 				d.Add(doctor.Finding{Service: word, Check: doctor.Settings, Level: doctor.Error, What: sentence(err), Do: "correct the settings; fountain up says the same"})
 			}
@@ -236,10 +237,11 @@ func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 	return nil
 }
 
-// door is where the gateway of the family in the data directory is asked: where --url says, or FOUNTAIN_URL when that is no port of this machine, as of a front
-// with a certificate; else where the family that runs has said that it is.
+// door returns the address of the gateway of the services in the data directory. It is --url if given, or FOUNTAIN_URL
+// if that is not a port of this machine, such as a front end with a certificate. Otherwise it is the address that the
+// running services have recorded.
 func (e *examination) door(running bool) (string, error) {
-	at, err := url.Parse(e.url) // which was looked at by client
+	at, err := url.Parse(e.url) // client has already checked it
 	if err != nil {
 		return "", fmt.Errorf("read the address of the family: %w", err)
 	}
@@ -258,7 +260,7 @@ func (e *examination) door(running bool) (string, error) {
 	return "http://" + local, nil
 }
 
-// examine has the doctor look at one service.
+// examine has the doctor check one service.
 func (e *examination) examine(ctx context.Context, d *doctor.Doctor, p *program, at doctor.Place) {
 	if p.word == "kms" {
 		e.kms = at.Service.DataDir
@@ -274,12 +276,12 @@ func (e *examination) examine(ctx context.Context, d *doctor.Doctor, p *program,
 		at.Parts = parts
 	}
 	if at.Word == "gateway" && !exists(at.Service.DataDir) {
-		at.Service.DataDir = "" // fountain up gives it one at its first start; nothing is kept there that can be lost
+		at.Service.DataDir = "" // fountain up creates one at its first start; nothing there can be lost
 	}
 	d.Examine(ctx, at)
 }
 
-// tell prints the findings, and returns the exit status as an error.
+// tell prints the findings and returns the exit status as an error.
 func (e *examination) tell(out io.Writer, r doctor.Report) error {
 	var err error
 	if e.asJSON {
@@ -312,7 +314,7 @@ func tellFindings(out io.Writer, r doctor.Report) error {
 	return errors.Join(err, last)
 }
 
-// serviceOr is a service, or a dash for all of them.
+// serviceOr returns the service, or a dash for all of them.
 func serviceOr(text string) string {
 	if text == "" {
 		return "-"

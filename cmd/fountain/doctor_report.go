@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 )
 
-// newDoctorReport reads what the doctor has left for the kms to tell.
+// newDoctorReport makes the command that reads the report that the doctor has left for the kms.
 func newDoctorReport() *cobra.Command {
 	o := &operator{}
 	cmd := o.command("report", "Tell what the doctor found last on the machine of the kms", "  fountain doctor report\n  fountain doctor report --output json", noArgs,

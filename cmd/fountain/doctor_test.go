@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/cmd/fountain/internal/doctor"
 )
 
-// diagnosis is what a run of doctor has said.
+// diagnosis is the result of a run of doctor.
 type diagnosis struct {
 	result
 	Worst    doctor.Level
@@ -38,7 +38,7 @@ func askDoctor(t *testing.T, settings []string, flags ...string) diagnosis {
 	return said
 }
 
-// faults are the findings of a check that are not good.
+// faults returns the findings of a check that are not ok.
 func (s diagnosis) faults(check string) (out []doctor.Finding) {
 	for _, f := range s.Findings {
 		if f.Check == check && f.Level != doctor.OK {
@@ -79,7 +79,7 @@ func remove(names ...string) func(t *testing.T, data string) {
 	}
 }
 
-// damage writes over the middle of a database.
+// damage overwrites the middle of a database.
 func damage(word string) func(t *testing.T, data string) {
 	return func(t *testing.T, data string) {
 		file, err := os.OpenFile(filepath.Join(data, word, word+".db"), os.O_RDWR, 0)
@@ -94,12 +94,12 @@ func damage(word string) func(t *testing.T, data string) {
 	}
 }
 
-// Each thing that breaks is found, by its check and its service, and the healthy family is found healthy.
+// Each fault is found, by its check and its service, and a healthy installation has no findings.
 func TestDoctor_findsWhatIsBroken(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	_, pass := password(t)
 	u.bootstrap(t, pass)
-	require.NoError(t, os.Truncate(filepath.Join(u.data, "family.lock"), 0)) // as a release left it that told nothing there
+	require.NoError(t, os.Truncate(filepath.Join(u.data, "family.lock"), 0)) // as an earlier release left it, without an address
 	healthy := askDoctor(t, []string{"FOUNTAIN_ADDR=" + strings.Replace(strings.TrimPrefix(u.url, "http://"), "127.0.0.1", "0.0.0.0", 1)}, "--data", u.data)
 	require.Equal(t, doctor.Warning, healthy.Worst, healthy.stdout)
 	require.Len(t, healthy.faults(doctor.Backup), 1, "there is none yet")
@@ -145,7 +145,7 @@ func TestDoctor_findsWhatIsBroken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			data := filepath.Join(t.TempDir(), "data")
 			require.NoError(t, os.CopyFS(data, os.DirFS(u.data)))
-			require.NoError(t, filepath.WalkDir(data, func(path string, d os.DirEntry, err error) error { // which CopyFS widens
+			require.NoError(t, filepath.WalkDir(data, func(path string, d os.DirEntry, err error) error { // CopyFS widens the modes
 				require.NoError(t, err)
 				if d.IsDir() {
 					return os.Chmod(path, 0o700)
@@ -163,7 +163,7 @@ func TestDoctor_findsWhatIsBroken(t *testing.T) {
 		})
 	}
 
-	// Where search uses a Typesense there are no documents: doctor and backup expect none, when they are told.
+	// If search uses a Typesense, there are no documents. doctor and backup expect none if the environment says so.
 	require.NoError(t, os.RemoveAll(filepath.Join(u.data, "search", "engine")))
 	outside := []string{"FOUNTAIN_SEARCH_ENGINE_URL=http://127.0.0.1:1", "FOUNTAIN_SEARCH_ENGINE_KEY_FILE=" + filepath.Join(u.data, "none")}
 	require.Zero(t, askDoctor(t, outside, "--data", u.data).code)
@@ -178,7 +178,7 @@ func TestDoctor_findsWhatIsBroken(t *testing.T) {
 	require.NotContains(t, made.stdout, "search-documents")
 }
 
-// In the environment of fountain serve doctor looks at the services that it configures, and tells no value.
+// In the environment of fountain serve, doctor checks the services that it configures, and prints no value.
 func TestDoctor_looksAtTheServicesOfTheEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "url")
@@ -214,7 +214,8 @@ func TestDoctor_looksAtTheServicesOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// A family elsewhere is looked at from outside, where the environment or --url names it as for every other command; what it keeps is not seen.
+// A remote installation is checked from outside, at the address that the environment or --url names, as for every other
+// command. Its data is not seen.
 func TestDoctor_looksAtAFamilyElsewhereByItsDoor(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	elsewhere := []string{"FOUNTAIN_DATA=" + filepath.Join(t.TempDir(), "none")}
@@ -252,7 +253,8 @@ func TestDoctor_looksAtAFamilyElsewhereByItsDoor(t *testing.T) {
 	require.NotContains(t, refused.stdout+refused.stderr, "hunter2")
 }
 
-// From outside the certificate of the front is looked at once, trusted by what FOUNTAIN_CA_FILE names, and its end is told.
+// From outside, the certificate of the front is checked once, with the CA that FOUNTAIN_CA_FILE names, and its expiry
+// is reported.
 func TestDoctor_looksAtTheCertificateOfAFamilyElsewhere(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	family, err := url.Parse(u.url)

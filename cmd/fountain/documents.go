@@ -51,7 +51,7 @@ several tenants. A broken connection is an error, and leaves no file.`
 	return cmd
 }
 
-// exportDocuments writes documents line by line and returns how many they were.
+// exportDocuments writes documents line by line and returns their number.
 func exportDocuments(cmd *cobra.Command, c *fountain.Client, collection string, ask search.DocumentExport, w io.Writer) (n int, err error) {
 	out := bufio.NewWriter(w)
 	for line, err := range c.Search.Documents(cmd.Context(), collection, ask) {

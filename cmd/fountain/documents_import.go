@@ -18,7 +18,7 @@ import (
 	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
 )
 
-// documentImport is the documents import command.
+// documentImport holds the flags and the state of documents import.
 type documentImport struct {
 	documents.Load
 	path, failedPath string
@@ -28,14 +28,14 @@ type documentImport struct {
 	begun            begun
 }
 
-// begun is the file beside an import that was ended before its end.
+// begun is the content of the progress file beside an import that has not finished.
 type begun struct {
 	Collection  string    `json:"collection"`
 	Tenant      string    `json:"tenant,omitempty"`
 	Size        int64     `json:"size"`
 	Modified    time.Time `json:"modified"`
-	Failed      string    `json:"failedPath"`  // the file of the failures, absolute
-	FailedBytes int64     `json:"failedBytes"` // of the failures that belong to the position
+	Failed      string    `json:"failedPath"`  // absolute path of the file with the failures
+	FailedBytes int64     `json:"failedBytes"` // size of the part that belongs to the position
 	documents.Position
 }
 
@@ -101,7 +101,7 @@ func collectionAndFile(cmd *cobra.Command, args []string) error {
 
 func (d *documentImport) progressPath() string { return d.path + ".progress" }
 
-// run imports from where an interrupted import ended.
+// run imports, continuing where an interrupted import stopped.
 func (d *documentImport) run(cmd *cobra.Command) error {
 	file, err := os.Open(d.path)
 	if err != nil {
@@ -131,7 +131,7 @@ func (d *documentImport) run(cmd *cobra.Command) error {
 	return d.end(cmd, reached, err)
 }
 
-// unitOf is what the progress in a file of the size is told in, and by how many bits bytes are shifted to it.
+// unitOf returns the unit in which the progress in a file of this size is shown, and the shift from bytes to that unit.
 func unitOf(size int64) (name string, shift int) {
 	if size < 1<<20 {
 		return "bytes", 0
@@ -139,7 +139,8 @@ func unitOf(size int64) (name string, shift int) {
 	return "KiB", 10
 }
 
-// openFailed opens the file of the failures behind those that belong to the position. It changes no file that the import needs for something else.
+// openFailed opens the failures file at the end of the failures that belong to the position. It refuses a file that the
+// import needs for something else.
 func (d *documentImport) openFailed(input *os.File) error {
 	inUse := []string{d.path, d.progressPath(), d.progressPath() + ".new"}
 	for _, path := range inUse {
@@ -158,7 +159,8 @@ func (d *documentImport) openFailed(input *os.File) error {
 	return nil
 }
 
-// goOn cuts what was noted after the position. No other file is cut, whatever links there are to it.
+// goOn removes the failures that were written after the position. It never truncates another file of the import,
+// whatever links point to it.
 func (d *documentImport) goOn(failed, input *os.File, inUse []string) error {
 	info, err := failed.Stat()
 	if err != nil {
@@ -166,7 +168,7 @@ func (d *documentImport) goOn(failed, input *os.File, inUse []string) error {
 	}
 	for i, path := range inUse {
 		other, err := os.Stat(path)
-		if i == 0 { // what is read, also if the path is another file's meanwhile
+		if i == 0 { // the file that is read, even if path is another file by now
 			other, err = input.Stat()
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -188,7 +190,8 @@ func (d *documentImport) goOn(failed, input *os.File, inUse []string) error {
 	return nil
 }
 
-// find is where the import begins. The file must be as it was when an import of it was interrupted.
+// find returns the position where the import starts. If an import was interrupted, the file must not have changed
+// since.
 func (d *documentImport) find(file *os.File) (documents.Position, error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -237,7 +240,7 @@ func (d *documentImport) note(f documents.Failure) error {
 	return nil
 }
 
-// keep notes how far the import is, with the failures before.
+// keep stores the position of the import, and the size of the failures file at that position.
 func (d *documentImport) keep(p documents.Position) error {
 	size, err := d.failed.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -257,7 +260,7 @@ func (d *documentImport) keep(p documents.Position) error {
 	return nil
 }
 
-// end tells what became of the import.
+// end prints the result of the import.
 func (d *documentImport) end(cmd *cobra.Command, reached documents.Position, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):

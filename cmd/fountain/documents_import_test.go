@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/cmd/fountain/internal/documents"
 )
 
-// importing opens the file of the failures as run does.
+// importing opens the failures file as run does.
 func importing(t *testing.T, path, failed string) (*documentImport, error) {
 	d := &documentImport{path: path, failedPath: failed}
 	d.Collection = "plays"
@@ -95,7 +95,7 @@ func TestImport_goesOnInTheFileOfItsFailuresAlone(t *testing.T) {
 	require.Equal(t, failed, old["failedPath"])
 }
 
-// A small file's progress is told in bytes: in KiB it would be none until its end.
+// The progress of a small file is shown in bytes, because in KiB it would stay zero until the end.
 func TestImport_tellsTheProgressOfSmallFilesInBytes(t *testing.T) {
 	for size, want := range map[int64]string{0: "bytes", 900: "bytes", 1<<20 - 1: "bytes", 1 << 20: "KiB", 1 << 40: "KiB"} {
 		unit, shift := unitOf(size)

@@ -130,7 +130,7 @@ func TestDocuments_goInAndOutOfACollectionFromTheCommandLine(t *testing.T) {
 	require.Zero(t, u.term(t))
 }
 
-// What a document holds does not steer the terminal.
+// A document must not control the terminal.
 func TestSearch_printsNoControlCharacters(t *testing.T) {
 	require.Equal(t, "a [31m b", plainText(json.RawMessage(`"a\u001b[31m\u009bb"`)))
 	require.Equal(t, "12", plainText(json.RawMessage(`12`)))

@@ -75,7 +75,8 @@ func newElementsMove() *cobra.Command {
 	return cmd
 }
 
-// movedRows is a table of the numbers that a move changes. Those that are told by their range are its last row.
+// movedRows returns a table of the numbers that a move changes. Its last row has the numbers that were shifted as a
+// range.
 func movedRows(done *sequence.ReorderResult) (rows [][]string) {
 	for _, one := range done.Changes {
 		rows = append(rows, []string{one.ID, strconv.FormatInt(one.From, 10), strconv.FormatInt(one.To, 10)})
@@ -86,7 +87,7 @@ func movedRows(done *sequence.ReorderResult) (rows [][]string) {
 	return rows
 }
 
-// names checks for one argument of so many parts between slashes.
+// names requires one argument with this number of parts, separated by slashes.
 func names(parts int, form string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 || strings.Count(args[0], "/") != parts-1 {

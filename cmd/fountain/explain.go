@@ -24,10 +24,10 @@ import (
 	"github.com/fountainai/fountain/internal/id"
 )
 
-// maxExplainedBody is the most that is read of a body, in bytes: more than any contract accepts.
+// maxExplainedBody limits the request body, in bytes. It is more than any contract accepts.
 const maxExplainedBody = 64 << 20
 
-// explaining is the explain command.
+// explaining holds the flags of explain.
 type explaining struct {
 	connection
 	output    string // table or json
@@ -36,8 +36,8 @@ type explaining struct {
 	tokenFile string
 	asMe      bool
 	logFile   string
-	contract  string // of an adopted service
-	adopted   bool   // the kms is asked for that contract
+	contract  string // file with the contract of an adopted service
+	adopted   bool   // read that contract from the kms
 	document
 }
 
@@ -106,7 +106,8 @@ func (o *explaining) run(cmd *cobra.Command, args []string) error {
 	return o.request(cmd, args[0], args[1])
 }
 
-// explainer knows the family's contracts, and that of an adopted service when one is given or the request's target is one of it.
+// explainer returns an explainer for the FountainAI contracts, and for the contract of an adopted service if one is
+// given or the target belongs to one.
 func (o *explaining) explainer(cmd *cobra.Command, target string) (*explain.Explainer, error) {
 	if o.contract != "" && o.adopted {
 		return nil, usagef("--adopted does not go with --contract")
@@ -128,7 +129,7 @@ func (o *explaining) explainer(cmd *cobra.Command, target string) (*explain.Expl
 	return explain.New(c)
 }
 
-// adoption reads the adopted service's contract from the file that was given, or from the kms.
+// adoption reads the contract of the adopted service from the given file or from the kms.
 func (o *explaining) adoption(cmd *cobra.Command, target string) (contract.Adoption, error) {
 	if o.contract != "" {
 		return o.read(o.contract)
@@ -185,10 +186,10 @@ func (o *explaining) request(cmd *cobra.Command, method, url string) error {
 	return err
 }
 
-// breaking reports whether a character ends a word of a request's first lines.
+// breaking reports whether a character ends a word in the first lines of a request.
 func breaking(r rune) bool { return r <= ' ' || r == 0x7f }
 
-// targetOf returns path and query of a URL as a client sends them.
+// targetOf returns the path and query of a URL as a client sends them.
 func targetOf(url string) (string, error) {
 	target := url
 	if _, rest, absolute := strings.Cut(url, "://"); absolute && !strings.HasPrefix(url, "/") {
@@ -207,7 +208,7 @@ func targetOf(url string) (string, error) {
 	return target, nil
 }
 
-// headersOf reads NAME:VALUE. What is secret has no place on a command line.
+// headersOf parses NAME:VALUE pairs. It refuses secret headers, which do not belong on a command line.
 func headersOf(given []string) (http.Header, error) {
 	h := http.Header{}
 	for _, one := range given {
@@ -247,7 +248,7 @@ func readBodyFile(file string) ([]byte, error) {
 	return body, nil
 }
 
-// token returns the token that the request comes with; "" when none was asked for.
+// token returns the token for the request, or "" if none was given.
 func (o *explaining) token(cmd *cobra.Command, e *explain.Explainer, method, target string) (string, error) {
 	switch {
 	case o.tokenFile == "-":
@@ -264,7 +265,7 @@ func (o *explaining) token(cmd *cobra.Command, e *explain.Explainer, method, tar
 	path, _, _ := strings.Cut(target, "?")
 	op := e.Operation(method, path)
 	if op == nil {
-		return "", nil // nothing asks for it
+		return "", nil // no operation needs it
 	}
 	c, err := o.client(askCode)
 	if err != nil {
@@ -273,7 +274,7 @@ func (o *explaining) token(cmd *cobra.Command, e *explain.Explainer, method, tar
 	return c.Token(cmd.Context(), op.Word)
 }
 
-// story explains a request by the log.
+// story explains a past request from the log.
 func (o *explaining) story(cmd *cobra.Command, e *explain.Explainer, requestID string) error {
 	if !id.Valid("req", requestID) {
 		return usagef("%s takes a method and a URL, or the id of a request (req_...)", cmd.CommandPath())
@@ -334,12 +335,12 @@ func printExplanation(out io.Writer, x *explain.Explanation) error {
 				head = c.Name + "\t" + string(c.Verdict)
 			}
 			if i == 0 && c.Name == x.RefusedBy {
-				head = c.Name + "\tREFUSED" // what the client gets
+				head = c.Name + "\tREFUSED" // as the client sees it
 			}
 			fmt.Fprintln(table, head+"\t"+line)
 		}
 	}
-	_ = table.Flush() // into memory
+	_ = table.Flush() // writes to memory, which cannot fail
 	for line := range strings.Lines(drawn.String()) {
 		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
 	}
@@ -352,7 +353,7 @@ func printExplanation(out io.Writer, x *explain.Explanation) error {
 	return err
 }
 
-// linesOf tells a check in lines of where, what and asks; one at least.
+// linesOf formats a check as lines of where, what and asks. It returns at least one line.
 func linesOf(c explain.Check) []string {
 	var lines []string
 	for _, d := range c.Demands {
@@ -425,7 +426,7 @@ func printStory(out io.Writer, s *explain.Story) error {
 	return table.Flush()
 }
 
-// happened tells a line of the log.
+// happened describes a log line.
 func happened(l explain.Line) string {
 	parts := []string{plain(l.Message)}
 	if a := l.Access; a != nil {
@@ -447,10 +448,10 @@ func happened(l explain.Line) string {
 	return strings.Join(parts, " ")
 }
 
-// maxShown is how much of one value people are shown, in bytes.
+// maxShown limits how much of one value is shown, in bytes.
 const maxShown = 300
 
-// plain returns a text of a stranger without what a terminal would obey.
+// plain removes from untrusted text what a terminal would interpret.
 func plain(text string) string {
 	if len(text) > maxShown {
 		text = strings.ToValidUTF8(text[:maxShown], "") + "..."

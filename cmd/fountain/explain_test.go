@@ -79,7 +79,7 @@ func TestExplain_answersAWrongCallWithOneSentence(t *testing.T) {
 	require.Contains(t, help, "read, not\nverified")
 }
 
-// The token of a file is judged by its claims, which nobody verified; it is never printed.
+// The token in a file is judged by its unverified claims, and is never printed.
 func TestExplain_judgesAToken(t *testing.T) {
 	now := time.Now()
 	text, err := auth.Sign(auth.TypeAccess, "k1", "EdDSA", ed25519.NewKeyFromSeed(make([]byte, 32)), &auth.Claims{
@@ -109,7 +109,7 @@ func TestExplain_judgesAToken(t *testing.T) {
 	require.Contains(t, got.stdout, "body /password (type): must be of type string")
 }
 
-// A real refusal: what explain says before, what the gateway answers, and what the log knows of it are one.
+// For a real refusal, the prediction of explain, the response of the gateway and the log agree.
 func TestExplain_agreesWithTheGatewayAndItsLog(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	file, pass := password(t)
@@ -147,7 +147,7 @@ func TestExplain_agreesWithTheGatewayAndItsLog(t *testing.T) {
 	require.Contains(t, unknown.sentenceOf(t), "the log has no line of req_")
 }
 
-// A log may hold what a stranger chose.
+// A log may contain text chosen by a stranger.
 func TestExplain_showsATerminalNothingToObey(t *testing.T) {
 	cmd := command(t, "explain", "req_01KBB6Q3Y5W1V9T2ZD0G7M4N8P")
 	cmd.Stdin = strings.NewReader(`{"msg":"a\u001b[2Jb","requestId":"req_01KBB6Q3Y5W1V9T2ZD0G7M4N8P","x":"` + strings.Repeat("y", 1000) + `"}`)

@@ -20,8 +20,9 @@ func newGenerate() *cobra.Command {
 	return group("generate", "Write code for services of your own", newGenerateClient())
 }
 
-// newGenerateClient calls nobody: the generator is part of this program. Builds for servers (-tags server) are without it: its library makes a folder in
-// the cache of the user at each start, which a server does not have.
+// newGenerateClient makes the command that generates a client. It makes no network request, because the generator is
+// part of this program. Server builds (-tags server) leave it out, because its library creates a folder in the user's
+// cache directory at each start, which a server does not have.
 func newGenerateClient() *cobra.Command {
 	d := &document{}
 	var out, name string
@@ -70,7 +71,7 @@ What of the document can't be as it says in Go, or not at all, is told with file
 	return cmd
 }
 
-// tellNotes prints what of a client is not as the document says.
+// tellNotes prints where a client differs from the document.
 func tellNotes(cmd *cobra.Command, a contract.Adoption, notes []clientgen.Note) error {
 	place, err := contract.Places(a)
 	if err != nil {

@@ -12,8 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each real document gives a client with all of its operations, and all clients compile, in a module of their own beside this one. It takes a minute of two
-// processors, and many under the race detector, which sees nothing of the compiler: it runs where it is asked for, in make adopt-corpus.
+// Each real document gives a client with all of its operations, and all clients compile, in a separate module. This
+// takes a minute on two processors, and many minutes under the race detector, which finds nothing in the compiler. So
+// it runs only in make adopt-corpus.
 func TestAdoptCorpus_givesClientsThatCompile(t *testing.T) {
 	if !strings.Contains(os.Getenv("FOUNTAIN_TEST_REQUIRE"), "documents") {
 		t.Skip("make adopt-corpus runs it")
@@ -44,7 +45,7 @@ func TestAdoptCorpus_givesClientsThatCompile(t *testing.T) {
 	require.NoError(t, err, string(out))
 }
 
-// corpusModule makes a module that requires this one and what this one requires, so that nothing is fetched.
+// corpusModule creates a module that requires this one and its requirements, so that nothing is downloaded.
 func corpusModule(t *testing.T) string {
 	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))

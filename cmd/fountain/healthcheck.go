@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
-// defaultPorts are the words' ports (docs/architecture.md).
+// defaultPorts maps each service to its default port (docs/architecture.md).
 var defaultPorts = map[string]string{"sequence": "8000", "search": "8001", "gateway": "8002", "kms": "8003", "twofactor": "8004"}
 
 func newHealthcheck() *cobra.Command {
@@ -69,7 +69,7 @@ func knownWord(word string) (string, error) {
 	return "", usagef("there is no service %q; the services are %s", word, strings.Join(openapi.Words(), ", "))
 }
 
-// configuredWord is the one service that the environment configures; the gateway when it configures none.
+// configuredWord returns the only service that the environment configures, or the gateway if it configures none.
 func configuredWord(environ []string) (string, error) {
 	found := ""
 	for _, word := range openapi.Words() {
@@ -89,7 +89,7 @@ func configuredWord(environ []string) (string, error) {
 	return found, nil
 }
 
-// localURL is where the service listens on this machine.
+// localURL returns the URL of a service on this machine.
 func localURL(word string) (string, error) {
 	prefix := "FOUNTAIN_" + strings.ToUpper(word) + "_"
 	addr := os.Getenv(prefix + "ADDR")
@@ -110,7 +110,8 @@ func localURL(word string) (string, error) {
 	return scheme + "://" + at, nil
 }
 
-// reachedAt is the host and port by which this machine reaches what listens at an address: the loopback one for what listens at every address.
+// reachedAt returns the host and port at which this machine reaches a listener: the loopback address if it listens on
+// all addresses.
 func reachedAt(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -122,7 +123,7 @@ func reachedAt(addr string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// checkAnswer asks whether a service is ready, or with alive only whether it answers.
+// checkAnswer checks that a service is ready, or with alive only that it responds.
 func checkAnswer(ctx context.Context, word string, alive bool) error {
 	ask := "ready"
 	if alive {
@@ -136,15 +137,15 @@ func checkAnswer(ctx context.Context, word string, alive bool) error {
 	if err != nil {
 		return err
 	}
-	// The certificate is for the name that others use. This asks the process on the same machine, sends nothing secret and
-	// believes nothing but a status.
+	// The certificate is for the public name. This request goes to a process on the same machine, sends no secret and
+	// uses only the status of the response.
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("%s does not answer: %w", word, err)
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection closes in order
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection closes cleanly
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s is not %s (%s)", word, map[bool]string{false: "ready", true: "well"}[alive], resp.Status)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every command that does something shows at least two examples in its help, each of which names it.
+// The help of every command that does something has at least two examples, each with the name of the command.
 func TestHelp_hasTwoExamplesForEachCommand(t *testing.T) {
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
@@ -34,17 +34,18 @@ func TestHelp_hasTwoExamplesForEachCommand(t *testing.T) {
 	require.True(t, root.HasSubCommands())
 }
 
-// verbs are the words of CONTRIBUTING's list by which the help of a command of this name begins.
+// verbs are the words of CONTRIBUTING's list with which the help of such a command must start.
 var verbs = map[string]string{
 	"create": "Create", "register": "Register", "update": "Update", "set-roles": "Update", "rotate": "Rotate", "rotate-secret": "Rotate", "revoke": "Revoke",
 	"delete": "Delete", "delete-role": "Delete", "retire": "Retire", "withdraw": "Withdraw", "disable": "Disable", "enable": "Enable", "enrol-token": "Create", "reset": "Reset",
 	"keygen": "Create", "bootstrap": "Create", "enrolment-token": "Create",
 }
 
-// creates are the words that stand for Create nowhere in a help text.
+// creates matches the words that no help text may use instead of Create.
 var creates = regexp.MustCompile(`(?i)\b(make|makes|made|making|remake)\b`)
 
-// The command line, the console and the documentation have one word for one thing: that of the operation (CONTRIBUTING.md, Words of the pages).
+// The command line, the console and the documentation use the same word for the same thing: that of the operation
+// (CONTRIBUTING.md, Words of the pages).
 func TestHelp_usesTheWordsOfThePages(t *testing.T) {
 	seen := map[string]bool{}
 	var walk func(cmd *cobra.Command)
@@ -74,7 +75,8 @@ func TestHelp_usesTheWordsOfThePages(t *testing.T) {
 	}
 }
 
-// A command that takes the family's address takes it from the environment too, or says why not; so it does with the authorities that are trusted.
+// A command that takes the gateway's address also takes it from the environment, or says why not. The same holds for
+// the trusted CAs.
 func TestHelp_everyAddressHasItsVariable(t *testing.T) {
 	seen := 0
 	var walk func(cmd *cobra.Command)

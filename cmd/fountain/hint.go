@@ -8,7 +8,8 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 )
 
-// hinted adds to a refusal what its reader does next, where a service can't say it: it knows neither the command line nor who reads.
+// hinted adds the next step to a refusal where the service cannot say it, because a service knows neither the command
+// line nor its user.
 func hinted(err error) error {
 	var refused *fountain.Error
 	if !errors.As(err, &refused) {

@@ -17,7 +17,8 @@ import (
 	"github.com/fountainai/fountain/cmd/fountain/internal/session"
 )
 
-// A refusal that a service can't explain, for it doesn't know the command line, is told with what to do; it stays the refusal that it is.
+// A refusal that a service cannot explain, because it does not know the command line, is printed with the next step. It
+// remains the same error.
 func TestHinted_tellsWhatToDo(t *testing.T) {
 	scope := &fountain.Error{Operation: "listNotes", Status: http.StatusForbidden, Code: fountain.CodeInsufficientScope, Challenge: &fountain.Challenge{Scope: "notes:write"}}
 	require.Contains(t, hinted(scope).Error(), scope.Error()+"; it takes notes:write")
@@ -43,7 +44,8 @@ func TestHinted_tellsWhatToDo(t *testing.T) {
 	require.Equal(t, other, hinted(other))
 }
 
-// A name in the place of an ID is told as that, with the command that shows the IDs, and not by the pattern of the contract.
+// A name in place of an ID is reported as such, with the command that lists the IDs, instead of the pattern in the
+// contract.
 func TestInWords_tellsWhereTheIDsAre(t *testing.T) {
 	keys := &cobra.Command{Use: "keys"}
 	revoke := &cobra.Command{Use: "revoke"}
@@ -56,7 +58,7 @@ func TestInWords_tellsWhereTheIDsAre(t *testing.T) {
 	require.Equal(t, error(refused), inWords(revoke, refused), "not only the ID is wrong")
 }
 
-// A service that the gateway doesn't reach is not called active, and nothing more.
+// A service that the gateway does not reach is not shown as just active.
 func TestAdopted_tellsWhatIsNotReached(t *testing.T) {
 	one := listedContract{kms.Contract{Status: kms.ContractStatusActive}, atGateway{State: gatewayReady, Revision: 3}}
 	require.Equal(t, "active", one.status())
@@ -64,7 +66,8 @@ func TestAdopted_tellsWhatIsNotReached(t *testing.T) {
 	require.Equal(t, "active, not reached", one.status())
 }
 
-// A key goes where its user is signed in, as the help of --url says, unless a flag or the environment names another address. It needs no session.
+// An API key is used at the address where its user is signed in, as the help of --url says, unless a flag or the
+// environment names another address. It needs no session.
 func TestConnection_aKeyGoesWhereItsUserIsSignedIn(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
@@ -85,7 +88,7 @@ func TestConnection_aKeyGoesWhereItsUserIsSignedIn(t *testing.T) {
 	require.Equal(t, "http://localhost:9001", c.address(c.besideKey()))
 }
 
-// An API key is raised by no code: --step-up says so before it asks anybody.
+// An API key cannot be raised with a code: --step-up says so before it asks for one.
 func TestToken_stepUpTakesNoAPIKey(t *testing.T) {
 	cmd := newToken()
 	cmd.SetArgs([]string{"notes", "--step-up"})
@@ -94,7 +97,8 @@ func TestToken_stepUpTakesNoAPIKey(t *testing.T) {
 	require.ErrorContains(t, cmd.Execute(), "leave FOUNTAIN_API_KEY out")
 }
 
-// Of somebody without an authenticator no code is right, and the service does not tell that apart: after a refusal both ways of asking say what comes first, and not at a sign-in, which asks only who has one.
+// Without an authenticator every code is wrong, and the service does not say which is the case. After a refusal, both
+// ways of asking suggest enrolment, but not at a sign-in, which asks only users with an authenticator.
 func TestCodes_ofNobodysAuthenticatorLeadToEnrolment(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "code")
 	require.NoError(t, os.WriteFile(file, []byte("123456\n"), 0o600))

@@ -19,12 +19,12 @@ import (
 	"github.com/fountainai/fountain/internal/screenplay"
 )
 
-// scopeName is what the sequence service's contract lets a scope be.
+// scopeName is the form of a scope's name in the contract of the sequence service.
 var scopeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$`)
 
 const scopeRule = "must begin with a letter or digit and hold at most 128 letters, digits, dots, hyphens, underscores and tildes"
 
-// imports is the import command.
+// imports holds the flags of import.
 type imports struct {
 	operator
 	importer.Options
@@ -93,7 +93,8 @@ func (o *imports) run(cmd *cobra.Command, args []string) error {
 	return o.do(cmd.Context(), cmd.OutOrStdout(), script)
 }
 
-// readScreenplay reads a file in the Fountain format, or one of Final Draft. notices tell what had to be found out, and what could not be kept.
+// readScreenplay reads a file in the Fountain or the Final Draft format. notices say what had to be guessed and what
+// could not be kept.
 func readScreenplay(path, encoding string) (script *screenplay.Script, notices []string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -102,7 +103,7 @@ func readScreenplay(path, encoding string) (script *screenplay.Script, notices [
 	defer file.Close()
 	text := bufio.NewReader(file)
 	in := io.Reader(text)
-	if head, _ := text.Peek(1024); screenplay.IsFDX(head) { // an error comes again when the rest is read
+	if head, _ := text.Peek(1024); screenplay.IsFDX(head) { // an error occurs again when the rest is read
 		fountain, lost, err := screenplay.FromFDX(text)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", path, err)
@@ -120,7 +121,7 @@ func readScreenplay(path, encoding string) (script *screenplay.Script, notices [
 	return script, notices, nil
 }
 
-// do imports, shows how far it is, and tells the numbers at the end.
+// do imports a screenplay, shows the progress, and prints the numbers at the end.
 func (o *imports) do(ctx context.Context, out io.Writer, script *screenplay.Script) error {
 	start := time.Now()
 	bar := terminal.NewBar(os.Stderr, o.Scope)
@@ -157,7 +158,7 @@ func (o *imports) do(ctx context.Context, out io.Writer, script *screenplay.Scri
 	return err
 }
 
-// tellDifference is what --dry-run says.
+// tellDifference prints the output of --dry-run.
 func (o *imports) tellDifference(out io.Writer, result *importer.Result) error {
 	for _, c := range result.Changes {
 		where := fmt.Sprintf("line %d", c.Line)

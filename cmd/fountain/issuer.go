@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// newIssuer is for a family that gets another name.
+// newIssuer makes the command that changes the issuer, for an installation that gets another name.
 func newIssuer() *cobra.Command {
 	var data string
 	move := &cobra.Command{
@@ -49,7 +49,7 @@ Passkeys belong to the name of a site and do not come along.`,
 }
 
 func moveIssuer(cmd *cobra.Command, data, to string) error {
-	var settings struct { // all that `serve kms` takes: the command is run in its environment
+	var settings struct { // all settings of `serve kms`, because the command runs in its environment
 		kms.Config
 		Admin
 	}

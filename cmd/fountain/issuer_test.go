@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// A family that began as localhost gets its real name, and nobody has to sign in again for it.
+// A family that started as localhost gets its real name, and nobody has to sign in again.
 func TestIssuer_movesToAnotherName(t *testing.T) {
 	const name = "https://fountain.example.org"
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))

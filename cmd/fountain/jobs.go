@@ -26,7 +26,7 @@ func jobRow(j search.Job) []string {
 	return []string{j.ID, string(j.State), strconv.FormatInt(j.Items, 10), strconv.FormatInt(j.Succeeded, 10), strconv.FormatInt(j.Failed, 10), when(j.CreatedAt), ended, failure}
 }
 
-// newJobs are the commands about changes of documents that are carried out in the background.
+// newJobs makes the commands for document changes that run in the background.
 func newJobs() *cobra.Command {
 	o := &operator{}
 	list := o.command("list COLLECTION", "List the jobs of a collection, the newest first", "  fountain jobs list plays\n  fountain jobs list plays --output json", oneArg("a collection"),
@@ -61,7 +61,7 @@ func (o *operator) showJob() *cobra.Command {
 	return cmd
 }
 
-// followJob shows how far a job is until its end; one with failures, and one that was cancelled, is an error.
+// followJob shows the progress of a job until its end. A job with failures or a cancelled job is an error.
 func (o *operator) followJob(cmd *cobra.Command, c *fountain.Client, collection, id string) error {
 	bar := terminal.NewBar(os.Stderr, collection)
 	j, err := c.Search.AwaitJob(cmd.Context(), collection, id, func(j *search.Job) {

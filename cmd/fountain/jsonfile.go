@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// readJSON reads what a request says from a file. A member that means nothing is refused, for a misspelled one would be left out unseen;
-// what the command line prints of the same (printed) is taken with all of its members.
+// readJSON reads a request body from a file. It refuses unknown members, because a misspelled one would be dropped
+// silently. A file with the members of one of printed is accepted too, so that the output of the command line can be
+// read back.
 func readJSON(file string, into any, printed ...any) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {

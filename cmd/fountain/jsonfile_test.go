@@ -10,7 +10,8 @@ import (
 	"github.com/fountainai/fountain/clients/search"
 )
 
-// A misspelled member of a schema is refused by its name instead of being left out; what collections get prints is a schema as it stands.
+// A misspelled member of a schema is refused by name instead of being dropped. The output of collections get is
+// accepted as a schema.
 func TestReadJSON_refusesMisspelledMembers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "books.json")
 	read := func(text string) (want search.CollectionCreate, err error) {

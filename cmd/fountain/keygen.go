@@ -49,7 +49,7 @@ puts a new one in its place. The kms may run. Then: fountain root-key rotate.`,
 	return cmd
 }
 
-// writeRootKey reports whether it has written a key; with keep one that is there already stays.
+// writeRootKey reports whether it has written a key. With keep, an existing key stays.
 func writeRootKey(path string, keep, replace bool) (bool, error) {
 	if replace {
 		err := seal.ReplaceRoot(path)

@@ -18,7 +18,7 @@ func keyringRow(k kms.Keyring) []string {
 	}
 }
 
-// newKeyrings manages keyrings and uses them.
+// newKeyrings makes the commands that manage and use keyrings.
 func newKeyrings() *cobra.Command {
 	o := &operator{}
 	list := o.command("list", "List keyrings by name", "  fountain keyrings list\n  fountain keyrings list --output json", noArgs,
@@ -48,7 +48,7 @@ func newKeyrings() *cobra.Command {
 		o.encryptData(), o.decryptData(), o.rewrapData(), o.dataKey(), o.unwrapDataKey(), o.computeMac(), o.verifyMac(), o.signData(), o.verifySignature())
 }
 
-// onKeyring is a command on one keyring that answers with it.
+// onKeyring makes a command that acts on one keyring and prints it.
 func (o *operator) onKeyring(verb, short string, do func(cmd *cobra.Command, c *fountain.Client, name string) (*kms.Keyring, error)) *cobra.Command {
 	return o.command(verb+" NAME", short, "  fountain keyrings "+verb+" invoices\n  fountain keyrings "+verb+" invoices --output json", oneArg("a keyring"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// keyringInput is what a use of a keyring reads.
+// keyringInput is the input of a keyring operation.
 type keyringInput struct {
 	file    string
 	context string
@@ -28,7 +28,7 @@ func (in *keyringInput) flags(cmd *cobra.Command, what string, bound bool) {
 	}
 }
 
-// maxKeyringInput is more than the kms takes, which says so.
+// maxKeyringInput is larger than what the kms accepts, so that the kms reports the error.
 const maxKeyringInput = 1 << 20
 
 func (in *keyringInput) raw(cmd *cobra.Command) ([]byte, error) {
@@ -71,12 +71,12 @@ func (in *keyringInput) bound() *[]byte {
 	return new([]byte(in.context))
 }
 
-// useKeyring is a command that uses a keyring.
+// useKeyring makes a command that uses a keyring.
 func (o *operator) useKeyring(verb, short, example string, do func(cmd *cobra.Command, c *fountain.Client, name string) error) *cobra.Command {
 	return o.command(verb+" NAME", short, example, oneArg("a keyring"), func(cmd *cobra.Command, c *fountain.Client, args []string) error { return do(cmd, c, args[0]) })
 }
 
-// bytesOut prints bytes in base64, or the whole answer.
+// bytesOut prints bytes in base64, or the whole response as JSON.
 func (o *operator) bytesOut(cmd *cobra.Command, answer any, number int64, raw []byte) error {
 	return o.secret(cmd, answer, "by key "+strconv.FormatInt(number, 10)+":", base64.StdEncoding.EncodeToString(raw))
 }
@@ -222,7 +222,7 @@ func (o *operator) check(verb, flag, short string, do func(cmd *cobra.Command, c
 	in, given, number := &keyringInput{}, "", int64(0)
 	example := fmt.Sprintf("  fountain keyrings %s releases --file SHA256SUMS --%s BASE64 --key-version 1\n  fountain keyrings %s releases --%s BASE64 --key-version 2 < SHA256SUMS", verb, flag, verb, flag)
 	cmd := o.useKeyring(verb, short, example, func(cmd *cobra.Command, c *fountain.Client, name string) error {
-		if number < 1 { // a key that is guessed would call what is right wrong
+		if number < 1 { // a guessed key would make a correct signature look wrong
 			return usagef("--key-version is required: what made the %s has told it", flag)
 		}
 		data, err := in.raw(cmd)

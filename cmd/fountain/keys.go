@@ -126,7 +126,7 @@ func (o *operator) createKey() *cobra.Command {
 	return cmd
 }
 
-// rateFrom reads a rate limit as it is typed: "" for none given, 0 to take it away, else uses/window.
+// rateFrom parses a rate limit: "" if none is given, 0 to remove it, else uses/window.
 func rateFrom(text string) (*kms.KeyRateLimit, error) {
 	if text == "" {
 		return nil, nil

@@ -77,7 +77,8 @@ number of yours instead, where every role of yours accepts that. A passkey signs
 	return cmd
 }
 
-// trustworthy refuses to send a password where others could read it, or to whatever happens to answer.
+// trustworthy refuses to send a password over a connection that others could read, or to a server that is not
+// FountainAI.
 func trustworthy(ctx context.Context, client *fountain.Client, address string, plainHTTP, unknownServer bool) error {
 	u, err := url.Parse(address)
 	if err != nil {

@@ -21,14 +21,14 @@ func mailRow(m kms.Mail) []string {
 	return []string{when(m.CreatedAt), string(m.Kind), m.UserID, m.To, string(m.Status), reason, strconv.Itoa(int(m.Tries))}
 }
 
-// tokenCommand makes a token for a user, and prints it or has a link with it sent.
+// tokenCommand makes a token for a user, and prints it or has a link with it sent by mail.
 type tokenCommand struct {
 	use, short, made string
 	make             func(ctx context.Context, c *fountain.Client, id string) (answer any, token string, err error)
 	mail             func(ctx context.Context, c *fountain.Client, id string, order kms.MailOrder) (*kms.Mail, error)
 }
 
-// handOver makes the command.
+// handOver makes the cobra command.
 func (o *operator) handOver(t tokenCommand) *cobra.Command {
 	var mail bool
 	var to string

@@ -1,5 +1,5 @@
-// Command fountain is FountainAI's one binary: it runs the family or one of its services, and is the operator's and the
-// writer's tool. Each command is a file of its own.
+// Command fountain is the single binary of FountainAI. It runs all services or one of them, and it is the command line
+// tool for operators and writers. Each command has its own file.
 package main
 
 import (
@@ -21,7 +21,7 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 
-	exitInterrupted = 130 // 128 and the number of SIGINT, as shells have it
+	exitInterrupted = 130 // 128 plus the number of SIGINT, as in shells
 )
 
 func main() {
@@ -47,7 +47,7 @@ func main() {
 	os.Exit(exitFailed)
 }
 
-// usageError is a wrong flag, argument or name of a command.
+// usageError is a wrong flag, argument or command name.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
@@ -55,7 +55,7 @@ func (e *usageError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-// sentence is an error on one line.
+// sentence formats an error as one line.
 func sentence(err error) string {
 	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }

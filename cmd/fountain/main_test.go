@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// command prepares a run of the binary with an environment of its own.
+// command prepares a run of the binary with its own environment.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -41,7 +41,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// result is what a run left behind.
+// result is the result of a run.
 type result struct {
 	code           int
 	stdout, stderr string
@@ -64,7 +64,7 @@ func run(t *testing.T, args ...string) result {
 	return finish(t, command(t, args...))
 }
 
-// sentenceOf is the one line that a failed command ends with.
+// sentenceOf returns the single line with which a failed command ends.
 func (r result) sentenceOf(t *testing.T) string {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(r.stderr), "\n")
@@ -79,7 +79,7 @@ func (r result) sentenceOf(t *testing.T) string {
 	return strings.TrimPrefix(own[0], "fountain: ")
 }
 
-// up is a family that runs as a process of its own.
+// up is a `fountain up` process.
 type up struct {
 	cmd    *exec.Cmd
 	data   string
@@ -89,11 +89,11 @@ type up struct {
 	ended  chan struct{}
 }
 
-// output collects what a process writes.
+// output collects the output of a process.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
-	more chan struct{} // has one element when there is something new
+	more chan struct{} // has one element if there is new output
 }
 
 func newOutput() *output { return &output{more: make(chan struct{}, 1)} }
@@ -133,7 +133,7 @@ func startUp(t *testing.T, data string, settings ...string) *up {
 	deadline := time.After(5 * time.Minute)
 	for {
 		line, rest, _ := strings.Cut(u.stdout.String(), "\n")
-		if strings.HasPrefix(line, "ready ") && strings.Contains(u.stderr.String(), "\n  data ") { // two pipes, in no order
+		if strings.HasPrefix(line, "ready ") && strings.Contains(u.stderr.String(), "\n  data ") { // two pipes, in any order
 			require.Empty(t, rest)
 			u.url = strings.TrimPrefix(line, "ready ")
 			return u
@@ -149,7 +149,7 @@ func startUp(t *testing.T, data string, settings ...string) *up {
 	}
 }
 
-// term ends the family and returns its exit code.
+// term stops the process and returns its exit code.
 func (u *up) term(t *testing.T) int {
 	t.Helper()
 	require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
@@ -161,7 +161,7 @@ func (u *up) term(t *testing.T) int {
 	return u.cmd.ProcessState.ExitCode()
 }
 
-// password writes a password of this test into a file.
+// password writes a password for this test into a file.
 func password(t *testing.T) (path, text string) {
 	t.Helper()
 	text = "a lamp for " + strings.ToLower(t.Name())
@@ -170,13 +170,13 @@ func password(t *testing.T) (path, text string) {
 	return path, text
 }
 
-// bootstrap makes the first administrator, ada.
+// bootstrap creates the first administrator, ada.
 func (u *up) bootstrap(t *testing.T, password string) {
 	t.Helper()
 	u.bootstrapInvited(t, password)
 }
 
-// bootstrapInvited makes the first administrator and returns the invitation for an authenticator.
+// bootstrapInvited creates the first administrator and returns the invitation for an authenticator.
 func (u *up) bootstrapInvited(t *testing.T, password string) string {
 	t.Helper()
 	token, err := os.ReadFile(filepath.Join(u.data, "kms", "bootstrap.token"))

@@ -13,19 +13,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whoever tries the family ends it by Ctrl-C, which every process at the terminal gets: nothing then looks like a fault, and the databases are closed.
+// A user who tries FountainAI stops it with Ctrl-C, which every process at the terminal receives. Nothing looks like a
+// fault then, and the databases are closed.
 func TestMakeRun_endsQuietlyAtCtrlC(t *testing.T) {
 	dir := t.TempDir()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	makefile, err := filepath.Abs(filepath.Join("..", "..", "Makefile"))
 	require.NoError(t, err)
-	compiler := filepath.Join(dir, "go") // in place of the compiler: the program is there already
+	compiler := filepath.Join(dir, "go") // in place of the compiler: the program is already built
 	require.NoError(t, os.WriteFile(compiler, []byte("#!/bin/sh\nmkdir -p bin && ln -s '"+self+"' bin/fountain\n"), 0o700))
 	cmd := exec.Command("make", "-f", makefile, "run", "GO="+compiler, "FLAGS=--data data --addr 127.0.0.1:0 --admin-addr 127.0.0.1:0 --log-level warn")
 	cmd.Dir = dir
 	cmd.Env = []string{asMain + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + dir}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a shell does for what it runs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a shell does for its commands
 	stdout, stderr := newOutput(), newOutput()
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	require.NoError(t, cmd.Start())

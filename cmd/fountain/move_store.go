@@ -18,7 +18,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// newMoveStore brings a service's database from SQLite to PostgreSQL and back.
+// newMoveStore makes the command that moves a service's database from SQLite to PostgreSQL and back.
 func newMoveStore() *cobra.Command {
 	var m moveStore
 	cmd := &cobra.Command{
@@ -52,7 +52,7 @@ is also the way back without what was written since: empty the new place first.`
 	return cmd
 }
 
-// moveStore is how the command was called.
+// moveStore holds the flags of move-store.
 type moveStore struct {
 	data, urlFile            string
 	toSQLite, reopen, asJSON bool
@@ -88,7 +88,7 @@ func (m moveStore) run(cmd *cobra.Command, word string) error {
 	return m.print(cmd, from, to, tables)
 }
 
-// configured is the database that a service has now. given: --data was.
+// configured returns the configuration of a service's current database. given reports whether --data was set.
 func (m moveStore) configured(word string, given bool) (store.Config, error) {
 	word, err := knownWord(word)
 	if err != nil {
@@ -112,7 +112,7 @@ func (m moveStore) configured(word string, given bool) (store.Config, error) {
 	return parts[0].Database, nil
 }
 
-// tellMove writes into the audit trail at the new place that the database was moved.
+// tellMove records the move in the audit trail of the new database.
 func tellMove(from, to store.Config) func(ctx context.Context, tx *store.Tx, tables []store.MovedTable) error {
 	kind := func(c store.Config) string {
 		if c.URL != "" {
@@ -137,7 +137,7 @@ func rowsOf(tables []store.MovedTable) (rows int64) {
 
 const postgreSQL = "PostgreSQL"
 
-// placeOf names a place. A URL may hold a password.
+// placeOf describes a database for messages. It leaves out the URL, which may contain a password.
 func placeOf(c store.Config) string {
 	if c.URL != "" {
 		return postgreSQL
@@ -145,7 +145,7 @@ func placeOf(c store.Config) string {
 	return filepath.Join(c.Dir, c.Name+".db")
 }
 
-// refusal tells which of both places is meant.
+// refusal says which of the two databases an error is about.
 func (m moveStore) refusal(from, to store.Config, err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotEmpty):
@@ -181,7 +181,7 @@ func (m moveStore) print(cmd *cobra.Command, from, to store.Config, tables []sto
 	return err
 }
 
-// openAgain opens the database that was moved; other is where to, where that was said.
+// openAgain reopens the database that was moved away. other is the destination, if it is known.
 func (m moveStore) openAgain(cmd *cobra.Command, c store.Config, other *store.Config) error {
 	was, err := store.Reopen(cmd.Context(), c, other)
 	switch {

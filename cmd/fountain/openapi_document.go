@@ -13,10 +13,10 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// maxDocuments is the most that is read of a document and its files, in bytes: what the kms takes.
+// maxDocuments limits a document with its files, in bytes, as the kms does.
 const maxDocuments = 8 << 20
 
-// document is what the commands that read an OpenAPI document share.
+// document holds the flags that the commands for OpenAPI documents share.
 type document struct {
 	name string
 	with []string
@@ -93,14 +93,14 @@ func readBounded(path string, most int64) ([]byte, error) {
 
 var notOfAName = regexp.MustCompile(`[^a-z0-9]+`)
 
-// nameOf makes a name of the name of a file.
+// nameOf derives a service name from a file name.
 func nameOf(file string) string {
 	base := strings.ToLower(filepath.Base(file))
 	base, _, _ = strings.Cut(base, ".")
 	return strings.Trim(notOfAName.ReplaceAllString(base, "-"), "-")
 }
 
-// compiled checks a document as the kms and the gateways will.
+// compiled checks a document in the way the kms and the gateways do.
 func compiled(a contract.Adoption) (*contract.Contract, []contract.Warning, error) {
 	family, err := contract.LoadAll()
 	if err != nil {

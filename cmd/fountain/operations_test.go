@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOperations_listEverySetting keeps docs/operations.md true to what the programs read.
+// TestOperations_listEverySetting checks that docs/operations.md lists the settings that the programs read.
 func TestOperations_listEverySetting(t *testing.T) {
 	text, err := os.ReadFile("../../docs/operations.md")
 	require.NoError(t, err)

@@ -19,17 +19,17 @@ import (
 	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
 )
 
-// operator is what the commands that manage people, services and keys share: a connection, how answers are printed, and where a code comes
-// from.
+// operator holds what the commands that manage users, services and keys share: the connection, the output format, and
+// the source of codes.
 type operator struct {
 	connection
 	output   string // table or json
 	codeFile string // file with a one-time code; "-" is standard input, "" asks at the terminal
 
-	unattended atomic.Bool // nobody is asked any more
+	unattended atomic.Bool // do not ask the user any more
 }
 
-// group makes a command that only holds others.
+// group makes a command that only contains other commands.
 func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short,
@@ -47,7 +47,7 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// unknownCommand names the nearest commands.
+// unknownCommand suggests the nearest commands.
 func unknownCommand(cmd *cobra.Command, name string) error {
 	cmd.SuggestionsMinimumDistance = 2 // letters that differ
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
@@ -56,7 +56,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	return usagef("unknown command %q; %s --help lists them", name, cmd.CommandPath())
 }
 
-// command makes one of an operator's commands. do gets a client that is signed in.
+// command makes an operator's command. do gets a client that is signed in.
 func (o *operator) command(use, short, example string, args cobra.PositionalArgs, do func(cmd *cobra.Command, c *fountain.Client, args []string) error) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Example: example, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
 		if o.output != "table" && o.output != "json" {
@@ -74,7 +74,7 @@ func (o *operator) command(use, short, example string, args cobra.PositionalArgs
 	return cmd
 }
 
-// code gives the one-time code that an operation asks for.
+// code returns the one-time code that an operation requires.
 func (o *operator) code(ctx context.Context, challenge fountain.Challenge) (string, error) {
 	if o.unattended.Load() {
 		return "", errors.New("the code of before does not hold any more")
@@ -110,7 +110,7 @@ func readShort(file string) (string, error) {
 	return strings.TrimRight(string(raw), "\r\n"), nil
 }
 
-// secretFrom reads a secret from a file, standard input ("-"), or the terminal without echo.
+// secretFrom reads a secret from a file, from standard input ("-"), or from the terminal without echo.
 func secretFrom(file, prompt string) (string, error) {
 	if file == "-" {
 		return readShort(file)
@@ -118,7 +118,7 @@ func secretFrom(file, prompt string) (string, error) {
 	return terminal.Password(prompt, file)
 }
 
-// newSecretFrom reads a secret that is to be set, twice where it is typed.
+// newSecretFrom reads a new secret. At the terminal it asks twice.
 func newSecretFrom(file, prompt string) (string, error) {
 	if file == "-" {
 		return readShort(file)
@@ -126,7 +126,8 @@ func newSecretFrom(file, prompt string) (string, error) {
 	return terminal.NewSecret(prompt, file)
 }
 
-// newPasswordFrom reads a password that is to be set, twice where it is typed. One that is too short is refused at once, before anything else is asked for or sent.
+// newPasswordFrom reads a new password. At the terminal it asks twice. It refuses a short password immediately, before
+// anything else is asked for or sent.
 func newPasswordFrom(file, prompt string) (string, error) {
 	if file == "-" {
 		password, err := readShort(file)
@@ -138,7 +139,8 @@ func newPasswordFrom(file, prompt string) (string, error) {
 	return terminal.NewPassword(prompt, file)
 }
 
-// filedPassword reads a password that is to be set and lies in a file, so that one that is too short is refused before anybody is asked or called. A password that is to be typed is "".
+// filedPassword reads a new password from a file, so that a short one is refused before anything is asked for or sent.
+// It returns "" if the password is to be typed.
 func filedPassword(file string) (string, error) {
 	if file == "" {
 		return "", nil
@@ -146,7 +148,7 @@ func filedPassword(file string) (string, error) {
 	return newPasswordFrom(file, "")
 }
 
-// print prints an answer: as JSON as the API gave it, else as a table of rows below head.
+// print prints a response: as the JSON of the API, or as a table with rows below head.
 func (o *operator) print(cmd *cobra.Command, answer any, head []string, rows [][]string) error {
 	out := cmd.OutOrStdout()
 	if o.output == "json" {
@@ -162,7 +164,8 @@ func (o *operator) print(cmd *cobra.Command, answer any, head []string, rows [][
 	return table.Flush()
 }
 
-// secret prints what is shown once: alone on standard output, with what it is for on standard error; as JSON the whole answer.
+// secret prints a text that is shown only once. It prints the text alone on standard output and its purpose on standard
+// error; as JSON it prints the whole response.
 func (o *operator) secret(cmd *cobra.Command, answer any, sentence, text string) error {
 	if o.output == "json" {
 		return o.print(cmd, answer, nil, nil)
@@ -172,7 +175,7 @@ func (o *operator) secret(cmd *cobra.Command, answer any, sentence, text string)
 	return err
 }
 
-// done tells that something without an answer was done.
+// done reports the success of an operation that returns nothing.
 func (o *operator) done(cmd *cobra.Command, sentence string) error {
 	if o.output == "json" {
 		return o.print(cmd, struct{}{}, nil, nil)
@@ -190,7 +193,7 @@ func whenOr(t *time.Time, never string) string {
 	return when(*t)
 }
 
-// me is the user who is signed in.
+// me returns the id of the signed-in user.
 func me(ctx context.Context, c *fountain.Client) (string, error) {
 	token, err := c.Token(ctx, "kms")
 	if err != nil {
@@ -203,7 +206,7 @@ func me(ctx context.Context, c *fountain.Client) (string, error) {
 	return who.Subject, nil
 }
 
-// userID finds a user by id or name; "" and "me" are who is signed in.
+// userID finds a user by id or name. "" and "me" are the signed-in user.
 func userID(ctx context.Context, c *fountain.Client, name string) (string, error) {
 	switch {
 	case name == "" || name == "me":
@@ -234,7 +237,7 @@ func userNamed(ctx context.Context, c *fountain.Client, name string) (*kms.User,
 	return nil, fmt.Errorf("there is no user %q", name)
 }
 
-// clientNamed returns the web app with an id or a name, which must be that of one alone.
+// clientNamed finds a web app by id or name. The name must be unique.
 func clientNamed(ctx context.Context, c *fountain.Client, name string) (*kms.WebClient, error) {
 	if strings.HasPrefix(name, "cli_") {
 		return c.KMS.GetClient(ctx, name)

@@ -18,7 +18,7 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// write puts a text into a file of the test.
+// write writes a text into a file of the test.
 func write(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "text")
@@ -26,7 +26,7 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
-// field reads a member of a command's JSON.
+// field reads a member of a command's JSON output.
 func field(t *testing.T, raw string, path ...string) string {
 	t.Helper()
 	var value any
@@ -39,7 +39,7 @@ func field(t *testing.T, raw string, path ...string) string {
 	return text
 }
 
-// An operator's first quarter of an hour: authenticator, second user, key, password, sessions.
+// The first steps of an operator: authenticator, second user, key, password, sessions.
 func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	file, pass := password(t)
@@ -65,11 +65,11 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	require.Contains(t, confirmed.stdout, "active")
 	require.NotContains(t, confirmed.stderr, "does not count")
 
-	// The first code is used up, and counts: nobody waits for the next one.
+	// The first code is used up and counts as a second factor: there is no wait for the next one.
 	created := good("users", "create", "grace", "--role", "editor", "--password-file", write(t, "a quiet harbour at dawn"))
 	require.Regexp(t, `^NAME +ID +ROLES +STATUS +CREATED\ngrace +usr_\w+ +editor +active `, created.stdout)
 
-	// For five minutes no further code is asked for: there is none to be read here.
+	// For five minutes no further code is needed; there is none to be read here.
 	unscoped := h.run("keys", "create", "import")
 	require.Equal(t, 2, unscoped.code)
 	require.Contains(t, unscoped.sentenceOf(t), "takes --scope")
@@ -140,7 +140,7 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	good("permissions", "delete-role", "reporter")
 	require.Equal(t, 2, h.run("services", "update", "reports").code)
 	require.NotContains(t, good("services", "update", "reports", "--scope", "elements:read", "--declare", "reports:read").stdout, "reports:write")
-	// Whatever was withdrawn has ended the administrators' tokens; the kept one is no good any more, and a code is asked for.
+	// The withdrawal has ended the administrators' tokens. The stored one is no longer valid, and a code is asked for.
 	asked := h.run("services", "delete", "reports")
 	require.Equal(t, 1, asked.code)
 	require.Contains(t, asked.sentenceOf(t), "second factor")
@@ -177,7 +177,7 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	require.Contains(t, good("whoami", "--profile", "work").stdout, "ada")
 }
 
-// allows lets the person of a token allow a web app to sign them in, as the page does.
+// allows consents to a web app for the user of a token, as the page does.
 func allows(t *testing.T, url, token, name, id, callback string) {
 	t.Helper()
 	c, err := fountain.New(url)
@@ -218,7 +218,7 @@ func TestCommands_nameWhatWasMeant(t *testing.T) {
 	}
 }
 
-// leaves returns the commands of a group, and of the groups in it.
+// leaves returns the commands of a group and of its subgroups.
 func leaves(group *cobra.Command) (all []*cobra.Command) {
 	for _, cmd := range group.Commands() {
 		if cmd.HasSubCommands() {
@@ -230,7 +230,7 @@ func leaves(group *cobra.Command) (all []*cobra.Command) {
 	return all
 }
 
-// A password goes to a family alone, and over the network only under TLS.
+// A password is sent only to FountainAI, and over the network only with TLS.
 func TestLogin_sendsAPasswordToNobodyElse(t *testing.T) {
 	var seen atomic.Int64
 	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

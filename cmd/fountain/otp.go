@@ -94,7 +94,7 @@ func (o *operator) confirm() *cobra.Command {
 				return err
 			}
 			if f.Proof != nil {
-				// What an administrator does next is at the kms, and the code can't be given again.
+				// An administrator's next call is at the kms, and the code cannot be used again.
 				if err := c.UseProof(cmd.Context(), "kms", f.Proof.Proof); err != nil {
 					fmt.Fprintln(cmd.ErrOrStderr(), "the code does not count as a second factor: "+sentence(err))
 				}
@@ -107,7 +107,8 @@ func (o *operator) confirm() *cobra.Command {
 		})
 }
 
-// confirmTOTP gives the first code of an authenticator. Somebody at a terminal is asked again, twice at most: they may have mistyped, and after a restore the codes of that minute are none.
+// confirmTOTP confirms an authenticator with its first code. A user at a terminal is asked up to two more times: the
+// code may have been mistyped, and right after a restore the codes of that minute are refused.
 func (o *operator) confirmTOTP(ctx context.Context, c *fountain.Client, id, code string) (*twofactor.ConfirmedFactor, error) {
 	for more := 2; ; more-- {
 		f, err := c.Twofactor.ConfirmTotp(ctx, id, twofactor.TotpConfirm{Code: code})
@@ -121,7 +122,7 @@ func (o *operator) confirmTOTP(ctx context.Context, c *fountain.Client, id, code
 	}
 }
 
-// resync asks for two codes that follow each other.
+// resync makes the command that asks for two consecutive codes.
 func (o *operator) resync() *cobra.Command {
 	return o.command("resync ID", "Set an authenticator's clock right with two codes in a row", "  fountain otp resync fac_01...\n  fountain otp resync fac_01... --output json", oneArg("a factor's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
@@ -140,7 +141,7 @@ func (o *operator) resync() *cobra.Command {
 		})
 }
 
-// waiting is the factor that was named, or else the one that waits for its first code.
+// waiting returns the named factor, or else the one that waits for its first code.
 func waiting(ctx context.Context, c *fountain.Client, named []string) (string, error) {
 	if len(named) > 0 {
 		return named[0], nil
@@ -163,10 +164,10 @@ func waiting(ctx context.Context, c *fountain.Client, named []string) (string, e
 	return "", usagef("several authenticators wait for their first code: name one of %s", strings.Join(ids, ", "))
 }
 
-// passkeyType is the type of factors that the browser confirms that made them.
+// passkeyType is the type of factor that must be confirmed in the browser that created it.
 const passkeyType = "passkey"
 
-// typedCode is a code that the command itself is about.
+// typedCode reads the code that is the input of the command itself.
 func (o *operator) typedCode(prompt string) (string, error) {
 	if o.codeFile == "" {
 		return terminal.Ask(prompt)
@@ -221,20 +222,21 @@ func (o *operator) enrol() *cobra.Command {
 	return cmd
 }
 
-// quiet is the white border that a reader needs, in modules (ISO/IEC 18004 asks for 4; screens do with 2).
+// quiet is the width of the white border in modules (ISO/IEC 18004 requires 4; 2 is enough on screens).
 const quiet = 2
 
-// coloured reports whether colours may be set: on a terminal, and where NO_COLOR does not forbid it.
+// coloured reports whether colours may be used: on a terminal, unless NO_COLOR is set.
 func coloured(out io.Writer) bool {
 	f, ok := out.(*os.File)
 	return ok && terminal.Is(f) && os.Getenv("NO_COLOR") == ""
 }
 
-// whiteOnBlack are the colours (ECMA-48 SGR) in which blocks are light and gaps are dark, whatever the terminal's own are.
+// whiteOnBlack sets colours (ECMA-48 SGR) in which blocks are light and gaps are dark, independent of the terminal's
+// own.
 const whiteOnBlack, ownColours = "\x1b[40;97m", "\x1b[0m"
 
-// drawQR draws a QR code with half blocks, two modules in a character. Without colours it is dark on light on a dark terminal, and the other way round on a light one,
-// which fewer readers take.
+// drawQR draws a QR code with half blocks, two modules per character. Without colours it is dark on light on a dark
+// terminal, and inverted on a light one, which fewer readers accept.
 func drawQR(out io.Writer, text string, colours bool) error {
 	code, err := qr.Encode(text, qr.L)
 	if err != nil {

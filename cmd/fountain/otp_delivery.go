@@ -12,7 +12,7 @@ import (
 	server "github.com/fountainai/fountain/impl/twofactor"
 )
 
-// addresses are the flags by which an address is named to which codes are sent.
+// addresses holds the flags that name an address to which codes are sent.
 type addresses struct{ email, sms, webhook string }
 
 func (a *addresses) flags(cmd *cobra.Command) {
@@ -21,7 +21,7 @@ func (a *addresses) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.webhook, "webhook", "", "have codes sent to this webhook of the operator's, by its name")
 }
 
-// chosen is the one address that was named; false when none was.
+// chosen returns the one address that was named; is is false if none was.
 func (a *addresses) chosen() (body twofactor.DeliveryEnrol, is bool, err error) {
 	for channel, target := range map[twofactor.DeliveryEnrolChannel]string{
 		twofactor.DeliveryEnrolChannelEmail: a.email, twofactor.DeliveryEnrolChannelSms: a.sms, twofactor.DeliveryEnrolChannelWebhook: a.webhook,
@@ -37,7 +37,7 @@ func (a *addresses) chosen() (body twofactor.DeliveryEnrol, is bool, err error) 
 	return body, is, nil
 }
 
-// enrolAddress enrols an address and says what comes next.
+// enrolAddress enrols an address and prints the next step.
 func (o *operator) enrolAddress(cmd *cobra.Command, c *fountain.Client, body twofactor.DeliveryEnrol) error {
 	made, err := c.Twofactor.EnrolDelivery(cmd.Context(), body)
 	if err != nil {
@@ -60,7 +60,7 @@ func isAddress(ctx context.Context, c *fountain.Client, id string) (bool, error)
 	return false, nil
 }
 
-// confirmAddress gives the code that was sent to an address.
+// confirmAddress confirms an address with the code that was sent to it.
 func (o *operator) confirmAddress(cmd *cobra.Command, c *fountain.Client, id, code string) error {
 	f, err := c.Twofactor.ConfirmDelivery(cmd.Context(), id, twofactor.DeliveryConfirm{Code: code})
 	if err != nil {
@@ -69,7 +69,8 @@ func (o *operator) confirmAddress(cmd *cobra.Command, c *fountain.Client, id, co
 	return o.print(cmd, f, []string{"ID", "STATUS"}, [][]string{{f.ID, string(f.Status)}})
 }
 
-// challenge sends a code to one of the person's own addresses and verifies it: to see that codes arrive.
+// challenge makes the command that sends a code to one of the user's own addresses and verifies it, as a test that
+// codes arrive.
 func (o *operator) challenge() *cobra.Command {
 	var channel string
 	cmd := o.command("challenge", "Have a code sent to you, and verify it: do codes arrive?", "  fountain otp challenge\n  fountain otp challenge --channel sms --code-file -", noArgs,
@@ -95,7 +96,7 @@ func (o *operator) challenge() *cobra.Command {
 	return cmd
 }
 
-// deliveries lists what became of codes and notices.
+// deliveries makes the command that lists the outcome of codes and notices.
 func (o *operator) deliveries() *cobra.Command {
 	return o.command("deliveries", "List the codes and notices that were sent to people, newest first", "  fountain otp deliveries\n  fountain otp deliveries --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
@@ -112,7 +113,7 @@ func (o *operator) deliveries() *cobra.Command {
 		})
 }
 
-// message is what a delivery brings.
+// message describes what a delivery contains.
 func message(d twofactor.Delivery) string {
 	if d.Notice == nil {
 		return "code"
@@ -127,7 +128,7 @@ func orDash(s *string) string {
 	return *s
 }
 
-// newPreviewMessages shows the messages without a family.
+// newPreviewMessages makes the command that shows the messages without running services.
 func newPreviewMessages() *cobra.Command {
 	var dir, issuer string
 	cmd := &cobra.Command{

@@ -8,7 +8,9 @@ import (
 	"os"
 )
 
-// writeOut makes a file of what write gives it, under a name of its own until it is whole. Nobody else can read it: a file that has this name already, with whatever rights, is not taken.
+// writeOut writes a file with the output of write. It writes to a temporary file first, so that the named file is
+// always complete. Only the user can read it: if the temporary file exists, with whatever permissions, it is not
+// reused, and writeOut fails.
 func writeOut(file string, write func(io.Writer) error) error {
 	part := file + ".part"
 	out, err := os.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An export holds what others must not read, and a file that is there keeps its rights when it is opened.
+// An export contains private data, and opening an existing file would keep its permissions.
 func TestWriteOut_takesNoFileThatIsThere(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "out.ndjson")
 	require.NoError(t, os.WriteFile(file+".part", nil, 0o666))

@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A password that is too short is refused before anything else is read, asked for or sent: nothing answers at the address, there is no token and no session.
+// A short password is refused before anything else is read, asked for or sent: nothing listens at the address, and
+// there is no token and no session.
 func TestPasswords_thatAreTooShortAreRefusedAtOnce(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

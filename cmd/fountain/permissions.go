@@ -24,7 +24,7 @@ func roleRow(r kms.Role) []string {
 	return []string{r.Name, builtIn, policyWords(r.SecondFactor), strings.Join(r.Scopes, " ")}
 }
 
-// policyWords are what second factor a role asks for, in a few words.
+// policyWords describes in a few words which second factor a role requires.
 func policyWords(p kms.SecondFactorPolicy) string {
 	words := []string{string(p.Required)}
 	if p.Factors != nil {
@@ -40,7 +40,7 @@ func policyWords(p kms.SecondFactorPolicy) string {
 	return strings.Join(words, " ")
 }
 
-// newSecondFactor is the command that sets what second factor a role asks for.
+// newSecondFactor makes the command that sets which second factor a role requires.
 func newSecondFactor(o *operator) *cobra.Command {
 	var required string
 	var factors []string

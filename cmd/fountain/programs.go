@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/internal/backup"
 )
 
-// programs makes each service's program, still without settings.
+// programs creates the program of each service, before its settings are loaded.
 var programs = map[string]func() *program{
 	"kms": func() *program {
 		var s struct {
@@ -81,5 +81,5 @@ var programs = map[string]func() *program{
 	},
 }
 
-// onePart is the only database of a service.
+// onePart returns the only database of a service as a list.
 func onePart(part backup.Part, err error) ([]backup.Part, error) { return []backup.Part{part}, err }

@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// newRecover is the way back when nobody can do something through the API any more.
+// newRecover makes the commands for when nobody is able to do something through the API any more.
 func newRecover() *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
@@ -72,7 +72,8 @@ Every recovery of a person ends their sessions, API keys and tokens, and is in t
 	return cmd
 }
 
-// newRecoverDataKey is for the services whose kms has lost its database. It works on the database of the service, not on the kms's.
+// newRecoverDataKey makes the command for services whose kms has lost its database. It works on the database of the
+// service, not on that of the kms.
 func newRecoverDataKey(data *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "data-key SERVICE",
@@ -122,9 +123,9 @@ func abandonDataKey(cmd *cobra.Command, data, word string) error {
 	return err
 }
 
-// recoverOnce does one recovery on the kms that the environment or the data directory of fountain up names.
+// recoverOnce does one recovery on the kms named by the environment or by the data directory of fountain up.
 func recoverOnce(cmd *cobra.Command, data string, r kms.Recovery) (kms.Recovered, error) {
-	var settings struct { // all that `serve kms` takes: recover is run in its environment
+	var settings struct { // all settings of `serve kms`, because recover runs in its environment
 		kms.Config
 		Admin
 	}
@@ -143,7 +144,7 @@ func recoverOnce(cmd *cobra.Command, data string, r kms.Recovery) (kms.Recovered
 	return done, err
 }
 
-// runRecovery does it and prints what the operator must hand on: secrets on stdout, sentences on stderr.
+// runRecovery does a recovery and prints what the operator must pass on: secrets on stdout, sentences on stderr.
 func runRecovery(cmd *cobra.Command, data string, r kms.Recovery) error {
 	done, err := recoverOnce(cmd, data, r)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms"
 )
 
-// newRecoverEnrolment is for a further instance of a service, which no token is written for.
+// newRecoverEnrolment makes the command for an additional instance of a service, for which no token is written.
 func newRecoverEnrolment(data *string) *cobra.Command {
 	var into string
 	cmd := &cobra.Command{
@@ -56,12 +56,12 @@ is the data directory of the further instance. An instance that has a key there 
 	return cmd
 }
 
-// enrolInto leaves a token in the data directory of an instance that has no key yet.
+// enrolInto writes a token into the data directory of an instance that has no key yet.
 func enrolInto(cmd *cobra.Command, data, word, dir string) error {
 	file := filepath.Join(dir, "enrolment.token")
 	_, err := os.Stat(filepath.Join(dir, "credential.json"))
 	if err == nil {
-		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) { // it was used, or is not needed
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is used or not needed
 			return fmt.Errorf("remove the token that %s does not need: %w", word, err)
 		}
 		fmt.Fprintf(os.Stderr, "%s has its key already\n", word)
@@ -84,13 +84,13 @@ func enrolInto(cmd *cobra.Command, data, word, dir string) error {
 	return nil
 }
 
-// replaceToken writes a token for its owner alone, whole or not at all, whatever lay there.
+// replaceToken writes a token file atomically, readable only by its owner. It replaces an existing file.
 func replaceToken(file, token string) error {
 	part, err := os.CreateTemp(filepath.Dir(file), ".enrolment-*") // 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(part.Name()) // is gone after Rename
+	defer os.Remove(part.Name()) // after Rename it no longer exists
 	_, err = part.WriteString(token + "\n")
 	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
 		return err

@@ -27,14 +27,15 @@ func authenticator(t *testing.T, c *fountain.Client, invitation string) string {
 	return enrolment.Secret
 }
 
-// stepBefore returns an authenticator's code of the time step before the current one, so that the current one's is still there to be used. It is good
-// until the current step ends: where less than ten seconds of that are left, the next step is waited for, because the machine may be busy.
+// stepBefore returns an authenticator's code of the previous time step, so that the current code stays unused. It is
+// accepted until the current step ends. If less than ten seconds of the step are left, stepBefore waits for the next
+// step, because the machine may be busy.
 func stepBefore(t testing.TB, seed string) string {
 	t.Helper()
 	const step, enough = 30 * time.Second, 10 * time.Second
 	now := time.Now()
 	if end := now.Truncate(step).Add(step); end.Sub(now) < enough {
-		time.Sleep(time.Until(end)) // the process has no other clock than the machine's
+		time.Sleep(time.Until(end)) // the process uses the machine's clock
 	}
 	code, err := totp.GenerateCode(seed, time.Now().Add(-step))
 	require.NoError(t, err)
@@ -49,7 +50,7 @@ func signedIn(t *testing.T, u *up, password string, seed *string) *fountain.Clie
 	return c
 }
 
-// The only administrator has lost authenticator and password, and everything that was signed in before ends.
+// The only administrator has lost authenticator and password. Everything that was signed in before ends.
 func TestRecover_bringsTheOnlyAdministratorBack(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	_, pass := password(t)
@@ -83,7 +84,7 @@ func TestRecover_bringsTheOnlyAdministratorBack(t *testing.T) {
 	c := signedIn(t, u, "another lamp in another window", &seed)
 	_, err = c.KMS.ListServices(t.Context(), nil, fountain.WithBearer(tokens))
 	require.ErrorIs(t, err, fountain.ErrUnauthenticated, "the old session is over")
-	require.Eventually(t, func() bool { // the signed record travels by the revocation feed
+	require.Eventually(t, func() bool { // the signed record arrives through the revocation feed
 		page, err := c.Twofactor.ListFactors(t.Context(), nil)
 		return err == nil && len(page.Items) == 0
 	}, 20*time.Second, 50*time.Millisecond, "the lost authenticator is void")
@@ -121,7 +122,8 @@ func TestRecover_needsTheRootKeyThatSealedTheData(t *testing.T) {
 	require.Contains(t, got.sentenceOf(t), "there is no kms in")
 }
 
-// The database of the kms is lost and no backup is there: the other services say why they can't go on, and begin anew with what is theirs.
+// The database of the kms is lost and there is no backup. The other services say why they cannot continue, and start
+// again with their own data.
 func TestRecover_dataKeyAfterTheDatabaseOfTheKMSWasLost(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	_, pass := password(t)
@@ -163,7 +165,8 @@ func TestRecover_dataKeyAfterTheDatabaseOfTheKMSWasLost(t *testing.T) {
 	require.NoError(t, err, "twofactor gives proofs again, with a new key")
 }
 
-// The command that runs before every start of second instances: each gets a token of its own, for itself alone, and none that has its key.
+// This command runs before every start of second instances. Each instance gets a token for itself alone, unless it
+// already has a key.
 func TestRecover_enrolmentTokensGoToInstancesThatHaveNoKey(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	require.Zero(t, u.term(t))

@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/clients/twofactor"
 )
 
-// recoveryCodes tells how many recovery codes are left, or makes new ones.
+// recoveryCodes makes the command that counts the recovery codes or makes new ones.
 func (o *operator) recoveryCodes() *cobra.Command {
 	var fresh bool
 	cmd := o.command("recovery-codes", "Tell how many recovery codes you have left, or create new ones", "  fountain otp recovery-codes\n  fountain otp recovery-codes --new", noArgs,
@@ -35,7 +35,7 @@ func (o *operator) recoveryCodes() *cobra.Command {
 	return cmd
 }
 
-// printUnless prints an answer as JSON, unless there is an error.
+// printUnless prints a response as JSON, unless there is an error.
 func (o *operator) printUnless(cmd *cobra.Command, answer any, err error) error {
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (o *operator) printUnless(cmd *cobra.Command, answer any, err error) error 
 	return o.print(cmd, answer, nil, nil)
 }
 
-// printRecoveryCodes prints codes alone on standard output, with what they are for on standard error.
+// printRecoveryCodes prints only the codes on standard output, and their purpose on standard error.
 func printRecoveryCodes(cmd *cobra.Command, codes []string) error {
 	fmt.Fprintln(cmd.ErrOrStderr(), "Recovery codes, shown once. Each takes the place of one code of an authenticator: print them, or keep them in a password manager.")
 	for _, code := range codes {
@@ -54,7 +54,7 @@ func printRecoveryCodes(cmd *cobra.Command, codes []string) error {
 	return nil
 }
 
-// resetFactors ends all factors of a user.
+// resetFactors makes the command that ends all factors of a user.
 func (o *operator) resetFactors() *cobra.Command {
 	var reason string
 	cmd := o.command("reset USER", "Reset all second factors and recovery codes of a user (administrators)",

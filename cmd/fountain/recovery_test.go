@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Who has lost the phone gets back in with a recovery code wherever a code is asked for, and an administrator resets who has lost both.
+// A user who has lost the phone can use a recovery code wherever a code is asked for. An administrator resets a user
+// who has lost both.
 func TestRecovery_isTheWayBackOfWhoLostThePhone(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	file, pass := password(t)
@@ -39,7 +40,7 @@ func TestRecovery_isTheWayBackOfWhoLostThePhone(t *testing.T) {
 	}
 	good(ada, "login", "--url", u.url, "--username", "ada", "--password-file", file)
 	codes := enrol(ada, "--invitation-file", invitation)
-	good(ada, "logout") // and with it what the first code has opened
+	good(ada, "logout") // including what the first code has opened
 	good(ada, "login", "--url", u.url, "--username", "ada", "--password-file", file)
 	pin := write(t, "a quiet harbour at dawn")
 	good(ada, "users", "create", "grace", "--role", "editor", "--password-file", pin, "--code-file", write(t, codes[0]))

@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
 )
 
-// lookPause is between two looks at a reindex that is waited for.
+// lookPause is the time between two polls of a reindex.
 const lookPause = 250 * time.Millisecond
 
 var (
@@ -22,7 +22,7 @@ var (
 	reindexHead = []string{"ID", "STATE", "DOCUMENTS", "COPIED", "CAUGHT UP", "STARTED", "OLD KEPT UNTIL", "FAILURE"}
 )
 
-// schemaRows are a row for each change, or one that says that there is none.
+// schemaRows returns a row for each change, or a single row if there is none.
 func schemaRows(s search.CollectionSchema) (rows [][]string) {
 	row := func(field, change string) []string {
 		return []string{s.Collection, strconv.FormatInt(s.Version, 10), string(s.Remedy), field, change}
@@ -47,7 +47,7 @@ func reindexRow(r search.Reindex) []string {
 	return []string{r.ID, string(r.State), strconv.FormatInt(r.Documents, 10), strconv.FormatInt(r.Copied, 10), strconv.FormatInt(r.CaughtUp, 10), when(r.StartedAt), until, failure}
 }
 
-// schemaPut is the schema command.
+// schemaPut holds the flags of the schema command.
 type schemaPut struct {
 	file, mode string
 	dryRun     bool
@@ -99,7 +99,7 @@ func (p *schemaPut) set(cmd *cobra.Command, o *operator, c *fountain.Client, col
 	return o.print(cmd, done, schemaHead, schemaRows(done.Schema))
 }
 
-// follow shows how far a reindex is until its end; one that failed is an error.
+// follow shows the progress of a reindex until its end. A failed reindex is an error.
 func (o *operator) follow(cmd *cobra.Command, c *fountain.Client, collection, id string) error {
 	bar := terminal.NewBar(os.Stderr, collection)
 	r, err := ended(cmd.Context(), c, collection, id, func(r *search.Reindex) {
@@ -118,7 +118,7 @@ func (o *operator) follow(cmd *cobra.Command, c *fountain.Client, collection, id
 	return nil
 }
 
-// ended waits until nothing of a reindex is under way any more.
+// ended waits until a reindex is done, failed, aborted or rolled back.
 func ended(ctx context.Context, c *fountain.Client, collection, id string, show func(*search.Reindex)) (*search.Reindex, error) {
 	for {
 		r, err := c.Search.GetReindex(ctx, collection, id)

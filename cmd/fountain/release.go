@@ -11,8 +11,9 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
-// checkRelease refuses a data directory of fountain up in which any database was changed by a newer release, belongs to a restore that was not ended, or was moved away. The services
-// refuse it too, but each its own, when those before it have begun to write.
+// checkRelease refuses a data directory of fountain up if any of its databases was changed by a newer release, belongs
+// to an unfinished restore, or was moved away. The services refuse such a database too, but each only at its own start,
+// when earlier services have already begun to write.
 func checkRelease(ctx context.Context, data string) error {
 	var errs []error
 	for _, word := range openapi.Words() {
@@ -32,7 +33,8 @@ func checkRelease(ctx context.Context, data string) error {
 	return errors.Join(errs...)
 }
 
-// refused says why this release must not open a database; nil when it may, and when there is another fault, which its service tells.
+// refused returns why this release must not open a database. It returns nil if it may, and also for any other fault,
+// which the service itself reports.
 func refused(ctx context.Context, c store.Config) error {
 	err := store.Settled(c)
 	if err == nil {
@@ -50,7 +52,8 @@ func refused(ctx context.Context, c store.Config) error {
 	return nil
 }
 
-// wayBack says what to do about a database of a newer release, whichever command was refused by it; "" for every other fault.
+// wayBack says what to do about a database of a newer release, whichever command was refused. It returns "" for every
+// other error.
 func wayBack(err error) string {
 	if !errors.Is(err, store.ErrNewer) {
 		return ""

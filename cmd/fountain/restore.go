@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// newRestore makes empty places whole again.
+// newRestore makes the command that restores a backup into empty places.
 func newRestore() *cobra.Command {
 	var r restore
 	cmd := &cobra.Command{
@@ -43,7 +43,7 @@ with that one alone.`,
 	return cmd
 }
 
-// restore is how the command was called.
+// restore holds the flags of restore.
 type restore struct {
 	data, identity, administrator string
 	keepUsers, asJSON             bool

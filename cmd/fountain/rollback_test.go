@@ -9,14 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The way back from an upgrade, service by service: whatever an older release is told to do with a database that a newer one has changed, it refuses with one
-// sentence that says the way, and touches nothing.
+// The way back from an upgrade, service by service: an older release refuses every command on a database that a newer
+// one has changed. It says the way back in one sentence, and changes nothing.
 func TestRollback_everyCommandRefusesADatabaseOfANewerRelease(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	require.Zero(t, u.term(t))
 	dir := t.TempDir()
 	recipient := run(t, "backup", "key", filepath.Join(dir, "key"))
-	// Nobody listens there: what is refused for the release was not asked of the new place first.
+	// Nothing listens there: a command that is refused because of the release must not ask the new place first.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "url"), []byte("postgres://stage:lamp@127.0.0.1:1/stage\n"), 0o600))
 	for _, word := range []string{"kms", "twofactor", "search", "sequence"} {
 		changeDatabase(word, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (88888, 1)")(t, u.data)

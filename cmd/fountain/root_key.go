@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// newRootKey turns over the key that seals all others.
+// newRootKey makes the commands that rotate the root key.
 func newRootKey() *cobra.Command {
 	o := &operator{}
 	status := o.command("status", "Tell which root key seals, and how far a rotation is", "  fountain root-key status\n  fountain root-key status --output json", noArgs,

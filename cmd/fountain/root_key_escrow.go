@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/seal"
 )
 
-// newRootKeySplit makes shares of the root key for safe keeping.
+// newRootKeySplit makes the command that splits the root key into shares for safe keeping.
 func newRootKeySplit() *cobra.Command {
 	var shares, threshold int
 	var out []string
@@ -45,7 +45,7 @@ as there are backups from before.`,
 	return cmd
 }
 
-// rootKeyFile is where the root key lies, unless somebody says otherwise.
+// rootKeyFile returns the default path of the root key.
 func rootKeyFile() string {
 	return env("FOUNTAIN_KMS_ROOT_KEY_FILE", filepath.Join(env("FOUNTAIN_KMS_DATA_DIR", filepath.Join(env("FOUNTAIN_DATA", "./data"), "kms")), "root.key"))
 }
@@ -60,7 +60,7 @@ func splitRootKey(cmd *cobra.Command, file string, shares, threshold int, out []
 		dir := out[min(i, len(out)-1)]
 		path := filepath.Join(dir, fmt.Sprintf("%s-share-%d-of-%d.txt", id, i+1, shares))
 		if err := writeShare(dir, path, text); err != nil {
-			for _, path := range written { // half a set is of no use, and looks like one
+			for _, path := range written { // an incomplete set is useless and looks like a complete one
 				err = errors.Join(err, os.Remove(path))
 			}
 			return err
@@ -77,7 +77,7 @@ func splitRootKey(cmd *cobra.Command, file string, shares, threshold int, out []
 	return err
 }
 
-// enoughIn lists the directories that hold enough of the shares to give the key again.
+// enoughIn returns the directories that contain enough shares to restore the key.
 func enoughIn(shares []string, threshold int) (dirs []string) {
 	count := map[string]int{}
 	for _, path := range shares {
@@ -104,10 +104,10 @@ func writeShare(dir, path, text string) error {
 	return nil
 }
 
-// maxShareFile bounds what is read of a share, in bytes.
+// maxShareFile limits a share's file, in bytes.
 const maxShareFile = 4096
 
-// newRootKeyCombine makes the root key of its shares again.
+// newRootKeyCombine makes the command that restores the root key from its shares.
 func newRootKeyCombine() *cobra.Command {
 	var out string
 	cmd := &cobra.Command{

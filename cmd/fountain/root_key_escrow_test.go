@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The drill of docs/operations.md: the root key is split, its file is lost, and three of five people bring it back; the kms starts with it and opens what it has sealed.
+// The drill of docs/operations.md: the root key is split, its file is lost, and three of five share holders restore it.
+// The kms starts with it and opens what it has sealed.
 func TestRootKey_isBroughtBackFromShares(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	u := startUp(t, data)

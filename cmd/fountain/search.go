@@ -52,10 +52,10 @@ func searchArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// longestCell is the most characters of a field in a table.
+// longestCell limits a field in a table, in characters.
 const longestCell = 100
 
-// hitRow shows a document by its id and one of its fields.
+// hitRow returns the table row of a document: its id and one of its fields.
 func hitRow(h search.DocumentHit, field string) []string {
 	var doc map[string]json.RawMessage
 	if json.Unmarshal(h.Document, &doc) != nil {
@@ -68,14 +68,15 @@ func hitRow(h search.DocumentHit, field string) []string {
 	return []string{plainText(doc["id"]), string(shown)}
 }
 
-// plainText is a text without its quotes and control characters, and of any other value what stands in the document.
+// plainText returns a string value without quotes and control characters. Any other value is returned as it is in the
+// document.
 func plainText(raw json.RawMessage) string {
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
 		s = string(raw)
 	}
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) { // what a document holds does not steer the terminal
+		if unicode.IsControl(r) { // a document must not control the terminal
 			return ' '
 		}
 		return r

@@ -40,7 +40,7 @@ func versionRow(v kms.SecretVersion) []string {
 	return []string{strconv.FormatInt(v.Version, 10), stage, when(v.CreatedAt), whenOr(v.DeletedAt, ""), whenOr(v.DestroyedAt, "")}
 }
 
-// newSecrets manages sealed values.
+// newSecrets makes the commands for secrets.
 func newSecrets() *cobra.Command {
 	o := &operator{}
 	list := o.command("list", "List secrets by name, without values", "  fountain secrets list\n  fountain secrets list --output json", noArgs,
@@ -131,7 +131,8 @@ for the service app, and administrators read all, unless policies say otherwise 
 	return cmd
 }
 
-// valueFrom reads a secret's value: all of a file or of standard input but one line end at its end, or what is typed without echo.
+// valueFrom reads a secret's value: a whole file or standard input without one trailing line break, or what is typed
+// without echo.
 func valueFrom(file string) (string, error) {
 	if file == "" {
 		return newSecretFrom(file, "Value: ")
@@ -145,7 +146,7 @@ func valueFrom(file string) (string, error) {
 		defer opened.Close()
 		in = opened
 	}
-	raw, err := io.ReadAll(io.LimitReader(in, 1<<20)) // more than the kms takes, which says so
+	raw, err := io.ReadAll(io.LimitReader(in, 1<<20)) // more than the kms accepts, so that the kms reports the error
 	if err != nil {
 		return "", fmt.Errorf("read value: %w", err)
 	}
@@ -155,7 +156,7 @@ func valueFrom(file string) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r"), nil
 }
 
-// twoArgs is a secret and a version of it.
+// twoArgs requires a secret and a version of it.
 func twoArgs(cmd *cobra.Command, args []string) error {
 	if len(args) != 2 {
 		return usagef("%s takes two arguments, a secret and a version", cmd.CommandPath())

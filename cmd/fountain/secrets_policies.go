@@ -28,7 +28,7 @@ func capabilityText(capabilities []kms.SecretCapability) string {
 	return strings.Join(words, " ")
 }
 
-// secretSubject are the flags that name somebody: a role, a user or a service.
+// secretSubject holds the flags that name a subject: a role, a user or a service.
 type secretSubject struct{ role, user, service string }
 
 func (s *secretSubject) flags(cmd *cobra.Command, verb string) {
@@ -37,7 +37,7 @@ func (s *secretSubject) flags(cmd *cobra.Command, verb string) {
 	cmd.Flags().StringVar(&s.service, "service", "", verb+" the service of this id")
 }
 
-// given returns the flags that were given, by kind.
+// given returns the given flags as subjects.
 func (s *secretSubject) given() (subjects []kms.SecretPolicySubject) {
 	for _, one := range []kms.SecretPolicySubject{
 		{Kind: kms.SecretPolicySubjectKindRole, ID: s.role}, {Kind: kms.SecretPolicySubjectKindUser, ID: s.user}, {Kind: kms.SecretPolicySubjectKindService, ID: s.service},
@@ -49,7 +49,7 @@ func (s *secretSubject) given() (subjects []kms.SecretPolicySubject) {
 	return subjects
 }
 
-// secretPolicies says who may do what with which secrets.
+// secretPolicies makes the commands for secret policies.
 func (o *operator) secretPolicies() *cobra.Command {
 	list := o.command("list", "List the policies of secrets by name", "  fountain secrets policies list\n  fountain secrets policies list --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {

@@ -41,7 +41,7 @@ func (o *operator) rotateSecret() *cobra.Command {
 		})
 }
 
-// turning says that what was asked for goes on, and where its end is told.
+// turning prints that the rotation has started, and how to see its end.
 func (o *operator) turning(cmd *cobra.Command, secret string) {
 	fmt.Fprintf(cmd.ErrOrStderr(), "it goes on in the background: fountain secrets rotation %s tells how far it is\n", secret)
 }
@@ -58,7 +58,7 @@ func (o *operator) rollbackSecret() *cobra.Command {
 	})
 }
 
-// rotationFlags are the flags of how a secret is rotated.
+// rotationFlags holds the flags that say how a secret is rotated.
 type rotationFlags struct {
 	driver, url, credential string
 	every, overlap          time.Duration
@@ -66,7 +66,7 @@ type rotationFlags struct {
 	collections, actions    []string
 }
 
-// rotationFlagNames are the names of the flags that say how.
+// rotationFlagNames lists the names of these flags.
 var rotationFlagNames = []string{"driver", "every", "length", "target", "credential", "overlap", "collection", "action"}
 
 func (f *rotationFlags) add(cmd *cobra.Command) {

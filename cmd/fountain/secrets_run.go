@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/cmd/fountain/internal/supervise"
 )
 
-// exitStatus is the status of a process that ran in this one's place.
+// exitStatus is the exit status of the process that this one ran.
 type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("the process ended with status %d", int(e)) }
@@ -33,12 +33,12 @@ type secretsRun struct {
 	once        bool
 
 	mu    sync.Mutex
-	known map[string]int64 // version by name, as they were read last
+	known map[string]int64 // version by name, as last read
 }
 
-const readPause = 5 * time.Second // after which secrets that could not be read are read again
+const readPause = 5 * time.Second // retry interval for secrets that could not be read
 
-// passedOn are the signals that the process gets.
+// passedOn lists the signals that are passed on to the process.
 var passedOn = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH}
 
 func newSecretsRun(o *operator) *cobra.Command {
@@ -82,7 +82,7 @@ var (
 	plainFile    = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*$`)
 )
 
-// places reads the flags.
+// places parses the flags.
 func (r *secretsRun) places() (places []supervise.Place, err error) {
 	taken := map[string]bool{}
 	for _, kind := range []struct {
@@ -130,7 +130,7 @@ func (r *secretsRun) do(cmd *cobra.Command, c *fountain.Client, args []string) e
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, passedOn...)
 	defer signal.Stop(signals)
-	// A signal is the process's to obey: it does not end what serves the process.
+	// A signal is for the process to handle. It must not stop this command, which serves the process.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(cmd.Context()))
 	log := func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "fountain: "+text) }
 	changed := make(chan struct{}, 1)
@@ -140,7 +140,7 @@ func (r *secretsRun) do(cmd *cobra.Command, c *fountain.Client, args []string) e
 		Command: args, Places: places, Environ: withoutCredential(os.Environ()), Folder: folder, Grace: r.grace, Pause: readPause, Changed: changed, Signals: signals, Log: log, Reached: fromTerminal,
 		Read: func(ctx context.Context) (supervise.Values, error) { return r.read(ctx, c) },
 		Begun: func() {
-			r.operator.unattended.Store(true) // the terminal is the process's now
+			r.operator.unattended.Store(true) // from now on the process owns the terminal
 			if !r.once {
 				r.watchAll(ctx, c, &watching, changed, log)
 			}
@@ -155,14 +155,15 @@ func (r *secretsRun) do(cmd *cobra.Command, c *fountain.Client, args []string) e
 	return nil
 }
 
-// fromTerminal reports whether a signal is one that the terminal sends, and this process in the terminal's foreground: then the process that it runs got it
-// too, for it is of the same group. A group of its own would take the terminal away from it.
+// fromTerminal reports whether a signal comes from the terminal and this process is in the terminal's foreground. The
+// process that it runs is in the same group and then got the signal too. A group of its own would cut the process off
+// from the terminal.
 func fromTerminal(s os.Signal) bool {
 	if s != os.Interrupt && s != syscall.SIGQUIT && s != syscall.SIGWINCH {
 		return false
 	}
 	terminal, err := os.Open("/dev/tty")
-	if err != nil { // there is none
+	if err != nil { // there is no terminal
 		return false
 	}
 	defer terminal.Close()
@@ -170,7 +171,8 @@ func fromTerminal(s os.Signal) bool {
 	return err == nil && foreground == syscall.Getpgrp()
 }
 
-// withoutCredential takes the credential of this command out of an environment: the process is given secrets, not the key to all of them.
+// withoutCredential removes the credential of this command from an environment. The process gets the secrets, not the
+// key to all of them.
 func withoutCredential(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(pair string) bool { return strings.HasPrefix(pair, "FOUNTAIN_API_KEY=") })
 }
@@ -202,14 +204,14 @@ func (r *secretsRun) version(name string) int64 {
 	return r.known[name]
 }
 
-// watchAll begins to tell of every secret that has another version.
+// watchAll starts to watch every secret for a new version.
 func (r *secretsRun) watchAll(ctx context.Context, c *fountain.Client, watching *sync.WaitGroup, changed chan<- struct{}, log func(string)) {
 	for _, name := range r.names() {
 		watching.Go(func() { r.watch(ctx, c, name, changed, log) })
 	}
 }
 
-// watch tells of a secret's changes until ctx ends. It says when it begins to fail, and when it no longer does.
+// watch watches a secret until ctx ends. It logs when it starts to fail and when it works again.
 func (r *secretsRun) watch(ctx context.Context, c *fountain.Client, name string, changed chan<- struct{}, log func(string)) {
 	failing, seen := false, r.version(name)
 	for ctx.Err() == nil {
@@ -228,7 +230,7 @@ func (r *secretsRun) watch(ctx context.Context, c *fountain.Client, name string,
 			seen = version
 			select {
 			case changed <- struct{}{}:
-			default: // it is known that something has
+			default: // a change has already been signalled
 			}
 		}
 		if err == nil {

@@ -137,7 +137,8 @@ func TestSecrets_areTurnedOverAndGivenToAProcess(t *testing.T) {
 	require.Regexp(t, `(?m)^sums +HMAC-SHA256 +1 +1 `, good("keyrings", "list"))
 }
 
-// requireRunOfAService does what the help of run says: a service gets a key, with which its process gets the secrets of its name, and those of a policy.
+// requireRunOfAService does what the help of run says: a service gets a key, with which its process gets the secrets
+// with its name and those that a policy allows.
 func requireRunOfAService(t *testing.T, url string, ada *home, good func(args ...string) string) {
 	t.Helper()
 	good("services", "register", "app")

@@ -17,15 +17,15 @@ import (
 	"github.com/fountainai/fountain/cmd/fountain/internal/terminal"
 )
 
-// faultsShown is how many faults of one kind of check a table shows.
+// faultsShown limits how many faults of one kind a table shows.
 const faultsShown = 20
 
-// sequenceCheck is fountain sequence check.
+// sequenceCheck holds the flags of sequence check.
 type sequenceCheck struct {
 	operator
 	history.Options
 	readOnly bool
-	file     string // of an earlier check, which is judged again
+	file     string // file of an earlier check, to be checked again
 	out      string
 }
 
@@ -126,7 +126,7 @@ func (o *sequenceCheck) offline(cmd *cobra.Command) error {
 	return o.judge(cmd, h)
 }
 
-// judge tells what holds and what does not, and fails when something does not.
+// judge prints the results of the checks and returns an error if any failed.
 func (o *sequenceCheck) judge(cmd *cobra.Command, h *history.History) error {
 	report := history.Check(h)
 	faults := report.Faults()
@@ -156,7 +156,7 @@ func reportRows(report history.Report) (rows [][]string) {
 	return rows
 }
 
-// tell prints what a table has no place for.
+// tell prints what does not fit in the table.
 func (o *sequenceCheck) tell(out io.Writer, h *history.History, report history.Report) {
 	outcomes := map[history.Outcome]int{}
 	for _, calls := range [][]history.Call{h.Appends, h.Revisions} {

@@ -34,7 +34,7 @@ func TestSequence_isCheckedFromTheCommandLine(t *testing.T) {
 	require.Contains(t, said, "search had everything")
 	require.Regexp(t, `scope check-[0-9]{8}-[a-z0-9]{8}: `, good("sequence", "check", "--clients", "1", "--appends", "3", "--search-within", "0"))
 
-	// Nobody's scope is written to, and what it holds is checked as well.
+	// A scope of others is not written to, and its contents are checked as well.
 	again := ada.run("sequence", "check", "mine")
 	require.Equal(t, 1, again.code)
 	require.Contains(t, again.sentenceOf(t), "has elements")

@@ -39,7 +39,7 @@ takes it. A broken connection or a checksum that does not fit is an error, and l
 	return cmd
 }
 
-// exportScope writes a scope and returns how many elements it has.
+// exportScope writes the export of a scope and returns its number of elements.
 func exportScope(cmd *cobra.Command, c *fountain.Client, scope string, w io.Writer) (int64, error) {
 	out := bufio.NewWriter(w)
 	last, err := c.Sequence.WriteScope(cmd.Context(), scope, out)

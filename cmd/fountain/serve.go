@@ -24,25 +24,25 @@ import (
 	"github.com/fountainai/fountain/internal/telemetry"
 )
 
-// Admin is the setting that a service has when it is a process of its own.
+// Admin is the setting of a service that runs as its own process.
 type Admin struct {
-	AdminAddr string `env:"ADMIN_ADDR"` // HOST:PORT of metrics and pprof; default 127.0.0.1 and the service's port plus 1000
+	AdminAddr string `env:"ADMIN_ADDR"` // HOST:PORT of metrics and pprof; default: 127.0.0.1 and the service's port plus 1000
 }
 
 // program is one service as `serve` runs it.
 type program struct {
 	word     string
 	settings any             // pointer to the struct that the environment fills
-	service  *config.Service // its common part
+	service  *config.Service // its common settings
 	admin    *Admin
 	traces   config.Traces
-	redis    *config.Redis // over which it shares limits; nil: it has none
+	redis    *config.Redis // for shared limits; nil: not used
 	validate func() error
 	run      func(context.Context) error
-	migrate  func(context.Context) error   // nil: it has no database
-	abandon  func(context.Context) error   // deletes its data key; nil: it has none. Only service need be set.
-	parts    func() ([]backup.Part, error) // its databases; nil: it has none
-	rootKey  *string                       // file of the root key; nil: it has none
+	migrate  func(context.Context) error   // nil: no database
+	abandon  func(context.Context) error   // deletes its data key; nil: no data key. Only service must be set.
+	parts    func() ([]backup.Part, error) // its databases; nil: no database
+	rootKey  *string                       // file of the root key; nil: no root key
 }
 
 func newServe() *cobra.Command {
@@ -74,7 +74,7 @@ FOUNTAIN_<SERVICE>_... (docs/operations.md lists the settings; secrets are files
 	return cmd
 }
 
-// loadProgram reads and checks the settings of a service.
+// loadProgram loads and checks the settings of a service.
 func loadProgram(word string) (*program, error) {
 	word, err := knownWord(word)
 	if err != nil {
@@ -99,7 +99,8 @@ func loadProgram(word string) (*program, error) {
 	return p, nil
 }
 
-// serve runs the service with a log on stderr, its metrics on the admin port, and tells when it is ready.
+// serve runs the service with its log on stderr and its metrics on the admin port. It calls ready when the service is
+// ready.
 func (p *program) serve(ctx context.Context, ready func(addr string)) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -133,7 +134,7 @@ func (p *program) serve(ctx context.Context, ready func(addr string)) error {
 	return explainUp(group.Run(ctx))
 }
 
-// adminAddr is the configured address, or the service's port plus 1000 on loopback.
+// adminAddr returns the configured address, or loopback with the service's port plus 1000.
 func (p *program) adminAddr() string {
 	if p.admin.AdminAddr != "" {
 		return p.admin.AdminAddr
@@ -157,7 +158,7 @@ func serveAdmin(ctx context.Context, addr string, gatherer prometheus.Gatherer, 
 	}
 	log.InfoContext(ctx, "admin port is open", "address", listener.Addr().String())
 	server := &http.Server{Handler: telemetry.AdminHandler(telemetry.AdminOptions{Gatherer: gatherer}), ReadHeaderTimeout: 5 * time.Second}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // what is still read there is of no use any more
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // requests that are still open are no longer useful
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err

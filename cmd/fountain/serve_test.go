@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/tests/recorder"
 )
 
-// service is one service as a process of its own.
+// service is one service in its own process.
 type service struct {
 	word   string
 	cmd    *exec.Cmd
@@ -60,7 +60,7 @@ func (s *service) awaitReady(t *testing.T) {
 	}
 }
 
-// TestServe_oneProcessPerServiceIsTheSameFamily starts the services in the order that needs most patience: the kms last.
+// TestServe_oneProcessPerServiceIsTheSameFamily starts the services in the order with the longest waits: the kms last.
 func TestServe_oneProcessPerServiceIsTheSameFamily(t *testing.T) {
 	dir := t.TempDir()
 	addr := make(map[string]string)

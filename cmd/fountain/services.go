@@ -128,7 +128,7 @@ func (o *operator) serviceStatus(use, short, to string) *cobra.Command {
 	return cmd
 }
 
-// changeService changes a service as it is now.
+// changeService changes the current version of a service.
 func (o *operator) changeService(cmd *cobra.Command, name string, change kms.ServiceUpdate) error {
 	c, err := o.client(o.code)
 	if err != nil {
@@ -145,7 +145,7 @@ func (o *operator) changeService(cmd *cobra.Command, name string, change kms.Ser
 	return o.print(cmd, s, serviceHead, [][]string{serviceRow(*s)})
 }
 
-// optional returns a pointer to s, nil when it is empty.
+// optional returns a pointer to s, or nil if s is empty.
 func optional(s string) *string {
 	if s == "" {
 		return nil

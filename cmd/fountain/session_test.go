@@ -18,7 +18,7 @@ import (
 	"github.com/fountainai/fountain/tests/recorder"
 )
 
-// home runs commands of one user.
+// home runs commands as one user.
 type home struct {
 	t   *testing.T
 	dir string
@@ -60,7 +60,7 @@ func TestLogin_keepsASessionForItsOwnerUntilLogout(t *testing.T) {
 	require.NotContains(t, string(raw), pass)
 
 	var wg sync.WaitGroup
-	for range 6 { // every one uses up the refresh token; under the lock none looks like a thief
+	for range 6 { // each uses the refresh token; under the lock none looks like a thief
 		wg.Go(func() {
 			got := h.run("whoami")
 			require.Zero(t, got.code, got.stderr)
@@ -176,7 +176,7 @@ func TestExport_givesAnUpdatedPlayBack(t *testing.T) {
 
 	text = strings.Replace(text, "The one I skipped.", "The one that I skipped.", 1) // changed
 	text = strings.Replace(text, "\nBRAM\n", "\n[[new]]\n\nILSE (O.S.) ^\nA new line.\n(sighs)\n\nBRAM\n", 1)
-	cut := strings.LastIndex(strings.TrimSpace(text), "\n\n") // the last block is gone
+	cut := strings.LastIndex(strings.TrimSpace(text), "\n\n") // the last block is missing
 	text = text[:cut+1]
 	put(text)
 	refused := h.run("import", play, "--scope", "play")

@@ -15,7 +15,7 @@ var (
 	collectionSetsHead = []string{"COLLECTION", "SYNONYMS", "CURATIONS", "VERSION"}
 )
 
-// setRow is a row of a set. A list does not tell how many items there are.
+// setRow returns the table row of a set. A list does not contain the number of items.
 func setRow(s search.SearchSet) []string {
 	items, engine, readers := "", "", ""
 	switch {
@@ -35,7 +35,7 @@ func setRow(s search.SearchSet) []string {
 	return []string{s.Name, s.Owner, string(s.Access), strconv.FormatInt(s.Version, 10), items, engine, readers, when(s.ChangedAt)}
 }
 
-// newSets are the commands for one kind of sets, which has a noun and an example of a file.
+// newSets makes the commands for one kind of sets, with a noun and an example file for the help text.
 func newSets(kind search.SetKind, noun, example string) *cobra.Command {
 	o, use := &operator{}, string(kind)
 	at := "  fountain " + use + " "
@@ -103,7 +103,7 @@ func nameAndFile(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// collectionSets are the sets that hold for a collection.
+// collectionSets makes the commands for the sets that apply to a collection.
 func (o *operator) collectionSets() *cobra.Command {
 	var synonyms, curations []string
 	cmd := o.command("sets NAME", "Show which synonyms and curations hold for a collection, or say which",

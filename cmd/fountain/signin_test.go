@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Where a role asks for a second factor at sign-in, login asks for a code; the way back of an administrator whom their policy keeps out is on the machine.
+// If a role requires a second factor at sign-in, login asks for a code. An administrator who is locked out by the
+// policy recovers on the machine.
 func TestLogin_asksForASecondFactorWhereARoleDoes(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	u := startUp(t, data)

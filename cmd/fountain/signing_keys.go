@@ -21,7 +21,7 @@ func signingKeyRow(k kms.SigningKey) []string {
 	return []string{k.Kid, string(k.Algorithm), string(k.State), when(k.PublishedAt), at(k.ActiveAt), at(k.RetiringAt), at(k.GoneAt), at(k.RevokedAt)}
 }
 
-// newSigningKeys turns over the keys that sign tokens.
+// newSigningKeys makes the commands for the keys that sign tokens.
 func newSigningKeys() *cobra.Command {
 	o := &operator{}
 	list := o.command("list", "List the keys that sign tokens, newest first", "  fountain signing-keys list\n  fountain signing-keys list --output json", noArgs,

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// typing runs the binary at a terminal of its own, at which these lines are typed.
+// typing runs the binary at its own terminal, at which these lines are typed.
 func typing(t *testing.T, lines string, args ...string) result {
 	t.Helper()
 	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -33,7 +33,7 @@ func typing(t *testing.T, lines string, args ...string) result {
 	return finish(t, cmd)
 }
 
-// What is typed unseen may be mistyped: a password that is to be set is asked for twice, and a difference changes nothing.
+// Hidden input may be mistyped: a new password is asked for twice, and a difference changes nothing.
 func TestPassword_isAskedForTwiceWhereItIsSet(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	for _, args := range [][]string{{"recover", "password", "ada", "--data", data}, {"passwd", "--reset-token-file", write(t, "token")}} {
@@ -47,7 +47,7 @@ func TestPassword_isAskedForTwiceWhereItIsSet(t *testing.T) {
 	require.NotContains(t, same.stderr, "differ")
 }
 
-// A token for other programs carries a second factor when that is asked for, and costs one code in five minutes.
+// A token for other programs carries a second factor if that is asked for, and costs one code in five minutes.
 func TestToken_stepsUp(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	passwordFile, pass := password(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/telemetry"
 )
 
-// newServeTypesense is the embedded engine as a server of its own.
+// newServeTypesense makes the command that runs the embedded engine as a server of its own.
 func newServeTypesense() *cobra.Command {
 	var c search.TypesenseConfig
 	var host, level string
@@ -81,7 +81,7 @@ API of Typesense, on loopback unless --host says otherwise, to those who have th
 	return cmd
 }
 
-// explainEngine says what to do where the engine in a directory can't be opened.
+// explainEngine says what to do if the engine in a directory cannot be opened.
 func explainEngine(err error, dir string) error {
 	switch {
 	case errors.Is(err, search.ErrEngineLocked):
@@ -106,7 +106,7 @@ func checkTypesense(cmd *cobra.Command, dir string) error {
 	return errors.Join(faults, err)
 }
 
-// checked says what a comparison of the documents in a directory with their indexes has found.
+// checked describes the result of comparing the documents in a directory with their indexes.
 func checked(dir string, done search.Checked) (lines string, err error) {
 	for _, f := range done.Faults {
 		if f.Damaged {
@@ -122,7 +122,8 @@ func checked(dir string, done search.Checked) (lines string, err error) {
 	return fmt.Sprintf("%d collections with %d documents: the indexes hold them all and nothing else\n", done.Collections, done.Documents), nil
 }
 
-// repairTypesense brings back what can be read of the engine in a directory, which may be that of a search service (search/engine in the data directory).
+// repairTypesense recovers what can be read of the engine in a directory, which may be that of a search service
+// (search/engine in the data directory).
 func repairTypesense(cmd *cobra.Command, dir string) error {
 	if dir == "" {
 		return usagef("fountain serve typesense --repair takes --data")

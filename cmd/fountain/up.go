@@ -125,20 +125,22 @@ and ends it. A second start on the same directory goes on where the first one st
 	return cmd
 }
 
-// twofactorPrefix begins the names of the settings by which codes are sent, and of the site of passkeys. They are those of serve twofactor, of whose others up
-// has its own.
+// twofactorPrefix is the prefix of the settings for sending codes and for the passkey site. They are settings of serve
+// twofactor; up sets the other ones itself.
 const twofactorPrefix = "FOUNTAIN_TWOFACTOR_"
 
-// kmsPrefix begins the names of the settings of rotations that reach beyond the kms. They are those of serve kms, of whose others up has its own.
+// kmsPrefix is the prefix of the settings for rotations outside the kms. They are settings of serve kms; up sets the
+// other ones itself.
 const kmsPrefix = "FOUNTAIN_KMS_"
 
-// gatewayPrefix begins the names of the settings of adopted services. They are those of serve gateway, of whose others up has its own.
+// gatewayPrefix is the prefix of the settings for adopted services. They are settings of serve gateway; up sets the
+// other ones itself.
 const gatewayPrefix = "FOUNTAIN_GATEWAY_"
 
-// searchPrefix begins the names of the settings of a Typesense that search uses.
+// searchPrefix is the prefix of the settings for a Typesense that search uses.
 const searchPrefix = "FOUNTAIN_SEARCH_"
 
-// What up takes of the services' settings, by the beginnings of their names behind the prefix.
+// The settings of the services that up accepts, by the start of their names after the prefix.
 var (
 	deliverySettings = []string{"SMTP_", "TWILIO_", "SMS_", "WEBHOOK_", "TEMPLATES_"}
 	adoptedSettings  = []string{"CONTRACTS_DIR", "MEMBERS_ORIGIN", "UPSTREAM_ALLOW"}
@@ -151,7 +153,8 @@ const (
 	rotationSettings = "ROTATION_"
 )
 
-// untaken returns the names of services' settings in an environment that up does not take: who sets one believes that it holds.
+// untaken returns the names of service settings in the environment that up ignores. A user who sets one expects it to
+// have an effect.
 func untaken(environ []string) (names []string) {
 	for prefix, taken := range map[string][]string{
 		twofactorPrefix:      append([]string{passkeySettings, channelSettings}, deliverySettings...),
@@ -172,7 +175,7 @@ func untaken(environ []string) (names []string) {
 	return names
 }
 
-// settingsOf returns the environment's entries of a prefix that belong to these groups.
+// settingsOf returns the environment's entries with this prefix that belong to these groups.
 func settingsOf(prefix string, groups ...string) (out []string) {
 	for _, entry := range os.Environ() {
 		name, ok := strings.CutPrefix(entry, prefix)
@@ -191,7 +194,7 @@ func list(text string) []string {
 	return strings.Split(text, ",")
 }
 
-// env is an environment variable's value, or fallback where it is unset or empty.
+// env returns an environment variable, or fallback if it is unset or empty.
 func env(name, fallback string) string {
 	if value := os.Getenv(name); value != "" {
 		return value
@@ -213,8 +216,8 @@ func parseLevel(text string) (slog.Level, error) {
 	return level, nil
 }
 
-// announce tells people on stderr where everything is, in one write so that no line of the log comes between, and scripts on stdout, in one line, that it
-// is there.
+// announce prints where everything is. It tells users on stderr, in a single write so that no log line comes between.
+// It tells scripts on stdout, in one line, that the services are ready.
 func announce(stdout, stderr io.Writer, data string, info family.Info) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "\n  FountainAI %s is ready.\n\n", version)
@@ -236,7 +239,7 @@ func announce(stdout, stderr io.Writer, data string, info family.Info) {
 	fmt.Fprintf(stdout, "ready %s\n", info.GatewayURL)
 }
 
-// explainUp makes one clear sentence of what people meet.
+// explainUp turns common errors into one clear sentence.
 func explainUp(err error) error {
 	var address *family.AddressError
 	switch {

@@ -138,7 +138,8 @@ func TestUp_withAnotherOrNoRootKeySaysSoAndChangesNothing(t *testing.T) {
 	require.Zero(t, startUp(t, u.data).term(t), "with its own key it starts again")
 }
 
-// The way back from an upgrade: an older release says before it touches anything that it can't open what a newer one has changed, whichever database that is.
+// The way back from an upgrade: before it changes anything, an older release says that it cannot open what a newer one
+// has changed, whichever database that is.
 func TestUp_refusesDataOfANewerReleaseAndTouchesNothing(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	require.Zero(t, u.term(t))
@@ -160,7 +161,7 @@ func TestUp_refusesDataOfANewerReleaseAndTouchesNothing(t *testing.T) {
 	require.Zero(t, startUp(t, u.data).term(t), "and without it everything works")
 }
 
-// contents is every file of a directory with its bytes.
+// contents returns every file in a directory with its bytes.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := make(map[string]string)
@@ -175,13 +176,13 @@ func contents(t *testing.T, dir string) map[string]string {
 	return out
 }
 
-// The first start makes keys and trades tokens that work once; whenever it is killed, the next one must come through.
+// The first start creates keys and exchanges tokens that work once. Whenever it is killed, the next start must succeed.
 func TestUp_killedDuringItsFirstStartIsReadyTheNextTime(t *testing.T) {
 	for _, after := range []time.Duration{150, 220, 300, 400} {
 		data := filepath.Join(t.TempDir(), "data")
 		cmd := command(t, "up", "--data", data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 		require.NoError(t, cmd.Start())
-		time.Sleep(after * time.Millisecond) // where it is then differs from run to run, on purpose
+		time.Sleep(after * time.Millisecond) // the point of the kill varies on purpose
 		require.NoError(t, cmd.Process.Kill())
 		_ = cmd.Wait() // it was killed
 		require.Zero(t, startUp(t, data).term(t), "killed after %d ms", after)
@@ -218,7 +219,7 @@ func TestBootstrapToken_isReissuedByTheRunningKms(t *testing.T) {
 	require.Contains(t, got.sentenceOf(t), "there is no kms in")
 }
 
-// Every table of every service has a bound that the documentation names, and a metric.
+// Every table of every service has a limit that the documentation names, and a metric.
 func TestUp_tellsTheRowsOfEveryTable(t *testing.T) {
 	u := startUp(t, filepath.Join(t.TempDir(), "data"))
 	admin := regexp.MustCompile(`metrics, pprof +(http://\S+?)/services`).FindStringSubmatch(u.stderr.String() + u.stdout.String())
@@ -253,7 +254,7 @@ func TestUp_tellsTheRowsOfEveryTable(t *testing.T) {
 	require.Equal(t, there, told)
 }
 
-// Where rotations of secrets may reach is said by the settings of serve kms.
+// The settings of serve kms say where rotations of secrets may reach.
 func TestUp_takesTheSettingsOfRotations(t *testing.T) {
 	wrong := command(t, "up", "--data", filepath.Join(t.TempDir(), "data"), "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 	wrong.Env = append(wrong.Env, "FOUNTAIN_KMS_ROTATION_ALLOW=10.0.0.0/8:eighty")
@@ -263,7 +264,8 @@ func TestUp_takesTheSettingsOfRotations(t *testing.T) {
 	require.Contains(t, got.sentenceOf(t), "ROTATION_ALLOW")
 }
 
-// The settings of adopted services are those of serve gateway: a directory of contracts, which targets are allowed beside loopback ones, an origin.
+// The settings of adopted services are those of serve gateway: a directory of contracts, allowed upstreams besides
+// loopback ones, an origin.
 func TestUp_takesTheSettingsOfAdoptedServices(t *testing.T) {
 	wrong := command(t, "up", "--data", filepath.Join(t.TempDir(), "data"), "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 	wrong.Env = append(wrong.Env, "FOUNTAIN_GATEWAY_UPSTREAM_ALLOW=10.0.0.0/8:eighty")
@@ -307,7 +309,7 @@ func TestUp_takesTheSettingsOfAdoptedServices(t *testing.T) {
 	require.Equal(t, "farther", (*services.Refused)[0].Name)
 }
 
-// A setting of fountain serve that up does not take is named, by its name alone; those that it takes are not.
+// A setting of fountain serve that up ignores is named, without its value. Those that it uses are not.
 func TestUntaken_namesSettingsThatHoldNothing(t *testing.T) {
 	require.Equal(t, []string{"FOUNTAIN_KMS_SIGNING_KEY_LIFE", "FOUNTAIN_SEQUENCE_LOG_LEVEL", "FOUNTAIN_TWOFACTOR_SMPT_HOST"}, untaken([]string{
 		"FOUNTAIN_SEQUENCE_LOG_LEVEL=debug", "FOUNTAIN_KMS_SIGNING_KEY_LIFE=24h", "FOUNTAIN_TWOFACTOR_SMPT_HOST=mail", "FOUNTAIN_DATA=d", "FOUNTAIN_REDIS_URL=redis://r", "PATH=/bin",

@@ -89,7 +89,7 @@ func TestServe_reportsEveryWrongSettingAtOnceWithoutItsValue(t *testing.T) {
 	require.Equal(t, "the settings of kms are good\n", got.stdout)
 }
 
-// The settings of Redis are no one service's, and strict all the same; what they hold is a secret.
+// The settings of Redis belong to no single service, but are checked as strictly. Their values are secrets.
 func TestServe_checksTheSettingsOfRedis(t *testing.T) {
 	for said, setting := range map[string]string{
 		"did you mean FOUNTAIN_REDIS_URL?": "FOUNTAIN_REDIS_URI=redis://:hunter2@cache",
@@ -109,7 +109,7 @@ func TestServe_checksTheSettingsOfRedis(t *testing.T) {
 	require.Contains(t, finish(t, cmd).stderr, "FOUNTAIN_GATEWAY_URL: unknown setting", "they have one name")
 }
 
-// A name to which browsers bind no passkey is refused before anything is there.
+// A name to which browsers bind no passkey is refused before anything is created.
 func TestServe_checksTheSiteOfPasskeys(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	for _, arguments := range [][]string{{"serve", "twofactor", "--validate"}, {"up", "--data", data}} {
@@ -164,7 +164,7 @@ func TestMigrate_bringsADatabaseUpToDate(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(data, "root.key"), "migrating makes no key")
 }
 
-// A service that answers and is not ready is alive: its database may be away, which is no reason to end it.
+// A service that responds but is not ready is alive: its database may be unavailable, which is no reason to restart it.
 func TestHealthcheck_aliveIsLessThanReady(t *testing.T) {
 	well := true
 	kms := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

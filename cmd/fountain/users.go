@@ -124,7 +124,7 @@ func newUsers() *cobra.Command {
 		o.mails())
 }
 
-// change makes a command that changes a user as they are now.
+// change makes a command that changes the current version of a user.
 func (o *operator) change(use, short, example string, args cobra.PositionalArgs, body func(args []string) kms.UserUpdate) *cobra.Command {
 	return o.command(use, short, example, args, func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 		u, err := userNamed(cmd.Context(), c, args[0])
@@ -139,7 +139,7 @@ func (o *operator) change(use, short, example string, args cobra.PositionalArgs,
 	})
 }
 
-// usernameForm tells the rule of usernames before a password is asked for.
+// usernameForm checks a username before a password is asked for.
 func usernameForm(name string) error {
 	if !usernames.MatchString(name) {
 		return usagef("a username is 2 to 64 of a-z, 0-9 and . _ @ -, in lower case, and begins with a letter or digit")
@@ -173,7 +173,7 @@ func (o *operator) deleteUser() *cobra.Command {
 	return cmd
 }
 
-// forUser makes a command that does something without an answer for a user.
+// forUser makes a command for a user whose operation returns nothing.
 func (o *operator) forUser(use, short, done string, do func(cmd *cobra.Command, c *fountain.Client, id string) error) *cobra.Command {
 	name, _, _ := strings.Cut(use, " ")
 	example := fmt.Sprintf("  fountain users %s grace\n  fountain users %s grace --code-file -", name, name)
@@ -299,7 +299,7 @@ func newPasswd() *cobra.Command {
 	return calling(cmd)
 }
 
-// forgottenPassword needs no session, and learns nothing of whether there is such a user.
+// forgottenPassword needs no session and does not reveal whether the user exists.
 func (o *operator) forgottenPassword(cmd *cobra.Command, login string) error {
 	c, err := o.anonymous(o.address(nil))
 	if err != nil {
@@ -311,7 +311,7 @@ func (o *operator) forgottenPassword(cmd *cobra.Command, login string) error {
 	return o.done(cmd, "if there is such a user with a mail address, a link is on its way; it works once, for 30 minutes, and at most three an hour are sent")
 }
 
-// resetPassword needs no session: whoever has forgotten the password has none.
+// resetPassword needs no session, because a user who has forgotten the password has none.
 func (o *operator) resetPassword(cmd *cobra.Command, tokenFile, newFile string) error {
 	c, err := o.anonymous(o.address(nil))
 	if err != nil {

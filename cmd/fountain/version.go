@@ -24,7 +24,7 @@ func newVersion() *cobra.Command {
 	}
 }
 
-// revision is the commit that the binary was built from, as far as the build knows it.
+// revision returns the commit from which the binary was built, if the build knows it.
 func revision() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

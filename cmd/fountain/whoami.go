@@ -52,7 +52,7 @@ func newWhoami() *cobra.Command {
 	return cmd
 }
 
-// printKey tells what an API key is, and all that it may do.
+// printKey prints what an API key is and everything that it may do.
 func printKey(cmd *cobra.Command, client *fountain.Client, key string) error {
 	who, err := client.KMS.WhoamiAPIKey(cmd.Context(), kms.APIKeyText{Key: key})
 	if err != nil {
@@ -68,7 +68,7 @@ func printKey(cmd *cobra.Command, client *fountain.Client, key string) error {
 	return err
 }
 
-// claims is what an access token tells its holder (RFC 9068). Nothing is decided by it here, so it is not verified.
+// claims are the claims in an access token (RFC 9068). They are only displayed, so they are not verified.
 type claims struct {
 	Issuer    string   `json:"iss"`
 	Subject   string   `json:"sub"`

@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 )
 
-// typed are the words of the command line for members of requests: a flag, or what was typed otherwise.
+// typed maps members of requests to what the user typed: a flag or another input.
 var typed = map[string]string{
 	"scopes": "--scope", "declaredScopes": "--declare", "roles": "--role", "tenant": "--tenant", "email": "the address", "to": "--to", "label": "--label", "metadata": "--metadata",
 	"rateLimit": "--rate", "expiresAt": "--expires-in", "overlapSeconds": "--overlap", "environment": "--environment",
@@ -18,7 +18,7 @@ var typed = map[string]string{
 	"roleName": "the name", "code": "the code", "first": "the first code", "second": "the second code", "invitation": "the invitation", "token": "the token",
 }
 
-// worded is a refusal in the words of the command line; behind it is what the service said.
+// worded is a refusal in the words of the command line. It wraps the service's error.
 type worded struct {
 	text string
 	err  error
@@ -27,7 +27,8 @@ type worded struct {
 func (w *worded) Error() string { return w.text }
 func (w *worded) Unwrap() error { return w.err }
 
-// inWords tells what of a request was refused by the names under which it was typed, where all of it has such a name.
+// inWords names the refused parts of a request as they were typed. It returns err unchanged unless every refused part
+// has such a name.
 func inWords(cmd *cobra.Command, err error) error {
 	var refused *fountain.Error
 	if !errors.As(err, &refused) || len(refused.Errors) == 0 {
@@ -55,7 +56,7 @@ func inWords(cmd *cobra.Command, err error) error {
 	return &worded{text + " [" + refused.RequestID + "]", err}
 }
 
-// noID reports whether a request was refused because what was typed for an ID is none, such as the name of a key.
+// noID reports whether a request was refused because the given ID is not one, such as the name of a key.
 func noID(refused *fountain.Error) bool {
 	return refused.Code == fountain.CodeInvalidParameter && !slices.ContainsFunc(refused.Errors, func(fault fountain.FieldError) bool {
 		return fault.In != "path" || !strings.HasSuffix(fault.Pointer, "Id")

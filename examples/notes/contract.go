@@ -13,7 +13,8 @@ import (
 //go:embed notes.yaml
 var contract []byte
 
-// policy is who may call what, as the contract says: the gateway reads it there too.
+// policy returns who may call each operation, as the contract says. The gateway reads the same policy from the
+// contract.
 func policy() (verify.Policy, error) {
 	var document map[string]any
 	if err := yaml.Unmarshal(contract, &document); err != nil {

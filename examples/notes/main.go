@@ -1,4 +1,4 @@
-// Command notes is a service of one's own behind a FountainAI gateway: README.md says how it is adopted.
+// Command notes is an example of your own service behind a FountainAI gateway. README.md says how to adopt it.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/examples/notes/internal/store"
 )
 
-// drain is how long requests may go on after the order to stop.
+// drain is how long running requests may continue after the signal to stop.
 const drain = 10 * time.Second
 
 func main() {
@@ -32,7 +32,7 @@ func main() {
 	}
 }
 
-// settings are flags; the environment gives their defaults.
+// settings are the flags. Their defaults come from the environment.
 type settings struct{ addr, issuer, data, keyFile string }
 
 func parse(args []string) (settings, error) {
@@ -84,14 +84,15 @@ func (s settings) verifier() verify.Config {
 	c := verify.Config{Issuer: s.issuer, Audience: "notes"}
 	if s.keyFile != "" {
 		c.Feed = &verify.Feed{APIKey: func() (string, error) {
-			raw, err := os.ReadFile(s.keyFile) // each time: it may be replaced
+			raw, err := os.ReadFile(s.keyFile) // read each time, because it may be replaced
 			return string(raw), err
 		}}
 	}
 	return c
 }
 
-// serve puts the contract's operations behind the guard, and beside them whether the process lives: no contract names that, so no gateway leads there.
+// serve returns the operations of the contract behind the guard, and next to them a health check. The contract does not
+// name the health check, so the gateway does not route to it.
 func serve(tokens *verify.Verifier, notes *store.Store) (http.Handler, error) {
 	rules, err := policy()
 	if err != nil {
@@ -111,12 +112,12 @@ func serve(tokens *verify.Verifier, notes *store.Store) (http.Handler, error) {
 	}), nil
 }
 
-// until serves until ctx ends, and lets the requests that run end.
+// until serves until ctx ends, and then lets running requests finish.
 func until(ctx context.Context, listener net.Listener, handler http.Handler, tokens *verify.Verifier) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 	}
-	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx)) // requests that still run need it
+	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx)) // requests that are still running need the feed
 	followed := make(chan error, 1)
 	go func() { followed <- tokens.Run(following) }()
 	served := make(chan error, 1)

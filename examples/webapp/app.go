@@ -14,20 +14,20 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// settings are where the app is, and who it is at the family.
+// settings says where the app is, and how it identifies itself at FountainAI.
 type settings struct{ Issuer, ClientID, Secret, Address string }
 
-// app signs people in.
+// app signs users in.
 type app struct {
 	oauth    oauth2.Config
 	provider *oidc.Provider
 	verifier *oidc.IDTokenVerifier
-	endPage  string // where people sign out of the family
+	endPage  string // where users sign out of FountainAI
 	address  string
 	sessions *sessions
 }
 
-// newApp finds the family by its issuer alone.
+// newApp discovers FountainAI's endpoints from its issuer alone.
 func newApp(ctx context.Context, s settings) (*app, error) {
 	provider, err := oidc.NewProvider(ctx, s.Issuer)
 	if err != nil {
@@ -63,7 +63,7 @@ var page = template.Must(template.New("").Parse(`<!doctype html><html lang="en">
 {{else}}<h1>A web app</h1><p>{{.Notice}}</p><p><a href="/login">Sign in</a></p>{{end}}</html>
 `))
 
-// person is who has signed in.
+// person is the user who has signed in.
 type person struct{ Name, Subject, Level, IDToken, Notice string }
 
 func (a *app) home(w http.ResponseWriter, r *http.Request) {
@@ -81,17 +81,18 @@ func (a *app) show(w http.ResponseWriter, status int, p person) {
 	}
 }
 
-// login sends the browser to the family. What must come back with the code stays here, in the session that the browser has a cookie of: state keeps others'
-// answers out, the nonce others' ID tokens, the verifier the code from whoever sees it on its way.
+// login redirects the browser to FountainAI. What the callback must match is stored in the app, in a session named by
+// the browser's cookie. The state keeps out responses that others started, the nonce keeps out ID tokens of others, and
+// the verifier makes the code useless to anyone who sees it in transit.
 func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	p := pending{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier()}
 	a.sessions.begin(w, p)
 	http.Redirect(w, r, a.oauth.AuthCodeURL(p.State, oidc.Nonce(p.Nonce), oauth2.S256ChallengeOption(p.Verifier)), http.StatusSeeOther)
 }
 
-// callback takes the family's answer.
+// callback handles FountainAI's response.
 func (a *app) callback(w http.ResponseWriter, r *http.Request) {
-	pending, ok := a.sessions.take(r) // once, whatever comes of it
+	pending, ok := a.sessions.take(r) // works once, whatever the result
 	if !ok {
 		a.show(w, http.StatusBadRequest, person{Notice: "This sign-in did not begin here, or was used already."})
 		return
@@ -106,7 +107,7 @@ func (a *app) callback(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// signedIn trades the code and checks what comes for it.
+// signedIn exchanges the code and checks the tokens.
 func (a *app) signedIn(ctx context.Context, answer url.Values, p pending) (person, error) {
 	switch {
 	case answer.Get("state") != p.State:
@@ -153,7 +154,7 @@ func (a *app) issuer() string {
 	return metadata.Issuer
 }
 
-// logout ends the app's session, and has the family end the person's.
+// logout ends the app's session, and then the user's session at FountainAI.
 func (a *app) logout(w http.ResponseWriter, r *http.Request) {
 	who := a.sessions.person(r)
 	a.sessions.end(w, r)

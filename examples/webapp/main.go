@@ -1,5 +1,6 @@
-// Command webapp is a web app of one's own whose people sign in at a family (OpenID Connect, by code and PKCE). It keeps who signed in in a session of its
-// own, in memory, and nothing of the family's in the browser. See README.md.
+// Command webapp is an example of your own web app whose users sign in at FountainAI (OpenID Connect, with code and
+// PKCE). It keeps the signed-in user in a session in its own memory, and stores nothing from FountainAI in the browser.
+// See README.md.
 package main
 
 import (

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The cookies. An app that is served by https gives them the prefix __Host- and Secure.
+// Names of the cookies. An app that is served over https adds the prefix __Host- and Secure.
 const (
 	beginning = "webapp_signing_in"
 	session   = "webapp_session"
@@ -16,10 +16,10 @@ const (
 const (
 	signInLife  = 10 * time.Minute
 	sessionLife = 8 * time.Hour
-	most        = 10_000 // of each kind, so that strangers can't fill the memory
+	most        = 10_000 // of each kind, so that strangers cannot fill the memory
 )
 
-// pending is a sign-in that has begun.
+// pending is a sign-in that has started.
 type pending struct{ State, Nonce, Verifier string }
 
 type kept[T any] struct {
@@ -27,7 +27,7 @@ type kept[T any] struct {
 	until time.Time
 }
 
-// sessions are in the app's memory; a browser has their random names.
+// sessions holds the sessions in the app's memory. A browser has only their random names.
 type sessions struct {
 	mu      sync.Mutex
 	pending map[string]kept[pending]
@@ -38,7 +38,7 @@ func newSessions() *sessions {
 	return &sessions{pending: map[string]kept[pending]{}, people: map[string]kept[person]{}}
 }
 
-// put keeps something and gives the browser its name.
+// put stores a value and sets the browser's cookie to its random name.
 func put[T any](w http.ResponseWriter, in map[string]kept[T], cookie string, what T, life time.Duration) {
 	now := time.Now()
 	for name, one := range in {
@@ -69,7 +69,7 @@ func (s *sessions) begin(w http.ResponseWriter, p pending) {
 	put(w, s.pending, beginning, p, signInLife)
 }
 
-// take returns the sign-in that the browser has begun, once.
+// take returns the sign-in that the browser has started. It works once.
 func (s *sessions) take(r *http.Request) (pending, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

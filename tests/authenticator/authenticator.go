@@ -1,5 +1,6 @@
-// Package authenticator is a software authenticator with one passkey, and the browser in front of it, for tests. It takes and gives the JSON of WebAuthn
-// level 3 (sections 5.1.8 to 5.1.10), and does what it is told to, right or wrong.
+// Package authenticator is a software authenticator with one passkey, and the browser in front of it, for tests. It
+// reads and writes the JSON of WebAuthn level 3 (sections 5.1.8 to 5.1.10), and does what the test asks, right or
+// wrong.
 package authenticator
 
 import (
@@ -15,14 +16,14 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// Device is the authenticator. Its fields say what it does next.
+// Device is the authenticator. Its fields control its next response.
 type Device struct {
-	RPID   string // whose passkey it takes for asked
+	RPID   string // the relying party that it signs for
 	Origin string // of the page
 
 	ID         []byte // of the passkey
-	UserHandle []byte // told at a signature; Create takes it from the options when it is nil
-	Counter    uint32 // of the next answer
+	UserHandle []byte // sent with a signature; Create takes it from the options if it is nil
+	Counter    uint32 // of the next response
 
 	NotPresent     bool
 	NotVerified    bool
@@ -40,7 +41,7 @@ func New(rpID, origin string) *Device {
 	return d
 }
 
-// Rekey gives the passkey another key.
+// Rekey replaces the key of the passkey.
 func (d *Device) Rekey() {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -49,7 +50,7 @@ func (d *Device) Rekey() {
 	d.key = key
 }
 
-// response is RegistrationResponseJSON and AuthenticationResponseJSON.
+// response is a RegistrationResponseJSON or an AuthenticationResponseJSON.
 type response struct {
 	ID       string            `json:"id"`
 	RawID    string            `json:"rawId"`
@@ -121,7 +122,7 @@ func (d *Device) clientData(kind, challenge string) ([]byte, error) {
 	return json.Marshal(map[string]any{"type": kind, "challenge": challenge, "origin": d.Origin, "crossOrigin": false})
 }
 
-// authData is the authenticator data (section 6.1) with these flags beside the device's own.
+// authData returns the authenticator data (section 6.1) with these flags in addition to the device's own.
 func (d *Device) authData(flags byte) []byte {
 	for flag, set := range map[byte]bool{0x01: !d.NotPresent, 0x04: !d.NotVerified, 0x08: d.BackupEligible, 0x10: d.BackupState} {
 		if set {
@@ -132,7 +133,7 @@ func (d *Device) authData(flags byte) []byte {
 	return binary.BigEndian.AppendUint32(append(hash[:], flags), d.Counter)
 }
 
-// attested is the attested credential data (section 6.5.1) of an authenticator that does not tell its model.
+// attested returns the attested credential data (section 6.5.1) of an authenticator that does not disclose its model.
 func (d *Device) attested() ([]byte, error) {
 	point, err := d.key.PublicKey.Bytes() // 4, x and y
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// Clients that leave in the middle of their requests disturb nobody else: a connection to a service that was given up with a request on it is
-// never used for another one.
+// Clients that disconnect in the middle of their requests affect no other client: a connection to a service that was
+// abandoned with a request on it is never reused for another request.
 func TestAbandon_disturbsNoOtherRequest(t *testing.T) {
 	each := 2 * time.Second
 	if os.Getenv("FOUNTAIN_PROVE") == "1" {
@@ -58,14 +58,14 @@ func TestAbandon_disturbsNoOtherRequest(t *testing.T) {
 					left.Add(1)
 				}
 				stop()
-				time.Sleep(20 * time.Millisecond) // stay below the limit by address
+				time.Sleep(20 * time.Millisecond) // stay below the limit per address
 			}
 		})
 	}
 	all.Wait()
 	t.Logf("%d answered, %d abandoned", done.Load(), left.Load())
 	require.Positive(t, left.Load())
-	if p == nil { // the log is not the test's
+	if p == nil { // the test has no access to the log
 		return
 	}
 	for line := range strings.Lines(p.Output()) {

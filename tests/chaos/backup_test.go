@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// acknowledged is what a family has said that it has written, and when the answer had come.
+// acknowledged is what a family has acknowledged as written, and the time of each response.
 type acknowledged struct {
 	mu        sync.Mutex
 	elements  map[string]time.Time // by id
@@ -35,7 +35,7 @@ func (a *acknowledged) note(into map[string]time.Time, id string) {
 	into[id] = at
 }
 
-// before counts what was acknowledged before an instant, and demands that it is there.
+// before counts what was acknowledged before an instant, and requires that it is there.
 func before(t *testing.T, all map[string]time.Time, instant time.Time, there map[string]bool) (n int) {
 	t.Helper()
 	for id, at := range all {
@@ -74,7 +74,7 @@ func (a *archived) command(args ...string) string {
 	return string(out)
 }
 
-// instants are those of an archive's parts.
+// instants returns the instants of an archive's parts.
 func (a *archived) instants() map[string]time.Time {
 	a.t.Helper()
 	var said struct {
@@ -93,7 +93,7 @@ func (a *archived) instants() map[string]time.Time {
 	return out
 }
 
-// fill gives a household so many elements and documents.
+// fill adds n elements and n documents to a household.
 func (h *household) fill(n int) {
 	h.t.Helper()
 	ctx := h.t.Context()
@@ -114,7 +114,7 @@ func (h *household) fill(n int) {
 	}
 }
 
-// elements are the ids of all, whose numbers have to be 1..N.
+// elements returns the ids of all elements, whose numbers must be 1..N.
 func (h *household) elements(c *fountain.Client) map[string]bool {
 	h.t.Helper()
 	out := map[string]bool{}
@@ -126,14 +126,14 @@ func (h *household) elements(c *fountain.Client) map[string]bool {
 	return out
 }
 
-// documents are the ids of all in the collection.
+// documents returns the ids of all documents in the collection.
 func (h *household) documents(c *fountain.Client) map[string]bool {
 	h.t.Helper()
 	out := map[string]bool{}
 	for line, err := range c.Search.Documents(h.t.Context(), "plays", search.DocumentExport{}) {
 		require.NoError(h.t, err)
 		if line.Document == nil {
-			continue // the last line counts
+			continue // the last line has the count
 		}
 		var document struct{ ID string }
 		require.NoError(h.t, json.Unmarshal(*line.Document, &document))
@@ -142,8 +142,8 @@ func (h *household) documents(c *fountain.Client) map[string]bool {
 	return out
 }
 
-// A backup that is made while clients write holds every write that was acknowledged before its instants, on SQLite and on PostgreSQL, and brings nothing back
-// that has ended since.
+// A backup made while clients write contains every write that was acknowledged before its instants, on SQLite and on
+// PostgreSQL. It restores nothing that has been revoked since.
 func TestBackup_underLoadLosesNothing(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		backsUpUnderLoad(t, func() (settings map[string]string) { return nil })
@@ -245,7 +245,7 @@ func backsUpUnderLoad(t *testing.T, databases func() map[string]string) {
 		done, slowest.Round(time.Millisecond), len(elements), len(documents), kept, found, float64(info.Size())/1e6, backedUp.Round(10*time.Millisecond), restored.Round(10*time.Millisecond))
 }
 
-// requireSound has the doctor look at the databases and the audit trails.
+// requireSound runs the doctor on the databases and the audit trails.
 func (a *archived) requireSound() {
 	a.t.Helper()
 	cmd := exec.Command(harness.Binary(a.t), "doctor", "--json")
@@ -253,7 +253,7 @@ func (a *archived) requireSound() {
 	for _, part := range a.parts {
 		cmd.Env = append(cmd.Env, part.env...)
 	}
-	out, _ := cmd.Output() // what runs is not there, and it says so
+	out, _ := cmd.Output() // the services are not running, which it reports
 	var said struct {
 		Findings []struct{ Service, Check, Level, What string } `json:"findings"`
 	}

@@ -23,7 +23,7 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// things is the document of a service of others. Its limits are none, for one caller is all the load here.
+// things is the document of an adopted service. It sets no limits, because a single caller makes all the load here.
 const things = `openapi: 3.0.3
 info: {title: Things, version: 1.0.0}
 x-fountain: {rate: [{name: per-ip, key: ip, phase: preauth, quota: 1000000, window: 1s, burst: 1000000}, {name: per-subject, key: sub, quota: 1000000, window: 1s, burst: 1000000}]}
@@ -35,7 +35,7 @@ paths:
       responses: {'200': {description: All., content: {application/json: {schema: {type: array, items: {type: string}}}}}}
 `
 
-// adopt registers a service of others and gives its contract to the kms. Its operation is open.
+// adopt registers a service and puts its contract into the kms. Its operation is public.
 func adopt(t *testing.T, admin *fountain.Client, name, upstream string) *kms.Service {
 	t.Helper()
 	made, err := admin.KMS.RegisterService(t.Context(), kms.ServiceCreate{Name: name, Scopes: []string{}, DeclaredScopes: &[]string{name + ":read", name + ":write"}})
@@ -51,9 +51,9 @@ func contractOf(text, upstream string) kms.ContractPut {
 	}
 }
 
-// illness is an adopted service that is no good, and how it is asked: by so many callers, each with a pause.
+// illness is an adopted service that misbehaves, and how it is called: by this number of callers, each with a pause.
 type illness struct {
-	answer  http.HandlerFunc // nil: nobody listens
+	answer  http.HandlerFunc // nil: nothing listens
 	callers int
 	pause   time.Duration
 }
@@ -69,7 +69,7 @@ var illnesses = map[string]illness{
 				return
 			}
 			_ = http.NewResponseController(w).Flush()
-			time.Sleep(50 * time.Millisecond) // that it is slow is what it is for
+			time.Sleep(50 * time.Millisecond) // the slowness is the point
 		}
 	}, 48, 50 * time.Millisecond},
 	"large": {func(w http.ResponseWriter, _ *http.Request) {
@@ -81,9 +81,10 @@ var illnesses = map[string]illness{
 // largeAnswer is a list of 4 MiB.
 var largeAnswer = []byte("[" + strings.Repeat(`"`+strings.Repeat("x", 1021)+`",`, 4<<10-1) + `"x"]`)
 
-// An adopted service that hangs, is dead, answers byte by byte, or answers much costs the callers of the family nothing but their share of the processor:
-// none of their requests fails or waits for it. The latencies beside it and without it, in turns, are told; docs/proofs.md keeps them. Without it the same
-// callers ask the service itself, past the gateway: what they and it take of this machine is on both sides.
+// An adopted service that hangs, is dead, responds byte by byte, or sends large responses costs other callers only
+// their share of the processor: none of their requests fails or waits for it. The test logs the latencies with and
+// without its load, in turns; docs/proofs.md records them. Without it, the same callers call the upstream directly,
+// past the gateway, so that the load on the machine is the same in both cases.
 func TestOverload_ofAdoptedServicesIsNotFeltByOthers(t *testing.T) {
 	turns, each := 2, 300*time.Millisecond
 	if os.Getenv("FOUNTAIN_PROVE") == "1" {
@@ -128,7 +129,7 @@ func TestOverload_ofAdoptedServicesIsNotFeltByOthers(t *testing.T) {
 	p.Stop()
 }
 
-// measure asks one request after the other for a while. Each must be answered.
+// measure sends one request after the other for a while. Each must succeed.
 func measure(t *testing.T, ask func() error, each time.Duration, into *load) {
 	t.Helper()
 	for end := time.Now().Add(each); time.Now().Before(end); time.Sleep(2 * time.Millisecond) { // below the limits
@@ -138,7 +139,8 @@ func measure(t *testing.T, ask func() error, each time.Duration, into *load) {
 	}
 }
 
-// trouble lets callers ask an adopted service until stop is called, and returns when its answers or their waiting have begun.
+// trouble lets callers call an adopted service until stop is called. It returns when the responses or the waiting have
+// begun.
 func trouble(t *testing.T, url string, ill illness) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -153,7 +155,7 @@ func trouble(t *testing.T, url string, ill illness) (stop func()) {
 				if !assert.NoError(t, err) {
 					return
 				}
-				if res, err := client.Do(req); err == nil { // else it is the end
+				if res, err := client.Do(req); err == nil { // an error occurs at the end
 					_, _ = io.Copy(io.Discard, res.Body)
 					_ = res.Body.Close()
 				}
@@ -174,7 +176,7 @@ func trouble(t *testing.T, url string, ill illness) (stop func()) {
 	}
 }
 
-// status is that of the answer to a GET without a token; 0 when there is none.
+// status returns the status of a GET without a token, or 0 if there is no response.
 func status(url string) int {
 	res, err := http.Get(url)
 	if err != nil {
@@ -185,7 +187,7 @@ func status(url string) int {
 	return res.StatusCode
 }
 
-// text is the body of the answer to a GET without a token, with its status before it.
+// text returns the body of a GET without a token, after its status.
 func text(url string) string {
 	res, err := http.Get(url)
 	if err != nil {

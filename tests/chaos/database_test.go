@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// cable leads to a server, and can be cut: then every connection ends and none is taken.
+// cable is a TCP proxy to a server that can be cut: then every connection ends and none is accepted.
 type cable struct {
 	t        *testing.T
 	to, at   string
@@ -33,7 +33,7 @@ func newCable(t *testing.T, to string) *cable {
 	return c
 }
 
-// mend lets connections through, at the address of before.
+// mend accepts connections again, at the same address.
 func (c *cable) mend() {
 	c.t.Helper()
 	l, err := net.Listen("tcp", c.at)
@@ -60,7 +60,7 @@ func (c *cable) join(in net.Conn) {
 	c.conns = append(c.conns, in, out)
 	c.mu.Unlock()
 	go func() {
-		_, _ = io.Copy(out, in) // until one of them is closed
+		_, _ = io.Copy(out, in) // until one side is closed
 		out.Close()
 	}()
 	_, _ = io.Copy(in, out)
@@ -77,8 +77,8 @@ func (c *cable) cut() {
 	c.conns = nil
 }
 
-// A PostgreSQL that went away is said by every service on it, each a process of its own, within two seconds and what the machine needs, and they are
-// ready again when it is back, without a restart.
+// Every service on a PostgreSQL that is unavailable, each in a process of its own, reports it within two seconds plus
+// what the machine needs. It is ready again when the database is back, without a restart.
 func TestReadiness_saysThatPostgreSQLIsAway(t *testing.T) {
 	if harness.IsGiven() {
 		givenDatabaseAway(t)
@@ -96,7 +96,7 @@ func TestReadiness_saysThatPostgreSQLIsAway(t *testing.T) {
 		}
 		database.Host = line.at
 		settings := []string{"DATABASE_URL_FILE=" + write(t, database.String())}
-		if word == "kms" { // on PostgreSQL it makes no root key
+		if word == "kms" { // on PostgreSQL it creates no root key
 			settings = append(settings, "ROOT_KEY_FILE="+rootKey(t))
 		}
 		return settings
@@ -121,7 +121,7 @@ func TestReadiness_saysThatPostgreSQLIsAway(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// givenDatabaseAway kills the database of a given family; its services are asked through the front.
+// givenDatabaseAway kills the database of a given family and asks its services through the front.
 func givenDatabaseAway(t *testing.T) {
 	h, databases := givenHousehold(t, "postgres")
 	watch := harness.WatchReadiness(t, map[string]string{"kms": h.gateway, "twofactor": h.gateway, "search": h.gateway, "sequence": h.gateway})

@@ -35,13 +35,13 @@ type pair struct {
 	slowest time.Duration
 }
 
-// agree waits until both gateways answer the same for a path, and that is what is wanted.
+// agree waits until both gateways give the same response for a path, and it is the wanted one.
 func (p *pair) agree(what, path string, wanted func(answer string) bool) {
 	p.t.Helper()
 	p.both(what, func(i int) bool { return wanted(text(p.urls[i] + path)) })
 }
 
-// both waits until something holds for both, and keeps how long that took at most.
+// both waits until something holds for both gateways, and records the longest time that took.
 func (p *pair) both(what string, holds func(i int) bool) {
 	p.t.Helper()
 	began := time.Now()
@@ -49,8 +49,9 @@ func (p *pair) both(what string, holds func(i int) bool) {
 	p.slowest = max(p.slowest, time.Since(began))
 }
 
-// Two gateways on one kms serve the same a moment after each change of an adopted service: adopted, changed, shadowed, disabled, enabled, retired. Nobody
-// else's request fails meanwhile. Both have it again after a restart of themselves and of the kms, and keep what they have while the kms is away.
+// Two gateways with one kms serve the same shortly after each change of an adopted service: adopted, changed, shadowed,
+// disabled, enabled, retired. No other request fails meanwhile. Both gateways have the service again after a restart of
+// themselves and of the kms, and keep it while the kms is unavailable.
 func TestRestart_ofGatewaysAndKMSKeepsAdoptedServices(t *testing.T) {
 	h := newHousehold(t)
 	admin := [2]string{harness.FreeAddress(t), harness.FreeAddress(t)}
@@ -68,7 +69,7 @@ func TestRestart_ofGatewaysAndKMSKeepsAdoptedServices(t *testing.T) {
 	}))
 	t.Cleanup(service.Close)
 
-	others := h.editors(2) // one at each gateway
+	others := h.editors(2) // one client at each gateway
 	others[1] = h.client(fountain.WithTokenSource(fountain.TokenSourceFunc(others[1].Token)), fountain.WithServiceURL("sequence", second.url))
 	load := harness.StartCalls(t, 2, 20*time.Millisecond, func(worker, round int, one func(func() error)) {
 		id := fmt.Sprintf("w%d-%d", worker, round)
@@ -107,7 +108,7 @@ func TestRestart_ofGatewaysAndKMSKeepsAdoptedServices(t *testing.T) {
 	h.stop()
 }
 
-// lifeOf adopts a service, changes all that can be changed of it, and retires it. Both gateways follow.
+// lifeOf adopts a service, changes everything that can be changed about it, and retires it. Both gateways follow.
 func (p *pair) lifeOf(h *household, name, upstream string) {
 	t, k := p.t, h.admin.KMS
 	t.Helper()

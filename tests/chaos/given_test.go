@@ -9,7 +9,8 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// givenHousehold is the family that the suite is run against, with two of each service, and its replicas of some.
+// givenHousehold returns the family that the suite runs against, which has two of each service, and the replicas of
+// some services.
 func givenHousehold(t *testing.T, services ...string) (h *household, replicas []*replica) {
 	t.Helper()
 	f := harness.Start(t)

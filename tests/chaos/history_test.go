@@ -21,7 +21,8 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// The only instance, on SQLite, is killed round after round while clients append and revise through a gateway and one follows the feed: the history holds.
+// The only instance, on SQLite, is killed round after round while clients append and revise through a gateway and one
+// client follows the feed. The recorded history must pass all checks.
 func TestKill_ofTheOnlyInstanceLeavesAHistoryThatHolds(t *testing.T) {
 	harness.Own(t, "there are two of each")
 	recordThroughKills(t, "", 1)
@@ -71,11 +72,11 @@ func recordThroughKills(t *testing.T, database string, instances int) {
 	}
 }
 
-// killInTurn kills one of the replicas after the other beside a recording.
+// killInTurn kills the replicas in turn during a recording.
 func killInTurn(r *recording, random *rand.Rand, replicas []*replica) {
 	for range rounds() {
 		r.await(10)
-		time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond) // the moment of the kill is what is random here
+		time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond) // the time of the kill is random
 		victim := replicas[random.IntN(len(replicas))]
 		victim.kill()
 		victim.start()
@@ -83,7 +84,7 @@ func killInTurn(r *recording, random *rand.Rand, replicas []*replica) {
 	r.await(10)
 }
 
-// recorders is how many clients write: a few in CI, 64 for a proof.
+// recorders is the number of clients that write: a few in CI, 64 for a proof.
 func recorders() int {
 	if os.Getenv("FOUNTAIN_PROVE") == "1" {
 		return appenders
@@ -91,7 +92,7 @@ func recorders() int {
 	return 16
 }
 
-// recording is a history that is being made.
+// recording is a history that is being recorded.
 type recording struct {
 	t            *testing.T
 	began        time.Time
@@ -118,7 +119,7 @@ func record(t *testing.T, c *fountain.Client, clients int) *recording {
 	return r
 }
 
-// await waits until so many more appends are acknowledged.
+// await waits until this number of further appends is acknowledged.
 func (r *recording) await(more int64) {
 	r.t.Helper()
 	until := r.acknowledged.Load() + more
@@ -133,7 +134,7 @@ func (r *recording) await(more int64) {
 	}
 }
 
-// end ends the recording and demands that its history holds. FOUNTAIN_HISTORY names a file to keep it in.
+// end ends the recording and requires that its history passes all checks. FOUNTAIN_HISTORY names a file to store it in.
 func (r *recording) end() {
 	r.t.Helper()
 	close(r.stop)

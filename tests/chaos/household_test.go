@@ -17,24 +17,25 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// household is a family of which every service is a process of its own, one of each, as the compose file has it.
+// household is a family in which every service is a process of its own, one of each, as in the compose file.
 type household struct {
 	t         *testing.T
 	parts     map[string]*replica
 	addresses map[string]string // URLs
 	gateway   string            // URL
-	data      string            // a directory for each
+	data      string            // with a directory for each service
 	admin     *fountain.Client
-	people    string // how the names of users begin that are made here; "grace" where it is ""
+	people    string // prefix of the names of users created here; "" means "grace"
 }
 
-// newHousehold starts all, and makes the first administrator, whose client repeats no request either. Services drain for longer than the gateway takes to see that.
+// newHousehold starts all services and creates the first administrator. The administrator's client does not retry.
+// Services drain for longer than the gateway takes to notice it.
 func newHousehold(t *testing.T) *household {
 	t.Helper()
 	return newHouseholdWith(t, func(string) []string { return nil })
 }
 
-// newHouseholdWith does that with further settings of each service.
+// newHouseholdWith is newHousehold with further settings for each service.
 func newHouseholdWith(t *testing.T, further func(word string) []string) *household {
 	t.Helper()
 	harness.Own(t, "it is about single services, or such as the test starts itself")
@@ -48,7 +49,7 @@ func newHouseholdWith(t *testing.T, further func(word string) []string) *househo
 	return h
 }
 
-// open starts all on the data that there is.
+// open starts all services on the existing data.
 func (h *household) open(further func(word string) []string) {
 	h.t.Helper()
 	start := func(word string, settings ...string) {
@@ -66,7 +67,7 @@ func (h *household) open(further func(word string) []string) {
 	start("gateway", "TWOFACTOR_URL="+h.addresses["twofactor"], "SEARCH_URL="+h.addresses["search"], "SEQUENCE_URL="+h.addresses["sequence"])
 }
 
-// editors are clients of as many users, none of which repeats a request.
+// editors returns clients of n users. None of them retries.
 func (h *household) editors(n int) []*fountain.Client {
 	h.t.Helper()
 	var out []*fountain.Client
@@ -79,10 +80,10 @@ func (h *household) editors(n int) []*fountain.Client {
 	return out
 }
 
-// person is the name of a user.
+// person returns the name of a user.
 func (h *household) person(n int) string { return cmp.Or(h.people, "grace") + fmt.Sprint(n) }
 
-// welcome makes a user, who signs in and enrols an authenticator, which the twofactor service asks the kms about.
+// welcome creates a user, who signs in and enrols an authenticator. For that the twofactor service calls the kms.
 func (h *household) welcome(n int, one func(func() error)) {
 	name := fmt.Sprint(h.people, "ada", n)
 	one(func() error {
@@ -98,17 +99,17 @@ func (h *household) welcome(n int, one func(func() error)) {
 	time.Sleep(time.Second) // sign-ins are limited by address
 }
 
-// client reaches the household through its gateway, and repeats no request.
+// client returns a client of the household's gateway that does not retry.
 func (h *household) client(opts ...fountain.Option) *fountain.Client {
 	h.t.Helper()
 	return clientOf(h.t, h.gateway, opts...)
 }
 
-// stop ends all, the gateway first.
+// stop stops all services, the gateway first.
 func (h *household) stop() {
 	h.t.Helper()
 	for _, word := range []string{"gateway", "sequence", "search", "twofactor", "kms"} {
-		if part := h.parts[word]; part != nil { // one of two kms is no part
+		if part := h.parts[word]; part != nil { // one of two kms is not a part
 			part.stop()
 		}
 	}

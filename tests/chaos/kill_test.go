@@ -1,4 +1,5 @@
-// Package chaos ends the real binary with kill -9 while it works, and demands that what it acknowledged is there afterwards.
+// Package chaos kills the real binary with kill -9 while it works, and requires that everything it acknowledged is
+// there afterwards.
 package chaos
 
 import (
@@ -28,7 +29,8 @@ const (
 	password  = "correct horse battery staple"
 )
 
-// rounds is how often a process is killed: a few in CI, 100 for a proof (`make prove`), or FOUNTAIN_ROUNDS where a proof is made in parts.
+// rounds is how often a process is killed: a few times in CI, 100 for a proof (`make prove`), or FOUNTAIN_ROUNDS if a
+// proof is made in parts.
 func rounds() int {
 	if given, err := strconv.Atoi(os.Getenv("FOUNTAIN_ROUNDS")); err == nil && given > 0 {
 		return given
@@ -44,7 +46,7 @@ func client(t *testing.T, p *harness.Process, opts ...fountain.Option) *fountain
 	return clientOf(t, p.URL, opts...)
 }
 
-// clientOf returns a client of a gateway that repeats no request.
+// clientOf returns a client of a gateway that does not retry.
 func clientOf(t *testing.T, gateway string, opts ...fountain.Option) *fountain.Client {
 	t.Helper()
 	opts = append([]fountain.Option{recorder.Option(t), fountain.WithRetry(fountain.RetryPolicy{MaxAttempts: 1})}, opts...)
@@ -75,7 +77,7 @@ func TestKill_everyAcknowledgedNumberIsThereOnceAndWithoutAGap(t *testing.T) {
 	p.Stop()
 }
 
-// appendUntilKilled appends from many goroutines and kills the process among them.
+// appendUntilKilled appends from many goroutines and kills the process meanwhile.
 func appendUntilKilled(t *testing.T, p *harness.Process, round int, life time.Duration, acknowledged map[int64]string) {
 	c := client(t, p, fountain.WithUser("ada", password))
 	_, err := c.Token(context.Background(), "sequence")
@@ -92,7 +94,7 @@ func appendUntilKilled(t *testing.T, p *harness.Process, round int, life time.Du
 				id := fmt.Sprintf("r%d-a%d-%d", round, i, j)
 				e, err := c.Sequence.CreateElement(ctx, "chaos", "line", sequence.ElementCreate{ID: &id, Data: json.RawMessage(`{"text":"x"}`)})
 				mu.Lock()
-				if err != nil { // the process is gone
+				if err != nil { // the process has ended
 					last = err
 					mu.Unlock()
 					return
@@ -107,7 +109,7 @@ func appendUntilKilled(t *testing.T, p *harness.Process, round int, life time.Du
 		})
 	}
 	await(t, working, func() error { mu.Lock(); defer mu.Unlock(); return last })
-	time.Sleep(life) // the moment of the kill is what is random here
+	time.Sleep(life) // the time of the kill is random
 	p.Kill()
 	stop()
 	wg.Wait()
@@ -123,7 +125,7 @@ func await(t *testing.T, working <-chan struct{}, last func() error) {
 	}
 }
 
-// check demands 1..N without a gap, and every acknowledged number with its element.
+// check requires the numbers 1..N without a gap, and every acknowledged number with its element.
 func check(t *testing.T, p *harness.Process, acknowledged map[int64]string) {
 	t.Helper()
 	checkNumbers(t, client(t, p, fountain.WithUser("ada", password)), acknowledged)

@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// twoKMS is a household with two kms on one PostgreSQL database, both of whose addresses all others have.
+// twoKMS is a household with two kms on one PostgreSQL database. All other services have the addresses of both.
 type twoKMS struct {
 	household
 	kms  []*replica
@@ -55,7 +55,7 @@ func newTwoKMS(t *testing.T, further ...string) *twoKMS {
 	return h
 }
 
-// stop ends all, both kms last.
+// stop stops all services, both kms last.
 func (h *twoKMS) stop() {
 	h.t.Helper()
 	h.household.stop()
@@ -73,15 +73,15 @@ func (h *twoKMS) serve(word string, settings ...string) *replica {
 	}, settings...)...)
 }
 
-// One of two kms is killed, then the other one: without it everything that asks the kms goes on at once, at the gateway and at every service. No client
-// repeats a request.
+// One of two kms is killed, then the other one. Without it, everything that needs the kms continues immediately, at the
+// gateway and at every service. No client retries.
 func TestKill_ofOneKMSStopsNobodyOnPostgreSQL(t *testing.T) {
 	var h *twoKMS
 	if harness.IsGiven() {
 		given, replicas := givenHousehold(t, "kms", "kms-2")
 		h = &twoKMS{household: *given, kms: replicas}
 		h.parts = map[string]*replica{"sequence": {t: t, url: h.gateway}}
-		defer func() { replicas[1].start() }() // which is killed last
+		defer func() { replicas[1].start() }() // it is killed last
 	} else {
 		h = newTwoKMS(t)
 	}
@@ -103,7 +103,8 @@ func TestKill_ofOneKMSStopsNobodyOnPostgreSQL(t *testing.T) {
 	}
 }
 
-// ends makes a key, uses it at sequence, and ends it: it is traded at the kms, and sequence learns its end by the feed.
+// ends creates a key, uses it at sequence, and revokes it: the key is exchanged at the kms, and sequence learns of the
+// revocation from the feed.
 func (h *twoKMS) ends(user *fountain.Client) {
 	ctx, t := context.Background(), h.t
 	t.Helper()
@@ -119,7 +120,8 @@ func (h *twoKMS) ends(user *fountain.Client) {
 	}, 20*time.Second, 20*time.Millisecond, "the feed goes on")
 }
 
-// joins starts one more search service: it enrols, reads the feed before it is ready, and needs the keys for the first token.
+// joins starts one more search service, which enrols, reads the feed before it is ready, and needs the keys for the
+// first token.
 func (h *twoKMS) joins(i int) {
 	t := h.t
 	t.Helper()
@@ -131,7 +133,7 @@ func (h *twoKMS) joins(i int) {
 	another.stop()
 }
 
-// asks returns the status of a GET at a service itself.
+// asks returns the status of a GET at a service directly.
 func (h *twoKMS) asks(url, bearer string) int {
 	h.t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)

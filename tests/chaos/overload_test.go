@@ -19,7 +19,7 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// crowd is the size of the overload test: small in CI, where only the kind of the answers counts.
+// crowd is the size of the overload test: small in CI, where only the kind of the responses counts.
 func crowd() (documents int, each time.Duration) {
 	if os.Getenv("FOUNTAIN_PROVE") == "1" {
 		return 40_000, 10 * time.Second
@@ -29,7 +29,7 @@ func crowd() (documents int, each time.Duration) {
 
 // load is what clients got in one phase.
 type load struct {
-	took    []time.Duration // of the answers
+	took    []time.Duration // of the successful responses
 	refused int
 	elapsed time.Duration
 }
@@ -46,7 +46,8 @@ func (l *load) String() string {
 	return fmt.Sprintf("%.1f answers/s, p50 %s, p99 %s, %d refused", float64(len(l.took))/l.elapsed.Seconds(), l.quantile(0.5), l.quantile(0.99), l.refused)
 }
 
-// Far more clients than there are processors get answers at the rate of few clients; the others are told at once to come again.
+// Far more clients than there are processors get responses at the rate of a few clients. The others are told
+// immediately to retry later.
 func TestOverload_ofHeavySearchesFinishesWhatItLetsIn(t *testing.T) {
 	documents, each := crowd()
 	dir := filepath.Join(t.TempDir(), "data")
@@ -80,7 +81,8 @@ func fillCollection(t *testing.T, c *fountain.Client, documents int) {
 	}
 }
 
-// searchAll lets clients search for words that are in all documents, again and again. A refusal must say that there is too much to do, and when to come again.
+// searchAll lets clients search repeatedly for words that are in all documents. A refusal must say that there is
+// overload, and when to retry.
 func searchAll(t *testing.T, c *fountain.Client, clients int, each time.Duration) *load {
 	ctx, cancel := context.WithTimeout(t.Context(), each)
 	defer cancel()
@@ -118,5 +120,6 @@ func searchAll(t *testing.T, c *fountain.Client, clients int, each time.Duration
 	return l
 }
 
-// refusalPause is how long a refused client of the test waits: less than it is asked for, so that the load stays many times what can be done.
+// refusalPause is how long a refused client of the test waits. It is less than the response asks for, so that the load
+// stays far above the capacity.
 const refusalPause = 100 * time.Millisecond

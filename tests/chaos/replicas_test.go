@@ -22,17 +22,18 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// replica is one `fountain serve WORD` that can be started again.
+// replica is one `fountain serve WORD` process that can be restarted.
 type replica struct {
 	t     *testing.T
-	word  string // of a given family the name of the service in the compose file
+	word  string // in a given family, the name of the service in the compose file
 	given bool
 	env   []string
 	cmd   *exec.Cmd
 	url   string
 }
 
-// newReplica starts a sequence on a PostgreSQL database that it shares with others, or on SQLite where that is "".
+// newReplica starts a sequence service on a PostgreSQL database that it shares with others, or on SQLite if database is
+// "".
 func newReplica(t *testing.T, services map[string]string, issuer, database, enrolmentToken string, settings ...string) *replica {
 	t.Helper()
 	settings = append([]string{"ADDR=127.0.0.1:0", "SEARCH_URL=" + services["search"], "DRAIN_DELAY=1ms"}, settings...)
@@ -42,7 +43,7 @@ func newReplica(t *testing.T, services map[string]string, issuer, database, enro
 	return serve(t, "sequence", services["kms"], issuer, enrolmentToken, settings...)
 }
 
-// write makes a file of a secret.
+// write writes a secret to a file.
 func write(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secret")
@@ -50,7 +51,7 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
-// serve starts a service of a family. Of two settings of the same name the later one holds.
+// serve starts a service of a family. If a setting occurs twice, the later one applies.
 func serve(t *testing.T, word, kms, issuer, enrolmentToken string, settings ...string) *replica {
 	t.Helper()
 	harness.Own(t, "it is about services that the test starts itself")
@@ -89,7 +90,7 @@ func (r *replica) start() {
 	r.t.Fatalf("serve %s ended before it was ready: %s", r.word, stderr.String())
 }
 
-// stop ends it as an operator does.
+// stop stops the service as an operator does.
 func (r *replica) stop() {
 	r.t.Helper()
 	if r.given {
@@ -110,7 +111,8 @@ func (r *replica) kill() {
 	_ = r.cmd.Wait() // it was killed, and says so
 }
 
-// TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL appends through two replicas and kills one of them in the middle, round after round.
+// TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL appends through two replicas and kills one of them meanwhile, round
+// after round.
 func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d, %d rounds", seed, rounds())
@@ -122,7 +124,7 @@ func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
 		for round := range rounds() {
 			victim := replicas[random.IntN(2)]
 			appendThrough(t, h.gateway, session, replicas, fmt.Sprint(h.people, round), acknowledged, func() {
-				time.Sleep(time.Duration(50+random.IntN(300)) * time.Millisecond) // the moment of the kill is what is random here
+				time.Sleep(time.Duration(50+random.IntN(300)) * time.Millisecond) // the time of the kill is random
 				victim.kill()
 			})
 			victim.start()
@@ -136,7 +138,7 @@ func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
 	p := harness.StartProcess(t, dir)
 	admin := p.Bootstrap(dir, "ada", password)
 	services := p.Services()
-	session := fountain.WithTokenSource(fountain.TokenSourceFunc(admin.Token)) // one for all rounds: sign-ins are limited by address
+	session := fountain.WithTokenSource(fountain.TokenSourceFunc(admin.Token)) // one session for all rounds: sign-ins are limited by address
 	metadata, err := admin.KMS.GetServerMetadata(context.Background())
 	require.NoError(t, err)
 	replicas := []*replica{
@@ -147,7 +149,7 @@ func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
 	for round := range rounds() {
 		victim := replicas[random.IntN(2)]
 		appendThrough(t, p.URL, session, replicas, fmt.Sprint("r", round), acknowledged, func() {
-			time.Sleep(time.Duration(50+random.IntN(300)) * time.Millisecond) // the moment of the kill is what is random here
+			time.Sleep(time.Duration(50+random.IntN(300)) * time.Millisecond) // the time of the kill is random
 			victim.kill()
 		})
 		victim.start()
@@ -159,7 +161,8 @@ func TestKill_ofOneReplicaLosesNoNumberOnPostgreSQL(t *testing.T) {
 	}
 }
 
-// appendThrough appends through all replicas until disturb has returned; calls to the one that died fail, the others go on.
+// appendThrough appends through all replicas until disturb has returned. Calls to a killed replica fail; the others
+// continue.
 func appendThrough(t *testing.T, gateway string, session fountain.Option, replicas []*replica, round string, acknowledged map[int64]string, disturb func()) {
 	ctx, stop := context.WithCancel(context.Background())
 	var mu sync.Mutex

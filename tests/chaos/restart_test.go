@@ -33,7 +33,8 @@ func restarts() int {
 	return 3
 }
 
-// Two replicas are restarted in turn under load: no request fails. What is written is sent with an Idempotency-Key, so that it may be repeated.
+// Two replicas are restarted in turn under load, and no request fails. Writes have an Idempotency-Key, so that they can
+// be repeated.
 func TestRestart_ofReplicasInTurnFailsNoRequest(t *testing.T) {
 	if harness.IsGiven() {
 		h, replicas := givenHousehold(t, "sequence", "sequence-2")
@@ -43,8 +44,8 @@ func TestRestart_ofReplicasInTurnFailsNoRequest(t *testing.T) {
 	restartUnderLoad(t, harness.Postgres(t), 2, 16, 0, "100ms")
 }
 
-// The only instance is restarted under moderate load. It drains for longer than it takes to see that, and stays away for a while every other
-// time: requests wait for it, and none fails.
+// The only instance is restarted under moderate load. It drains for longer than the gateway takes to notice it, and
+// every other time it stays down for a while. Requests wait for it, and none fails.
 func TestRestart_ofTheOnlyInstanceFailsNoRequest(t *testing.T) {
 	restartUnderLoad(t, "", 1, 4, 3*time.Second, "2500ms")
 }
@@ -74,21 +75,22 @@ func restartUnderLoad(t *testing.T, database string, instances, workers int, awa
 	}
 }
 
-// awayAlone is how long the only instance of a service stays away every other time, beside what its start takes: requests wait for 5 s in all.
+// awayAlone is how long the only instance of a service stays down every other time, in addition to its start. Requests
+// wait for 5 s in all.
 const awayAlone = 2 * time.Second
 
-// restartInTurn restarts one after the other under load. They stay away for a while every other time.
+// restartInTurn restarts the replicas one after the other under load. Every other time they stay down for a while.
 func restartInTurn(t *testing.T, load *harness.Traffic, replicas []*replica, away time.Duration) {
 	t.Helper()
 	var longest time.Duration
-	defer func() { t.Logf("the longest of the restarts took %s", longest) }() // also when a request has failed: one that takes too long explains it
+	defer func() { t.Logf("the longest of the restarts took %s", longest) }() // also if a request has failed: a restart that takes too long explains it
 	for round := range restarts() {
 		load.AwaitMore(50)
 		began := time.Now()
 		r := replicas[round%len(replicas)]
 		r.stop()
 		if round%2 == 1 {
-			time.Sleep(away) // what an upgrade or a slow start takes
+			time.Sleep(away) // the time of an upgrade or a slow start
 		}
 		r.start()
 		longest = max(longest, time.Since(began))
@@ -98,7 +100,7 @@ func restartInTurn(t *testing.T, load *harness.Traffic, replicas []*replica, awa
 	t.Logf("%d restarts; %d requests, the slowest took %s", restarts(), done, slowest)
 }
 
-// Two gateways are restarted in turn behind the front, of which the first harness that has one is a given family.
+// Two gateways are restarted in turn behind the front. Only a given family has such a front.
 func TestRestart_ofTwoGatewaysInTurnFailsNoRequest(t *testing.T) {
 	if !harness.IsGiven() {
 		t.Skip("it needs a front that knows both gateways: a given family; tests/edge does it with a Caddy of its own")
@@ -107,15 +109,17 @@ func TestRestart_ofTwoGatewaysInTurnFailsNoRequest(t *testing.T) {
 	restartInTurn(t, harness.StartTraffic(t, clientOf(t, h.gateway, fountain.WithTokenSource(fountain.TokenSourceFunc(h.admin.Token))), 4), replicas, 0)
 }
 
-// The only kms is restarted while users make keys, use each at once as the bearer token of another service, trade it for a token, end it, and sign in,
-// and while new users enrol an authenticator: what needs the kms waits for it, whether the client called it or the gateway or a service did for a client.
+// The only kms is restarted while users create keys, use each immediately as the bearer token of another service,
+// exchange it for a token, revoke it and sign in, and while new users enrol an authenticator. Whatever needs the kms
+// waits for it, whether the client called it, or the gateway or a service did for a client.
 func TestRestart_ofTheKMSFailsNoRequest(t *testing.T) {
 	h := newHousehold(t)
 	restartInTurn(t, h.keyTraffic(), []*replica{h.parts["kms"]}, awayAlone)
 	h.stop()
 }
 
-// Two kms on one database are restarted in turn under the same traffic: what one of them does not answer any more, the other one does.
+// Two kms on one database are restarted in turn under the same traffic. The other one takes over the requests that one
+// no longer answers.
 func TestRestart_ofTwoKMSInTurnFailsNoRequest(t *testing.T) {
 	if harness.IsGiven() {
 		h, replicas := givenHousehold(t, "kms", "kms-2")
@@ -127,7 +131,7 @@ func TestRestart_ofTwoKMSInTurnFailsNoRequest(t *testing.T) {
 	h.stop()
 }
 
-// keyTraffic is that of users who make keys, use them and end them, and of new users who enrol an authenticator.
+// keyTraffic is traffic of users who create, use and revoke keys, and of new users who enrol an authenticator.
 func (h *household) keyTraffic() *harness.Traffic {
 	h.t.Helper()
 	users := h.editors(4)
@@ -148,7 +152,8 @@ func (h *household) keyTraffic() *harness.Traffic {
 	})
 }
 
-// useKey makes a key, uses it at once as the bearer token of another service, trades it for a token, and ends it.
+// useKey creates a key, uses it immediately as the bearer token of another service, exchanges it for a token, and
+// revokes it.
 func (h *household) useKey(user *fountain.Client, name string, one func(func() error)) {
 	ctx := context.Background()
 	var key *kms.APIKeyWithSecret
@@ -158,7 +163,7 @@ func (h *household) useKey(user *fountain.Client, name string, one func(func() e
 	})
 	one(func() error { _, err := user.KMS.GetJwks(ctx); return err })
 	if key == nil {
-		return // it has failed, and the test with it
+		return // the failed call fails the test
 	}
 	one(func() error {
 		bearer := h.client(fountain.WithTokenSource(fountain.TokenSourceFunc(func(context.Context, string) (string, error) { return key.Key, nil })))
@@ -180,7 +185,8 @@ func TestRestart_ofTheSearchServiceFailsNoRequest(t *testing.T) {
 	h.stop()
 }
 
-// Two search services on one database and one Typesense are restarted in turn under the same traffic. Sequence knows both, as the gateway does.
+// Two search services on one database and one Typesense are restarted in turn under the same traffic. Sequence knows
+// both, as the gateway does.
 func TestRestart_ofTwoSearchServicesInTurnFailsNoRequest(t *testing.T) {
 	if harness.IsGiven() {
 		h, replicas := givenHousehold(t, "search", "search-2")
@@ -240,7 +246,7 @@ func (h *household) documentTraffic() *harness.Traffic {
 	})
 }
 
-// The only twofactor service is restarted while users look at their factors and give codes, each of which works once.
+// The only twofactor service is restarted while users list their factors and give codes, each of which works once.
 func TestRestart_ofTheTwofactorServiceFailsNoRequest(t *testing.T) {
 	h := newHousehold(t)
 	restartInTurn(t, h.codeTraffic(), []*replica{h.parts["twofactor"]}, awayAlone)
@@ -272,7 +278,8 @@ func TestRestart_ofTwoTwofactorServicesInTurnFailsNoRequest(t *testing.T) {
 	both[1].stop()
 }
 
-// recoverEnrolmentToken makes a token for a further instance of a service, on the machine of the kms, which must not run meanwhile.
+// recoverEnrolmentToken creates a token for another instance of a service, on the machine of the kms, which must not be
+// running.
 func (h *household) recoverEnrolmentToken(word string) string {
 	h.t.Helper()
 	h.parts["kms"].stop()
@@ -286,7 +293,7 @@ func (h *household) recoverEnrolmentToken(word string) string {
 	return string(token)
 }
 
-// codeTraffic is that of users who look at their factors and give codes.
+// codeTraffic is traffic of users who list their factors and give codes.
 func (h *household) codeTraffic() *harness.Traffic {
 	h.t.Helper()
 	users := h.editors(8)
@@ -294,7 +301,7 @@ func (h *household) codeTraffic() *harness.Traffic {
 	for _, user := range users {
 		seeds = append(seeds, harness.Enrol(h.t, user, nil))
 	}
-	last := make([]int64, len(users)) // the time step of each user's last code
+	last := make([]int64, len(users)) // time step of each user's last code
 	var codes atomic.Int64
 	h.t.Cleanup(func() { h.t.Logf("%d codes", codes.Load()) })
 	return harness.StartCalls(h.t, len(users), 200*time.Millisecond, func(worker, _ int, one func(func() error)) {

@@ -24,19 +24,21 @@ import (
 	"github.com/fountainai/fountain/tests/recorder"
 )
 
-// turning is what changes while a caller works: the API key that it trades for tokens, and the newest version of its secret that anybody was told of.
+// turning is what changes while a caller works: the API key that it exchanges for tokens, and the newest version of its
+// secret that was announced.
 type turning struct {
 	client *fountain.Client
 	name   string
 	key    atomic.Pointer[kms.APIKeyWithSecret]
 	newest atomic.Int64
-	early  []byte // a ciphertext of before the first rotation
+	early  []byte // a ciphertext from before the first rotation
 	tokens [2]string
 }
 
 const turnedKeyring = "turned"
 
-// round trades the key now and then, reads the caller's secret and elements, and encrypts and decrypts. Whatever comes back has to be right.
+// round exchanges the key now and then, reads the caller's secret and elements, and encrypts and decrypts. Every result
+// must be right.
 func (c *turning) round(n int, one func(func() error)) {
 	ctx := context.Background()
 	if n%20 == 0 {
@@ -61,7 +63,7 @@ func (c *turning) round(n int, one func(func() error)) {
 		return err
 	})
 	if made == nil {
-		return // it has failed, and is told
+		return // the failure is already reported
 	}
 	for _, sealed := range [][]byte{made.Ciphertext, c.early} {
 		one(func() error {
@@ -74,7 +76,7 @@ func (c *turning) round(n int, one func(func() error)) {
 	}
 }
 
-// trade gets tokens for the key that is current.
+// trade gets tokens for the current key.
 func (c *turning) trade(ctx context.Context) error {
 	key := c.key.Load()
 	for i, resource := range []string{"kms", "sequence"} {
@@ -87,7 +89,7 @@ func (c *turning) trade(ctx context.Context) error {
 	return nil
 }
 
-// callers makes so many services with a key, a secret and a ciphertext each.
+// callers creates n services with a key, a secret and a ciphertext each.
 func (h *twoKMS) callers(n int) (all []*turning) {
 	t, ctx := h.t, context.Background()
 	t.Helper()
@@ -125,8 +127,9 @@ func (h *twoKMS) callers(n int) (all []*turning) {
 	return all
 }
 
-// While API keys, secrets, a keyring, the root key and signing keys are rotated, and one of two kms is killed in the middle of a rotation of each kind, no request fails that a client of the
-// SDK makes at the gateway, and the other kms ends what the killed one has begun. Signing keys follow each other as fast as the shortest setting lets them: a minute apart.
+// While API keys, secrets, a keyring, the root key and signing keys are rotated, and one of two kms is killed in the
+// middle of a rotation of each kind, no request of an SDK client at the gateway fails, and the other kms completes what
+// the killed one has started. Signing keys follow each other as fast as the shortest setting permits: a minute apart.
 func TestRotations_failNoRequestOnPostgreSQL(t *testing.T) {
 	rotations, requests := map[string]int{"API key": 2, "secret": 2, "keyring": 1, "root key": 1, "signing key": 1}, int64(1_000)
 	if os.Getenv("FOUNTAIN_PROVE") == "1" {
@@ -156,7 +159,7 @@ func TestRotations_failNoRequestOnPostgreSQL(t *testing.T) {
 	t.Logf("%d requests, the slowest took %s, over %v rotations", done, slowest, rotations)
 }
 
-// rotates begins a rotation, and returns what waits until it is ended.
+// rotates starts a rotation and returns a function that waits until it has ended.
 func (h *twoKMS) rotates(kind string, c *turning) (settled func()) {
 	t, ctx := h.t, context.Background()
 	t.Helper()
@@ -201,7 +204,8 @@ func (h *twoKMS) rotates(kind string, c *turning) (settled func()) {
 	}
 }
 
-// rotatesSigning names the next signing key, and returns what waits until a token that a caller gets is signed by it.
+// rotatesSigning schedules the next signing key and returns a function that waits until a caller's token is signed with
+// it.
 func (h *twoKMS) rotatesSigning(c *turning) (settled func()) {
 	t, ctx := h.t, context.Background()
 	t.Helper()
@@ -229,6 +233,6 @@ func signedBy(token string) string {
 		return ""
 	}
 	var header struct{ Kid string }
-	_ = json.Unmarshal(raw, &header) // what is no header has no kid
+	_ = json.Unmarshal(raw, &header) // text that is not a header has no kid
 	return header.Kid
 }

@@ -10,14 +10,15 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// The search service is killed under appends and revisions and stays away for a while, a minute in a proof: nothing is lost, and search has all of it after its start.
+// The search service is killed during appends and revisions and stays down for a while, a minute in a proof. Nothing is
+// lost, and search has everything after its restart.
 func TestKill_ofSearchLosesNoElement(t *testing.T) {
 	away := 3 * time.Second
 	if os.Getenv("FOUNTAIN_PROVE") == "1" {
 		away = time.Minute
 	}
 	var h *household
-	var searches []*replica // every one of them
+	var searches []*replica // all search services
 	if harness.IsGiven() {
 		h, searches = givenHousehold(t, "search", "search-2")
 	} else {
@@ -49,7 +50,7 @@ func TestKill_ofSearchLosesNoElement(t *testing.T) {
 	}
 }
 
-// latencies tells how long acknowledged appends took that began between two moments.
+// latencies describes how long the acknowledged appends took that began between two times.
 func latencies(h *history.History, from, to time.Duration) string {
 	var took []time.Duration
 	for _, c := range h.Appends {

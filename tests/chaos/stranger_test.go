@@ -23,14 +23,15 @@ import (
 // upload is how much a stranger wants to send, in bytes.
 const upload = 64 << 20
 
-// What a stranger sends is not read: a large body without a token is refused at its head, and costs the gateway what a connection costs.
+// An unauthenticated body is not read: a large upload without a token is refused after its header, and costs the
+// gateway no more than a connection.
 func TestStranger_uploadCostsNoMemory(t *testing.T) {
-	const most = 16 << 10 // bytes allocated for each, the connection included
+	const most = 16 << 10 // allocated bytes for each, including the connection
 	p := harness.StartProcess(t, filepath.Join(t.TempDir(), "data"))
 	send(t, p.URL, "Content-Length: "+strconv.Itoa(upload), false)
 	for name, head := range map[string]string{"length": "Content-Length: " + strconv.Itoa(upload), "chunks": "Transfer-Encoding: chunked", "expect": "Expect: 100-continue\r\nContent-Length: " + strconv.Itoa(upload)} {
 		cost := math.MaxFloat64
-		for range 3 { // the family allocates for itself meanwhile: the least is the nearest
+		for range 3 { // the family allocates for itself meanwhile: the minimum is the best estimate
 			cost = min(cost, costOf(t, p, head, name == "chunks"))
 		}
 		t.Logf("%s: %.0f bytes allocated for each", name, cost)
@@ -38,7 +39,7 @@ func TestStranger_uploadCostsNoMemory(t *testing.T) {
 	}
 }
 
-// costOf is how many bytes the process allocates for one upload.
+// costOf returns how many bytes the process allocates for one upload.
 func costOf(t *testing.T, p *harness.Process, head string, chunked bool) float64 {
 	const clients, times = 20, 5
 	before := allocated(t, p)
@@ -56,7 +57,7 @@ func costOf(t *testing.T, p *harness.Process, head string, chunked bool) float64
 	return float64(allocated(t, p)-before-scrape) / (clients * times)
 }
 
-// send is an upload without a token over a connection of its own.
+// send uploads without a token over a connection of its own.
 func send(t *testing.T, url, head string, chunked bool) {
 	t.Helper()
 	address := strings.TrimPrefix(url, "http://")
@@ -94,7 +95,7 @@ func send(t *testing.T, url, head string, chunked bool) {
 
 var allocatedBytes = regexp.MustCompile(`(?m)^go_memstats_alloc_bytes_total ([0-9.e+]+)$`)
 
-// allocated returns how many bytes the process has allocated since it began.
+// allocated returns how many bytes the process has allocated since its start.
 func allocated(t *testing.T, p *harness.Process) int64 {
 	t.Helper()
 	res, err := http.Get(p.AdminURL() + "/metrics")

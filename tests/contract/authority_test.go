@@ -26,7 +26,7 @@ import (
 	"github.com/fountainai/fountain/tests/recorder"
 )
 
-// protected is one operation that asks for a token.
+// protected is one operation that requires a token.
 type protected struct {
 	word, id, method, path string
 	scopes                 []string
@@ -73,7 +73,7 @@ func TestAuthority_everyProtectedOperationRefusesEveryWrongTokenAtTheGatewayAndA
 	ctx := context.Background()
 	good, err := admin.Token(ctx, "kms")
 	require.NoError(t, err)
-	narrow := scopeless(t, f, admin) // one audience and one scope: wrong audience for most, wrong scope for the rest
+	narrow := scopeless(t, f, admin) // one audience and one scope: wrong audience for most operations, wrong scope for the rest
 	for _, op := range protectedOperations(t) {
 		for place, base := range map[string]string{"gateway": f.Info.GatewayURL, "service": f.Info.Services[op.word]} {
 			name := place + "/" + op.id
@@ -107,7 +107,7 @@ func TestAuthority_everyProtectedOperationRefusesEveryWrongTokenAtTheGatewayAndA
 	}
 }
 
-// scopeless returns a token for sequence that may only read.
+// scopeless returns a token for sequence that permits reading only.
 func scopeless(t *testing.T, f *harness.Family, admin *fountain.Client) string {
 	t.Helper()
 	ctx := context.Background()
@@ -118,7 +118,7 @@ func scopeless(t *testing.T, f *harness.Family, admin *fountain.Client) string {
 	return token
 }
 
-// wrongTokens are Authorization headers that must not work anywhere, made from a good token.
+// wrongTokens returns Authorization headers that must be refused everywhere, made from a valid token.
 func wrongTokens(t *testing.T, good string) map[string]string {
 	t.Helper()
 	parts := strings.Split(good, ".")

@@ -22,12 +22,13 @@ const (
 	lines = kept + "/line/elements"
 )
 
-// wrong is a request to the elements of a scope that is understood and can't be done. CURSOR stands for a cursor of the list of lines.
+// wrong is a valid request to the elements of a scope that cannot be fulfilled. CURSOR stands for a cursor of the list
+// of lines.
 type wrong struct {
 	name, method, path, body string
 	header                   map[string]string
 	status                   int
-	code, in, pointer        string // in and pointer are of the first error; "" where there is no place to point at
+	code, in, pointer        string // in and pointer are those of the first error; "" if no place is named
 }
 
 var (
@@ -115,8 +116,9 @@ var wrongs = []wrong{
 	{name: "import that is cut", method: "POST", path: kept + "/import", body: `{"export":{"format":1,"scope":"x"}}` + "\n", header: map[string]string{"Content-Type": "application/x-ndjson"}, status: 422, code: "validation_failed", in: "body"},
 }
 
-// TestElements_refuseEachFaultByItsOwnCodeAndChangeNothing asks for what is wrong, with all rights, at the gateway and at the service: each fault has its code and its place, and behind each of them the scope, its
-// feed and its next numbers are as they were.
+// TestElements_refuseEachFaultByItsOwnCodeAndChangeNothing sends invalid requests with all rights, to the gateway and
+// to the service. Each fault must have its own code and place. After each of them the scope, its feed and its next
+// numbers must be unchanged.
 func TestElements_refuseEachFaultByItsOwnCodeAndChangeNothing(t *testing.T) {
 	ctx := context.Background()
 	f := harness.Start(t)
@@ -210,7 +212,7 @@ func (e *elementsAt) refused(t *testing.T, w wrong, cursor string) {
 	}
 }
 
-// state is the scope with all versions, its feed, and its next numbers.
+// state returns the scope with all versions, its feed, and its next numbers.
 func (e *elementsAt) state() (out [3]string) {
 	e.t.Helper()
 	for i, path := range []string{kept + "/export", kept + "/changes", kept} {

@@ -1,4 +1,4 @@
-// Package contract tests the family from outside against its contracts: at the gateway and at each service alike.
+// Package contract tests a running family against its contracts, at the gateway and at each service.
 package contract
 
 import (
@@ -18,13 +18,13 @@ import (
 
 const elements = "/sequence/v1/scopes/hostile/line/elements"
 
-// hostile is one request that some reader would accept and another not, or that the contract refuses.
+// hostile is one request that some parsers would accept and others not, or that the contract refuses.
 type hostile struct {
 	name, method, path, body string
 	header                   map[string]string
 	chunked                  bool
 	status                   int
-	in, pointer              string // of the problem's first error; "" where there is no place to point at
+	in, pointer              string // of the problem's first error; "" if no place is named
 }
 
 var hostiles = []hostile{

@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// greedy is the document of a service that asks for all that it could use elsewhere.
+// greedy is the document of a service that asks for everything that it could use elsewhere.
 const greedy = `openapi: 3.0.3
 info: {title: Greedy, version: 1.0.0}
 servers: [{url: /v1}]
@@ -44,7 +44,7 @@ paths:
     get: {operationId: getStatus, security: [], responses: {'204': {description: It lives.}}}
 `
 
-// listener is the upstream of a service of others, which keeps what it hears.
+// listener is the upstream of an adopted service, which records what it receives.
 type listener struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -69,7 +69,7 @@ func (l *listener) all() []http.Header {
 	return append([]http.Header(nil), l.heard...)
 }
 
-// adopt puts the greedy service behind the gateway under a name.
+// adopt adopts the greedy service under a name.
 func adopt(t *testing.T, f *harness.Family, admin *fountain.Client, name, upstream string) {
 	t.Helper()
 	ctx := context.Background()
@@ -82,7 +82,7 @@ func adopt(t *testing.T, f *harness.Family, admin *fountain.Client, name, upstre
 
 type reply struct {
 	status int
-	code   string // of the problem, or the error of RFC 6749
+	code   string // code of the problem, or the error of RFC 6749
 }
 
 // send sends a request with these headers and no others.
@@ -99,12 +99,13 @@ func send(t *testing.T, method, address string, header http.Header, body string)
 	text, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
 	var said struct{ Code, Error string }
-	_ = json.Unmarshal(text, &said) // not every answer has a body
+	_ = json.Unmarshal(text, &said) // not every response has a body
 	return reply{res.StatusCode, said.Code + said.Error}
 }
 
-// What an adopted service has received is of no use but at its own mount: replayed with all its headers, it is refused by every operation that asks for a
-// token, at the gateway and at each service, and what it holds is no credential of another kind.
+// What an adopted service receives is useless outside its own mount: replayed with all its headers, it is refused by
+// every operation that requires a token, at the gateway and at each service, and its parts are not valid as another
+// kind of credential.
 func TestReplay_ofWhatAnAdoptedServiceHeardIsRefusedElsewhere(t *testing.T) {
 	f := harness.Start(t)
 	f.Bootstrap()
@@ -142,7 +143,7 @@ func TestReplay_ofWhatAnAdoptedServiceHeardIsRefusedElsewhere(t *testing.T) {
 	}
 }
 
-// callGreedy calls the service as everybody may, and returns what it must not have got of that.
+// callGreedy calls the service in every permitted way, and returns what the service must not have received.
 func callGreedy(t *testing.T, f *harness.Family, admin *fountain.Client) map[string]string {
 	t.Helper()
 	ctx, base := context.Background(), f.Info.GatewayURL+"/greedy/v1"
@@ -165,7 +166,7 @@ func callGreedy(t *testing.T, f *harness.Family, admin *fountain.Client) map[str
 	require.NoError(t, err)
 	raised, err := admin.KMS.CompleteStepUp(ctx, kms.StepUp{Proof: proof.Proof, Resource: "greedy"})
 	require.NoError(t, err)
-	next := f.Code() // a code that would still be good
+	next := f.Code() // a code that would still be valid
 	as := func(bearer string) http.Header {
 		return http.Header{"Authorization": {"Bearer " + bearer}, "X-Otp": {next}, "Cookie": {"fountain_session=the-familys-cookie; own=1"}, "X-Fountain-Key": {"declared"}}
 	}
@@ -181,7 +182,7 @@ func callGreedy(t *testing.T, f *harness.Family, admin *fountain.Client) map[str
 	}
 }
 
-// noOtherCredential tries a token where credentials of other kinds are traded or read.
+// noOtherCredential presents a token where credentials of other kinds are accepted.
 func noOtherCredential(t *testing.T, f *harness.Family, token string) {
 	t.Helper()
 	asJSON, asForm := http.Header{"Content-Type": {"application/json"}}, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}

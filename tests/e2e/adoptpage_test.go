@@ -25,8 +25,8 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// Each line of docs/adopt.md is run as it stands there, in one shell, by somebody who types passwords and codes at its terminal; what the page shows
-// is what comes. The ports are others, and the binary is that of the tests.
+// Each line of docs/adopt.md is run as written, in one shell, by a simulated user who types passwords and codes at its
+// terminal. The output must be what the page shows. Only the ports and the binary are those of the test.
 func TestAdoptPage_isTrueLineByLine(t *testing.T) {
 	harness.Own(t, "the page starts its own")
 	t.Run("with the service in Go", func(t *testing.T) { runPage(t, readPage(t, "../../docs/adopt.md"), "go") })
@@ -36,7 +36,8 @@ func TestAdoptPage_isTrueLineByLine(t *testing.T) {
 	})
 }
 
-// The first steps of the README, in the same way: an authenticator, a play, a key by command line, curl and Go, and a search.
+// The first steps of the README are run in the same way: an authenticator, a screenplay, a key with the command line,
+// curl and Go, and a search.
 func TestReadme_isTrueLineByLine(t *testing.T) {
 	harness.Own(t, "the page starts its own")
 	const file = "../../README.md"
@@ -51,15 +52,16 @@ func TestReadme_isTrueLineByLine(t *testing.T) {
 	}), "go")
 }
 
-// The page for those who write programs against a family, in curl and Go; tests/foreign runs its TypeScript.
+// The page for writers of client programs is run with curl and Go. tests/foreign runs its TypeScript.
 func TestConsumersPage_isTrueLineByLine(t *testing.T) {
 	harness.Own(t, "the page starts its own")
 	need(t, "curl")
 	runPage(t, readPage(t, "../../docs/consumers.md"), "go")
 }
 
-// block is a fenced text of a page. The comments before it say what it is: file (its name), more (the file that it goes on), exit (status of the shell block), with (go or node), needs
-// (a program), setup (what the test does in its place), shown (why it is not run).
+// block is a fenced block of a page. Comments before it describe it: file (its name), more (the file that it is
+// appended to), exit (status of the shell block), with (go or node), needs (a program), setup (what the test does
+// instead), shown (why it is not run).
 type block struct {
 	line     int
 	language string
@@ -96,7 +98,7 @@ func readPage(t *testing.T, file string) []block {
 	return blocks
 }
 
-// step is a shell block with what must come of it.
+// step is a shell block with its expected result.
 type step struct {
 	block
 	want []string
@@ -107,7 +109,7 @@ func runPage(t *testing.T, page []block, language string) {
 	dir := t.TempDir()
 	ports := strings.NewReplacer("8002", freePort(t), "9002", freePort(t), "9000", freePort(t))
 	var steps []step
-	left := "" // the program for want of which the last shell block was left out
+	left := "" // the missing program because of which the last shell block was left out
 	for _, b := range page {
 		b.text = ports.Replace(b.text)
 		if with := b.marks["with"]; with != "" && with != language {
@@ -146,16 +148,16 @@ func runPage(t *testing.T, page []block, language string) {
 	s.end(t)
 }
 
-// shell runs the steps one after the other, each when it is told to.
+// shell runs the steps one after the other, each on a signal.
 type shell struct {
 	cmd      *exec.Cmd
 	said     transcript
 	terminal *os.File
 	done     chan string   // the status of each step
-	next     *os.File      // a line lets it go on
-	ended    chan struct{} // when it is there no more
-	silent   chan struct{} // when nobody is there who could write
-	seen     int           // what of the transcript earlier steps have said, in bytes
+	next     *os.File      // a line starts the next step
+	ended    chan struct{} // closed when the shell has ended
+	silent   chan struct{} // closed when no process is left that could write
+	seen     int           // bytes of the transcript from earlier steps
 }
 
 type transcript struct {
@@ -175,7 +177,7 @@ func (o *transcript) String() string {
 	return o.text.String()
 }
 
-// script is the page as one shell script: each step reports its status and waits for a line.
+// script returns the page as one shell script. Each step reports its status and waits for a line.
 func script(steps []step) string {
 	var text strings.Builder
 	text.WriteString("set -e\n")
@@ -219,7 +221,7 @@ func startShell(t *testing.T, dir string, ports *strings.Replacer, steps []step)
 	go func() { _ = s.cmd.Wait(); close(s.ended) }()
 	go s.attend()
 	t.Cleanup(func() {
-		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // what is still there, when the test has failed
+		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // kills what is left if the test has failed
 		<-s.ended
 		if t.Failed() {
 			t.Log(s.said.String())
@@ -228,7 +230,7 @@ func startShell(t *testing.T, dir string, ports *strings.Replacer, steps []step)
 	return s
 }
 
-// environment is that of somebody who has just come, but for what Go has downloaded already, and the ports.
+// environment returns the environment of a new user, plus Go's downloaded modules and the ports.
 func environment(t *testing.T, ports *strings.Replacer) []string {
 	t.Helper()
 	bin := t.TempDir()
@@ -249,11 +251,11 @@ func pipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = r.Close(); _ = w.Close() }) // one of them has been closed
+	t.Cleanup(func() { _ = r.Close(); _ = w.Close() }) // one of them is already closed
 	return r, w
 }
 
-// openTerminal opens a pseudo-terminal (pty(7)), and returns the side of the programs.
+// openTerminal opens a pseudo-terminal (pty(7)) and returns the side for the programs.
 func (s *shell) openTerminal(t *testing.T) (tty *os.File) {
 	t.Helper()
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -264,13 +266,13 @@ func (s *shell) openTerminal(t *testing.T) (tty *os.File) {
 	require.NoError(t, err)
 	tty, err = os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(t, err)
-	go func() { _, _ = io.Copy(io.Discard, terminal) }() // the echo of what is typed
+	go func() { _, _ = io.Copy(io.Discard, terminal) }() // the echo of the typed text
 	s.terminal = terminal
 	return tty
 }
 
 const (
-	patience   = 5 * time.Minute // with a step, on a machine that has much else to do
+	patience   = 5 * time.Minute // for one step, on a busy machine
 	adas       = "a lantern over the river"
 	graces     = "a quiet harbour at dawn"
 	codePeriod = 30 // seconds (RFC 6238)
@@ -282,7 +284,7 @@ var (
 		`first code of the authenticator: |needs a code of your authenticator: |asks for a code of your authenticator: |code of your authenticator, or a recovery code: |that code was not accepted; the next one: `)
 )
 
-// attend types what is asked for, until the shell is there no more.
+// attend types what is asked for, until the shell has ended.
 func (s *shell) attend() {
 	answered, used, typed, known := 0, int64(0), "", ""
 	for look := time.NewTicker(20 * time.Millisecond); ; {
@@ -300,22 +302,22 @@ func (s *shell) attend() {
 		prompt := text[answered+at[0] : answered+at[1]]
 		answered += at[1]
 		switch {
-		case prompt == "once more: ": // what was typed last
+		case prompt == "once more: ": // the same as before
 		case strings.Contains(prompt, "grace"):
 			typed = graces
 		case strings.Contains(prompt, "code"):
-			if now := newestSeed(text[:answered]); now != known { // an authenticator that nobody has used
+			if now := newestSeed(text[:answered]); now != known { // an authenticator that was not used before
 				known, used = now, 0
 			}
 			typed, used = nextCode(known, used)
 		default:
 			typed = adas
 		}
-		_, _ = fmt.Fprintln(s.terminal, typed) // a shell that is gone is seen where it is waited for
+		_, _ = fmt.Fprintln(s.terminal, typed) // if the shell has ended, run notices it
 	}
 }
 
-// newestSeed is that of the authenticator that was enrolled last; "" for none.
+// newestSeed returns the seed of the authenticator that was enrolled last, or "".
 func newestSeed(text string) string {
 	all := seed.FindAllStringSubmatch(text, -1)
 	if len(all) == 0 {
@@ -324,8 +326,8 @@ func newestSeed(text string) string {
 	return all[len(all)-1][1]
 }
 
-// nextCode is the earliest code that is good now and was not used, as the app shows it; it waits for one as a person must. The one before is good as well, until this period ends,
-// and is left out when that is soon.
+// nextCode returns the earliest unused code that is accepted now, as the app shows it. It waits for one as a user must.
+// The previous code is accepted too until the current period ends, and is skipped if that is soon.
 func nextCode(seed string, used int64) (string, int64) {
 	if seed == "" {
 		return "no seed was shown", used
@@ -346,7 +348,7 @@ func nextCode(seed string, used int64) (string, int64) {
 	return code, of
 }
 
-// run lets the shell run a step, and demands its status and what the page shows of it.
+// run runs a step in the shell. It requires the expected status, and the output that the page shows.
 func (s *shell) run(t *testing.T, one step) {
 	t.Helper()
 	want := one.marks["exit"]
@@ -374,7 +376,8 @@ func (s *shell) run(t *testing.T, one step) {
 	require.NoError(t, err)
 }
 
-// lacks returns the first of the lines that the text does not hold in this order; "..." in them stands for anything, and blanks for other blanks.
+// lacks returns the first of the lines that the text does not contain in this order. "..." in a line matches anything,
+// and a space matches any white space.
 func lacks(text string, lines []string) string {
 	said := strings.Split(text, "\n")
 	for _, line := range lines {
@@ -391,7 +394,7 @@ func lacks(text string, lines []string) string {
 
 func words(line string) string { return strings.Join(strings.Fields(line), " ") }
 
-// end ends what the page has left running, as somebody does who has read it.
+// end stops what the page has left running, as a reader would.
 func (s *shell) end(t *testing.T) {
 	t.Helper()
 	<-s.ended

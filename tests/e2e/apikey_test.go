@@ -15,7 +15,8 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// An API key is taken as the bearer token at the gateway, by the services that say so, and ends there as soon as it is revoked.
+// The gateway accepts an API key as a bearer token for the services that declare so, and refuses it as soon as it is
+// revoked.
 func TestAPIKey_isTakenByTheGatewayUntilItIsRevoked(t *testing.T) {
 	ctx := context.Background()
 	at := house(t)
@@ -41,16 +42,16 @@ func TestAPIKey_isTakenByTheGatewayUntilItIsRevoked(t *testing.T) {
 	_, err = c.KMS.RevokeAPIKey(ctx, key.APIKey.ID)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return call(t, "GET", at.url+elements, key.Key, "") == 401 }, 5*time.Second, 10*time.Millisecond)
-	if at.process != nil { // the log of a given family is looked at by who has given it
+	if at.process != nil { // whoever runs a given family checks its log
 		require.NotContains(t, at.process.Output(), key.Key)
 	}
 }
 
-// place is a family: a process that the test has started, or the one that is given.
+// place is a family: a process that the test has started, or the given one.
 type place struct {
 	url     string
 	admin   *fountain.Client
-	process *harness.Process // nil of a given family
+	process *harness.Process // nil for a given family
 }
 
 func house(t *testing.T) place {

@@ -12,24 +12,25 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// heard is how long after the answer of an ending anybody may still take the token.
+// heard is how long after the response to a revocation a service may still accept the token.
 const heard = time.Second
 
-// ending is something that ends, and the token that ends with it.
+// ending is something that can be ended, and the token that ends with it.
 type ending struct {
 	token  string
-	places map[string]string // URLs that answer to the token, by name
+	places map[string]string // URLs that accept the token, by name
 	end    func() error
 }
 
-// endings makes things that can be ended, in a running family.
+// endings creates things that can be ended, in a running family.
 type endings struct {
 	t     *testing.T
 	f     *harness.Family
 	admin *fountain.Client
 }
 
-// user makes a user of the role with a session; their token is for the kms, twofactor and sequence, each asked at the gateway and by itself.
+// user creates a user with the role and a session. The token is for kms, twofactor and sequence, each called through
+// the gateway and directly.
 func (e *endings) user(name, role string, end func(u *kms.UserCreated, token string) error) ending {
 	ctx := context.Background()
 	u, err := e.admin.KMS.CreateUser(ctx, kms.UserCreate{Username: name, Password: "a quiet harbour at dawn", Roles: []string{role}})
@@ -45,7 +46,7 @@ func (e *endings) user(name, role string, end func(u *kms.UserCreated, token str
 	return ending{tokens.AccessToken, places, func() error { return end(u, tokens.AccessToken) }}
 }
 
-// service registers a service with a key; its token is for search.
+// service registers a service with a key. Its token is for search.
 func (e *endings) service(name string, end func(s kms.Service, key *kms.APIKeyWithSecret, token string) error) ending {
 	ctx := context.Background()
 	made, err := e.admin.KMS.RegisterService(ctx, kms.ServiceCreate{Name: name, Scopes: []string{"collections:read"}})
@@ -60,7 +61,8 @@ func (e *endings) service(name string, end func(s kms.Service, key *kms.APIKeyWi
 	return ending{token, places, func() error { return end(made.Service, key, token) }}
 }
 
-// asked adds where a path of a service is asked: at the gateway and, where the test can reach it, at the service itself.
+// asked adds the URLs for a path of a service: through the gateway and, if the test can reach it, at the service
+// itself.
 func (e *endings) asked(places map[string]string, word, path string) {
 	places["gateway, "+word] = e.f.Info.GatewayURL + path
 	if !e.f.Given {
@@ -68,7 +70,7 @@ func (e *endings) asked(places map[string]string, word, path string) {
 	}
 }
 
-// all are the kinds of things that end.
+// all returns every kind of thing that can be ended.
 func (e *endings) all() map[string]ending {
 	ctx, k := context.Background(), e.admin.KMS
 	_, err := k.PutRole(ctx, "clerk", kms.RolePut{Scopes: []string{"elements:read", "elements:write"}}, fountain.WithIfNoneMatch())
@@ -102,7 +104,8 @@ func (e *endings) all() map[string]ending {
 	}
 }
 
-// Whatever was ended, its token is refused by the kms from the answer on, and by the gateway and every service within a second.
+// Whatever was ended, the kms refuses its token from the response on, and the gateway and every service refuse it
+// within a second.
 func TestEnding_isHeardByTheGatewayAndEveryServiceWithinASecond(t *testing.T) {
 	f := harness.Start(t)
 	f.Bootstrap()

@@ -18,7 +18,7 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// bases are the base URLs of all services of a family, the gateway's among them.
+// bases returns the base URLs of all services of a family, including the gateway.
 func bases(f *harness.Family) map[string]string {
 	out := map[string]string{"gateway": f.Info.GatewayURL}
 	for _, word := range []string{"kms", "twofactor", "search", "sequence"} {
@@ -27,7 +27,7 @@ func bases(f *harness.Family) map[string]string {
 	return out
 }
 
-// smallDisk mounts a file system of some bytes, which only root can.
+// smallDisk mounts a small file system, which requires root.
 func smallDisk(t *testing.T, options string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -40,8 +40,8 @@ func smallDisk(t *testing.T, options string) string {
 	return dir
 }
 
-// A full disk is said by every service that keeps something, within two seconds and what the machine needs, and is over when there is room again. The
-// gateway keeps nothing, and stays ready.
+// Every service that stores data reports a full disk within two seconds plus what the machine needs, and is ready again
+// when there is room. The gateway stores nothing and stays ready.
 func TestReadiness_saysThatTheDiskIsFull(t *testing.T) {
 	disk := smallDisk(t, "size=64m")
 	f := harness.Open(t, filepath.Join(disk, "data"), time.Now())
@@ -60,8 +60,9 @@ func TestReadiness_saysThatTheDiskIsFull(t *testing.T) {
 	harness.LogReadiness(t, "disk full", said, watch.Until(http.StatusOK, began))
 }
 
-// While the clock is a year ahead the services' own keys have ended, and they say so. When it is set right every one of them is ready again by itself,
-// with the key of before: the kms, which takes that for good again, gives it no enrolment token.
+// While the clock is a year ahead, the services' own keys have expired, and the services report it. When the clock is
+// set right, each of them is ready again by itself, with the same key: the kms, which considers that key valid again,
+// writes no enrolment token for it.
 func TestReadiness_comesBackAfterAClockThatLeaps(t *testing.T) {
 	harness.Own(t, "its clock is the machine's")
 	f := harness.Start(t)

@@ -23,8 +23,9 @@ import (
 
 const notes = "../../examples/notes"
 
-// The service of examples/notes is adopted at a running family, first in Go and then in Node as the upstream of the same name, and its own driver asks both
-// through the gateway, as an author with and without a second factor, as another, and as one who may only read.
+// The service of examples/notes is adopted by a running family, first in Go and then in Node as the upstream of the
+// same name. Its own conformance test calls both through the gateway: as an author with and without a second factor, as
+// another user, and as one with read access only.
 func TestNotes_conformBehindTheGateway(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	built := t.TempDir()
@@ -78,7 +79,7 @@ func TestNotes_conformBehindTheGateway(t *testing.T) {
 	p.Stop()
 }
 
-// callers makes the users that the driver asks as, and returns their tokens for notes by the names of the driver's variables.
+// callers creates the users of the conformance test. It returns their tokens for notes by the test's variable names.
 func callers(t *testing.T, url string, admin *fountain.Client) map[string]string {
 	t.Helper()
 	ctx := context.Background()
@@ -110,7 +111,7 @@ func callers(t *testing.T, url string, admin *fountain.Client) map[string]string
 	}
 }
 
-// need skips what needs a program that is not there. Where FOUNTAIN_TEST_REQUIRE holds its name, it fails.
+// need skips a test whose program is not installed. If FOUNTAIN_TEST_REQUIRE contains its name, the test fails.
 func need(t *testing.T, program string) {
 	t.Helper()
 	if !has(t, program) {

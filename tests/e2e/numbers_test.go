@@ -22,8 +22,9 @@ import (
 
 const appenders = 200
 
-// appendOne appends, and comes again when it is refused because there is too much to do, as on a slow machine: what is refused takes
-// no number. It waits between its tries: 200 appenders that do not are more requests than one address may send.
+// appendOne appends an element and retries if it is refused because of overload, as on a slow machine; a refused call
+// takes no number. It waits between attempts, because 200 appenders without a pause would exceed the request limit of
+// one address.
 func appendOne(c *fountain.Client, scope string, data json.RawMessage) (*sequence.Element, error) {
 	for {
 		e, err := c.Sequence.CreateElement(context.Background(), scope, "line", sequence.ElementCreate{Data: data})
@@ -35,7 +36,7 @@ func appendOne(c *fountain.Client, scope string, data json.RawMessage) (*sequenc
 	}
 }
 
-// appendAll lets 200 goroutines append through the clients in turn and demands the numbers 1..N, each once.
+// appendAll appends from 200 goroutines through the clients in turn, and requires the numbers 1..N, each once.
 func appendAll(t *testing.T, scope string, each int, clients ...*fountain.Client) {
 	t.Helper()
 	var mu sync.Mutex
@@ -74,8 +75,8 @@ func TestNumbers_are1toNUnder200AppendersOnSQLite(t *testing.T) {
 	appendAll(t, "contended", 5, f.Admin())
 }
 
-// TestNumbers_are1toNUnder200AppendersOnTwoReplicas runs two more sequence services on one PostgreSQL database, enrolled as a
-// second and a third instance.
+// TestNumbers_are1toNUnder200AppendersOnTwoReplicas runs two more sequence services on one PostgreSQL database,
+// enrolled as a second and a third instance.
 func TestNumbers_are1toNUnder200AppendersOnTwoReplicas(t *testing.T) {
 	database := harness.Postgres(t)
 	f := harness.Start(t)

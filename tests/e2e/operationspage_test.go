@@ -13,7 +13,8 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// What an operator does on the day after, block by block in the order of the page, as it stands there: a block is run, or a comment above it says why not.
+// The operations page is run block by block, in the order of the page and as written. A block is run, or a comment
+// above it says why not.
 func TestOperationsPage_isRunBlockByBlock(t *testing.T) {
 	harness.Own(t, "the page starts its own")
 	const file = "../../docs/operations.md"
@@ -24,7 +25,7 @@ func TestOperationsPage_isRunBlockByBlock(t *testing.T) {
 	steps := []step{{block: block{line: 1, text: prelude(dir, page), marks: map[string]string{}}}}
 	run, shown := 0, 0
 	for _, b := range readPage(t, file) {
-		if b.language == "text" { // of the block before
+		if b.language == "text" { // output of the previous block
 			steps[len(steps)-1].want = strings.Split(strings.TrimSpace(page.Replace(b.text)), "\n")
 			continue
 		}
@@ -50,7 +51,7 @@ func TestOperationsPage_isRunBlockByBlock(t *testing.T) {
 	s.end(t)
 }
 
-// pageStep is a block as it is run. A console has commands, each after a dollar sign, and what they say.
+// pageStep returns a block as a step. A console block has commands, each after a dollar sign, and their output.
 func pageStep(b block, page *strings.Replacer) step {
 	b.text = page.Replace(b.text)
 	if b.language != "console" {
@@ -68,7 +69,7 @@ func pageStep(b block, page *strings.Replacer) step {
 	return step{block: b, want: said}
 }
 
-// placeholders are what stands for a path of the operator's machine.
+// placeholders maps the page's placeholders to paths on the test machine.
 func placeholders(t *testing.T, dir, etc string) []string {
 	source, err := filepath.Abs("../..")
 	require.NoError(t, err)
@@ -84,7 +85,8 @@ func placeholders(t *testing.T, dir, etc string) []string {
 	}
 }
 
-// prelude is what an operator's machine has before the page is read: directories, and a systemctl that starts and stops the family that the page starts.
+// prelude sets up what an operator's machine has before the page is read: directories, and a systemctl that starts and
+// stops the family that the page starts.
 func prelude(dir string, page *strings.Replacer) string {
 	return page.Replace(`mkdir -p ` + filepath.Join(dir, "backups") + ` ` + filepath.Join(dir, "media") + `
 systemctl() {
@@ -102,7 +104,8 @@ systemctl() {
 `)
 }
 
-// databases makes an empty database for each service, and puts their URLs into files; false where there is no PostgreSQL.
+// databases creates an empty database for each service and writes their URLs to files. It returns false if there is no
+// PostgreSQL.
 func databases(t *testing.T, etc string) bool {
 	if os.Getenv("FOUNTAIN_TEST_POSTGRES_URL") == "" && !strings.Contains(os.Getenv("FOUNTAIN_TEST_REQUIRE"), "postgres") {
 		return false
@@ -113,7 +116,7 @@ func databases(t *testing.T, etc string) bool {
 	return true
 }
 
-// A comment that gives no reason does not take a block out.
+// A comment without a reason does not exclude a block.
 func TestOperationsPage_marksNeedAReason(t *testing.T) {
 	harness.Own(t, "it asks no family")
 	for line, ok := range map[string]bool{

@@ -11,7 +11,8 @@ import (
 	"github.com/fountainai/fountain/tests/recorder"
 )
 
-// A browser gets the page and its files through the gateway with all that keeps them safe, asks whether what it has is still current, and gets nothing else there.
+// A browser gets the page and its files through the gateway with all their security headers, can revalidate its copy,
+// and gets nothing else there.
 func TestPage_comesWithItsPolicyAndIsKeptByItsTag(t *testing.T) {
 	f := harness.Start(t)
 	client := recorder.New(t, nil).Client()

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/tests/authenticator"
 )
 
-// passkeys enrols a passkey on the page of the family at localhost, raises the session by it, and signs in.
+// passkeys enrols a passkey on the page of the family at localhost, raises the session with it, and signs in.
 func (tr *tour) passkeys() {
 	ctx, tf := context.Background(), tr.admin.Twofactor
 	gateway, err := url.Parse(tr.f.Info.GatewayURL)
@@ -42,7 +42,7 @@ func (tr *tour) passkeys() {
 	require.NoError(tr.t, tf.RevokeFactor(ctx, enrolment.FactorID))
 }
 
-// answered is what a device makes of options.
+// answered returns the response of a device to options.
 func answered[T any](t *testing.T, device func([]byte) (json.RawMessage, error), options any) (out T) {
 	t.Helper()
 	asked, err := json.Marshal(options)

@@ -28,7 +28,7 @@ const (
 	messageSID    = "SM0123456789abcdef0123456789abcdef"
 )
 
-// phones stands for Twilio and the phones behind it.
+// phones simulates Twilio and the phones behind it.
 type phones struct {
 	settings service.Delivery
 	texts    chan string
@@ -54,7 +54,7 @@ func newPhones(t *testing.T) *phones {
 
 var sixDigits = regexp.MustCompile(`\d{6}`)
 
-// code is that of the next text that arrives.
+// code returns the code in the next text message.
 func (p *phones) code(t *testing.T) string {
 	t.Helper()
 	select {

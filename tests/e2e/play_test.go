@@ -1,4 +1,5 @@
-// Package e2e tells the main job's story through the gateway: a whole play imported, numbered, found, changed, and kept.
+// Package e2e tests the main use through the gateway: a whole screenplay is imported, numbered, found, changed and
+// exported.
 package e2e
 
 import (
@@ -28,7 +29,7 @@ type play struct {
 	character         string // who says it
 }
 
-// plays returns the two real plays when they lie beside the checkout, else the embedded screenplay.
+// plays returns the two real screenplays if they are next to the checkout, else the embedded one.
 func plays(t *testing.T) []play {
 	shared := os.Getenv("FOUNTAIN_SHARED")
 	if shared == "" {
@@ -73,7 +74,7 @@ func TestPlays_areNumberedFoundAndKept(t *testing.T) {
 	}
 }
 
-// editorKey makes an API key for the CLI.
+// editorKey creates an API key for the command line.
 func editorKey(t *testing.T, admin *fountain.Client) string {
 	made, err := admin.KMS.CreateAPIKey(context.Background(), kms.APIKeyCreate{Name: "import", Scopes: []string{"elements:read", "elements:write"}})
 	require.NoError(t, err)
@@ -90,7 +91,7 @@ func importFile(t *testing.T, f *harness.Family, key string, p play) string {
 	return string(out)
 }
 
-// exportScope runs the real command, which must have nothing to tell.
+// exportScope runs the real command, which must print no notices.
 func exportScope(t *testing.T, f *harness.Family, key, scope string) string {
 	t.Helper()
 	cmd := exec.Command(harness.Binary(t), "export", scope)
@@ -103,13 +104,14 @@ func exportScope(t *testing.T, f *harness.Family, key, scope string) string {
 	return string(out)
 }
 
-// sceneHeading and action count the elements of a play from its text alone: our plays force both with a mark.
+// sceneHeading and action count the elements of a screenplay from its text alone. Our screenplays force both with a
+// mark.
 var (
 	action  = regexp.MustCompile(`(?m)^!`)
 	heading = regexp.MustCompile(`(?m)^(#|\.[A-Z])`)
 )
 
-// checkNumbers demands that every type's numbers are 1..N without a gap, and N what the text says.
+// checkNumbers requires that the numbers of every type are 1..N without a gap, and that N matches the text.
 func checkNumbers(t *testing.T, c *fountain.Client, p play) {
 	t.Helper()
 	text, err := os.ReadFile(p.path)
@@ -139,7 +141,7 @@ func count(t *testing.T, c *fountain.Client, scope string) map[string]int {
 	return got
 }
 
-// checkSearch finds the misspelt speech, by filter too, and counts scenes; the index may follow a moment behind.
+// checkSearch finds the misspelt speech, also with a filter, and counts scenes. The index may be a moment behind.
 func checkSearch(t *testing.T, c *fountain.Client, p play) {
 	t.Helper()
 	ctx := context.Background()

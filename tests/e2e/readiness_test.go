@@ -20,8 +20,8 @@ func readiness(t *testing.T, f *harness.Family, word string) (status int, detail
 	return harness.Readiness(t, f.Info.Services[word], word)
 }
 
-// TestReadiness_saysThatAFileIsGoneOrBroken harms the file of each service in turn, and finds that this one alone says so, in words of what
-// is missing, and that it is ready again with a good file.
+// TestReadiness_saysThatAFileIsGoneOrBroken damages the file of each service in turn. It requires that only this
+// service reports it and names what is missing, and that it is ready again with a valid file.
 func TestReadiness_saysThatAFileIsGoneOrBroken(t *testing.T) {
 	harness.Own(t, "it has no files of SQLite")
 	f := harness.Start(t)
@@ -39,7 +39,7 @@ func TestReadiness_saysThatAFileIsGoneOrBroken(t *testing.T) {
 	} {
 		t.Run(c.word+" "+c.file, func(t *testing.T) {
 			path := filepath.Join(f.Dir, c.word, c.file)
-			f.Down() // so that the file holds everything
+			f.Down() // so that everything is in the database file
 			good, err := os.ReadFile(path)
 			require.NoError(t, err)
 			f.Up()
@@ -52,7 +52,7 @@ func TestReadiness_saysThatAFileIsGoneOrBroken(t *testing.T) {
 			for _, other := range words {
 				if other != c.word {
 					require.Eventually(t, func() bool { status, _ := readiness(t, f, other); return status == http.StatusOK }, 5*time.Second, 20*time.Millisecond,
-						other) // on a busy machine the proof of its own file may be late for once
+						other) // on a busy machine the check of its own file may be late once
 				}
 			}
 			f.Down()
@@ -80,7 +80,7 @@ func overwrite(path string) error {
 	return file.Close()
 }
 
-// Every service of a family keeps the contract that its gateway checks.
+// Every service of a family uses the contract that its gateway enforces.
 func TestReadiness_tellsTheContractThatTheGatewayChecks(t *testing.T) {
 	f := harness.Start(t)
 	f.Bootstrap()

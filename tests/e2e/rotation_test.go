@@ -17,7 +17,8 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// A key of an engine is rotated by the kms: the new one searches before it is current, the old one until it is ended, and never a key that nobody knows is left.
+// The kms rotates a key of an engine: the new key can search before it is current, the old one until it is ended, and
+// no unknown key is ever left at the engine.
 func TestRotation_ofAKeyOfAnEngine(t *testing.T) {
 	const admin = "admin-key-of-the-engine"
 	url := searchtest.Typesense(t, admin)

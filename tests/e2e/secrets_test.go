@@ -23,8 +23,8 @@ import (
 	"github.com/fountainai/fountain/tests/recorder"
 )
 
-// TestSecrets_noneIsPrintedOrLogged takes the binary through everything that handles a secret, at the most talkative log level, and
-// looks for each of them in what it printed.
+// TestSecrets_noneIsPrintedOrLogged runs the binary through everything that handles a secret, at the most verbose log
+// level, and looks for each secret in its output.
 func TestSecrets_noneIsPrintedOrLogged(t *testing.T) {
 	ctx := context.Background()
 	dir := filepath.Join(t.TempDir(), "data")
@@ -96,7 +96,7 @@ func apiKeyWorks(t *testing.T, p *harness.Process, key string) error {
 	return nil
 }
 
-// credentialTexts returns every API key that a credential file holds.
+// credentialTexts returns every API key in a credential file.
 func credentialTexts(t *testing.T, path string) []string {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -107,7 +107,8 @@ func credentialTexts(t *testing.T, path string) []string {
 	return keys
 }
 
-// checkStored demands that no database file holds a secret in clear. Only the files that exist to hold one may.
+// checkStored requires that no database file contains a secret in plaintext. Only the files whose purpose is to hold a
+// secret may contain one.
 func checkStored(t *testing.T, dir string, secrets map[string]string) {
 	t.Helper()
 	allowed := map[string]bool{"credential.json": true, "root.key": true}
@@ -120,7 +121,7 @@ func checkStored(t *testing.T, dir string, secrets map[string]string) {
 			return err
 		}
 		for what, secret := range secrets {
-			if len(secret) > 8 { // six digits stand in a database by chance
+			if len(secret) > 8 { // six digits occur in a database by chance
 				require.NotContains(t, string(content), secret, "the %s stands in %s", what, d.Name())
 			}
 		}
@@ -128,7 +129,7 @@ func checkStored(t *testing.T, dir string, secrets map[string]string) {
 	}))
 }
 
-// TestSecrets_theRepositoryHoldsNone looks through every tracked file for anything that has the form of a credential.
+// TestSecrets_theRepositoryHoldsNone searches every tracked file for text in the form of a credential.
 func TestSecrets_theRepositoryHoldsNone(t *testing.T) {
 	harness.Own(t, "it asks no family")
 	list, err := exec.Command("git", "-C", "../..", "ls-files", "-z").Output()
@@ -145,7 +146,7 @@ func TestSecrets_theRepositoryHoldsNone(t *testing.T) {
 			continue // these very patterns; Swagger UI's minified bundle
 		}
 		if strings.HasPrefix(name, "tests/upgrade/testdata/") {
-			continue // a recorded family, which runs in its test alone: its keys open nothing else
+			continue // a recorded family that runs only in its own test: its keys are valid nowhere else
 		}
 		content, err := os.ReadFile(filepath.Join("../..", name))
 		if os.IsNotExist(err) {
@@ -154,7 +155,7 @@ func TestSecrets_theRepositoryHoldsNone(t *testing.T) {
 		require.NoError(t, err)
 		for what, form := range forms {
 			if strings.HasSuffix(name, "_test.go") && (what == "a known default" || what == "an API key") {
-				continue // tests may say what a bad password or a false key looks like
+				continue // tests may contain examples of bad passwords and false keys
 			}
 			require.Empty(t, form.FindString(string(content)), "%s holds %s", name, what)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// passkeyProof is the proof that twofactor gives for a passkey of the user alone, signed with a key that was registered for proofs.
+// passkeyProof returns the proof that twofactor issues for a user's passkey alone, signed with a registered proof key.
 func passkeyProof(t *testing.T, private ed25519.PrivateKey, kid, userID string, now time.Time) string {
 	t.Helper()
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
@@ -29,8 +29,8 @@ func passkeyProof(t *testing.T, private ed25519.PrivateKey, kid, userID string, 
 	return text
 }
 
-// policies has readers sign in with a second factor, and signs one in who has none yet: with the token of the sign-in that waits they enrol one, and end
-// the sign-in with one of the recovery codes that came with it.
+// policies requires a second factor of readers at sign-in, and signs one in who has none yet: the reader enrols one
+// with the token of the waiting sign-in, and completes the sign-in with one of the recovery codes.
 func (tr *tour) policies() {
 	ctx, k := context.Background(), tr.admin.KMS
 	const password = "a kettle on the far shore"
@@ -63,7 +63,7 @@ func (tr *tour) policies() {
 	tokens := ok[*kms.TokenResponse](tr, "complete")(anonymous.KMS.CompleteSignIn(ctx, kms.SignInProof{Proof: proof.Proof}, carried))
 	require.Equal(tr.t, "hedy", ok[*kms.User](tr, "own account")(anonymous.KMS.GetUser(ctx, user.ID, fountain.WithBearer(tokens.AccessToken))).Username)
 
-	// The SDK does it by itself, wrong codes included, and is asked no second time for an operation.
+	// The SDK does the same by itself, including wrong codes, and does not ask again for an operation.
 	var asked []fountain.Challenge
 	hedy := tr.f.Client(fountain.WithUser("hedy", password), fountain.WithStepUp(func(_ context.Context, c fountain.Challenge) (string, error) {
 		if asked = append(asked, c); len(asked) == 1 {
@@ -79,7 +79,8 @@ func (tr *tour) policies() {
 	require.NoError(tr.t, hedy.SignOut(ctx))
 }
 
-// A family whose administrators sign in with a second factor has them do all their work, from the sign-in on, through the gateway.
+// Administrators whose role requires a second factor at sign-in can do all their work, from the sign-in on, through the
+// gateway.
 func TestSignIn_ofAnAdministratorWhoseRoleAsksForASecondFactor(t *testing.T) {
 	harness.Own(t, "its clock is the machine's")
 	f := harness.Start(t)

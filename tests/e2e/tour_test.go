@@ -37,7 +37,7 @@ import (
 	"github.com/fountainai/fountain/tests/recorder"
 )
 
-// tour calls operations; what fails ends the test.
+// tour calls operations. A failure ends the test.
 type tour struct {
 	t     *testing.T
 	f     *harness.Family
@@ -53,8 +53,8 @@ func ok[T any](t *tour, what string) func(T, error) T {
 	}
 }
 
-// TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway calls each operation once with the SDK; the recorder holds each
-// answer against its contract. A new operation that nobody calls here fails the test.
+// TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway calls each operation once with the SDK. The recorder
+// checks each response against its contract. A new operation that is not called here fails the test.
 func TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway(t *testing.T) {
 	if harness.IsGiven() {
 		tourGiven(t)
@@ -81,7 +81,7 @@ func TestTour_everyOperationOfEveryContractSucceedsThroughTheGateway(t *testing.
 	tr.everythingWasCalled(nil)
 }
 
-// tourGiven goes through a family that is given, with all that it can be asked for.
+// tourGiven tours a given family, with everything that it can do.
 func tourGiven(t *testing.T) {
 	f := harness.Start(t)
 	tr := &tour{t: t, f: f, admin: f.Admin()}
@@ -105,7 +105,8 @@ func tourGiven(t *testing.T) {
 
 const noProvider = "it has no provider of codes"
 
-// everythingWasCalled demands that each operation was called with success, but those that can't be, for a reason.
+// everythingWasCalled requires that each operation was called with success, except those that cannot be, for the given
+// reason.
 func (tr *tour) everythingWasCalled(but map[string]string) {
 	t := tr.t
 	t.Helper()
@@ -187,7 +188,7 @@ func (tr *tour) gateway() {
 	ok[any](tr, "openid provider")(any2(k.GetProviderMetadata(ctx)))
 }
 
-// any2 forgets the type of a value that is not looked at.
+// any2 discards the type of a value that is not used.
 func any2[T any](v T, err error) (any, error) { return v, err }
 
 // codes enrols the administrator's authenticator and a second one, which is revoked.
@@ -223,7 +224,7 @@ func (tr *tour) people() {
 	ok[any](tr, "user")(any2(k.GetUser(ctx, users.Items[0].ID)))
 }
 
-// browsers does what only pages do, without the SDK.
+// browsers makes the calls that only pages make, without the SDK.
 func (tr *tour) browsers() {
 	client, cookie := recorder.New(tr.t, nil).Client(), ""
 	post := func(path, body string) {
@@ -246,8 +247,7 @@ func (tr *tour) browsers() {
 	post("browser-session/refresh", `{"resource":["sequence"]}`)
 }
 
-// services goes through everything that asks an administrator for a second factor, and what a service does with its own key.
-// webapps registers a web app, signs in at it, and signs out by it.
+// webapps registers a web app, signs in to it, and signs out with it.
 func (tr *tour) webapps() {
 	ctx, k := context.Background(), tr.admin.KMS
 	const callback, verifier = "http://127.0.0.1:4999/callback", "a-verifier-of-the-tour-that-nobody-else-knows-0123"
@@ -284,6 +284,7 @@ func (tr *tour) webapps() {
 	require.NoError(tr.t, k.DeleteClient(ctx, id))
 }
 
+// services makes the calls that require a second factor of an administrator, and what a service does with its own key.
 func (tr *tour) services() {
 	ctx, k := context.Background(), tr.admin.KMS
 	user := ok[*kms.UserCreated](tr, "create user")(k.CreateUser(ctx, kms.UserCreate{Username: "grace", Password: "a quiet harbour at dawn", Roles: []string{"editor"}}))
@@ -372,7 +373,7 @@ func (tr *tour) keyrings() {
 	require.Len(tr.t, ok[*kms.KeyringList](tr, "keyrings")(k.ListKeyrings(ctx, nil)).Items, 3)
 }
 
-// rootKey puts another root key beside the kms, as an operator does, and rotates to it.
+// rootKey puts a new root key next to that of the kms, as an operator does, and rotates to it.
 func (tr *tour) rootKey() {
 	ctx, k := context.Background(), tr.admin.KMS
 	if tr.f.Given {
@@ -388,7 +389,7 @@ func (tr *tour) rootKey() {
 	require.Equal(tr.t, before.Active, *ok[*kms.RootKey](tr, "rotate root key")(k.RotateRootKey(ctx)).Previous)
 }
 
-// upkeep reads what commands have left beside the kms.
+// upkeep reads what commands have written in the data directory of the kms.
 func (tr *tour) upkeep() {
 	ctx, k, dir := context.Background(), tr.admin.KMS, filepath.Join(tr.f.Dir, "kms")
 	if tr.f.Given {
@@ -425,7 +426,7 @@ func (tr *tour) secretVersions() {
 	ok[any](tr, "roll back secret")(any2(k.RollbackSecretRotation(ctx, "tour.secret")))
 }
 
-// secretPolicies lets a role to a secret.
+// secretPolicies gives a role access to a secret.
 func (tr *tour) secretPolicies() {
 	ctx, k := context.Background(), tr.admin.KMS
 	reads := kms.SecretPolicyPut{Subject: kms.SecretPolicySubject{Kind: kms.SecretPolicySubjectKindRole, ID: "reader"}, Path: "tour", Capabilities: []kms.SecretCapability{kms.SecretCapabilityRead}}
@@ -445,7 +446,7 @@ func (tr *tour) secretPolicies() {
 	require.NoError(tr.t, k.DeleteSecretPolicy(ctx, "tour-reads"))
 }
 
-// roles registers a resource server and hands its scopes out.
+// roles registers a resource server and grants its scopes.
 func (tr *tour) roles() {
 	ctx, k := context.Background(), tr.admin.KMS
 	ok[any](tr, "register")(any2(k.RegisterService(ctx, kms.ServiceCreate{Name: "atlas", Scopes: []string{}, DeclaredScopes: &[]string{"atlas:read"}})))
@@ -477,7 +478,7 @@ func (tr *tour) roles() {
 	tr.contracts()
 }
 
-// contracts adopts the resource server by a document, changes the document and retires it.
+// contracts adopts the resource server with a document, changes the document and retires it.
 func (tr *tour) contracts() {
 	ctx, k := context.Background(), tr.admin.KMS
 	body := func(summary string) kms.ContractPut {
@@ -506,7 +507,7 @@ paths:
 	require.NoError(tr.t, k.RetireContract(ctx, "atlas"))
 }
 
-// account does what a user does with their own account, and an administrator for them.
+// account does what a user does with their own account, and what an administrator does for them.
 func (tr *tour) account(userID string) {
 	ctx, k := context.Background(), tr.admin.KMS
 	const first, second, third = "a quiet harbour at dawn", "a lantern over the river", "another lantern elsewhere"
@@ -526,7 +527,7 @@ func (tr *tour) account(userID string) {
 	require.NoError(tr.t, k.DeleteUser(ctx, gone.ID))
 }
 
-// signedCheckpoint is one of a service whose trail nobody keeps.
+// signedCheckpoint returns a signed checkpoint of a service without a stored audit trail.
 func signedCheckpoint(tr *tour, service string) kms.AuditCheckpoint {
 	own, private, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(tr.t, err)
@@ -538,7 +539,7 @@ func signedCheckpoint(tr *tour, service string) kms.AuditCheckpoint {
 	}
 }
 
-// ownKey does what a service does with its key.
+// ownKey does what a service does with its own API key.
 func (tr *tour) ownKey(text string) {
 	ctx := context.Background()
 	k := tr.f.Client(fountain.WithAPIKey(text)).KMS
@@ -552,7 +553,7 @@ func (tr *tour) ownKey(text string) {
 	ok[any](tr, "rotate own")(any2(k.RotateCurrentAPIKey(ctx, kms.APIKeyRotate{})))
 }
 
-// mails has mails sent, in the place of twofactor, which has no mail server here.
+// mails sends mails in place of twofactor, which has no mail server here.
 func (tr *tour) mails(carrier *fountain.KMS) {
 	ctx, k := context.Background(), tr.admin.KMS
 	wait := "wait=0"
@@ -567,7 +568,7 @@ func (tr *tour) mails(carrier *fountain.KMS) {
 	require.NoError(tr.t, k.RequestPasswordReset(ctx, kms.PasswordResetRequest{Login: "nobody@example.org"}, fountain.WithoutAuth()))
 }
 
-// twofactor does what the twofactor service alone may do, with its own key.
+// twofactor does what only the twofactor service may do, with its own key.
 func (tr *tour) twofactor() {
 	ctx, key := context.Background(), tr.f.ServiceKey("twofactor")
 	k := tr.f.Client(fountain.WithAPIKey(key)).KMS
@@ -648,7 +649,7 @@ func (tr *tour) elements() {
 	ok[any](tr, "retry dead letters")(any2(s.RetryDeadLetters(ctx, sequence.DeadLetterRetry{})))
 }
 
-// jobs have documents written in the background.
+// jobs writes documents in the background.
 func (tr *tour) jobs() {
 	ctx, s := context.Background(), tr.admin.Search
 	lines := `{"op":"upsert","id":"job","document":{"text":"in the background"}}` + "\n" + `{"op":"upsert","id":"refused","document":{"text":7}}` + "\n" + `{"op":"delete","id":"job"}`
@@ -665,7 +666,7 @@ func (tr *tour) jobs() {
 	lines = strings.Repeat(`{"op":"delete","id":"job"}`+"\n", 1000)
 	for range 100 {
 		next := ok[*search.Job](tr, "start another job")(s.StartSync(ctx, "tour", strings.NewReader(lines)))
-		if _, err := s.CancelJob(ctx, "tour", next.ID); err != nil { // it is done already
+		if _, err := s.CancelJob(ctx, "tour", next.ID); err != nil { // it has already finished
 			require.ErrorIs(tr.t, err, fountain.ErrConflict)
 			continue
 		}
@@ -673,7 +674,7 @@ func (tr *tour) jobs() {
 	}
 }
 
-// sets gives the collection synonyms, and takes them away.
+// sets adds synonyms to the collection and removes them.
 func (tr *tour) sets() {
 	ctx, s := context.Background(), tr.admin.Search
 	kind := search.SetKindSynonyms
@@ -688,7 +689,7 @@ func (tr *tour) sets() {
 	ok[any](tr, "search key")(any2(s.CreateSearchKey(ctx, "tour", search.SearchKeyCreate{})))
 }
 
-// reindex brings the collection to other schemas, and back.
+// reindex changes the schema of the collection and back.
 func (tr *tour) reindex() {
 	ctx, s := context.Background(), tr.admin.Search
 	schema := ok[*search.CollectionSchema](tr, "schema")(s.GetCollectionSchema(ctx, "tour"))
@@ -705,7 +706,7 @@ func (tr *tour) reindex() {
 	ok[any](tr, "roll back")(any2(s.RollbackReindex(ctx, "tour", begun.Reindex.ID)))
 	await(begun.Reindex.ID, search.ReindexStateRolledBack)
 	second := ok[*search.Reindex](tr, "start a reindex")(s.StartReindex(ctx, "tour", search.ReindexStart{}))
-	if _, err := s.AbortReindex(ctx, "tour", second.ID); err != nil { // it may be done already
+	if _, err := s.AbortReindex(ctx, "tour", second.ID); err != nil { // it may have finished already
 		require.ErrorIs(tr.t, err, fountain.ErrConflict)
 	}
 	list := ok[*search.ReindexList](tr, "reindexes")(s.ListReindexes(ctx, "tour", nil))
@@ -731,7 +732,7 @@ func (tr *tour) documents() {
 	union := ok[*search.SearchUnion](tr, "union")(s.UnionSearch(ctx, search.UnionSearch{Searches: pair}))
 	require.EqualValues(tr.t, 2, union.Found)
 	ok[any](tr, "document")(any2(s.GetDocument(ctx, "tour", "1", nil)))
-	for _, id := range []string{"sync", "export", "delete-by-query"} { // which are verbs, too
+	for _, id := range []string{"sync", "export", "delete-by-query"} { // also names of operations
 		require.NoError(tr.t, s.PutDocument(ctx, "tour", id, nil, doc))
 		require.NoError(tr.t, s.PatchDocument(ctx, "tour", id, nil, json.RawMessage(`{"text":"another"}`)))
 		changed := ok[*json.RawMessage](tr, id)(s.GetDocument(ctx, "tour", id, nil))
@@ -763,7 +764,7 @@ func (tr *tour) documents() {
 	grants := ok[*search.GrantList](tr, "grants")(s.ListCollectionGrants(ctx, "tour", nil))
 	require.Len(tr.t, grants.Items, 1)
 	require.NoError(tr.t, s.DeleteCollectionGrant(ctx, "tour", "role:reader"))
-	require.EventuallyWithT(tr.t, func(c *assert.CollectT) { // a worker of the aborted reindex may be busy with its last step
+	require.EventuallyWithT(tr.t, func(c *assert.CollectT) { // a worker of the aborted reindex may still be in its last step
 		assert.NoError(c, s.DeleteCollection(ctx, "tour"))
 	}, time.Minute, time.Second)
 }

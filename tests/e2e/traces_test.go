@@ -25,15 +25,15 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// collector takes spans by OTLP over HTTP.
+// collector receives spans by OTLP over HTTP.
 type collector struct {
 	*httptest.Server
 	mu    sync.Mutex
-	raw   bytes.Buffer // everything that was sent, its header too
+	raw   bytes.Buffer // everything that was sent, including headers
 	spans []span
 }
 
-// span is one span, in the words of the test.
+// span is one span, reduced to what the test needs.
 type span struct {
 	id, parent, trace string // hex; parent is empty at a trace's root
 	service, name     string
@@ -51,7 +51,7 @@ func startCollector(t *testing.T) *collector {
 	return c
 }
 
-// ServeHTTP implements http.Handler. ExportTraceServiceRequest and TracesData have one form on the wire.
+// ServeHTTP implements http.Handler. ExportTraceServiceRequest and TracesData have the same wire format.
 func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	var data tracepb.TracesData
@@ -95,14 +95,14 @@ func read(service string, s *tracepb.Span) span {
 	return out
 }
 
-// got returns the spans so far and all that came on the wire.
+// got returns the spans so far and everything received on the wire.
 func (c *collector) got() (spans []span, raw string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.spans), c.raw.String()
 }
 
-// one returns the only span that fits.
+// one returns the only span that matches.
 func one(t *testing.T, spans []span, what string, fits func(span) bool) span {
 	t.Helper()
 	var found []span
@@ -115,7 +115,7 @@ func one(t *testing.T, spans []span, what string, fits func(span) bool) span {
 	return found[0]
 }
 
-// accessLine returns the access log's line of an operation in a service.
+// accessLine returns the access log line of an operation in a service.
 func accessLine(t *testing.T, log, service, operation string) map[string]any {
 	t.Helper()
 	for text := range strings.Lines(log) {
@@ -133,8 +133,9 @@ const (
 	client = tracepb.Span_SPAN_KIND_CLIENT
 )
 
-// TestTraces_leadFromTheGatewayToTheStatement: one trace holds a request's way through gateway, service and database, it is not the trace that a
-// stranger asked for, and nothing in any span is what a client sent.
+// TestTraces_leadFromTheGatewayToTheStatement requires that one trace contains a request's path through gateway,
+// service and database, that it is not the trace which a client asked for, and that no span contains anything that a
+// client sent.
 func TestTraces_leadFromTheGatewayToTheStatement(t *testing.T) {
 	c := startCollector(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.URL)
@@ -162,7 +163,7 @@ func TestTraces_leadFromTheGatewayToTheStatement(t *testing.T) {
 			"Authorization": {"Bearer canary"}, "X-Otp": {"canary"}, "User-Agent": {"canary"}, "Baggage": {"canary=1"}, "X-Request-Id": {"canary"}, "Cookie": {"canary=1"},
 		})
 	}
-	p.Stop() // sends what waits
+	p.Stop() // flushes pending spans
 
 	spans, raw := c.got()
 	for _, operation := range []struct{ id, method, statement string }{
@@ -206,7 +207,7 @@ func get(t *testing.T, url string, header http.Header) {
 	require.GreaterOrEqual(t, answer.StatusCode, http.StatusBadRequest)
 }
 
-// firstDelivery is the trace of the first delivery to the search service.
+// firstDelivery returns the trace of the first delivery to the search service.
 func firstDelivery(spans []span) string {
 	for _, s := range spans {
 		if s.name == "deliver to search" {
@@ -216,7 +217,7 @@ func firstDelivery(spans []span) string {
 	return ""
 }
 
-// operationOf is the operation at the root of a trace.
+// operationOf returns the operation at the root of a trace.
 func operationOf(spans []span, trace string) string {
 	for _, s := range spans {
 		if s.trace == trace && s.parent == "" {
@@ -226,7 +227,7 @@ func operationOf(spans []span, trace string) string {
 	return ""
 }
 
-// checkTrace follows the one trace of an operation of sequence from door to database.
+// checkTrace checks the single trace of an operation of sequence, from the gateway to the database.
 func checkTrace(t *testing.T, spans []span, log, operation, method, statement, strangers string) {
 	t.Helper()
 	door := one(t, spans, "span of the gateway", func(s span) bool {
@@ -266,7 +267,7 @@ func checkTrace(t *testing.T, spans []span, log, operation, method, statement, s
 	}
 }
 
-// Without an endpoint there are no traces, and a client's context reaches the service as it was sent.
+// Without an endpoint there are no traces, and a client's trace context reaches the service as it was sent.
 func TestTraces_areOffWithoutAnEndpoint(t *testing.T) {
 	c := startCollector(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.URL)
@@ -283,7 +284,8 @@ func TestTraces_areOffWithoutAnEndpoint(t *testing.T) {
 	require.NotContains(t, p.Output(), "traceId")
 }
 
-// A collector that is away costs its spans: requests go on, each service says so once, and the metric counts.
+// If the collector is unavailable, only spans are lost: requests succeed, each service logs it once, and the metric
+// counts the lost spans.
 func TestTraces_areLostWhenTheCollectorIsAway(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+harness.FreeAddress(t))
 	dir := filepath.Join(t.TempDir(), "data")

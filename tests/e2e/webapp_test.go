@@ -18,7 +18,8 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// The web app of examples/webapp finds a running family by its issuer and signs a person in; what the page does in a browser is done by the SDK here.
+// The web app of examples/webapp finds a running family by its issuer and signs a user in. The SDK does here what the
+// page does in a browser.
 func TestWebapp_signsInAtAFamily(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "webapp")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".")
@@ -86,7 +87,7 @@ func TestWebapp_signsInAtAFamily(t *testing.T) {
 	}
 }
 
-// requestIn is what the authorization page reads of its address.
+// requestIn returns what the authorization page reads from its address.
 func requestIn(query url.Values) kms.AuthorizationRequest {
 	one := func(name string) *string {
 		if !query.Has(name) {

@@ -7,21 +7,22 @@ import (
 	"testing"
 )
 
-// FreeAddress returns an address of loopback on which nothing listens, for a server that takes its address as a setting. The port lies below those
-// that the kernel gives to clients and to listeners on port 0 (ip_local_port_range), so that nobody is given it before the server listens. Tests of other
-// packages run at the same time and draw from the same ports: until the test ends, a UDP socket 10,000 ports above keeps the port for it.
+// FreeAddress returns a free loopback address for a server that takes its address as a setting. The port is below those
+// that the kernel assigns to clients and to listeners on port 0 (ip_local_port_range), so that the kernel does not
+// assign it before the server listens. Tests of other packages run at the same time and choose from the same ports. So
+// a UDP socket 10,000 ports above reserves the port until the test ends.
 func FreeAddress(tb testing.TB) string {
 	tb.Helper()
 	for range 1000 {
 		port := 10000 + rand.IntN(10000)
 		mark, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+10000)))
 		if err != nil {
-			continue // another test has it
+			continue // another test has reserved it
 		}
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			_ = mark.Close() // nothing was sent
-			continue         // a program listens there
+			continue         // another program listens there
 		}
 		if err := l.Close(); err != nil {
 			tb.Fatal(err)

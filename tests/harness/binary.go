@@ -19,7 +19,8 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, cmd.Run()
 })
 
-// Binary builds cmd/fountain once in a test process and returns its path. FOUNTAIN_BINARY names a built one instead.
+// Binary builds cmd/fountain once per test process and returns its path. FOUNTAIN_BINARY names an existing binary
+// instead.
 func Binary(tb testing.TB) string {
 	tb.Helper()
 	if given := os.Getenv("FOUNTAIN_BINARY"); given != "" {

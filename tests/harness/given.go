@@ -18,21 +18,24 @@ import (
 	"github.com/fountainai/fountain/impl/family"
 )
 
-// A family that runs already, and that the suites are run against instead of families of their own, is named by the environment:
+// The suites can run against a family that is already running instead of families of their own. The environment
+// describes it:
 //
-//	FOUNTAIN_TEST_FAMILY    where its front answers, https://localhost:8443
-//	FOUNTAIN_TEST_SECRETS   directory with the files password and seed, of the administrator Username and the authenticator
-//	FOUNTAIN_TEST_DRIVER    a program that is called with kill, stop, start or read: kill SERVICE as a power cut would, stop SERVICE as an operator does, start SERVICE and
-//	                        wait until it is healthy, read SERVICE FILE from its file system; the services are those of docker-compose.yml
-//	SSL_CERT_FILE           the authority of its certificate, which Go and the command line then trust
+//	FOUNTAIN_TEST_FAMILY    address of its front, such as https://localhost:8443
+//	FOUNTAIN_TEST_SECRETS   directory with the files password and seed: those of the administrator Username and of the
+//	                        administrator's authenticator
+//	FOUNTAIN_TEST_DRIVER    a program that is called with one of: kill SERVICE, as a power cut would; stop SERVICE, as
+//	                        an operator does; start SERVICE, which waits until it is healthy; read SERVICE FILE, from
+//	                        the service's file system; the services are those of docker-compose.yml
+//	SSL_CERT_FILE           CA of its certificate, which Go and the command line then trust
 //
-// There are two of each service, with deploy/scale.env. The tests write to it, so it is one that is removed afterwards. Where a test needs what no such family has, it is
-// skipped by its name and says why (Own).
+// It has two of each service, with deploy/scale.env. The tests write to it, so it must be one that is discarded
+// afterwards. A test that needs something that no such family has is skipped with the reason (Own).
 
-// IsGiven reports whether the suites run against a family that runs already.
+// IsGiven reports whether the suites run against a family that is already running.
 func IsGiven() bool { return os.Getenv("FOUNTAIN_TEST_FAMILY") != "" }
 
-// Own skips a test that can't be run against a given family, and says why.
+// Own skips a test that cannot run against a given family, and says why.
 func Own(tb testing.TB, why string) {
 	tb.Helper()
 	if IsGiven() {
@@ -40,7 +43,7 @@ func Own(tb testing.TB, why string) {
 	}
 }
 
-// Driver calls the driver of the given family.
+// Driver runs the driver of the given family.
 func Driver(tb testing.TB, args ...string) []byte {
 	tb.Helper()
 	cmd := exec.Command(os.Getenv("FOUNTAIN_TEST_DRIVER"), args...)
@@ -51,7 +54,8 @@ func Driver(tb testing.TB, args ...string) []byte {
 	return out
 }
 
-// steps are the authenticator's of the given family: each is used once in this process, and the first is one that an earlier process has not used.
+// steps are time steps of the given family's authenticator. Each is used once in this process, and the first one is a
+// step that no earlier process has used.
 var steps struct {
 	sync.Mutex
 	last int64
@@ -59,7 +63,7 @@ var steps struct {
 
 const stepSeconds = 30
 
-// givenCode waits for a time step of the authenticator that was not used, and returns its code.
+// givenCode waits for an unused time step of the authenticator and returns its code.
 func givenCode(seed string) (string, error) {
 	steps.Lock()
 	defer steps.Unlock()
@@ -69,11 +73,11 @@ func givenCode(seed string) (string, error) {
 	}
 	steps.last = max(steps.last+1, now)
 	begins := time.Unix(steps.last*stepSeconds, 0)
-	time.Sleep(time.Until(begins)) // the family has no other clock than the machine's
+	time.Sleep(time.Until(begins)) // the family uses the machine's clock
 	return totp.GenerateCode(seed, begins)
 }
 
-// given returns the family that runs already.
+// given returns the family that is already running.
 func given(tb testing.TB) *Family {
 	tb.Helper()
 	secret := func(name string) string {
@@ -92,7 +96,8 @@ func given(tb testing.TB) *Family {
 	return f
 }
 
-// admins is the one client of a test process by which the given family's administrator is known: sign-ins are limited by address.
+// admins holds the only client of a test process that is signed in as the given family's administrator, because
+// sign-ins are limited by address.
 var admins = struct {
 	sync.Mutex
 	of map[string]*fountain.Client

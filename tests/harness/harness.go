@@ -1,5 +1,5 @@
-// Package harness runs a whole family in the test's process, on loopback and in a temporary directory, and gives clients of it
-// whose every answer is held against the contracts.
+// Package harness runs a whole family in the test process, on loopback and in a temporary directory. Its clients check
+// every response against the contracts.
 package harness
 
 import (
@@ -26,17 +26,17 @@ import (
 	"github.com/fountainai/fountain/tests/recorder"
 )
 
-// Username and Password of the first administrator. The password is made for each test.
+// Username is the name of the first administrator.
 const Username = "ada"
 
-// Clock is the machine's clock moved forward by what the test says, so that one-time codes and expiries need no waiting.
+// Clock is the machine's clock plus an offset that the test sets, so that one-time codes and expiries need no waiting.
 type Clock struct {
 	mu       sync.Mutex
 	offset   time.Duration
 	advanced time.Duration
 }
 
-// Now returns the moved time.
+// Now returns the current time with the offset.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,14 +45,14 @@ func (c *Clock) Now() time.Time {
 
 var started = time.Now()
 
-// Elapsed tells what Advance has moved as time that passed.
+// Elapsed returns the time that has passed, including what Advance has added.
 func (c *Clock) Elapsed() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return time.Since(started) + c.advanced
 }
 
-// Advance moves the clock.
+// Advance moves the clock forward as if the time had passed.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -60,7 +60,7 @@ func (c *Clock) Advance(d time.Duration) {
 	c.advanced += d
 }
 
-// Set moves the clock without telling that time has passed, as an operator or a time server does.
+// Set moves the clock without passing time, as an operator or a time server does.
 func (c *Clock) Set(by time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,13 +70,13 @@ func (c *Clock) Set(by time.Duration) {
 // Family is a running family.
 type Family struct {
 	tb       testing.TB
-	Dir      string // its data directory; "" of a given one
-	Given    bool   // it runs elsewhere, and is no family of this test's own
+	Dir      string // its data directory; "" if it is given
+	Given    bool   // it is already running and not started by this test
 	Info     family.Info
 	Clock    *Clock
 	Password string
-	Delivery service.Delivery  // by which codes are sent
-	Rotators rotating.Rotators // where secrets are put that are rotated outside
+	Delivery service.Delivery  // providers that send codes
+	Rotators rotating.Rotators // allowed targets of secret rotations
 
 	issuer     string // "" is the gateway's URL
 	engine     search.EngineAt
@@ -88,7 +88,8 @@ type Family struct {
 	AdminID    string // set by Bootstrap
 }
 
-// Start runs a family in a fresh directory and waits until it is ready. It ends with the test. Where a family is given, it is that one.
+// Start runs a family in a fresh directory and waits until it is ready. It stops with the test. If a family is given,
+// Start returns that one.
 func Start(tb testing.TB) *Family {
 	tb.Helper()
 	if IsGiven() {
@@ -97,7 +98,7 @@ func Start(tb testing.TB) *Family {
 	return StartSending(tb, service.Delivery{})
 }
 
-// StartRotating is Start with targets that rotations of secrets may reach.
+// StartRotating is Start with targets that secret rotations may reach.
 func StartRotating(tb testing.TB, r rotating.Rotators) *Family {
 	tb.Helper()
 	Own(tb, "its kms reaches no server of the test's")
@@ -107,14 +108,14 @@ func StartRotating(tb testing.TB, r rotating.Rotators) *Family {
 	return f
 }
 
-// StartSending is Start with providers of codes.
+// StartSending is Start with providers that send codes.
 func StartSending(tb testing.TB, d service.Delivery) *Family {
 	tb.Helper()
 	return StartAt(tb, "", d, search.EngineAt{})
 }
 
-// StartAt is StartSending for a family that people find at an address of its own, behind a proxy of this machine, and whose search service uses an engine; the embedded one
-// where none is named.
+// StartAt is StartSending for a family with its own issuer address, behind a proxy on this machine, and with a search
+// engine; if none is named, with the embedded one.
 func StartAt(tb testing.TB, issuer string, d service.Delivery, engine search.EngineAt) *Family {
 	tb.Helper()
 	Own(tb, "it has no settings of the test's own")
@@ -124,7 +125,8 @@ func StartAt(tb testing.TB, issuer string, d service.Delivery, engine search.Eng
 	return f
 }
 
-// Open runs a family on a directory that there is, with a clock that says now, and waits until it is ready. It ends with the test.
+// Open runs a family on an existing directory, with a clock that starts at now, and waits until it is ready. It stops
+// with the test.
 func Open(tb testing.TB, dir string, now time.Time) *Family {
 	tb.Helper()
 	Own(tb, "it opens no directory of the test's")
@@ -134,17 +136,17 @@ func Open(tb testing.TB, dir string, now time.Time) *Family {
 	return f
 }
 
-// Up starts the family on its directory, again or for the first time.
+// Up starts the family on its directory, for the first time or again.
 func (f *Family) Up() {
 	f.tb.Helper()
-	if f.Given { // it was Down alone that ended it
+	if f.Given { // only Down stops it, and Down restarts it
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ready := make(chan family.Info, 1)
 	f.stop, f.ended = stop, make(chan error, 1)
 	c := family.Config{
-		DataDir: f.Dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Clock: f.Clock, AuditKeep: time.Millisecond, // a test that archives does not wait for 90 days
+		DataDir: f.Dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Clock: f.Clock, AuditKeep: time.Millisecond, // so that a test that archives does not wait for 90 days
 		Delivery: f.Delivery, Rotators: f.Rotators, Issuer: f.issuer, Engine: f.engine, OnReady: func(i family.Info) { ready <- i },
 	}
 	if f.issuer != "" {
@@ -162,7 +164,7 @@ func (f *Family) Up() {
 	}
 }
 
-// Down drains the family; it is an error of the test when it does not end cleanly. A given one is started again at once.
+// Down drains the family. The test fails if it does not stop cleanly. A given family is restarted immediately.
 func (f *Family) Down() {
 	f.tb.Helper()
 	if f.Given {
@@ -182,13 +184,13 @@ func (f *Family) Down() {
 	}
 }
 
-// Client returns a recording client of the gateway.
+// Client returns a client of the gateway that checks its responses.
 func (f *Family) Client(opts ...fountain.Option) *fountain.Client {
 	f.tb.Helper()
 	return f.ClientOf(f.Info.GatewayURL, opts...)
 }
 
-// ClientOf returns a recording client of any address: a service itself, for example.
+// ClientOf returns a client of any address that checks its responses, for example of a service directly.
 func (f *Family) ClientOf(url string, opts ...fountain.Option) *fountain.Client {
 	f.tb.Helper()
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -202,10 +204,10 @@ func (f *Family) ClientOf(url string, opts ...fountain.Option) *fountain.Client 
 	return c
 }
 
-// Bootstrap makes the first administrator with the token of the file.
+// Bootstrap creates the first administrator with the token in the file.
 func (f *Family) Bootstrap() {
 	f.tb.Helper()
-	if f.Given { // it has one
+	if f.Given { // it has an administrator
 		return
 	}
 	token, err := os.ReadFile(filepath.Join(f.Dir, "kms", "bootstrap.token"))
@@ -217,16 +219,17 @@ func (f *Family) Bootstrap() {
 	f.invitation, f.AdminID = made.Invitation.Token, made.ID
 }
 
-// Admin returns a client signed in as the administrator; it satisfies second-factor challenges once EnrolTOTP was called.
+// Admin returns a client signed in as the administrator. It answers second-factor challenges after EnrolTOTP was
+// called.
 func (f *Family) Admin() *fountain.Client {
 	f.tb.Helper()
 	return f.Client(fountain.WithUser(Username, f.Password), fountain.WithStepUp(f.StepUp))
 }
 
-// EnrolTOTP gives the administrator a confirmed authenticator.
+// EnrolTOTP enrols and confirms an authenticator for the administrator.
 func (f *Family) EnrolTOTP(c *fountain.Client) {
 	f.tb.Helper()
-	if f.Given { // they have one
+	if f.Given { // the administrator has one
 		return
 	}
 	ctx := context.Background()
@@ -240,7 +243,7 @@ func (f *Family) EnrolTOTP(c *fountain.Client) {
 	require.NoError(f.tb, err)
 }
 
-// Code moves the clock to the next step and returns the administrator's code there, so that each is new.
+// Code moves the clock to the next time step and returns the administrator's code there, so that each code is new.
 func (f *Family) Code() string {
 	f.tb.Helper()
 	f.mu.Lock()
@@ -260,7 +263,7 @@ func (f *Family) Code() string {
 // StepUp is the callback for fountain.WithStepUp.
 func (f *Family) StepUp(context.Context, fountain.Challenge) (string, error) { return f.Code(), nil }
 
-// EnrolmentToken makes an enrolment token for one more instance of a family service.
+// EnrolmentToken creates an enrolment token for one more instance of a FountainAI service.
 func EnrolmentToken(tb testing.TB, admin *fountain.Client, word string) string {
 	tb.Helper()
 	for s, err := range admin.KMS.Services(context.Background()) {
@@ -275,7 +278,7 @@ func EnrolmentToken(tb testing.TB, admin *fountain.Client, word string) string {
 	return ""
 }
 
-// ServiceKey returns the API key by which a service of this family signs in, from its data directory.
+// ServiceKey returns the API key of a service of this family from its data directory.
 func (f *Family) ServiceKey(word string) string {
 	f.tb.Helper()
 	var raw []byte

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Postgres returns the URL of a fresh PostgreSQL database, dropped after the test. FOUNTAIN_TEST_POSTGRES_URL names the server; where
-// FOUNTAIN_TEST_REQUIRE holds "postgres" a missing server fails the test instead of skipping it.
+// Postgres returns the URL of a new PostgreSQL database, which is dropped after the test. FOUNTAIN_TEST_POSTGRES_URL
+// names the server. If it is missing, the test is skipped, or fails if FOUNTAIN_TEST_REQUIRE contains "postgres".
 func Postgres(tb testing.TB) string {
 	tb.Helper()
 	Own(tb, "it is about services that the test starts on databases of its own")

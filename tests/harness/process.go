@@ -28,12 +28,12 @@ import (
 	"github.com/fountainai/fountain/tests/recorder"
 )
 
-// Process is `fountain up` as a process of its own.
+// Process is `fountain up` in a process of its own.
 type Process struct {
 	tb     testing.TB
 	cmd    *exec.Cmd
 	URL    string        // of the gateway
-	Took   time.Duration // from exec to the ready line
+	Took   time.Duration // time from exec to the ready line
 	stderr *lockedBuffer
 	stdout *lockedBuffer
 }
@@ -55,7 +55,7 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// StartProcess runs `fountain up` on dir and waits for its ready line. It is killed with the test.
+// StartProcess runs `fountain up` on dir and waits for its ready line. The process is killed when the test ends.
 func StartProcess(tb testing.TB, dir string, args ...string) *Process {
 	tb.Helper()
 	Own(tb, "it is about a process that the test starts itself")
@@ -79,17 +79,17 @@ func StartProcess(tb testing.TB, dir string, args ...string) *Process {
 	return nil
 }
 
-// Output is all that it has printed.
+// Output returns everything that the process has printed.
 func (p *Process) Output() string { return p.stdout.String() + p.stderr.String() }
 
-// Kill ends it as a power cut would.
+// Kill kills the process as a power cut would.
 func (p *Process) Kill() {
 	p.tb.Helper()
 	require.NoError(p.tb, p.cmd.Process.Signal(syscall.SIGKILL))
 	_ = p.cmd.Wait() // it was killed, and says so
 }
 
-// Stop ends it by SIGTERM; anything but exit status 0 fails the test.
+// Stop stops the process with SIGTERM. The test fails unless its exit status is 0.
 func (p *Process) Stop() {
 	p.tb.Helper()
 	require.NoError(p.tb, p.cmd.Process.Signal(syscall.SIGTERM))
@@ -97,7 +97,7 @@ func (p *Process) Stop() {
 	require.NotContains(p.tb, p.Output(), "answer violates the contract", "the gateway holds every answer against the contract")
 }
 
-// RSS is its resident memory in MiB, as the kernel counts it.
+// RSS returns the resident memory in MiB, as the kernel counts it.
 func (p *Process) RSS() float64 {
 	p.tb.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
@@ -112,15 +112,15 @@ func (p *Process) RSS() float64 {
 	return 0
 }
 
-// CPU is the processor's time that it has taken, as the kernel counts it: in hundredths of a second.
+// CPU returns the processor time that the process has used, which the kernel counts in hundredths of a second.
 func (p *Process) CPU() time.Duration {
 	p.tb.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	require.NoError(p.tb, err)
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // the name before it may hold blanks
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // the name before it may contain spaces
 	require.Greater(p.tb, len(fields), 12)
 	var ticks int64
-	for _, f := range fields[11:13] { // in user mode and in the kernel
+	for _, f := range fields[11:13] { // user mode and kernel mode
 		n, err := strconv.ParseInt(f, 10, 64)
 		require.NoError(p.tb, err)
 		ticks += n
@@ -128,7 +128,7 @@ func (p *Process) CPU() time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// AdminURL is the base URL of the admin port.
+// AdminURL returns the base URL of the admin port.
 func (p *Process) AdminURL() string {
 	p.tb.Helper()
 	told := regexp.MustCompile(`(http://[^ ]+)/services`).FindStringSubmatch(p.stderr.String())
@@ -136,7 +136,7 @@ func (p *Process) AdminURL() string {
 	return told[1]
 }
 
-// Services asks the admin port where each service listens: base URLs by word.
+// Services asks the admin port for the base URL of each service, by name.
 func (p *Process) Services() map[string]string {
 	p.tb.Helper()
 	var list []struct{ Word, Address string }
@@ -148,13 +148,13 @@ func (p *Process) Services() map[string]string {
 	return out
 }
 
-// Metrics is what the admin port tells Prometheus.
+// Metrics returns the Prometheus metrics of the admin port.
 func (p *Process) Metrics() string {
 	p.tb.Helper()
 	return string(p.admin("/metrics"))
 }
 
-// admin asks the admin port.
+// admin reads a path of the admin port.
 func (p *Process) admin(path string) []byte {
 	p.tb.Helper()
 	res, err := http.Get(p.AdminURL() + path)
@@ -165,21 +165,21 @@ func (p *Process) admin(path string) []byte {
 	return body
 }
 
-// Bootstrap makes the first administrator of a process on dir, with a confirmed authenticator, and returns a client signed in as
-// them that satisfies one second-factor challenge for each service. It runs on the machine's own clock: the confirming code is the
-// one before.
+// Bootstrap creates the first administrator of a process on dir and enrols an authenticator. It returns a client signed
+// in as the administrator, which can answer one second-factor challenge for each service. It uses the machine's own
+// clock, and confirms the authenticator with the code of the previous time step.
 func (p *Process) Bootstrap(dir, username, password string, opts ...fountain.Option) *fountain.Client {
 	p.tb.Helper()
 	return Bootstrap(p.tb, p.URL, filepath.Join(dir, "kms", "bootstrap.token"), username, password, opts...)
 }
 
-// Administrator does that and returns the seed of the authenticator too, for tests that sign in elsewhere.
+// Administrator is Bootstrap that also returns the seed of the authenticator, for tests that sign in elsewhere.
 func (p *Process) Administrator(dir, username, password string) (c *fountain.Client, seed string) {
 	p.tb.Helper()
 	return administrator(p.tb, p.URL, filepath.Join(dir, "kms", "bootstrap.token"), username, password)
 }
 
-// Bootstrap does that at any gateway, with the file that the kms behind it has written.
+// Bootstrap bootstraps any gateway, with the token file that the kms behind it has written.
 func Bootstrap(tb testing.TB, gateway, tokenFile, username, password string, opts ...fountain.Option) *fountain.Client {
 	tb.Helper()
 	c, _ := administrator(tb, gateway, tokenFile, username, password, opts...)
@@ -202,8 +202,8 @@ func administrator(tb testing.TB, gateway, tokenFile, username, password string,
 	return c, seed
 }
 
-// Enrol gives the client's user an authenticator, and returns its seed. The code that confirms it is that of the step before, so that the one of
-// this step can still be used.
+// Enrol enrols an authenticator for the client's user and returns its seed. It is confirmed with the code of the
+// previous time step, so that the current code is still unused.
 func Enrol(tb testing.TB, c *fountain.Client, invitation *string) (seed string) {
 	tb.Helper()
 	enrolment, err := c.Twofactor.EnrolTotp(context.Background(), twofactor.TotpEnrol{Invitation: invitation})
@@ -213,14 +213,15 @@ func Enrol(tb testing.TB, c *fountain.Client, invitation *string) (seed string) 
 	return enrolment.Secret
 }
 
-// StepBefore returns an authenticator's code of the time step before the current one, so that the current one's is still there to be used. It is good
-// until the current step ends: where less than ten seconds of that are left, the next step is waited for, because the machine may be busy.
+// StepBefore returns an authenticator's code of the previous time step, so that the current code stays unused. It is
+// accepted until the current step ends. If less than ten seconds of the step are left, StepBefore waits for the next
+// step, because the machine may be busy.
 func StepBefore(tb testing.TB, seed string) string {
 	tb.Helper()
 	const step, enough = 30 * time.Second, 10 * time.Second
 	now := time.Now()
 	if end := now.Truncate(step).Add(step); end.Sub(now) < enough {
-		time.Sleep(time.Until(end)) // the process has no other clock than the machine's
+		time.Sleep(time.Until(end)) // the process uses the machine's clock
 	}
 	code, err := totp.GenerateCode(seed, time.Now().Add(-step))
 	require.NoError(tb, err)

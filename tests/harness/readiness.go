@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Readiness asks the service of this word at this base URL whether it is ready.
+// Readiness asks the service at this base URL whether it is ready.
 func Readiness(tb testing.TB, base, word string) (status int, detail string) {
 	tb.Helper()
 	answer, err := http.Get(base + "/" + word + "/v1/ready")
@@ -23,7 +23,7 @@ func Readiness(tb testing.TB, base, word string) (status int, detail string) {
 	return answer.StatusCode, problem.Detail
 }
 
-// Watch asks services for their readiness, each by itself, every 50 ms.
+// Watch polls the readiness of several services, each every 50 ms.
 type Watch struct {
 	tb    testing.TB
 	bases map[string]string // base URLs by word
@@ -31,13 +31,13 @@ type Watch struct {
 
 const pause = 50 * time.Millisecond
 
-// bound is how long a change of readiness may take: two seconds are promised, the rest is for a busy machine.
+// bound is how long a change of readiness may take. Two seconds are promised; the rest is for a busy machine.
 const bound = 20 * time.Second
 
 // WatchReadiness watches the services of these words and base URLs.
 func WatchReadiness(tb testing.TB, bases map[string]string) *Watch { return &Watch{tb, bases} }
 
-// each runs f for every service at once, and collects what it returns.
+// each runs f for all services concurrently and collects the results.
 func (w *Watch) each(f func(word, base string) time.Duration) map[string]time.Duration {
 	out := map[string]time.Duration{}
 	var mu sync.Mutex
@@ -54,7 +54,7 @@ func (w *Watch) each(f func(word, base string) time.Duration) map[string]time.Du
 	return out
 }
 
-// Until waits until each service has answered with status, and tells how long after began that was.
+// Until waits until each service has responded with status. It returns how long after began that was.
 func (w *Watch) Until(status int, began time.Time) map[string]time.Duration {
 	w.tb.Helper()
 	took := w.each(func(word, base string) time.Duration {
@@ -72,7 +72,7 @@ func (w *Watch) Until(status int, began time.Time) map[string]time.Duration {
 	return took
 }
 
-// Away tells for how long of the given time each service was not ready.
+// Away returns for how long each service was not ready within the given time.
 func (w *Watch) Away(of time.Duration) map[string]time.Duration {
 	return w.each(func(word, base string) (away time.Duration) {
 		last := time.Now()
@@ -89,7 +89,7 @@ func (w *Watch) Away(of time.Duration) map[string]time.Duration {
 	})
 }
 
-// LogReadiness prints the figures of one fault.
+// LogReadiness logs the figures of one fault.
 func LogReadiness(tb testing.TB, fault string, said, over map[string]time.Duration) {
 	tb.Helper()
 	for _, word := range slices.Sorted(maps.Keys(said)) {

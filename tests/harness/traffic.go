@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/clients/sequence"
 )
 
-// Traffic is many callers that write and read without a pause worth mentioning. A request that fails fails the test.
+// Traffic is a number of callers that write and read almost without a pause. A failed request fails the test.
 type Traffic struct {
 	t       testing.TB
 	cancel  context.CancelFunc
@@ -26,7 +26,7 @@ type Traffic struct {
 	failed  chan error
 }
 
-// StartTraffic begins, in the scope chaos and with so many callers. What is written is sent with an Idempotency-Key, as the SDK does.
+// StartTraffic starts this number of callers in the scope chaos. Writes have an Idempotency-Key, as in the SDK.
 func StartTraffic(t testing.TB, c *fountain.Client, workers int) *Traffic {
 	t.Helper()
 	own := rand.Text()[:8]                                                                                    // a family may have traffic twice
@@ -43,7 +43,8 @@ func StartTraffic(t testing.TB, c *fountain.Client, workers int) *Traffic {
 	})
 }
 
-// StartCalls begins with so many callers, each of which makes rounds of calls with a pause after each. A round makes its calls through one.
+// StartCalls starts this number of callers. Each makes rounds of calls with a pause after each round. A round makes its
+// calls through one.
 func StartCalls(t testing.TB, workers int, pause time.Duration, round func(worker, round int, one func(call func() error))) *Traffic {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -65,7 +66,7 @@ func (l *Traffic) one(call func() error) {
 	if err := call(); err != nil {
 		select {
 		case l.failed <- err:
-		default: // there are enough to see
+		default: // enough failures are recorded
 		}
 		return
 	}
@@ -78,7 +79,7 @@ func (l *Traffic) one(call func() error) {
 	}
 }
 
-// AwaitMore waits until so many more requests were answered. A request that has failed ends the test.
+// AwaitMore waits until n more requests were answered. A failed request ends the test.
 func (l *Traffic) AwaitMore(n int64) {
 	l.t.Helper()
 	from := l.done.Load()
@@ -89,7 +90,8 @@ func (l *Traffic) AwaitMore(n int64) {
 	}
 }
 
-// Stop ends the traffic. It returns how many requests were answered and how long the slowest took; those that failed fail the test.
+// Stop ends the traffic. It returns the number of requests and the time of the slowest one. Failed requests fail the
+// test.
 func (l *Traffic) Stop() (done int64, slowest time.Duration) {
 	l.t.Helper()
 	l.cancel()

@@ -1,5 +1,5 @@
-// Package recorder holds every answer that a test sees against the contracts. It uses kin-openapi alone, so that it is a second
-// opinion on our own validator and not its echo.
+// Package recorder checks every response that a test sees against the contracts. It uses only kin-openapi, so that it
+// is independent of our own validator.
 package recorder
 
 import (
@@ -27,21 +27,21 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
-// gateStatuses are what the door of a service or the gateway may answer to any request; the contracts' `default` stands for them.
-// Any other status must be declared by the operation itself.
+// gateStatuses are the statuses that the entry point of a service or the gateway may send for any request. `default` in
+// the contracts stands for them. Any other status must be declared by the operation itself.
 var gateStatuses = []int{400, 404, 405, 406, 408, 413, 414, 415, 422, 429, 431, 500, 501, 502, 503, 504}
 
-// Recorder is a RoundTripper that fails the test when an answer does not fit its contract.
+// Recorder is a RoundTripper that fails the test if a response does not match its contract.
 type Recorder struct {
 	tb   testing.TB
 	base http.RoundTripper
 
-	// Gateway is the gateway's host and port. Of its successes it is demanded that they tell how the caller stands: all operations of the family have a
-	// limit. Services that are called past it tell nothing.
+	// Gateway is the gateway's host and port. Its successful responses must contain the caller's rate limit, because
+	// every FountainAI operation has one. Responses of services that are called directly do not contain it.
 	Gateway string
 }
 
-// New returns a recorder over base; nil means http.DefaultTransport.
+// New returns a recorder around base; nil means http.DefaultTransport.
 func New(tb testing.TB, base http.RoundTripper) *Recorder {
 	if base == nil {
 		base = http.DefaultTransport
@@ -84,7 +84,7 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// Check holds one answer against the contracts and writes it into the ledger.
+// Check checks one response against the contracts and records it in the ledger.
 func Check(req *http.Request, status int, header http.Header, body []byte) error {
 	m, err := model()
 	if err != nil {
@@ -124,7 +124,7 @@ type contracts struct {
 
 var model = sync.OnceValues(load)
 
-// decodeLines holds each line of NDJSON against the schema, which is that of a line, and returns the last.
+// decodeLines checks each line of NDJSON against the schema, which is that of one line, and returns the last line.
 func decodeLines(body io.Reader, _ http.Header, schema *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (last any, err error) {
 	lines := json.NewDecoder(body)
 	for {
@@ -176,7 +176,7 @@ func load() (*contracts, error) {
 	return m, nil
 }
 
-// find returns the route of a request, by its path alone: the contracts' servers have no host.
+// find returns the route of a request by its path alone, because the servers in the contracts have no host.
 func (m *contracts) find(req *http.Request) (*routers.Route, map[string]string) {
 	bare := req.Clone(req.Context())
 	bare.URL.Host, bare.URL.Scheme, bare.Host = "", "", ""
@@ -191,14 +191,14 @@ func (m *contracts) find(req *http.Request) (*routers.Route, map[string]string) 
 	return nil, nil
 }
 
-// checkProblem is for answers outside every operation: unknown paths and methods.
+// checkProblem checks responses outside every operation: for unknown paths and methods.
 func (m *contracts) checkProblem(status int, header http.Header, body []byte) error {
 	if status < 400 {
 		return fmt.Errorf("no contract names this operation, and it succeeded")
 	}
 	if ct := header.Get("Content-Type"); ct != "application/problem+json" {
 		if strings.HasPrefix(ct, "text/plain") && (status == 400 || status == 431) {
-			return nil // net/http's own words to what is no HTTP request
+			return nil // net/http's own response to what is not an HTTP request
 		}
 		return fmt.Errorf("the answer is %q and no problem", ct)
 	}
@@ -223,7 +223,7 @@ func note(operation string, status int) {
 	ledger.seen[fmt.Sprintf("%s %d", operation, status)]++
 }
 
-// Ledger lists what was seen, "operationId status" with its count, sorted.
+// Ledger returns the recorded responses, "operationId status" with a count, sorted.
 func Ledger() []string {
 	ledger.Lock()
 	defer ledger.Unlock()

@@ -9,13 +9,14 @@ import (
 	"strings"
 )
 
-// acceptedFile, in the folder of the released contracts, names the breaks that the next release makes on purpose.
+// acceptedFile, in the folder of the released contracts, names the breaks that the next release makes intentionally.
 const acceptedFile = "accepted.txt"
 
-// accepted are the names of accepted breaks: "<file>: <METHOD path>: <id>".
+// accepted lists the names of accepted breaks: "<file>: <METHOD path>: <id>".
 type accepted []string
 
-// readAccepted reads one name per line; empty lines and lines that begin with # are passed over. No file accepts nothing.
+// readAccepted reads one name per line. It ignores empty lines and lines that start with #. If the file does not exist,
+// nothing is accepted.
 func readAccepted(path string) (accepted, error) {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,7 +58,7 @@ func (a accepted) split(breaks []string) (open, stale []string) {
 	return open, stale
 }
 
-// nameOf is a break without its explanation.
+// nameOf returns a break without its explanation.
 func nameOf(b string) string {
 	parts := strings.SplitN(b, ": ", 4)
 	return strings.Join(parts[:min(len(parts), 3)], ": ")

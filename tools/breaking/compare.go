@@ -18,12 +18,11 @@ import (
 	"github.com/fountainai/fountain/internal/contract/compat"
 )
 
-// common holds components only; it is compared through the contracts that
-// refer to it, since by itself it has no operation that could break.
+// common contains only components. It is compared through the contracts that refer to it, because it has no operation
+// of its own that could break.
 const common = "common.yaml"
 
-// compare returns one line per break, in the order of the contracts, and how
-// many contracts it compared.
+// compare returns one line per break, in the order of the contracts, and the number of contracts that it compared.
 func compare(contracts, released string) (breaks []string, compared int, err error) {
 	names, err := contractNames(released)
 	if err != nil {
@@ -79,8 +78,8 @@ func compareFile(before, after string) ([]string, error) {
 	return append(breaks, law...), err
 }
 
-// alsoBreaks are changes that oasdiff calls harmless and that our clients notice: an SDK method that goes, a default or a number that means
-// something else, a value that is no longer there to be read.
+// alsoBreaks are changes that oasdiff calls harmless but that affect our clients: a removed SDK method, a default or a
+// number with another meaning, a value that is no longer in a response.
 var alsoBreaks = map[string]checker.Level{
 	checker.APIOperationIdRemovedId:               checker.ERR,
 	checker.RequestParameterDefaultValueAddedId:   checker.ERR,
@@ -98,8 +97,8 @@ var alsoBreaks = map[string]checker.Level{
 	checker.OptionalResponseHeaderRemovedId:       checker.ERR,
 }
 
-// compareLaw compares who may call, and under which limits. What lets a caller do more than before is told as well: nobody's program
-// breaks, but the guard is weaker, and somebody must have wanted that.
+// compareLaw compares who may call, and under which limits. A change that allows a caller more than before is reported
+// as well: no client breaks, but the protection is weaker, and that must be intended.
 func compareLaw(before, after string) ([]string, error) {
 	word := strings.TrimSuffix(filepath.Base(before), ".yaml")
 	old, err := contract.LoadFS(os.DirFS(filepath.Dir(before)), word)
@@ -126,11 +125,11 @@ func compareLaw(before, after string) ([]string, error) {
 
 func loadContract(path string) (*load.SpecInfo, error) {
 	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true // common.yaml beside it
+	loader.IsExternalRefsAllowed = true // common.yaml is next to it
 	return load.NewSpecInfo(loader, load.NewSource(path))
 }
 
-// contractNames returns the names of the YAML files of a folder, sorted.
+// contractNames returns the sorted names of the YAML files in a folder.
 func contractNames(dir string) ([]string, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	if err != nil {

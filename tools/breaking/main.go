@@ -4,15 +4,15 @@
 //	go run -C tools/breaking .            # exit 1 and one line per break
 //	go run -C tools/breaking . --accept   # the contracts become the released ones
 //
-// A break is whatever oasdiff calls an error, a contract that has gone, an
-// operationId that has changed (the SDK's method names are made of them), a
-// default or a number format that has changed, and an answer's property or
-// header that has gone. Who may call and under which limits is law: a change
-// that refuses more, or that allows more, is told as well.
+// A break is anything that oasdiff calls an error, a removed contract, a changed
+// operationId (the SDK's method names are made from them), a changed default or
+// number format, and a removed property or header of a response. Who may call,
+// and under which limits, is compared too: a change that refuses more, or that
+// allows more, is reported as well.
 //
-// Before 1.0 a break can be accepted by name: <released>/accepted.txt holds
-// one accepted break per line, "<file>: <METHOD path>: <id>", as the command
-// prints it. A line that no break matches is an error, so the list stays true.
+// Before 1.0 a break can be accepted by name: <released>/accepted.txt has one
+// accepted break per line, "<file>: <METHOD path>: <id>", as the command prints
+// it. A line that matches no break is an error, so the list stays correct.
 package main
 
 import (
@@ -27,8 +27,7 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns the exit status: 0 no break, 1 breaks, 2 the comparison could
-// not be made.
+// run returns the exit status: 0 no break, 1 breaks, 2 the comparison failed.
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("breaking", flag.ContinueOnError)
 	flags.SetOutput(stderr)

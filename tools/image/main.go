@@ -1,6 +1,7 @@
-// Command image takes the times and the builder's own names out of an image, so that two builds of the same files are the same image, with the same digest, whichever engine has built
-// it: docker save IMAGE | image -time SECONDS -tag NAME | docker load. It writes the image's id, the digest of its configuration, to standard error. Layers are not changed: the Dockerfile
-// gives their files one time.
+// Command image removes times and names of the builder from an image, so that two builds of the same files are the same
+// image with the same digest, whichever engine built it: docker save IMAGE | image -time SECONDS -tag NAME | docker
+// load. It writes the image's id, the digest of its configuration, to standard error. It does not change layers, whose
+// files all have the time set in the Dockerfile.
 package main
 
 import (
@@ -40,10 +41,10 @@ type saved struct {
 	Layers   []string
 }
 
-// maxPart bounds a file of an archive, in bytes.
+// maxPart limits a file of an archive, in bytes.
 const maxPart = 2 << 30
 
-// normalise reads an archive with one image and writes one whose bytes depend on the image's layers and settings alone.
+// normalise reads an archive with one image. It writes one whose bytes depend only on the image's layers and settings.
 func normalise(in io.Reader, out io.Writer, at time.Time, tag string) (id string, err error) {
 	files, err := readArchive(in)
 	if err != nil {
@@ -85,7 +86,7 @@ func normalise(in io.Reader, out io.Writer, at time.Time, tag string) (id string
 
 func readArchive(in io.Reader) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	links := map[string]string{} // of layers that are the same
+	links := map[string]string{} // for layers that are the same
 	for archive := tar.NewReader(in); ; {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -112,10 +113,12 @@ func readArchive(in io.Reader) (map[string][]byte, error) {
 	return files, nil
 }
 
-// own are the parts of a configuration that are the builder's own: its last container, and the parent in its cache.
+// own lists the parts of a configuration that are specific to the builder: its last container, and the parent in its
+// cache.
 var own = []string{"container", "container_config"}
 
-// plainConfig is the configuration of an image without what is another one at each build. Maps are written in the order of their keys.
+// plainConfig returns the configuration of an image without what differs in each build. Maps are written in the order
+// of their keys.
 func plainConfig(text []byte, at time.Time) ([]byte, error) {
 	var config map[string]any
 	if err := json.Unmarshal(text, &config); err != nil {
@@ -143,7 +146,7 @@ func plainConfig(text []byte, at time.Time) ([]byte, error) {
 	return json.Marshal(config)
 }
 
-// unpacked is a layer as it is hashed, without compression.
+// unpacked returns a layer as it is hashed, without compression.
 func unpacked(layer []byte) ([]byte, error) {
 	if len(layer) == 0 {
 		return nil, errors.New("it is not in the archive")
@@ -158,7 +161,8 @@ func unpacked(layer []byte) ([]byte, error) {
 	return bounded(in, maxPart)
 }
 
-// bounded reads all that there is, and refuses what is longer than most: a part of a layer would be an image that no engine loads.
+// bounded reads everything, and refuses input longer than most. It does not truncate, because a part of a layer would
+// be an image that no engine loads.
 func bounded(in io.Reader, most int64) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(in, most+1))
 	if err == nil && int64(len(text)) > most {

@@ -6,33 +6,33 @@ import (
 	"slices"
 )
 
-// Kind names what a fault breaks.
+// Kind names the property that a fault breaks.
 type Kind string
 
 // Kinds of faults.
 const (
 	NumberGap       Kind = "number_gap"        // the numbers of a type are not 1..N
-	NumberTwice     Kind = "number_twice"      // two elements have, or were told, one number
+	NumberTwice     Kind = "number_twice"      // two elements have one number, or two callers were told one number
 	IDTwice         Kind = "id_twice"          // two elements have one id
-	Lost            Kind = "lost"              // an acknowledged change is not there
-	Different       Kind = "different"         // it is there, but not as it was acknowledged or sent
+	Lost            Kind = "lost"              // an acknowledged change is missing
+	Different       Kind = "different"         // a change is there, but not as it was acknowledged or sent
 	RefusedDone     Kind = "refused_done"      // a refused change is there
-	Phantom         Kind = "phantom"           // something is there that nobody asked for
-	TimeOrder       Kind = "time_order"        // a call that began after another one had its answer got the lower number or version
+	Phantom         Kind = "phantom"           // something is there that no caller asked for
+	TimeOrder       Kind = "time_order"        // a call that began after another was answered got the lower number or version
 	VersionGap      Kind = "version_gap"       // the versions of an element are not 1..k
-	VersionTwice    Kind = "version_twice"     // two calls were told one version
-	FeedGap         Kind = "feed_gap"          // the positions are not 1..P in this order
-	FeedState       Kind = "feed_state"        // a change does not follow from those before it, or all of them do not give what is stored
-	FeedOrder       Kind = "feed_order"        // elements were created in another order than their numbers say
+	VersionTwice    Kind = "version_twice"     // two callers were told one version
+	FeedGap         Kind = "feed_gap"          // the positions are not 1..P in order
+	FeedState       Kind = "feed_state"        // a change does not follow from those before it, or all of them together do not give what is stored
+	FeedOrder       Kind = "feed_order"        // elements were created in another order than that of their numbers
 	FeedFollowed    Kind = "feed_followed"     // a follower saw something else than is read later
 	SearchMissing   Kind = "search_missing"    // search does not find an element under its number
-	SearchStray     Kind = "search_stray"      // search finds or counts what is not stored so
+	SearchStray     Kind = "search_stray"      // search finds or counts something other than what is stored
 	FormattedTwice  Kind = "formatted_twice"   // two elements have one formatted number
-	FormattedGap    Kind = "formatted_gap"     // formatted numbers of a period are not 1..k
-	FormattedBroken Kind = "formatted_no_form" // a formatted number does not have the form of its type
+	FormattedGap    Kind = "formatted_gap"     // the formatted numbers of a period are not 1..k
+	FormattedBroken Kind = "formatted_no_form" // a formatted number does not have the format of its type
 )
 
-// Fault is one broken promise.
+// Fault is one violated guarantee.
 type Fault struct {
 	Kind        Kind   `json:"kind"`
 	ElementType string `json:"elementType,omitempty"`
@@ -49,21 +49,21 @@ func (f Fault) String() string {
 	return fmt.Sprintf("%s %s: %s", f.Kind, where, f.Detail)
 }
 
-// Result is one kind of check.
+// Result is the result of one check.
 type Result struct {
 	Name   string  `json:"name"`
-	Looked int     `json:"looked"` // at so many things; 0: there was nothing to look at
+	Looked int     `json:"looked"` // number of things that were checked; 0: there was nothing to check
 	Faults []Fault `json:"faults"`
 }
 
-// Report is what Check found.
+// Report is the result of Check.
 type Report struct {
 	Scope   string   `json:"scope"`
 	Own     bool     `json:"own"`
 	Results []Result `json:"results"`
 }
 
-// Faults returns those of all results.
+// Faults returns the faults of all results.
 func (r Report) Faults() (all []Fault) {
 	for _, one := range r.Results {
 		all = append(all, one.Faults...)
@@ -71,14 +71,14 @@ func (r Report) Faults() (all []Fault) {
 	return all
 }
 
-// key names an element of the scope.
+// key identifies an element in the scope.
 type key struct{ elementType, id string }
 
-// judge holds what several checks need.
+// judge holds the state that the checks share.
 type judge struct {
 	h         *History
 	stored    map[key]*Element
-	reordered map[string]bool // types whose numbers changed after they were given
+	reordered map[string]bool // types that were reordered after their numbers were given
 	result    *Result
 }
 
@@ -86,7 +86,7 @@ func (j *judge) fault(kind Kind, k key, number int64, detail string, args ...any
 	j.result.Faults = append(j.result.Faults, Fault{Kind: kind, ElementType: k.elementType, ID: k.id, Number: number, Detail: fmt.Sprintf(detail, args...)})
 }
 
-// Check judges a history. It takes memory of the order of the history's.
+// Check checks a history. Its memory use is proportional to the size of the history.
 func Check(h *History) Report {
 	j := &judge{h: h, stored: map[key]*Element{}, reordered: map[string]bool{}}
 	for i := range h.Elements {
@@ -112,7 +112,7 @@ func Check(h *History) Report {
 	return r
 }
 
-// numbers demands that ids are unique and the numbers of each type are 1..N.
+// numbers checks that ids are unique and that the numbers of each type are 1..N.
 func (j *judge) numbers() {
 	j.result.Looked = len(j.h.Elements)
 	seen := map[key]bool{}
@@ -141,10 +141,11 @@ func (j *judge) numbers() {
 	}
 }
 
-// calls demands that everything acknowledged is there as it was acknowledged, and nothing that was refused or, in a scope of the recorder's own, not asked for.
+// calls checks that every acknowledged change is stored as it was acknowledged, and that no refused change is stored.
+// In a scope of the recorder's own it also checks that nothing is stored that no call asked for.
 func (j *judge) calls() {
 	j.result.Looked = len(j.h.Appends) + len(j.h.Revisions)
-	asked := map[key]map[string]bool{} // sums of the data that were sent
+	asked := map[key]map[string]bool{} // checksums of the data that were sent
 	sent := func(c *Call) {
 		k := key{c.ElementType, c.ID}
 		if asked[k] == nil {
@@ -225,7 +226,7 @@ func (j *judge) revision(c *Call, told map[key]map[int64]bool) {
 	}
 }
 
-// requireVersion demands a version with the data of a call.
+// requireVersion checks that the version exists with the data of the call.
 func (j *judge) requireVersion(c *Call, e *Element, version int64) {
 	k := key{c.ElementType, c.ID}
 	at := slices.IndexFunc(e.Versions, func(v Version) bool { return v.Version == version })
@@ -237,7 +238,7 @@ func (j *judge) requireVersion(c *Call, e *Element, version int64) {
 	}
 }
 
-// phantoms finds elements and versions that nobody asked for.
+// phantoms reports elements and versions that no call asked for.
 func (j *judge) phantoms(asked map[key]map[string]bool) {
 	for i := range j.h.Elements {
 		e := &j.h.Elements[i]
@@ -254,7 +255,8 @@ func (j *judge) phantoms(asked map[key]map[string]bool) {
 	}
 }
 
-// timeOrder demands that a call which began after another one had its answer got the higher number, or the higher version of one element.
+// timeOrder checks that a call that began after another was answered got the higher number, or the higher version of
+// the same element.
 func (j *judge) timeOrder() {
 	byType, byElement := map[key][]*Call{}, map[key][]*Call{}
 	for i := range j.h.Appends {
@@ -279,7 +281,8 @@ func (j *judge) timeOrder() {
 	}
 }
 
-// ordered goes through calls by their beginnings, beside them by their ends: the highest of what had ended must be below each that begins.
+// ordered goes through the calls by their start time and, in parallel, by their end time. The highest value of the
+// calls that have ended must be lower than the value of each call that starts.
 func (j *judge) ordered(calls []*Call, what string, of func(*Call) int64) {
 	j.result.Looked += len(calls)
 	ended := slices.Clone(calls)
@@ -299,7 +302,7 @@ func (j *judge) ordered(calls []*Call, what string, of func(*Call) int64) {
 	}
 }
 
-// versions demands 1..k of each element, of which k is the current one.
+// versions checks that the versions of each element are 1..k, and that k is the current version.
 func (j *judge) versions() {
 	for i := range j.h.Elements {
 		e := &j.h.Elements[i]
@@ -317,7 +320,7 @@ func (j *judge) versions() {
 	}
 }
 
-// search demands that each element is found under its number with its version, and nothing else.
+// search checks that each element is found under its number and with its version, and that nothing else is found.
 func (j *judge) search() {
 	if !j.h.Searched {
 		return

@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/clients/fountain/history"
 )
 
-// good plays a service that keeps its promises: steps are drawn, one instant each, several clients beside each other.
+// good simulates a service that keeps its guarantees: random steps, one instant each, with concurrent clients.
 func good(t *rapid.T) *history.History {
 	w := &world{h: &history.History{Scope: "checked", Own: true, Searched: true}}
 	if rapid.Bool().Draw(t, "formatted") {
@@ -28,7 +28,7 @@ func good(t *rapid.T) *history.History {
 			w.append(fmt.Sprint("e", n), width, history.Unknown)
 		case "refused":
 			w.call(&w.h.Appends, fmt.Sprint("e", n), width, history.Refused)
-		case "lost": // no answer, and not done
+		case "lost": // no response, and not done
 			w.call(&w.h.Appends, fmt.Sprint("e", n), width, history.Unknown)
 		case "revise":
 			w.revise(rapid.IntRange(0, len(w.h.Elements)-1).Draw(t, "which"), width)
@@ -49,7 +49,7 @@ type world struct {
 	now time.Duration
 }
 
-// call keeps a call around this instant, which reaches width instants to both sides.
+// call records a call around this instant that begins and ends up to width instants away.
 func (w *world) call(to *[]history.Call, id string, width time.Duration, outcome history.Outcome) *history.Call {
 	w.now += 2
 	*to = append(*to, history.Call{ElementType: "line", ID: id, Begin: w.now - width, End: w.now + width, Outcome: outcome, Sum: fmt.Sprint("sum", w.now)})
@@ -97,12 +97,12 @@ func (w *world) reorder(one, other int) {
 		return
 	}
 	a, b := &w.h.Elements[one], &w.h.Elements[other]
-	w.tell(history.Change{Kind: "reordered", Numbers: []history.Renumber{{ID: a.ID, From: a.Number, To: b.Number}}}) // in two parts, as a long one is
+	w.tell(history.Change{Kind: "reordered", Numbers: []history.Renumber{{ID: a.ID, From: a.Number, To: b.Number}}}) // in two parts, as a long reorder is
 	w.tell(history.Change{Kind: "reordered", Numbers: []history.Renumber{{ID: b.ID, From: b.Number, To: a.Number}}})
 	a.Number, b.Number = b.Number, a.Number
 }
 
-// far moves an element behind all others, as a move over many is told.
+// far moves an element behind all others. The feed reports it as a shift, as for a move over many elements.
 func (w *world) far(which int) {
 	e, last := &w.h.Elements[which], int64(len(w.h.Elements))
 	if e.Number == last {
@@ -139,7 +139,7 @@ func TestCheck_findsNothingInAGoodHistory(t *testing.T) {
 	})
 }
 
-// plants are one fault each, planted into a good history. They return false where there is no place for them.
+// plants each plant one fault into a good history. They return false if there is no place for it.
 var plants = map[string]struct {
 	want  history.Kind
 	plant func(t *rapid.T, h *history.History) bool
@@ -394,7 +394,8 @@ func TestCheck_findsWhatIsPlanted(t *testing.T) {
 	}
 }
 
-// TestCheck_ofOthersScopesKnowsWhatItCanNot has a feed from before there was a feed: creations stand there in the order of their times, with the numbers of the upgrade.
+// TestCheck_ofOthersScopesKnowsWhatItCanNot has a feed from an upgrade: creations from before the feed existed are in
+// the order of their times, with the numbers of the upgrade.
 func TestCheck_ofOthersScopesKnowsWhatItCanNot(t *testing.T) {
 	w := &world{h: &history.History{Searched: true}}
 	w.append("a", 0, history.Acknowledged)
@@ -444,7 +445,7 @@ func remove(h *history.History, id string) bool {
 	return true
 }
 
-// renumber gives positions without a gap, and has the follower see the same.
+// renumber renumbers the positions without a gap, and makes the follower see the same.
 func renumber(h *history.History) {
 	for i := range h.Feed {
 		h.Feed[i].Position = int64(i) + 1

@@ -17,15 +17,16 @@ const (
 	reordered = "reordered"
 )
 
-// replay is the scope as the feed tells it.
+// replay is the state of the scope according to the feed.
 type replay struct {
 	j        *judge
 	elements map[key]*Element
-	holder   map[string]map[int64]string // type and number to id
-	last     map[string]int64            // number that was given last
+	holder   map[string]map[int64]string // type -> number -> id
+	last     map[string]int64            // type -> number that was given last
 }
 
-// feed demands positions 1..P, changes that follow from those before them, at the end what is stored, and that a follower saw the same.
+// feed checks that the positions are 1..P, that each change follows from those before it, that the result is what is
+// stored, and that a follower saw the same changes.
 func (j *judge) feed() {
 	j.result.Looked = len(j.h.Feed)
 	for i, c := range j.h.Feed {
@@ -42,7 +43,7 @@ func (j *judge) feed() {
 			i++
 			continue
 		}
-		end := i // a new order is several changes, of which the parts before the last give numbers that others still have
+		end := i // one reorder is several changes; all but the last may give numbers that other elements still have
 		for end < len(j.h.Feed) && j.h.Feed[end].Kind == reordered && j.h.Feed[end].ElementType == j.h.Feed[i].ElementType {
 			end++
 		}
@@ -52,7 +53,7 @@ func (j *judge) feed() {
 	r.compare()
 }
 
-// followed demands that what a follower saw is the beginning of what is read later.
+// followed checks that what a follower saw is the beginning of what is read later.
 func (j *judge) followed() {
 	for i, c := range j.h.Followed {
 		if i >= len(j.h.Feed) || !reflect.DeepEqual(c, j.h.Feed[i]) {
@@ -113,7 +114,7 @@ func (r *replay) create(k key, c Change) {
 	if other, taken := r.holder[c.ElementType][c.Number]; taken {
 		r.broken(c, "created with number %d, which %s had", c.Number, other)
 	}
-	if r.j.h.Own && c.Number != r.last[c.ElementType]+1 { // of others it may be from before there was a feed
+	if r.j.h.Own && c.Number != r.last[c.ElementType]+1 { // in a scope of others, elements may be older than the feed
 		r.j.fault(FeedOrder, k, c.Position, "position %d: created with number %d after %d", c.Position, c.Number, r.last[c.ElementType])
 	}
 	r.last[c.ElementType] = c.Number
@@ -121,7 +122,8 @@ func (r *replay) create(k key, c Change) {
 	r.elements[k] = &Element{ElementType: c.ElementType, ID: c.ID, Number: c.Number, Version: c.Version}
 }
 
-// order applies all parts of one order, or of several in a row. Within each part the numbers must go from where they were.
+// order applies all parts of a reorder, or of several reorders in a row. Within each part, the elements must have the
+// numbers that the part moves them from.
 func (r *replay) order(parts []Change) {
 	holder := r.holder[parts[0].ElementType]
 	touched := map[string]bool{}
@@ -159,7 +161,7 @@ func (r *replay) order(parts []Change) {
 	}
 }
 
-// shift returns the new numbers of those that a change shifts, which must be all of the range.
+// shift returns the new numbers of the elements that a change shifts. Every number of the range must have an element.
 func (r *replay) shift(c Change) map[string]int64 {
 	if c.Shifted == nil {
 		return nil
@@ -176,7 +178,7 @@ func (r *replay) shift(c Change) map[string]int64 {
 	return out
 }
 
-// compare demands that the feed ends in what is stored.
+// compare checks that the feed results in what is stored.
 func (r *replay) compare() {
 	for k, e := range r.j.stored {
 		told := r.elements[k]
@@ -195,13 +197,13 @@ func (r *replay) compare() {
 	}
 }
 
-// formatted demands that formatted numbers are unique in their type, and 1..k in each period.
+// formatted checks that formatted numbers are unique within their type, and 1..k in each period.
 func (j *judge) formatted() {
 	formats := map[string]Format{}
 	for _, f := range j.h.Formats {
 		formats[f.ElementType] = f
 	}
-	given := map[string]map[string][]int64{} // type and period to numbers
+	given := map[string]map[string][]int64{} // type -> period -> numbers
 	seen := map[key]string{}
 	for _, e := range j.h.Elements {
 		if e.FormattedNumber == "" {
@@ -244,10 +246,10 @@ func (j *judge) period(f Format, period string, numbers []int64) {
 	}
 }
 
-// periodLength is how long the text of a period is, with the dash behind it.
+// periodLength is the length of the text of a period, including the dash after it.
 var periodLength = map[string]int{"never": 0, "year": len("2026-"), "month": len("2026-11-"), "day": len("2026-11-29-")}
 
-// parse takes a formatted number apart.
+// parse splits a formatted number into its period and its number.
 func (f Format) parse(text string) (period string, number int64, ok bool) {
 	length, known := periodLength[f.Resets]
 	text, fits := strings.CutPrefix(text, f.Prefix)

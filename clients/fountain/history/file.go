@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// fileFormat is the version of the lines of a file.
+// fileFormat is the version of the file format.
 const fileFormat = 1
 
-// lineMax bounds a line of a file. An element of many versions has the longest.
+// lineMax is the longest line of a file in bytes. An element with many versions has the longest line.
 const lineMax = 16 << 20
 
-// line is one line of a file. One member is set.
+// line is one line of a file. Exactly one member is set.
 type line struct {
 	History  *head    `json:"history,omitempty"`
 	Append   *Call    `json:"append,omitempty"`
@@ -42,15 +42,15 @@ type head struct {
 	SearchLag time.Duration `json:"searchLag,omitempty"`
 }
 
-// end is the last line: without it a file is cut.
+// end is the last line. A file without it is truncated.
 type end struct {
 	Sum string `json:"sha256"` // of all bytes before it, in hex
 }
 
-// ErrDamaged is of a file that is not what Write wrote: cut, changed or something else.
+// ErrDamaged says that a file is not a complete history as Write writes it: it is truncated, changed or something else.
 var ErrDamaged = errors.New("the file is no whole history")
 
-// writer writes lines and sums them.
+// writer writes lines and computes their checksum.
 type writer struct {
 	to  *bufio.Writer
 	sum hash.Hash
@@ -78,7 +78,7 @@ func lines[T any](w *writer, all []T, of func(*T) line) error {
 	return nil
 }
 
-// Write writes a history as NDJSON, with a checksum in its last line. It holds ids and sums of data, and no data.
+// Write writes a history as NDJSON with a checksum in its last line. It writes ids and checksums of data, but no data.
 func Write(to io.Writer, h *History) error {
 	w := &writer{to: bufio.NewWriter(to), sum: sha256.New()}
 	if err := w.line(line{History: &head{Format: fileFormat, Scope: h.Scope, Own: h.Own, Searched: h.Searched, SearchLag: h.SearchLag}}); err != nil {
@@ -105,7 +105,7 @@ func Write(to io.Writer, h *History) error {
 	return nil
 }
 
-// ReadFile reads what Write wrote. What is cut or changed is ErrDamaged.
+// ReadFile reads what Write wrote. It returns ErrDamaged if the file is truncated or changed.
 func ReadFile(from io.Reader) (*History, error) {
 	in := bufio.NewScanner(from)
 	in.Buffer(make([]byte, 64<<10), lineMax)
@@ -151,7 +151,7 @@ func readLine(text []byte) (l line, err error) {
 	return l, nil
 }
 
-// add takes a line into the history.
+// add adds a line to the history.
 func (h *History) add(l line) {
 	switch {
 	case l.History != nil:

@@ -29,7 +29,7 @@ func TestReadFile_givesWhatWasWritten(t *testing.T) {
 	})
 }
 
-// TestReadFile_takesNothingThatIsCutOrChanged cuts a file anywhere, and changes any byte of it.
+// TestReadFile_takesNothingThatIsCutOrChanged truncates a file anywhere, and changes any byte of it.
 func TestReadFile_takesNothingThatIsCutOrChanged(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := written(t, good(t))
@@ -65,6 +65,6 @@ func FuzzReadFile(f *testing.F) {
 			require.ErrorIs(t, err, history.ErrDamaged)
 			return
 		}
-		history.Check(h) // it ends, whatever the history is
+		history.Check(h) // it must terminate, whatever the history contains
 	})
 }

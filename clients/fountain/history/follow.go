@@ -9,18 +9,18 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 )
 
-// follower follows a feed beside the calls.
+// follower reads the change feed while the recorder makes its calls.
 type follower struct {
 	cancel context.CancelFunc
-	more   chan struct{} // holds one when something was seen
+	more   chan struct{} // holds one value if a change was seen since the last check
 	ended  chan struct{}
 
 	mu   sync.Mutex
 	seen []Change
-	err  error // that ended it
+	err  error // that ended the follower
 }
 
-// follow begins to follow. It goes on where it was when a request fails, unless it was refused for good.
+// follow starts a follower. After a failed request it continues where it was, unless the refusal is permanent.
 func follow(ctx context.Context, c *fountain.Client, scope string) *follower {
 	ctx, cancel := context.WithCancel(ctx)
 	f := &follower{cancel: cancel, more: make(chan struct{}, 1), ended: make(chan struct{})}
@@ -57,13 +57,14 @@ func (f *follower) read(ctx context.Context, c *fountain.Client, scope string, p
 		f.mu.Unlock()
 		select {
 		case f.more <- struct{}{}:
-		default: // until has not looked since the last
+		default: // until has not looked yet
 		}
 	}
 	return nil
 }
 
-// until waits until so many changes were seen, for a while, ends the follower and returns what it saw.
+// until waits until the follower has seen this many changes, at most followerPatience. It then stops the follower and
+// returns what it saw.
 func (f *follower) until(changes int) ([]Change, error) {
 	over := time.NewTimer(followerPatience)
 	defer over.Stop()

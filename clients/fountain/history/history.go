@@ -1,34 +1,36 @@
-// Package history records what callers of a sequence service are told, and judges whether the service kept its promises: numbers 1..N without a gap and in the
-// order of the commits, nothing lost that was acknowledged, versions 1..k, a change feed that is complete and in order, a search that finds what is stored.
+// Package history records what callers of a sequence service are told, and checks that the service kept its guarantees:
+// numbers are 1..N without a gap and in commit order, no acknowledged change is lost, versions are 1..k, the change
+// feed is complete and in order, and search finds what is stored.
 //
-// Record calls a running service as several clients do and returns the History. Read takes what a scope holds without writing to it. Check judges either, and
-// Write and ReadFile keep one in a file, so that it can be judged again elsewhere. Check knows the History alone: not the service, its code or its database.
+// Record calls a running service with several clients and returns the History. Read returns what a scope contains,
+// without writing to it. Check checks either one. Write and ReadFile store a History in a file, so that it can be
+// checked again elsewhere. Check uses the History alone, and not the service, its code or its database.
 package history
 
 import "time"
 
-// Outcome is what the caller of a change was told.
+// Outcome is what the caller of a change knows about its result.
 type Outcome string
 
 // Outcomes.
 const (
-	Acknowledged Outcome = "acknowledged" // done
-	Refused      Outcome = "refused"      // certainly not done
-	Unknown      Outcome = "unknown"      // no answer, or one that leaves it open
+	Acknowledged Outcome = "acknowledged" // the change was made
+	Refused      Outcome = "refused"      // the change was certainly not made
+	Unknown      Outcome = "unknown"      // there was no response, or one that leaves it open
 )
 
-// Call is one change that was asked for, and its answer.
+// Call is one requested change and its response.
 type Call struct {
 	Client          int           `json:"client"`
 	ElementType     string        `json:"elementType"`
 	ID              string        `json:"id"`
-	Begin           time.Duration `json:"begin"` // before it was sent, since the history began, in nanoseconds of one monotonic clock
-	End             time.Duration `json:"end"`   // after its answer was there, or was given up
+	Begin           time.Duration `json:"begin"` // before the request was sent, in nanoseconds since the start of the history, on one monotonic clock
+	End             time.Duration `json:"end"`   // after the response had arrived, or the call was given up
 	Outcome         Outcome       `json:"outcome"`
-	Number          int64         `json:"number,omitempty"` // as answered; 0 where it was not
+	Number          int64         `json:"number,omitempty"` // from the response; 0 if it had none
 	FormattedNumber string        `json:"formattedNumber,omitempty"`
 	Version         int64         `json:"version,omitempty"`
-	Sum             string        `json:"sum"` // SHA-256 of the data that were sent, in hex
+	Sum             string        `json:"sum"` // SHA-256 of the data that was sent, in hex
 }
 
 // Change is one change of the feed.
@@ -43,14 +45,14 @@ type Change struct {
 	Shifted     *Shifted   `json:"shifted,omitempty"`
 }
 
-// Shifted says that those who had numbers from From to To have them by By more.
+// Shifted says that every number from From to To was increased by By.
 type Shifted struct {
 	From int64 `json:"from"`
 	To   int64 `json:"to"`
 	By   int64 `json:"by"`
 }
 
-// Renumber is one element of a new order.
+// Renumber is one element of a reorder.
 type Renumber struct {
 	ID   string `json:"id"`
 	From int64  `json:"from"`
@@ -74,42 +76,42 @@ type Version struct {
 	Sum     string `json:"sum"` // SHA-256 of its data, in hex
 }
 
-// Format is how the numbers of a type are written.
+// Format is the number format of a type.
 type Format struct {
 	ElementType string `json:"elementType"`
 	Prefix      string `json:"prefix"`
 	Padding     int    `json:"padding"`
 	Resets      string `json:"resets"` // never, year, month or day
-	Period      string `json:"period"` // of the last number
-	Last        int64  `json:"last"`   // number of the period
+	Period      string `json:"period"` // of the last formatted number
+	Last        int64  `json:"last"`   // last number in the period
 }
 
 // Hit is an element as search finds it.
 type Hit struct {
 	ElementType string `json:"elementType"`
 	ID          string `json:"id"`
-	Number      int64  `json:"number"` // by which it was asked for
+	Number      int64  `json:"number"` // the number it was searched by
 	Version     int64  `json:"version"`
 }
 
-// Found is how many elements of a type search counts.
+// Found is the number of elements of a type that search counts.
 type Found struct {
 	ElementType string `json:"elementType"`
 	Count       int64  `json:"count"`
 }
 
-// History is what callers of one scope were told, and what the scope holds.
+// History is what the callers of one scope were told, and what the scope contains.
 type History struct {
 	Scope string
-	Own   bool // nobody but the recorder has written to the scope
-	// Appends and Revisions are the changes that were asked for. Only what the recorder did itself is there.
+	Own   bool // only the recorder has written to the scope
+	// Appends and Revisions are the requested changes. They include only the recorder's own.
 	Appends, Revisions []Call
-	// Followed is the feed as a follower saw it during the calls, Feed as it was read behind them.
+	// Followed is the feed as a follower saw it during the calls. Feed is the feed as it was read afterwards.
 	Followed, Feed []Change
 	Formats        []Format
 	Elements       []Element
-	Searched       bool // search was asked for all elements, until it had them or its time was over
+	Searched       bool // search was asked for all elements until it had them or the time was up
 	Hits           []Hit
 	Found          []Found
-	SearchLag      time.Duration // from the last answer to when search was seen to have all, the reading of all of it included; not set where it never had
+	SearchLag      time.Duration // from the last response until search was seen to have all elements, including the time to read them; not set if it never had
 }

@@ -13,14 +13,15 @@ import (
 
 const (
 	readAttempts = 5
-	window       = 100 // numbers that search is asked for at a time: one page
+	window       = 100 // numbers in one search request: one page
 	searchPause  = 250 * time.Millisecond
 )
 
-// ErrBusy is of a scope that is changed all the time: what is stored and what the feed tells can't be read as of one moment.
+// ErrBusy says that the scope changes all the time, so that its contents and its feed cannot be read as of one moment.
 var ErrBusy = errors.New("the scope changes all the time: read it when nobody writes")
 
-// Read takes what a scope holds as of one moment, all types of it: feed, elements, versions, and what search finds within a time (0: search is not asked). It writes nothing.
+// Read reads the contents of a scope as of one moment, for all types: feed, elements, versions, and what search finds
+// within searchWithin (0: search is not asked). It writes nothing. Error: ErrBusy.
 func Read(ctx context.Context, c *fountain.Client, scope string, searchWithin time.Duration) (*History, error) {
 	for range readAttempts {
 		h := &History{Scope: scope}
@@ -37,7 +38,7 @@ func Read(ctx context.Context, c *fountain.Client, scope string, searchWithin ti
 			return nil, err
 		}
 		if len(h.Feed) > known {
-			continue // the export may be of before or behind what was changed meanwhile
+			continue // the export may be from before or after the new changes
 		}
 		if searchWithin > 0 {
 			if err := h.readSearch(ctx, c, searchWithin); err != nil {
@@ -82,10 +83,10 @@ func value[T any](p *T) (v T) {
 	return v
 }
 
-// exportReader takes the lines of an export, one with each Write.
+// exportReader parses the lines of an export. Each Write gets one line.
 type exportReader struct{ into *History }
 
-// Write takes one line.
+// Write parses one line.
 func (r *exportReader) Write(text []byte) (int, error) {
 	var l sequence.ScopeLine
 	if err := json.Unmarshal(text, &l); err != nil {
@@ -113,7 +114,7 @@ func (r *exportReader) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// readSearch asks search for all elements, by their numbers, until each window is as it is stored or the time is over.
+// readSearch asks search for all elements by their numbers, until each window matches what is stored or the time is up.
 func (h *History) readSearch(ctx context.Context, c *fountain.Client, within time.Duration) error {
 	h.Searched = true
 	began := time.Now()
@@ -145,8 +146,9 @@ func (h *History) readSearch(ctx context.Context, c *fountain.Client, within tim
 	return nil
 }
 
-// searchWindow asks for the elements of a few numbers again and again until they are those that are stored. What is asked for is what search itself knows as
-// their numbers; how they are now is told by the database.
+// searchWindow searches for the elements in a range of numbers, again and again until the result matches what is
+// stored. The range uses the numbers that search itself has indexed; the elements in the result have their current
+// number from the database.
 func (h *History) searchWindow(ctx context.Context, c *fountain.Client, elementType string, from int64, elements []*Element, until time.Time) (hits []Hit, fits bool, err error) {
 	want := map[string]*Element{}
 	for _, e := range elements {
@@ -184,7 +186,7 @@ func (h *History) searchCount(ctx context.Context, c *fountain.Client, elementTy
 	return count, err
 }
 
-// again does something until it says that it is enough, or the time is over. An engine that is away is waited for.
+// again repeats do until it reports that it is done or the time is up. An unavailable search engine is retried.
 func again(ctx context.Context, until time.Time, do func() (bool, error)) error {
 	for {
 		enough, err := do()

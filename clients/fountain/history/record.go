@@ -18,26 +18,27 @@ import (
 )
 
 const (
-	// pauseAfterFailure is before a client's next call behind one without a success.
+	// pauseAfterFailure is the pause of a client after a failed call.
 	pauseAfterFailure = 200 * time.Millisecond
-	// reviseEvery is how many appends come to one revision of a client's own element, and one of an element that all clients revise.
+	// reviseEvery is the number of appends for each revision of a client's own element and of the element that all
+	// clients share.
 	reviseEvery = 4
-	// patience is how long all calls may fail before a recording is given up.
+	// patience is how long all calls may fail before the recording is aborted.
 	patience = time.Minute
-	// followerPatience is how long the follower may need for what is committed.
+	// followerPatience is how long the follower may take to see what is committed.
 	followerPatience = 30 * time.Second
 )
 
-// Options say what Record does. Client and Scope are required.
+// Options configure Record. Client and Scope are required.
 type Options struct {
-	Client       *fountain.Client // of somebody who may write elements
-	Scope        string           // without any element: it is the recorder's own, and its elements stay there
-	ElementType  string           // default checked
-	Clients      int              // that append at once; default 8
-	Appends      int              // acknowledged ones after which it ends; default 1,000
-	For          time.Duration    // after which it ends in any case; default 1 minute
-	Stop         <-chan struct{}  // ends it, too, when it is closed
-	SearchWithin time.Duration    // how long search may take to have all; 0: it is not asked
+	Client       *fountain.Client // of a user or service that may write elements
+	Scope        string           // must have no element; it becomes the recorder's own, and its elements remain
+	ElementType  string           // default: checked
+	Clients      int              // number of clients that append at the same time; default 8
+	Appends      int              // the recording ends after this many acknowledged appends; default 1,000
+	For          time.Duration    // longest duration of the recording; default 1 minute
+	Stop         <-chan struct{}  // ends the recording when it is closed
+	SearchWithin time.Duration    // how long search may take to have all elements; 0: search is not asked
 	Progress     func(acknowledged int)
 }
 
@@ -59,10 +60,10 @@ func (o *Options) complete() {
 	}
 }
 
-// ErrUsed is of a scope that has elements: only one of its own tells the recorder what nobody asked for.
+// ErrUsed says that the scope has elements. Only in a scope of its own can the recorder tell what no call asked for.
 var ErrUsed = errors.New("the scope has elements: choose a name that nobody has used")
 
-// recorder makes the calls of a recording and keeps what they were told.
+// recorder makes the calls of a recording and stores their results.
 type recorder struct {
 	Options
 	began time.Time
@@ -70,12 +71,14 @@ type recorder struct {
 	mu           sync.Mutex
 	history      *History
 	acknowledged atomic.Int64
-	succeeded    atomic.Int64 // when a call succeeded last, as time.Duration since began
-	failed       error        // one that ends the recording
+	succeeded    atomic.Int64 // when a call last succeeded, as a time.Duration since began
+	failed       error        // the error that ends the recording
 }
 
-// Record has several clients append to a scope of their own and revise what they appended, follows the feed beside them, and reads what is stored behind them. A call that is not
-// answered is not repeated: its outcome is unknown, and the recording goes on, so that services may be restarted meanwhile. An error is of a recording that could not be made, never of a broken promise.
+// Record has several clients append to a new scope and revise what they appended. It follows the feed meanwhile, and
+// afterwards reads what is stored. A call without a response is not repeated: its outcome is unknown, and the recording
+// continues, so that services can be restarted during it. An error means that the recording could not be made, never
+// that a guarantee was violated.
 func Record(ctx context.Context, o Options) (*History, error) {
 	o.complete()
 	if _, err := o.Client.Sequence.GetElementScope(ctx, o.Scope); !errors.Is(err, fountain.ErrNotFound) {
@@ -110,7 +113,7 @@ func Record(ctx context.Context, o Options) (*History, error) {
 	return h, nil
 }
 
-// first appends the element that all clients revise: with it the scope begins, so that its feed can be followed.
+// first appends the element that all clients revise. It also creates the scope, so that its feed can be followed.
 func (r *recorder) first(ctx context.Context) (*sequence.Element, error) {
 	e, call, err := r.append(ctx, 0, "shared")
 	r.keep(&r.history.Appends, call)
@@ -120,7 +123,7 @@ func (r *recorder) first(ctx context.Context) (*sequence.Element, error) {
 	return e, nil
 }
 
-// work runs the clients until enough is acknowledged, the time is over, or nothing works.
+// work runs the clients until enough appends are acknowledged, the time is up, or all calls fail.
 func (r *recorder) work(ctx context.Context, shared *sequence.Element) {
 	over, stop := context.WithTimeout(ctx, r.For)
 	defer stop()
@@ -147,7 +150,7 @@ func (r *recorder) work(ctx context.Context, shared *sequence.Element) {
 	clients.Wait()
 }
 
-// rest waits before a client's next call.
+// rest pauses before a client's next call.
 func (r *recorder) rest(over context.Context) {
 	select {
 	case <-time.After(pauseAfterFailure):
@@ -155,7 +158,7 @@ func (r *recorder) rest(over context.Context) {
 	}
 }
 
-// end ends the recording when an error says that it can't go on.
+// end ends the recording if err is permanent, or if no call has succeeded for patience.
 func (r *recorder) end(err error, stop context.CancelFunc) {
 	silent := time.Since(r.began) - time.Duration(r.succeeded.Load())
 	if !hopeless(err) && silent < patience {
@@ -169,12 +172,13 @@ func (r *recorder) end(err error, stop context.CancelFunc) {
 	stop()
 }
 
-// hopeless tells a refusal that will stay one.
+// hopeless reports whether a refusal is permanent.
 func hopeless(err error) bool {
 	return errors.Is(err, fountain.ErrUnauthenticated) || errors.Is(err, fountain.ErrForbidden) || errors.Is(err, fountain.ErrNotFound) || errors.Is(err, fountain.ErrInvalid)
 }
 
-// turn is one append of a client, and now and then a revision. What has begun is not given up when the time is over, so that its outcome is known.
+// turn is one append of a client and, every reviseEvery turns, two revisions. A call that has started is not cancelled
+// when the time is up, so that its outcome is known.
 func (r *recorder) turn(ctx context.Context, client, n int, shared *sequence.Element) error {
 	e, call, err := r.append(ctx, client, fmt.Sprintf("c%d-%d", client, n))
 	r.keep(&r.history.Appends, call)
@@ -203,7 +207,7 @@ func (r *recorder) append(ctx context.Context, client int, id string) (*sequence
 	return e, call, err
 }
 
-// revise gives an element a version. That another client was faster is no failure.
+// revise adds a version to an element. Losing to another client is not a failure.
 func (r *recorder) revise(ctx context.Context, client, n int, e *sequence.Element) error {
 	data := dataOf(client, fmt.Sprintf("%s, turn %d from version %d", e.ID, n, e.Version))
 	call := Call{Client: client, ElementType: r.ElementType, ID: e.ID, Sum: sum(data), Begin: time.Since(r.began)}
@@ -216,7 +220,7 @@ func (r *recorder) revise(ctx context.Context, client, n int, e *sequence.Elemen
 	return err
 }
 
-// told keeps an answer.
+// told records the response of a call.
 func (r *recorder) told(call *Call, e *sequence.Element, err error) {
 	call.End, call.Outcome = time.Since(r.began), outcome(err)
 	if err != nil {
@@ -235,8 +239,9 @@ func (r *recorder) keep(to *[]Call, call Call) {
 	*to = append(*to, call)
 }
 
-// certain are the statuses by which a service or gateway says that nothing was done. A conflict is none of them: the gateway may have sent a request again, and met itself.
-// For the same reason the refusal of a full queue leaves it open: a first try may wait in it.
+// certain lists the statuses with which a service or the gateway says that nothing was done. A conflict is not among
+// them: the gateway may have repeated a request and conflicted with its own first attempt. For the same reason a full
+// queue leaves the outcome open, because a first attempt may be waiting in it.
 var certain = []int{
 	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusPreconditionFailed,
 	http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusPreconditionRequired, http.StatusTooManyRequests,
@@ -253,7 +258,7 @@ func outcome(err error) Outcome {
 	return Unknown
 }
 
-// dataOf is JSON without white space, so that its sum is that of what is stored.
+// dataOf returns JSON without white space, so that its checksum equals that of what is stored.
 func dataOf(client int, text string) json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{"client":%d,"text":%q}`, client, text))
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 )
 
-// Only what is certainly not done is refused: what the gateway may have sent twice, or what came from no service, leaves it open.
+// Only what was certainly not done is refused. A call that the gateway may have sent twice, or a response that is from
+// no service, leaves the outcome open.
 func TestOutcome_isRefusedOnlyWhereNothingWasDone(t *testing.T) {
 	for want, errs := range map[Outcome][]error{
 		Acknowledged: {nil},

@@ -12,22 +12,22 @@ import (
 	"time"
 )
 
-// credential trades the service's API key for the access tokens by which it reads the feed.
+// credential exchanges the service's API key for the access tokens with which it reads the feed.
 type credential struct {
 	config   Config
 	apiKey   func() (string, error)
 	tokenURL string
 
-	mu    sync.Mutex // held while a token is fetched: the feed is its one user
+	mu    sync.Mutex // held while a token is fetched: only the feed uses it
 	text  string
 	renew time.Time
 }
 
-// token returns a token for the kms, from memory while two thirds of its life are not over.
+// token returns a token for the kms. It reuses one until two thirds of its lifetime have passed.
 func (c *credential) token(ctx context.Context) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	asked := c.config.Now() // a token lives from before it was made, however late its answer comes
+	asked := c.config.Now() // the lifetime starts before the request, because the response may be late
 	if c.text != "" && asked.Before(c.renew) {
 		return c.text, nil
 	}
@@ -43,14 +43,14 @@ func (c *credential) token(ctx context.Context) (string, error) {
 	return text, nil
 }
 
-// drop forgets a token that was refused.
+// drop discards a token that was refused.
 func (c *credential) drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.text = ""
 }
 
-// trade asks for a token by client_credentials (RFC 6749, section 4.4; RFC 8707).
+// trade requests a token with the client_credentials grant (RFC 6749, section 4.4; RFC 8707).
 func (c *credential) trade(ctx context.Context, key string) (text string, life time.Duration, err error) {
 	id, err := keyID(key)
 	if err != nil {
@@ -100,7 +100,7 @@ func (c *credential) trade(ctx context.Context, key string) (text string, life t
 	return body.AccessToken, time.Duration(body.ExpiresIn) * time.Second, nil
 }
 
-// keyID is the id of the key with this text: fk_live_<ULID>_<secret> has the id key_<ULID>.
+// keyID returns the id of the key with this text: fk_live_<ULID>_<secret> has the id key_<ULID>.
 func keyID(key string) (string, error) {
 	parts := strings.Split(key, "_")
 	if len(parts) != 4 || parts[0] != "fk" || len(parts[2]) != 26 || parts[3] == "" {

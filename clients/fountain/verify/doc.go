@@ -1,4 +1,5 @@
-// Package verify is for a service of one's own: net/http middleware that accepts the family's access tokens for this service, and nothing else.
+// Package verify protects the HTTP API of your own service. Its net/http middleware accepts FountainAI access tokens
+// that were issued for this service, and no other tokens.
 //
 //	tokens, err := verify.New(verify.Config{Issuer: "https://api.example.org", Audience: "notes", Log: log})
 //	guard, err := tokens.Guard(verify.Policy{
@@ -7,29 +8,32 @@
 //	})
 //	http.ListenAndServe("127.0.0.1:9000", guard(mux))
 //
-// In a handler, FromContext tells who calls.
+// In a handler, FromContext returns the caller.
 //
 // # What is checked
 //
-// A token is a JWT of the type at+jwt (RFC 9068), signed with EdDSA or ES256 by a key of the issuer's key set, of this issuer, for exactly this one
-// audience, within its times, with sub, jti and client_id. What two readers could read differently is refused: members that are named twice, names
-// with escapes, header parameters that the family does not write (crit, jwk, jku, x5c ...), base64 that has a second spelling. The family's own
-// services check the same; a test feeds both the same attacks.
+// A token is a JWT of the type at+jwt (RFC 9068). It must be signed with EdDSA or ES256 by a key of the issuer's key
+// set, name this issuer and exactly this one audience, be within its validity period, and contain sub, jti and
+// client_id. Anything that two parsers could read differently is refused: duplicate members, escaped member names,
+// header parameters that FountainAI does not use (crit, jwk, jku, x5c ...), and base64 with more than one possible
+// encoding. The FountainAI services make the same checks. A test runs the same attacks against both.
 //
-// Keys come from the issuer's metadata (RFC 8414) and are kept. A key set that can't be fetched again counts for a day more; a kid that is not in it
-// causes one fetch in ten seconds at the most, whoever asks.
+// The keys come from the issuer's metadata (RFC 8414) and are cached. If the key set cannot be fetched again, the cached
+// one stays valid for one day. A kid that is not in the key set causes at most one fetch in ten seconds, however many
+// requests have one.
 //
-// # What has ended before its time
+// # Revocation
 //
-// Without Config.Feed a token holds until it expires, which is at most 15 minutes, though its session, its key or its user may have ended: New says so
-// in the log. With it the service follows the kms's revocation feed and learns of every end within a second; Verifier.Run must run then. A service that
-// has not heard of the feed for 30 seconds answers 503 to every request that needs a token. The service needs the scope revocations:read for it,
-// which an administrator gives when it is registered:
+// Without Config.Feed a token is accepted until it expires, which is at most 15 minutes, even if its session, its key or
+// its user has ended. New logs a warning about it. With Config.Feed the service follows the revocation feed of the kms
+// and learns of every revocation within a second; Verifier.Run must be running. If the feed has not been read for 30
+// seconds, every request that needs a token gets 503. The service needs the scope revocations:read, which an
+// administrator grants at registration:
 //
 //	fountain services register notes --declare notes:read --declare notes:delete --scope revocations:read
 //
-// # Answers
+// # Responses
 //
-// Refusals are problem documents (RFC 9457) with the challenge of RFC 6750, section 3, or of RFC 9470, section 3, where a second factor is
-// missing. None of them repeats a token or a value of the request.
+// Refusals are problem documents (RFC 9457). They carry the challenge of RFC 6750, section 3, or of RFC 9470, section 3,
+// if a second factor is missing. They never contain a token or a value of the request.
 package verify

@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/clients/fountain/verify"
 )
 
-// A service of one's own, with a policy in code. It listens on loopback, behind the gateway.
+// Your own service, with a policy in code. It listens on loopback, behind the gateway.
 func Example() {
 	tokens, err := verify.New(verify.Config{Issuer: "https://api.example.org", Audience: "notes"})
 	if err != nil {
@@ -35,7 +35,8 @@ func Example() {
 	go func() { _ = server.ListenAndServe() }()
 }
 
-// With the revocation feed the service refuses within a second what has ended. Its key is in a file, which may be replaced.
+// With the revocation feed the service refuses revoked tokens within a second. Its API key is in a file that may be
+// replaced.
 func ExampleFeed() {
 	tokens, err := verify.New(verify.Config{Issuer: "https://api.example.org", Audience: "notes", Feed: &verify.Feed{
 		APIKey: func() (string, error) {
@@ -49,7 +50,7 @@ func ExampleFeed() {
 	go func() { _ = tokens.Run(context.Background()) }() // until the program ends
 }
 
-// A service may write refusals in a form of its own.
+// A service may write refusals in its own format.
 func ExampleConfig_refuse() {
 	_, err := verify.New(verify.Config{Issuer: "https://api.example.org", Audience: "notes", Log: slog.New(slog.DiscardHandler),
 		Refuse: func(w http.ResponseWriter, r *http.Request, p *verify.Problem) {
@@ -60,7 +61,7 @@ func ExampleConfig_refuse() {
 	// Output: <nil>
 }
 
-// The policy can be read from the service's contract, in JSON.
+// The policy can be read from the service's contract in JSON.
 func ExampleReadPolicy() {
 	policy, err := verify.ReadPolicy([]byte(`{
 		"servers": [{"url": "/v1"}],

@@ -14,16 +14,17 @@ import (
 	"time"
 )
 
-// MaxSilence is how long the revocation feed may be silent: then no token is accepted, for it could have ended.
+// MaxSilence is how long the revocation feed may go unread. After that no token is accepted, because it could have been
+// revoked.
 const MaxSilence = 30 * time.Second
 
 const (
-	longPoll     = 5 * time.Second // for which the kms holds a request open
-	callTimeout  = 4 * time.Second // beyond that
+	longPoll     = 5 * time.Second // how long the kms holds a request open
+	callTimeout  = 4 * time.Second // in addition to the wait
 	shortestPoll = 200 * time.Millisecond
 	pageSize     = 1000
 	maxPage      = 1 << 20 // bytes of a page
-	maxEnded     = 1 << 20 // endings that are held, of about 200 bytes
+	maxEnded     = 1 << 20 // limit of revocations in memory, of about 200 bytes each
 	firstPause   = 100 * time.Millisecond
 	lastPause    = 2 * time.Second
 	sweepPause   = time.Minute
@@ -34,33 +35,34 @@ var (
 	errTooMany = errors.New("more has ended than can be held")
 )
 
-// Feed says how the revocation feed is read. APIKey is required.
+// Feed configures the revocation feed. APIKey is required.
 type Feed struct {
-	// APIKey returns the text of the API key of the service itself, which has the scope revocations:read. It is called whenever a token is needed, so
-	// that a key in a file can be replaced: one that was got by enrolment ends after a year.
+	// APIKey returns the text of the service's own API key, which needs the scope revocations:read. It is called
+	// whenever a token is needed, so that a key in a file can be replaced. A key from enrolment expires after a year.
 	APIKey func() (string, error)
-	// KMSURL is the address of the kms or of a gateway before it, without /kms/v1; default: the issuer.
+	// KMSURL is the address of the kms, or of a gateway in front of it, without /kms/v1. The default is the issuer.
 	KMSURL string
-	// TokenURL is where the key is traded for a token; default: what the issuer's metadata says.
+	// TokenURL is the token endpoint for the key. The default is the one in the issuer's metadata.
 	TokenURL string
 }
 
-// follower keeps up to date by the kms's feed what has ended before its time (openapi/kms.yaml, listRevocations).
+// follower reads the revocation feed of the kms (openapi/kms.yaml, listRevocations) and keeps the revocations that
+// still matter.
 type follower struct {
 	config     Config
 	url        string
 	credential *credential
-	renewKeys  func(context.Context) error // fetches the key set anew
+	renewKeys  func(context.Context) error // fetches the key set again
 
 	mu       sync.Mutex
 	feed     string
 	position int64
-	heard    time.Time                       // of the last good answer; zero: none yet
+	heard    time.Time                       // when the last complete page arrived; zero: never
 	byID     map[string]map[string]time.Time // kind -> id -> until
 	owners   map[string]ownerEnd
 }
 
-// ownerEnd says that a subject's tokens of lower epochs have ended.
+// ownerEnd says that a subject's tokens with a lower epoch are revoked.
 type ownerEnd struct {
 	epoch int64
 	until time.Time
@@ -84,7 +86,7 @@ func newFollower(f Feed, c Config, renewKeys func(context.Context) error) (*foll
 	return out, nil
 }
 
-// forget empties what is known. Outside New it is called with the lock.
+// forget drops all known revocations. Outside New the caller holds the lock.
 func (f *follower) forget() {
 	f.byID = map[string]map[string]time.Time{"token": {}, "session": {}, "key": {}, "signing-key": {}}
 	f.owners = map[string]ownerEnd{}
@@ -97,11 +99,12 @@ func (f *follower) silent() bool {
 }
 
 func (f *follower) silentLocked() bool {
-	age := f.config.Now().Sub(f.heard)       // by the monotonic clock, where Now has one
-	return age > MaxSilence || age < -leeway // never heard: a long time ago
+	age := f.config.Now().Sub(f.heard)       // monotonic, if Now has a monotonic clock
+	return age > MaxSilence || age < -leeway // if the feed was never read, heard is zero and age is very large
 }
 
-// ended reports whether the principal's token, which the key kid has signed, was ended; errSilent when it can't be told.
+// ended reports whether the principal's token, signed with the key kid, has been revoked. It returns errSilent if that
+// cannot be determined.
 func (f *follower) ended(p *Principal, kid string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -149,12 +152,12 @@ func (f *follower) run(ctx context.Context) error {
 	return nil
 }
 
-// ending says that something has ended: openapi/kms.yaml, Revocation.
+// ending is one revocation (openapi/kms.yaml, Revocation).
 type ending struct {
 	Kind  string    `json:"kind"`
 	ID    string    `json:"id"`
 	Epoch int64     `json:"epoch"`
-	Until time.Time `json:"until"` // after that no token can exist that it ends
+	Until time.Time `json:"until"` // no token that it revokes can exist after that
 }
 
 type feedPage struct {
@@ -163,24 +166,25 @@ type feedPage struct {
 	Items    []ending `json:"items"`
 }
 
-// read asks for what came after the position that is known, and waits for it at the kms when there is nothing.
+// read requests the page after the known position. If there is nothing new, the kms holds the request open.
 func (f *follower) read(ctx context.Context) error {
 	f.mu.Lock()
 	feed, position, first := f.feed, f.position, f.heard.IsZero()
 	f.mu.Unlock()
 	wait, asked := longPoll, time.Now()
 	if first {
-		wait = 0 // to be ready at once
+		wait = 0 // to be ready as soon as possible
 	}
 	page, err := f.fetch(ctx, feed, position, wait)
 	if err != nil {
 		return fmt.Errorf("read the revocation feed: %w", err)
 	}
 	if !first && len(page.Items) == 0 && time.Since(asked) < shortestPoll {
-		rest(ctx, shortestPoll) // a kms that is stopping, or something in between, does not hold requests open
+		rest(ctx, shortestPoll) // a kms that is shutting down, or a proxy, does not hold requests open
 	}
 	if page.Feed != feed || page.Position < position {
-		// Endings of the feed before are forgotten below. They concern tokens of keys that the kms does not have any more; a set that is kept still has them.
+		// apply drops the revocations of the previous feed. They may concern tokens of keys that the kms no longer has,
+		// but that a cached key set still contains. So the key set is fetched again first.
 		if err := f.renewKeys(ctx); err != nil {
 			return fmt.Errorf("fetch the key set for another revocation feed: %w", err)
 		}
@@ -188,7 +192,8 @@ func (f *follower) read(ctx context.Context) error {
 	return f.apply(ctx, page, feed, position)
 }
 
-// apply takes a page in that was asked for from a position of a feed.
+// apply adds a page that was requested from a position of a feed. A page of another feed, or from before the position,
+// replaces everything known before.
 func (f *follower) apply(ctx context.Context, page feedPage, feed string, position int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -196,22 +201,22 @@ func (f *follower) apply(ctx context.Context, page feedPage, feed string, positi
 		if feed != "" {
 			f.config.Log.WarnContext(ctx, "the kms has another revocation feed than before: was its database restored or replaced?")
 		}
-		f.forget() // the page begins at the feed's beginning
+		f.forget() // the page starts at the beginning of the feed
 	}
 	for _, e := range page.Items {
 		f.add(e)
 	}
 	f.feed, f.position = page.Feed, page.Position
 	if f.held() > maxEnded {
-		return fmt.Errorf("read the revocation feed: %w", errTooMany) // and it counts as not heard
+		return fmt.Errorf("read the revocation feed: %w", errTooMany) // heard stays as it is, so the feed counts as silent
 	}
-	if len(page.Items) < pageSize { // else there is more that must be known first
+	if len(page.Items) < pageSize { // a full page: there may be more that must be read first
 		f.heard = f.config.Now()
 	}
 	return nil
 }
 
-// add takes an ending in; kinds of a later release, and those that concern no token, are passed over.
+// add adds a revocation. Kinds from a later release, and those that concern no token, are ignored.
 func (f *follower) add(e ending) {
 	if e.Kind == "owner" {
 		if known := f.owners[e.ID]; e.Epoch >= known.epoch {
@@ -232,7 +237,7 @@ func (f *follower) held() int {
 	return n
 }
 
-// sweep forgets what ends nothing any more.
+// sweep removes revocations that can no longer concern any token.
 func (f *follower) sweep(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -281,7 +286,7 @@ func (f *follower) fetch(ctx context.Context, feed string, after int64, wait tim
 		f.credential.drop()
 		return feedPage{}, errors.New("the kms does not accept the service's token")
 	case http.StatusForbidden:
-		f.credential.drop() // the scope may be given meanwhile
+		f.credential.drop() // the scope may be granted in the meantime
 		return feedPage{}, errors.New("the service lacks the scope revocations:read")
 	default:
 		return feedPage{}, fmt.Errorf("the kms answered %d", answer.StatusCode)

@@ -35,7 +35,7 @@ func TestFeed_endsWhatItNames(t *testing.T) {
 		_, err := v.Verify(t.Context(), token)
 		require.NoError(t, err, kind)
 		i.end(kind, c.id+"x", 9)
-		i.end("owner", "usr_1", 3) // not above the token's
+		i.end("owner", "usr_1", 3) // not above the token's epoch
 		i.end("factors", "usr_1", 0)
 		i.end("of a later release", "usr_1", 0)
 		follow(t, v)
@@ -107,7 +107,8 @@ func TestFeed_beginsAgainWithAnotherFeed(t *testing.T) {
 	require.Equal(t, "invalid_token", code(err))
 }
 
-// Another feed is that of a restored kms, which has other keys: endings of before are forgotten only once tokens of the old keys verify no more.
+// A restored kms has another feed and other keys. Earlier revocations are dropped only when tokens of the old keys no
+// longer verify.
 func TestFeed_forgetsEndingsTogetherWithTheKeysOfBefore(t *testing.T) {
 	i := newIssuer(t, "k1", "k2")
 	i.set(func() { delete(i.keys, "k2") })
@@ -151,7 +152,7 @@ func TestFeed_forgetsWhatEndsNothingAnyMore(t *testing.T) {
 	require.Zero(t, v.feed.held())
 }
 
-// A feed of more endings than can be held would end nobody's token any more: then none is accepted.
+// A feed with more revocations than fit in memory would revoke no more tokens. Then no token is accepted.
 func TestFeed_isNotHeardWhenItIsTooLong(t *testing.T) {
 	i := newIssuer(t, "k1")
 	v := i.following()

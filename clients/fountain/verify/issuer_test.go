@@ -22,7 +22,7 @@ var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
 const keyText = "fk_live_01KBB6Q3Y5W1V9T2ZD0G7M4N8P_secret"
 
-// issuer is a kms as a verifier meets it.
+// issuer is a fake kms for a verifier.
 type issuer struct {
 	*httptest.Server
 	t testing.TB
@@ -31,15 +31,15 @@ type issuer struct {
 	now      time.Time
 	keys     map[string]ed25519.PrivateKey
 	fetches  int                       // of the key set
-	trades   int                       // of API keys for tokens
-	answer   func(http.ResponseWriter) // when set, instead of the key set
-	metadata map[string]any            // over what the metadata says otherwise
-	hold     chan struct{}             // when set, a fetch of the key set waits for it
+	trades   int                       // API keys exchanged for tokens
+	answer   func(http.ResponseWriter) // if set, replaces the key set
+	metadata map[string]any            // overrides members of the metadata
+	hold     chan struct{}             // if set, a fetch of the key set waits for it
 
 	feed     string
 	endings  []map[string]any
 	feedDown bool
-	refusal  int // status with which the feed refuses
+	refusal  int // status of the feed's refusals
 }
 
 func newIssuer(t testing.TB, kids ...string) *issuer {
@@ -100,7 +100,7 @@ func (i *issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "feed-token-" + strconv.Itoa(i.trades), "expires_in": 900, "token_type": "Bearer"})
 }
 
-// serveRevocations answers as listRevocations does, and holds no request open.
+// serveRevocations responds as listRevocations does, but holds no request open.
 func (i *issuer) serveRevocations(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -120,7 +120,7 @@ func (i *issuer) serveRevocations(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"feed": i.feed, "position": after + len(items), "items": items})
 }
 
-// end tells of an ending in the feed.
+// end adds a revocation to the feed.
 func (i *issuer) end(kind, id string, epoch int64) {
 	i.set(func() {
 		i.endings = append(i.endings, map[string]any{"position": len(i.endings) + 1, "kind": kind, "id": id, "epoch": epoch, "at": i.now, "until": i.now.Add(30 * time.Minute)})
@@ -162,7 +162,7 @@ func (i *issuer) verifier(change ...func(*Config)) *Verifier {
 	return v
 }
 
-// claims are those of a user's token for notes.
+// claims returns the claims of a user's token for notes.
 func (i *issuer) claims() jwt.MapClaims {
 	now := i.clock()
 	return jwt.MapClaims{"iss": i.URL, "sub": "usr_1", "aud": []string{"notes"}, "exp": now.Add(10 * time.Minute).Unix(), "iat": now.Unix(), "nbf": now.Unix(),
@@ -170,7 +170,7 @@ func (i *issuer) claims() jwt.MapClaims {
 		"acr": "aal1", "auth_time": now.Add(-time.Minute).Unix(), "epoch": 3}
 }
 
-// token signs claims over the usual ones; a nil value takes one away.
+// token signs the usual claims with these overrides. A nil value removes a claim.
 func (i *issuer) token(kid string, over jwt.MapClaims) string {
 	i.t.Helper()
 	all := i.claims()
@@ -186,7 +186,7 @@ func (i *issuer) token(kid string, over jwt.MapClaims) string {
 	return text
 }
 
-// code is the code of a refusal; "" for none.
+// code returns the code of a refusal, or "".
 func code(err error) string {
 	if err == nil {
 		return ""

@@ -20,17 +20,17 @@ import (
 )
 
 const (
-	keysMaxAge   = 5 * time.Minute        // a set is fetched again when it is older, or before, where its max-age says so
-	keysIdle     = 2                      // times the age for which a set may be kept: an older one of which no fetch has failed is not answered from while the next is fetched
-	keysMaxStale = 24 * time.Hour         // a set that can't be fetched again still counts for so long
-	keysInterval = 10 * time.Second       // between two fetches for unknown kids, and between two that failed
-	keysFirst    = 250 * time.Millisecond // between two that failed before there was any set
+	keysMaxAge   = 5 * time.Minute        // a key set is fetched again after this time, or earlier if its max-age says so
+	keysIdle     = 2                      // after this many max-ages without a fetch, requests wait for a new set, unless the last fetch failed
+	keysMaxStale = 24 * time.Hour         // how long a key set that cannot be fetched again stays valid
+	keysInterval = 10 * time.Second       // between two fetches for unknown kids, and between two failed ones
+	keysFirst    = 250 * time.Millisecond // between two failed fetches before there is any set
 	keysTimeout  = 5 * time.Second
 	maxKeys      = 32
-	maxDocument  = 64 << 10 // bytes of metadata, key set, or a token's answer
+	maxDocument  = 64 << 10 // limit in bytes for metadata, key set and token response
 )
 
-// errUnknownKey is of a kid that the issuer does not publish.
+// errUnknownKey says that the issuer does not publish the kid.
 var errUnknownKey = errors.New("kid is unknown")
 
 // publicKey is a key with its algorithm (RFC 7518, RFC 8037).
@@ -39,23 +39,25 @@ type publicKey struct {
 	key       crypto.PublicKey
 }
 
-// keySet reads the issuer's key set (RFC 7517) and keeps it. A kid that it holds is answered without waiting (after a long time without a request the first waits for a fetch), however many unknown ones are asked
-// for beside it; who asks for an unknown one while a fetch runs waits for that fetch.
+// keySet fetches the issuer's key set (RFC 7517) and caches it. A cached kid is answered without waiting, however many
+// unknown kids are requested at the same time; only after a long time without requests does the first one wait for a
+// fetch. A request for an unknown kid waits for a fetch that is in progress.
 type keySet struct {
 	config Config
 
 	mu       sync.Mutex
 	keys     map[string]publicKey
-	fetched  time.Time     // of the set that is held
-	maxAge   time.Duration // for which it may be kept
-	tried    time.Time     // of the last fetch
-	lastFail error         // of the last fetch
-	flight   chan struct{} // closed when the fetch that runs has ended; nil when none runs
+	fetched  time.Time     // when the cached set was fetched
+	maxAge   time.Duration // how long the cached set is fresh
+	tried    time.Time     // when the last fetch started
+	lastFail error         // error of the last fetch
+	flight   chan struct{} // closed when the current fetch has ended; nil if none is running
 }
 
 func newKeySet(c Config) *keySet { return &keySet{config: c} }
 
-// find returns the key of kid. errUnknownKey means that there is none; any other error that it could not be found out.
+// find returns the key of kid. errUnknownKey means that there is none. Any other error means that it could not be
+// determined.
 func (s *keySet) find(ctx context.Context, kid string) (publicKey, error) {
 	key, known, flight, err := s.look(ctx, kid)
 	if known || err != nil {
@@ -77,7 +79,7 @@ func (s *keySet) find(ctx context.Context, kid string) (publicKey, error) {
 	return key, nil
 }
 
-// look answers from what is held, or else returns the fetch to wait for.
+// look answers from the cache, or returns the fetch to wait for.
 func (s *keySet) look(ctx context.Context, kid string) (key publicKey, known bool, flight chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,17 +105,18 @@ func (s *keySet) look(ctx context.Context, kid string) (key publicKey, known boo
 			return key, false, nil, s.failure()
 		}
 	}
-	// Nobody has asked for long: a key that was revoked since would verify once more.
+	// After a long time without requests the caller waits for the fetch, because the cached set may still contain a key
+	// that was revoked in the meantime.
 	idle := s.lastFail == nil && now.Sub(s.fetched) >= keysIdle*s.maxAge
 	return key, known && (!idle || s.flight == nil), s.flight, nil
 }
 
-// usable reports whether the set that is held still counts. It is called with the lock.
+// usable reports whether the cached set is still valid. The caller holds the lock.
 func (s *keySet) usable(now time.Time) bool {
 	return s.keys != nil && now.Sub(s.fetched) < keysMaxStale
 }
 
-// failure says why there is no set that counts; it is never nil. It is called with the lock.
+// failure returns why there is no valid key set; it is never nil. The caller holds the lock.
 func (s *keySet) failure() error {
 	if s.lastFail == nil {
 		return errors.New("no key set is held")
@@ -121,7 +124,7 @@ func (s *keySet) failure() error {
 	return s.lastFail
 }
 
-// ready fetches the set when there is none that counts, and says whether there is one now.
+// ready fetches the key set if there is no valid one, and returns an error if there is none afterwards.
 func (s *keySet) ready(ctx context.Context) error {
 	s.mu.Lock()
 	usable := s.usable(s.config.Now())
@@ -135,14 +138,14 @@ func (s *keySet) ready(ctx context.Context) error {
 	return nil
 }
 
-// renew fetches the set anew where one is held, and returns when that is done: what a fetch that runs already answers may be from before. What the set does
-// not have any more verifies nothing from then on.
+// renew fetches the key set again if there is one, and returns when that is done. It does not rely on a fetch that was
+// already running, whose response may be older. Keys that are no longer in the set verify nothing from then on.
 func (s *keySet) renew(ctx context.Context) error {
 	for own := false; ; {
 		s.mu.Lock()
 		if s.keys == nil && s.flight == nil {
 			s.mu.Unlock()
-			return nil // the first fetch is still to come
+			return nil // the first fetch has not started yet
 		}
 		if own && s.flight == nil {
 			defer s.mu.Unlock()
@@ -162,7 +165,7 @@ func (s *keySet) renew(ctx context.Context) error {
 	}
 }
 
-// depart starts the one fetch, which no caller's leaving ends. It is called with the lock.
+// depart starts the fetch that all callers share. It continues if a caller gives up. The caller holds the lock.
 func (s *keySet) depart(ctx context.Context, now time.Time) {
 	done := make(chan struct{})
 	s.flight, s.tried = done, now
@@ -200,8 +203,8 @@ func (s *keySet) fetch(ctx context.Context) (map[string]publicKey, time.Duration
 	return keys, setAge(header.Get("Cache-Control")), err
 }
 
-// setAge is how long a set may be kept that came with this Cache-Control (RFC 9111, section 5.2.2.1): its max-age, at most keysMaxAge, and at least keysInterval, so that no
-// answer has every request fetch.
+// setAge returns how long a key set with this Cache-Control (RFC 9111, section 5.2.2.1) is fresh: its max-age, at most
+// keysMaxAge, and at least keysInterval, so that no response makes every request fetch.
 func setAge(cacheControl string) time.Duration {
 	for directive := range strings.SplitSeq(cacheControl, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
@@ -215,14 +218,14 @@ func setAge(cacheControl string) time.Duration {
 	return keysMaxAge
 }
 
-// metadata is what we read of the issuer's (RFC 8414, section 2).
+// metadata is the part of the issuer's metadata that is used (RFC 8414, section 2).
 type metadata struct {
 	Issuer   string `json:"issuer"`
 	JWKSURL  string `json:"jwks_uri"`
 	TokenURL string `json:"token_endpoint"`
 }
 
-// readMetadata refuses a document that is another issuer's (RFC 8414, section 3.3).
+// readMetadata fetches the issuer's metadata. It refuses a document of another issuer (RFC 8414, section 3.3).
 func readMetadata(ctx context.Context, c Config) (metadata, error) {
 	address := c.MetadataURL
 	if address == "" {
@@ -242,7 +245,7 @@ func readMetadata(ctx context.Context, c Config) (metadata, error) {
 	return m, nil
 }
 
-// get reads a document of bounded size.
+// get reads a document of limited size.
 func get(ctx context.Context, client *http.Client, address string) ([]byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -272,7 +275,7 @@ func readBounded(r io.Reader, limit int64) ([]byte, error) {
 	return raw, nil
 }
 
-// jwk is a key as it is published (RFC 7517, section 4).
+// jwk is a published key (RFC 7517, section 4).
 type jwk struct {
 	Type      string `json:"kty"`
 	Curve     string `json:"crv"`
@@ -283,7 +286,8 @@ type jwk struct {
 	Y         string `json:"y"`
 }
 
-// decodeKeySet keeps the keys that can verify the family's tokens; others, of algorithms to come, are passed over.
+// decodeKeySet returns the keys that can verify FountainAI tokens. Keys of other algorithms are ignored, so that new
+// ones can be introduced.
 func decodeKeySet(raw []byte) (map[string]publicKey, error) {
 	var set struct {
 		Keys []jwk `json:"keys"`

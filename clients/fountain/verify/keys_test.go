@@ -80,7 +80,8 @@ func TestKeys_findANewOneAndForgetAnOldOne(t *testing.T) {
 	require.Eventually(t, func() bool { _, err := v.Verify(t.Context(), old); return code(err) == "invalid_token" }, 5*time.Second, time.Millisecond)
 }
 
-// A verifier that was asked nothing for hours does not accept, while it fetches the set, a key that was revoked meanwhile.
+// After hours without a request, the verifier does not accept a key that was revoked meanwhile while it fetches the key
+// set.
 func TestKeys_afterIdleHoursTakeNoneThatIsGone(t *testing.T) {
 	i := newIssuer(t, "k1", "k2")
 	v := i.verifier()

@@ -7,21 +7,22 @@ import (
 	"time"
 )
 
-// The bounds of the tokens that are kept: one has about 600 bytes.
+// Limits of the cache of verified tokens. A token has about 600 bytes.
 const (
 	maxKnown      = 4096
 	maxKnownBytes = 4 << 20
 )
 
-// known are tokens that were verified in full, so that the signature of each is checked once. The key is the whole text: no other text finds an entry. Only
-// verified tokens are put in, so nobody fills it without the issuer's signature.
+// known is a cache of fully verified tokens, so that the signature of each is checked once. The key is the whole token:
+// no other text matches an entry. Only verified tokens are added, so nobody can fill the cache without the issuer's
+// signature.
 type known struct {
 	mu      sync.RWMutex
 	entries map[string]*verified
 	bytes   int
 }
 
-// verified is what was found out about a token.
+// verified is the result of the verification of a token.
 type verified struct {
 	principal *Principal
 	kid       string
@@ -35,7 +36,7 @@ func (k *known) get(token string) *verified {
 	return k.entries[token]
 }
 
-// put keeps an entry; where there is no room, others make place, whichever the map names first.
+// put adds an entry. If the cache is full, it evicts arbitrary other entries.
 func (k *known) put(token string, v *verified) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -62,7 +63,7 @@ func (k *known) drop(token string) {
 	k.remove(token)
 }
 
-// remove is called with the lock.
+// remove deletes an entry. The caller holds the lock.
 func (k *known) remove(token string) {
 	if k.entries[token] != nil {
 		delete(k.entries, token)
@@ -70,8 +71,8 @@ func (k *known) remove(token string) {
 	}
 }
 
-// again returns the principal of a token that was verified before, and the kid; nil when it must be verified in full. What can have changed since is looked at again:
-// the time, and the key. Whether the token has ended is looked at by the caller.
+// again returns the principal and the kid of a token that was verified before, or nil if the token must be verified in
+// full. It checks again what can have changed: the validity period and the key. The caller checks for revocation.
 func (v *Verifier) again(ctx context.Context, token string) (*Principal, string) {
 	have := v.known.get(token)
 	if have == nil {
@@ -88,6 +89,6 @@ func (v *Verifier) again(ctx context.Context, token string) (*Principal, string)
 		v.known.drop(token)
 		return nil, ""
 	}
-	p := *have.principal // a caller may change its own
+	p := *have.principal // a copy, because the caller may change it
 	return &p, have.kid
 }

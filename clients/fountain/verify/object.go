@@ -9,14 +9,15 @@ import (
 )
 
 const (
-	maxMembers = 32 // of one object: a token of the family has about 20
+	maxMembers = 32 // of one object; a FountainAI token has about 20
 	maxDepth   = 8
 )
 
 var errNotJSON = errors.New("not JSON")
 
-// checkObject reads one JSON object and tells each of its own members, its value as it is written. It refuses what two readers could read
-// differently: a member named twice in any case, here or in an object inside, a name that is written with escapes, and text after the object.
+// checkObject parses one JSON object and calls member with each of its own members and the raw value. It refuses what
+// two parsers could read differently: a member named twice, ignoring case, in this object or a nested one; an escaped
+// member name; and text after the object.
 func checkObject(raw []byte, member func(name string, value json.RawMessage) error) error {
 	c := &objectChecker{raw: raw, dec: json.NewDecoder(bytes.NewReader(raw))}
 	c.dec.UseNumber()
@@ -36,13 +37,13 @@ func checkObject(raw []byte, member func(name string, value json.RawMessage) err
 	return nil
 }
 
-// objectChecker walks a text with the standard decoder, which judges its syntax.
+// objectChecker walks the text with the standard decoder, which checks the syntax.
 type objectChecker struct {
 	raw []byte
 	dec *json.Decoder
 }
 
-// object reads behind an opening brace.
+// object reads an object after its opening brace.
 func (c *objectChecker) object(depth int, member func(name string, value json.RawMessage) error) error {
 	if depth > maxDepth {
 		return errors.New("nested too deeply")
@@ -75,7 +76,7 @@ func (c *objectChecker) object(depth int, member func(name string, value json.Ra
 	return c.end()
 }
 
-// name reads a member's name as it is written.
+// name reads a member's name without decoding it.
 func (c *objectChecker) name() (string, error) {
 	begin := c.dec.InputOffset()
 	if _, err := c.dec.Token(); err != nil {

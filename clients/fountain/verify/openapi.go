@@ -9,11 +9,13 @@ import (
 	"time"
 )
 
-// ReadPolicy makes the policy that an OpenAPI 3.0 document says, as the gateway reads it: scopes from security (the scheme of type oauth2; an X-OTP header
-// beside it asks for nothing), and principals, roles and stepUp from x-fountain, which an operation inherits from its path and the root. A dynamic
-// stepUp is left to the handler (Verifier.StepUp). The document is JSON in one text; a service whose contract is YAML turns it into JSON.
+// ReadPolicy derives a policy from an OpenAPI 3.0 document in the way the gateway reads it. Scopes come from security:
+// the scheme of type oauth2; an X-OTP header next to it requires nothing. Principals, roles and stepUp come from
+// x-fountain, which an operation inherits from its path and the root. A dynamic stepUp is left to the handler
+// (Verifier.StepUp). The document must be JSON in a single text; a service with a YAML contract converts it to JSON
+// first.
 //
-// The paths of the policy have the base path of the first server before them.
+// The paths of the policy start with the base path of the first server.
 func ReadPolicy(openapi []byte) (Policy, error) {
 	var doc apiDocument
 	if err := json.Unmarshal(openapi, &doc); err != nil {
@@ -32,7 +34,7 @@ func ReadPolicy(openapi []byte) (Policy, error) {
 			return nil, fmt.Errorf("verify: %s: %w", path, err)
 		}
 		var operations map[string]json.RawMessage
-		_ = json.Unmarshal(item, &operations) // it is an object: it was read above
+		_ = json.Unmarshal(item, &operations) // cannot fail: item was decoded as an object above
 		for _, method := range []string{"get", "head", "post", "put", "patch", "delete", "options"} {
 			raw, there := operations[method]
 			if !there {
@@ -50,7 +52,7 @@ func ReadPolicy(openapi []byte) (Policy, error) {
 	return p, nil
 }
 
-// apiDocument is what is read of an OpenAPI document (OpenAPI 3.0.3, section 4.7.1).
+// apiDocument is the part of an OpenAPI document that is used (OpenAPI 3.0.3, section 4.7.1).
 type apiDocument struct {
 	Servers []struct {
 		URL string `json:"url"`
@@ -67,7 +69,7 @@ type apiDocument struct {
 	} `json:"components"`
 }
 
-// apiPolicy is what is read of x-fountain; nil is not said. The gateway enforces the rest of it.
+// apiPolicy is the part of x-fountain that is used; nil means not set. The gateway enforces the rest.
 type apiPolicy struct {
 	Principals []string `json:"principals"`
 	Roles      *struct {
@@ -98,7 +100,7 @@ func (d *apiDocument) base() (string, error) {
 	return strings.TrimSuffix(url, "/"), nil
 }
 
-// rule reads one operation.
+// rule reads the rule of one operation.
 func (d *apiDocument) rule(raw []byte, onPath *apiPolicy) (Rule, error) {
 	var op struct {
 		Security  *[]map[string][]string `json:"security"`
@@ -132,7 +134,7 @@ func (d *apiDocument) rule(raw []byte, onPath *apiPolicy) (Rule, error) {
 	return r, r.check()
 }
 
-// scopes reads one alternative.
+// scopes reads the scopes of one security requirement, which is one alternative.
 func (d *apiDocument) scopes(requirement map[string][]string) ([]string, error) {
 	var scopes []string
 	withToken := false
@@ -140,7 +142,7 @@ func (d *apiDocument) scopes(requirement map[string][]string) ([]string, error) 
 		switch s := d.Components.Schemes[scheme]; {
 		case s.Type == "oauth2":
 			withToken, scopes = true, append(scopes, named...)
-		case s.Type == "apiKey" && s.In == "header" && strings.EqualFold(s.Name, "X-OTP"): // the gateway redeems it
+		case s.Type == "apiKey" && s.In == "header" && strings.EqualFold(s.Name, "X-OTP"): // redeemed by the gateway
 		default:
 			return nil, fmt.Errorf("security scheme %s is neither oauth2 nor the header X-OTP", scheme)
 		}
@@ -152,7 +154,7 @@ func (d *apiDocument) scopes(requirement map[string][]string) ([]string, error) 
 	return scopes, nil
 }
 
-// over puts what a level says over what was said before.
+// over overrides the rule with what this level sets.
 func (l *apiPolicy) over(r *Rule) {
 	if l == nil {
 		return
@@ -165,7 +167,7 @@ func (l *apiPolicy) over(r *Rule) {
 	}
 	if s := l.StepUp; s != nil {
 		r.StepUp = nil
-		if !s.Dynamic { // then the handler asks, by Verifier.StepUp
+		if !s.Dynamic { // if it is dynamic, the handler calls Verifier.StepUp
 			r.StepUp = &StepUp{ACR: s.ACR, MaxAge: time.Duration(s.MaxAge) * time.Second, For: s.For}
 		}
 	}

@@ -28,7 +28,7 @@ func TestReadPolicy_readsTheContract(t *testing.T) {
 	}, p)
 }
 
-// What it can't read is no public operation.
+// An operation that it cannot read does not become public.
 func TestReadPolicy_refusesWhatItCannotRead(t *testing.T) {
 	for name, text := range map[string]string{
 		"no JSON":           `openapi: 3.0.3`,

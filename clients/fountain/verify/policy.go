@@ -8,15 +8,17 @@ import (
 	"strings"
 )
 
-// Policy says for every operation who may call it. Keys are a method, a space and a path template as OpenAPI writes it, with the server's base path:
-// "DELETE /v1/notes/{id}".
+// Policy says who may call each operation. A key is a method, a space and a path template as in OpenAPI, with the
+// server's base path: "DELETE /v1/notes/{id}".
 type Policy map[string]Rule
 
-// Guard returns middleware that decides by the policy before anything behind it sees the request. A path that the policy does not know is 404, a method
-// 405: nothing is reachable that it does not name. HEAD needs an entry of its own.
+// Guard returns middleware that applies the policy before the next handler sees the request. A path that is not in the
+// policy is 404, and a method that is not is 405. Nothing is reachable that the policy does not name. HEAD needs its
+// own entry.
 //
-// The router behind it must mean the same by a path. So a path that two routers could read differently is 404: escapes of characters that need none,
-// encoded slashes, empty and dot segments. Of several templates the one whose first differing segment is literal is meant, as with net/http and chi.
+// The router behind Guard must interpret a path in the same way. So a path that two routers could read differently is
+// 404: unnecessary escapes, encoded slashes, empty segments and dot segments. If several templates match, the one with
+// a literal at the first segment where they differ is used, as in net/http and chi.
 func (v *Verifier) Guard(p Policy) (func(http.Handler) http.Handler, error) {
 	t, err := newTable(p)
 	if err != nil {
@@ -39,10 +41,10 @@ func (v *Verifier) Guard(p Policy) (func(http.Handler) http.Handler, error) {
 	}, nil
 }
 
-// table is a compiled policy: its templates, the more literal ones first.
+// table is a compiled policy. Its templates are sorted with the more literal ones first.
 type table []template
 
-// template is a path and the rules of its methods. A segment "" stands for a parameter.
+// template is a path and the rules of its methods. A segment "" is a parameter.
 type template struct {
 	path     string
 	segments []string
@@ -104,12 +106,13 @@ func compile(path string) ([]string, error) {
 	return segments, nil
 }
 
-// needsEscape reports whether a character can stand in a path only by its escape (RFC 3986, section 3.3).
+// needsEscape reports whether a character must be escaped in a path (RFC 3986, section 3.3).
 func needsEscape(c rune) bool {
 	return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-._~!$&'()*+,;=:@", c))
 }
 
-// rank orders templates: of two that fit a path, the one with the first literal where the other has a parameter comes first.
+// rank orders templates. Of two that match a path, the one that has a literal where the other first has a parameter
+// comes first.
 func (t template) rank() string {
 	var out strings.Builder
 	for _, s := range t.segments {
@@ -122,7 +125,8 @@ func (t template) rank() string {
 	return out.String()
 }
 
-// crosses reports whether each of two templates is more literal than the other somewhere and a path fits both: routers disagree about such.
+// crosses reports whether a path can match both templates and each is more literal than the other in some segment.
+// Routers disagree about such templates.
 func (t template) crosses(o template) bool {
 	if len(t.segments) != len(o.segments) {
 		return false
@@ -142,7 +146,7 @@ func (t template) crosses(o template) bool {
 	return mine && theirs
 }
 
-// find returns the rule of a request.
+// find returns the rule for a request.
 func (t table) find(r *http.Request) (Rule, *Problem) {
 	segments, ok := split(r.URL.EscapedPath())
 	if !ok {
@@ -170,7 +174,7 @@ func notFound() *Problem {
 	return &Problem{Status: http.StatusNotFound, Code: "not_found", Title: "Not found", Detail: "There is no such path."}
 }
 
-// split splits an escaped path; false when two routers could read it differently.
+// split splits an escaped path into segments. It returns false if two routers could read the path differently.
 func split(path string) ([]string, bool) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, false
@@ -187,8 +191,9 @@ func split(path string) ([]string, bool) {
 	return segments, true
 }
 
-// plainlyEscaped reports whether a segment escapes what must be escaped, in upper case, and nothing else. Then literal text means the same before and after
-// decoding.
+// plainlyEscaped reports whether a segment escapes exactly the characters that must be escaped, with upper-case hex
+// digits. Then literal text is the same before and after decoding. Control characters, slashes and backslashes are
+// refused even if they are escaped.
 func plainlyEscaped(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] != '%' {

@@ -28,7 +28,7 @@ var notesPolicy = Policy{
 	"GET /v1/both":          {Scopes: [][]string{{}}, AllRoles: []string{"reader", "editor"}},
 }
 
-// call sends a request through a guard and returns the answer; who comes through gets 200 and the subject.
+// call sends a request through a guard and returns the response. A request that passes gets 200 and the subject.
 func call(t testing.TB, v *Verifier, method, target string, authorization ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	guard, err := v.Guard(notesPolicy)
@@ -137,7 +137,8 @@ func TestGuard_refusesPathsThatTwoRoutersReadDifferently(t *testing.T) {
 	require.Equal(t, http.StatusOK, call(t, v, "GET", "/v1/notes/a%C3%A4b", token).Code)
 }
 
-// What the guard calls a path, net/http and chi call it too: else a request would be judged by the rule of another operation.
+// The guard matches a path to the same template as net/http and chi. Otherwise a request would be judged by the rule of
+// another operation.
 func FuzzGuard(f *testing.F) {
 	templates := []string{"/notes", "/notes/{id}", "/notes/recent", "/notes/{id}/tags", "/notes/{id}/tags/{tag}", "/a:b", "/{x}", "/"}
 	p, mux, router := Policy{}, http.NewServeMux(), chi.NewRouter()
@@ -145,7 +146,7 @@ func FuzzGuard(f *testing.F) {
 		p["GET "+path] = Public()
 		named := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(path)) })
 		pattern := path
-		if path == "/" { // for net/http a slash at the end is everything below
+		if path == "/" { // in net/http a trailing slash matches everything below
 			pattern = "/{$}"
 		}
 		mux.Handle("GET "+pattern, named)

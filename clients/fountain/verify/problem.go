@@ -10,14 +10,15 @@ import (
 	"time"
 )
 
-// Problem is a refusal (RFC 9457), in the form of the family's. It is an error; its text is for logs and holds no token.
+// Problem is a refusal (RFC 9457) in the format of the FountainAI services. It is an error. Its text is for logs and
+// contains no token.
 type Problem struct {
 	Status    int
-	Code      string // a code of the family's table: the gateway has a page for each at /problems/<code>
+	Code      string // a FountainAI problem code: the gateway has a page for each at /problems/<code>
 	Title     string
-	Detail    string   // one sentence for whoever called
-	ACRValues []string // with insufficient_user_authentication: the levels that would do (RFC 9470)
-	MaxAge    int64    // with insufficient_user_authentication: how old the second factor may be, in seconds
+	Detail    string   // one sentence for the caller
+	ACRValues []string // with insufficient_user_authentication: the levels that would suffice (RFC 9470)
+	MaxAge    int64    // with insufficient_user_authentication: maximum age of the second factor in seconds
 	Header    http.Header
 
 	cause error
@@ -32,7 +33,7 @@ func (p *Problem) Error() string {
 	return text
 }
 
-// Unwrap returns the cause, which is not sent.
+// Unwrap returns the cause, which is not sent to the caller.
 func (p *Problem) Unwrap() error { return p.cause }
 
 // document is the JSON form of a Problem.
@@ -48,10 +49,10 @@ type document struct {
 	MaxAge    int64    `json:"maxAge,omitempty"`
 }
 
-// requestID is the form of an id that is repeated.
+// requestID is the form of a request id that is accepted from the caller.
 var requestID = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
 
-// RequestID returns the request's X-Request-Id, which the gateway sends, or a new one where there is none.
+// RequestID returns the request's X-Request-Id, which the gateway sends, or a new id if there is none.
 func RequestID(r *http.Request) string {
 	if id := r.Header.Get("X-Request-Id"); requestID.MatchString(id) {
 		return id
@@ -59,14 +60,14 @@ func RequestID(r *http.Request) string {
 	return "req_" + rand.Text()
 }
 
-// WriteProblem answers with a refusal. It must be the first write of the answer.
+// WriteProblem writes a refusal as the response. Nothing may have been written before.
 func WriteProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
 	id := RequestID(r)
 	body, err := json.Marshal(document{
 		Type: "/problems/" + p.Code, Title: p.Title, Status: p.Status, Detail: p.Detail,
 		Instance: "urn:fountain:request:" + id, Code: p.Code, RequestID: id, ACRValues: p.ACRValues, MaxAge: p.MaxAge,
 	})
-	if err != nil { // texts and numbers alone: cannot happen
+	if err != nil { // cannot happen: strings and numbers only
 		body = []byte(`{"type":"about:blank","title":"Internal error","status":500}`)
 	}
 	h := w.Header()
@@ -78,11 +79,12 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // whoever asked is gone; nobody is left to tell
+		_, _ = w.Write(body) // the caller has disconnected; there is nobody to report it to
 	}
 }
 
-// challenge is a WWW-Authenticate header of the Bearer scheme (RFC 6750, section 3): pairs of names and values, which hold no quotes.
+// challenge returns a WWW-Authenticate header of the Bearer scheme (RFC 6750, section 3). pairs are names and values,
+// which must not contain quotes.
 func (v *Verifier) challenge(pairs ...string) http.Header {
 	var out strings.Builder
 	out.WriteString(`Bearer realm="` + v.config.Audience + `"`)

@@ -8,45 +8,45 @@ import (
 	"time"
 )
 
-// Rule says who may call an operation. The zero Rule admits nobody.
+// Rule says who may call an operation. The zero Rule admits no caller.
 type Rule struct {
-	Public     bool       // nobody is asked who calls
-	Scopes     [][]string // alternatives: all scopes of one of them are needed; an empty alternative asks for a token alone
+	Public     bool       // no authentication
+	Scopes     [][]string // alternatives: all scopes of one of them are needed; an empty alternative needs only a token
 	Principals []string   // User, Service; empty: both
-	AnyRole    []string   // a user needs one of them; services have no roles and are not asked
+	AnyRole    []string   // a user needs one of them; not checked for services, which have no roles
 	AllRoles   []string   // a user needs all of them
-	StepUp     *StepUp    // nil: no second factor is asked for
+	StepUp     *StepUp    // nil: no second factor is needed
 }
 
-// StepUp is the demand for a second factor (RFC 9470).
+// StepUp requires a second factor (RFC 9470).
 type StepUp struct {
 	ACR    string        // aal2 or phr
-	MaxAge time.Duration // how old the factor may be, in whole seconds
-	For    []string      // which principals it is asked of; empty: users
+	MaxAge time.Duration // maximum age of the factor, in whole seconds
+	For    []string      // kinds of principals that need it; empty: users
 }
 
-// Require asks for a token with all of the scopes; without any, for a token alone.
+// Require returns a rule that needs a token with all of the scopes; without any, it needs only a token.
 func Require(scopes ...string) Rule { return Rule{Scopes: [][]string{scopes}} }
 
-// Public asks for nothing.
+// Public returns a rule that requires nothing.
 func Public() Rule { return Rule{Public: true} }
 
-// Or returns the rule with another alternative of scopes.
+// Or returns the rule with another alternative set of scopes.
 func (r Rule) Or(scopes ...string) Rule {
 	r.Scopes = append(slices.Clone(r.Scopes), scopes)
 	return r
 }
 
-// WithStepUp returns the rule with the demand that users have given a second factor of at least this level, at most so long ago.
+// WithStepUp returns the rule with a second factor required of users, of at least the level acr and at most maxAge old.
 func (r Rule) WithStepUp(acr string, maxAge time.Duration) Rule {
 	r.StepUp = &StepUp{ACR: acr, MaxAge: maxAge}
 	return r
 }
 
-// levels are the authentication context classes in rising order.
+// levels are the authentication context classes in ascending order.
 var levels = []string{"aal1", "aal2", "phr"}
 
-// check refuses a rule that contradicts itself or uses words that nobody knows.
+// check returns an error for a rule that contradicts itself or contains unknown words.
 func (r Rule) check() error {
 	if r.Public && (len(r.Scopes) > 0 || r.StepUp != nil || len(r.Principals)+len(r.AnyRole)+len(r.AllRoles) > 0) {
 		return errors.New("a public operation asks for nothing else")
@@ -72,7 +72,7 @@ func (r Rule) check() error {
 	return nil
 }
 
-// notScopeCharacter: RFC 6749, section 3.3.
+// notScopeCharacter follows RFC 6749, section 3.3.
 func notScopeCharacter(c rune) bool { return c < 0x21 || c > 0x7e || c == '"' || c == '\\' }
 
 // permit checks scopes, kind of principal, roles and second factor, in this order.
@@ -98,8 +98,8 @@ func (v *Verifier) permit(p *Principal, r Rule) *Problem {
 	return v.stepUp(p, *r.StepUp)
 }
 
-// StepUp checks the demand for a second factor, for handlers that know only from the request whether to ask for one. Its error is a *Problem with the
-// challenge of RFC 9470, section 3.
+// StepUp checks for a second factor. It is for handlers that can tell only from the request whether one is needed. Its
+// error is a *Problem with the challenge of RFC 9470, section 3.
 func (v *Verifier) StepUp(p *Principal, s StepUp) error {
 	if refusal := v.stepUp(p, s); refusal != nil {
 		return refusal
@@ -123,8 +123,8 @@ func (v *Verifier) stepUp(p *Principal, s StepUp) *Problem {
 	return nil
 }
 
-// bearer returns the request's token (RFC 6750, section 2.1). No credentials at all are authentication_required, with a challenge that names no
-// error; anything malformed, and a second Authorization header, is invalid_token.
+// bearer returns the request's token (RFC 6750, section 2.1). A request without credentials is authentication_required,
+// with a challenge that names no error. A malformed or repeated Authorization header is invalid_token.
 func (v *Verifier) bearer(r *http.Request) (string, *Problem) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
@@ -137,7 +137,8 @@ func (v *Verifier) bearer(r *http.Request) (string, *Problem) {
 	return token, nil
 }
 
-// Admit decides about a request: the context of next's request then has the principal, if the rule is not public. A refusal is a *Problem.
+// Admit applies a rule to a request. If the rule is not public, the context of the returned request has the principal.
+// A refusal is a *Problem.
 func (v *Verifier) Admit(r *http.Request, rule Rule) (*http.Request, error) {
 	if rule.Public {
 		return r, nil
@@ -156,7 +157,7 @@ func (v *Verifier) Admit(r *http.Request, rule Rule) (*http.Request, error) {
 	return r.WithContext(NewContext(r.Context(), p)), nil
 }
 
-// Protect guards one handler. A rule that contradicts itself panics: it is wrong in the program's text.
+// Protect guards one handler. It panics if the rule contradicts itself, because that is a programming error.
 func (v *Verifier) Protect(rule Rule, next http.Handler) http.Handler {
 	if err := rule.check(); err != nil {
 		panic("verify: " + err.Error())
@@ -173,7 +174,7 @@ func (v *Verifier) Protect(rule Rule, next http.Handler) http.Handler {
 
 func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var p *Problem
-	if !errors.As(err, &p) { // every refusal of this package is one
+	if !errors.As(err, &p) { // every refusal of this package is a *Problem
 		p = v.unavailable("The request can't be judged.", err)
 	}
 	if p.Status >= http.StatusInternalServerError {

@@ -16,17 +16,18 @@ import (
 const (
 	maxToken = 8 << 10          // bytes of a token
 	maxKeyID = 128              // bytes of a kid
-	leeway   = 30 * time.Second // how far two clocks may stand apart
+	leeway   = 30 * time.Second // allowed clock difference
 	typ      = "at+jwt"         // RFC 9068, section 2.1
 )
 
-// readHeader splits a token and reads its header strictly, before any key is looked for: what can't be an access token causes no call.
+// readHeader splits a token and parses its header strictly before any key is looked up, so that text that cannot be an
+// access token causes no request.
 func readHeader(token string) (kid string, err error) {
 	if len(token) > maxToken {
 		return "", errors.New("the token is too long")
 	}
 	if strings.Count(token, ".") != 2 || strings.ContainsFunc(token, notTokenCharacter) {
-		return "", errors.New("the token is not three parts of base64url") // Go's decoder passes over line ends
+		return "", errors.New("the token is not three parts of base64url") // Go's decoder ignores line breaks
 	}
 	parts := strings.Split(token, ".")
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(parts[0])
@@ -51,8 +52,8 @@ func notTokenCharacter(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.')
 }
 
-// decodeHeader reads exactly three members: alg, kid and typ. Any further one is refused: jwk, jku, x5u and x5c would offer the caller's own key, crit
-// would ask for rules that nobody here keeps.
+// decodeHeader accepts exactly three members: alg, kid and typ. It refuses any other: with jwk, jku, x5u and x5c the
+// caller could supply its own key, and crit would require extensions that are not implemented.
 func decodeHeader(raw []byte) (kid string, err error) {
 	found := map[string]string{}
 	err = checkObject(raw, func(member string, value json.RawMessage) error {
@@ -73,8 +74,8 @@ func decodeHeader(raw []byte) (kid string, err error) {
 	return kid, nil
 }
 
-// plainClaim refuses a name that encoding/json would take for another, for it ignores case, and a time that is no number (RFC 7519, section 2; the
-// library reads it out of text too).
+// plainClaim refuses a claim name that encoding/json, which ignores case, would match to another name. It also refuses
+// a time that is not a number (RFC 7519, section 2), because the library accepts numbers in strings too.
 func plainClaim(member string, value json.RawMessage) error {
 	for _, c := range []byte(member) {
 		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_') {
@@ -90,7 +91,7 @@ func plainClaim(member string, value json.RawMessage) error {
 	return nil
 }
 
-// claims are those of RFC 9068, section 2.2, and the family's own.
+// claims are those of RFC 9068, section 2.2, and those of FountainAI.
 type claims struct {
 	jwt.RegisteredClaims
 	ClientID  string   `json:"client_id"`
@@ -106,8 +107,8 @@ type claims struct {
 	Tenant    string   `json:"tenant"`
 }
 
-// readClaims verifies the signature with the key that the header names and that key's algorithm, and the claims. It returns whom the token speaks for, and
-// from when on it holds.
+// readClaims verifies the claims, and the signature with the given key and that key's algorithm. It returns the
+// principal of the token and the time from which it is valid.
 func readClaims(token string, key publicKey, c Config) (*Principal, time.Time, error) {
 	switch key.key.(type) {
 	case ed25519.PublicKey, *ecdsa.PublicKey:

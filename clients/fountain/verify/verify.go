@@ -12,29 +12,30 @@ import (
 	"time"
 )
 
-// Config says whose tokens are accepted, and for whom. Issuer and Audience are required.
+// Config says which issuer's tokens are accepted, and for which audience. Issuer and Audience are required.
 type Config struct {
-	// Issuer is the iss of the tokens (RFC 8414, section 2): the public address of the family's gateway, such as https://api.example.org.
+	// Issuer is the iss of the tokens (RFC 8414, section 2): the public address of the gateway, such as
+	// https://api.example.org.
 	Issuer string
-	// Audience is the name by which the service is registered at the kms.
+	// Audience is the name under which the service is registered at the kms.
 	Audience string
 
-	// MetadataURL is where the issuer's metadata lies; default: where RFC 8414, section 3, has it.
+	// MetadataURL is the address of the issuer's metadata. The default is the one of RFC 8414, section 3.
 	MetadataURL string
-	// JWKSURL is where the key set lies. When it is given, the metadata is not asked.
+	// JWKSURL is the address of the key set. If it is set, the metadata is not fetched for the keys.
 	JWKSURL string
 
-	// Feed is how the service learns what has ended before its time; nil: it does not.
+	// Feed is how the service learns of revocations. If it is nil, the service does not learn of them.
 	Feed *Feed
 
-	// Client makes the calls for keys and feed. It follows no redirect, and a call ends after at most 9 seconds, whatever it says of both. Default: one of
-	// its own.
+	// Client makes the requests for keys and feed. The verifier sets its own redirect policy and timeouts: it follows
+	// no redirect, and a request ends after at most 9 seconds. The default is a new client.
 	Client *http.Client
-	// Refuse writes a refusal; default: WriteProblem.
+	// Refuse writes a refusal. The default is WriteProblem.
 	Refuse func(w http.ResponseWriter, r *http.Request, p *Problem)
-	// Log gets what an operator must know; default: slog.Default.
+	// Log gets what an operator must know. The default is slog.Default.
 	Log *slog.Logger
-	// Now is the clock by which tokens are judged; default: time.Now.
+	// Now is the clock for the validity period of tokens. The default is time.Now.
 	Now func() time.Time
 }
 
@@ -42,14 +43,14 @@ type Config struct {
 type Verifier struct {
 	config Config
 	keys   *keySet
-	feed   *follower // nil: without
+	feed   *follower // nil: revocations are not followed
 	known  known
 }
 
-// serviceName is the form of a registered service's name (openapi/kms.yaml, ServiceCreate).
+// serviceName is the format of the name of a registered service (openapi/kms.yaml, ServiceCreate).
 var serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]{1,62}$`)
 
-// New returns a verifier. It makes no call: keys are fetched when the first token comes, the feed is read by Run.
+// New returns a verifier. It sends no request: keys are fetched for the first token, and Run reads the feed.
 func New(c Config) (*Verifier, error) {
 	for what, text := range map[string]string{"Issuer": c.Issuer, "MetadataURL": c.MetadataURL, "JWKSURL": c.JWKSURL} {
 		if (text != "" || what == "Issuer") && !isHTTP(text) {
@@ -72,7 +73,7 @@ func New(c Config) (*Verifier, error) {
 	if c.Client != nil {
 		client = *c.Client
 	}
-	client.Timeout = 0 // every call has its own; the feed's is long
+	client.Timeout = 0 // each request has its own timeout; that of the feed is longer
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c.Client = &client
 	v := &Verifier{config: c, keys: newKeySet(c)}
@@ -92,17 +93,17 @@ func isHTTP(text string) bool {
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
 }
 
-// metadataURL inserts the well-known path between host and path of an issuer (RFC 8414, section 3.1).
+// metadataURL inserts the well-known path between the host and the path of an issuer (RFC 8414, section 3.1).
 func metadataURL(issuer string) string {
 	u, err := url.Parse(issuer)
-	if err != nil { // New has looked
+	if err != nil { // cannot happen: New has checked it
 		return issuer
 	}
 	u.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(u.Path, "/")
 	return u.String()
 }
 
-// Run follows the revocation feed until ctx ends. Without Config.Feed it only waits.
+// Run follows the revocation feed until ctx ends. Without Config.Feed it only waits for that.
 func (v *Verifier) Run(ctx context.Context) error {
 	if v.feed == nil {
 		<-ctx.Done()
@@ -111,7 +112,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 	return v.feed.run(ctx)
 }
 
-// Ready says why tokens can't be verified now; nil when they can. It fetches the keys when there are none.
+// Ready returns why tokens cannot be verified now, or nil if they can. It fetches the keys if there are none.
 func (v *Verifier) Ready(ctx context.Context) error {
 	if err := v.keys.ready(ctx); err != nil {
 		return fmt.Errorf("the keys that verify tokens can't be had: %w", err)
@@ -122,8 +123,8 @@ func (v *Verifier) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Verify checks an access token and returns whom it speaks for. Its error is a *Problem: 401 invalid_token for a token that does not hold,
-// without saying why; 503 unavailable when keys or revocations can't be had.
+// Verify checks an access token and returns its principal. Its error is a *Problem: 401 invalid_token, without a
+// reason, for a token that is not valid; 503 unavailable if keys or revocations are not available.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
 	p, kid := v.again(ctx, token)
 	if p == nil {

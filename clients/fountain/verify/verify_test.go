@@ -23,7 +23,7 @@ func TestVerify_readsTheClaims(t *testing.T) {
 		AuthTime: noon.Add(-time.Minute), IssuedAt: noon, Expires: noon.Add(10 * time.Minute)}, p)
 }
 
-// The whole corpus of attacks is in internal/auth/consumer_test.go; here is what only this package refuses.
+// The whole corpus of attacks is in internal/auth/consumer_test.go. This test has what only this package refuses.
 func TestVerify_wantsExactlyItsOwnAudience(t *testing.T) {
 	i := newIssuer(t, "k1")
 	v := i.verifier()
@@ -77,7 +77,7 @@ func TestNew_refusesWhatCannotWork(t *testing.T) {
 	}
 }
 
-// Without the feed a token outlives its session; whoever runs the service must know.
+// Without the feed a token outlives its session. The operator must know that.
 func TestNew_saysAloudThatTheFeedIsNotFollowed(t *testing.T) {
 	i := newIssuer(t, "k1")
 	var out bytes.Buffer
@@ -90,7 +90,7 @@ func TestNew_saysAloudThatTheFeedIsNotFollowed(t *testing.T) {
 	require.Empty(t, out.String())
 }
 
-// A token that was verified is looked at again each time: when it has expired, its key has gone, or it has ended, it holds no more.
+// A verified token is checked again each time. It is refused when it has expired, its key is gone, or it was revoked.
 func TestVerify_looksAgainAtATokenThatItKnows(t *testing.T) {
 	i := newIssuer(t, "k1")
 	v := i.verifier()
@@ -104,7 +104,7 @@ func TestVerify_looksAgainAtATokenThatItKnows(t *testing.T) {
 	require.NotEmpty(t, second.Scopes)
 	require.NotNil(t, v.known.get(token))
 	end := "AA"
-	if strings.HasSuffix(token, end) { // one signature of 256 ends so
+	if strings.HasSuffix(token, end) { // one of 256 signatures ends in this way
 		end = "BA"
 	}
 	for _, other := range []string{token + "a", token[:len(token)-1], strings.ToUpper(token), token[:len(token)-2] + end} {
@@ -134,7 +134,7 @@ func TestVerify_looksAgainAtATokenThatItKnows(t *testing.T) {
 	require.Len(t, v.known.entries, 1)
 }
 
-// BenchmarkVerify is what a request costs whose token was verified before.
+// BenchmarkVerify measures a request with a token that was verified before.
 func BenchmarkVerify(b *testing.B) {
 	i := newIssuer(b, "k1")
 	v := i.verifier()

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hard is a document of which the generator makes nothing, for one reason in each operation.
+// hard is a document that the generator refuses, for a different reason in each operation.
 const hard = `openapi: 3.0.3
 info: {title: Hard, version: 1.0.0}
 paths:
@@ -52,7 +52,7 @@ components:
     Odd: {type: object, properties: {"a\nb": {type: string}}}
 `
 
-// What the generator refuses is worked around, and told; what can't be in the client costs its operation alone.
+// What the generator refuses is worked around and reported. What cannot be in the client costs only its own operation.
 func TestGenerate_worksAroundWhatTheGeneratorRefuses(t *testing.T) {
 	client, err := Generate(Options{Service: "hard", Package: "hard", Document: []byte(hard)})
 	require.NoError(t, err)

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// clashError says which names of the client stand for several things.
+// clashError lists the names that the client declares more than once.
 type clashError struct {
-	names []string // of declarations of the package
-	text  string   // what is wrong first
+	names []string // names of declarations in the package
+	text  string   // the first error
 }
 
 func (e *clashError) Error() string { return "the client would not compile: " + e.text }
@@ -24,8 +24,8 @@ var (
 	duplicate  = regexp.MustCompile(`duplicate typename '(\w+)'`)
 )
 
-// check tells whether the declarations of the client hold together, without the packages that it imports and without the inside of its functions, which the
-// generator writes the same way for every document.
+// check type-checks the declarations of the client. It ignores the imported packages and the function bodies, which the
+// generator writes in the same way for every document.
 func check(text, door []byte) error {
 	set, files := token.NewFileSet(), []*ast.File{}
 	for name, source := range map[string][]byte{ClientFile: text, DoorFile: door} {
@@ -48,14 +48,14 @@ func check(text, door []byte) error {
 			clash.names = append(clash.names, found[1])
 		}
 	}}
-	_, _ = config.Check("client", set, files, nil) // every error has been seen
+	_, _ = config.Check("client", set, files, nil) // the errors were collected in config.Error
 	if clash.text != "" {
 		return &clash
 	}
 	return nil
 }
 
-// nobody imports nothing: what is said of a package that could not be imported is taken as it is.
+// nobody imports no packages. Names from a package that could not be imported are accepted.
 type nobody struct{}
 
 func (nobody) Import(string) (*types.Package, error) { return nil, errors.New("not needed") }

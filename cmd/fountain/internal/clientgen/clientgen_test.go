@@ -31,7 +31,7 @@ components:
     Note: {type: object, required: [text], properties: {text: {type: string}, kind: {type: string, enum: [draft, final]}}}
 `
 
-// The settings are those by which the family's own clients are made.
+// The settings are those of the FountainAI clients.
 func TestSettings_areThoseOfTheFamily(t *testing.T) {
 	text, err := os.ReadFile("../../../../oapi-config.yaml")
 	require.NoError(t, err)
@@ -43,7 +43,7 @@ func TestSettings_areThoseOfTheFamily(t *testing.T) {
 	require.Equal(t, said.Compatibility, ours.Compatibility)
 }
 
-// What is generated compiles in this module and opens by the SDK.
+// The generated client compiles in this module and works with the SDK.
 func TestGenerate_compiles(t *testing.T) {
 	client, err := Generate(Options{Service: "notes", BasePath: "/v1", Package: "notes", Document: []byte(notes)})
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ func TestGenerate_compiles(t *testing.T) {
 	require.NoError(t, err, string(out))
 }
 
-// A document that the generator can't read is an error and no panic.
+// A document that the generator cannot read is an error, not a panic.
 func TestGenerate_tellsWhatIsWrong(t *testing.T) {
 	for _, text := range []string{"{", "[]", strings.ReplaceAll(notes, "responses:", "parameters: [{$ref: '#/components/parameters/Other'}]\n      responses:")} {
 		_, err := Generate(Options{Service: "notes", Package: "notes", Document: []byte(text)})

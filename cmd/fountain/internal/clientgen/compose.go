@@ -6,8 +6,9 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// compose prepares what is composed by allOf. The generator refuses parts that differ in what has nothing to do with a type in Go: defaults, formats, readOnly
-// beside what is not. The parts are taken one level deep and get the same of each. Parts of different types become any value.
+// compose prepares a schema with allOf. The generator refuses parts that differ in things that do not affect the Go
+// type: defaults, formats, and readOnly. The parts are flattened to one level and get the same values for these. If
+// their types differ, the schema becomes any value.
 func (p *preparation) compose(pointer []string, s *openapi3.Schema) {
 	if len(s.AllOf) == 0 {
 		return
@@ -45,7 +46,7 @@ func (p *preparation) compose(pointer []string, s *openapi3.Schema) {
 	level.set(s)
 }
 
-// flattened returns the parts of an allOf with those of their own allOf in their places.
+// flattened returns the parts of an allOf, with nested allOf replaced by their parts.
 func flattened(allOf openapi3.SchemaRefs, seen map[*openapi3.Schema]bool) openapi3.SchemaRefs {
 	var out openapi3.SchemaRefs
 	for _, part := range allOf {
@@ -65,12 +66,12 @@ func flattened(allOf openapi3.SchemaRefs, seen map[*openapi3.Schema]bool) openap
 	return out
 }
 
-// structural reports whether a schema says something of an object beside its allOf.
+// structural reports whether a schema describes an object in addition to its allOf.
 func structural(s *openapi3.Schema) bool {
 	return len(s.Properties) > 0 || len(s.Required) > 0 || s.AdditionalProperties.Has != nil || s.AdditionalProperties.Schema != nil
 }
 
-// differ reports whether the parts say something that the generator takes only if all say the same.
+// differ reports whether the parts contain something that the generator accepts only if it is the same in all of them.
 func differ(parts openapi3.SchemaRefs) bool {
 	maps, discriminators := 0, 0
 	for _, part := range parts {
@@ -92,7 +93,7 @@ func differ(parts openapi3.SchemaRefs) bool {
 	})
 }
 
-// typesOf returns the types that fit all parts, nil for any, and whether there are such.
+// typesOf returns the types that fit all parts, nil for any type, and whether there are such types.
 func typesOf(parts openapi3.SchemaRefs) (types *openapi3.Types, fit bool) {
 	var common []string
 	null := false
@@ -124,12 +125,12 @@ func typesOf(parts openapi3.SchemaRefs) (types *openapi3.Types, fit bool) {
 	return &out, true
 }
 
-// levelled is what all parts of an allOf get.
+// levelled holds the values that all parts of an allOf get.
 type levelled struct {
 	types               *openapi3.Types
 	format              string
 	readOnly, writeOnly bool
-	mapped, told        bool // one part has had additionalProperties with a schema; a discriminator
+	mapped, told        bool // a part has had additionalProperties with a schema; a discriminator
 }
 
 func (l *levelled) set(s *openapi3.Schema) {

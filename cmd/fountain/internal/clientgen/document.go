@@ -9,25 +9,26 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// foreign are the extensions by which a document writes Go code of its own: types and packages that are not there, and tags.
+// foreign lists the extensions with which a document adds Go code of its own: types and packages that are not
+// available, and tags.
 var foreign = []string{"x-go-type", "x-go-type-import", "x-go-type-name", "x-oapi-codegen-extra-tags", "x-oapi-codegen-only-honour-go-name"}
 
-// document is an OpenAPI document of which operations can be left out.
+// document is an OpenAPI document from which operations can be removed.
 type document struct {
-	text       []byte // as it was given, without the extensions that are foreign
+	text       []byte // the document as given, without the foreign extensions
 	root       *yaml.Node
 	operations []operation // in the order of the document
 	notes      []Note
 }
 
-// operation is a place of a document: "/notes", "get".
+// operation identifies an operation by path and method: "/notes", "get".
 type operation struct{ path, method string }
 
 func (o operation) pointer() []string { return []string{"paths", o.path, o.method} }
 
 func (o operation) String() string { return strings.ToUpper(o.method) + " " + o.path }
 
-// methods are those of a path item.
+// methods lists the methods of a path item.
 var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 func readDocument(text []byte) (*document, error) {
@@ -56,7 +57,7 @@ func readDocument(text []byte) (*document, error) {
 	return d, nil
 }
 
-// strip takes away what is foreign. A note says it once for each component or operation.
+// strip removes the foreign extensions. It adds one note for each component or operation.
 func (d *document) strip(n *yaml.Node, way []string) {
 	if n.Kind != yaml.MappingNode {
 		for _, child := range n.Content {
@@ -80,8 +81,8 @@ func (d *document) strip(n *yaml.Node, way []string) {
 	n.Content = kept
 }
 
-// only returns the document with some of its operations, and with the components that these need; so a component with a fault costs the operations that
-// need it.
+// only returns the document with the given operations and the components that they need. So a faulty component affects
+// only the operations that need it.
 func (d *document) only(kept []operation) ([]byte, error) {
 	wanted := map[operation]bool{}
 	for _, o := range kept {
@@ -117,7 +118,7 @@ func (d *document) only(kept []operation) ([]byte, error) {
 	return text, nil
 }
 
-// needed returns the components that are reached from n, and the security schemes.
+// needed returns the components that are reachable from n, and the security schemes.
 func (d *document) needed(n *yaml.Node) *yaml.Node {
 	components := value(d.root, "components")
 	reached := map[*yaml.Node]bool{}
@@ -134,7 +135,7 @@ func (d *document) needed(n *yaml.Node) *yaml.Node {
 			if n.Kind == yaml.MappingNode && i%2 == 0 {
 				continue
 			}
-			// References, and what a discriminator's mapping says: a reference, or a bare name.
+			// References, and the values of a discriminator's mapping: a reference or a bare name.
 			kind, name, found := strings.Cut(strings.TrimPrefix(child.Value, "#/components/"), "/")
 			if !strings.HasPrefix(child.Value, "#/components/") || !found {
 				kind, name = "schemas", child.Value
@@ -160,7 +161,7 @@ func (d *document) needed(n *yaml.Node) *yaml.Node {
 	return out
 }
 
-// unescaped returns the text that a part of a JSON pointer in a URL stands for.
+// unescaped decodes a part of a JSON pointer in a URL.
 func unescaped(part string) string {
 	if text, err := url.PathUnescape(part); err == nil {
 		part = text
@@ -174,7 +175,7 @@ func add(m *yaml.Node, key string, child *yaml.Node) {
 	m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key}, child)
 }
 
-// each visits the members of a mapping; none of what is no mapping.
+// each visits the members of a mapping. It does nothing for any other node.
 func each(m *yaml.Node, visit func(key string, child *yaml.Node)) {
 	if m != nil && m.Kind == yaml.AliasNode {
 		m = m.Alias

@@ -12,19 +12,21 @@ import (
 	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
 )
 
-// goName returns the name in Go that the generator gives something, but for a beginning that Go does not allow.
+// goName returns the Go name that the generator uses, except for a first character that Go does not allow.
 var goName = codegen.NameNormalizers[codegen.NameNormalizerFunctionToCamelCaseWithInitialisms]
 
-// preparation changes what of a document the generator can't take. The document says the same of what is sent as before.
+// preparation rewrites what the generator cannot handle in a document. The rewritten document describes the same
+// requests and responses.
 type preparation struct {
-	renamed    map[string]string // components by their names in the document
-	components map[string]string // by their names in Go, what they are called in the document as it is now
+	renamed    map[string]string // new component names by their names in the document
+	components map[string]string // current component names by their Go names
 	notes      []Note
 }
 
 func newPreparation() *preparation { return &preparation{renamed: map[string]string{}} }
 
-// rename gives the components other names whose names in Go the client has for something else, and reports whether there are such.
+// rename renames the components whose Go names collide with something else in the client. It reports whether there were
+// any.
 func (p *preparation) rename(err error) bool {
 	var names []string
 	var clash *clashError
@@ -36,7 +38,7 @@ func (p *preparation) rename(err error) bool {
 	some := false
 	for _, name := range names {
 		component, found := p.components[name]
-		if !found { // a type inside of it: Address_Kind
+		if !found { // a type inside a component: Address_Kind
 			name, _, _ = strings.Cut(name, "_")
 			if component, found = p.components[name]; !found {
 				continue
@@ -78,7 +80,8 @@ func (p *preparation) prepare(doc *openapi3.T) {
 	p.parameters(doc)
 }
 
-// numbers renames components whose names begin with a digit: the generator forgets for some types inside of them what it puts before such names.
+// numbers renames components whose names begin with a digit. For some nested types of such components the generator
+// forgets the prefix that it adds to the name.
 func (p *preparation) numbers(doc *openapi3.T) {
 	if doc.Components == nil {
 		return
@@ -90,7 +93,8 @@ func (p *preparation) numbers(doc *openapi3.T) {
 	}
 }
 
-// parameters makes texts of parameters that are one of several types, which the generator has no name for. What is sent is a text for each of them.
+// parameters turns parameters that can be one of several scalar types into strings, because the generator has no name
+// for their type. Each of the types is sent as text anyway.
 func (p *preparation) parameters(doc *openapi3.T) {
 	w := walker{named: func(pointer []string, parameter *openapi3.Parameter) {
 		ref := parameter.Schema
@@ -110,7 +114,7 @@ func (p *preparation) parameters(doc *openapi3.T) {
 	w.document(doc)
 }
 
-// operationIDs sees to it that each operation has a name of its own in Go.
+// operationIDs makes the Go name of each operation unique.
 func (p *preparation) operationIDs(doc *openapi3.T) {
 	used := map[string]bool{}
 	for _, path := range doc.Paths.InMatchingOrder() {
@@ -127,7 +131,7 @@ func (p *preparation) operationIDs(doc *openapi3.T) {
 	}
 }
 
-// renameComponents gives schemas their other names, wherever they are referred to.
+// renameComponents renames schemas wherever they are referenced.
 func (p *preparation) renameComponents(doc *openapi3.T) {
 	if len(p.renamed) == 0 || doc.Components == nil {
 		return
@@ -159,7 +163,7 @@ func (p *preparation) renameComponents(doc *openapi3.T) {
 	}
 }
 
-// renameMapping keeps the values of a discriminator: those that are the names of schemas stay so, whatever the schemas are called now.
+// renameMapping keeps the values of a discriminator that are names of schemas, although the schemas have new names.
 func renameMapping(d *openapi3.Discriminator, among openapi3.SchemaRefs, to map[string]string) {
 	const schemas = "#/components/schemas/"
 	said := map[string]bool{}
@@ -177,7 +181,7 @@ func renameMapping(d *openapi3.Discriminator, among openapi3.SchemaRefs, to map[
 		if is == "" || said[one.Ref] || len(d.Mapping) > 0 {
 			continue
 		}
-		// Without a mapping each schema has its name for a value; one that is said ends that for all.
+		// Without a mapping, the name of each schema is its value. An explicit mapping replaces that for all of them.
 		d.Mapping = map[string]openapi3.MappingRef{}
 		for _, each := range among {
 			if name, found := strings.CutPrefix(each.Ref, schemas); found {
@@ -192,10 +196,10 @@ func renameMapping(d *openapi3.Discriminator, among openapi3.SchemaRefs, to map[
 	}
 }
 
-// fields gives properties of one schema other names in Go where two have the same.
+// fields renames properties of a schema that have the same Go name.
 func fields(s *openapi3.Schema) {
 	used := map[string]bool{}
-	if s.AdditionalProperties.Has != nil || s.AdditionalProperties.Schema != nil { // methods and a field of the generator's
+	if s.AdditionalProperties.Has != nil || s.AdditionalProperties.Schema != nil { // the generator adds methods and a field
 		used["Get"], used["Set"], used["AdditionalProperties"] = true, true, true
 	}
 	if len(s.OneOf)+len(s.AnyOf) > 0 {
@@ -215,7 +219,7 @@ func fields(s *openapi3.Schema) {
 	}
 }
 
-// extend sets an extension of a schema at the place where it is used.
+// extend sets an extension of a schema where the schema is used.
 func extend(ref *openapi3.SchemaRef, name string, value any) {
 	to := &ref.Extensions
 	if ref.Ref == "" {
@@ -228,7 +232,7 @@ func extend(ref *openapi3.SchemaRef, name string, value any) {
 	(*to)[name] = value
 }
 
-// enumerations gives the types of nested enumerations other names where a component has their name: Address.kind and AddressKind.
+// enumerations renames the types of nested enumerations that collide with a component: Address.kind and AddressKind.
 func (p *preparation) enumerations(doc *openapi3.T) {
 	if doc.Components == nil {
 		return
@@ -238,14 +242,14 @@ func (p *preparation) enumerations(doc *openapi3.T) {
 	}
 }
 
-// nested looks at the schemas inside of one as the generator does, which names their types by the way to them.
+// nested visits the schemas inside a schema as the generator does, which names their types by the path to them.
 func (p *preparation) nested(name string, s *openapi3.Schema, pointer []string, seen map[*openapi3.Schema]bool) {
 	if s == nil || seen[s] {
 		return
 	}
 	seen[s] = true
 	defer delete(seen, s)
-	for _, part := range s.AllOf { // taken together, so that what is referred to is inside too
+	for _, part := range s.AllOf { // merged with referenced parts, which are therefore nested too
 		p.nested(name, part.Value, pointer, seen)
 	}
 	if s.Items != nil && s.Items.Ref == "" {

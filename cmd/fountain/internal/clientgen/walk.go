@@ -8,8 +8,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// walk visits the schemas of a document that the client may have types for, each place once; what is referred to is visited at its own place. pointer is the
-// way to the component or operation.
+// walk visits every schema of a document for which the client may have a type, each one once. A referenced schema is
+// visited where it is defined. pointer is the path to the component or operation.
 func walk(doc *openapi3.T, visit func(pointer []string, ref *openapi3.SchemaRef)) {
 	walker{visit: visit}.document(doc)
 }

@@ -7,22 +7,22 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Bounds of working around a document.
+// Limits of the workarounds for a document.
 const (
-	maxRounds   = 8  // in which names that clash are given others
-	maxAttempts = 80 // of all operations, and of some, to find those that can't be in the client
+	maxRounds   = 8  // rounds of renaming
+	maxAttempts = 80 // runs of the generator to find the operations that cannot be in the client
 )
 
-// writer writes the client of one document.
+// writer generates the client for one document.
 type writer struct {
-	name     string // of the package
+	name     string // of the Go package
 	door     []byte
 	document *document
-	notes    []Note // what of the last attempt differs from the document
+	notes    []Note // differences from the document in the last attempt
 	attempts int
 }
 
-// write returns the client. As long as the generator takes the document it is given as it is.
+// write returns the client. If the generator accepts the document, it is not changed.
 func (w *writer) write() ([]byte, error) {
 	if text, err := w.attempt(w.document.text, nil); err == nil {
 		return text, nil
@@ -34,7 +34,7 @@ func (w *writer) write() ([]byte, error) {
 	return w.some(err)
 }
 
-// some returns the client without the operations that can't be in it.
+// some returns the client without the operations that cannot be in it.
 func (w *writer) some(why error) ([]byte, error) {
 	out, err := w.bad(w.document.operations, why)
 	if err != nil {
@@ -54,7 +54,8 @@ func (w *writer) some(why error) ([]byte, error) {
 	return text, nil
 }
 
-// bad returns the operations of which there is no client, with the reasons. There is none of all of them together, for the reason why.
+// bad returns the operations for which no client can be generated, with the reasons. why is the reason why there is no
+// client for all of them together.
 func (w *writer) bad(operations []operation, why error) ([]Note, error) {
 	if len(operations) < 2 {
 		if len(operations) == 0 {
@@ -76,13 +77,13 @@ func (w *writer) bad(operations []operation, why error) ([]Note, error) {
 			out = append(out, found...)
 		}
 	}
-	if out == nil { // the two halves don't go together
+	if out == nil { // each half works, but not both together
 		return w.bad(operations[middle:], why)
 	}
 	return out, nil
 }
 
-// of returns the client of some operations, of which what the generator can't take is prepared.
+// of returns the client for some operations, after preparing what the generator cannot handle.
 func (w *writer) of(operations []operation) ([]byte, error) {
 	w.attempts++
 	text, err := w.document.only(operations)
@@ -103,7 +104,7 @@ func (w *writer) of(operations []operation) ([]byte, error) {
 	return nil, err
 }
 
-// attempt runs the generator once and checks what it has made.
+// attempt runs the generator once and checks its output.
 func (w *writer) attempt(document []byte, p *preparation) ([]byte, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(document)
 	if err != nil {

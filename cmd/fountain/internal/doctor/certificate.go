@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// certificate looks at the files by which a service serves TLS and trusts others.
+// certificate checks the files with which a service serves TLS and verifies others.
 func (d *Doctor) certificate(c config.TLS) {
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
@@ -25,7 +25,7 @@ func (d *Doctor) certificate(c config.TLS) {
 		return
 	}
 	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-	if err != nil { // its text may tell of the key
+	if err != nil { // its text could contain key material
 		d.wrong(Certificate, "the certificate "+c.CertFile+" and the key "+c.KeyFile+" can't be loaded, or do not belong together", "give both files in PEM, of one pair, readable by the user of the service")
 		return
 	}
@@ -35,7 +35,7 @@ func (d *Doctor) certificate(c config.TLS) {
 	d.life(pair.Leaf, c.CertFile)
 }
 
-// life looks how long a certificate is good. where names it.
+// life checks how long a certificate is still valid. where names it in the finding.
 func (d *Doctor) life(leaf *x509.Certificate, where string) {
 	now := d.Clock.Now()
 	until := leaf.NotAfter.UTC().Format("2006-01-02 15:04Z")
@@ -44,7 +44,7 @@ func (d *Doctor) life(leaf *x509.Certificate, where string) {
 		d.wrong(Certificate, "the certificate of "+where+" has expired at "+until, "renew it; a service takes new files by itself")
 	case now.Before(leaf.NotBefore):
 		d.wrong(Certificate, "the certificate of "+where+" is not good yet", "set the clock by NTP, or give another certificate")
-	case left < spareLife && leaf.NotAfter.Sub(leaf.NotBefore) > 2*spareLife: // one that never lives longer is renewed by a program
+	case left < spareLife && leaf.NotAfter.Sub(leaf.NotBefore) > 2*spareLife: // a certificate that never lives longer is renewed automatically
 		d.warn(Certificate, fmt.Sprintf("the certificate of %s expires in %d days, at %s", where, int(left/(24*time.Hour)), until), "renew it; a service takes new files by itself")
 	default:
 		d.ok(Certificate, "the certificate of "+where+" is good until "+until)

@@ -22,7 +22,7 @@ import (
 
 const bringBack = "stop the service, copy what is there as it is, and bring back a backup (docs/operations.md, Backup and restore)"
 
-// database looks at one database of a service. first: it holds the audit trail.
+// database checks one database of a service. first says that it has the audit trail.
 func (d *Doctor) database(ctx context.Context, p Place, part backup.Part, first bool) {
 	if err := store.Settled(part.Database); err != nil {
 		d.unopened(part, err)
@@ -47,7 +47,7 @@ func (d *Doctor) database(ctx context.Context, p Place, part backup.Part, first 
 	if len(missing) > 0 {
 		d.warn(Version, fmt.Sprintf("the database %s is of an older release: the next start applies %d migrations, and the older release does not open it any more", part.Name, len(missing)),
 			"make a backup first; after it the way back is that backup (docs/operations.md, Upgrade and the way back)")
-		return // the statements of the other checks are those of this release
+		return // the queries of the other checks are for this release's schema
 	}
 	if first {
 		d.trail(ctx, p, db)
@@ -57,7 +57,7 @@ func (d *Doctor) database(ctx context.Context, p Place, part backup.Part, first 
 	}
 }
 
-// unopened says why a database can't be looked at.
+// unopened reports why a database cannot be checked.
 func (d *Doctor) unopened(part backup.Part, err error) {
 	switch name := "the database " + part.Name; {
 	case errors.Is(err, store.ErrUnfinished):
@@ -79,7 +79,7 @@ func (d *Doctor) unopened(part backup.Part, err error) {
 	}
 }
 
-// whole has the database look at itself, and reports whether it can be asked further.
+// whole runs the database's own integrity check and reports whether further queries are possible.
 func (d *Doctor) whole(ctx context.Context, part backup.Part, db *store.DB) bool {
 	if d.Quick {
 		d.ok(Database, "the database "+part.Name+" opens; it was not looked at whole")
@@ -99,7 +99,7 @@ func (d *Doctor) whole(ctx context.Context, part backup.Part, db *store.DB) bool
 	return err == nil
 }
 
-// trail looks at the audit trail: its hashes, what was signed of it, its newest time, and whether it tells of a restore.
+// trail checks the audit trail: its hashes, its checkpoint, its newest time, and whether it records a restore.
 func (d *Doctor) trail(ctx context.Context, p Place, db *store.DB) {
 	const do = "copy the database as it is, then docs/operations.md, The audit trail"
 	q := db.Read(ctx)
@@ -140,7 +140,7 @@ func (d *Doctor) trail(ctx context.Context, p Place, db *store.DB) {
 	if d.restored == nil {
 		d.restored = map[string]string{}
 	}
-	if from, err := audit.StoredFrom(ctx, q); id != "" || err == nil && from.Seq == 0 { // else what would tell of a restore may be archived
+	if from, err := audit.StoredFrom(ctx, q); id != "" || err == nil && from.Seq == 0 { // else the event that records a restore may be archived
 		d.restored[p.Word] = id
 	}
 	if !at.IsZero() {
@@ -152,7 +152,7 @@ func (d *Doctor) trail(ctx context.Context, p Place, db *store.DB) {
 func (d *Doctor) newest(ctx context.Context, q store.Querier) {
 	at, err := audit.Newest(ctx, q)
 	if err != nil || at.IsZero() {
-		return // the trail's own check tells of it
+		return // the check of the trail reports it
 	}
 	if ahead := at.Sub(d.Clock.Now()); ahead > maxClockSkew {
 		d.wrong(Clock, fmt.Sprintf("the newest event of the audit trail is %d s ahead of this machine's clock: the clock is behind, or it was ahead", int(ahead.Seconds())),
@@ -160,7 +160,7 @@ func (d *Doctor) newest(ctx context.Context, q store.Querier) {
 	}
 }
 
-// kms holds the root key and the issuer against what the database says.
+// kms compares the root key and the issuer with those in the database.
 func (d *Doctor) kms(ctx context.Context, p Place, part backup.Part, db *store.DB) {
 	facts, err := part.Facts(ctx, db.Read(ctx))
 	if err != nil {
@@ -192,7 +192,7 @@ func (d *Doctor) kms(ctx context.Context, p Place, part backup.Part, db *store.D
 	}
 }
 
-// reason is an error in words that hold no address with a password, and no path twice.
+// reason returns an error's text without an address that contains a password, and without repeating a path.
 func reason(err error) string {
 	var path *fs.PathError
 	var server *pgconn.PgError

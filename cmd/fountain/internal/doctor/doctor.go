@@ -1,5 +1,5 @@
-// Package doctor looks at the places and the running services of a family and says what is wrong with them, and what to do. It changes nothing, needs no
-// secret but what it looks at, and says none.
+// Package doctor checks the files, databases and running services of an installation. It reports what is wrong and what
+// to do. It changes nothing, needs no secret except those it checks, and reports none.
 package doctor
 
 import (
@@ -11,17 +11,17 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// Level says how bad a finding is.
+// Level is the severity of a finding.
 type Level string
 
-// The levels, from good to bad.
+// Levels, from good to bad.
 const (
-	OK      Level = "ok"      // it was looked at and is as it should be
-	Warning Level = "warning" // it works, and will not for ever, or not after a mishap
-	Error   Level = "error"   // something does not work, or is not safe
+	OK      Level = "ok"      // checked, and as it should be
+	Warning Level = "warning" // it works now, but not for ever, or not after a failure
+	Error   Level = "error"   // something does not work or is not safe
 )
 
-// Names of checks. They are told to scripts and stay.
+// Names of checks. Scripts use them, so they do not change.
 const (
 	Settings    = "settings"
 	Modes       = "modes"
@@ -39,19 +39,19 @@ const (
 	Contract    = "contract"
 )
 
-// Finding is what one check has found.
+// Finding is the result of one check.
 type Finding struct {
-	Service string `json:"service"` // a service's word; "" for what is of all
+	Service string `json:"service"` // name of the service; "" for all of them
 	Check   string `json:"check"`
 	Level   Level  `json:"level"`
 	What    string `json:"what"`         // a sentence
-	Do      string `json:"do,omitempty"` // what to do; "" when there is nothing to do
+	Do      string `json:"do,omitempty"` // what to do; "" if there is nothing to do
 }
 
-// Report is all findings, in the order in which things were looked at.
+// Report is all findings, in the order of the checks.
 type Report []Finding
 
-// Worst is the level of the worst finding.
+// Worst returns the level of the worst finding.
 func (r Report) Worst() Level {
 	worst := OK
 	for _, f := range r {
@@ -62,45 +62,45 @@ func (r Report) Worst() Level {
 	return worst
 }
 
-// Place is where one service keeps what it has, and where it answers.
+// Place says where one service stores its data and where it responds.
 type Place struct {
 	Word    string
 	Service config.Service
 	Parts   []backup.Part // its databases, the one with the audit trail first; none for the gateway
-	RootKey string        // file of the root key; "" for all but the kms
-	Issuer  string        // that the next start takes; "" when the kms's database alone knows it
-	URL     string        // base of the running service, without /<word>/v1; "" asks nobody
+	RootKey string        // file of the root key; "" except for the kms
+	Issuer  string        // issuer of the next start; "" if only the kms's database knows it
+	URL     string        // base URL of the running service, without /<word>/v1; "" sends no requests
 }
 
-// Doctor is what the checks need of the world.
+// Doctor holds the dependencies and results of the checks.
 type Doctor struct {
 	Clock   clock.Clock
 	Version string                             // of this program
-	Digest  func(word string) string           // of the contract that this program has
-	Free    func(dir string) (uint64, error)   // bytes on the disk of a directory
-	Client  *http.Client                       // asks running services
-	Quick   bool                               // leave out what reads the whole of a database
-	Facts   func(facts map[string]string) Said // what the kms's database says of itself
-	Outside bool                               // only what runs is looked at, by a door that everybody can use: what does not answer there is wrong
+	Digest  func(word string) string           // digest of the contract in this program
+	Free    func(dir string) (uint64, error)   // free bytes on the disk of a directory
+	Client  *http.Client                       // for requests to running services
+	Quick   bool                               // skip checks that read a whole database
+	Facts   func(facts map[string]string) Said // what the kms's database says about itself
+	Outside bool                               // check only running services, through the public gateway: a service that does not respond there is an error
 
 	report   Report
-	restored map[string]string // id of the backup that a service was restored from
-	word     string            // that is looked at
+	restored map[string]string // service -> id of the backup that it was restored from
+	word     string            // service being checked
 }
 
-// Said is what the database of the kms says of itself.
+// Said is what the database of the kms says about itself.
 type Said struct {
-	Roots  []string // ids of the root keys that seal it
+	Roots  []string // ids of the root keys that seal its data
 	Issuer string
 }
 
-// The bounds of the checks.
+// Limits of the checks.
 const (
-	spareDisk     = 1 << 30             // bytes, below which is warned
-	spareLife     = 21 * 24 * time.Hour // of a certificate
-	backupEvery   = 26 * time.Hour      // as the alert FountainBackupTooOld has it
-	checkEvery    = 8 * 24 * time.Hour  // as FountainBackupUnchecked has it
-	maxClockSkew  = 15 * time.Second    // as services have it between them and the kms
+	spareDisk     = 1 << 30             // bytes; less is a warning
+	spareLife     = 21 * 24 * time.Hour // remaining validity of a certificate
+	backupEvery   = 26 * time.Hour      // as in the alert FountainBackupTooOld
+	checkEvery    = 8 * 24 * time.Hour  // as in the alert FountainBackupUnchecked
+	maxClockSkew  = 15 * time.Second    // as services allow between them and the kms
 	answerWithin  = 5 * time.Second
 	connectWithin = 10 * time.Second
 )
@@ -113,8 +113,8 @@ func (d *Doctor) ok(check, what string)        { d.find(check, OK, what, "") }
 func (d *Doctor) warn(check, what, do string)  { d.find(check, Warning, what, do) }
 func (d *Doctor) wrong(check, what, do string) { d.find(check, Error, what, do) }
 
-// Add takes a finding from elsewhere into the report.
+// Add adds a finding from elsewhere to the report.
 func (d *Doctor) Add(f Finding) { d.report = append(d.report, f) }
 
-// Report is what was found so far.
+// Report returns the findings so far.
 func (d *Doctor) Report() Report { return d.report }

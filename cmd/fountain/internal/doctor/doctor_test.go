@@ -32,7 +32,7 @@ func newDoctor(free uint64) *Doctor {
 	}
 }
 
-// only is the findings of one check that are not good.
+// only returns the findings of one check that are not ok.
 func (r Report) only(check string) (out []Finding) {
 	for _, f := range r {
 		if f.Check == check && f.Level != OK {
@@ -54,7 +54,7 @@ func TestExamine_tellsADiskThatFills(t *testing.T) {
 	require.Equal(t, Warning, d.Report().Worst())
 }
 
-// certificate writes a self-signed pair that ends at a time, and returns its files.
+// certificate writes a self-signed pair with this validity period, and returns its files.
 func certificate(t *testing.T, from, until time.Time) config.TLS {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -106,7 +106,7 @@ func TestExamine_tellsCertificatesThatEnd(t *testing.T) {
 	require.Len(t, d.Report().only(Modes), 1, "others can read the key")
 }
 
-// running is a service that answers.
+// running is a service that responds.
 func running(t *testing.T, health, ready string, status int, off time.Duration) Place {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

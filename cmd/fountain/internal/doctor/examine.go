@@ -19,7 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/upkeep"
 )
 
-// Examine looks at one service: its files, databases, certificates and, where it has a URL, at what it answers.
+// Examine checks one service: its files, databases and certificates, and its responses if the place has a URL.
 func (d *Doctor) Examine(ctx context.Context, p Place) {
 	d.word = p.Word
 	defer func() { d.word = "" }()
@@ -40,7 +40,7 @@ func (d *Doctor) Examine(ctx context.Context, p Place) {
 	}
 }
 
-// Together looks at what services have to agree on.
+// Together checks what the services must agree on.
 func (d *Doctor) Together() {
 	from := map[string][]string{}
 	for word, id := range d.restored {
@@ -61,7 +61,7 @@ func (d *Doctor) Together() {
 	d.warn(Restore, "the services are not of one backup: "+strings.Join(told, "; "), "restore all of them from one archive, if nobody restored a single one on purpose: what one of them has ended, another may not know of")
 }
 
-// directory reports whether there is a data directory that can be looked at.
+// directory reports whether there is a data directory that can be checked.
 func (d *Doctor) directory(p Place) bool {
 	dir := p.Service.DataDir
 	info, err := os.Stat(dir)
@@ -79,23 +79,23 @@ func (d *Doctor) directory(p Place) bool {
 	return true
 }
 
-// secret tells files of which one line opens something.
+// secret reports whether a file has this name because it contains a secret.
 func secret(name string) bool {
 	return name == "credential.json" || name == "root.key" || name == "bootstrap.token" || name == "enrolment.token" || name == "token"
 }
 
-// modes looks whether others can read what is the service's alone, and whether a file belongs to somebody else than the directory, as after a command
-// that was run as root.
+// modes checks whether others can read the service's private files, and whether a file has another owner than the
+// directory, as after a command run as root.
 func (d *Doctor) modes(dir string) {
 	root, err := os.Stat(dir)
 	if err != nil {
-		return // it was there a moment ago
+		return // it existed a moment ago
 	}
 	closed := root.Mode().Perm()&0o077 == 0
 	var faults int
 	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // it has gone meanwhile
+			return nil // it was removed meanwhile
 		}
 		if err != nil {
 			return err
@@ -128,11 +128,11 @@ func (d *Doctor) modes(dir string) {
 	}
 }
 
-// credential looks how long the service's own key lives. The key itself is not read out of the file.
+// credential checks how long the service's own API key is valid. The key itself is not read from the file.
 func (d *Doctor) credential(path string) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return // a service that has none enrols, and its readiness says so
+		return // a service without a credential enrols, and its readiness reports that
 	}
 	var life struct{ ExpiresAt, GrantedUntil time.Time }
 	if json.Unmarshal(text, &life) != nil {
@@ -148,7 +148,7 @@ func (d *Doctor) credential(path string) {
 	}
 }
 
-// owner is the user id of a file; -1 where there is none.
+// owner returns the user id of a file's owner, or -1 if there is none.
 func owner(info fs.FileInfo) int {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(stat.Uid)
@@ -156,7 +156,7 @@ func owner(info fs.FileInfo) int {
 	return -1
 }
 
-// disk looks at the room that is left.
+// disk checks the free space.
 func (d *Doctor) disk(dir string) {
 	free, err := d.Free(dir)
 	switch {
@@ -171,7 +171,7 @@ func (d *Doctor) disk(dir string) {
 	}
 }
 
-// lastBackup looks when fountain backup was last run beside the kms.
+// lastBackup checks when fountain backup last ran beside the kms.
 func (d *Doctor) lastBackup(dir string) {
 	now := d.Clock.Now()
 	last, err := upkeep.LastBackup(dir, now)
@@ -189,11 +189,12 @@ func (d *Doctor) lastBackup(dir string) {
 	d.lastCheck(dir)
 }
 
-// lastCheck looks whether backups pass the checks that are made of them beside the kms; where none is, on another machine perhaps, it says nothing.
+// lastCheck checks whether the backups pass the checks made beside the kms. It reports nothing if there were none,
+// because they may be made on another machine.
 func (d *Doctor) lastCheck(dir string) {
 	passed, failed, err := upkeep.Checks(dir, d.Clock.Now())
 	switch {
-	case err != nil: // which was said of the last backup
+	case err != nil: // lastBackup has reported it
 	case failed:
 		d.wrong(Backup, "a backup has failed the check that was made of it last, by fountain backup verify or drill, and none has passed one since",
 			"run fountain backup drill on it, which says why; make another backup, and have a drill look at that")

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// maxAnswer bounds what is read of an answer, in bytes.
+// maxAnswer limits the response that is read, in bytes.
 const maxAnswer = 1 << 20
 
-// answer is what a running service said.
+// answer is the response of a running service.
 type answer struct {
 	status int
 	date   time.Time
@@ -48,16 +48,16 @@ func (d *Doctor) ask(ctx context.Context, url string) (a answer, err error) {
 	}
 	defer resp.Body.Close()
 	a.status, a.tls = resp.StatusCode, resp.TLS
-	a.date, _ = http.ParseTime(resp.Header.Get("Date")) // zero when there is none
+	a.date, _ = http.ParseTime(resp.Header.Get("Date")) // zero if there is none
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return a, fmt.Errorf("read answer of %s: %w", url, err)
 	}
-	_ = json.Unmarshal(text, &a.body) // what is none has nothing to say
+	_ = json.Unmarshal(text, &a.body) // a body that is not JSON is ignored
 	return a, nil
 }
 
-// running asks a service that should run here.
+// running checks a service that should be running here.
 func (d *Doctor) running(ctx context.Context, p Place) {
 	base := p.URL + "/" + p.Word + "/v1/"
 	alive, err := d.ask(ctx, base+"health")
@@ -98,7 +98,7 @@ func (d *Doctor) running(ctx context.Context, p Place) {
 	}
 }
 
-// behind asks the gateway for the services behind it.
+// behind asks the gateway about the services behind it.
 func (d *Doctor) behind(ctx context.Context, p Place) {
 	list, err := d.ask(ctx, p.URL+"/gateway/v1/services")
 	if err != nil || list.status != http.StatusOK {
@@ -121,7 +121,7 @@ func (d *Doctor) behind(ctx context.Context, p Place) {
 	}
 }
 
-// unanswered tells a service that does not run from one that does not answer as it should.
+// unanswered distinguishes a service that is not running from one that does not respond correctly.
 func (d *Doctor) unanswered(p Place, err error) {
 	var verification *tls.CertificateVerificationError
 	switch {
@@ -136,7 +136,7 @@ func (d *Doctor) unanswered(p Place, err error) {
 	}
 }
 
-// clock compares this machine's clock with that of an answer.
+// clock compares this machine's clock with the Date of a response.
 func (d *Doctor) clock(a answer) {
 	if a.date.IsZero() {
 		return
@@ -148,7 +148,7 @@ func (d *Doctor) clock(a answer) {
 	d.ok(Clock, "the clock is that of the service")
 }
 
-// remedies are what to do about the words of readiness; the first that they contain counts.
+// remedies maps parts of a readiness detail to what to do. The first match counts.
 var remedies = []struct{ words, do string }{
 	{"enrolment", "see that the kms is ready; it writes a new token within a minute. On another machine: fountain recover enrolment-token SERVICE"},
 	{"revocation feed", "see that the kms is ready and reached at KMS_URL"},
@@ -160,7 +160,7 @@ var remedies = []struct{ words, do string }{
 	{"database", "see that its database server runs and is reached"},
 }
 
-// remedy says what to do about a reason that readiness gives.
+// remedy says what to do about the detail that readiness gives.
 func remedy(detail string) string {
 	for _, r := range remedies {
 		if strings.Contains(detail, r.words) {
@@ -170,7 +170,7 @@ func remedy(detail string) string {
 	return "its log has the cause: \"service is not ready\""
 }
 
-// short bounds what others say.
+// short makes untrusted text safe to show: it removes control characters and limits the length.
 func short(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/clients/search"
 )
 
-// BackgroundBytes is how much goes into one job: with what is around the documents the Caddyfile lets it through.
+// BackgroundBytes is the size of one job. With what surrounds the documents, it is within the limit in the Caddyfile.
 const BackgroundBytes = 12 << 20
 
 // Jobs are the operations of the search service that a Background uses.
@@ -22,7 +22,7 @@ type Jobs interface {
 	JobFailures(ctx context.Context, collection, jobID string, opts ...fountain.CallOption) iter.Seq2[search.JobFailureLine, error]
 }
 
-// Background is a Store that has each request carried out by a job, and waits for that. A job goes on when nobody waits any more.
+// Background is a Store that runs each request as a job and waits for it. A job continues if its caller stops waiting.
 type Background struct{ Jobs Jobs }
 
 // SyncDocuments implements Store.
@@ -52,7 +52,7 @@ func (b Background) SyncDocuments(ctx context.Context, collection string, body s
 	return b.results(ctx, collection, j, body.Items, opts)
 }
 
-// results tells the outcome of each item.
+// results returns the outcome of each item.
 func (b Background) results(ctx context.Context, collection string, j *search.Job, items []search.SyncItem, opts []fountain.CallOption) (*search.DocumentSyncResult, error) {
 	done := &search.DocumentSyncResult{Succeeded: j.Succeeded, Failed: j.Failed, Results: make([]search.SyncOutcome, len(items))}
 	for i, item := range items {

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/clients/search"
 )
 
-// fakeJobs carry out what they are sent, but for ids that begin with bad.
+// fakeJobs run what they are sent, except for ids that start with bad.
 type fakeJobs struct {
 	jobs  int
 	state search.JobState

@@ -1,4 +1,5 @@
-// Package documents loads the documents of an NDJSON file into a collection of the search service. A load that was ended can go on.
+// Package documents loads the documents of an NDJSON file into a collection of the search service. An interrupted load
+// can be continued.
 package documents
 
 import (
@@ -22,54 +23,57 @@ type Store interface {
 	SyncDocuments(ctx context.Context, collection string, body search.DocumentSync, opts ...fountain.CallOption) (*search.DocumentSyncResult, error)
 }
 
-// Position is how far a load is.
+// Position is the progress of a load.
 type Position struct {
-	Offset int64 `json:"offset"` // of the first byte in the file that is not dealt with
-	Lines  int64 `json:"lines"`  // before it, empty ones too
+	Offset int64 `json:"offset"` // of the first byte that is not processed
+	Lines  int64 `json:"lines"`  // lines before Offset, including empty ones
 	Stored int64 `json:"stored"`
 	Failed int64 `json:"failed"`
 }
 
-// Failure is a line that is not stored, and why.
+// Failure is a line that could not be stored, and the reason.
 type Failure struct {
 	Line     int64           `json:"line"` // from 1
 	Code     string          `json:"code"`
 	Message  string          `json:"message"`
-	Document json.RawMessage `json:"document,omitempty"` // absent when the line is no JSON, or too long
+	Document json.RawMessage `json:"document,omitempty"` // absent if the line is not JSON or too long
 }
 
 // Load stores the documents of a file.
 type Load struct {
 	Store      Store
 	Collection string
-	Tenant     *string // whose the documents are, said by the owner of a tenant-scoped collection
-	Batch      int     // documents in one request
-	Bytes      int     // of the documents of one request, about; 0: 8 MiB
-	// In a collection that keeps versions: IfAbsent replaces no document, and VersionField is the member in which a document has the version that it replaces; without it, whatever there is.
+	Tenant     *string // tenant of the documents; for the owner of a tenant-scoped collection
+	Batch      int     // documents in a request
+	Bytes      int     // approximate bytes of documents in a request; 0: 8 MiB
+	// IfAbsent and VersionField are for a collection with versions. With IfAbsent no document is replaced. VersionField
+	// is the member of a document with the version that it replaces; a document without this member replaces any
+	// version.
 	IfAbsent     bool
 	VersionField string
-	// Fail takes a failure, Done the position behind a part whose documents are stored and whose failures Fail has. Their errors end the load.
+	// Fail receives a failure. Done receives the position after a part whose documents are stored and whose failures
+	// were passed to Fail. An error of either ends the load.
 	Fail func(Failure) error
 	Done func(Position) error
 
 	at    Position
-	next  Position // behind the lines that were read
+	next  Position // position after the lines read so far
 	items []search.SyncItem
 	lines []int64
 	size  int
 }
 
-// Bounds of a request and of a line: those of the contract, with room for what is around the documents.
+// Limits of a request and of a line: those of the contract, with room for what surrounds the documents.
 const (
 	batchBytes = 8 << 20
 	lineBytes  = 1 << 20
 )
 
-// plainID is what the contract takes as an id.
+// plainID is the form of an id that the contract accepts.
 var plainID = regexp.MustCompile(`^([.]{0,2}[A-Za-z0-9_:~-][A-Za-z0-9_.:~-]*|[.]{3}[A-Za-z0-9_.:~-]*)$`)
 
-// Run reads lines from file, which stands at the position, to the end. It returns the position that it has reached, with an error too: the load can go
-// on from there, and repeating a part does no harm.
+// Run reads lines from file, which must be at the position from, to its end. It returns the position that it has
+// reached, also with an error. The load can continue from there, and repeating a part is safe.
 func (l *Load) Run(ctx context.Context, file io.Reader, from Position) (Position, error) {
 	l.at, l.next = from, from
 	most := l.Bytes
@@ -100,7 +104,7 @@ func (l *Load) Run(ctx context.Context, file io.Reader, from Position) (Position
 	}
 }
 
-// readLine returns the next line, nil for one that is too long, and how many bytes it takes in the file.
+// readLine returns the next line and its size in the file. The line is nil if it is too long.
 func readLine(in *bufio.Reader) (line []byte, taken int64, err error) {
 	line, err = in.ReadSlice('\n')
 	taken = int64(len(line))
@@ -114,7 +118,7 @@ func readLine(in *bufio.Reader) (line []byte, taken int64, err error) {
 	return nil, taken, err
 }
 
-// take puts a line into the next request, or tells why it can't be in one.
+// take adds a line to the next request, or reports why it cannot.
 func (l *Load) take(line []byte) error {
 	if line == nil {
 		return l.fail(l.next.Lines, "body_too_large", "The line is longer than a document may be.", nil)
@@ -142,7 +146,8 @@ func (l *Load) take(line []byte) error {
 	return nil
 }
 
-// version is the version that a document replaces, nil for any, and the document without it; ok says that it is one.
+// version returns the version that a document replaces, nil for any, and the document without that member. ok is false
+// if the member is not a version.
 func (l *Load) version(document json.RawMessage) (version *int64, rest json.RawMessage, ok bool) {
 	if l.IfAbsent {
 		return new(int64(0)), document, true
@@ -166,14 +171,15 @@ func (l *Load) version(document json.RawMessage) (version *int64, rest json.RawM
 	return version, rest, err == nil
 }
 
-// given is the document of an item as its line had it: what failed must not replace any version when it is loaded again.
+// given returns the document of an item as it was in the file. It restores the version member, because without it the
+// document would replace any version when it is loaded again.
 func (l *Load) given(item search.SyncItem) json.RawMessage {
 	if l.VersionField == "" || item.IfVersion == nil {
 		return *item.Document
 	}
 	var members map[string]json.RawMessage
 	if json.Unmarshal(*item.Document, &members) != nil {
-		return *item.Document // it was written here
+		return *item.Document // cannot fail: version encoded it
 	}
 	members[l.VersionField] = json.RawMessage(strconv.FormatInt(*item.IfVersion, 10))
 	whole, err := json.Marshal(members)
@@ -183,7 +189,8 @@ func (l *Load) given(item search.SyncItem) json.RawMessage {
 	return whole
 }
 
-// idOf returns the id of a document, or nil. The member's name is told exactly, as the search service does: to a struct, "ID" would be one too.
+// idOf returns the id of a document, or nil. It matches the member's name exactly, as the search service does; decoding
+// into a struct would accept "ID" too.
 func idOf(document json.RawMessage) *string {
 	var members map[string]json.RawMessage
 	var id *string
@@ -198,7 +205,7 @@ func (l *Load) fail(line int64, code, message string, document json.RawMessage) 
 	return l.Fail(Failure{Line: line, Code: code, Message: message, Document: document})
 }
 
-// flush sends what was read, and says that it is dealt with.
+// flush sends the lines read so far and reports them as done.
 func (l *Load) flush(ctx context.Context) error {
 	if err := l.send(ctx, l.items, l.lines); err != nil {
 		return err
@@ -211,7 +218,8 @@ func (l *Load) flush(ctx context.Context) error {
 	return nil
 }
 
-// send stores items. A request that is refused for what it holds is sent in halves, until the documents at fault are alone.
+// send stores items. If a request is refused because of its content, send halves it until the faulty documents are
+// alone.
 func (l *Load) send(ctx context.Context, items []search.SyncItem, lines []int64) error {
 	if len(items) == 0 {
 		return nil
@@ -252,7 +260,8 @@ func text(s *string) string {
 	return *s
 }
 
-// ofDocuments reports whether a request was refused for one of its documents, and not for what all have in common.
+// ofDocuments reports whether a request was refused because of one of its documents, and not because of something
+// common to all.
 func ofDocuments(e *fountain.Error) bool {
 	for _, f := range e.Errors {
 		if strings.HasSuffix(f.Pointer, "/tenant") {

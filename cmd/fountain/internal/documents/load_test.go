@@ -14,11 +14,11 @@ import (
 	"github.com/fountainai/fountain/clients/search"
 )
 
-// shelf keeps documents; it refuses some as the search service does.
+// shelf stores documents, and refuses some as the search service does.
 type shelf struct {
 	kept     map[string]string
 	requests int
-	failAt   int // the request that ends in an error, from 1
+	failAt   int // the request that fails with an error, from 1
 }
 
 func (s *shelf) SyncDocuments(_ context.Context, _ string, body search.DocumentSync, _ ...fountain.CallOption) (*search.DocumentSyncResult, error) {
@@ -47,7 +47,7 @@ func (s *shelf) SyncDocuments(_ context.Context, _ string, body search.DocumentS
 	return out, nil
 }
 
-// load is a Load that notes what it is told.
+// load returns a Load that records its failures and positions.
 func load(s *shelf, batch int) (*Load, *[]Failure, *[]Position) {
 	var failures []Failure
 	var positions []Position
@@ -113,7 +113,7 @@ func TestLoad_endsByWhatAllLinesHaveInCommon(t *testing.T) {
 	require.ErrorIs(t, err, full)
 }
 
-// Whatever a file holds, each of its lines is stored, told as a failure or empty.
+// Whatever a file contains, each of its lines is stored, reported as a failure or empty.
 func FuzzLoad(f *testing.F) {
 	f.Add("{\"id\":\"1\"}\n\n{}\nx")
 	f.Add("{\"id\":\"a\\u0000\"}\r\n{\"ID\":\"b\"}")
@@ -122,7 +122,7 @@ func FuzzLoad(f *testing.F) {
 		l, failures, _ := load(s, 3)
 		at, err := l.Run(t.Context(), strings.NewReader(text), Position{})
 		if err != nil {
-			return // the shelf refuses strangers
+			return // the shelf refuses the whole request, or its connection breaks
 		}
 		require.EqualValues(t, len(text), at.Offset)
 		require.EqualValues(t, len(*failures), at.Failed)

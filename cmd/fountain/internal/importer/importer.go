@@ -1,5 +1,5 @@
-// Package importer stores a screenplay through the SDK as FountainAI's elements, in batches that may be repeated: what is
-// there already is not stored twice, whenever and however often an import is run again. Export gives it back.
+// Package importer stores a screenplay as FountainAI elements, through the SDK and in batches that can be repeated.
+// Elements that exist are not stored twice, whenever and however often an import is repeated. Export does the reverse.
 package importer
 
 import (
@@ -16,47 +16,47 @@ import (
 )
 
 const (
-	maxBatch      = 1000    // elements, the most that createElements takes
-	maxBatchBytes = 4 << 20 // half of what it takes
-	maxReorder    = 10_000  // elements, the most that reorderElements takes
+	maxBatch      = 1000    // the most elements that createElements accepts
+	maxBatchBytes = 4 << 20 // half the bytes that it accepts
+	maxReorder    = 10_000  // the most elements that reorderElements accepts
 )
 
-// types is the order in which an import goes through the element types.
+// types is the order in which an import processes the element types.
 var types = []string{screenplay.TypeScript, screenplay.TypeSection, screenplay.TypeCharacter, screenplay.TypeAction, screenplay.TypeSpokenWord,
 	screenplay.TypeNote}
 
-// Options says where an import goes, and what it does with a play that differs from what is stored.
+// Options says where an import goes, and what it does if the screenplay differs from what is stored.
 type Options struct {
 	Client    *fountain.Client
 	Scope     string
-	BatchSize int            // at most; 0 is 250
+	BatchSize int            // the most elements in a batch; 0: 250
 	Progress  func(Progress) // called after each step, in order; may be nil
 	DryRun    bool           // only compare
-	Update    bool           // store the differences: new elements, new versions, what is gone is omitted, the numbers follow the play
+	Update    bool           // store the differences: add new elements and versions, omit missing elements, and renumber in the order of the screenplay
 }
 
-// Progress tells how far an import is.
+// Progress is the progress of an import.
 type Progress struct {
 	Type        string
 	Done, Total int // elements of all types
 }
 
-// Count tells what became of one type's elements.
+// Count is the result for the elements of one type.
 type Count struct {
 	Type        string
 	Elements    int   // in the screenplay
-	Found       int   // of these, already stored
+	Found       int   // how many of these were already stored
 	First, Last int64 // their numbers
 }
 
-// Result tells what an import did, or would do.
+// Result says what an import did, or would do.
 type Result struct {
 	Counts  []Count
 	Changes []Change
-	// Edited is how many elements somebody changed in the service since they were imported: they stay as they are, but for those that changed in the
-	// play too.
+	// Edited is the number of elements that were edited in the service since the last import. They are not changed,
+	// unless they have changed in the screenplay too.
 	Edited int
-	// Renumbered is how many elements got another number, so that the numbers follow the play.
+	// Renumbered is the number of elements that got another number to follow the order of the screenplay.
 	Renumbered int
 }
 
@@ -71,13 +71,13 @@ func (r *Result) Number(what string) int {
 	return n
 }
 
-// DiffersError says that a scope holds another text than the play, by the play's first line that differs.
+// DiffersError says that the scope contains a different text than the screenplay. It names the first line that differs.
 type DiffersError struct {
 	Scope  string
 	Result *Result
 }
 
-// Error names the first difference.
+// Error describes the first difference.
 func (e *DiffersError) Error() string {
 	r := e.Result
 	first := r.Changes[0]
@@ -91,12 +91,13 @@ func (e *DiffersError) Error() string {
 		"another --scope keeps both", e.Scope, where, r.Number("new"), r.Number("changed"), r.Number("gone"))
 }
 
-// ErrSecondFactor says that all that is new or changed was stored, and that what asks for a second factor is left: elements that are gone are not omitted, or the
-// numbers are not in the play's order.
+// ErrSecondFactor says that everything new or changed was stored, but that the steps that require a second factor are
+// left: missing elements are not omitted, or the numbers are not in the order of the screenplay.
 var ErrSecondFactor = errors.New("what is new or changed is stored, but what is gone is not omitted, or the numbers do not follow the play yet: run the same again to finish")
 
-// Import stores the outline of a screenplay. Each new element's id is its type and a number (spokenWord-17), its data the outline's and its position in
-// the whole. Without Update nothing is stored where the scope holds another text: *DiffersError.
+// Import stores the outline of a screenplay. The id of a new element is its type and a number (spokenWord-17). Its data
+// is that of the outline, with its position in the whole. Without Update nothing is stored if the scope contains a
+// different text, and the error is *DiffersError.
 func Import(ctx context.Context, script *screenplay.Script, o Options) (*Result, error) {
 	if o.BatchSize <= 0 {
 		o.BatchSize = 250
@@ -128,7 +129,7 @@ func Import(ctx context.Context, script *screenplay.Script, o Options) (*Result,
 	return r.result, r.store(ctx)
 }
 
-// run is one import under way.
+// run is the state of one import.
 type run struct {
 	Options
 	plan   *plan
@@ -136,7 +137,7 @@ type run struct {
 	done   int
 }
 
-// store does what the plan says: nothing is taken away before all that is new is there.
+// store carries out the plan. It stores everything new before it omits anything.
 func (r *run) store(ctx context.Context) error {
 	r.done = r.plan.total - r.result.Number("new") - r.result.Number("changed")
 	for _, kind := range types {
@@ -164,7 +165,7 @@ func (r *run) store(ctx context.Context) error {
 	return r.renumber(ctx)
 }
 
-// add sends one type's new elements, batch after batch, and counts the type.
+// add sends the new elements of one type in batches, and counts the type.
 func (r *run) add(ctx context.Context, kind string) error {
 	all := r.plan.byType[kind]
 	count := Count{Type: kind, Elements: len(all)}
@@ -216,7 +217,7 @@ func (r *run) step(kind string, n int) {
 	}
 }
 
-// change gives an element that changed a new version.
+// change stores a new version of a changed element.
 func (r *run) change(ctx context.Context, c Change) error {
 	data, err := c.item.json()
 	if err != nil {
@@ -230,7 +231,7 @@ func (r *run) change(ctx context.Context, c Change) error {
 	return nil
 }
 
-// omit omits the elements that are gone. The service asks a person for a second factor.
+// omit omits the missing elements. The service asks a user for a second factor.
 func (r *run) omit(ctx context.Context) error {
 	for _, c := range r.result.Changes {
 		if c.What != "gone" {
@@ -243,7 +244,8 @@ func (r *run) omit(ctx context.Context) error {
 	return nil
 }
 
-// renumber lets the numbers of each type follow the play. The service asks a person for a second factor.
+// renumber brings the numbers of each type into the order of the screenplay. The service asks a user for a second
+// factor.
 func (r *run) renumber(ctx context.Context) error {
 	for _, kind := range types {
 		order := disorder(r.plan.byType[kind])
@@ -262,7 +264,8 @@ func (r *run) renumber(ctx context.Context) error {
 	return nil
 }
 
-// disorder lists, in the play's order, the elements from the first to the last whose number is not the one that the order gives them.
+// disorder returns, in the order of the screenplay, the ids from the first to the last element whose number must
+// change.
 func disorder(all []*entry) []string {
 	numbers := make([]int64, len(all))
 	for i, e := range all {
@@ -276,7 +279,7 @@ func disorder(all []*entry) []string {
 	return order
 }
 
-// take is how many elements make the next batch.
+// take returns the number of elements in the next batch.
 func (r *run) take(rest []sequence.ElementCreate) int {
 	bytes := 0
 	for i, e := range rest {
@@ -288,7 +291,8 @@ func (r *run) take(rest []sequence.ElementCreate) int {
 	return len(rest)
 }
 
-// create stores a batch. Its key comes from its content, so a repeat within a day gets the first answer.
+// create stores a batch. Its Idempotency-Key is derived from its content, so a repeat within a day gets the first
+// response.
 func (r *run) create(ctx context.Context, kind string, batch []sequence.ElementCreate) ([]sequence.Element, error) {
 	key, err := contentKey(r.Scope, kind, batch)
 	if err != nil {
@@ -304,7 +308,7 @@ func (r *run) create(ctx context.Context, kind string, batch []sequence.ElementC
 	return result.Items, nil
 }
 
-// contentKey is the Idempotency-Key of a batch.
+// contentKey returns the Idempotency-Key of a batch.
 func contentKey(scope, kind string, batch []sequence.ElementCreate) (string, error) {
 	body, err := json.Marshal(batch)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/fountainai/fountain/internal/screenplay"
 )
 
-// pair gives each element of a play the stored one that it is: first those that say the same and are the only ones of their neighbourhood that do, in
-// their order; between them those that say nearly the same.
+// pair matches the elements of a screenplay with the stored ones. It first matches elements with the same content that
+// are unique in their range, in order. Between these it matches elements with similar content.
 func pair(play []*entry, old []*stored) {
 	keys := make([]string, len(old))
 	for i, s := range old {
@@ -17,7 +17,8 @@ func pair(play []*entry, old []*stored) {
 	align(play, old, keys)
 }
 
-// pairNames pairs characters, of whom each is there once: who speaks first does not make another of them.
+// pairNames matches characters by name. Each name exists once, so the order in which the characters speak does not
+// matter.
 func pairNames(play []*entry, old []*stored) {
 	byName := map[string]*stored{}
 	for _, s := range old {
@@ -55,9 +56,10 @@ func align(play []*entry, old []*stored, keys []string) {
 	align(play[i:], old[j:], keys[j:])
 }
 
-// anchorsOf finds the longest row of elements, in the same order on both sides, whose key is there once on each.
+// anchorsOf finds the longest sequence of elements, in the same order on both sides, whose key occurs exactly once on
+// each side.
 func anchorsOf(play []*entry, keys []string) [][2]int {
-	places := map[string][3]int{} // how often on the left, on the right, and where there
+	places := map[string][3]int{} // count on the left, count on the right, index on the right
 	for _, e := range play {
 		p := places[e.key]
 		p[0]++
@@ -78,9 +80,9 @@ func anchorsOf(play []*entry, keys []string) [][2]int {
 	return increasing(pairs)
 }
 
-// increasing is the longest part of the pairs whose second numbers increase.
+// increasing returns the longest increasing subsequence of the pairs by their second number.
 func increasing(pairs [][2]int) [][2]int {
-	ends := []int{} // of the best row of each length, the index of its last pair
+	ends := []int{} // for each length, the index of the last pair of the best subsequence
 	before := make([]int, len(pairs))
 	for i, p := range pairs {
 		low, high := 0, len(ends)
@@ -107,13 +109,14 @@ func increasing(pairs [][2]int) [][2]int {
 	return row
 }
 
-// similar is how much of their words two elements must share to be versions of each other; window is how far one is looked for.
+// similar is the share of words that two elements must have in common to be versions of each other. window is how many
+// stored elements are compared.
 const (
 	similar = 0.4
 	window  = 50
 )
 
-// pairSimilar pairs what is left between two anchors, in order.
+// pairSimilar matches the elements left between two anchors, in order.
 func pairSimilar(play []*entry, old []*stored) {
 	if len(play) == 1 && len(old) == 1 && play[0].Type == screenplay.TypeScript {
 		play[0].old = old[0]
@@ -134,7 +137,8 @@ func pairSimilar(play []*entry, old []*stored) {
 	}
 }
 
-// gistWords are the words of what an element says; where words are not divided, its characters.
+// gistWords returns the words of an element's content. In scripts without spaces between words it returns the
+// characters.
 func gistWords(data map[string]any) []string {
 	var words []string
 	for _, property := range []string{"heading", "name", "character", "text", "kind"} {
@@ -150,7 +154,7 @@ func gistWords(data map[string]any) []string {
 	return words
 }
 
-// likeness is the part of the words that two texts share, from 0 to 1.
+// likeness returns the share of words that two texts have in common, from 0 to 1.
 func likeness(a, b []string) float64 {
 	if len(a)+len(b) == 0 {
 		return 1

@@ -14,20 +14,20 @@ import (
 	"github.com/fountainai/fountain/internal/screenplay"
 )
 
-// Change is one difference between a play and what is stored of it.
+// Change is one difference between the screenplay and what is stored.
 type Change struct {
 	What string // new, changed, gone
 	Type string
 	ID   string
-	Line int // of the play; 0 for what is gone
-	// Before and After are what is said of the element, cut to a line.
+	Line int // line in the screenplay; 0 if the element is gone
+	// Before and After are the element's content, shortened to a line.
 	Before, After string
 
 	item *entry
 	old  *stored
 }
 
-// place says where in the play a change is.
+// place returns the place of a change in the screenplay.
 func (c Change) place() string {
 	if c.Line == 0 {
 		return "in no line"
@@ -35,27 +35,27 @@ func (c Change) place() string {
 	return fmt.Sprintf("line %d", c.Line)
 }
 
-// entry is one element of the play that is imported.
+// entry is one element of the screenplay.
 type entry struct {
 	screenplay.Item
 	key      string
 	position float64
-	old      *stored // what is stored of it
+	old      *stored // the stored element that it matches
 }
 
-// plan is what an import has to do.
+// plan is what an import must do.
 type plan struct {
 	byType  map[string][]*entry
 	stored  map[string][]stored
 	total   int
 	changes []Change
-	edited  int // elements that somebody changed in the service, whose play did not change
+	edited  int // elements that were edited in the service
 }
 
-// largest is the most bytes that the service takes as an element's data.
+// largest is the most bytes of an element's data that the service accepts.
 const largest = 64 << 10
 
-// entries makes what is to be stored of a play.
+// entries returns the elements of a screenplay.
 func entries(script *screenplay.Script) ([]*entry, error) {
 	items := screenplay.Outline(script)
 	all := make([]*entry, len(items))
@@ -68,18 +68,18 @@ func entries(script *screenplay.Script) ([]*entry, error) {
 	return all, nil
 }
 
-// json is the element's data.
+// json returns the element's data.
 func (e *entry) json() (json.RawMessage, error) {
 	data := maps.Clone(e.Data)
 	data["position"] = e.position
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false) // would make six bytes of one
+	encoder.SetEscapeHTML(false) // escaping would turn one byte into six
 	err := encoder.Encode(data)
 	return bytes.TrimSpace(out.Bytes()), err
 }
 
-// keyOf is what makes two elements the same: what they say, without where and how.
+// keyOf returns the content that identifies an element, without its position and layout.
 func keyOf(kind string, data map[string]any) string {
 	switch kind {
 	case screenplay.TypeScript:
@@ -92,7 +92,7 @@ func keyOf(kind string, data map[string]any) string {
 	return fmt.Sprint(data["character"], "\x00", data["parenthetical"], "\x00", data["style"], data["kind"], "\x00", data["text"])
 }
 
-// match finds for each element of the play the stored one that it is, and what has to be done.
+// match matches each element of the screenplay with a stored one, and lists what must be done.
 func match(play []*entry, have map[string][]stored) *plan {
 	p := &plan{byType: map[string][]*entry{}, stored: have, total: len(play)}
 	for _, e := range play {
@@ -106,7 +106,7 @@ func match(play []*entry, have map[string][]stored) *plan {
 				old = append(old, s)
 			}
 		}
-		slices.SortStableFunc(old, func(a, b *stored) int { // by number where the numbers are the play's order
+		slices.SortStableFunc(old, func(a, b *stored) int { // sort is stable: elements without a position stay in the order of their numbers
 			x, _ := a.position()
 			y, _ := b.position()
 			return cmp.Compare(x, y)
@@ -125,7 +125,7 @@ func match(play []*entry, have map[string][]stored) *plan {
 	return p
 }
 
-// moved says whether an element has another place among those of other types.
+// moved reports whether the element's position among the elements of all types has changed.
 func (e *entry) moved() bool {
 	at, ok := held(e)
 	return ok && at != e.position
@@ -154,7 +154,7 @@ func (p *plan) compare(kind string, old []*stored) {
 	}
 }
 
-// same says whether two data mean the same but for their position.
+// same reports whether two data are equal except for their position.
 func same(a, b map[string]any) bool {
 	without := func(data map[string]any) string {
 		data = maps.Clone(data)
@@ -168,7 +168,7 @@ func same(a, b map[string]any) bool {
 	return without(a) == without(b)
 }
 
-// gist is what an element says, cut to a line.
+// gist returns the element's content, shortened to a line.
 func gist(data map[string]any) string {
 	var parts []string
 	for _, property := range []string{"title", "heading", "name", "character", "parenthetical", "text"} {
@@ -183,7 +183,8 @@ func gist(data map[string]any) string {
 	return string(runes)
 }
 
-// place lets the most of what is stored keep its position, and gives the others one between their neighbours, so that few elements need a new version.
+// place keeps the position of as many stored elements as possible, and gives the others a position between their
+// neighbours. So few elements need a new version.
 func place(play []*entry) {
 	fixed := fixedPlaces(play)
 	last := 0.0
@@ -212,7 +213,8 @@ func place(play []*entry) {
 	}
 }
 
-// fixedPlaces finds the longest row of stored elements whose positions are in the play's order, by their places in it.
+// fixedPlaces finds the longest sequence of stored elements whose positions are in the order of the screenplay. It
+// returns their indexes in play.
 func fixedPlaces(play []*entry) map[int]bool {
 	var positions []float64
 	for _, e := range play {
@@ -242,7 +244,7 @@ func held(e *entry) (float64, bool) {
 	return e.old.position()
 }
 
-// ids gives the new elements of a type the next free ids: spokenWord-17.
+// ids returns a generator of free ids for new elements of a type: spokenWord-17.
 func ids(kind string, have []stored) func() string {
 	n := len(have)
 	for _, s := range have {
@@ -256,7 +258,8 @@ func ids(kind string, have []stored) func() string {
 	}
 }
 
-// onlyAdds says whether the play is what is stored, with nothing but new elements behind it: an import that was interrupted, or a play that goes on.
+// onlyAdds reports whether the screenplay only appends new elements to what is stored: because an import was
+// interrupted, or because the screenplay was continued.
 func (p *plan) onlyAdds() bool {
 	for _, c := range p.changes {
 		if c.What != "new" {
@@ -275,7 +278,7 @@ func (p *plan) onlyAdds() bool {
 	return true
 }
 
-// misplaced gives the range of the numbers outside of which they are in order.
+// misplaced returns the smallest range outside of which the numbers are in order.
 func misplaced(numbers []int64) (first, last int) {
 	ordered := slices.Sorted(slices.Values(numbers))
 	for first < len(numbers) && numbers[first] == ordered[first] {
@@ -286,7 +289,7 @@ func misplaced(numbers []int64) (first, last int) {
 	return first, last
 }
 
-// sorted puts changes in the order of the play's lines, those that are in no line last.
+// sorted sorts changes by their line in the screenplay. Changes without a line come last.
 func sorted(changes []Change) []Change {
 	slices.SortStableFunc(changes, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(b2i(a.Line == 0), b2i(b.Line == 0)), cmp.Compare(a.Line, b.Line))

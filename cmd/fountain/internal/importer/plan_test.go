@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/internal/screenplay"
 )
 
-// after is what a scope holds when the play was stored as planned.
+// after returns what a scope contains after the screenplay was stored as planned.
 func after(t require.TestingT, play []*entry, have map[string][]stored) map[string][]stored {
 	out := map[string][]stored{}
 	kept := map[string]bool{}
@@ -115,7 +115,7 @@ func TestMatch_keepsWhatSomebodyChangedInTheService(t *testing.T) {
 	require.Equal(t, "He went.", p.changes[0].Before)
 }
 
-// What 0.1 stored of a play: no layout, no notes, no title page, and every direction with its words.
+// What release 0.1 stored of a screenplay: no layout, no notes, no title page, and every direction with its words.
 func TestMatch_addsToAnEarlierImportWhatItDidNotKeep(t *testing.T) {
 	const text = "Title: X\n\nADA (O.S.)\n(low)\nYes.\n\n!He goes.\n\n[[why?]]\n\n# *Act*\n"
 	play, _ := planned(t, text, nil)

@@ -10,8 +10,8 @@ import (
 	"github.com/fountainai/fountain/internal/screenplay"
 )
 
-// Scope is the name that a screenplay's elements go under when the caller gives none: its title, or its file's name, in
-// lower-case letters and digits with hyphens between the words.
+// Scope returns the default scope of a screenplay: its title, or the name of its file, in lower-case letters and digits
+// with hyphens between the words.
 func Scope(script *screenplay.Script, path string) string {
 	if s := slug(screenplay.PlainText(script.TitleValue("Title"))); s != "" {
 		return s
@@ -34,7 +34,7 @@ func slug(text string) string {
 			}
 			gap = false
 			b.WriteRune(r)
-		case unicode.Is(unicode.Mn, r), r == '\'', r == '’': // an accent, or the apostrophe in a word
+		case unicode.Is(unicode.Mn, r), r == '\'', r == '’': // an accent, or an apostrophe within a word
 		default:
 			gap = true
 		}

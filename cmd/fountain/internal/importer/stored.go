@@ -13,16 +13,17 @@ import (
 	"github.com/fountainai/fountain/internal/screenplay"
 )
 
-// stored is an element that a scope has.
+// stored is an element in the scope.
 type stored struct {
 	sequence.Element
 	data     map[string]any
-	imported map[string]any // what the last import made of it; others may have changed it since
+	imported map[string]any // its data as of the last import; it may have been edited since
 }
 
 func (s *stored) edited() bool { return !same(s.data, s.imported) }
 
-// readImported finds what the last import stored: the first version, or the last whose comment is an import's.
+// readImported reads the data that the last import stored: that of the first version, or of the last version with the
+// comment of an import.
 func (s *stored) readImported(ctx context.Context, client *fountain.Client) error {
 	if s.imported = s.data; s.Version == 1 {
 		return nil
@@ -42,16 +43,17 @@ func (s *stored) readImported(ctx context.Context, client *fountain.Client) erro
 	return nil
 }
 
-// comment is that of the versions that an import makes.
+// comment is the comment of the versions that an import creates.
 const comment = "import --update"
 
-// position is the element's place in the whole play; elements without one, of no import, have none.
+// position returns the element's position in the whole screenplay. An element that was not imported has none.
 func (s stored) position() (float64, bool) {
 	p, ok := s.data["position"].(float64)
 	return p, ok
 }
 
-// read returns the elements of a scope, by type and in order of their numbers; none where there is no such scope.
+// read returns the elements of a scope by type, in the order of their numbers. It returns none if the scope does not
+// exist.
 func read(ctx context.Context, client *fountain.Client, scope string) (map[string][]stored, error) {
 	all := map[string][]stored{}
 	for _, kind := range types {
@@ -72,8 +74,8 @@ func read(ctx context.Context, client *fountain.Client, scope string) (map[strin
 	return all, nil
 }
 
-// Export writes the play that a scope holds in the Fountain format. notices tell what could not be kept. It returns fountain.ErrNotFound where there is
-// no such scope, or nothing of a play in it.
+// Export returns the screenplay in a scope in the Fountain format. notices say what could not be kept. Error:
+// fountain.ErrNotFound if the scope does not exist or contains no screenplay.
 func Export(ctx context.Context, client *fountain.Client, scope string) (text string, notices []string, err error) {
 	all, err := read(ctx, client, scope)
 	if err != nil {
@@ -91,7 +93,7 @@ func Export(ctx context.Context, client *fountain.Client, scope string) (text st
 			elements++
 			position, ok := s.position()
 			if !ok {
-				position = last // behind the one with the number before
+				position = last // after the element with the previous number
 			}
 			disordered = disordered || position < last
 			last = position

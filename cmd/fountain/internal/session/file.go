@@ -1,6 +1,6 @@
-// Package session keeps what `fountain login` got: a refresh token in a file of the user's configuration directory, for the
-// user alone. A refresh token works once, so every use of it happens under a lock of that file: two commands at the same
-// time must not look like a thief.
+// Package session stores the session of `fountain login`: a refresh token in a file of the user's configuration
+// directory that only the user can read. A refresh token works once, so it is used only under a lock of that file.
+// Otherwise two commands at the same time would look like a stolen token.
 package session
 
 import (
@@ -18,13 +18,13 @@ import (
 // ErrNone says that nobody is signed in.
 var ErrNone = errors.New("nobody is signed in: run fountain login")
 
-// Session is a signed-in user at one family.
+// Session is a signed-in user at one installation.
 type Session struct {
 	URL          string `json:"url"`
 	Username     string `json:"username"`
 	RefreshToken string `json:"refreshToken"`
 	CAFile       string `json:"caFile,omitempty"` // authorities that were trusted at sign-in
-	// Raised are the tokens that a one-time code gave, by service: for five minutes no further code is asked for.
+	// Raised are the tokens obtained with a one-time code, by service. For five minutes no further code is needed.
 	Raised map[string]Raised `json:"raised,omitempty"`
 }
 
@@ -34,16 +34,16 @@ type Raised struct {
 	Expires time.Time `json:"expires"`
 }
 
-// File is where a session is kept.
+// File is the file of a session.
 type File struct{ path string }
 
-// ProfileVariable names the environment variable that chooses among several sessions.
+// ProfileVariable is the environment variable that selects one of several sessions.
 const ProfileVariable = "FOUNTAIN_PROFILE"
 
 var profileName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
-// Default is the file of the user who runs the program: fountain/session.json in the user's configuration directory, or
-// fountain/session-<profile>.json when a profile is chosen.
+// Default returns the file of the current user: fountain/session.json in the user's configuration directory, or
+// fountain/session-<profile>.json if a profile is selected.
 func Default() (*File, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
@@ -59,10 +59,10 @@ func Default() (*File, error) {
 	return &File{filepath.Join(dir, "fountain", name)}, nil
 }
 
-// Path is where the file is.
+// Path returns the path of the file.
 func (f *File) Path() string { return f.path }
 
-// Load returns the session, or ErrNone. A file that others may read is refused.
+// Load returns the session, or ErrNone. It refuses a file that others can read.
 func (f *File) Load() (*Session, error) {
 	info, err := os.Stat(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +85,7 @@ func (f *File) Load() (*Session, error) {
 	return &s, nil
 }
 
-// Save writes the session, whole or not at all.
+// Save writes the session atomically.
 func (f *File) Save(s *Session) error {
 	raw, err := json.Marshal(s)
 	if err != nil {
@@ -99,7 +99,7 @@ func (f *File) Save(s *Session) error {
 	if err != nil {
 		return fmt.Errorf("write session: %w", err)
 	}
-	defer os.Remove(tmp.Name()) // is gone after Rename
+	defer os.Remove(tmp.Name()) // after Rename it no longer exists
 	_, err = tmp.Write(append(raw, '\n'))
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return fmt.Errorf("write session: %w", err)
@@ -110,7 +110,7 @@ func (f *File) Save(s *Session) error {
 	return nil
 }
 
-// Delete forgets the session; that there is none is no error.
+// Delete removes the session. It is not an error if there is none.
 func (f *File) Delete() error {
 	if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove session: %w", err)
@@ -118,7 +118,7 @@ func (f *File) Delete() error {
 	return nil
 }
 
-// locked calls do while no other process does.
+// locked calls do while it holds the lock, so that no other process does the same.
 func (f *File) locked(do func() error) error {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
 		return fmt.Errorf("make the configuration directory: %w", err)
@@ -127,7 +127,7 @@ func (f *File) locked(do func() error) error {
 	if err != nil {
 		return fmt.Errorf("lock session: %w", err)
 	}
-	defer lock.Close() // gives the lock back
+	defer lock.Close() // releases the lock
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock session: %w", err)
 	}

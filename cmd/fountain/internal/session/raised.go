@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// Raised keeps the raised tokens of a file's session in the file. It is a fountain.RaisedTokens. What can't be kept is asked for again.
+// Raised returns a fountain.RaisedTokens that stores raised tokens in the session's file. If a token cannot be stored,
+// another code is needed later.
 func (f *File) Raised() RaisedStore { return RaisedStore{f} }
 
-// RaisedStore is what Raised returns.
+// RaisedStore is the type that Raised returns.
 type RaisedStore struct{ file *File }
 
-// Load returns the token that was kept for a service, and its end.
+// Load returns the stored token for a service, and its expiry.
 func (r RaisedStore) Load(audience string) (token string, expires time.Time) {
 	kept, err := r.file.Load()
 	if err != nil {
@@ -21,9 +22,9 @@ func (r RaisedStore) Load(audience string) (token string, expires time.Time) {
 	return raised.Token, raised.Expires
 }
 
-// Keep keeps a token, and removes those that have ended.
+// Keep stores a token and removes expired ones.
 func (r RaisedStore) Keep(audience, token string, expires time.Time) {
-	_ = r.file.locked(func() error { // a code is asked for again then
+	_ = r.file.locked(func() error { // on failure another code is needed later
 		kept, err := r.file.Load()
 		if err != nil {
 			return err

@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 )
 
-// oneTimeTokens is a kms whose refresh tokens work once, in order, and without any grace.
+// oneTimeTokens is a kms whose refresh tokens work once, in order, and without a grace period.
 func oneTimeTokens(t *testing.T) (*fountain.Client, *int) {
 	var mu sync.Mutex
 	used := 0
@@ -47,7 +47,7 @@ func TestSource_usesEachRefreshTokenOnceAmongManyProcesses(t *testing.T) {
 	file := &File{filepath.Join(t.TempDir(), "fountain", "session.json")}
 	require.NoError(t, file.Save(&Session{URL: "http://x", Username: "ada", RefreshToken: "rt0"}))
 	var wg sync.WaitGroup
-	for range 8 { // each source stands for a process: it has its own open file of the lock
+	for range 8 { // each source stands for a process: it opens the lock file itself
 		wg.Go(func() {
 			source := NewSource(file, c)
 			for range 3 {
@@ -94,7 +94,7 @@ func TestFile_isForItsOwnerAndRefusesWhatIsNot(t *testing.T) {
 
 func TestRaised_isKeptWithTheSessionUntilItEnds(t *testing.T) {
 	file := &File{filepath.Join(t.TempDir(), "session.json")}
-	file.Raised().Keep("kms", "at", time.Now().Add(time.Minute)) // nobody is signed in: nothing is written
+	file.Raised().Keep("kms", "at", time.Now().Add(time.Minute)) // nobody is signed in, so nothing is written
 	require.NoFileExists(t, file.Path())
 	require.NoError(t, file.Save(&Session{URL: "http://x", RefreshToken: "rt"}))
 	file.Raised().Keep("sequence", "old", time.Now().Add(-time.Minute))

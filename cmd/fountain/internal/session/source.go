@@ -12,31 +12,31 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// Source gives access tokens of the session in a file. It is a fountain.TokenSource.
+// Source is a fountain.TokenSource with the access tokens of the session in a file.
 type Source struct {
 	file   *File
-	client *fountain.Client // without credentials, for refreshing
+	client *fountain.Client // no credentials; for refreshing
 
 	mu     sync.Mutex
-	tokens map[string]token // by audience; "" for the family
+	tokens map[string]token // by audience; "" for the FountainAI services
 }
 
-// token is an access token with the time until which it is used.
+// token is an access token and the time until which it is used.
 type token struct {
 	text  string
 	until time.Time
 }
 
-// family are the services that one login token is for.
+// family lists the services that one login token is valid for.
 var family = []string{"kms", "twofactor", "search", "sequence", "gateway"}
 
-// NewSource returns the source of the file's session at the family of client.
+// NewSource returns the source for the file's session at the services of client.
 func NewSource(file *File, client *fountain.Client) *Source {
 	return &Source{file: file, client: client, tokens: map[string]token{}}
 }
 
-// Token returns the access token for a service, renewed when a minute or less is left of it. A login token is for every service of the family; one
-// for a registered service is for that alone.
+// Token returns the access token for a service. It renews a token when a minute or less of its lifetime is left. All
+// FountainAI services share a login token. A token for a registered service is for that service alone.
 func (s *Source) Token(ctx context.Context, audience string) (string, error) {
 	if slices.Contains(family, audience) {
 		audience = ""
@@ -52,7 +52,7 @@ func (s *Source) Token(ctx context.Context, audience string) (string, error) {
 	return s.tokens[audience].text, nil
 }
 
-// Invalidate forgets a token that was refused.
+// Invalidate drops a token that was refused.
 func (s *Source) Invalidate(refused string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,7 +63,7 @@ func (s *Source) Invalidate(refused string) {
 	}
 }
 
-// renew uses the refresh token that the file holds now, which another process may have changed, and keeps its successor.
+// renew uses the refresh token that is in the file now, which another process may have changed, and stores the new one.
 func (s *Source) renew(ctx context.Context, audience string) error {
 	kept, err := s.file.Load()
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Source) refresh(ctx context.Context, refreshToken, audience string) (*k
 	return s.client.KMS.IssueToken(ctx, kms.TokenRequest{GrantType: "refresh_token", RefreshToken: &refreshToken, Resource: &[]string{audience}})
 }
 
-// End signs the file's session out at its family. client has no credentials; opts are those of further clients.
+// End ends the file's session at its services. client has no credentials; opts are for further clients.
 func End(ctx context.Context, file *File, client *fountain.Client, opts []fountain.Option) error {
 	kept, err := file.Load()
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 const spoken = "spokenWord"
 
-// line is what the story reads of an element's data.
+// line is the part of an element's data that the story uses.
 type line struct {
 	Character string `json:"character"`
 	Text      string `json:"text"`
@@ -23,11 +23,11 @@ type line struct {
 
 func read(e sequence.Element) line {
 	var l line
-	_ = json.Unmarshal(e.Data, &l) // an element of another shape reads as empty, which no step expects
+	_ = json.Unmarshal(e.Data, &l) // an element of another shape is read as empty, which no step expects
 	return l
 }
 
-// importPlay stores the screenplay, and again to show that this does no harm.
+// importPlay stores the screenplay, and then again to show that repeating is safe.
 func (t *teller) importPlay(ctx context.Context) error {
 	t.say("The play is read as Fountain text and stored through the gateway in batches. Each type of element has numbers of its own.")
 	first, err := importer.Import(ctx, t.script, importer.Options{Client: t.client, Scope: t.Scope})
@@ -83,10 +83,10 @@ func (t *teller) speeches(ctx context.Context) ([]sequence.Element, error) {
 	return all, err
 }
 
-// searchPatience bounds how long the index may take to hear of the import.
+// searchPatience limits how long the index may take to include the import.
 const searchPatience = 30 * time.Second
 
-// search finds a misspelt line.
+// search finds a line by a misspelt query.
 func (t *teller) search(ctx context.Context) error {
 	words := "phosforescent parlament of herring"
 	t.say("Every change reaches the search engine through an outbox. Two of these words are misspelt:")
@@ -132,7 +132,7 @@ func (t *teller) find(ctx context.Context, query sequence.ElementSearch, text st
 	}
 }
 
-// version changes a line, and shows what happens to somebody who did not see that.
+// version changes a line, and shows what happens to a writer who has not seen the change.
 func (t *teller) version(ctx context.Context) error {
 	all, err := t.speeches(ctx)
 	if err != nil {
@@ -178,7 +178,7 @@ func (t *teller) version(ctx context.Context) error {
 	return nil
 }
 
-// with is a JSON object with one property replaced.
+// with returns a JSON object with one property replaced.
 func with(data json.RawMessage, property, value string) (json.RawMessage, error) {
 	var object map[string]any
 	if err := json.Unmarshal(data, &object); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/clients/kms"
 )
 
-// family shows who is there.
+// family shows the services.
 func (t *teller) family(ctx context.Context) error {
 	c, err := fountain.New(t.URL, t.Options.Options...)
 	if err != nil {
@@ -39,7 +39,7 @@ func (t *teller) family(ctx context.Context) error {
 	return nil
 }
 
-// bootstrap makes the first administrator, and shows that it works once.
+// bootstrap creates the first administrator and shows that bootstrap works only once.
 func (t *teller) bootstrap(ctx context.Context) error {
 	if t.BootstrapTokenFile == "" {
 		t.say("There is an administrator already, so this step has nothing to do.")
@@ -73,7 +73,7 @@ func (t *teller) bootstrap(ctx context.Context) error {
 	return nil
 }
 
-// signIn gets the story's client.
+// signIn creates the story's client.
 func (t *teller) signIn(ctx context.Context) (err error) {
 	if t.Username == "" {
 		if t.client, err = t.Client(t.code); err != nil {
@@ -111,7 +111,7 @@ func (t *teller) signIn(ctx context.Context) (err error) {
 	return nil
 }
 
-// subject reads whom a token speaks for. Nothing is decided by it, so it is not verified.
+// subject reads the subject of a token. It is only displayed, so it is not verified.
 func subject(token string) (string, error) {
 	var claims struct {
 		Subject string `json:"sub"`
@@ -127,7 +127,7 @@ func subject(token string) (string, error) {
 	return claims.Subject, nil
 }
 
-// answerOf is a refusal as the story shows it: 401 authentication_required.
+// answerOf returns a refusal as the story shows it: 401 authentication_required.
 func answerOf(err error) string {
 	var e *fountain.Error
 	if errors.As(err, &e) {

@@ -21,7 +21,7 @@ func (t *teller) title() {
 	t.print(strings.Repeat("=", len([]rune(name))), "")
 }
 
-// head begins a step.
+// head starts a step.
 func (t *teller) head(name string) {
 	t.step++
 	fmt.Fprintln(t.Out)
@@ -31,7 +31,7 @@ func (t *teller) head(name string) {
 // say prints a sentence, wrapped and indented.
 func (t *teller) say(format string, args ...any) { t.print(fmt.Sprintf(format, args...), "   ") }
 
-// call prints a request and how it was answered.
+// call prints a request and its result.
 func (t *teller) call(request, answer string) {
 	line := "   > " + request
 	if len([]rune(line))+len([]rune(answer))+4 <= width {
@@ -79,7 +79,7 @@ func (t *teller) print(text, indent string) {
 	}
 }
 
-// oneLine is a text as one line without emphasis marks.
+// oneLine returns a text on one line, without emphasis marks.
 func oneLine(text string) string {
 	return strings.Join(strings.Fields(screenplay.PlainText(text)), " ")
 }

@@ -15,20 +15,20 @@ import (
 	"github.com/fountainai/fountain/clients/twofactor"
 )
 
-// authenticator is the app on a phone, played by the program.
+// authenticator is a simulated authenticator app.
 type authenticator struct {
 	factorID, secret string
 	period           time.Duration
-	used             int64 // the last step a code was made for; each works once
+	used             int64 // last time step for which a code was made; each works once
 }
 
-// code makes the code of the step of at.
+// code returns the code for the time step of at.
 func (a *authenticator) code(at time.Time) (string, error) {
 	a.used = at.Unix() / int64(a.period/time.Second)
 	return totp.GenerateCodeCustom(a.secret, at, totp.ValidateOpts{Period: uint(a.period / time.Second), Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
 }
 
-// nextCode makes the code of the current step, or waits for the next one if that was used.
+// nextCode returns the code of the current time step, or waits for the next one if that was used.
 func (t *teller) nextCode(ctx context.Context) (string, error) {
 	phone := t.authenticator
 	now := t.Now()
@@ -53,7 +53,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// code is the SDK's callback: it gives the code of the enrolled authenticator, or asks the person who has one.
+// code is the SDK's callback. It returns the code of the enrolled authenticator, or asks the user who has one.
 func (t *teller) code(ctx context.Context, challenge fountain.Challenge) (string, error) {
 	if t.authenticator != nil {
 		return t.nextCode(ctx)
@@ -71,7 +71,7 @@ func (t *teller) reorder(ctx context.Context, first, second sequence.Element, op
 	}, opts...)
 }
 
-// refused reorders with a password alone.
+// refused tries to reorder with a password alone.
 func (t *teller) refused(ctx context.Context) error {
 	all, err := t.speeches(ctx)
 	if err != nil {
@@ -98,7 +98,7 @@ func (t *teller) refused(ctx context.Context) error {
 	return nil
 }
 
-// enrol adds an authenticator, unless there is one.
+// enrol enrols an authenticator, unless there is one.
 func (t *teller) enrol(ctx context.Context) error {
 	for f, err := range t.client.Twofactor.Factors(ctx) {
 		if err != nil {
@@ -143,8 +143,8 @@ func (t *teller) enrol(ctx context.Context) error {
 	return nil
 }
 
-// confirm uses the code of the half minute before, which is accepted too, so that this half minute's is left for the reorder:
-// each code works once, and never after a later one.
+// confirm uses the code of the previous half minute, which is accepted too, so that the current one is left for the
+// reorder. Each code works once, and never after a later one.
 func (t *teller) confirm(ctx context.Context, phone *authenticator) (*twofactor.ConfirmedFactor, error) {
 	for attempt := 1; ; attempt++ {
 		code, err := phone.code(t.Now().Add(-phone.period))
@@ -152,7 +152,7 @@ func (t *teller) confirm(ctx context.Context, phone *authenticator) (*twofactor.
 			return nil, err
 		}
 		factor, err := t.client.Twofactor.ConfirmTotp(ctx, phone.factorID, twofactor.TotpConfirm{Code: code})
-		if !errors.Is(err, fountain.CodeInvalidCode) || attempt == 2 { // a half minute may just have ended
+		if !errors.Is(err, fountain.CodeInvalidCode) || attempt == 2 { // a half minute may have just ended
 			return factor, err
 		}
 	}
@@ -191,7 +191,7 @@ func (t *teller) accepted(ctx context.Context) error {
 	return nil
 }
 
-// tidy tells what stays, and takes back what a running family should not keep.
+// tidy says what remains, and removes what a running installation should not keep.
 func (t *teller) tidy(ctx context.Context) error {
 	if !t.Tidy {
 		t.say("This family was the story's own: it ends now and leaves nothing behind. `fountain up` starts one that stays, with the documentation of every operation at /docs.")
@@ -205,7 +205,7 @@ func (t *teller) tidy(ctx context.Context) error {
 	return t.revoke(ctx)
 }
 
-// revoke takes the story's authenticator away again.
+// revoke revokes the story's authenticator.
 func (t *teller) revoke(ctx context.Context) error {
 	if t.Invitation != "" {
 		fresh, err := t.client.KMS.CreateInvitation(ctx, t.userID)
@@ -223,8 +223,9 @@ func (t *teller) revoke(ctx context.Context) error {
 	return nil
 }
 
-// takeBack revokes the authenticator of a story that failed or was interrupted. Left enrolled, it would shut its user out of
-// everything that asks for a second factor, because nobody else has its seed; so the seed is shown if it can't be revoked.
+// takeBack revokes the authenticator of a story that failed or was interrupted. If it stayed enrolled, its user could
+// do nothing that requires a second factor, because nobody has its seed. If it cannot be revoked, takeBack shows the
+// seed.
 func (t *teller) takeBack(ctx context.Context) error {
 	if !t.Tidy || t.authenticator == nil {
 		return nil

@@ -1,6 +1,6 @@
-// Package story is what `fountain demo` tells: the family's main job from the first administrator to a reorder that needs a
-// second factor, on a short screenplay. Each step does what it says and checks that it happened; the first that does not
-// ends the story with an error.
+// Package story is the story that `fountain demo` tells on a short screenplay: from the first administrator to a
+// reorder that needs a second factor. Each step does what it says and checks the result. The first step that fails ends
+// the story with an error.
 package story
 
 import (
@@ -14,33 +14,33 @@ import (
 	"github.com/fountainai/fountain/internal/screenplay"
 )
 
-// Options says where and as whom the story happens.
+// Options says where the story runs, and as which user.
 type Options struct {
 	Out     io.Writer
 	URL     string
-	Options []fountain.Option // for every client, without credentials
+	Options []fountain.Option // for every client; no credentials
 
-	BootstrapTokenFile string // makes the first administrator; empty: there is one
-	Username, Password string // of the administrator to make, or who signs in; empty: Client is used
+	BootstrapTokenFile string // for the first administrator; empty: there is one already
+	Username, Password string // of the administrator to create or to sign in; empty: Client is used
 
-	Client func(fountain.StepUpFunc) (*fountain.Client, error) // signed in already; used without Username
-	Ask    fountain.StepUpFunc                                 // asks a person, who has an authenticator already
-	// Invitation is that of an administrator who was made before and has no authenticator yet; "" is none.
+	Client func(fountain.StepUpFunc) (*fountain.Client, error) // already signed in; used without Username
+	Ask    fountain.StepUpFunc                                 // asks a user who already has an authenticator
+	// Invitation is for an administrator who was created before and has no authenticator yet; "" for none.
 	Invitation string
-	Scope      string // what the numbers belong to
-	Tidy       bool   // take the authenticator away again at the end
+	Scope      string // scope of the elements
+	Tidy       bool   // remove the authenticator at the end
 
-	Now   func() time.Time                                 // of the authenticator; default time.Now
-	Sleep func(ctx context.Context, d time.Duration) error // until the next code; default waits
+	Now   func() time.Time                                 // clock of the authenticator; default time.Now
+	Sleep func(ctx context.Context, d time.Duration) error // waits for the next code; default: a timer
 }
 
-// teller is a story under way.
+// teller is the state of a story.
 type teller struct {
 	Options
 	script        *screenplay.Script
 	client        *fountain.Client
 	authenticator *authenticator
-	userID        string // who has signed in
+	userID        string // the user who has signed in
 	step          int
 }
 
@@ -83,5 +83,5 @@ func Tell(ctx context.Context, o Options) error {
 	return nil
 }
 
-// failed says that a step did not do what the story tells.
+// failed returns the error of a step that did not do what the story says.
 func failed(format string, args ...any) error { return fmt.Errorf(format, args...) }

@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/impl/family"
 )
 
-// movedClock is the machine's clock, moved forward instead of waited for.
+// movedClock is the machine's clock, which is moved forward instead of waiting.
 type movedClock struct {
 	mu     sync.Mutex
 	offset time.Duration

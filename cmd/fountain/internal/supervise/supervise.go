@@ -1,4 +1,4 @@
-// Package supervise runs a process that is given secrets, and starts it again when they change.
+// Package supervise runs a process with secrets and restarts it when they change.
 package supervise
 
 import (
@@ -16,44 +16,46 @@ import (
 // Place says where the process finds a secret. Exactly one of Env and File is set.
 type Place struct {
 	Secret string // its name
-	Env    string // a variable of the environment
-	File   string // a file, relative to the folder of the secrets
+	Env    string // environment variable
+	File   string // file, relative to the folder of the secrets
 }
 
 // Values are secrets by name.
 type Values map[string]string
 
-// Config says what runs. All fields but Log are required.
+// Config configures Run. All fields except Begun, Reached and Log are required.
 type Config struct {
 	Command []string
 	Places  []Place
 	Environ []string // of the process, without secrets
-	Folder  string   // where files are written; the process finds it as FOUNTAIN_SECRETS_DIR
+	Folder  string   // folder for the files; the process finds it as FOUNTAIN_SECRETS_DIR
 	Grace   time.Duration
-	// Read returns all secrets. It may take its time: signals and the end of the process are attended to meanwhile. One whose ctx has ended is not waited for.
+	// Read returns all secrets. It may take long: signals and the end of the process are handled meanwhile. If its ctx
+	// has ended, Run does not wait for it.
 	Read func(ctx context.Context) (Values, error)
-	// Begun is called once, when the secrets were read for the first time; nil: nobody is told.
+	// Begun is called once, when the secrets have been read for the first time; it may be nil.
 	Begun func()
-	// Changed gets something whenever a secret may have changed.
+	// Changed receives a value whenever a secret may have changed.
 	Changed <-chan struct{}
-	// Signals are passed on to the process. Before it runs, one that would end it ends Run.
+	// Signals are passed on to the process. Before the process runs, a signal that would end it ends Run.
 	Signals <-chan os.Signal
-	// Reached reports whether the process got a signal already, as it does what a terminal sends to all in its foreground; nil: none.
+	// Reached reports whether the process has already received a signal, because a terminal sends it to all processes
+	// in its foreground. If it is nil, no signal has.
 	Reached func(s os.Signal) bool
-	// Pause is how long a failed Read waits for the next one.
+	// Pause is how long to wait before Read is retried after an error.
 	Pause time.Duration
 	Log   func(text string)
 }
 
-// FolderVariable names the folder of the files to the process.
+// FolderVariable is the environment variable with the folder of the files.
 const FolderVariable = "FOUNTAIN_SECRETS_DIR"
 
-// signalStatus is added to the number of the signal that ended a process, as shells do.
+// signalStatus plus the signal's number is the exit status of a process that a signal ended, as in shells.
 const signalStatus = 128
 
-// Run runs the process until it ends, and returns its exit status: of one that a signal ended, also before it ran, 128 and the signal's number. Its files are
-// removed then. An
-// error says that the process could not be started at first.
+// Run runs the process until it ends and returns its exit status. If a signal ended it, or ended Run before the process
+// ran, the status is 128 plus the signal's number. Run removes the files afterwards. An error means that the secrets
+// could not be read at first, or that the process could not be started.
 func Run(ctx context.Context, c Config) (status int, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -76,13 +78,13 @@ func Run(ctx context.Context, c Config) (status int, err error) {
 	}
 }
 
-// reading is what a Read returned.
+// reading is the result of a Read.
 type reading struct {
 	values Values
 	err    error
 }
 
-// read begins to read. Whoever waits no longer cancels ctx.
+// read starts to read the secrets. A caller that no longer waits cancels ctx.
 func (c *Config) read(ctx context.Context) <-chan reading {
 	done := make(chan reading, 1)
 	go func() {
@@ -92,7 +94,8 @@ func (c *Config) read(ctx context.Context) <-chan reading {
 	return done
 }
 
-// first reads the secrets before there is a process. A signal that would have ended it gives the status that it would have had.
+// first reads the secrets before the process runs. If a signal arrives that would have ended the process, it returns
+// the exit status that the process would have had.
 func (c *Config) first(ctx context.Context) (values Values, status int, err error) {
 	done := c.read(ctx)
 	for {
@@ -112,10 +115,10 @@ func ends(s os.Signal) bool {
 	return s == os.Interrupt || s == syscall.SIGTERM || s == syscall.SIGQUIT || s == syscall.SIGHUP
 }
 
-// process is one that runs.
+// process is a running process.
 type process struct {
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when it has ended
+	ended chan struct{} // closed when the process has ended
 }
 
 func (c *Config) start(values Values) (*process, error) {
@@ -148,12 +151,12 @@ func (c *Config) start(values Values) (*process, error) {
 	p := &process{cmd, make(chan struct{})}
 	go func() {
 		defer close(p.ended)
-		_ = cmd.Wait() // what it says is in ProcessState
+		_ = cmd.Wait() // the result is in ProcessState
 	}()
 	return p, nil
 }
 
-// write puts a file in its place in one step, so that nobody reads half of it.
+// write replaces a file atomically, so that no reader sees a partial one.
 func write(path, value string) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
 	if err != nil {
@@ -187,13 +190,13 @@ func (c *Config) say(text string) {
 	}
 }
 
-// attend passes signals on until the process ends, or has been ended because its secrets have changed: then it is to be started again. Of a row of failures to
-// read them it tells the first, and the end.
+// attend passes signals on until the process has ended. If its secrets change, attend stops the process and returns
+// true to restart it. Of consecutive read errors it logs only the first one, and then the first success.
 func (c *Config) attend(ctx context.Context, p *process, values *Values) (again bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var retry <-chan time.Time
-	var done <-chan reading // nil: nothing is read
+	var done <-chan reading // nil: no read is in progress
 	changed, failing := false, false
 	for {
 		if changed && done == nil {
@@ -231,7 +234,7 @@ func (c *Config) attend(ctx context.Context, p *process, values *Values) (again 
 	}
 }
 
-// pass passes a signal on, unless the process got it already.
+// pass passes a signal on, unless the process has already received it.
 func (c *Config) pass(p *process, s os.Signal) {
 	if c.Reached == nil || !c.Reached(s) {
 		p.signal(s)
@@ -250,8 +253,8 @@ func same(a, b Values) bool {
 	return true
 }
 
-// stop ends the process: it is asked, and killed when it has not ended after the grace. A signal that would have ended it meanwhile means that it is not to
-// be started again.
+// stop asks the process to end, and kills it after the grace period. If a signal that would have ended the process
+// arrives meanwhile, stop returns false, so that the process is not restarted.
 func (c *Config) stop(p *process) (again bool) {
 	again = true
 	p.signal(syscall.SIGTERM)
@@ -272,7 +275,7 @@ func (c *Config) stop(p *process) (again bool) {
 	}
 }
 
-// signal passes a signal on; one that has ended gets none.
+// signal passes a signal on. If the process has ended, it does nothing.
 func (p *process) signal(s os.Signal) { _ = p.cmd.Process.Signal(s) }
 
 func (p *process) status() int {

@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/cmd/fountain/internal/supervise"
 )
 
-// stage is a supervised shell script, which tells what it sees in a file.
+// stage is a supervised shell script that writes what it sees to a file.
 type stage struct {
 	t       *testing.T
 	told    string // the file
@@ -67,7 +67,7 @@ func (s *stage) hangs() {
 	s.hang = true
 }
 
-// hasRead waits until Read was called so often.
+// hasRead waits until Read was called n times.
 func (s *stage) hasRead(n int) {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool {
@@ -98,7 +98,7 @@ func (s *stage) run(script string, places ...supervise.Place) (end <-chan int) {
 	return done
 }
 
-// says waits until the script has told so.
+// says waits until the script has written text.
 func (s *stage) says(text string) {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool {
@@ -122,7 +122,7 @@ func TestRun_startsTheProcessAgainWhenASecretChanges(t *testing.T) {
 	s := newStage(t)
 	end := s.run(`trap 'echo ended >> $TOLD; exit 0' TERM; echo "with $DB" >> $TOLD; while :; do sleep 0.01; done`, supervise.Place{Secret: "app.db", Env: "DB"})
 	s.says("with first")
-	s.changed <- struct{}{} // nothing has
+	s.changed <- struct{}{} // nothing has changed
 	s.set("app.db", "first", errors.New("the kms is away"))
 	s.changed <- struct{}{}
 	s.set("app.db", "second", nil)
@@ -137,7 +137,7 @@ func TestRun_startsTheProcessAgainWhenASecretChanges(t *testing.T) {
 
 func TestRun_passesSignalsOn(t *testing.T) {
 	ours := make(chan os.Signal, 1)
-	signal.Notify(ours, syscall.SIGHUP) // whoever runs the tests may ignore it, as nohup does, and a shell that begins so can't trap it
+	signal.Notify(ours, syscall.SIGHUP) // the parent process may ignore the signal, as nohup does, and a shell that starts so cannot trap it
 	t.Cleanup(func() { signal.Stop(ours) })
 	s := newStage(t)
 	end := s.run(`trap 'echo hup >> $TOLD' HUP; trap 'exit 5' USR1; echo up >> $TOLD; while :; do sleep 0.01; done`, supervise.Place{Secret: "app.db", Env: "DB"})
@@ -185,7 +185,7 @@ func TestRun_startsNothingWithoutItsSecrets(t *testing.T) {
 	}
 }
 
-// A kms that does not answer holds up neither a signal nor the end of the process.
+// A kms that does not respond delays neither a signal nor the end of the process.
 func TestRun_attendsWhileSecretsAreRead(t *testing.T) {
 	s := newStage(t)
 	end := s.run(`trap 'exit 5' USR1; echo up >> $TOLD; while :; do sleep 0.01; done`, supervise.Place{Secret: "app.db", Env: "DB"})
@@ -197,7 +197,7 @@ func TestRun_attendsWhileSecretsAreRead(t *testing.T) {
 	require.Equal(t, 5, <-end)
 }
 
-// A signal ends what has no process yet.
+// A signal ends Run before the process has started.
 func TestRun_endsWhileSecretsAreReadAtFirst(t *testing.T) {
 	s := newStage(t)
 	s.hangs()
@@ -209,7 +209,7 @@ func TestRun_endsWhileSecretsAreReadAtFirst(t *testing.T) {
 	require.NoFileExists(t, s.told)
 }
 
-// Of a row of failures the first is told, and the end.
+// Of consecutive failures the first one is logged, and then the recovery.
 func TestRun_tellsARowOfFailuresOnce(t *testing.T) {
 	s := newStage(t)
 	end := s.run(`echo up >> $TOLD; while :; do sleep 0.01; done`, supervise.Place{Secret: "app.db", Env: "DB"})
@@ -229,7 +229,7 @@ func TestRun_tellsARowOfFailuresOnce(t *testing.T) {
 	require.Equal(t, "the secrets can be read again", s.log[1])
 }
 
-// What the terminal has sent to the process is not sent to it again.
+// A signal that the terminal has sent to the process is not sent to it again.
 func TestRun_passesOnNothingTwice(t *testing.T) {
 	s := newStage(t)
 	s.reached = func(sent os.Signal) bool { return sent == os.Interrupt }

@@ -1,4 +1,5 @@
-// Package terminal is what the commands show and ask: a progress bar, a password without echo.
+// Package terminal has the terminal input and output of the commands: a progress bar, and prompts for passwords and
+// other input.
 package terminal
 
 import (
@@ -14,10 +15,11 @@ import (
 // Width is the widest line the commands print.
 const Width = 80
 
-// Is reports whether f is a terminal that a person may look at.
+// Is reports whether f is a terminal.
 func Is(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// Bar shows how far a long work is: one line drawn over and over on a terminal, a plain line for every tenth elsewhere.
+// Bar shows the progress of a long operation: on a terminal as one line that is redrawn, elsewhere as a line for every
+// tenth.
 type Bar struct {
 	out    io.Writer
 	live   bool
@@ -32,7 +34,7 @@ func NewBar(f *os.File, label string) *Bar {
 	return &Bar{out: f, live: Is(f), label: label, start: time.Now(), tenths: -1}
 }
 
-// Show draws the state of the work; what is the part under way.
+// Show draws the progress. what names the current step.
 func (b *Bar) Show(what string, done, total int) {
 	if total <= 0 {
 		return
@@ -57,7 +59,7 @@ func (b *Bar) Done() {
 	}
 }
 
-// line is at most Width columns wide.
+// line returns a line of at most Width columns.
 func (b *Bar) line(what string, done, total int) string {
 	rate := float64(done) / max(time.Since(b.start).Seconds(), 0.001)
 	tail := fmt.Sprintf(" %d/%d %s %.0f/s", done, total, what, rate)

@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// ErrNoTerminal says that there is nobody to ask.
+// ErrNoTerminal says that there is no terminal to ask at.
 var ErrNoTerminal = errors.New("there is no terminal to ask at")
 
 // Password returns the content of file, or asks for it without echo when file is "".
@@ -38,13 +38,14 @@ func Password(prompt, file string) (string, error) {
 	return string(text), nil
 }
 
-// MinPassword is how many characters a password has at least; the kms refuses shorter ones.
+// MinPassword is the shortest password in characters. The kms refuses shorter ones.
 const MinPassword = 12
 
-// errShort refuses a password in the words in which the kms does.
+// errShort refuses a short password with the same text as the kms.
 var errShort = fmt.Errorf("the password must have at least %d characters", MinPassword)
 
-// LongEnough refuses a password that the kms would refuse for its length. It counts as the kms does: characters in Unicode's composed form (NFC).
+// LongEnough returns an error for a password that the kms would refuse as too short. It counts in the same way:
+// characters in Unicode's composed form (NFC).
 func LongEnough(password string) error {
 	if utf8.RuneCountInString(norm.NFC.String(password)) < MinPassword {
 		return errShort
@@ -52,10 +53,11 @@ func LongEnough(password string) error {
 	return nil
 }
 
-// NewPassword is NewSecret for a password: one that is too short is not asked for once more.
+// NewPassword is NewSecret for a password. It refuses a short one before asking for it a second time.
 func NewPassword(prompt, file string) (string, error) { return newSecret(prompt, file, LongEnough) }
 
-// NewSecret returns the content of file, or asks twice for what nobody has typed before: what is typed unseen may be mistyped.
+// NewSecret returns the content of file. If file is "", it asks twice for the new secret, because hidden input may be
+// mistyped.
 func NewSecret(prompt, file string) (string, error) {
 	return newSecret(prompt, file, func(string) error { return nil })
 }
@@ -81,7 +83,7 @@ func newSecret(prompt, file string, good func(string) error) (string, error) {
 	return password, nil
 }
 
-// Confirm asks whether to go on, which only the whole word yes says.
+// Confirm asks whether to continue. Only the whole word yes confirms.
 func Confirm(question string) error {
 	answer, err := Ask(question + " (yes/no): ")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A password that the kms would refuse for its length is refused where it is read; a secret of another kind may be short.
+// A password that the kms would refuse as too short is refused when it is read. Another kind of secret may be short.
 func TestNewPassword_refusesWhatIsTooShort(t *testing.T) {
 	file := func(text string) string {
 		path := filepath.Join(t.TempDir(), "password")
@@ -18,7 +18,7 @@ func TestNewPassword_refusesWhatIsTooShort(t *testing.T) {
 	}
 	for text, good := range map[string]bool{
 		"twelve chars": true, "eleven char": false, strings.Repeat("é", 12): true, strings.Repeat("é", 11): false,
-		strings.Repeat("e\u0301", 11): false, // eleven, of two code points each
+		strings.Repeat("e\u0301", 11): false, // eleven characters, of two code points each
 	} {
 		got, err := NewPassword("", file(text))
 		if good {

@@ -1,4 +1,4 @@
-// Package domain says what a note is. It knows neither HTTP nor SQL.
+// Package domain defines notes. It knows neither HTTP nor SQL.
 package domain
 
 import (
@@ -9,26 +9,26 @@ import (
 	"unicode/utf8"
 )
 
-// Note is a short text of somebody.
+// Note is a short text with an owner.
 type Note struct {
-	Seq                  int64 // its place in its owner's list; others' notes leave gaps
+	Seq                  int64 // position in its owner's list; notes of others leave gaps
 	ID                   string
 	Draft                Draft
-	Version              int64 // 1 and up
+	Version              int64 // starts at 1
 	CreatedAt, UpdatedAt time.Time
 }
 
-// Draft is what its owner says of a note.
+// Draft is the part of a note that its owner writes.
 type Draft struct{ Title, Text string }
 
-// The bounds of a draft, in characters, and of what one owner keeps.
+// Limits of a draft, in characters, and of the notes of one owner.
 const (
 	MaxTitle = 200
 	MaxText  = 16000
 	MaxNotes = 10000
 )
 
-// The refusals.
+// Errors of the domain.
 var (
 	ErrUnknown = errors.New("there is no such note")
 	ErrStale   = errors.New("the note has changed")
@@ -36,7 +36,7 @@ var (
 	ErrInvalid = errors.New("the draft breaks a rule")
 )
 
-// Check refuses a draft that the contract does not allow. Behind the gateway none arrives.
+// Check refuses a draft that the contract does not allow. Behind the gateway there are none.
 func (d Draft) Check() error {
 	if title := utf8.RuneCountInString(d.Title); title < 1 || title > MaxTitle || utf8.RuneCountInString(d.Text) > MaxText {
 		return ErrInvalid
@@ -44,5 +44,5 @@ func (d Draft) Check() error {
 	return nil
 }
 
-// NewID returns an id that nobody can guess.
+// NewID returns an id that cannot be guessed.
 func NewID() string { return "note_" + rand.Text() }

@@ -13,7 +13,7 @@ import (
 
 var errCursor = errors.New("the cursor was not made by this list")
 
-// refusals is the one table from what the domain refuses to what is answered.
+// refusals is the single table from errors of the domain to responses.
 var refusals = []struct {
 	err     error
 	problem verify.Problem
@@ -25,7 +25,8 @@ var refusals = []struct {
 	{errCursor, verify.Problem{Status: http.StatusBadRequest, Code: "invalid_cursor", Title: "Invalid cursor", Detail: "The cursor was not made by this list."}},
 }
 
-// refuse answers what an operation has failed with. What is in no table is a fault of ours: its text goes to the log alone.
+// refuse writes the response for an error of an operation. An error that is not in the table is a fault of this
+// service, and its text goes only to the log.
 func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	for _, one := range refusals {
 		if errors.Is(err, one.err) {
@@ -39,7 +40,7 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	verify.WriteProblem(w, r, &verify.Problem{Status: http.StatusInternalServerError, Code: "internal_error", Title: "Internal error", Detail: "The service failed."})
 }
 
-// refuseRequest answers a request whose parameters or body can't be read. Behind the gateway none arrives.
+// refuseRequest answers a request whose parameters or body cannot be decoded. Behind the gateway there are none.
 func refuseRequest(w http.ResponseWriter, r *http.Request, err error) {
 	p := &verify.Problem{Status: http.StatusBadRequest, Code: "invalid_request", Title: "Invalid request", Detail: "The request does not fit the contract."}
 	var missing *api.RequiredHeaderError

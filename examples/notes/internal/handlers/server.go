@@ -1,4 +1,4 @@
-// Package handlers serves the contract (notes.yaml): translate in, one call to the store, translate out.
+// Package handlers implements the contract (notes.yaml): decode the request, call the store once, encode the response.
 package handlers
 
 import (
@@ -22,10 +22,12 @@ const (
 	largestPage = 200
 )
 
-// Server implements the operations of the contract. Every note belongs to the subject of the token that it was written with.
+// Server implements the operations of the contract. Every note belongs to the subject of the token with which it was
+// written.
 type Server struct{ Store *store.Store }
 
-// Handler serves what the contract says. The guard, made of the same contract, has let nobody in without a principal.
+// Handler returns the handler for the contract. The guard, which is made from the same contract, has let no request
+// through without a principal.
 func Handler(s *Server, guard func(http.Handler) http.Handler) http.Handler {
 	strict := api.NewStrictHandlerWithOptions(s, nil, api.StrictHTTPServerOptions{RequestErrorHandlerFunc: refuseRequest, ResponseErrorHandlerFunc: refuse})
 	router := chi.NewRouter()
@@ -33,7 +35,7 @@ func Handler(s *Server, guard func(http.Handler) http.Handler) http.Handler {
 	return guard(http.MaxBytesHandler(router, maxBody))
 }
 
-// caller is who owns what the request is about.
+// caller returns the owner of the notes that the request is about.
 func caller(ctx context.Context) string {
 	p, ok := verify.FromContext(ctx)
 	if !ok {
@@ -104,7 +106,7 @@ func (s *Server) UpdateNote(ctx context.Context, r api.UpdateNoteRequestObject) 
 	return api.UpdateNote200JSONResponse{Body: fromNote(n), Headers: api.UpdateNote200ResponseHeaders{ETag: etag(n.Version)}}, nil
 }
 
-// DeleteNote implements deleteNote. That a second factor was given, the guard has seen in the token.
+// DeleteNote implements deleteNote. The guard has already checked the second factor in the token.
 func (s *Server) DeleteNote(ctx context.Context, r api.DeleteNoteRequestObject) (api.DeleteNoteResponseObject, error) {
 	if err := s.Store.Delete(ctx, caller(ctx), r.NoteID); err != nil {
 		return nil, err
@@ -118,7 +120,7 @@ func fromNote(n domain.Note) api.Note {
 
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// versionOf is the version that an ETag names; 0, which no note has, for one that is not ours.
+// versionOf returns the version that an ETag names. For a tag that is not ours it returns 0, which no note has.
 func versionOf(tag string) int64 {
 	if len(tag) < 3 || tag[0] != '"' || tag[len(tag)-1] != '"' {
 		return 0
@@ -130,7 +132,7 @@ func versionOf(tag string) int64 {
 	return version
 }
 
-// A cursor carries a place in the list and no authority: whoever makes one up sees only their own notes.
+// A cursor is a position in the list and grants nothing. A caller who makes one up sees only their own notes.
 func encodeCursor(seq int64) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(seq, 10)))
 }

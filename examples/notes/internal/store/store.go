@@ -1,4 +1,4 @@
-// Package store keeps notes in SQLite. Every guarantee is a single statement.
+// Package store stores notes in SQLite. Every guarantee is a single statement.
 package store
 
 import (
@@ -29,15 +29,15 @@ CREATE INDEX IF NOT EXISTS notes_of_owner ON notes (owner, seq);`
 
 const columns = "seq, id, title, text, version, created_at, updated_at"
 
-// Store keeps notes. It is safe for concurrent use.
+// Store stores notes. It is safe for concurrent use.
 type Store struct {
-	Max int // notes of one owner; Open sets domain.MaxNotes
+	Max int // most notes of one owner; Open sets domain.MaxNotes
 
 	db  *sql.DB
 	now func() time.Time
 }
 
-// Open opens the database at path, and makes it if there is none.
+// Open opens the database at path, and creates it if there is none.
 func Open(ctx context.Context, path string, now func() time.Time) (*Store, error) {
 	pragmas := url.Values{"_txlock": {"immediate"}, "_pragma": {"journal_mode(wal)", "synchronous(full)", "busy_timeout(5000)"}}
 	db, err := sql.Open("sqlite", "file:"+strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)+"?"+pragmas.Encode())
@@ -51,10 +51,10 @@ func Open(ctx context.Context, path string, now func() time.Time) (*Store, error
 	return &Store{Max: domain.MaxNotes, db: db, now: now}, nil
 }
 
-// Close ends the connections.
+// Close closes the database.
 func (s *Store) Close() error { return s.db.Close() }
 
-// Create keeps a new note; domain.ErrFull when its owner has too many.
+// Create stores a new note. Error: domain.ErrFull if its owner has too many.
 func (s *Store) Create(ctx context.Context, owner string, d domain.Draft) (domain.Note, error) {
 	now := s.now().UnixMicro()
 	row := s.db.QueryRowContext(ctx, `INSERT INTO notes (id, owner, title, text, version, created_at, updated_at)
@@ -63,13 +63,13 @@ func (s *Store) Create(ctx context.Context, owner string, d domain.Draft) (domai
 	return scanned(row, "create note", domain.ErrFull)
 }
 
-// Get reads a note of its owner.
+// Get reads an owner's note.
 func (s *Store) Get(ctx context.Context, owner, id string) (domain.Note, error) {
 	row := s.db.QueryRowContext(ctx, "SELECT "+columns+" FROM notes WHERE owner = ? AND id = ?", owner, id)
 	return scanned(row, "read note", domain.ErrUnknown)
 }
 
-// List returns notes of an owner behind a place in the list.
+// List returns an owner's notes after a position in the list.
 func (s *Store) List(ctx context.Context, owner string, after int64, limit int) ([]domain.Note, error) {
 	rows, err := s.db.QueryContext(ctx, "SELECT "+columns+" FROM notes WHERE owner = ? AND seq > ? ORDER BY seq LIMIT ?", owner, after, limit)
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *Store) List(ctx context.Context, owner string, after int64, limit int) 
 	return all, nil
 }
 
-// Update writes a note over the version that its owner has read; domain.ErrStale over another.
+// Update replaces the version of the note that its owner has read. Error: domain.ErrStale if there is another version.
 func (s *Store) Update(ctx context.Context, owner, id string, version int64, d domain.Draft) (domain.Note, error) {
 	row := s.db.QueryRowContext(ctx, `UPDATE notes SET title = ?, text = ?, version = version + 1, updated_at = ?
 		WHERE owner = ? AND id = ? AND version = ? RETURNING `+columns, d.Title, d.Text, s.now().UnixMicro(), owner, id, version)
@@ -98,13 +98,13 @@ func (s *Store) Update(ctx context.Context, owner, id string, version int64, d d
 	if !errors.Is(err, domain.ErrStale) {
 		return n, err
 	}
-	if _, unknown := s.Get(ctx, owner, id); unknown != nil { // it only chooses between two refusals
+	if _, unknown := s.Get(ctx, owner, id); unknown != nil { // it only decides between two errors
 		return n, unknown
 	}
 	return n, err
 }
 
-// Delete throws a note away.
+// Delete deletes a note.
 func (s *Store) Delete(ctx context.Context, owner, id string) error {
 	result, err := s.db.ExecContext(ctx, "DELETE FROM notes WHERE owner = ? AND id = ?", owner, id)
 	if err != nil {
@@ -117,7 +117,7 @@ func (s *Store) Delete(ctx context.Context, owner, id string) error {
 	return err
 }
 
-// scanned reads the one row of a statement; none is the refusal.
+// scanned reads the single row of a statement. If there is none, it returns the error none.
 func scanned(row *sql.Row, tried string, none error) (domain.Note, error) {
 	n, err := scan(row)
 	switch {
