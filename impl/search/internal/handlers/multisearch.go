@@ -109,7 +109,7 @@ const (
 	pagesAtOnce = 1000
 	// answerBytes limits the size of an answer. It is below the 32 MiB that the contract allows.
 	answerBytes = 30 << 20
-	// smallAnswer is the size up to which an outcome always fits.
+	// smallAnswer is the size up to which an outcome is never refused as too large.
 	smallAnswer = 4 << 10
 )
 
