@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// facet counts a field's values in the documents found. Every value is counted, whatever the search's page shows.
+// facet counts a field's values in all documents found, whatever page is requested.
 func (s *search) facet(ask Facet) (FacetResult, error) {
 	r := FacetResult{Field: ask.Field}
 	if s.found == 0 {
@@ -53,7 +53,7 @@ func (s *search) facet(ask Facet) (FacetResult, error) {
 func wholes(f *field) *column[int64]  { return f.ints }
 func reals(f *field) *column[float64] { return f.floats }
 
-// each calls do for every document found and looks at the context now and then.
+// each calls do for every document found, and checks the context regularly.
 func (a *area) each(do func(doc uint32)) error { return a.eachOf(a.found, do) }
 
 func (a *area) eachOf(set *roaring.Bitmap, do func(doc uint32)) error {
@@ -72,7 +72,7 @@ func (a *area) eachOf(set *roaring.Bitmap, do func(doc uint32)) error {
 	}
 }
 
-// tallied counts a value's documents and knows the newest of them.
+// tallied counts a value's documents and remembers the newest of them.
 type tallied struct {
 	n    int
 	last uint64
