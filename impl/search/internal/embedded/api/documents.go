@@ -40,7 +40,7 @@ func (h *Handler) writeOne(w http.ResponseWriter, r *request, status int, change
 	h.report(w, status, c, change)
 }
 
-// report carries out one write and shows the document.
+// report carries out one write and returns the document.
 func (h *Handler) report(w http.ResponseWriter, status int, c *embedded.Collection, change embedded.Write) {
 	results, err := c.Apply([]embedded.Write{change})
 	if err == nil {

@@ -9,15 +9,16 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Geo is the distance of a field's nearest place from another.
+// Geo sorts by the distance of a field's nearest place from another place.
 type Geo struct {
 	Field *schema.Field
 	From  geo.Point
-	// Precision makes distances equal that lie in the same ring of that width, Exclude those within it; both in metres, 0 is none.
+	// Precision makes distances within the same ring of that width equal. Exclude makes all distances up to it equal. Both are in metres; 0
+	// means none.
 	Precision, Exclude float64
 }
 
-// geo reads "48.85, 2.35, precision: 2 km, exclude_radius: 5 mi".
+// geo parses "48.85, 2.35, precision: 2 km, exclude_radius: 5 mi".
 func (k *Key) geo(f *schema.Field, options string) error {
 	wrong := &schema.Error{Status: 400, Text: "Bad syntax for sorting field `" + f.Name + "`"}
 	parts := strings.Split(options, ",")
@@ -50,7 +51,7 @@ func (k *Key) geo(f *schema.Field, options string) error {
 	return nil
 }
 
-// Nearest returns the distance of the nearest of the places in metres.
+// Nearest returns the distance of the nearest of the places, in metres.
 func (g *Geo) Nearest(places []geo.Point) float64 {
 	best := math.Inf(1)
 	for _, p := range places {
@@ -59,7 +60,7 @@ func (g *Geo) Nearest(places []geo.Point) float64 {
 	return best
 }
 
-// Weigh returns the distance by which documents are ordered.
+// Weigh returns the distance by which documents are sorted.
 func (g *Geo) Weigh(places []geo.Point) float64 {
 	d := g.Nearest(places)
 	if d < g.Exclude {
