@@ -182,8 +182,9 @@ func (m *Minter) alias(ctx context.Context, alias, physical string) error {
 	return nil
 }
 
-// Forget deletes the alias of a collection from the engine. It is called before the collection is deleted, because the collection's name
-// may be reused at once, and again afterwards, because a key may have been created in between.
+// Forget deletes the alias of a collection from the engine. It is called before the collection is deleted: another collection may take its
+// name at the engine at once, and the alias would then lead to that. It is called again afterwards, because a key may have been created in
+// between.
 func (m *Minter) Forget(ctx context.Context, c *owner.Collection) error {
 	m.mu.Lock()
 	delete(m.there, "alias:"+Alias(c))
