@@ -192,7 +192,7 @@ func TestJobs_endWithTheGrant(t *testing.T) {
 	refused(t, w.call(t, mine, "GET", "/collections/plays/documents/1", ""), 404, "not_found")
 }
 
-// While the engine can't be used, jobs wait. They can be canceled, are limited in number, and are carried out when the engine is back.
+// While the engine can't be used, jobs wait. They can be cancelled, are limited in number, and are carried out when the engine is back.
 func TestJobs_waitForTheEngine(t *testing.T) {
 	w, engine := typesense(t)
 	admin := w.someone(t)

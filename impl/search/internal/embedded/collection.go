@@ -51,7 +51,7 @@ const (
 // ErrCollection reports that a collection does not exist.
 var ErrCollection = &schema.Error{Status: 404, Text: "Collection not found"}
 
-// Collection is an open collection. Writes are serialized. Searches run concurrently with them.
+// Collection is an open collection. Writes are serialised. Searches run concurrently with them.
 type Collection struct {
 	key    uint64
 	store  *docstore.Store

@@ -47,7 +47,7 @@ type Engine struct {
 	loadError error // set before loaded is closed
 	stop      context.CancelFunc
 
-	// creating serializes creations. It exists beside mu, which searches wait for, so that mu is not held during disk writes.
+	// creating serialises creations. It exists beside mu, which searches wait for, so that mu is not held during disk writes.
 	creating    sync.Mutex
 	mu          sync.RWMutex
 	collections map[string]*Collection

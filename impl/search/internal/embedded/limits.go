@@ -53,7 +53,7 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// errMemory has Typesense's documented text, which clients may recognize.
+// errMemory has Typesense's documented text, which clients may recognise.
 var errMemory = &schema.Error{Status: 422, Text: "Rejecting write: running out of resource type: OUT_OF_MEMORY"}
 
 func tooMany(what string, n int) *schema.Error {

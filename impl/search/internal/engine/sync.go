@@ -22,7 +22,7 @@ type Item struct {
 	// the version; nil for none. Engine ignores both.
 	IfVersion *int64
 	If        func(version int64) bool
-	// Mark identifies a conditional change that may be repeated, so that its own earlier write is recognized. It is "" for changes that are
+	// Mark identifies a conditional change that may be repeated, so that its own earlier write is recognised. It is "" for changes that are
 	// not repeated.
 	Mark string
 }

@@ -33,7 +33,7 @@ func (s stored) VisitCreateCollectionResponse(w http.ResponseWriter) error {
 
 // CreateCollection implements searchapi.StrictServerInterface. The engine is not part of the database transaction. The owner of the
 // collection, and the start of a keyed creation, are therefore recorded before the engine is called. A request that is repeated after a
-// crash in between recognizes the collection as its own.
+// crash in between recognises the collection as its own.
 func (h *Handlers) CreateCollection(ctx context.Context, r searchapi.CreateCollectionRequestObject) (searchapi.CreateCollectionResponseObject, error) {
 	core, p, err := h.begin(ctx)
 	if err != nil {

@@ -38,7 +38,7 @@ type Core struct {
 	Schemas *reindex.Schemas
 	JobDue  func() // a job was accepted
 	Facts   Facts
-	// Sets synchronizes the engine with the stored sets. Unapplied is called when that fails.
+	// Sets synchronises the engine with the stored sets. Unapplied is called when that fails.
 	Sets      *sets.Applier
 	Unapplied func(ctx context.Context, err error)
 	// SearchKeys creates keys for direct access to the engine; nil if the engine can't be reached directly. EngineDoor is the engine's

@@ -23,7 +23,7 @@ import (
 // applyLimit is how long a request waits for the engine to take a change of a set. After that the change is applied in the background.
 const applyLimit = 10 * time.Second
 
-// apply synchronizes the engine with the stored sets. A failure does not fail the request: the change is stored, and is applied in the
+// apply synchronises the engine with the stored sets. A failure does not fail the request: the change is stored, and is applied in the
 // background.
 func (core *Core) apply(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyLimit)

@@ -76,7 +76,7 @@ func TestWorker_writesNoLaterCollectionOfTheName(t *testing.T) {
 	})
 }
 
-// While a part may still be in flight, even of a canceled job, no collection of that name can be created.
+// While a part may still be in flight, even of a cancelled job, no collection of that name can be created.
 func TestClaim_waitsForThePartThatIsOnItsWay(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		for _, cancelled := range []bool{false, true} {

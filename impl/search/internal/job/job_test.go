@@ -181,7 +181,7 @@ func TestWorker_isFencedByItsLease(t *testing.T) {
 	})
 }
 
-// A job that is canceled while a part of it is being written is not continued.
+// A job that is cancelled while a part of it is being written is not continued.
 func TestCancelJob_endsAJobAtItsNextPart(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)

@@ -25,7 +25,7 @@ type Rows interface {
 	AllAttached(ctx context.Context) ([]Attached, error)
 }
 
-// Applier synchronizes the engine's copies of the sets with the stored ones. It is safe for concurrent use.
+// Applier synchronises the engine's copies of the sets with the stored ones. It is safe for concurrent use.
 type Applier struct {
 	engine *engine.Engine
 	rows   Rows

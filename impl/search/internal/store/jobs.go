@@ -54,7 +54,7 @@ const (
 	jobWaits    = "state IN ('queued', 'running')"
 )
 
-// room locks the single row that guards the space for jobs. Transactions that take space or accept a job are thereby serialized until they
+// room locks the single row that guards the space for jobs. Transactions that take space or accept a job are thereby serialised until they
 // commit.
 func (s *Store) room(ctx context.Context, tx *store.Tx) error {
 	_, err := tx.Exec(ctx, "UPDATE job_room SET taken = taken + 1 WHERE id = 'jobs'")

@@ -29,7 +29,7 @@ func versionsOf(c *owner.Collection) string {
 	return c.Tenant + "/" + c.Local + "/" + strconv.FormatInt(c.Claimed.UnixMicro(), 10)
 }
 
-// ClaimVersions implements reindex.VersionRows. All changes of versions lock the row of the collection first, and are thereby serialized.
+// ClaimVersions implements reindex.VersionRows. All changes of versions lock the row of the collection first, and are thereby serialised.
 func (s *Store) ClaimVersions(ctx context.Context, c *owner.Collection, l lease.Lease, documents map[string]string, decide reindex.Decide) (next map[string]int64, err error) {
 	defer tried.To(&err, "claim versions of documents")
 	names := slices.Sorted(maps.Keys(documents))

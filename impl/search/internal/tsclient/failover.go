@@ -98,7 +98,7 @@ func (c *Client) single(ctx context.Context, once func(ctx context.Context) erro
 	return err
 }
 
-// attempt runs a call at one node. If others may get the call, it is canceled when the node is found to hang.
+// attempt runs a call at one node. If others may get the call, it is cancelled when the node is found to hang.
 func (c *Client) attempt(ctx context.Context, n *node, others bool, once func(ctx context.Context) error) error {
 	at, changes := withNode(ctx, n), n.changes.Load()
 	if others {

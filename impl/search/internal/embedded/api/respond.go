@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
-// Texts that clients may recognize.
+// Texts that clients may recognise.
 var (
 	errNotFound = &schema.Error{Status: http.StatusNotFound, Text: "Not Found"}
 	errKey      = &schema.Error{Status: http.StatusUnauthorized, Text: "Forbidden - a valid `x-typesense-api-key` header must be sent."}

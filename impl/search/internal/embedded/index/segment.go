@@ -31,7 +31,7 @@ type field struct {
 	floats *column[float64]
 	// vectors is nil for fields that hold no vectors.
 	vectors *vectors
-	// order holds the normalized strings of a sortable string field by document; "" for none.
+	// order holds the normalised strings of a sortable string field by document; "" for none.
 	order *texts
 }
 

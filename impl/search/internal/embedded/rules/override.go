@@ -134,7 +134,7 @@ func (o *Override) rest(raw map[string]json.RawMessage) error {
 
 // Search is the part of a search that curation uses and changes.
 type Search struct {
-	// Query is the q parameter, Words are its normalized words, and All reports that it requests all documents ("*").
+	// Query is the q parameter, Words are its normalised words, and All reports that it requests all documents ("*").
 	Query string
 	Words []string
 	All   bool

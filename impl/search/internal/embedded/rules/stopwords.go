@@ -14,7 +14,7 @@ type Stopwords struct {
 	Words  []string `json:"stopwords"`
 }
 
-// ParseStopwords parses the body of PUT /stopwords/{id}. Each item is split into normalized words, as texts are.
+// ParseStopwords parses the body of PUT /stopwords/{id}. Each item is split into normalised words, as texts are.
 func ParseStopwords(id string, body []byte) (Stopwords, error) {
 	raw, err := object(body)
 	if err != nil {

@@ -35,7 +35,7 @@ func (floatKind) number(text string) (float64, error) {
 	return float64(float32(x)), err
 }
 
-// shown writes each number such that it is recognizable as a float.
+// shown writes each number such that it is recognisable as a float.
 func (floatKind) shown(v Value) (list []any) {
 	for _, x := range v.Floats {
 		text := strconv.FormatFloat(x, 'g', -1, 32)

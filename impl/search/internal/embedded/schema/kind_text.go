@@ -92,7 +92,7 @@ type AnyWords []Words
 
 // Words is a condition on a string.
 type Words struct {
-	// Text is the value as written, which is compared with IDs. List holds its normalized words.
+	// Text is the value as written, which is compared with IDs. List holds its normalised words.
 	Text string
 	List []string
 	// Exact requires the whole value to match; otherwise all words must occur in it. Prefix lets the last word be a prefix.

@@ -14,7 +14,7 @@ const maxCorners = 1000
 type corner struct{ lat, lng float64 }
 
 // corners parses a polygon: a text "lat, lng, lat, lng, ...", as the documentation stores it, or a list of these numbers, as the
-// documentation shows it. The corners must be in order around the polygon, in either direction, so that edges meet only their neighbors, at
+// documentation shows it. The corners must be in order around the polygon, in either direction, so that edges meet only their neighbours, at
 // the corners (the documentation: "Incorrect ordering will result in an error"). The first corner may be repeated at the end.
 func corners(raw any) (list []corner, ok bool) {
 	numbers, ok := numbersOf(raw)

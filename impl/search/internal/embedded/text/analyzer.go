@@ -20,13 +20,13 @@ const MaxWordBytes = 256
 
 // Token is a word of a text.
 type Token struct {
-	// Text is the normalized word: folded, in lower case, without special characters.
+	// Text is the normalised word: folded, in lower case, without special characters.
 	Text string
 	// Start and End are the byte offsets of the word in the text, without special characters at its ends.
 	Start, End int
 }
 
-// Analyzer splits and normalizes texts. It is immutable and safe for concurrent use.
+// Analyzer splits and normalises texts. It is immutable and safe for concurrent use.
 type Analyzer struct {
 	inWord  func(r rune) bool
 	strip   stripFilter
@@ -156,7 +156,7 @@ func (a *Analyzer) Letters(s string, n int) int {
 	return len(s)
 }
 
-// Words returns only the normalized words of s.
+// Words returns only the normalised words of s.
 func (a *Analyzer) Words(s string) []string {
 	tokens := a.Tokens(s)
 	out := make([]string, len(tokens))

@@ -16,7 +16,7 @@ type Dictionary struct {
 	stems []Stem
 
 	mu sync.Mutex
-	// made caches the roots, normalized by the analyzers of fields, by the rules of the analyzer. Fields with the same rules share them.
+	// made caches the roots, normalised by the analyzers of fields, by the rules of the analyzer. Fields with the same rules share them.
 	made map[string]map[string]string
 }
 
@@ -26,7 +26,7 @@ func NewDictionary(stems []Stem) *Dictionary {
 	return &Dictionary{stems: stems, made: map[string]map[string]string{}}
 }
 
-// roots returns the entries with their words normalized by a, which is the analyzer for r without the dictionary.
+// roots returns the entries with their words normalised by a, which is the analyzer for r without the dictionary.
 func (d *Dictionary) roots(r Rules, a *Analyzer) map[string]string {
 	key := fmt.Sprintf("%q %q %q", r.Separators, r.Symbols, r.Locale)
 	d.mu.Lock()

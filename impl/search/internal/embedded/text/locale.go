@@ -34,7 +34,7 @@ func unspaced(r rune) bool {
 	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai)
 }
 
-// The pairs are taken from the normalized word, and only if its letters are as long as in the text.
+// The pairs are taken from the normalised word, and only if its letters are as long as in the text.
 func (pairFilter) apply(words []word) []word {
 	out := make([]word, 0, len(words))
 	for _, w := range words {
