@@ -58,7 +58,7 @@ func (h *Handler) asked(r *request, answer interface {
 	}
 }
 
-// normalised returns the form in which a query is counted: case and white space are ignored.
+// normalized returns the form in which a query is counted: case and white space are ignored.
 func normalized(q string) string { return strings.ToLower(strings.Join(strings.Fields(q), " ")) }
 
 // means reports whether a name is that of the collection or of an alias of it.
