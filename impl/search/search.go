@@ -33,14 +33,14 @@ import (
 var schema = lifecycle.Schema{Migrations: searchstore.Migrations, Tables: slices.Concat(lifecycle.SharedTables, searchstore.Tables)}
 
 const (
-	callTimeout  = 10 * time.Second // of a whole call to the kms
-	watchTimeout = 10 * time.Second // of one that it holds, beyond that
-	examinePause = time.Second      // between two looks at the engine: readiness has two to say that it is back
-	tidyPause    = time.Minute      // between two times that old rows are removed
-	jobsAtOnce   = 4                // jobs that a process works on, each of another collection
-	setsPause    = 20 * time.Second // between two looks at what the engine has of synonyms, curations and stopwords
+	callTimeout  = 10 * time.Second // for a complete call of the kms
+	watchTimeout = 10 * time.Second // for a held call, in addition to the hold
+	examinePause = time.Second      // between two examinations of the engine; readiness has two seconds to report its return
+	tidyPause    = time.Minute      // between two deletions of expired rows
+	jobsAtOnce   = 4                // jobs that a process works on at once, each of another collection
+	setsPause    = 20 * time.Second // between two checks of the engine's synonyms, curations and stopwords
 
-	applySets = "bring synonyms, curations and stopwords to the search engine" // as failures of it are counted
+	applySets = "bring synonyms, curations and stopwords to the search engine" // the name under which failures are counted
 )
 
 // Run serves until ctx ends, then drains and returns nil. Dependencies that may become available later, such as the kms, the database and
@@ -85,13 +85,13 @@ type service struct {
 	life     *lifecycle.Service
 	identity lifecycle.Identity
 	keys     *enginekey.Holder
-	parents  *enginekey.Holder // of search keys; nil where the engine has no door
+	parents  *enginekey.Holder // of search keys; nil if the engine can't be reached directly
 	handlers *handlers.Handlers
 	engine   *engine.Engine   // set by work
 	facts    handlers.Facts   // set by work
 	close    func() error     // set by work with an embedded engine
-	replica  *reindex.Replica // set by work when the others know of it
-	stored   func() error     // the same: proves that the engine can store
+	replica  *reindex.Replica // set by work once the other replicas know of it
+	stored   func() error     // set with replica: proves that the engine can store
 	unopened atomic.Bool      // the embedded engine can't open its documents
 	sick     atomic.Bool      // the engine did not answer its last examination
 }

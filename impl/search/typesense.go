@@ -25,9 +25,9 @@ import (
 // TypesenseConfig configures the embedded engine as a standalone server with Typesense's API.
 type TypesenseConfig struct {
 	Addr        string   // HOST:PORT
-	DataDir     string   // one process at a time may use it
-	KeyFile     string   // the admin key; made when there is none
-	CORSOrigins []string // origins of pages that may call; "*" is every one
+	DataDir     string   // only one process at a time may use it
+	KeyFile     string   // the admin key; created if missing
+	CORSOrigins []string // origins of pages that may call; "*" allows all
 	// Snapshots is the directory for snapshots. The default is "snapshots" in DataDir.
 	Snapshots string
 	// Limits: documents in one collection, documents in all collections, and memory of the indexes in MiB. 0 means the default of
@@ -105,7 +105,7 @@ type Fault = embedded.Fault
 // opens the engine as a start does: an index that lags is brought up to date, and a missing or damaged one is rebuilt, which is logged to
 // log. Errors: ErrEngineLocked, ErrEngineDamaged.
 func CheckTypesense(ctx context.Context, dir string, log *slog.Logger) (done Checked, err error) {
-	if _, err := os.Stat(dir); err != nil { // opening would make it
+	if _, err := os.Stat(dir); err != nil { // opening would create it
 		return done, fmt.Errorf("check the index: %w", err)
 	}
 	engine, err := embedded.Open(embedded.Config{Dir: dir, Log: log})
@@ -207,7 +207,7 @@ func makeKey(path string) (key []byte, err error) {
 	key = append(base64.RawURLEncoding.AppendEncode(nil, raw), '\n')
 	_, err = file.Write(key)
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(path)) // half a key would be used for ever
+		return nil, errors.Join(err, os.Remove(path)) // half a key would otherwise be used for ever
 	}
 	return key, nil
 }

@@ -57,13 +57,13 @@ type requestParams struct {
 
 // HitAnswer is a document that was found.
 type HitAnswer struct {
-	Collection     string          `json:"collection,omitempty"` // of a union
+	Collection     string          `json:"collection,omitempty"` // in a union
 	Curated        bool            `json:"curated,omitempty"`
 	Document       json.RawMessage `json:"document"`
 	GeoDistances   map[string]int  `json:"geo_distance_meters,omitempty"`
 	Highlight      map[string]any  `json:"highlight"`
 	Highlights     []any           `json:"highlights"`
-	SearchIndex    *int            `json:"search_index,omitempty"` // of a union
+	SearchIndex    *int            `json:"search_index,omitempty"` // in a union
 	TextMatch      *uint64         `json:"text_match,omitempty"`
 	TextMatchInfo  *textMatchInfo  `json:"text_match_info,omitempty"`
 	VectorDistance *float64        `json:"vector_distance,omitempty"`

@@ -63,7 +63,7 @@ func (e *Engine) Create(s *schema.Schema) (*Collection, error) {
 	if e.Stats().Collections >= e.limits.Collections {
 		return nil, tooMany("collections", e.limits.Collections)
 	}
-	if err := e.dropRules(s.Name); err != nil { // of an earlier one, when the process ended before they were dropped
+	if err := e.dropRules(s.Name); err != nil { // rules of an earlier collection, if the process ended before they were dropped
 		return nil, err
 	}
 	s = s.With(e.dictionary)
@@ -135,7 +135,7 @@ func (e *Engine) Drop(name string) ([]byte, error) {
 		e.log.Warn("embedded engine: the index of a dropped collection can't be removed", "error", err)
 	}
 	e.documents.Add(-int64(c.idx().Stats().Documents))
-	err = e.dropRules(c.Name()) // before the name is free: a new collection may get rules of its own
+	err = e.dropRules(c.Name()) // before the name is free, because a new collection may get rules of its own
 	e.mu.Lock()
 	delete(e.collections, c.Name())
 	e.mu.Unlock()

@@ -123,7 +123,7 @@ var errBrokenOff = errors.New("the write was broken off: whether it is stored is
 // commit carries out tickets in one transaction. If one of them fails the transaction, each gets a transaction of its own. The caller holds
 // c.writing.
 func (c *Collection) commit(tickets []*ticket) {
-	defer func() { // after a panic nobody else ends them, and their callers would wait for ever
+	defer func() { // after a panic nothing else completes them, and their callers would wait for ever
 		for _, t := range tickets {
 			if !t.done {
 				t.done, t.err = true, errBrokenOff
@@ -188,7 +188,7 @@ func (c *Collection) transact(writes []Write) ([]Written, error) {
 	c.schema.Store(b.schema)
 	c.total.Add(int64(b.grown))
 	if err := c.idx().Apply(b.changes); err != nil {
-		if err := c.anew(err); err != nil { // the writes are stored all the same
+		if err := c.anew(err); err != nil { // the writes are stored in any case
 			c.stale.Store(true)
 			c.log.Error("embedded engine: an index can't be made anew: the next search or write tries again", "collection", c.Name(), "error", err)
 		}
@@ -201,9 +201,9 @@ type batch struct {
 	c       *Collection
 	schema  *schema.Schema
 	changes index.Batch
-	docs    int // documents of the collection, with this batch
+	docs    int // documents of the collection, including this batch
 	grown   int
-	memory  bool // the budget is not used up
+	memory  bool // the budget is not exhausted
 }
 
 // one carries out one write. An error ends the transaction.
@@ -339,8 +339,8 @@ func (b *batch) remove(tx *docstore.Tx, id string) (Written, error) {
 
 // typedOf returns the typed values of a stored document. Values that do not fit the schema have never been indexed, and are dropped.
 func typedOf(s *schema.Schema, doc schema.Document) *schema.Typed {
-	typed, _, err := s.Check(doc, schema.CoerceOrDrop) // after a change of the schema older documents may need coercion
-	if err != nil {                                    // a required value that does not fit: impossible for a stored document, and nothing is indexed then
+	typed, _, err := s.Check(doc, schema.CoerceOrDrop) // documents may need coercion after a change of the schema
+	if err != nil {                                    // a required value that does not fit: impossible for a stored document; nothing is indexed then
 		id, _ := doc["id"].(string)
 		return &schema.Typed{ID: id}
 	}

@@ -34,7 +34,7 @@ func (e *Engine) Check(ctx context.Context) (out Checked, err error) {
 	}
 	for _, c := range e.Collections() {
 		documents, fault, err := c.check(ctx)
-		if errors.Is(err, ErrCollection) { // dropped meanwhile
+		if errors.Is(err, ErrCollection) { // dropped in the meantime
 			continue
 		}
 		if err != nil {

@@ -128,7 +128,7 @@ func (r *run) expand() error {
 	if q, err = r.withoutStopwords(q); err != nil {
 		return err
 	}
-	q.Words = q.Words[:min(len(q.Words), index.MaxWords)] // more are not looked at
+	q.Words = q.Words[:min(len(q.Words), index.MaxWords)] // further words are ignored
 	if r.params.Flag("enable_synonyms") && len(q.Words) > 0 && len(q.Phrases) == 0 {
 		q.Also = rules.Expand(set.synonyms, q.Words, rules.Options{Prefix: r.params.Flag("synonym_prefix"), Typos: min(r.params.Number("synonym_num_typos"), 2)})
 	}
@@ -191,7 +191,7 @@ func (r *run) HasValue(field string, words []string) (string, bool) {
 	if err != nil || len(res.Facets) == 0 {
 		return "", false
 	}
-	for _, c := range res.Facets[0].Counts { // of a list, the documents hold other values too
+	for _, c := range res.Facets[0].Counts { // for a list, the documents have other values too
 		if slices.Equal(f.Analyzer().Words(c.Value), words) {
 			return c.Value, true
 		}

@@ -59,7 +59,7 @@ func (a *facetAsk) read(p params.Params, s *schema.Schema) error {
 		name, options, hasOptions := strings.Cut(item, "(")
 		fields, err := facetFields(strings.TrimSpace(name), s, seen)
 		if err != nil {
-			if !p.Flag("validate_field_names") { // as documented, one that there is not is none
+			if !p.Flag("validate_field_names") { // as documented, an unknown field is ignored
 				continue
 			}
 			return err
@@ -274,7 +274,7 @@ func (a *facetAsk) asks() []index.Facet {
 	out := make([]index.Facet, len(a.list))
 	for i, f := range a.list {
 		out[i] = index.Facet{Field: f.field, Max: maxFacetValues}
-		if a.top { // the first of the alphabet, not the most frequent
+		if a.top { // the alphabetically first values, not the most frequent
 			out[i].Alpha, out[i].Desc = f.alpha, f.desc
 		}
 		if !f.asked && len(f.ranges) == 0 && f.by == nil {
@@ -308,7 +308,7 @@ func (a *facetAsk) answers(results []index.FacetResult) ([]FacetAnswer, error) {
 			}
 		}
 		shown.Counts = shown.Counts[:min(len(shown.Counts), a.most)]
-		if f.alpha { // the most frequent values, in the order of the alphabet
+		if f.alpha { // the most frequent values, in alphabetical order
 			slices.SortFunc(shown.Counts, func(a, b FacetCount) int {
 				if f.desc {
 					a, b = b, a
@@ -373,7 +373,7 @@ func (f *facetOf) inRanges(counts []index.FacetCount) []FacetCount {
 
 // fitting returns the values that contain every word of the query, the last one as a prefix. Typos are allowed if nothing matches without.
 func (f *facetOf) fitting(counts []index.FacetCount) []FacetCount {
-	if len(f.query) == 0 { // nothing but punctuation
+	if len(f.query) == 0 { // only punctuation
 		return []FacetCount{}
 	}
 	for typos := 0; typos <= f.typos; typos++ {

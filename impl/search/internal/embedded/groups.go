@@ -37,7 +37,7 @@ func (a *groupAsk) read(p params.Params, s *schema.Schema) error {
 	for _, name := range names {
 		f, ok := s.Field(name)
 		switch {
-		case (!ok || !seen.Shows(name)) && !p.Flag("validate_field_names"): // as documented, one that there is not is none
+		case (!ok || !seen.Shows(name)) && !p.Flag("validate_field_names"): // as documented, an unknown field is ignored
 			continue
 		case !ok || !seen.Shows(name):
 			return &schema.Error{Status: 404, Text: "Could not find a field named `" + name + "` in the schema."}

@@ -62,7 +62,7 @@ func (c *Collection) anew(reason error) error {
 	if err != nil {
 		return err
 	}
-	if last > 0 { // else it is not missed
+	if last > 0 { // otherwise nothing is lost
 		c.log.Warn("embedded engine: an index is made anew from the documents", "collection", c.schema.Load().Name, "reason", reason)
 	}
 	return c.rebuild()
@@ -130,10 +130,10 @@ func (c *Collection) typed(stored []byte) (*schema.Typed, error) {
 func (c *Collection) rebuild() error {
 	var fresh *index.Segments
 	made := false
-	defer func() { // after a panic, too
+	defer func() { // also after a panic
 		c.stale.Store(!made)
 		if !made && fresh != nil {
-			fresh.Stop() // else its background work writes files under whatever comes after it
+			fresh.Stop() // otherwise its background work writes files below its successor
 		}
 	}()
 	if old := c.idx(); old != nil {

@@ -33,7 +33,7 @@ type Repaired = docstore.Repaired
 func Repair(dir string, log *slog.Logger) (Repaired, error) {
 	r, err := docstore.Repair(dir, log)
 	if err == nil && r.Kept != "" {
-		err = os.RemoveAll(filepath.Join(dir, indexDir)) // it is made anew from the documents that were kept
+		err = os.RemoveAll(filepath.Join(dir, indexDir)) // it is rebuilt from the recovered documents
 	}
 	return r, err
 }
@@ -80,7 +80,7 @@ func emptied(dir string) error {
 		if file, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) && name != docstore.FileName {
 			continue
 		} else if err != nil || file.Size() > 0 {
-			return nil // docstore.Open has more to say
+			return nil // docstore.Open reports more
 		}
 	}
 	if indexes, err := os.ReadDir(filepath.Join(dir, indexDir)); err != nil || len(indexes) == 0 {
@@ -106,7 +106,7 @@ func (e *Engine) load(ctx context.Context) error {
 			return err
 		}
 		s = s.With(e.dictionary)
-		if err := s.MissingDictionary(); err != nil { // the settings were lost: importing it again makes the index anew
+		if err := s.MissingDictionary(); err != nil { // the settings were lost; importing the dictionary again rebuilds the index
 			e.log.Warn("embedded engine: words of a collection are not stemmed", "collection", s.Name, "reason", err)
 		}
 		c := newCollection(r.Key, s, e)
@@ -149,7 +149,7 @@ func (e *Engine) Close() error {
 	e.stop()
 	<-e.loaded
 	for _, c := range e.Collections() {
-		if err := c.idx().Close(); err != nil { // the next start makes up for it from the documents
+		if err := c.idx().Close(); err != nil { // the next start recovers from the documents
 			e.log.Warn("embedded engine: an index can't be saved", "collection", c.schema.Load().Name, "error", err)
 		}
 	}

@@ -29,7 +29,7 @@ func (r *run) parents(answers []FacetAnswer, results []index.FacetResult) error 
 		}
 		rows, counts := []row{}, []*FacetCount{}
 		for i := range answers[n].Counts {
-			if last, ok := newest[answers[n].Counts[i].Value]; ok { // else it is a range
+			if last, ok := newest[answers[n].Counts[i].Value]; ok { // otherwise it is a range
 				rows, counts = append(rows, row{seq: last}), append(counts, &answers[n].Counts[i])
 			}
 		}

@@ -36,7 +36,7 @@ func (r *run) effectivePins() ([]pin, error) {
 		}
 	}
 	var out []pin
-	left, taken := map[string]bool{}, map[int]bool{} // ids that are hidden or pinned already, positions
+	left, taken := map[string]bool{}, map[int]bool{} // IDs that are hidden or already pinned; taken positions
 	for _, id := range r.hidden {
 		left[id] = true
 	}

@@ -46,7 +46,7 @@ func (p part) compare(o part) int {
 // order sorts rows by keys that the index can't apply. The rows come in the index's own order, best match first. order reads documents for
 // keys that are fields.
 func (r *run) order(rows []row) error {
-	if plain, ok := unbucketed(r.sort); ok { // buckets are cut from the order that the keys give without them
+	if plain, ok := unbucketed(r.sort); ok { // buckets are cut from the order without buckets
 		whole := r.sort
 		r.sort = plain
 		err := r.order(rows)
@@ -177,7 +177,7 @@ func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i 
 		if k.Buckets > 0 {
 			n = (len(rows) + k.Buckets - 1) / k.Buckets
 		}
-		if n >= len(rows) && k.BucketSize > 0 { // as documented: no larger than the results
+		if n >= len(rows) && k.BucketSize > 0 { // as documented: not larger than the results
 			n = 1
 		}
 		return func(i int) part { return part{whole: -int64(i / max(n, 1)), desc: true} }, nil

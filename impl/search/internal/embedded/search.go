@@ -85,7 +85,7 @@ func (r *run) limit(began time.Time) (done func()) {
 		return func() {}
 	}
 	over := r.index.Cutoff
-	r.index.Cutoff = time.Time{} // what it reads of documents is of use only when it is whole
+	r.index.Cutoff = time.Time{} // partial reads of documents are of no use
 	r.ctx, done = context.WithDeadline(r.ctx, over)
 	return done
 }
@@ -134,7 +134,7 @@ func (e *Engine) prepare(ctx context.Context, collection string, values map[stri
 	}
 	everything := r.index.Query.All && len(r.index.Query.Excluded) == 0 && !r.filtered && r.vector == nil
 	r.facets.strategy(p, everything)
-	r.index.FacetsOfAll = everything && r.facets.top && r.index.Filter != nil // but for the hidden: the most frequent values are those of the collection
+	r.index.FacetsOfAll = everything && r.facets.top && r.index.Filter != nil // apart from hidden documents: the most frequent values are those of the whole collection
 	return r, nil
 }
 

@@ -30,7 +30,7 @@ func (e *Engine) Snapshot(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return fmt.Errorf("make a snapshot: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(made)) }() // once it has its name, there is nothing to remove
+	defer func() { err = errors.Join(err, os.RemoveAll(made)) }() // nothing remains to be removed after the rename
 	if err := e.settings.Copy(made, func() error { return e.store.CopyTo(ctx, made) }); err != nil {
 		return fmt.Errorf("write a snapshot: %w", err)
 	}

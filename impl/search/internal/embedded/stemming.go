@@ -60,7 +60,7 @@ func (e *Engine) PutDictionary(s rules.Stemming) error {
 			c.Put(settings.KindStemming, s.ID, kept)
 			return nil
 		})
-		e.dictionaries.Delete(s.ID) // whatever became of it
+		e.dictionaries.Delete(s.ID) // whatever happened to the change
 		return errors.Join(err, e.remake(users))
 	})
 }
@@ -90,7 +90,7 @@ var ErrNoDictionary = &schema.Error{Status: http.StatusNotFound, Text: "Stemming
 // withUsers calls do with the collections that use a dictionary. No schema can change during the call. The caller holds e.creating.
 func (e *Engine) withUsers(name string, do func(users []*Collection) error) error {
 	var users []*Collection
-	for _, c := range e.Collections() { // nobody else holds two of these locks
+	for _, c := range e.Collections() { // nothing else holds two of these locks
 		c.writing.Lock()
 		defer c.writing.Unlock()
 		if !c.dropped && c.schema.Load().UsesDictionary(name) {

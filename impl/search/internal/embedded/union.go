@@ -71,7 +71,7 @@ func (e *Engine) Union(ctx context.Context, common map[string]string, searches [
 		if err != nil {
 			return nil, unknownInUnion(err, values["collection"])
 		}
-		if r.vector != nil { // distances and matches have no order together
+		if r.vector != nil { // distances and text matches can't be sorted together
 			return nil, schema.Unsupported("union with vector_query")
 		}
 		if i > 0 {
@@ -104,7 +104,7 @@ type union struct {
 	runs          []*run
 	all           []united
 	answer        *UnionAnswer
-	found         map[*Collection]*roaring64.Bitmap // the documents that were found, where each is one hit; else nil
+	found         map[*Collection]*roaring64.Bitmap // the documents found, if each may occur only once; otherwise nil
 }
 
 // hit identifies a document in a union.
@@ -285,7 +285,7 @@ func (r *run) unite(n, most int, all bool) (res index.Result, list []united, err
 		return res, nil, err
 	}
 	hits := res.Hits
-	if !r.late() { // they are in order
+	if !r.late() { // already sorted
 		hits = hits[:min(len(hits), most)]
 	}
 	rows := make([]row, len(hits))

@@ -98,7 +98,7 @@ func (v *vectorAsk) options(text string) error {
 		default:
 			return schema.Unsupported("vector_query: " + name)
 		}
-		if err != nil || v.k < 0 || math.IsNaN(v.threshold) || !(v.alpha >= 0 && v.alpha <= 1) { // NaN is none
+		if err != nil || v.k < 0 || math.IsNaN(v.threshold) || !(v.alpha >= 0 && v.alpha <= 1) { // NaN is refused too
 			return malformed
 		}
 	}
@@ -160,7 +160,7 @@ func (r *run) vectorGrouping(fields []*schema.Field, byGroup bool) (index.Result
 	for _, l := range listed {
 		at[l.seq] = l.at
 	}
-	rows = slices.DeleteFunc(rows, func(row row) bool { // gone between the two searches
+	rows = slices.DeleteFunc(rows, func(row row) bool { // deleted between the two searches
 		_, there := at[row.seq]
 		return !there
 	})
@@ -174,7 +174,7 @@ func (r *run) vectorGrouping(fields []*schema.Field, byGroup bool) (index.Result
 // vectorRows returns the nearest documents. If the query has words, it returns those that rank highest by words and vector together.
 func (r *run) vectorRows() ([]row, index.Result, error) {
 	rows, res, err := r.measuredRows()
-	r.vector.found = make([]uint64, len(rows)) // not nil, which would be all
+	r.vector.found = make([]uint64, len(rows)) // not nil, which would mean all documents
 	for i, row := range rows {
 		r.vector.found[i] = row.seq
 	}
@@ -256,7 +256,7 @@ func (r *run) both(byWords, nearest []row, all []index.Hit) (words, vectors []ro
 		}
 	}
 	plan.Limit = len(plan.Among)
-	plan.DropThreshold, plan.TypoThreshold = plan.Limit, plan.Limit // until each of them is found, or there is nothing more to try
+	plan.DropThreshold, plan.TypoThreshold = plan.Limit, plan.Limit // until all are found, or nothing remains to be tried
 	res, err := r.collection.find(r.ctx, plan)
 	if err != nil {
 		return nil, nil, false, err
@@ -267,7 +267,7 @@ func (r *run) both(byWords, nearest []row, all []index.Hit) (words, vectors []ro
 	}
 	for i := range vectors {
 		if !found[vectors[i].seq] {
-			vectors[i].match = &index.Match{} // none of the words
+			vectors[i].match = &index.Match{} // contains none of the words
 		}
 	}
 	slices.SortStableFunc(words, func(a, b row) int { return cmp.Compare(score(b.match), score(a.match)) })
@@ -330,7 +330,7 @@ func (r *run) own() (uint64, error) {
 // see.
 func (r *run) nearest(hits []index.Hit, own uint64) ([]row, error) {
 	v, seen := r.vector, own == none
-	var near []int // places in hits
+	var near []int // indexes into hits
 	for i := range hits {
 		h := &hits[i]
 		if h.Seq == own {

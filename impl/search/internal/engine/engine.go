@@ -45,7 +45,7 @@ func (e *Engine) again(ctx context.Context, do func() error) error {
 		return unavailable(errors.Join(err, doubt(first)))
 	}
 	err := do()
-	if err != nil && doubt(first) != nil { // what the second one says of itself is not so of both
+	if err != nil && doubt(first) != nil { // the second attempt can't vouch for the first
 		err = fmt.Errorf("%w: %w", doubt(first), err)
 	}
 	if refusesKey(err) {

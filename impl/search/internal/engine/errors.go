@@ -42,10 +42,10 @@ func refused(r *tsclient.Error) error {
 	case http.StatusBadRequest:
 		return problem.New(problem.ValidationFailed, sentence(r.Message)).Wrap(r)
 	case http.StatusNotFound:
-		if strings.Contains(r.Message, " in the schema") { // a field
+		if strings.Contains(r.Message, " in the schema") { // an unknown field
 			return problem.New(problem.ValidationFailed, sentence(r.Message)).Wrap(r)
 		}
-		if strings.Contains(r.Message, " stopword set ") { // this service names those alone that it has put there: the engine has lost it, and gets it again
+		if strings.Contains(r.Message, " stopword set ") { // the service uses only sets that it has put there: the engine has lost the set, and will get it again
 			return unavailable(r)
 		}
 		return problem.New(problem.NotFound, "There is no such collection.").Wrap(r)

@@ -66,7 +66,7 @@ func (x *Export) Next() ([]byte, error) {
 		if len(line) == 0 {
 			continue
 		}
-		if !hasID(line) { // Typesense 30 tells in the midst of an answer that it can't read a document, and goes on
+		if !hasID(line) { // Typesense 30 reports in the middle of a response that it can't read a document, and continues
 			return nil, problem.New(problem.BadUpstream, "The search engine could not export all documents.")
 		}
 		return line, nil

@@ -15,7 +15,7 @@ type SearchOnly struct {
 	Value       string   `json:"value"`
 	Actions     []string `json:"actions"`
 	Collections []string `json:"collections"` // regular expressions for whole names
-	ExpiresAt   int64    `json:"expires_at"`  // unix seconds
+	ExpiresAt   int64    `json:"expires_at"`  // Unix seconds
 }
 
 // KeyInfo is what the engine returns about a key.
@@ -35,7 +35,7 @@ func (e *Engine) CreateKey(ctx context.Context, k SearchOnly) error {
 		return fmt.Errorf("write key: %w", err)
 	}
 	err = e.again(ctx, func() error { return e.client.CreateKey(ctx, body) })
-	if errors.Is(err, problem.ValidationFailed) { // nothing of it is a caller's
+	if errors.Is(err, problem.ValidationFailed) { // no part of the key comes from a caller
 		return problem.New(problem.BadUpstream, "The search engine refuses keys for searching.")
 	}
 	return err

@@ -92,5 +92,5 @@ func rewritten(item Item) ([]byte, error) {
 		doc[owner.TenantField] = json.RawMessage(`"` + owner.TenantKey(*item.Tenant) + `"`)
 	}
 	doc["id"] = id
-	return json.Marshal(doc) // compacts the raw values: no line breaks are left
+	return json.Marshal(doc) // compacts the raw values, so that no line breaks are left
 }

@@ -27,7 +27,7 @@ var errFull = errors.New("as many writes wait as may")
 
 // pacer limits the bulk writes of each collection. The zero value is ready to use. It is safe for concurrent use.
 type pacer struct {
-	limit       time.Duration // of a wait; 0: waitingLimit
+	limit       time.Duration // of a wait; 0 means waitingLimit
 	mu          sync.Mutex
 	collections map[string]*pace
 }
@@ -35,8 +35,8 @@ type pacer struct {
 // pace is the state of one collection.
 type pace struct {
 	limit, busy, good int
-	queue             []chan struct{} // closed when its owner may go on, the first first
-	takes             time.Duration   // a write, as the last ones did
+	queue             []chan struct{} // each is closed when its owner may continue; in order
+	takes             time.Duration   // average duration of recent writes
 }
 
 // enter waits for room. The caller calls leave at the end of the write, with whether the engine was behind. Problem: concurrency_limited,
@@ -120,7 +120,7 @@ func (p *pacer) leave(c *pace, behind bool, took time.Duration) {
 	if c.takes == 0 {
 		c.takes = took
 	}
-	c.takes += (took - c.takes) / 8 // the last ones count most
+	c.takes += (took - c.takes) / 8 // recent writes have the most weight
 	if behind {
 		c.limit, c.good = max(1, c.limit/2), 0
 	} else if c.good++; c.good >= goodWrites {

@@ -123,7 +123,7 @@ func (e *Engine) upserts(ctx context.Context, collection string, items []Item, l
 			}
 			outcomes[of[i]] = outcome
 		}
-		text, of = nil, of[:0] // what was sent may be read still
+		text, of = nil, of[:0] // the sent text may still be read
 		return nil
 	}
 	for i := range items {
@@ -150,7 +150,7 @@ func (e *Engine) upserts(ctx context.Context, collection string, items []Item, l
 
 // textRoom estimates the size in bytes of the next import.
 func textRoom(items []Item) int {
-	const beside = 64 // an id and its name
+	const beside = 64 // for an ID and its name
 	size := 0
 	for i := range items {
 		if size += len(items[i].Document) + beside; i == importDocuments || size >= importBytes {

@@ -143,12 +143,12 @@ func (h *Holder) Run(ctx context.Context, report func(error)) error {
 			err = h.watch(ctx, w)
 		}
 		if watches && err == nil {
-			if pause = firstPause; h.Version() == before && !rest(ctx, pause) { // an answer that comes at once and changes nothing must not be asked for without end
+			if pause = firstPause; h.Version() == before && !rest(ctx, pause) { // an immediate response without a change must not cause a busy loop
 				return nil
 			}
 			continue
 		}
-		if ctx.Err() == nil && err != nil && pause > firstPause { // the first one may be a restart, and the key is read anew
+		if ctx.Err() == nil && err != nil && pause > firstPause { // the first failure may be a restart, and the key is polled
 			report(err)
 		}
 		if !watches {

@@ -124,7 +124,7 @@ func (s KMS) put(ctx context.Context) error {
 		return fmt.Errorf("ask the kms: %w", err)
 	}
 	_ = resp.Body.Close()
-	if resp.StatusCode == http.StatusPreconditionFailed { // somebody was quicker: theirs counts
+	if resp.StatusCode == http.StatusPreconditionFailed { // another process was faster, and its key is used
 		return nil
 	}
 	return s.check(resp, http.StatusCreated)

@@ -14,7 +14,7 @@ type held struct {
 	*owner.Collection
 	caller *auth.Principal
 	access owner.Access
-	whole  bool // the caller reaches the documents of every tenant
+	whole  bool // the caller reaches the documents of all tenants
 }
 
 func hold(c *owner.Collection, p *auth.Principal) held {

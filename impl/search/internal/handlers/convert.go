@@ -46,7 +46,7 @@ func collectionTo(s engine.Collection, c held) searchapi.Collection {
 	if s.DefaultSortingField != "" {
 		out.DefaultSortingField = &s.DefaultSortingField
 	}
-	if c.Physical != "" { // the engine's time is that of its reindex
+	if c.Physical != "" { // the engine's time is that of the reindex
 		out.CreatedAt = c.Claimed
 	}
 	return out

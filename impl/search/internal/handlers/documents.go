@@ -158,7 +158,7 @@ func (h *Handlers) GetDocument(ctx context.Context, r searchapi.GetDocumentReque
 		return nil, err
 	}
 	version := int64(0)
-	if c.Versioned { // before the document: what is written in between has a later one, and is seen
+	if c.Versioned { // before the document: a write in between gets a later version, so that a conflict is noticed
 		if version, err = core.Store.VersionOf(ctx, c.Collection, item.Stored()); err != nil {
 			return nil, err
 		}

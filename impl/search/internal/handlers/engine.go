@@ -10,11 +10,11 @@ import (
 
 // Facts is what the service knows about its engine without a request to it.
 type Facts struct {
-	KeyVersion func() int64 // of the key in use; 0 where it has none
+	KeyVersion func() int64 // of the key in use; 0 if it has none
 	// Nodes returns the nodes of a remote engine; nil for the embedded one.
 	Nodes       func() []tsclient.NodeState
 	Unsupported []string // of the embedded engine
-	Limits      *Limits  // of the embedded engine; nil of another
+	Limits      *Limits  // of the embedded engine; nil for another
 }
 
 // Limits are the limits of the embedded engine.

@@ -45,7 +45,7 @@ func (h *Handlers) ExportDocuments(ctx context.Context, r searchapi.ExportDocume
 	reader, writer := io.Pipe()
 	go func() {
 		err := errors.Join(exportLines(writer, export, c), export.Close())
-		writer.CloseWithError(err) // nil is the end of the answer; with another the connection breaks, before the last line
+		writer.CloseWithError(err) // nil ends the response; another error breaks the connection before the last line
 	}()
 	return searchapi.ExportDocuments200ApplicationXNdjsonResponse{Body: reader}, nil
 }

@@ -36,7 +36,7 @@ type Core struct {
 	Store   *store.Store
 	Writer  *reindex.Writer // of documents
 	Schemas *reindex.Schemas
-	JobDue  func() // a job was accepted
+	JobDue  func() // called when a job was accepted
 	Facts   Facts
 	// Sets synchronises the engine with the stored sets. Unapplied is called when that fails.
 	Sets      *sets.Applier
@@ -51,7 +51,7 @@ type Core struct {
 type Handlers struct {
 	Contract *contract.Contract
 	Version  string
-	Ready    func(ctx context.Context) error // why the service can't work, in public words; nil when it can
+	Ready    func(ctx context.Context) error // why the service can't work, in words for callers; nil if it can
 	core     atomic.Pointer[Core]
 }
 

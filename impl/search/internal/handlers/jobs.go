@@ -118,7 +118,7 @@ type failures struct {
 	ctx  context.Context
 	core *Core
 	job  string
-	some []job.Failure // the first ones
+	some []job.Failure // the first page
 }
 
 // VisitGetJobFailuresResponse implements the generated response interface. An error after the first line closes the connection before the

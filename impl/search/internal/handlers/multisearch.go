@@ -38,7 +38,7 @@ func (core *Core) ask(ctx context.Context, p *auth.Principal, s *searchapi.Colle
 // documents of that part, because the engine's number covers all tenants.
 func (core *Core) searchEach(ctx context.Context, searches []asked) (*engine.Answers, error) {
 	asks := make([]map[string]any, len(searches))
-	parts := map[string]int{} // places of the counts, by collection
+	parts := map[string]int{} // indexes of the counts, by collection
 	for i, s := range searches {
 		asks[i] = s.params
 	}
@@ -80,7 +80,7 @@ func (h *Handlers) MultiSearch(ctx context.Context, r searchapi.MultiSearchReque
 			return nil, err
 		}
 	}
-	if err := fitsPages(r.Body.Searches); err != nil { // with what presets say
+	if err := fitsPages(r.Body.Searches); err != nil { // includes the values of presets
 		return nil, err
 	}
 	answers, err := core.searchEach(ctx, searches)

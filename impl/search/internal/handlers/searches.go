@@ -133,9 +133,9 @@ func rawFilter(b *searchapi.DocumentSearch, c held) (string, error) {
 		return "", problem.New(problem.Forbidden, "A filter in the engine's language is for the owner of the collection: ask by filter instead.")
 	case b.Filter != nil:
 		return "", problem.New(problem.ValidationFailed, "There are two filters.").WithField("body", "/filterBy", "not", "must be absent beside filter")
-	case strings.Contains(raw, "$"): // on a Typesense it names another collection
+	case strings.Contains(raw, "$"): // in a Typesense it refers to another collection
 		return "", problem.New(problem.UnsupportedQuery, "A filter in the engine's language must not hold `$`: joins are not supported.")
-	case strings.Contains(raw, ".{"): // what Typesense 29 does not survive when it is empty
+	case strings.Contains(raw, ".{"): // crashes Typesense 29 if it is empty
 		return "", problem.New(problem.UnsupportedQuery, "A filter in the engine's language must not hold `.{`: nested objects are not supported.")
 	default:
 		return raw, nil

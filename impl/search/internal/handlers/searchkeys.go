@@ -28,10 +28,10 @@ func (h *Handlers) CreateSearchKey(ctx context.Context, r searchapi.CreateSearch
 	if core.SearchKeys == nil {
 		return nil, problem.New(problem.UnsupportedQuery, "The engine is a part of this service, and has no address that a browser could ask.")
 	}
-	if c, err = core.again(ctx, c, owner.Read); err != nil { // it outlives the second that owners are kept for
+	if c, err = core.again(ctx, c, owner.Read); err != nil { // the key outlives the second for which owners are cached
 		return nil, err
 	}
-	limits, err := limitsFrom(r.Body, c) // of the collection as it is now: another may have its name
+	limits, err := limitsFrom(r.Body, c) // of the current collection: the name may belong to another one
 	if err == nil && limits.Filter != "" {
 		err = core.filtersApart(ctx)
 	}
@@ -45,12 +45,12 @@ func (h *Handlers) CreateSearchKey(ctx context.Context, r searchapi.CreateSearch
 	switch now, err := core.Store.CollectionNow(ctx, c.Name); {
 	case err != nil:
 		return nil, err
-	case now == nil || !now.Claimed.Equal(c.Claimed): // it was deleted meanwhile, after its name for keys
+	case now == nil || !now.Claimed.Equal(c.Claimed): // it was deleted in the meantime, after its alias
 		return nil, errors.Join(noCollection(), core.SearchKeys.Forget(context.WithoutCancel(ctx), c.Collection))
 	}
 	e := event(ctx, p, "createSearchKey", c.Name.Engine())
 	e.Detail = map[string]string{"expiresAt": key.ExpiresAt.Format(time.RFC3339)}
-	if err := core.Store.Tell(ctx, e); err != nil { // nobody gets a key that the trail does not know
+	if err := core.Store.Tell(ctx, e); err != nil { // no key is returned that is not in the audit trail
 		return nil, err
 	}
 	out := searchapi.SearchKey{Key: key.Text, Collection: key.Collection, ExpiresAt: key.ExpiresAt}

@@ -175,7 +175,7 @@ func (h *Handlers) ListSearchSets(ctx context.Context, r searchapi.ListSearchSet
 		return nil, err
 	}
 	byName := map[string]*sets.Set{}
-	for _, s := range all { // one's own hides that of the default tenant
+	for _, s := range all { // the caller's own set hides that of the default tenant
 		if other := byName[s.For(p)]; s.Access(p) > owner.None && (other == nil || other.Tenant == "") {
 			byName[s.For(p)] = s
 		}
@@ -268,7 +268,7 @@ func (core *Core) setBy(ctx context.Context, p *auth.Principal, kind sets.Kind, 
 	switch {
 	case err != nil:
 		return want, err
-	case before != nil && before.Access(p) == owner.Own: // administrators leave it its owner's
+	case before != nil && before.Access(p) == owner.Own: // an administrator's change does not change the owner
 		want.Owner = before.Owner
 	case before != nil:
 		return want, problem.New(problem.Forbidden, "The set belongs to somebody else.")

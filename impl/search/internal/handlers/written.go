@@ -32,7 +32,7 @@ func (b written) send(w http.ResponseWriter) error {
 	header["Content-Length"] = []string{strconv.Itoa(len(b))}
 	w.WriteHeader(http.StatusOK)
 	_, err := w.Write(b)
-	if err == nil && cap(b) <= mostRoom { // else who was to send it may be reading it still
+	if err == nil && cap(b) <= mostRoom { // otherwise the writer may still be reading it
 		rooms.Put((*[]byte)(&b))
 	}
 	return err

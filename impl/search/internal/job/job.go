@@ -32,13 +32,13 @@ const (
 // Limits.
 const (
 	MaxUnderWay = 10        // jobs of one tenant, or of one caller without a tenant
-	MaxWhose    = 256 << 20 // bytes that wait of these
-	MaxWaiting  = 1 << 30   // bytes that wait of all
+	MaxWhose    = 256 << 20 // waiting bytes of one tenant or caller
+	MaxWaiting  = 1 << 30   // waiting bytes in total
 	MaxFailures = 10_000    // of one job
 	PartItems   = 500
 	PartBytes   = 1 << 20
 	Life        = 3 * 24 * time.Hour // after its end
-	Kept        = 100                // of one collection, that have ended
+	Kept        = 100                // ended jobs of one collection
 )
 
 // Errors of requests that concern jobs. Nothing was changed.
@@ -55,7 +55,7 @@ const Every = "*"
 type Sender struct {
 	Who    string // "service:<id>" or "user:<id>"
 	Tenant string
-	Roles  []string // of a user, as they were then
+	Roles  []string // of a user, at the time of sending
 }
 
 // SentBy returns the Sender for a caller.
@@ -72,16 +72,16 @@ func (s Sender) principal() *auth.Principal {
 type Job struct {
 	ID string
 	owner.Name
-	Claimed           time.Time // of the collection
+	Claimed           time.Time // when the collection was claimed
 	Sender            Sender
-	Whose             string // the tenant or the caller that is counted for it
+	Whose             string // the tenant or the caller against whose limits it counts
 	Reach             string // the tenant whose documents it changes, or Every
 	State             State
 	Items             int64
-	Parts, Next       int64 // how many there are, and which is next
+	Parts, Next       int64 // the number of parts, and the next one
 	Succeeded, Failed int64
 	Failure, Reason   string
-	Attempts          int64 // since a part was carried out
+	Attempts          int64 // since the last part was carried out
 	Created, Changed  time.Time
 	Ended             time.Time // zero: not yet
 }
@@ -103,13 +103,13 @@ type Item struct {
 // Part is a sequence of consecutive items of a job.
 type Part struct {
 	Number int64
-	First  int64  // the place of the first item, from 1
+	First  int64  // the index of the first item, from 1
 	Items  []byte // Item as lines of JSON
 }
 
 // Failure is an item that failed.
 type Failure struct {
-	Item             int64 // its place, from 1
+	Item             int64 // its index, from 1
 	ID, Tenant, Code string
 	Message          string
 }

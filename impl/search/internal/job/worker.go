@@ -15,8 +15,8 @@ import (
 
 const (
 	longest  = time.Minute // between two attempts
-	patience = time.Hour   // after which a job that did not go on is given up
-	turn     = 20          // parts, after which those of other collections that are due come first
+	patience = time.Hour   // without progress, after which a job is given up
+	turn     = 20          // parts, after which due jobs of other collections come first
 )
 
 // Writer writes documents of a collection.
@@ -31,7 +31,7 @@ type Worker struct {
 	Writer  Writer
 	Log     *slog.Logger
 	Failed  func()     // counts a step, or a job, that failed
-	Written func(*Job) // is told that a part is written, and not yet that it is noted; may be nil
+	Written func(*Job) // called when a part is written, before that is recorded; may be nil
 }
 
 // NewWorker returns a Worker.
@@ -59,7 +59,7 @@ func (w *Worker) left(ctx context.Context, j *Job, l lease.Lease, cause error) e
 	switch {
 	case cause == nil && j.State != Running:
 		return nil
-	case cause == nil, errors.Is(cause, lease.ErrLost), errors.Is(cause, lease.ErrStopped): // others have their turn; or it was cancelled, or another worker has it, and what was sent has arrived
+	case cause == nil, errors.Is(cause, lease.ErrLost), errors.Is(cause, lease.ErrStopped): // other jobs have their turn; or the job was cancelled or another worker has it, and all calls have ended
 		return w.Rows.LeaveJob(ctx, j, l, 0)
 	}
 	return w.settle(ctx, j, l, cause)

@@ -29,7 +29,7 @@ var ErrStopped = errors.New("the work was stopped")
 
 // Lease is the right to work on a row. Each change of the row by the holder renews it.
 type Lease struct {
-	Name string // nobody else's, and no earlier one
+	Name string // unique, also over time
 	Last time.Duration
 }
 

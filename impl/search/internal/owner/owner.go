@@ -25,12 +25,12 @@ const (
 	None Access = iota
 	Read
 	Write
-	Own // delete it, and say who else may use it
+	Own // delete it, and grant access to others
 )
 
 // Name is the name of a collection. Each tenant has its own namespace.
 type Name struct {
-	Tenant string // "" is the default tenant, whose names the services without a tenant and administrators use
+	Tenant string // "" is the default tenant, whose names services without a tenant and administrators use
 	Local  string
 }
 
@@ -106,7 +106,7 @@ type Collection struct {
 	Desired string
 	// Swapping reports that another collection of the engine is about to replace this one.
 	Swapping bool
-	Grants   []Grant // in no order
+	Grants   []Grant // in no particular order
 }
 
 // Engine returns the collection's name at the engine.

@@ -177,9 +177,9 @@ func (t *Text) nested() bool {
 type sign uint8
 
 const (
-	foreign sign = iota // nothing that JSON has
+	foreign sign = iota // not allowed in JSON
 	letter              // of numbers, true, false and null
-	between             // values
+	between             // white space, commas and colons
 	quote
 	opening
 	closing
@@ -262,7 +262,7 @@ func Plain(value []byte) (string, bool) {
 func AppendString(out []byte, text string) []byte {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			quoted, _ := json.Marshal(text) // a string has no error
+			quoted, _ := json.Marshal(text) // encoding a string never fails
 			return append(out, quoted...)
 		}
 	}

@@ -24,7 +24,7 @@ func (s *steps) copy(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { stop(); _ = export.Close() }() // what was not read is not needed
+	defer func() { stop(); _ = export.Close() }() // the rest of the export is not needed
 	s.Copied = 0
 	for done := false; !done; {
 		var batch [][]byte
@@ -258,7 +258,7 @@ func equal(a, b []byte, without map[string]bool) (bool, error) {
 	var docs [2]map[string]any
 	for i, text := range [][]byte{a, b} {
 		d := json.NewDecoder(bytes.NewReader(text))
-		d.UseNumber() // no digit is passed over
+		d.UseNumber() // keeps all digits
 		if err := d.Decode(&docs[i]); err != nil {
 			return false, fmt.Errorf("read document: %w", err)
 		}

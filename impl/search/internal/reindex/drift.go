@@ -17,7 +17,7 @@ const (
 	Missing    Kind = "missing"
 	Unexpected Kind = "unexpected"
 	Different  Kind = "different"
-	Sorting    Kind = "defaultSortingField" // Field is the one that is wanted, or the one that is not
+	Sorting    Kind = "defaultSortingField" // Field is the wanted one, or the one that is not wanted
 )
 
 // Change is one difference.

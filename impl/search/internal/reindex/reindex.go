@@ -22,12 +22,12 @@ type State string
 
 // The states. A reindex can be aborted before Done; the last three are final.
 const (
-	Created     State = "created"     // the new collection is made, and every process notes its writes
+	Created     State = "created"     // the new collection is being created; copying starts when every process notes its writes
 	Copying     State = "copying"     // the documents are copied
-	Verifying   State = "verifying"   // what was noted is caught up, and copies are compared
-	Swapping    State = "swapping"    // writes wait, and the new collection takes the place of the old one
+	Verifying   State = "verifying"   // notes are being applied, and copies are compared
+	Swapping    State = "swapping"    // writes wait while the new collection replaces the old one
 	Done        State = "done"        // the old collection may still be kept
-	RollingBack State = "rollingBack" // the old collection takes its place again
+	RollingBack State = "rollingBack" // the old collection is replacing the new one
 	RolledBack  State = "rolledBack"
 	Aborted     State = "aborted"
 	Failed      State = "failed"
@@ -50,20 +50,20 @@ var (
 type Reindex struct {
 	ID string
 	owner.Name
-	Claimed        time.Time // of the collection
+	Claimed        time.Time // when the collection was claimed
 	State          State
 	Source, Target string // collections of the engine
-	Wanted         Schema // of the target
-	Earlier        string // the schema that was wanted before, as it is stored
+	Wanted         Schema // schema of the target
+	Earlier        string // the previous desired schema, as it is stored
 	SchemaVersion  int64
 	KeepOld        time.Duration
-	Documents      int64 // when copying began
+	Documents      int64 // at the start of copying
 	Copied         int64
 	CaughtUp       int64
-	Refused        int64 // notes that the source does not take, after the swap
+	Refused        int64 // notes that the source has refused, after the swap
 	Failure        string
 	Reason         string
-	Cleanup        string // a collection of the engine to be dropped, or ""
+	Cleanup        string // a collection of the engine that is to be dropped, or ""
 	CleanupAt      time.Time
 	Started        time.Time
 	Changed        time.Time
@@ -72,15 +72,15 @@ type Reindex struct {
 // Mapping is what a write needs to know about its collection.
 type Mapping struct {
 	Physical string // the collection's name at the engine
-	Noting   string // the reindex for which it is noted, or ""
-	Held     bool   // it has to wait
+	Noting   string // the reindex for which writes are noted, or ""
+	Held     bool   // writes have to wait
 	// Versioned reports whether the collection keeps versions of its documents.
 	Versioned bool
 }
 
 // Note records that a document was written.
 type Note struct {
-	Document string // its id at the engine
+	Document string // its ID at the engine
 	At       int64  // microseconds
 }
 

@@ -31,7 +31,7 @@ type Replica struct {
 
 	mu     sync.Mutex
 	writes map[*time.Time]struct{}
-	told   time.Time // before the last Beat that succeeded
+	told   time.Time // the time before the last successful Beat
 }
 
 // errUntold refuses a write that a reindex might not wait for.
@@ -136,7 +136,7 @@ func (r *Replica) Run(ctx context.Context, failed func(error)) error {
 				last = time.Now()
 			}
 		} else if active, err = r.rows.Active(ctx); err == nil && active {
-			continue // and tells at once
+			continue // and reports at once
 		}
 		if err != nil && ctx.Err() == nil {
 			failed(err)

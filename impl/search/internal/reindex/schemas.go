@@ -16,9 +16,9 @@ import (
 // Wanted is the desired schema of a collection.
 type Wanted struct {
 	Schema
-	Text    string // as it is stored; "" says that nobody has said one, and that it should have what it has
+	Text    string // as it is stored; "" if none was set, so that the actual schema is the desired one
 	Version int64
-	Reindex string // that is under way, or keeps the collection before; or ""
+	Reindex string // the reindex that is under way or keeps the old collection; or ""
 }
 
 // SchemaRows stores the desired schemas of collections.
@@ -37,7 +37,7 @@ type SchemaRows interface {
 type Schemas struct {
 	Engine *engine.Engine
 	Rows   SchemaRows
-	Wake   func() // a reindex has begun
+	Wake   func() // called when a reindex has started
 }
 
 // Comparison is a desired schema and the differences of the engine's schema from it.

@@ -134,7 +134,7 @@ func (s *steps) ready(ctx context.Context) error {
 		}
 	}
 	if err := s.unrefused(ctx); err != nil {
-		return err // and nobody has waited
+		return err // no write has waited
 	}
 	if err := s.drained(ctx, lease.CallLimit); err != nil {
 		return err

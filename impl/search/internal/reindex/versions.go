@@ -51,8 +51,8 @@ type Fate int
 const (
 	Written Fate = iota
 	Deleted
-	Refused // it is as before
-	Unknown // it is as before, or written: its version becomes another one that nobody has seen
+	Refused // it is unchanged
+	Unknown // it is unchanged or written: it gets a new version that nobody has seen
 )
 
 // VersionRows stores the versions of documents. A version is never given twice in a collection.
@@ -80,7 +80,7 @@ const (
 // Result is the outcome of an Item.
 type Result struct {
 	Outcome engine.Outcome // nil is success
-	Version int64          // of the document, where the collection keeps versions: the one that it has now, 0 when it is not there
+	Version int64          // the current version of the document, if the collection keeps versions; 0 if it does not exist
 }
 
 // send writes items, each for a different document. An error means that the outcome of all items is unknown, unless it is an
@@ -131,7 +131,7 @@ func (w *Writer) leased(ctx context.Context, c *owner.Collection, items []engine
 }
 
 func (w *Writer) lease(ctx context.Context, c *owner.Collection, items []engine.Item, do send) ([]Result, error) {
-	limited, cancel := context.WithTimeout(ctx, lease.CallLimit) // from before the lease: what is sent no longer arrives when another may have it
+	limited, cancel := context.WithTimeout(ctx, lease.CallLimit) // from before the lease, so that no call arrives once another writer may have the lease
 	defer cancel()
 	l, plan := lease.New(lease.Last), newPlan(items)
 	next, err := w.rows.ClaimVersions(limited, c, l, plan.writers, plan.decide)
@@ -165,7 +165,7 @@ func (w *Writer) lease(ctx context.Context, c *owner.Collection, items []engine.
 func (p *plan) fateOf(item engine.Item, outcomes []engine.Outcome, i int, failed error) Fate {
 	untouched := failed != nil && engine.Untouched(failed) || failed == nil && outcomes[i] != nil
 	switch {
-	case untouched && p.known[item.Stored()].Doubt: // by this attempt, and nobody knows what the one before has done
+	case untouched && p.known[item.Stored()].Doubt: // this attempt changed nothing, but the outcome of the earlier one is unknown
 		return Unknown
 	case untouched:
 		return Refused
@@ -182,9 +182,9 @@ type plan struct {
 	items   []engine.Item
 	writers map[string]string
 	results []Result
-	counts  map[string]int // which item of a document is written: the last one that may be
+	counts  map[string]int // the item of each document that is written: the last permitted one
 	known   map[string]Standing
-	after   []int // items that ask for a version which an earlier one takes away
+	after   []int // items that require a version that an earlier item changes
 	open    []int // items that may be written
 }
 
@@ -210,7 +210,7 @@ func (p *plan) decide(known map[string]Standing) (claims []string) {
 		case taken:
 			p.after = append(p.after, i)
 			continue
-		case item.Mark != "" && item.Mark == now.Writer: // it was written, and nobody has noted that
+		case item.Mark != "" && item.Mark == now.Writer: // it was written, and that was not recorded
 			p.results[i].Version = now.Version
 			continue
 		case !item.Holds(now.Version):

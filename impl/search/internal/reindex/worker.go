@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	againAfter  = 2 * time.Second  // after a step that can't be taken at the moment
-	keptPause   = 5 * time.Second  // between two times that a collection which is kept is brought up to date
+	againAfter  = 2 * time.Second  // after a step that can't be carried out at the moment
+	keptPause   = 5 * time.Second  // between two updates of an old collection that is kept
 	drainLimit  = 10 * time.Second // for writes under way to end, while others wait
 	drainPause  = 20 * time.Millisecond
 	notesAtOnce = 500
-	fewNotes    = 200 // so many are caught up while writes wait
-	mostRounds  = 50  // of catching up before writes wait, however much is written
+	fewNotes    = 200 // so many are applied while writes wait
+	mostRounds  = 50  // of applying notes before writes wait, however much is written
 )
 
 // Worker takes reindexes from state to state.
@@ -31,7 +31,7 @@ type Worker struct {
 	Replica *Replica
 	Log     *slog.Logger
 	Failed  func()               // counts a step that failed
-	Reached func(*Reindex, bool) // is told of each state that is begun, and then that writes are held in it; may be nil
+	Reached func(*Reindex, bool) // called at the start of each state, and when writes are held in it; may be nil
 }
 
 // NewWorker returns a Worker.
@@ -67,7 +67,7 @@ func (w *Worker) left(ctx context.Context, s *steps, l lease.Lease, cause error)
 	switch {
 	case cause == nil:
 		return nil
-	case errors.Is(cause, lease.ErrLost): // it was aborted, its collection deleted, or another worker has it
+	case errors.Is(cause, lease.ErrLost): // it was aborted, its collection was deleted, or another worker has it
 		return w.Rows.LeaveReindex(ctx, s.Reindex, l, againAfter)
 	case errors.Is(cause, lease.ErrStopped):
 		return s.leave(ctx)
@@ -81,7 +81,7 @@ type steps struct {
 	*Reindex
 	lease lease.Lease
 	held  bool // writes wait
-	left  bool // the lease was given back
+	left  bool // the lease was released
 }
 
 // leave releases the lease, and lets waiting writes continue.

@@ -177,7 +177,7 @@ func (w *Writer) write(ctx context.Context, c *owner.Collection, which ids, do f
 }
 
 func (w *Writer) attempt(ctx context.Context, c *owner.Collection, which ids, do func(ctx context.Context, m Mapping) error) (held bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, WriteLife) // a replica that is taken for dead has none under way
+	ctx, cancel := context.WithTimeout(ctx, WriteLife) // the writes of a replica that is considered dead have ended
 	defer cancel()
 	end, err := w.replica.Begin(ctx)
 	if err != nil {

@@ -77,7 +77,7 @@ func Alias(c *owner.Collection) string {
 type Limits struct {
 	Filter        string
 	ExcludeFields []string
-	PerPage       int // 0 is no bound of its own
+	PerPage       int // 0 means no limit
 	Life          time.Duration
 	// Overrides enables curations. It must be false for tenant-scoped collections, because a pinned document could belong to another
 	// tenant.
@@ -159,7 +159,7 @@ func (m *Minter) parent(ctx context.Context, alias string, now time.Time) (strin
 	err := m.engine.CreateKey(ctx, engine.SearchOnly{
 		Description: description + alias, Value: value, Actions: []string{"documents:search"}, Collections: []string{regexp.QuoteMeta(alias)}, ExpiresAt: today.Add(parentLife).Unix(),
 	})
-	if err != nil && !errors.Is(err, problem.AlreadyExists) { // another instance was quicker
+	if err != nil && !errors.Is(err, problem.AlreadyExists) { // another instance was faster
 		return "", err
 	}
 	m.note(mark, "")
@@ -189,7 +189,7 @@ func (m *Minter) Forget(ctx context.Context, c *owner.Collection) error {
 	m.mu.Lock()
 	delete(m.there, "alias:"+Alias(c))
 	m.mu.Unlock()
-	if err := m.engine.DeleteRecord(ctx, tsclient.Aliases, "", Alias(c)); err != nil && !errors.Is(err, problem.NotFound) && !engine.Denied(err) { // who may not take a name away has given none
+	if err := m.engine.DeleteRecord(ctx, tsclient.Aliases, "", Alias(c)); err != nil && !errors.Is(err, problem.NotFound) && !engine.Denied(err) { // a key without permission for aliases has not created any
 		return err
 	}
 	return nil
@@ -220,7 +220,7 @@ func (m *Minter) Tend(ctx context.Context, collections func(ctx context.Context)
 	if err == nil {
 		keys, err = m.engine.Keys(ctx)
 	}
-	if engine.Denied(err) { // the engine's key can make no search keys: there is nothing to tend
+	if engine.Denied(err) { // the engine's key can't create search keys: there is nothing to do
 		return nil
 	}
 	if err != nil {

@@ -31,11 +31,11 @@ type Applier struct {
 	rows   Rows
 	log    *slog.Logger
 
-	asked atomic.Int64                      // applications asked for
-	turn  chan struct{}                     // holds one while an application runs, which has the rest for itself
-	done  int64                             // of those asked for, how many the last application began after
-	err   error                             // what became of that
-	state atomic.Pointer[map[string]Status] // by the id of the set
+	asked atomic.Int64                      // applications requested
+	turn  chan struct{}                     // held during an application; guards the fields below
+	done  int64                             // the number of requests before the last application started
+	err   error                             // its result
+	state atomic.Pointer[map[string]Status] // by the ID of the set
 	// seen holds, for each record, the version that was put and a digest of the engine's form of it. The engine does not return a record in
 	// the form in which it was put, so the digest is compared with its own earlier form. Another digest, or a missing record, means that
 	// the engine's copy has drifted.
@@ -84,7 +84,7 @@ func (a *Applier) Apply(ctx context.Context) error {
 	}
 	began := a.asked.Load()
 	err := a.apply(ctx)
-	if ctx.Err() == nil { // else it ended for this caller alone
+	if ctx.Err() == nil { // otherwise it ended for this caller only
 		a.done, a.err = began, err
 	}
 	return err
@@ -119,10 +119,10 @@ func named(version string) bool {
 type run struct {
 	*Applier
 	next     map[place]mark
-	there    map[place]bool // what the engine has, of any version
+	there    map[place]bool // what the engine has, in any version
 	repaired int
-	refused  []error           // what the engine did not take: of one record, or for one collection
-	failed   map[string]error  // the same, by the ids of the sets
+	refused  []error           // refusals of the engine: of one record, or for one collection
+	failed   map[string]error  // the same by set ID
 	state    map[string]Status // of every set that was read
 }
 
@@ -191,10 +191,10 @@ func (r *run) all(ctx context.Context, named bool) error {
 			r.fails(id, ofCollection(refused))
 		}
 	}
-	if len(r.refused) > before { // such a collection may name a set that is there no more
+	if len(r.refused) > before { // such a collection may still name a deleted set
 		kinds = []tsclient.RecordKind{tsclient.StopwordSets}
 	}
-	for _, k := range kinds { // after no collection names them any more
+	for _, k := range kinds { // once no collection names them any more
 		if err := r.drop(ctx, k, "", has[k], want[k]); err != nil {
 			return err
 		}
@@ -207,7 +207,7 @@ func (r *run) shown(ctx context.Context, kinds []tsclient.RecordKind) (map[tscli
 	has := map[tsclient.RecordKind]map[string]json.RawMessage{}
 	for _, k := range kinds {
 		list, err := r.engine.Records(ctx, k, "")
-		if engine.Denied(err) { // by a key that is made for less, which is in order where there are no sets
+		if engine.Denied(err) { // the key lacks the permission, which is fine if there are no sets
 			if rows, failed := r.rows.AllSets(ctx); failed != nil || len(rows) == 0 {
 				return nil, failed
 			}

@@ -38,8 +38,8 @@ var (
 type Set struct {
 	owner.Name
 	Kind    Kind
-	ID      string // never another set's
-	Owner   string // as of collections
+	ID      string // unique among all sets
+	Owner   string // as for collections
 	Version int64
 	Body    string   // JSON of the contract's member; empty in lists
 	Readers []string // grantees

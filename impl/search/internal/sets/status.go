@@ -11,9 +11,9 @@ type State string
 
 // The states.
 const (
-	Applied State = "applied" // the engine has it, where it holds for anything
-	Pending State = "pending" // it is not there yet, or this process has not looked yet
-	Failed  State = "failed"  // the engine did not take it, and is asked again
+	Applied State = "applied" // the engine has it, if it is used for anything
+	Pending State = "pending" // the engine does not have it yet, or this process has not checked yet
+	Failed  State = "failed"  // the engine refused it; it is tried again
 )
 
 // Status is the result of the last application of a set.

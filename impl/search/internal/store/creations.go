@@ -56,7 +56,7 @@ func (s *Store) begin(ctx context.Context, tx *store.Tx, key idempotency.Key, co
 		return false, err
 	case row.Lease == l.Name:
 		return false, nil
-	case row.Collection != collection: // else both would be made, and one of them without an answer and an event
+	case row.Collection != collection: // otherwise both would be created, and one of them without an answer and an event
 		return true, idempotency.Conflict()
 	case row.Until >= now.UnixMicro():
 		return true, idempotency.AtWork()

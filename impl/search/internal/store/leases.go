@@ -13,8 +13,8 @@ import (
 // leasedTable is a table whose rows are worked on by the holder of their lease. It has the columns id, lease, leased_until and due_at.
 type leasedTable struct {
 	name string
-	due  string // which rows are due, beside the time of due_at
-	take string // what else a claim sets, ending with a comma; its one placeholder, if any, is the time
+	due  string // which rows are due, in addition to due_at
+	take string // what else a claim sets, ending with a comma; its placeholder, if any, is the time
 }
 
 // claim leases the unleased row that has been due for the longest time, and returns what read makes of it in the same transaction. It
@@ -28,10 +28,10 @@ func claim[T any](ctx context.Context, s *Store, of leasedTable, l lease.Lease, 
 	var due int64
 	err = s.db.Read(ctx).Get(ctx, &due, "SELECT COUNT(*) FROM "+of.name+" WHERE "+isDue, now.UnixMicro(), now.UnixMicro())
 	if err != nil || due == 0 {
-		return nil, err // no write without need
+		return nil, err // no write transaction without need
 	}
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		claimed = nil // of a transaction that was rolled back and is run again
+		claimed = nil // reset after a rolled back attempt of this transaction
 		now, err := s.time(ctx, tx)
 		if err != nil {
 			return err

@@ -21,8 +21,8 @@ type names [2]owner.Name
 type ownerCache struct {
 	mu     sync.Mutex
 	kept   map[names]keptOwners
-	change int  // counts the times that all was forgotten
-	alone  bool // nobody but this process changes owners: what is kept is so until it is forgotten
+	change int  // how often the cache was cleared
+	alone  bool // no other process changes owners: entries don't expire
 }
 
 type keptOwners struct {

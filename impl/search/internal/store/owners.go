@@ -67,7 +67,7 @@ func (s *Store) named(ctx context.Context, of names) ([]*owner.Collection, error
 		return nil, err
 	}
 	found = collectionsOf(rows)
-	if !slices.ContainsFunc(found, func(c *owner.Collection) bool { return c.Swapping }) { // what is about to change is not kept
+	if !slices.ContainsFunc(found, func(c *owner.Collection) bool { return c.Swapping }) { // during a swap nothing is cached
 		s.owners.put(of, found, s.clock.Now(), change)
 	}
 	return found, nil
@@ -334,6 +334,6 @@ func (s *Store) makerOf(ctx context.Context, n owner.Name) (string, error) {
 		case len(made) == 1 || next == 0:
 			return owner.Administrators, nil
 		}
-		query.Before = next // it has looked at a part of the trail only
+		query.Before = next // only a part of the trail has been searched so far
 	}
 }

@@ -31,7 +31,7 @@ func (s *Store) Now(ctx context.Context) (_ time.Time, err error) {
 func (s *Store) Alone(ctx context.Context) (err error) {
 	defer tried.To(&err, "end what an earlier process has left")
 	if s.db.Dialect() != store.SQLite {
-		return nil // another process may be at work
+		return nil // another process may be running
 	}
 	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := tx.Exec(ctx, "DELETE FROM replicas"); err != nil {
@@ -64,7 +64,7 @@ func (s *Store) Beat(ctx context.Context, replica string, age func() time.Durati
 		return false, err
 	}
 	if of.Held > 0 {
-		s.owners.forget() // what is read from now on tells that it must not be kept
+		s.owners.forget() // from now on reads see the held collection, and are not cached
 	}
 	oldest := now.Add(-age())
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {

@@ -207,7 +207,7 @@ func (c *Client) Document(ctx context.Context, collection, id string) (json.RawM
 	if err := noDocument(id); err != nil {
 		return nil, err
 	}
-	if id == "export" || id == "search" { // what is below documents under these names is no document
+	if id == "export" || id == "search" { // these names have another meaning below documents
 		return c.exportOne(ctx, collection, id)
 	}
 	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) { return c.raw.GetDocument(ctx, collection, id) })
@@ -319,7 +319,7 @@ func (c *Client) ImportLines(ctx context.Context, collection string, action api.
 	batch := max(n, 1)
 	params := &api.ImportDocumentsParams{Action: &action, BatchSize: &batch}
 	may := always
-	if action == api.Create { // its repeat finds its own documents
+	if action == api.Create { // a repeat would find its own documents
 		may = never
 	}
 	body, _, err := c.call(ctx, c.times.Import, may, func(ctx context.Context) (*http.Response, error) {

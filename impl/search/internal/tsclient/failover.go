@@ -14,9 +14,9 @@ import (
 type repeat int
 
 const (
-	never  repeat = iota // it goes to another node only where nothing of it was sent
-	always               // doing it twice does no more than doing it once: the next node gets it
-	stream               // always, until the answer begins
+	never  repeat = iota // another node gets it only if nothing of it was sent
+	always               // it may be repeated: the next node gets it
+	stream               // like always, until the response begins
 )
 
 // ErrNotSent wraps errors of calls of which nothing was sent. It is an ErrUnavailable.
@@ -72,7 +72,7 @@ func (c *Client) tries(ctx context.Context, may repeat, once func(ctx context.Co
 		}
 		doubt = doubt || !none
 	}
-	return nil // not reached: there is a node, and the last one returns
+	return nil // not reached: there is at least one node, and the last one returns
 }
 
 // doubtful returns the error of the last node that was called. doubt reports that an earlier node may have carried out the call, so that
@@ -109,7 +109,7 @@ func (c *Client) attempt(ctx context.Context, n *node, others bool, once func(ct
 	}
 	err := c.keyed(at, once)
 	if err != nil && errors.Is(context.Cause(at), errAway) && ctx.Err() == nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, errAway) // and it is noted
+		return fmt.Errorf("%w: %w", ErrUnavailable, errAway) // already recorded
 	}
 	if ctx.Err() == nil {
 		c.note(n, changes, err)

@@ -26,8 +26,8 @@ var errAway = errors.New("the node of the search engine is away")
 type NodeState struct {
 	Address string // its base URL
 	Healthy bool
-	Since   time.Time // of Healthy
-	Cause   error     // of what was found last of a node that is not healthy
+	Since   time.Time // of the last change of Healthy
+	Cause   error     // of the last finding, if the node is not healthy
 }
 
 // Nodes are the addresses of one engine. Calls are distributed over the healthy ones in turn. It is safe for concurrent use.
@@ -54,13 +54,13 @@ func NewNodes(addresses []*url.URL, c clock.Clock, changed func(NodeState)) *Nod
 type node struct {
 	address, scheme, host string
 
-	changes  atomic.Uint64 // of healthy; a call tells something of a node only when none came since it began
-	troubled atomic.Bool   // avoid is set, or it is not healthy: a call that went well has something to tell
+	changes  atomic.Uint64 // of healthy; a call's result counts only if there was none since the call began
+	troubled atomic.Bool   // avoid is set or it is not healthy, so that a successful call must be recorded
 	mu       sync.Mutex
 	healthy  bool
 	since    time.Time
 	cause    error
-	avoid    time.Time       // until when others go before it; zero: they don't
+	avoid    time.Time       // other nodes are preferred until then; zero: they are not
 	life     context.Context // ends when the node is found to hang
 	end      context.CancelFunc
 }
@@ -192,7 +192,7 @@ func (c *Client) examine(ctx context.Context, n *node) error {
 	err := c.health(limited)
 	var said *Error
 	switch {
-	case ctx.Err() != nil: // whoever asks has ended
+	case ctx.Err() != nil: // the caller's context has ended
 	case err == nil:
 		c.nodes.answered(n, changes)
 	default:

@@ -59,7 +59,7 @@ func (c *Client) Records(ctx context.Context, kind RecordKind, collection string
 		return nil, err
 	}
 	var list []json.RawMessage
-	if json.Unmarshal(body, &list) != nil { // in an object, but for the newer kinds
+	if json.Unmarshal(body, &list) != nil { // older kinds are wrapped in an object
 		var wrapped map[RecordKind][]json.RawMessage
 		if json.Unmarshal(body, &wrapped) != nil {
 			return nil, fmt.Errorf("read %s: %w", kind, errBadAnswer)

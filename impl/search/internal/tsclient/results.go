@@ -27,7 +27,7 @@ type Result struct {
 	// Refused is why the search was not carried out. If it is set, nothing else is.
 	Refused *Error
 
-	wrapped bool // it has the results of others
+	wrapped bool // the response has a list of results
 }
 
 // ResultHit is a document that was found. Score is a number, or empty. In a union, Search is the index of the search that found it.
@@ -87,14 +87,14 @@ func (a *Answer) Free() {
 // MultiSearch carries out searches, each in the collection that it names. The parameters are sent in the body, so that they appear in no
 // log of URLs. The outcome of each search is in its Result.
 func (c *Client) MultiSearch(ctx context.Context, searches ...map[string]any) (*Answer, error) {
-	ctx, cancel := within(ctx, c.times.Search) // of both attempts, where the second has the key before
+	ctx, cancel := within(ctx, c.times.Search) // for both attempts, if the second one uses the previous key
 	defer cancel()
 	text, err := searchesText(searches)
 	if err != nil {
 		return nil, err
 	}
 	answer, err := c.searched(ctx, text, len(searches))
-	if err == nil && keyRefused(answer.Results) { // inside an answer, as some versions of the engine do
+	if err == nil && keyRefused(answer.Results) { // inside a response, as some versions of the engine do
 		if before := c.keys.Previous(); before != "" {
 			answer.Free()
 			return c.searched(withKey(ctx, before), text, len(searches))

@@ -153,7 +153,7 @@ func readAll(r io.Reader, size, limit int64, room *bytes.Buffer) ([]byte, error)
 	if whole, ok := r.(*held); ok && size <= limit {
 		return whole.Bytes(), nil
 	}
-	room.Reset() // of an attempt before
+	room.Reset() // after an earlier attempt
 	if size > 0 && size <= limit {
 		room.Grow(int(size) + bytes.MinRead)
 	}

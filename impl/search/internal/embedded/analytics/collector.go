@@ -55,7 +55,7 @@ func New(c clock.Clock) *Collector {
 
 // Typed records a query of a user in a collection. It counts for the rules, which may be none, unless another query follows within Pause.
 func (c *Collector) Typed(user, collection, text string, rules []string) {
-	if len(text) > maxQueryBytes { // it counts for nothing, and ends what was typed before
+	if len(text) > maxQueryBytes { // it is not counted, but ends what was typed before
 		text = ""
 	}
 	// The texts are copied, because each may be a small slice of a large text that it would keep in memory.

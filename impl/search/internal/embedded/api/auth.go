@@ -128,7 +128,7 @@ func (h *Handler) postKey(w http.ResponseWriter, r *request) {
 				return &schema.Error{Status: http.StatusConflict, Text: "API key generation conflict."}
 			}
 		}
-		if next, ok := c.Get(kindNext, kindKeys); ok { // an id is given once, even when its key is deleted
+		if next, ok := c.Get(kindNext, kindKeys); ok { // an ID is never reused, even if its key is deleted
 			if err := json.Unmarshal(next, &k.ID); err != nil {
 				return err
 			}

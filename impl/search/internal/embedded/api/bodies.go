@@ -60,13 +60,13 @@ func (b *bodies) bound(r *http.Request, to *route) *boundBody {
 		body.room = b.imports
 	}
 	body.most = body.room.most
-	if r.ContentLength >= 0 && r.ContentLength <= body.most { // a longer one is refused before it is read whole
+	if r.ContentLength >= 0 && r.ContentLength <= body.most { // a longer body is refused before it is read completely
 		body.most = r.ContentLength
 		if to.action == importAction && r.ContentLength > smallBody {
 			body.first = r.ContentLength
 		}
 	}
-	if body.from == nil { // as of requests that no server has read
+	if body.from == nil { // for requests that no server has read
 		body.from = http.NoBody
 	}
 	return body
@@ -75,7 +75,7 @@ func (b *bodies) bound(r *http.Request, to *route) *boundBody {
 // boundBody is a body that reserves room while it is read: first at the beginning, and at most most or a little more in the end.
 type boundBody struct {
 	from        io.Reader
-	ctx         context.Context // that of the request whose body it is
+	ctx         context.Context // of the body's request
 	room        room
 	wait        time.Duration
 	first, most int64

@@ -162,7 +162,7 @@ func (h *Handler) exportDocuments(w http.ResponseWriter, r *request) {
 	for first := true; ; {
 		docs, err := next()
 		if err != nil || r.Context().Err() != nil {
-			panic(http.ErrAbortHandler) // the status has gone out: only a broken connection tells
+			panic(http.ErrAbortHandler) // the status has been sent: only a broken connection can report the error
 		}
 		if docs == nil {
 			return

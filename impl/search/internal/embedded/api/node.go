@@ -23,7 +23,7 @@ const statsWindow = 10 * time.Second
 type stats struct {
 	mu   sync.Mutex
 	ring [10]map[string]sum
-	at   int64 // the second of the ring's newest
+	at   int64 // the latest second in the ring
 }
 
 type sum struct {

@@ -18,8 +18,8 @@ type request struct {
 	bound  *boundBody
 	parts  []string
 	params url.Values
-	scope  keys.Scope // of a scoped key; without Params it is none
-	key    keys.Key   // the created key with which the request came; without a value it is the admin key
+	scope  keys.Scope // of a scoped key; without Params there is none
+	key    keys.Key   // the created key of the request; without a value it is the admin key
 }
 
 // param returns a parameter of the URL. If it occurs several times, the last one is used.

@@ -53,7 +53,7 @@ func (h *Handler) inTurns(w http.ResponseWriter, r *request, n int, do func(ctx 
 			return
 		}
 		defer leave()
-		enter = h.gate.EnterAgain // as a group it is let in
+		enter = h.gate.EnterAgain // it has been admitted as a group
 	}
 	leave, err := enter(ctx)
 	if err != nil {
@@ -113,7 +113,7 @@ func scoped(values map[string]string, r *request) map[string]string {
 		embedded["filter_curated_hits"] = "true"
 	}
 	if embedded["include_fields"] != "" || embedded["exclude_fields"] != "" {
-		values["highlight_fields"] = "" // else a preset's would count
+		values["highlight_fields"] = "" // otherwise those of a preset would apply
 		embedded[params.KeyIncludes], embedded[params.KeyExcludes] = embedded["include_fields"], embedded["exclude_fields"]
 	}
 	return over(values, embedded)
@@ -126,7 +126,7 @@ func (h *Handler) searchDocuments(w http.ResponseWriter, r *request) {
 	}
 	h.admitted(w, r, func(ctx context.Context) {
 		values := fromURL(r)
-		if _, ok := values["q"]; !ok { // there a preset's q does not count (reference, section 9)
+		if _, ok := values["q"]; !ok { // a preset's q is ignored here (reference, section 9)
 			values["q"] = ""
 		}
 		answer, err := h.engine.Search(ctx, r.parts[1], scoped(values, r))
@@ -143,7 +143,7 @@ func (h *Handler) searchDocuments(w http.ResponseWriter, r *request) {
 type asked struct {
 	searches []map[string]string
 	union    bool
-	once     bool // of a union
+	once     bool // in a union
 }
 
 // askedOf parses the body. If the URL names a preset with searches, they replace those in the body.
@@ -221,7 +221,7 @@ func (h *Handler) results(ctx context.Context, r *request, searches []map[string
 			err = errAnswers
 		}
 		if err != nil {
-			text, _ = encode(h.inPlace(err)) // a number and a text
+			text, _ = encode(h.inPlace(err)) // a number and a text can always be encoded
 		}
 		room -= len(text)
 		out = append(out, text...)

@@ -48,7 +48,7 @@ func Repair(dir string, log *slog.Logger) (Repaired, error) {
 		return r, fmt.Errorf("repair store: %w", err)
 	}
 	defer unlock()
-	if there, err = exists(path); err != nil { // another repair may have ended meanwhile
+	if there, err = exists(path); err != nil { // another repair may have finished in the meantime
 		return r, fmt.Errorf("repair store: %w", err)
 	}
 	if there {

@@ -31,7 +31,7 @@ func takeOver(dir string, log *slog.Logger) (err error) {
 	if _, err := os.Stat(old); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if _, err := os.Stat(filepath.Join(dir, fileName)); err == nil { // a crash between the two renamings
+	if _, err := os.Stat(filepath.Join(dir, fileName)); err == nil { // after a crash between the two renames
 		return os.Rename(old, old+".old")
 	}
 	const copyName = name + "-new"

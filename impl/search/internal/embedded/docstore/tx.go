@@ -23,7 +23,7 @@ type Tx struct {
 	table string
 	err   error
 
-	next, begun uint64 // the number to be given next, now and at the begin
+	next, begun uint64 // the next number, now and at the start
 	commits     uint64
 	changed     []uint64
 	// pending holds documents that were put but are not in the table yet, so that several are written in one statement.
@@ -161,7 +161,7 @@ func (t *Tx) Delete(seq uint64, id string) error {
 func (t *Tx) flush() {
 	rows := t.pending
 	for len(rows) > 0 && t.err == nil {
-		n := 1 // few texts of statements: they are kept compiled
+		n := 1 // only a few different statements, because they are cached
 		if len(rows) >= rowsAtOnce {
 			n = rowsAtOnce
 		} else if len(rows) >= 8 {

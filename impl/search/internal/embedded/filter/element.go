@@ -37,7 +37,7 @@ func (p *parser) inside(path string) (*Node, error) {
 		return nil, refuse("Could not parse the filter query: braces inside braces.")
 	}
 	p.blanks()
-	if p.at("}") { // ends a real server (reference, section 9)
+	if p.at("}") { // crashes a real server (reference, section 9)
 		return nil, refuse("Filter query cannot be empty.")
 	}
 	before := p.prefix
@@ -107,7 +107,7 @@ func (n *Node) Loosened() *Node {
 		}
 		return &Node{Op: Or, Left: a, Right: b}
 	case Leaf:
-		if n.Clause.Negate || n.Clause.Want != nil && !schema.LookedUp(n.Clause.Want) { // of an element: the document may have another that fits, and the index but one of its places
+		if n.Clause.Negate || n.Clause.Want != nil && !schema.LookedUp(n.Clause.Want) { // an element: the document may have another one that matches, and the index may know only one of its places
 			return nil
 		}
 	}

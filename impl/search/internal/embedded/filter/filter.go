@@ -82,7 +82,7 @@ type parser struct {
 	text    string
 	pos     int
 	clauses int
-	prefix  string // of the fields' names: inside the elements of an object
+	prefix  string // of the fields' names, inside the elements of an object
 	braces  int
 	schema  *schema.Schema
 	options Options

@@ -31,7 +31,7 @@ func ParseArea(text string) (Area, bool) {
 		return Area{}, false
 	}
 	parts := strings.Split(text, ",")
-	parts = slices.DeleteFunc(parts, func(p string) bool { return strings.Contains(p, "exact_filter_radius") }) // it is exact anyway
+	parts = slices.DeleteFunc(parts, func(p string) bool { return strings.Contains(p, "exact_filter_radius") }) // it is always exact
 	if len(parts) == 3 {
 		if metres, ok := Metres(parts[2]); ok {
 			at, ok := place(parts[0], parts[1])

@@ -15,11 +15,11 @@ import (
 type Marker struct {
 	fields     []*schema.Field
 	full       []string
-	asked      bool // highlight_fields was given: the projection does not matter
+	asked      bool // highlight_fields was given: the projection is ignored
 	start, end string
 	threshold  int
 	affix      int
-	old        bool // the older list `highlights` is wanted too
+	old        bool // the older list `highlights` is requested too
 	objects    bool // fields may lie in objects
 	// Inside is the query's word for index.MarkInside.
 	Inside string
@@ -54,7 +54,7 @@ func New(p params.Params, s *schema.Schema, searched []*schema.Field) *Marker {
 		}
 		return m
 	}
-	m.fields = searched // one that is searched twice is in the list twice
+	m.fields = searched // a field that is searched twice is in the list twice
 	return m
 }
 

@@ -82,7 +82,7 @@ func (x *Segments) do(j *job) error {
 		if errors.Is(err, ErrDamaged) {
 			x.damage = err
 		}
-		x.unsaved, x.resting = x.unsaved-pending, true // files are tried again after as many changes
+		x.unsaved, x.resting = x.unsaved-pending, true // files are tried again after as many further changes
 		return err
 	}
 	x.install(j, result)

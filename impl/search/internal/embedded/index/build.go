@@ -58,7 +58,7 @@ func (s *segment) sortIDs() {
 // fieldBuilder builds a field of a segment. Documents are added in ascending order. Documents without a value are not added.
 type fieldBuilder struct {
 	out   *field
-	next  uint32 // the first document whose columns are not written
+	next  uint32 // the first document whose columns have not been written
 	facet *facetBuilder
 	words map[string]*wordBuilder
 }
@@ -66,7 +66,7 @@ type fieldBuilder struct {
 // wordBuilder collects the postings of one word.
 type wordBuilder struct {
 	docs []uint32
-	ends []uint32 // ends[i] is the end of the places in docs[i]
+	ends []uint32 // ends[i] is the end of the positions in docs[i]
 	data []byte
 	prev uint32 // the last position in the last document
 }
@@ -152,7 +152,7 @@ func (b *fieldBuilder) addPlace(word string, doc uint32, p place) {
 	}
 	if n := len(w.docs); n == 0 || w.docs[n-1] != doc {
 		w.docs, w.ends, w.prev = append(w.docs, doc), append(w.ends, uint32(len(w.data))), 0
-	} else if w.prev == p.pos { // past the last numbered position, or the same word at the same place
+	} else if w.prev == p.pos { // past the last numbered position, or the same word at the same position
 		return
 	}
 	w.data = appendPlace(w.data, p, w.prev)

@@ -106,7 +106,7 @@ func (c *Compared) some(p part, docs []uint32, wanted []Change) {
 	if len(list) == 0 {
 		return
 	}
-	keep.Flip(0, uint64(p.seg.n)) // what is not looked at is dead
+	keep.Flip(0, uint64(p.seg.n)) // documents outside of the batch count as dead
 	c.Different += len(differing(merge([]part{{p.seg, keep}}).seg, build(list)))
 }
 
@@ -225,7 +225,7 @@ func wordsDiffer(a, b *dictionary, d map[uint32]struct{}) {
 			right = b.list(j)
 			j++
 		}
-		postingsDiffer(left, right, func(doc uint32) bool { return a.lengths[doc] == b.lengths[doc] }, d) // in both lists: both have lengths
+		postingsDiffer(left, right, func(doc uint32) bool { return a.lengths[doc] == b.lengths[doc] }, d) // documents in both lists have lengths in both
 	}
 }
 

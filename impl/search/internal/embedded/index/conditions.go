@@ -31,11 +31,11 @@ func (a *area) restrict(set *roaring.Bitmap, n *filter.Node) error {
 		if cut != nil && !errors.Is(cut, errCut) {
 			return cut
 		}
-		return cmp.Or(a.restrict(set, n.Right), cut) // both hold for what is left, also after a cut
+		return cmp.Or(a.restrict(set, n.Right), cut) // both apply to what is left, also after a cut
 	case filter.Or:
 		return a.restrictEither(set, n)
 	}
-	set.Clear() // the index does not know the elements of objects
+	set.Clear() // the index has no elements of objects
 	return nil
 }
 
@@ -116,7 +116,7 @@ func (a *area) restrictValues(set *roaring.Bitmap, c *filter.Clause) error {
 	f := a.part.seg.fields[c.Field.Name]
 	var drop []uint32
 	var v schema.Value
-	each, work := 1, 0 // since the last look at the time
+	each, work := 1, 0 // since the last check of the time
 	if w, ok := c.Want.(schema.Weighed); ok {
 		each = w.Work()
 	}
@@ -124,7 +124,7 @@ func (a *area) restrictValues(set *roaring.Bitmap, c *filter.Clause) error {
 		if work >= checkEvery {
 			work = 0
 			if err := a.s.look(true); err != nil {
-				set.RemoveRange(uint64(it.PeekNext()), 1<<32) // of these nothing is known
+				set.RemoveRange(uint64(it.PeekNext()), 1<<32) // these have not been checked
 				set.AndNot(roaring.BitmapOf(drop...))
 				return err
 			}
@@ -132,7 +132,7 @@ func (a *area) restrictValues(set *roaring.Bitmap, c *filter.Clause) error {
 		doc := it.Next()
 		switch {
 		case f == nil:
-		case f.parts.Floats: // as most of these have: no further column is looked at
+		case f.parts.Floats: // the usual case: no other column is read
 			v.Floats = f.floats.of(doc)
 		default:
 			v, _ = f.row(doc)
@@ -361,7 +361,7 @@ func keepPhrases(ctx context.Context, set *roaring.Bitmap, variants [][]postings
 	}
 	places := make([][]place, len(variants))
 	var drop []uint32
-	work := 0 // words looked up since the last look at the context
+	work := 0 // words looked up since the last check of the context
 	for it := set.Iterator(); it.HasNext(); {
 		if work += len(variants); work >= checkEvery {
 			if work = 0; ctx.Err() != nil {

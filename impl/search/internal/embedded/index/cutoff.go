@@ -10,7 +10,7 @@ import (
 // concurrent request, such as reading from its connection, waits until the runtime preempts a search, which takes up to 10 ms.
 func (s *search) giveWay() error {
 	s.steps++
-	return s.look(s.steps > 1) // the first step is done in any case: an answer is not empty for want of time alone
+	return s.look(s.steps > 1) // the first step is always done, so that lack of time alone does not give an empty answer
 }
 
 // look yields, and returns errCut once when the cutoff has passed, if begun. What has been found until then becomes the answer.

@@ -113,7 +113,7 @@ func (p postings) docs() []uint32 {
 
 // past returns the first term after term that does not have the prefix. term itself has it.
 func (d *dictionary) past(term uint32, prefix string) uint32 {
-	low, step := int(term), 1 // low begins with it; most such runs are short
+	low, step := int(term), 1 // terms up to low have the prefix; most such runs are short
 	for low+step < d.terms.len() && strings.HasPrefix(d.terms.at(uint32(low+step)), prefix) {
 		low, step = low+step, 2*step
 	}

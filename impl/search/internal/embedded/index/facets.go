@@ -45,7 +45,7 @@ func (s *search) facet(ask Facet) (FacetResult, error) {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(b.Last, a.Last), cmp.Compare(a.Value, b.Value))
 	})
 	if len(r.Counts) > ask.Max {
-		r.Counts = slices.Clone(r.Counts[:ask.Max]) // the others are not held until the answer is made
+		r.Counts = slices.Clone(r.Counts[:ask.Max]) // the others are released before the answer is built
 	}
 	return r, nil
 }
@@ -107,7 +107,7 @@ func (s *search) countStrings(r *FacetResult) error {
 	}
 	r.Counts = make([]FacetCount, 0, len(total))
 	for v, c := range total {
-		r.Counts = append(r.Counts, FacetCount{strings.Clone(v), c.n, c.last}) // it outlives the segment
+		r.Counts = append(r.Counts, FacetCount{strings.Clone(v), c.n, c.last}) // the value outlives the segment
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func countNumbers[T number](s *search, of func(*field) *column[T], r *FacetResul
 		if err := a.each(func(doc uint32) {
 			values := c.of(doc)
 			for i, v := range values {
-				if i > 0 && slices.Contains(values[:i], v) { // a document counts once for a value
+				if i > 0 && slices.Contains(values[:i], v) { // a document counts once per value
 					continue
 				}
 				t := counts[v]

@@ -23,7 +23,7 @@ import (
 const (
 	segmentMagic = "FSEGv1\n\x00"
 	pageSize     = 64 << 10
-	tailSize     = 16 // length of what the pages hold, checksum of the checksums, byte order
+	tailSize     = 16 // length of the pages' content, checksum of the checksums, byte order
 	byteOrder    = 0x01020304
 )
 
@@ -54,7 +54,7 @@ func (l *lengths) f64s(p *[]float64) { *l = append(*l, len(*p)) }
 type pageWriter struct {
 	out  *bufio.Writer
 	n    int64
-	page uint32 // checksum of the page that is being written
+	page uint32 // checksum of the current page
 	sums []byte
 	err  error
 }
@@ -110,7 +110,7 @@ func writeSegment(path string, s *segment) (err error) {
 	}
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
-			_ = os.Remove(path) // a part of a segment is of no use
+			_ = os.Remove(path) // a partial segment is of no use
 		}
 	}()
 	h := head{Documents: s.n, Fields: make(map[string]schema.Columns)}

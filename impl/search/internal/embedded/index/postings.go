@@ -36,7 +36,7 @@ func union(n int, lists []postings) *roaring.Bitmap {
 type cursor struct {
 	p    postings
 	docs []uint32
-	from int // the place of docs in p
+	from int // the index of docs in p
 	i    int
 }
 

@@ -31,7 +31,7 @@ type search struct {
 	areas []*area
 	order comparison
 	top   *worst
-	texts bool // words were searched
+	texts bool // the search has words
 	// ascending reports that the worst text match comes first. Upper bounds of scores are then of no use.
 	ascending bool
 	// matchOnly reports that the order is by text match, best first, and then newest first.

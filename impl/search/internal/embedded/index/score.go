@@ -144,7 +144,7 @@ func (sc *scorer) ceiling() fieldScores {
 	for w := range sc.cursors {
 		for f := range sc.a.words {
 			class := byte(0)
-			for _, c := range sc.cursors[w][f] { // the cheapest is the first
+			for _, c := range sc.cursors[w][f] { // the first one is the cheapest
 				if c.p.n() > 0 {
 					class = byte(c.cost + 1)
 					break
@@ -169,7 +169,7 @@ func (sc *scorer) scan(set *roaring.Bitmap, ceiling *fieldScores) error {
 			return err
 		}
 		if ceiling != nil && s.top.full() && !s.top.admits(&scored{area: int32(sc.a.at), doc: block[0], seq: seqs[block[0]], score: *ceiling}) {
-			return nil // those that follow are older
+			return nil // all further documents are older
 		}
 		slices.Reverse(block)
 		sc.classify(block)

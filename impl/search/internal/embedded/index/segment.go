@@ -15,7 +15,7 @@ type segment struct {
 	n      int
 	seqs   []uint64 // by document, ascending
 	ids    texts    // by document
-	byID   []uint32 // the documents in the order of their ids
+	byID   []uint32 // the documents sorted by ID
 	fields map[string]*field
 	// file holds the mapped pages; nil for a segment in memory.
 	file *file

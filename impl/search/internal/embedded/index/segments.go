@@ -35,8 +35,8 @@ type Segments struct {
 	config Config
 	view   atomic.Pointer[view]
 
-	mu      sync.Mutex // held by who makes a new view
-	calm    *sync.Cond // of mu: told when the background work rests
+	mu      sync.Mutex // held while a new view is made
+	calm    *sync.Cond // of mu; signalled when the background work makes progress or ends
 	working bool
 	closed  bool
 	// complete reports that the index contains all documents up to the view's commit. Only then is a manifest written.
@@ -44,7 +44,7 @@ type Segments struct {
 	unsaved  int // changes since the last manifest
 	// resting reports that a file could not be written. No further attempt is made until there are enough changes.
 	resting bool
-	current *job // under way
+	current *job // being carried out
 	files   fileNames
 	damage  error // found in the background
 }
@@ -62,8 +62,8 @@ type view struct {
 
 // Costs of the memory estimate, in bytes.
 const (
-	segmentBytes = 1 << 10 // what a segment costs beside its documents
-	mappedShare  = 64      // of a mapped segment so much is taken for memory of its own
+	segmentBytes = 1 << 10 // cost of a segment in addition to its documents
+	mappedShare  = 64      // the fraction of a mapped segment that is counted as memory
 )
 
 func newView(parts []part, commit uint64) *view {
@@ -136,7 +136,7 @@ func caught(fn func() error) (err error) {
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
-		case interface{ Addr() uintptr }: // of runtime.Error: a page that is not there
+		case interface{ Addr() uintptr }: // a runtime.Error for a missing page
 			err = fmt.Errorf("%w: %v", ErrDamaged, p)
 		case runtime.Error:
 			err = fmt.Errorf("%w: %w: %s", errUnsound, p, debug.Stack())

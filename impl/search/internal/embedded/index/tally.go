@@ -74,7 +74,7 @@ func (t *tally) best(keep int, first string) []candidate {
 	kept = kept[:min(keep, len(kept))]
 	out := make([]candidate, 0, len(kept)) // not keep, which a caller may set to any number
 	for _, c := range kept {
-		c.text = strings.Clone(c.text) // it outlives the segment
+		c.text = strings.Clone(c.text) // the text outlives the segment
 		out = append(out, *c)
 	}
 	return out

@@ -10,9 +10,9 @@ import (
 // vectors holds a field's vectors consecutively, in the order of their documents.
 type vectors struct {
 	dim    int
-	docs   []uint32 // that have one, ascending
+	docs   []uint32 // documents that have a vector, ascending
 	values []float32
-	next   uint32 // the document that comes next, while they are added
+	next   uint32 // the next document to be added
 }
 
 // add appends the vector of the next document. Numbers that are not a vector of the field count as none.

@@ -129,7 +129,7 @@ func (k Key) reaches(collection string) bool {
 		if pattern == "*" || pattern == collection {
 			return true
 		}
-		if collection == "" { // an operation on no collection in particular is for keys of all collections
+		if collection == "" { // an operation on no collection in particular requires a key for all collections
 			continue
 		}
 		if re, err := regexp.Compile("^(?:" + pattern + ")$"); err == nil && re.MatchString(collection) {

@@ -62,7 +62,7 @@ func (k *Key) decay(options string) error {
 	switch d.Func {
 	case "diff":
 	case "gauss", "linear", "exp":
-		if !seen["scale"] || !(d.Rate >= 0 && d.Rate <= 1) { // NaN is neither
+		if !seen["scale"] || !(d.Rate >= 0 && d.Rate <= 1) { // refuses NaN too
 			return wrong
 		}
 	default:
@@ -90,7 +90,7 @@ func (d *Decay) Weigh(v schema.Value) (weight float64, ok bool) {
 	switch {
 	case d.Func == "diff":
 		return far, true
-	case far == 0: // also where the rate is 0
+	case far == 0: // also if the rate is 0
 		return 1, true
 	case d.Func == "gauss":
 		return math.Exp(math.Log(d.Rate) * (far / d.Scale) * (far / d.Scale)), true

@@ -28,7 +28,7 @@ func (k *Key) geo(f *schema.Field, options string) error {
 	g := &Geo{Field: f}
 	for i, into := range []*float64{&g.From.Lat, &g.From.Lng} {
 		v, err := strconv.ParseFloat(strings.TrimSpace(parts[i]), 64)
-		if err != nil || !(math.Abs(v) <= []float64{90, 180}[i]) { // NaN is nowhere
+		if err != nil || !(math.Abs(v) <= []float64{90, 180}[i]) { // refuses NaN too
 			return wrong
 		}
 		*into = v
@@ -69,5 +69,5 @@ func (g *Geo) Weigh(places []geo.Point) float64 {
 	if g.Precision > 0 {
 		return math.Ceil(d / g.Precision)
 	}
-	return math.Round(d) // distances are whole metres there
+	return math.Round(d) // Typesense's distances are whole metres
 }

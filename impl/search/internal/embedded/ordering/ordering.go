@@ -172,7 +172,7 @@ func (k *Key) random(options string, has bool) (err error) {
 
 // Chance returns the sort key of a document for a seed.
 func Chance(seed, seq uint64) uint64 {
-	x := seed*0x9e3779b97f4a7c15 + seq + 1 // SplitMix64's steps: every bit of both reaches every bit of the result
+	x := seed*0x9e3779b97f4a7c15 + seq + 1 // the steps of SplitMix64: every bit of both inputs affects every bit of the result
 	for _, m := range []uint64{0xbf58476d1ce4e5b9, 0x94d049bb133111eb} {
 		x = (x ^ x>>30) * m
 	}

@@ -21,11 +21,11 @@ const MaxHits = 250
 type kind uint8
 
 const (
-	text    kind = iota // as it is
+	text    kind = iota // unchanged
 	number              // an unsigned integer of 32 bits
 	flag                // true or false (1 and 0 too); anything else is the default
-	list                // values with commas between them
-	refused             // a part of Typesense that this engine does not have
+	list                // values separated by commas
+	refused             // a feature of Typesense that this engine does not have
 )
 
 // Limits for the names in one search. A search is carried out for each of its fields, and an answer contains a highlight tag for each
@@ -44,9 +44,9 @@ const (
 // parameter is a line of the table.
 type parameter struct {
 	kind    kind
-	def     int // of a number, or 1 for a flag that is on
-	most    int // of a number; 0: none but its bits; of the values of a list, of the bytes of a text
-	status  int // of a number beyond most
+	def     int // default of a number; 1 for a flag that is on
+	most    int // of a number (0: only its bits), of the values of a list, of the bytes of a text
+	status  int // for a number beyond most
 	tooMuch string
 	// needs is another parameter without which a refused one is invalid in any case. missing is the text of that error.
 	needs, missing string

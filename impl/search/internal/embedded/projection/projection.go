@@ -66,8 +66,8 @@ type relation uint8
 
 const (
 	apart   relation = iota
-	above            // a name of the list lies inside this object
-	covered          // a name of the list covers this path
+	above            // a name in the list is inside this object
+	covered          // a name in the list covers this path
 )
 
 func (p Projection) relation(list []string, path string) relation {

@@ -135,7 +135,7 @@ func CheckEvent(body []byte, list []settings.Record) error {
 			} `json:"params"`
 		}
 		if json.Unmarshal(record.Body, &rule) != nil {
-			continue // its events have another form
+			continue // its events have another format
 		}
 		for _, event := range rule.Params.Source.Events {
 			if event.Name == name {

@@ -94,7 +94,7 @@ func Expand(list []Synonym, words []string, o Options) [][]string {
 		}
 	}
 	for _, s := range list {
-		if s.Locale != "" && s.Locale != "en" { // a rule of a locale is for fields of that locale
+		if s.Locale != "" && s.Locale != "en" { // a rule with a locale applies to fields of that locale
 			continue
 		}
 		if len(s.root) > 0 {

@@ -141,7 +141,7 @@ func (d Document) Merge(patch Document) Document {
 // Value holds the typed values of a field. Only one of the lists is used.
 type Value struct {
 	Strings []string
-	Ints    []int64 // whole numbers and booleans (0, 1)
+	Ints    []int64 // integers and booleans (0, 1)
 	Floats  []float64
 }
 

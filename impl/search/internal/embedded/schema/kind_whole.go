@@ -153,7 +153,7 @@ func parseInt(s string) (int64, bool) {
 		return v, true
 	}
 	if strings.TrimLeft(s, "-0123456789") == "" && strings.Count(s, "-") <= 1 && len(s) > 1 && len(s) < 21 {
-		return v, v != 0 // out of range: ParseInt returns the nearest
+		return v, v != 0 // out of range: ParseInt returns the nearest value
 	}
 	return 0, false
 }

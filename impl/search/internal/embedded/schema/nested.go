@@ -97,7 +97,7 @@ func (s *Schema) inside(doc Document, added []*Field, dirty Dirty, typed *Typed)
 	for _, f := range slices.Concat(s.Fields, added) {
 		seen[f.Name] = true
 	}
-	var paths []string // of all that objects hold, known or not
+	var paths []string // of everything inside objects, known or not
 	made := map[string]*Field{}
 	for _, object := range objectsOf(slices.Concat(s.Fields, added)) {
 		raw, ok := doc[object.Name]

@@ -23,7 +23,7 @@ func corners(raw any) (list []corner, ok bool) {
 	}
 	for i := 0; i < len(numbers); i += 2 {
 		c := corner{numbers[i], numbers[i+1]}
-		if !(math.Abs(c.lat) <= 90 && math.Abs(c.lng) <= 180) { // NaN is neither
+		if !(math.Abs(c.lat) <= 90 && math.Abs(c.lng) <= 180) { // refuses NaN too
 			return nil, false
 		}
 		list = append(list, c)
@@ -70,11 +70,11 @@ func simple(ring []corner) bool {
 	n := len(ring)
 	for i := range n {
 		a, b, next := ring[i], ring[(i+1)%n], ring[(i+2)%n]
-		if a == b || turn(a, b, next) == 0 && between(a, b, next) { // no edge, or one that goes back over the one before
+		if a == b || turn(a, b, next) == 0 && between(a, b, next) { // an empty edge, or one that goes back along the previous one
 			return false
 		}
 		for j := i + 2; j < n; j++ {
-			if i == 0 && j == n-1 { // neighbours
+			if i == 0 && j == n-1 { // adjacent edges
 				continue
 			}
 			if meet(a, b, ring[j], ring[(j+1)%n]) {

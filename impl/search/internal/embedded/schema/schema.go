@@ -99,7 +99,7 @@ type schemaJSON struct {
 func (s *Schema) Render(documents int) ([]byte, error) {
 	fields := s.Fields
 	if len(fields) == 0 {
-		fields = nil // an empty list is null there
+		fields = nil // Typesense renders an empty list as null
 	}
 	out := schemaJSON{
 		CreatedAt: s.CreatedAt, EnableNestedFields: s.Nested, DefaultSortingField: s.DefaultSortingField, Fields: fields, Metadata: s.Metadata,
@@ -243,7 +243,7 @@ func (s *Schema) fields(v json.RawMessage, max int) error {
 		if err != nil {
 			return err
 		}
-		if f.Name == "id" { // the id is implied
+		if f.Name == "id" { // the ID is implied
 			continue
 		}
 		if f.Nests() && !s.Nested {
@@ -410,7 +410,7 @@ func (s *Schema) adopt(f *Field) {
 	if f.Pattern() {
 		return
 	}
-	if f.analyzer == nil { // else the field is in use
+	if f.analyzer == nil { // otherwise the field is in use
 		f.analyzer = f.newAnalyzer(s)
 	}
 	s.byName[f.Name] = f

@@ -30,13 +30,13 @@ type Token struct {
 type Analyzer struct {
 	inWord  func(r rune) bool
 	strip   stripFilter
-	filters []filter // in their order, strip first
+	filters []filter // in the order of application, strip first
 }
 
 // word is a word that passes through the filters. It owns its bytes.
 type word struct {
 	term       []byte
-	start, end int // as Token.Start and Token.End
+	start, end int // like Token.Start and Token.End
 }
 
 // filter changes words, removes some, or splits one into several. It may modify the words that it is given.
@@ -125,7 +125,7 @@ func (a *Analyzer) Tokens(s string) []Token {
 
 // split splits a text at separators. The words share its bytes, but can't be extended into each other.
 func (a *Analyzer) split(text []byte) []word {
-	words, start := make([]word, 0, len(text)/6+1), 0 // a guess
+	words, start := make([]word, 0, len(text)/6+1), 0 // an estimate
 	end := func(at int) {
 		if at > start {
 			words = append(words, word{text[start:at:at], start, at})

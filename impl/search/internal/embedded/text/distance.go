@@ -34,19 +34,19 @@ type Matcher struct {
 	known  map[string]int32
 	key    []byte
 
-	word string  // the last one
-	path []int32 // path[i] is the state after i bytes of it; only at the ends of its letters
-	size int     // the bytes of word that path covers
+	word string  // the last word
+	path []int32 // path[i] is the state after i bytes of it; set only at the ends of its letters
+	size int     // the number of bytes of word that path covers
 }
 
 // matchState is a row of the distance table, with everything on which the next row depends.
 type matchState struct {
-	row, before []uint8 // distances, at most max+1; before is the row before
+	row, before []uint8 // distances, at most max+1; before is the previous row
 	class       uint8   // of the last letter
 	depth       uint8   // letters so far, at most as many as the query has
 	best        uint8   // the smallest cost of a prefix so far, at most max+1
-	dead        bool    // no word that comes here can match
-	next        []int32 // by class; 0: not made yet
+	dead        bool    // no word that reaches this state can match
+	next        []int32 // by class; 0: not computed yet
 }
 
 // NewMatcher returns a matcher for query with at most max edits.
@@ -67,7 +67,7 @@ func NewMatcher(query string, max int, prefix bool) *Matcher {
 		first.row[j] = m.capped(j)
 		first.before[j] = uint8(max + 1)
 	}
-	m.states = append(m.states, matchState{}) // 0 is no state
+	m.states = append(m.states, matchState{}) // 0 is not a state
 	m.path = append(m.path[:0], m.state(first))
 	return m
 }
