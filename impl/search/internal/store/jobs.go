@@ -207,7 +207,7 @@ func (s *Store) Jobs(ctx context.Context, c *owner.Collection, reach, before str
 	return all, err
 }
 
-// JobFailures lists at most limit failures of a job, from the item behind after.
+// JobFailures lists at most limit failures of a job, ordered by item, of the items behind number after.
 func (s *Store) JobFailures(ctx context.Context, id string, after int64, limit int) (all []job.Failure, err error) {
 	defer tried.To(&err, "list failures of job")
 	err = s.db.Read(ctx).Select(ctx, &all, "SELECT item, id, tenant, code, message FROM job_failures WHERE job = ? AND item > ? ORDER BY item LIMIT ?", id, after, limit)

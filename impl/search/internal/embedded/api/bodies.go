@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// smallBody is how much of each body is not counted against the limit.
+	// smallBody is the size up to which a body reserves no memory.
 	smallBody = 64 << 10
 	// bodyStep is the increment by which a body of unknown length reserves memory.
 	bodyStep = 256 << 10
