@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Answers are written in room that other answers had before: none has a byte of another's, whatever their sizes, and however many there are at the same time.
+// Answers are written to reused buffers. No answer may contain a byte of another one, whatever their sizes, and however many are written at
+// the same time.
 func TestSearch_answersAtTheSameTimeKeepApart(t *testing.T) {
 	const collections, searchers, rounds = 4, 4, 12
 	apart := func(t *testing.T, w *world) {
@@ -52,7 +53,7 @@ func TestSearch_answersAtTheSameTimeKeepApart(t *testing.T) {
 	})
 }
 
-// onlyOf checks that an answer has so many documents of a collection, and nothing of another. An engine that has too much to do is asked again.
+// onlyOf checks that an answer has this many documents of one collection and none of another. It retries while the engine is overloaded.
 func (w *world) onlyOf(t *testing.T, token, path, search, name string, documents int) {
 	t.Helper()
 	a := w.call(t, token, "POST", path, search)
@@ -71,7 +72,7 @@ func (w *world) onlyOf(t *testing.T, token, path, search, name string, documents
 	}
 }
 
-// A body that is read directly and one that needs encoding/json, for its escapes, are answered alike.
+// A body that is decoded directly and one that needs encoding/json because of its escapes get the same answer.
 func TestSearch_bodiesAreReadAlikeHoweverTheyAreWritten(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		admin := w.someone(t)
@@ -88,7 +89,7 @@ func TestSearch_bodiesAreReadAlikeHoweverTheyAreWritten(t *testing.T) {
 			require.EqualValues(t, 4, found.JSON(t)["found"])
 			require.Equal(t, 2, strings.Count(string(found.Body), "9007199254740993"), "digits stay")
 		}
-		// What the contract does not let through is refused whichever way would read it.
+		// What the contract refuses is refused, whichever decoder would read it.
 		for _, body := range []string{
 			`{"items":[]}`, `{"items":[{"op":"upsert","id":"1","document":{},"more":1}]}`, `{"items":[{"op":"upsert","id":"1","document":[]}]}`, `{"items":[{"op":"upsert","id":"1","id":"2","document":{}}]}`,
 			`{"items":[{"op":"move","id":"1"}]}`, `{"items":[{"op":"delete","id":""}]}`, `{"items":[{"op":"delete","id":"1","ifVersion":-1}]}`, `{"items":[{"op":"upsert","id":"1","document":{"a":"\ud800"}}]}`, `{"items":[{"op":"delete","id":"1"}]} {}`,

@@ -13,7 +13,8 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// BackupParts are the database of the service and, with the embedded engine, its documents. A Typesense is backed up by its own means.
+// BackupParts returns the parts of the service that a backup covers: its database and, with the embedded engine, the engine's documents. A
+// Typesense server is backed up with its own tools.
 func BackupParts(c Config) ([]backup.Part, error) {
 	database, err := schema.Database(handlers.Word, c.Service)
 	if err != nil {

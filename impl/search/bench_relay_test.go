@@ -22,8 +22,8 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
 )
 
-// turns measures the CPU time of the process (client, server and kernel together) for one call of each way, by turns of so many calls. The figure is the median of the turns, since others
-// use the machine.
+// turns measures the CPU time of the process (client, server and kernel together) for one call of each way, alternating between the ways
+// after this many calls. The figure is the median, because the machine is shared.
 func turns(b *testing.B, calls int, ways []way) map[string]float64 {
 	took := make([]medians, len(ways))
 	b.ResetTimer()
@@ -48,8 +48,8 @@ type way struct {
 	do   func()
 }
 
-// BenchmarkRelay measures the CPU time of a search whose engine is elsewhere: through the service, through a tuned httputil.ReverseProxy in the same place, and asked directly. The engine answers with the
-// same bytes each time, so that its work is not in the figures but its HTTP is.
+// BenchmarkRelay measures the CPU time of a search with a remote engine: through the service, through a tuned httputil.ReverseProxy in its
+// place, and directly. The engine answers with the same bytes each time, so that the figures include its HTTP but not its work.
 func BenchmarkRelay(b *testing.B) {
 	local, err := embedded.Open(embedded.Config{Dir: b.TempDir()})
 	require.NoError(b, err)
@@ -106,7 +106,7 @@ func BenchmarkRelay(b *testing.B) {
 	b.ReportMetric(float64(len(answer)), "B/answer")
 }
 
-// buffers is a pool of a proxy's buffers.
+// buffers is a buffer pool for a proxy.
 type buffers struct{ pool sync.Pool }
 
 func (p *buffers) Get() []byte {
@@ -118,8 +118,9 @@ func (p *buffers) Get() []byte {
 
 func (p *buffers) Put(b []byte) { p.pool.Put(&b) }
 
-// BenchmarkSync measures the CPU time of bringing 1,000 documents to the engine: by a sync of the service with the engine in its process, as JSON and as NDJSON, and by the engine's own import over HTTP,
-// with the same documents, by turns. They replace each other, so that the collections keep their size.
+// BenchmarkSync measures, in turns, the CPU time of writing 1,000 documents to the engine: by a sync of the service with the embedded
+// engine, as JSON and as NDJSON, and by the engine's own import over HTTP. The documents replace each other, so that the collections keep
+// their size.
 func BenchmarkSync(b *testing.B) {
 	w := benchWorld(b)
 	w.start(b)

@@ -24,9 +24,9 @@ import (
 	"github.com/fountainai/fountain/internal/telemetry"
 )
 
-// BenchmarkSearch measures the CPU time of the process (client, server and kernel together) for one search of ten hits with a filter and a facet,
-// one after the other on one connection, by turns: the service with the engine in its process, the same engine's handler served by net/http alone,
-// the engine's handler without HTTP, and a handler that reads the same request and writes the same answer.
+// BenchmarkSearch measures the CPU time of the process (client, server and kernel together) for one search with ten hits, a filter and a
+// facet. The searches run one after the other on one connection, in turns: the service with the embedded engine, the engine's handler
+// served by net/http alone, the engine's handler without HTTP, and a handler that reads the same request and writes the same answer.
 func BenchmarkSearch(b *testing.B) {
 	w := benchWorld(b)
 	w.start(b)
@@ -66,7 +66,7 @@ func BenchmarkSearch(b *testing.B) {
 	b.ReportMetric(float64(len(answer)), "B/answer")
 }
 
-// benchWorld is a world whose service writes its log as the program does, to where nobody reads it.
+// benchWorld returns a world whose service logs as the program does, but to the null device.
 func benchWorld(b *testing.B) *world {
 	w := newWorld(b, store.Config{})
 	nobody, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
@@ -77,7 +77,7 @@ func benchWorld(b *testing.B) *world {
 	return w
 }
 
-// cpu is the processor time that the process has used.
+// cpu returns the CPU time that the process has used.
 func cpu(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
@@ -105,17 +105,17 @@ func postFor(b *testing.B, status int, client *http.Client, url, token, mediaTyp
 	return text
 }
 
-// What is searched: a schema, and one search in the words of the service and of the engine.
+// The schema, and one search in the formats of the service and of the engine.
 const (
 	benchSchema = `{"name":"x","fields":[{"name":"title","type":"string"},{"name":"body","type":"string"},{"name":"kind","type":"string","facet":true},{"name":"year","type":"int32"}]}`
 	benchMine   = `{"q":"w25x w30x","queryBy":["title","body"],"filterBy":"year:>1950","facetBy":["kind"],"perPage":10}`
 	benchTheirs = `{"searches":[{"collection":"x","q":"w25x w30x","query_by":"title,body","filter_by":"year:>1950","facet_by":"kind","per_page":10}]}`
 )
 
-// benchDocument is a document: its id, and its other members with the brace that ends it.
+// benchDocument is a document: its ID, and its other members with the closing brace.
 type benchDocument struct{ id, fields string }
 
-// benchDocuments are n documents of the same ids for every seed, with words of a Zipf distribution.
+// benchDocuments returns n documents with words from a Zipf distribution. Their IDs are the same for every seed.
 func benchDocuments(seed, n int) []benchDocument {
 	r := rand.New(rand.NewPCG(1, uint64(2+seed)))
 	zipf := rand.NewZipf(r, 1.1, 20, 2_000)
@@ -133,7 +133,7 @@ func benchDocuments(seed, n int) []benchDocument {
 	return out
 }
 
-// fill brings the same 10,000 documents to the service and to the engine beside it.
+// fill writes the same 10,000 documents to the service and to the separate engine.
 func fill(b *testing.B, w *world, engine http.Handler, admin string) {
 	w.must(b, 201, admin, "POST", "/collections", benchSchema)
 	put := func(path, body string) {
@@ -156,7 +156,7 @@ func fill(b *testing.B, w *world, engine http.Handler, admin string) {
 	}
 }
 
-// medians are figures of turns.
+// medians are the figures of all turns.
 type medians []float64
 
 func (m medians) middle() float64 {

@@ -16,23 +16,23 @@ type Config struct {
 
 	EngineAt
 
-	// The caps of the embedded engine; 0 takes the documented default.
+	// Limits of the embedded engine; 0 means the documented default.
 	EmbeddedMaxDocuments           int `env:"EMBEDDED_MAX_DOCUMENTS"`            // in all collections
 	EmbeddedMaxCollectionDocuments int `env:"EMBEDDED_MAX_COLLECTION_DOCUMENTS"` // in one
-	EmbeddedMaxMemoryMiB           int `env:"EMBEDDED_MAX_MEMORY_MIB"`           // of the indexes, by estimate
+	EmbeddedMaxMemoryMiB           int `env:"EMBEDDED_MAX_MEMORY_MIB"`           // estimated, of the indexes
 
-	Version string `env:"-"` // of the program, told by health
+	Version string `env:"-"` // of the program, reported by health
 }
 
-// EngineAt says where a Typesense is that is used in place of the embedded engine. The zero value is none.
+// EngineAt locates a Typesense server that is used instead of the embedded engine. The zero value selects the embedded engine.
 type EngineAt struct {
-	EngineURL       string `env:"ENGINE_URL"`        // base URL of a Typesense, or of its nodes, with commas; empty: the embedded engine in DataDir
-	EngineKeyFile   string `env:"ENGINE_KEY_FILE"`   // file with Typesense's API key; empty: the kms keeps it as search.typesense
-	EngineCAFile    string `env:"ENGINE_CA_FILE"`    // authorities trusted for Typesense instead of the system's
-	EnginePublicURL string `env:"ENGINE_PUBLIC_URL"` // base URL at which browsers reach that Typesense with search keys; told with each key
+	EngineURL       string `env:"ENGINE_URL"`        // base URL of a Typesense, or of its nodes, separated by commas; empty: the embedded engine in DataDir
+	EngineKeyFile   string `env:"ENGINE_KEY_FILE"`   // file with Typesense's API key; empty: the kms stores it as search.typesense
+	EngineCAFile    string `env:"ENGINE_CA_FILE"`    // certificate authorities trusted for Typesense instead of the system's
+	EnginePublicURL string `env:"ENGINE_PUBLIC_URL"` // base URL at which browsers reach that Typesense with search keys; returned with each key
 }
 
-// Validate checks the configuration, reports all faults at once, and touches nothing outside. It fills in what has a default.
+// Validate checks the configuration and reports all errors at once. It fills in defaults and accesses nothing outside the configuration.
 func (c *Config) Validate() error {
 	c.Complete(handlers.Word)
 	if c.Version == "" {

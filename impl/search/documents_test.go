@@ -56,7 +56,7 @@ func TestDocuments_areWrittenOneByOne(t *testing.T) {
 	})
 }
 
-// A dot segment leads out of the documents: at the engine /collections/plays/documents/.. is the collection.
+// A dot segment leaves the documents: at the engine /collections/plays/documents/.. is the collection.
 func TestDocuments_noIdLeadsOutOfTheDocuments(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		admin := w.someone(t)
@@ -92,7 +92,7 @@ func TestDocuments_noIdLeadsOutOfTheDocuments(t *testing.T) {
 	})
 }
 
-// At the engine, too, there are verbs below the documents: export of one would be an export of all.
+// The engine has operations below the documents' path too: a document called export must not be read as an export of all.
 func TestDocuments_withIdsThatAreVerbsOfTheEngineAreReadAlone(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		admin := w.someone(t)
@@ -144,7 +144,7 @@ func TestDocuments_ofATenantAreItsOwn(t *testing.T) {
 	})
 }
 
-// exportedLines are the lines of an export, the last one last and the others in an order.
+// exportedLines returns the lines of an export, sorted except for the last one.
 func exportedLines(t *testing.T, a servicetest.Answer) []string {
 	t.Helper()
 	require.Equal(t, "application/x-ndjson", a.Header.Get("Content-Type"))
@@ -203,7 +203,7 @@ func TestExport_isWholeOrHasNoLastLine(t *testing.T) {
 	}
 }
 
-// What the engine says of a single document is the answer.
+// The engine's result for a single document becomes the answer.
 func TestDocuments_refusalsOfTheEngineAreTheAnswer(t *testing.T) {
 	w, engine := typesense(t)
 	admin := w.someone(t)

@@ -16,7 +16,7 @@ import (
 
 const ndjson = "application/x-ndjson"
 
-// background has a job carry lines out.
+// background starts a job for lines.
 func (w *world) background(t testing.TB, token, collection, lines string) map[string]any {
 	t.Helper()
 	return w.must(t, 202, token, "POST", "/collections/"+collection+"/documents/sync", lines, "Content-Type", ndjson, "Prefer", "respond-async").JSON(t)
@@ -34,7 +34,7 @@ func (w *world) ended(t testing.TB, token, collection, id string) map[string]any
 	}
 }
 
-// linesOf reads an answer of NDJSON.
+// linesOf decodes an NDJSON answer.
 func linesOf(t testing.TB, body []byte) (all []map[string]any) {
 	t.Helper()
 	for in := json.NewDecoder(bytes.NewReader(body)); in.More(); {
@@ -116,7 +116,7 @@ func TestJobs_areCarriedOutInTheBackground(t *testing.T) {
 	})
 }
 
-// What does not come whole, or does not fit, is no job.
+// A body that is incomplete or has an invalid item does not become a job.
 func TestJobs_areAcceptedWholeOrNotAtAll(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		admin := w.someone(t)
@@ -171,7 +171,7 @@ func TestJobs_areForThoseWhoMayWrite(t *testing.T) {
 	})
 }
 
-// Whoever loses the grant to write a collection has nothing more written there by what still waits.
+// If the sender loses the grant to write a collection, waiting jobs write nothing more there.
 func TestJobs_endWithTheGrant(t *testing.T) {
 	w, engine := typesense(t)
 	mine, other := w.service(t, press, ""), w.service(t, loom, "")
@@ -192,7 +192,7 @@ func TestJobs_endWithTheGrant(t *testing.T) {
 	refused(t, w.call(t, mine, "GET", "/collections/plays/documents/1", ""), 404, "not_found")
 }
 
-// While the engine can't be used, jobs wait: they can be cancelled, are no more than may be, and are carried out when it is back.
+// While the engine can't be used, jobs wait. They can be cancelled, are limited in number, and are carried out when the engine is back.
 func TestJobs_waitForTheEngine(t *testing.T) {
 	w, engine := typesense(t)
 	admin := w.someone(t)

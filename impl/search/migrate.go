@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/internal/lifecycle"
 )
 
-// Migrate brings the database of the service up to date and ends. Run does the same at every start.
+// Migrate migrates the database of the service and returns. Run does the same at every start.
 func Migrate(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of search: %w", err)
@@ -17,8 +17,8 @@ func Migrate(ctx context.Context, c Config) error {
 	return lifecycle.Migrate(ctx, handlers.Word, c.Service, schema)
 }
 
-// AbandonDataKey deletes the key that the kept answers of the service are sealed with, and the answers: no kms opens it any more. See
-// lifecycle.AbandonDataKey.
+// AbandonDataKey deletes the service's data key together with the stored answers that it seals, for use when no kms can open the key any
+// more. See lifecycle.AbandonDataKey.
 func AbandonDataKey(ctx context.Context, c config.Service) error {
 	return lifecycle.AbandonDataKey(ctx, handlers.Word, c, schema, nil)
 }

@@ -112,7 +112,7 @@ func TestUnionSearch_makesOneListWithinWhatTheCallerReaches(t *testing.T) {
 	})
 }
 
-// An engine that can't be used makes the whole fail: no outcome of a single search says so.
+// If the engine can't be used, the whole request fails, and not single searches.
 func TestMultiSearch_isRefusedAsAWholeByAnEngineThatIsAway(t *testing.T) {
 	w, engine := typesense(t)
 	admin := w.someone(t)
@@ -128,7 +128,7 @@ func TestMultiSearch_isRefusedAsAWholeByAnEngineThatIsAway(t *testing.T) {
 	}
 }
 
-// What has no more place in the answer is refused in its own place.
+// A search whose result does not fit into the answer is refused in its own place.
 func TestMultiSearch_refusesWhatHasNoPlaceInTheAnswer(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		admin := w.someone(t)

@@ -7,7 +7,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 )
 
-// nodeChanged tells the log that a node of the engine is away, or back. Of the embedded engine, which has one, its examination tells.
+// nodeChanged logs that an engine node went away or came back. The embedded engine has a single node, and its state is logged by examine.
 func (s *service) nodeChanged(n tsclient.NodeState) {
 	switch {
 	case s.config.embedded():
@@ -18,14 +18,14 @@ func (s *service) nodeChanged(n tsclient.NodeState) {
 	}
 }
 
-// watchNodes counts, at each scrape, which nodes of the engine are healthy.
+// watchNodes registers a metric that reports, at each scrape, which nodes of the engine are healthy.
 func (s *service) watchNodes() {
 	c := nodeCollector{s.engine, prometheus.NewDesc("fountain_search_engine_node_healthy", "1 for a node of the search engine that can be used, as it was found last; otherwise 0.", []string{"node"}, nil)}
 	s.config.Registerer.Unregister(c)
 	s.config.Registerer.MustRegister(c)
 }
 
-// nodeCollector is a prometheus.Collector.
+// nodeCollector implements prometheus.Collector.
 type nodeCollector struct {
 	engine *engine.Engine
 	desc   *prometheus.Desc

@@ -22,7 +22,8 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// doors are three ways to one engine: embedded engines don't replicate, so that they stand for the nodes of a cluster whose followers never lag.
+// doors are three servers in front of one engine. Embedded engines don't replicate, so the servers stand for the nodes of a cluster whose
+// followers never lag.
 type doors struct {
 	engine http.Handler
 	mu     sync.Mutex
@@ -44,7 +45,7 @@ func newDoors(t *testing.T) *doors {
 	return d
 }
 
-// door is one of them. Each takes keys of its own.
+// door returns one of them. Each accepts keys of its own.
 func (d *doors) door(i int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.mu.Lock()
@@ -57,7 +58,7 @@ func (d *doors) door(i int) http.Handler {
 	})
 }
 
-// take has a door take these keys alone.
+// take makes a door accept only these keys.
 func (d *doors) take(i int, keys ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -71,7 +72,7 @@ func (d *doors) addresses() string {
 	return d.all[0].URL + "," + d.all[1].URL + "," + d.all[2].URL
 }
 
-// die ends a door as a machine that loses its power does.
+// die closes a door as a power failure does.
 func (d *doors) die(i int) {
 	_ = d.all[i].Listener.Close()
 	d.all[i].CloseClientConnections()
@@ -91,7 +92,7 @@ func (d *doors) comeBack(t *testing.T, i int) {
 	d.all[i] = next
 }
 
-// load is constant searches and writes.
+// load is a constant stream of searches and writes.
 type load struct {
 	w                  *world
 	token              string
@@ -102,7 +103,7 @@ type load struct {
 	done               sync.WaitGroup
 }
 
-// begin begins it. Whatever is not 200 fails the test; with patient, 503 with Retry-After is asked again.
+// begin starts it. Any status other than 200 fails the test. With patient, a 503 with Retry-After is retried.
 func begin(t *testing.T, w *world, patient bool) *load {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -143,14 +144,14 @@ func begin(t *testing.T, w *world, patient bool) *load {
 	return l
 }
 
-// more waits for further searches and writes that went well.
+// more waits for further successful searches and writes.
 func (l *load) more(t *testing.T, n int64) {
 	t.Helper()
 	s, w := l.searches.Load()+n, l.writes.Load()+n
 	require.Eventually(t, func() bool { return t.Failed() || l.searches.Load() >= s && l.writes.Load() >= w }, testWait, 5*time.Millisecond)
 }
 
-// end ends it: what went well is there.
+// end stops it, and checks that all successful writes are there.
 func (l *load) end(t *testing.T) {
 	t.Helper()
 	l.stop()
@@ -161,7 +162,7 @@ func (l *load) end(t *testing.T) {
 	require.LessOrEqual(t, int64(found["found"].(float64)), l.documents.Load())
 }
 
-// nodes are what the service tells of the nodes of its engine.
+// nodes returns the state of the engine's nodes as the service reports it.
 func (w *world) nodes(t *testing.T) (healthy []bool) {
 	t.Helper()
 	for _, n := range w.must(t, 200, w.someone(t), "GET", "/engine", "").JSON(t)["nodes"].([]any) {
@@ -170,7 +171,7 @@ func (w *world) nodes(t *testing.T) (healthy []bool) {
 	return healthy
 }
 
-// A node that dies under constant searches and writes fails none of them, and gets its part of them again when it is back.
+// A node that dies under constant searches and writes makes none of them fail, and gets its share again when it is back.
 func TestNodes_oneOfThreeDies(t *testing.T) {
 	d := newDoors(t)
 	w := newWorld(t, store.Config{})
@@ -203,7 +204,7 @@ fountain_search_engine_node_healthy{node="%s"} 1
 	require.Equal(t, 3, strings.Count(w.logs.String(), "a node of the search engine is back"))
 }
 
-// The key turns over in the kms while nodes take it at different times, each the one before or the new one.
+// The key is rotated in the kms, while the nodes change to it at different times.
 func TestNodes_keyIsRotatedUnderSearchesAndImports(t *testing.T) {
 	d := newDoors(t)
 	w := newWorld(t, store.Config{})
@@ -247,7 +248,8 @@ func outage() time.Duration {
 	return 0
 }
 
-// An engine that is away, at all of its addresses, fails no write for good: each is told when to come again, and the service goes on when the engine does.
+// If all nodes of the engine are away, no write fails permanently: each is told when to retry, and the service continues when the engine is
+// back.
 func TestNodes_engineIsAwayAndComesBack(t *testing.T) {
 	d := newDoors(t)
 	w := newWorld(t, store.Config{})

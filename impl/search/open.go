@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/lifecycle"
 )
 
-// openEngine opens the embedded engine, or prepares to talk to a Typesense. Both are spoken to in the same way.
+// openEngine opens the embedded engine, or a client of a Typesense server. Both are used through the same API.
 func (s *service) openEngine() error {
 	setting, doer, err := s.config.EngineURL, tsclient.Doer(nil), error(nil)
 	if s.config.embedded() {
@@ -45,8 +45,8 @@ func (s *service) openEngine() error {
 	return nil
 }
 
-// tryEngine opens the engine. Documents that are damaged, until they are repaired, and a full disk end neither the service nor its family:
-// it waits, not ready. A repair has the documents for itself meanwhile.
+// tryEngine opens the engine. If its documents are damaged, are locked by a repair of damaged documents, or the disk is full, the service
+// neither ends nor ends its family: it waits, not ready. Other errors are fatal.
 func (s *service) tryEngine(ctx context.Context) error {
 	err := s.openEngine()
 	waits := errors.Is(err, embedded.ErrDamaged) || errors.Is(err, embedded.ErrDiskFull) || errors.Is(err, embedded.ErrLocked) && s.unopened.Load()
@@ -72,11 +72,11 @@ func (s *service) openEmbedded() (tsclient.Doer, error) {
 		Documents: int64(l.Documents), DocumentsPerCollection: int64(l.DocumentsPerCollection), Collections: int64(l.Collections),
 		DocumentBytes: l.DocumentBytes, MemoryBytes: l.MemoryBytes,
 	}}
-	// The service tells too many searches from an engine that can't be used.
+	// The engine answers 429 when it is overloaded, so that the service can tell this from an engine that can't be used.
 	return tsclient.InProcess(api.New(local, api.Options{Key: s.keys.Accepts, Busy: http.StatusTooManyRequests})), nil
 }
 
-// answerBuffer is how much of an answer is read from a connection at once: about what a search of ten documents is answered with.
+// answerBuffer is the size of the read buffer of a connection, in bytes: about the answer to a search with ten documents.
 const answerBuffer = 16 << 10
 
 func (s *service) remote() (tsclient.Doer, error) {

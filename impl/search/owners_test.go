@@ -23,7 +23,7 @@ import (
 
 const everyScope = "collections:read collections:write documents:write documents:search"
 
-// service is a token of a service; tenant "" is none.
+// service returns a token of a service; tenant "" means none.
 func (w *world) service(t *testing.T, id, tenant string) string {
 	t.Helper()
 	c := servicetest.User("search", time.Now())
@@ -32,13 +32,13 @@ func (w *world) service(t *testing.T, id, tenant string) string {
 	return w.kms.Token(t, c)
 }
 
-// user is a token of a user with one role.
+// user returns a token of a user with one role.
 func (w *world) user(t *testing.T, id, tenant, role string) string {
 	t.Helper()
 	return w.someone(t, func(c *auth.Claims) { c.Subject, c.Tenant, c.Roles = id, tenant, []string{role} })
 }
 
-// Ids of services and users.
+// IDs of services and users.
 const (
 	press = "svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"
 	loom  = "svc_01KBB6Q3Y5W1V9T2ZD0G7M4N9Q"
@@ -112,7 +112,7 @@ func TestOwners_aCollectionIsItsMakersUntilItIsGranted(t *testing.T) {
 	})
 }
 
-// A tenant owns its collections, and each of its users does; who else may use them is for its services and for administrators to say.
+// A tenant owns its collections, and so does each of its users. Only its services and administrators may grant access to others.
 func TestOwners_usersOfATenantWithoutARoleGiveNothingAway(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		user, service, admin := w.user(t, ada, "acme", "editor"), w.service(t, press, "acme"), w.someone(t)
@@ -144,7 +144,8 @@ func TestOwners_grantsOfOneCollectionAreBounded(t *testing.T) {
 	})
 }
 
-// Collections that were made before there were owners belong to the service that the audit log says to have made them, others to administrators.
+// Collections from before there were owners belong to the service that created them according to the audit trail, or else to the
+// administrators.
 func TestOwners_ofOldCollectionsComeFromTheAuditLog(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		admin, mine, other := w.someone(t), w.service(t, press, ""), w.service(t, loom, "")
@@ -203,7 +204,7 @@ func TestOwners_administratorsMakeCollectionsForTenants(t *testing.T) {
 	})
 }
 
-// A claim that its attempt did not end, because the process was killed, is settled by what the engine has.
+// A claim whose attempt did not end, because the process was killed, is settled by what the engine has.
 func TestOwners_claimsOfKilledAttemptsAreSettled(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		mine, other := w.service(t, press, ""), w.service(t, loom, "")
@@ -249,7 +250,7 @@ func TestOwners_changesOfGrantsAreInTheAuditLog(t *testing.T) {
 // attempt is one request of the matrix.
 type attempt struct{ method, path, body string }
 
-// try makes an attempt. Where a version is asked for, any will do.
+// try makes an attempt. If a version is required, any is accepted.
 func (w *world) try(t testing.TB, token string, a attempt) servicetest.Answer {
 	t.Helper()
 	if path, background := strings.CutSuffix(a.path, inBackground); background {
@@ -264,11 +265,11 @@ func (w *world) try(t testing.TB, token string, a attempt) servicetest.Answer {
 	return w.call(t, token, a.method, a.path, a.body)
 }
 
-// inLines and inBackground are ends of the paths of attempts that send lines of items, and have a job carry them out.
+// inLines and inBackground are suffixes of paths: the attempt sends lines of items, and lets a job carry them out.
 const inLines, inBackground = "#lines", "#background"
 
-// attempts name a collection, a document of it, a field and a value in each way that an operation has. An operation that is missing here fails
-// the matrix.
+// attempts name a collection, a document of it, a field and a value in every way that an operation allows. An operation that is missing
+// here fails the matrix.
 var attempts = map[string]func(collection, document, field, word string) []attempt{
 	"createCollection": func(c, _, _, _ string) []attempt { // made for another tenant; one's own is tried apart
 		return []attempt{{"POST", "/collections", `{"name":"red.` + strings.TrimPrefix(c, "red.") + `","fields":[{"name":"text","type":"string"}]}`}}
@@ -385,10 +386,10 @@ var attempts = map[string]func(collection, document, field, word string) []attem
 	},
 }
 
-// redsReindex is a reindex of the collection that others try to reach, once there is one.
+// redsReindex is a reindex of the collection, once there is one, that others try to reach.
 var redsReindex atomic.Value
 
-// reindexes are attempts at a reindex that is there, and at one that is not.
+// reindexes returns attempts at an existing reindex, and at a missing one.
 func reindexes(method, c, verb string) (all []attempt) {
 	ids := []string{"rix_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"}
 	if id, ok := redsReindex.Load().(string); ok {
@@ -400,10 +401,10 @@ func reindexes(method, c, verb string) (all []attempt) {
 	return all
 }
 
-// redsJob is a job of red's whose failures name the canary.
+// redsJob is a job of red whose failures contain the canary.
 var redsJob atomic.Value
 
-// jobs are attempts at a job that is there, and at one that is not.
+// jobs returns attempts at an existing job, and at a missing one.
 func jobs(method, c, verb string) (all []attempt) {
 	ids := []string{"job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"}
 	if id, ok := redsJob.Load().(string); ok {
@@ -415,7 +416,7 @@ func jobs(method, c, verb string) (all []attempt) {
 	return all
 }
 
-// documents are attempts at a document by each of the names that another tenant's may have.
+// documents returns attempts at a document by each name that another tenant's document may have.
 func documents(method, c, d string, bodies ...string) (all []attempt) {
 	for _, id := range []string{d, "2", "red:" + d, d + "?tenant=red", "2?tenant=red", "...", "%2e%2e", "%2e", "x"} {
 		for _, body := range bodies {
@@ -425,7 +426,7 @@ func documents(method, c, d string, bodies ...string) (all []attempt) {
 	return all
 }
 
-// searchBodies are searches that try to see more than the caller's own.
+// searchBodies returns searches that try to see more than the caller's own documents.
 func searchBodies(d, f, word string) (all []string) {
 	for _, q := range []string{"*", word, word[:4], strings.ToUpper(word), `\"` + word + `\"`, "-" + word, "*:*"} {
 		for _, more := range []string{
@@ -448,10 +449,10 @@ func searchBodies(d, f, word string) (all []string) {
 	return all
 }
 
-// canary is a word that only red has.
+// canary is a word that only red's documents contain.
 const canary = "quetzalcoatl"
 
-// everyAttempt is the whole matrix on one collection, and fails when the contract has an operation that it does not try.
+// everyAttempt returns the whole matrix for one collection. It fails if the contract has an operation that is not tried.
 func everyAttempt(t *testing.T, collection, word string) (all []attempt) {
 	for _, op := range servicetest.Contract(t, "search").Operations {
 		if len(op.Requirements) == 0 {
@@ -464,7 +465,7 @@ func everyAttempt(t *testing.T, collection, word string) (all []attempt) {
 	return all
 }
 
-// onceEach is an attempt at each operation that asks for a token.
+// onceEach returns one attempt at each operation that requires a token.
 func onceEach(t *testing.T) (all []attempt) {
 	for _, op := range servicetest.Contract(t, "search").Operations {
 		if len(op.Requirements) > 0 {
@@ -484,7 +485,7 @@ func TestOwners_everyOperationAsksForATokenWithAScope(t *testing.T) {
 	})
 }
 
-// told is what an answer tells, without what differs from request to request.
+// told returns the content of an answer, without what differs between requests.
 func told(t *testing.T, a servicetest.Answer) string {
 	t.Helper()
 	var body map[string]any
@@ -502,8 +503,8 @@ func told(t *testing.T, a servicetest.Answer) string {
 	return fmt.Sprint(a.Status, " ", string(text))
 }
 
-// TestMatrix_anothersCollectionIsOneThatIsNotThere tries every operation of the contract on another tenant's collection, by each of its names, and on
-// one that does not exist: the answers are the same.
+// TestMatrix_anothersCollectionIsOneThatIsNotThere tries every operation of the contract on another tenant's collection, by each of its
+// names, and on one that does not exist. The answers are the same.
 func TestMatrix_anothersCollectionIsOneThatIsNotThere(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		red, blue := w.service(t, press, "red"), w.service(t, loom, "blue")
@@ -567,7 +568,7 @@ func TestMatrix_tenantsOfOneCollectionSeeNothingOfEachOther(t *testing.T) {
 		hit := reds.JSON(t)["hits"].([]any)[0].(map[string]any)
 		require.Equal(t, map[string]any{"id": "2", "text": canary + " two", "kind": canary}, hit["document"])
 
-		// The owner reaches every tenant's, and writes for each.
+		// The owner reaches the documents of all tenants, and writes for each.
 		w.must(t, 200, maker, "POST", "/collections/shared/documents/sync", `{"items":[{"op":"delete","id":"1","tenant":"red"},{"op":"upsert","id":"9","tenant":"red","document":{"text":"nine"}}]}`)
 		all := w.must(t, 200, maker, "POST", "/collections/shared/search", `{"q":"`+canary+`","queryBy":["text"]}`).JSON(t)
 		require.EqualValues(t, 1, all["found"])
@@ -581,7 +582,7 @@ func TestMatrix_tenantsOfOneCollectionSeeNothingOfEachOther(t *testing.T) {
 	})
 }
 
-// The hits that an operator's override pins are not filtered by the engine, so that no override is used where tenants share a collection.
+// The engine does not filter hits that an operator's override pins. Overrides are therefore disabled where tenants share a collection.
 func TestSearch_overridesShowNoTenantWhatIsAnothers(t *testing.T) {
 	w, engine := typesense(t)
 	maker, red, blue := w.service(t, press, ""), w.service(t, loom, "red"), w.service(t, loom, "blue")

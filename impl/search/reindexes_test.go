@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// testWait is far beyond any wait of a test that holds.
+// testWait is much longer than any wait in a passing test.
 const testWait = 2 * time.Minute
 
 const (
@@ -26,7 +26,7 @@ const (
 	faceted     = `{"name":"text","type":"string","facet":true},{"name":"number","type":"int64"}`
 )
 
-// schema asks for fields in the place of any version.
+// schema requests fields, over any version.
 func (w *world) schema(t testing.TB, token, fields, more string) servicetest.Answer {
 	t.Helper()
 	return w.call(t, token, "PUT", "/collections/books/schema", `{"fields":[`+fields+`]`+more+`}`, "If-Match", "*")
@@ -35,7 +35,7 @@ func (w *world) schema(t testing.TB, token, fields, more string) servicetest.Ans
 // reached waits until a reindex is in a state.
 func (w *world) reached(t testing.TB, token, collection, id, state string) map[string]any {
 	t.Helper()
-	// In the test's own goroutine, where it may end.
+	// The check runs in the test's own goroutine, which it may end.
 	for end := time.Now().Add(testWait); ; time.Sleep(20 * time.Millisecond) {
 		now := w.must(t, 200, token, "GET", "/collections/"+collection+"/reindexes/"+id, "").JSON(t)
 		if now["state"] == state {
@@ -80,7 +80,7 @@ func TestSchema_isComparedAndAlteredInPlace(t *testing.T) {
 		refused(t, w.schema(t, mine, booksFields, `,"defaultSortingField":"none","mode":"alter"`), 422, "validation_failed")
 		require.Equal(t, "none", w.must(t, 200, mine, "GET", "/collections/books/schema", "").JSON(t)["remedy"], "what is refused changes nothing")
 
-		// A document that does not fit a field: the engine refuses, and nothing has changed.
+		// If a document does not fit a field, the engine refuses, and nothing has changed.
 		refused(t, w.schema(t, mine, booksFields+`,{"name":"author","type":"int64","optional":true}`, ""), 422, "validation_failed")
 		require.Equal(t, "none", w.must(t, 200, mine, "GET", "/collections/books/schema", "").JSON(t)["remedy"])
 
@@ -100,7 +100,7 @@ func TestSchema_isComparedAndAlteredInPlace(t *testing.T) {
 	})
 }
 
-// A schema that others have changed in the engine is told, and brought back.
+// A schema that another program has changed at the engine is reported, and can be repaired.
 func TestSchema_driftIsToldAndMended(t *testing.T) {
 	w, engine := typesense(t)
 	admin := w.someone(t)
@@ -178,7 +178,7 @@ func TestReindex_replacesTheCollectionAndGoesBack(t *testing.T) {
 	})
 }
 
-// The synonyms and overrides that an operator has given the collection at the engine are those of the new one.
+// The synonyms and overrides that an operator has added at the engine are copied to the new collection.
 func TestReindex_keepsSynonymsAndOverrides(t *testing.T) {
 	w, engine := typesense(t)
 	admin := w.someone(t)
@@ -195,7 +195,7 @@ func TestReindex_keepsSynonymsAndOverrides(t *testing.T) {
 	require.Equal(t, []any{float64(1), float64(2)}, []any{found("couch"), found("table")})
 }
 
-// What others have given the collection and its fields at the engine is kept, and what can't be copied ends the reindex.
+// Attributes that other programs have set at the engine are kept. If one can't be copied, the reindex ends.
 func TestReindex_keepsWhatTheServiceDoesNotKnow(t *testing.T) {
 	w, engine := typesense(t)
 	admin := w.someone(t)
@@ -220,7 +220,7 @@ func TestReindex_keepsWhatTheServiceDoesNotKnow(t *testing.T) {
 	w.must(t, 204, admin, "DELETE", "/collections/books", "")
 }
 
-// A collection is deleted while a reindex of it is under way: nothing of either is left.
+// A collection is deleted while its reindex is under way. Nothing of either is left.
 func TestReindex_isGivenUpByADeletion(t *testing.T) {
 	w, engine := typesense(t)
 	admin := w.someone(t)
@@ -241,7 +241,8 @@ func TestReindex_isGivenUpByADeletion(t *testing.T) {
 	require.EqualValues(t, 1, w.must(t, 200, admin, "GET", "/collections/books", "").JSON(t)["documents"])
 }
 
-// While a reindex is under way there is no second one, and no other change of the schema; it can be given up. An engine that is away keeps it waiting, and does not end it.
+// During a reindex no second one can start, and the schema can't be changed otherwise. The reindex can be aborted. If the engine is away,
+// the reindex waits and does not end.
 func TestReindex_oneIsUnderWayAtATime(t *testing.T) {
 	w, engine := typesense(t)
 	admin := w.someone(t)
@@ -265,7 +266,8 @@ func TestReindex_oneIsUnderWayAtATime(t *testing.T) {
 	w.reached(t, admin, "books", second, "done")
 }
 
-// What documents don't fit fails, tells why without their values, and leaves the schema that is wanted and the way to it.
+// A reindex to a schema that documents don't fit fails, gives the reason without their values, and leaves the desired schema and the way to
+// it.
 func TestReindex_failsWithoutHarm(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		admin := w.someone(t)
@@ -308,7 +310,7 @@ func TestReindex_keepsTenantsApart(t *testing.T) {
 	})
 }
 
-// Two replicas on one PostgreSQL and one Typesense: whichever begins a reindex, either may do it, and both know its end.
+// With two replicas on one PostgreSQL and one Typesense, either may carry out a reindex, whichever started it, and both know its end.
 func TestReindex_isOfEveryReplica(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		if c.URL == "" {

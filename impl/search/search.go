@@ -1,5 +1,5 @@
-// Package search is the front of the search engine: services talk to it and never to the engine, which is a Typesense or, when
-// there is none, the embedded engine that serves the same API.
+// Package search is the service in front of the search engine. Other services call it and never the engine. The engine is a Typesense
+// server or, without one, the embedded engine, which serves the same API.
 package search
 
 import (
@@ -29,22 +29,23 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// schema is what the database of the service holds.
+// schema is the schema of the service's database.
 var schema = lifecycle.Schema{Migrations: searchstore.Migrations, Tables: slices.Concat(lifecycle.SharedTables, searchstore.Tables)}
 
 const (
-	callTimeout  = 10 * time.Second // of a whole call to the kms
-	watchTimeout = 10 * time.Second // of one that it holds, beyond that
-	examinePause = time.Second      // between two looks at the engine: readiness has two to say that it is back
-	tidyPause    = time.Minute      // between two times that old rows are removed
-	jobsAtOnce   = 4                // jobs that a process works on, each of another collection
-	setsPause    = 20 * time.Second // between two looks at what the engine has of synonyms, curations and stopwords
+	callTimeout  = 10 * time.Second // for a complete call of the kms
+	watchTimeout = 10 * time.Second // for a held call, in addition to the hold
+	examinePause = time.Second      // between two examinations of the engine; readiness has two seconds to report its return
+	tidyPause    = time.Minute      // between two deletions of expired rows
+	jobsAtOnce   = 4                // jobs that a process works on at once, each of another collection
+	setsPause    = 20 * time.Second // between two checks of the engine's synonyms, curations and stopwords
 
-	applySets = "bring synonyms, curations and stopwords to the search engine" // as failures of it are counted
+	applySets = "bring synonyms, curations and stopwords to the search engine" // the name under which failures are counted
 )
 
-// Run serves until ctx ends, then drains and returns nil. What may come later, the kms, the database and Typesense among them, it
-// waits for, not ready; a wrong configuration, an address in use and data that it must not touch are errors.
+// Run serves until ctx ends, then drains and returns nil. Dependencies that may become available later, such as the kms, the database and
+// Typesense, are waited for, and the service is not ready until then. A wrong configuration, an address in use and data that it must not
+// touch are errors.
 func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of search: %w", err)
@@ -84,18 +85,19 @@ type service struct {
 	life     *lifecycle.Service
 	identity lifecycle.Identity
 	keys     *enginekey.Holder
-	parents  *enginekey.Holder // of search keys; nil where the engine has no door
+	parents  *enginekey.Holder // of search keys; nil if the engine can't be reached directly
 	handlers *handlers.Handlers
 	engine   *engine.Engine   // set by work
 	facts    handlers.Facts   // set by work
 	close    func() error     // set by work with an embedded engine
-	replica  *reindex.Replica // set by work when the others know of it
-	stored   func() error     // the same: proves that the engine can store
+	replica  *reindex.Replica // set by work once the other replicas know of it
+	stored   func() error     // set with replica: proves that the engine can store
 	unopened atomic.Bool      // the embedded engine can't open its documents
 	sick     atomic.Bool      // the engine did not answer its last examination
 }
 
-// holders make what holds the engine's key, from a file or from the kms, and the secret that search keys come from.
+// holders creates the holders of the engine's key, which comes from a file or from the kms, and of the secret from which search keys are
+// derived.
 func (s *service) holders(client *http.Client) error {
 	vault, err := s.vault(client)
 	if err != nil {
@@ -118,7 +120,7 @@ func (s *service) holders(client *http.Client) error {
 	return nil
 }
 
-// vault is the client of the kms over an HTTP client.
+// vault returns a kms client that uses the given HTTP client.
 func (s *service) vault(client *http.Client) (*kms.Client, error) {
 	vault, err := kms.NewClient(config.First(s.config.KMSURL)+"/kms/v1", kms.WithHTTPClient(client), kms.WithRequestEditorFn(lifecycle.Bearer(s.identity, auth.ProofAudience)))
 	if err != nil {
@@ -134,7 +136,8 @@ func (s *service) refreshKey(ctx context.Context) error {
 	})
 }
 
-// work brings the service to readiness, and then, until ctx ends, watches the engine and removes what nobody may ask for any more.
+// work makes the service ready, and then runs its background work until ctx ends: it examines the engine and deletes expired rows, among
+// other things.
 func (s *service) work(ctx context.Context) error {
 	db, err := s.life.Database(ctx, schema)
 	if err != nil {
@@ -193,7 +196,7 @@ func (s *service) work(ctx context.Context) error {
 	return group.Run(ctx)
 }
 
-// tendKeys keeps search keys on their collections, and their secret up to date.
+// tendKeys starts the work that keeps search keys pointed at the current collections, and their secret up to date.
 func (s *service) tendKeys(group *runner.Group, minter *searchkeys.Minter, rows *searchstore.Store) {
 	if minter == nil {
 		return
@@ -207,13 +210,13 @@ func (s *service) tendKeys(group *runner.Group, minter *searchkeys.Minter, rows 
 	})
 }
 
-// unapplied tells that the engine does not have yet what a request has changed. It is tried again in the background.
+// unapplied reports that the engine does not have the change of a request yet. The change is applied again in the background.
 func (s *service) unapplied(ctx context.Context, err error) {
 	s.config.Log.WarnContext(ctx, "the search engine has not got the change of a set yet", "error", err)
 	s.life.CountFailure(applySets)
 }
 
-// join makes this process known to the others, before it writes anything.
+// join makes this process known to the other replicas before it writes anything.
 func (s *service) join(ctx context.Context, rows *searchstore.Store, replica *reindex.Replica) error {
 	if err := rows.Alone(ctx); err != nil {
 		return err
@@ -222,10 +225,10 @@ func (s *service) join(ctx context.Context, rows *searchstore.Store, replica *re
 	return err
 }
 
-// leaveTime bounds how long the end waits for the database to be told of it.
+// leaveTime limits how long a shutdown waits for the database.
 const leaveTime = 5 * time.Second
 
-// leave tells the others that this process ends. They find out by themselves when the database can't be told.
+// leave tells the other replicas that this process ends. If the database can't be reached, they find out by themselves.
 func (s *service) leave() error {
 	if s.replica == nil {
 		return nil
@@ -238,7 +241,7 @@ func (s *service) leave() error {
 	return nil
 }
 
-// start gets the keys and waits for the engine. Each step may be repeated.
+// start gets the keys and waits for the engine. It may be repeated after each failure.
 func (s *service) start(ctx context.Context, db *store.DB) (*searchstore.Store, error) {
 	if err := s.identity.Ready(); err != nil {
 		return nil, err
@@ -260,7 +263,7 @@ func (s *service) start(ctx context.Context, db *store.DB) (*searchstore.Store, 
 	return rows, s.reconcile(ctx, rows)
 }
 
-// reconcile makes the owners of collections fit what the engine holds.
+// reconcile makes the stored owners of collections match the engine's collections.
 func (s *service) reconcile(ctx context.Context, rows *searchstore.Store) error {
 	return rows.Reconcile(ctx, func(ctx context.Context) (map[string]bool, error) {
 		all, err := s.engine.Collections(ctx)
@@ -272,7 +275,7 @@ func (s *service) reconcile(ctx context.Context, rows *searchstore.Store) error 
 	})
 }
 
-// examine notes whether the engine answers.
+// examine records whether the engine answers, and logs each change.
 func (s *service) examine(ctx context.Context) error {
 	err := s.engine.Examine(ctx)
 	if sick := err != nil; ctx.Err() == nil && s.sick.Swap(sick) != sick {
@@ -281,7 +284,7 @@ func (s *service) examine(ctx context.Context) error {
 	return nil
 }
 
-// proveEngine is part of readiness, which is asked after work has set the engine.
+// proveEngine is the readiness check of the engine. It runs only after work has set the engine.
 func (s *service) proveEngine(ctx context.Context) error {
 	if err := s.engine.Healthy(ctx); err != nil || s.stored == nil {
 		return err

@@ -141,10 +141,10 @@ func TestRun_repeatedCreationAnswersOnce(t *testing.T) {
 		refused(t, w.call(t, admin, "POST", "/collections", strings.Replace(plays, "plays", "other", 1), "Idempotency-Key", "creation-1"), 422, "idempotency_conflict")
 		refused(t, w.call(t, admin, "POST", "/collections", plays, "Idempotency-Key", "creation-2"), 409, "already_exists")
 		w.must(t, 204, admin, "DELETE", "/collections/plays", "")
-		// A refused attempt leaves nothing behind: its key is free for the next.
+		// A refused attempt leaves nothing behind, so that its key can be used again.
 		w.must(t, 201, admin, "POST", "/collections", plays, "Idempotency-Key", "creation-2")
 
-		// The answer of an attempt that died between the engine and the database.
+		// The attempt died between the engine and the database.
 		w.Stop(t)
 		ctx := context.Background()
 		db := w.database(t)
@@ -164,7 +164,7 @@ func TestRun_repeatedCreationAnswersOnce(t *testing.T) {
 	})
 }
 
-// database opens the service's database; the service must be stopped.
+// database opens the service's database. The service must have been stopped.
 func (w *world) database(t *testing.T) *store.DB {
 	t.Helper()
 	c := store.Config{Dir: w.settings.DataDir, Name: "search", Migrations: searchstore.Migrations}
@@ -195,7 +195,7 @@ func TestRun_keyIsMadeOnceAndDocumentsOutliveTheProcess(t *testing.T) {
 	})
 }
 
-// No reindex waits for a process that has ended in order.
+// No reindex waits for a process that has ended regularly.
 func TestRun_leavesTheReplicasAtItsEnd(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.must(t, 201, w.someone(t), "POST", "/collections", plays)
@@ -225,7 +225,7 @@ func TestRun_isNotReadyUntilTheKmsIsThere(t *testing.T) {
 	})
 }
 
-// TestRun_speaksToATypesenseElsewhere uses an embedded engine behind HTTP as the Typesense.
+// TestRun_speaksToATypesenseElsewhere uses an embedded engine behind HTTP as the Typesense server.
 func TestRun_speaksToATypesenseElsewhere(t *testing.T) {
 	var mu sync.Mutex
 	key := "first-key"
@@ -245,7 +245,7 @@ func TestRun_speaksToATypesenseElsewhere(t *testing.T) {
 	admin := w.someone(t)
 	w.must(t, 201, admin, "POST", "/collections", plays)
 
-	// The key changes on both sides: the next request finds out by itself.
+	// The key changes on both sides: the next request adapts by itself.
 	mu.Lock()
 	key = "second-key"
 	mu.Unlock()
@@ -270,7 +270,7 @@ func TestRun_speaksToATypesenseElsewhere(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(w.settings.DataDir, "engine"), "no engine of its own")
 }
 
-// A Typesense that goes away is said, and so is its return, without a restart; both within two seconds and what the machine needs.
+// The service reports a Typesense that goes away, and its return, without a restart. Both take two seconds, plus what a busy machine needs.
 func TestReadiness_saysThatTheEngineIsAway(t *testing.T) {
 	e, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
 	require.NoError(t, err)
@@ -300,7 +300,7 @@ func TestReadiness_saysThatTheEngineIsAway(t *testing.T) {
 	t.Logf("engine away: said after %.2f s, ready %.2f s after its return", said.Seconds(), took(200).Seconds())
 }
 
-// TestRun_damagedDocumentsAreSaidAndWaitedFor: the service goes on, not ready, until the documents can be read again.
+// TestRun_damagedDocumentsAreSaidAndWaitedFor: the service continues, not ready, until the documents can be read again.
 func TestRun_damagedDocumentsAreSaidAndWaitedFor(t *testing.T) {
 	w := newWorld(t, store.Config{})
 	w.start(t)
@@ -310,7 +310,7 @@ func TestRun_damagedDocumentsAreSaidAndWaitedFor(t *testing.T) {
 	path := filepath.Join(w.settings.DataDir, "engine", "documents.db")
 	good, err := os.ReadFile(path)
 	require.NoError(t, err)
-	// At once: a file that is written in its place is an empty one first.
+	// The file is replaced atomically: a file that is overwritten in place is empty at first.
 	replace := func(content []byte) {
 		require.NoError(t, os.WriteFile(path+".new", content, 0o600))
 		require.NoError(t, os.Rename(path+".new", path))
@@ -397,7 +397,7 @@ func TestMigrate_makesTheDatabaseAndNothingElse(t *testing.T) {
 	require.Zero(t, w.kms.puts)
 }
 
-// counting is a Typesense that counts requests, and fails some.
+// counting is a Typesense that counts requests, and can fail some.
 type counting struct {
 	http.Handler
 	mu   sync.Mutex
@@ -446,7 +446,7 @@ func typesense(t *testing.T) (*world, *counting) {
 	return w, c
 }
 
-// keyFile is a file with a key that the engine takes.
+// keyFile returns a file with a key that the engine accepts.
 func keyFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "key")
@@ -454,7 +454,7 @@ func keyFile(t *testing.T) string {
 	return path
 }
 
-// must asks the engine itself, as a program beside the service does.
+// must calls the engine directly, as another program would.
 func (c *counting) must(t *testing.T, method, path, body string) string {
 	t.Helper()
 	done := c.ask(method, path, body)
@@ -462,7 +462,7 @@ func (c *counting) must(t *testing.T, method, path, body string) string {
 	return done.Body.String()
 }
 
-// list is what the engine tells of its collections.
+// list returns the engine's own list of collections.
 func (c *counting) list() string { return c.ask("GET", "/collections", "").Body.String() }
 
 func (c *counting) ask(method, path, body string) *httptest.ResponseRecorder {
@@ -501,7 +501,8 @@ func TestSync_deletesManyInFewCalls(t *testing.T) {
 	require.EqualValues(t, 4, found["found"], "two that were not named, one that was refused, one that came back")
 }
 
-// What the engine does not take is never told as done: the whole is refused, with when to come again, and its repeat brings all of it.
+// What the engine does not accept is never reported as done: the whole request is refused with the time to retry, and its repeat writes
+// everything.
 func TestSync_saysWhenTheEngineIsBehind(t *testing.T) {
 	w, engine := typesense(t)
 	admin := w.someone(t)

@@ -26,7 +26,7 @@ import (
 
 const engineAdmin = "the-admin-key-of-the-engine"
 
-// browser asks an engine that takes its admin key and what it was told to make alone, as browsers do.
+// browser calls, as browsers do, an engine that accepts only its admin key and created keys.
 type browser struct {
 	url     string
 	now     *clock.Fake
@@ -34,7 +34,7 @@ type browser struct {
 	foreign atomic.Bool  // the engine does not say that it is ours, as a Typesense does not
 }
 
-// doored is a service with an engine that has a door of its own.
+// doored returns a service whose engine can be reached directly.
 func doored(t *testing.T) (*world, *browser) {
 	t.Helper()
 	b := &browser{now: clock.NewFake(time.Now())}
@@ -63,7 +63,7 @@ func doored(t *testing.T) (*world, *browser) {
 	return w, b
 }
 
-// nameless leaves out what an engine of ours says of itself.
+// nameless removes the header with which our engine identifies itself.
 type nameless struct{ http.ResponseWriter }
 
 func (n nameless) WriteHeader(status int) {
@@ -76,12 +76,12 @@ func (n nameless) Write(p []byte) (int, error) {
 	return n.ResponseWriter.Write(p)
 }
 
-// ledOut are filters that end within what goes on into a filter behind them, where the two are joined as text.
+// ledOut are filters that would end inside a filter that follows them, if the two are joined as text.
 var ledOut = []string{
 	"id:!=x) || (id:*", "id:!=x) || text:`", "id:!=x || text:`", "((id:!=x) || text:=`x", "id:!=x) || ((text:[", "id:!=x) || text:[(`", "id:!=x) || o.{text:`", "id:!=x) || text:(", "id:!=x) || $books(id:*", "$books(id:*)", "id:!=x)(", `id:!=x) || text:\`,
 }
 
-// ask sends a request to the engine itself by a key.
+// ask sends a request to the engine with a key.
 func (b *browser) ask(t *testing.T, key, method, path, body string) (int, string) {
 	t.Helper()
 	answer, text := ask(t, method, b.url+path, key, body)
@@ -107,7 +107,7 @@ func TestSearchKeys_holdBrowsersToWhatTheirMakersReach(t *testing.T) {
 	require.Contains(t, text, `"found":1,`)
 	require.Contains(t, text, "one of blue")
 
-	// What a holder tries to see more.
+	// Attempts of a holder to see more.
 	tries := []string{
 		"&filter_by=kind:=b", "&filter_by=id:*", "&filter_by=fountain_tenant:!=x", "&filter_by=" + "x%29+%7C%7C+%28id:*", "&filter_by=kind:=a+%7C%7C+kind:=b", "&exclude_fields=text", "&include_fields=secret,fountain_tenant,text",
 		"&pinned_hits=red:1:1,blue:2:2", "&pinned_hits=red:1:1&filter_curated_hits=false&enable_overrides=true", "&facet_by=kind", "&group_by=kind", "&per_page=250", "&expires_at=99999999999", "&highlight_fields=secret&highlight_full_fields=secret",
@@ -148,7 +148,7 @@ func TestSearchKeys_holdBrowsersToWhatTheirMakersReach(t *testing.T) {
 		require.Equal(t, 401, status, try)
 	}
 
-	// A key whose parameters were changed, or that was made of the engine's other keys, is none.
+	// A key with changed parameters, or one derived from other keys of the engine, is invalid.
 	raw, err := base64.StdEncoding.DecodeString(key)
 	require.NoError(t, err)
 	for _, changed := range []string{strings.Replace(string(raw), "kind:=", "kind:!=", 1), string(raw) + " ", strings.Replace(string(raw), `"expires_at":`, `"expires_at":9`, 1), string(raw)[:48] + "{}"} {
@@ -198,7 +198,7 @@ func TestSearchKeys_areRefusedWhereASearchWouldBe(t *testing.T) {
 	w.must(t, 201, mine, "POST", path, `{"expiresInSeconds":60}`)
 	require.LessOrEqual(t, b.keep.Load(), before+2, "a parent is made once for many keys")
 
-	// A collection that takes the name of a deleted one is not reached by the keys of that.
+	// Keys of a deleted collection don't reach a later collection of the same name.
 	w.must(t, 204, mine, "DELETE", "/collections/books", "")
 	w.must(t, 201, other, "POST", "/collections", books)
 	w.must(t, 200, other, "POST", "/collections/books/documents/sync", upserts(`{"text":"of another","number":1}`))
@@ -207,7 +207,8 @@ func TestSearchKeys_areRefusedWhereASearchWouldBe(t *testing.T) {
 	require.NotEqual(t, 200, status, text)
 }
 
-// A Typesense joins filters as text, which leads out of the key's: it gets keys for whole collections alone.
+// A Typesense joins filters as text, so that the key's filter can be escaped. For such an engine only keys for whole collections are
+// created.
 func TestSearchKeys_haveNoFilterWhereTheEngineJoinsItAsText(t *testing.T) {
 	w, b := doored(t)
 	maker, blue := w.service(t, press, ""), w.service(t, stage, "blue")
@@ -223,7 +224,7 @@ func TestSearchKeys_haveNoFilterWhereTheEngineJoinsItAsText(t *testing.T) {
 	w.must(t, 201, maker, "POST", "/collections/books/search-keys", `{"excludeFields":["number"],"perPage":5}`)
 }
 
-// A key of the engine that may neither make keys nor name collections makes no search keys, and everything else goes on.
+// If the engine's key may neither create keys nor aliases, there are no search keys, and everything else works.
 func TestSearchKeys_areNotAskedOfAnEngineKeyThatIsMadeForLess(t *testing.T) {
 	w, engine := typesense(t)
 	engine.failing(func(r *http.Request) int {
@@ -238,7 +239,7 @@ func TestSearchKeys_areNotAskedOfAnEngineKeyThatIsMadeForLess(t *testing.T) {
 	w.must(t, 204, admin, "DELETE", "/collections/books", "")
 }
 
-// Where the engine has no door, there are no keys for it.
+// If the engine can't be reached directly, there are no keys for it.
 func TestSearchKeys_needAnEngineWithADoor(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		admin := w.someone(t)

@@ -11,10 +11,10 @@ import (
 	"github.com/fountainai/fountain/internal/servicetest"
 )
 
-// stage is a service of its own.
+// stage is another service.
 const stage = "svc_01KBB6Q3Y5W1V9T2ZD0G7M4NAR"
 
-// setBodies are a content for each kind of set.
+// setBodies has a content for each kind of set.
 var setBodies = map[string]string{
 	"synonyms":  `"synonyms":[{"words":["quetzalcoatl","serpent"]}]`,
 	"curations": `"curations":[{"query":"quetzalcoatl","match":"exact","hidden":["2"]}]`,
@@ -81,7 +81,7 @@ func TestSets_belongToTheirMakers(t *testing.T) {
 	})
 }
 
-// found are the ids that a search finds, in their order.
+// found returns the IDs that a search finds, in order.
 func (w *world) found(t *testing.T, token, collection, body string) (ids []string) {
 	t.Helper()
 	for _, hit := range w.must(t, 200, token, "POST", "/collections/"+collection+"/search", body).JSON(t)["hits"].([]any) {
@@ -101,7 +101,7 @@ func TestSets_holdForTheCollectionsThatNameThem(t *testing.T) {
 		put := func(token, body string, headers ...string) servicetest.Answer {
 			return w.call(t, token, "PUT", "/collections/books/sets", body, headers...)
 		}
-		// Of the same name, and with other words.
+		// The set has the same name and other words.
 		w.must(t, 201, mine, "PUT", "/sets/synonyms/seats", `{"synonyms":[{"words":["sofa","couch"]}]}`)
 		w.must(t, 201, other, "PUT", "/sets/synonyms/seats", `{"synonyms":[{"root":"sofa","words":["bed"]}]}`)
 		w.must(t, 201, mine, "PUT", "/sets/curations/seats", `{"curations":[{"query":"bed","match":"exact","pinned":[{"id":"2","position":1}]},{"query":"a","match":"contains","hidden":["1"]},{"query":"divan","match":"exact","replaceQuery":"bed"}]}`)
@@ -175,7 +175,8 @@ func TestSets_stopwordsAndPresetsAreNamedBySearches(t *testing.T) {
 	})
 }
 
-// A preset is looked at as what the caller says: whoever reaches the documents of one tenant sees no other's by it.
+// The values of a preset are validated as if the caller had sent them. A caller who reaches the documents of one tenant sees no others with
+// it.
 func TestSets_aPresetReachesNoOtherTenant(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		maker, red, blue := w.service(t, press, ""), w.service(t, loom, "red"), w.service(t, loom, "blue")
@@ -198,7 +199,7 @@ func TestSets_aPresetReachesNoOtherTenant(t *testing.T) {
 	})
 }
 
-// A change of a set is kept while the engine is away, and the failure is counted and logged.
+// A change of a set is stored while the engine is away, and the failure is counted and logged.
 func TestSets_areKeptWhileTheEngineIsAway(t *testing.T) {
 	w, engine := typesense(t)
 	admin := w.someone(t)
@@ -215,7 +216,7 @@ func TestSets_areKeptWhileTheEngineIsAway(t *testing.T) {
 	require.Contains(t, engine.must(t, "GET", "/synonym_sets", ""), "couch")
 }
 
-// redsSets are sets of the tenant red that others try to reach.
+// redsSets creates sets of the tenant red that others try to reach.
 func (w *world) redsSets(t *testing.T, red string) {
 	t.Helper()
 	for kind, content := range setBodies {
@@ -223,7 +224,7 @@ func (w *world) redsSets(t *testing.T, red string) {
 	}
 }
 
-// setAttempts name a set in each way that an operation has.
+// setAttempts name a set in every way that an operation allows.
 func setAttempts(method, c string, bodies func(kind string) []string) (all []attempt) {
 	for kind := range setBodies {
 		for _, name := range []string{c, "red." + strings.TrimPrefix(c, "red.")} {

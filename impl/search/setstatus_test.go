@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A set tells whether the engine has it, and its tag changes with that, over the same version.
+// A set reports whether the engine has it, and its entity tag changes with that for the same version.
 func TestSets_tellWhatTheEngineHasOfThem(t *testing.T) {
 	w, engine := typesense(t)
 	admin := w.someone(t)

@@ -22,29 +22,31 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// TypesenseConfig configures the embedded engine as a server of its own, which speaks Typesense's API.
+// TypesenseConfig configures the embedded engine as a standalone server with Typesense's API.
 type TypesenseConfig struct {
 	Addr        string   // HOST:PORT
-	DataDir     string   // one process at a time may use it
-	KeyFile     string   // the admin key; made when there is none
-	CORSOrigins []string // origins of pages that may call; "*" is every one
-	// Snapshots is the directory in which snapshots are made; default snapshots in DataDir.
+	DataDir     string   // only one process at a time may use it
+	KeyFile     string   // the admin key; created if missing
+	CORSOrigins []string // origins of pages that may call; "*" allows all
+	// Snapshots is the directory for snapshots. The default is "snapshots" in DataDir.
 	Snapshots string
-	// Caps of documents in one collection, of documents in all, and of the indexes' memory in MiB; 0 is the default of docs/embedded-engine.md.
+	// Limits: documents in one collection, documents in all collections, and memory of the indexes in MiB. 0 means the default of
+	// docs/embedded-engine.md.
 	MaxCollectionDocuments, MaxDocuments, MaxMemoryMiB int
-	// Analytics counts queries and events for the rules of analytics, and brings the counts into their collections at each AnalyticsInterval.
+	// Analytics counts queries and events for the analytics rules. Every AnalyticsInterval the counts are written to the collections of the
+	// rules.
 	Analytics         bool
 	AnalyticsInterval time.Duration
 	Log               *slog.Logger
 }
 
-// leastInterval is the shortest AnalyticsInterval, as Typesense has it.
+// leastInterval is the minimum of AnalyticsInterval, the same as Typesense's.
 const leastInterval = time.Minute
 
-// leastKey is the length in bytes of the shortest admin key that is taken.
+// leastKey is the minimum length of an admin key, in bytes.
 const leastKey = 16
 
-// Validate checks the configuration and touches nothing.
+// Validate checks the configuration. It accesses nothing outside it.
 func (c *TypesenseConfig) Validate() error {
 	var errs []error
 	for _, required := range []struct{ name, value string }{{"--data", c.DataDir}, {"--key-file", c.KeyFile}} {
@@ -72,7 +74,7 @@ func (c *TypesenseConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// snapshots is the absolute directory of the snapshots.
+// snapshots returns the absolute directory of the snapshots.
 func (c *TypesenseConfig) snapshots() (string, error) {
 	if c.Snapshots != "" {
 		return filepath.Abs(c.Snapshots)
@@ -80,11 +82,11 @@ func (c *TypesenseConfig) snapshots() (string, error) {
 	return filepath.Abs(filepath.Join(c.DataDir, "snapshots"))
 }
 
-// Repaired tells what a repair brought back.
+// Repaired reports what a repair recovered.
 type Repaired = embedded.Repaired
 
-// RepairTypesense makes new documents of what can be read of the damaged ones in dir, the data directory of an engine that no process uses, and keeps the old file.
-// Errors: ErrEngineLocked.
+// RepairTypesense creates a new documents file from what can be read of the damaged one in dir, the data directory of an engine that no
+// process uses, and keeps the old file. Errors: ErrEngineLocked.
 func RepairTypesense(dir string, log *slog.Logger) (Repaired, error) {
 	done, err := embedded.Repair(dir, log)
 	if err != nil {
@@ -93,16 +95,17 @@ func RepairTypesense(dir string, log *slog.Logger) (Repaired, error) {
 	return done, nil
 }
 
-// Checked tells how indexes compare with their documents.
+// Checked reports how indexes compare with their documents.
 type Checked = embedded.Checked
 
-// Fault is a collection whose index is not that of its documents.
+// Fault is a collection whose index does not match its documents.
 type Fault = embedded.Fault
 
-// CheckTypesense compares every document in dir, the data directory of an engine that no process uses, with the index of its collection. The engine is opened for it as for a start: an index that lags is
-// brought up to date, and one that is missing or damaged is made anew, which log is told. Errors: ErrEngineLocked, ErrEngineDamaged.
+// CheckTypesense compares every document in dir, the data directory of an engine that no process uses, with the index of its collection. It
+// opens the engine as a start does: an index that lags is brought up to date, and a missing or damaged one is rebuilt, which is logged to
+// log. Errors: ErrEngineLocked, ErrEngineDamaged.
 func CheckTypesense(ctx context.Context, dir string, log *slog.Logger) (done Checked, err error) {
-	if _, err := os.Stat(dir); err != nil { // opening would make it
+	if _, err := os.Stat(dir); err != nil { // opening would create it
 		return done, fmt.Errorf("check the index: %w", err)
 	}
 	engine, err := embedded.Open(embedded.Config{Dir: dir, Log: log})
@@ -113,7 +116,7 @@ func CheckTypesense(ctx context.Context, dir string, log *slog.Logger) (done Che
 	return done, errors.Join(err, engine.Close())
 }
 
-// ServeTypesense serves until ctx ends and drains then. ready is told the address when collections can be searched.
+// ServeTypesense serves until ctx ends, and then drains. ready is called with the address once collections can be searched.
 func ServeTypesense(ctx context.Context, c TypesenseConfig, ready func(addr string)) (err error) {
 	digest, err := adminKey(c.KeyFile)
 	if err != nil {
@@ -156,7 +159,8 @@ func ServeTypesense(ctx context.Context, c TypesenseConfig, ready func(addr stri
 	return err
 }
 
-// countQueries brings what is counted into its collections until end is called, which does it once more. It goes on when ctx ends: requests are answered still, and count.
+// countQueries writes the counts to their collections periodically until end is called. end writes them once more. The work does not stop
+// when ctx ends, because requests are still being answered then, and count.
 func countQueries(ctx context.Context, handler *api.Handler, interval time.Duration) (end func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
@@ -170,10 +174,10 @@ func countQueries(ctx context.Context, handler *api.Handler, interval time.Durat
 	}
 }
 
-// drainGrace is how long requests under way have when the server ends.
+// drainGrace is how long requests under way may take when the server ends.
 const drainGrace = 20 * time.Second
 
-// adminKey returns the digest of the key in the file. Without a file it makes one with a random key, mode 0600.
+// adminKey returns the digest of the key in the file. If the file does not exist, it is created with a random key and mode 0600.
 func adminKey(path string) (digest [sha256.Size]byte, err error) {
 	defer tried.To(&err, "read the admin key")
 	body, err := os.ReadFile(path)
@@ -203,13 +207,13 @@ func makeKey(path string) (key []byte, err error) {
 	key = append(base64.RawURLEncoding.AppendEncode(nil, raw), '\n')
 	_, err = file.Write(key)
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(path)) // half a key would be used for ever
+		return nil, errors.Join(err, os.Remove(path)) // half a key would otherwise be used for ever
 	}
 	return key, nil
 }
 
-// ErrEngineLocked says that another process uses the data directory.
+// ErrEngineLocked reports that another process uses the data directory.
 var ErrEngineLocked = embedded.ErrLocked
 
-// ErrEngineDamaged says that the documents are broken; RepairTypesense brings back what can be read.
+// ErrEngineDamaged reports that the documents are damaged. RepairTypesense recovers what can be read.
 var ErrEngineDamaged = embedded.ErrDamaged

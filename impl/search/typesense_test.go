@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// door starts the engine as a server of its own and returns its URL; stop ends it and returns its error.
+// door starts the engine as a standalone server and returns its URL. stop ends it and returns its error.
 func door(t *testing.T, c TypesenseConfig) (base string, stop func() error) {
 	t.Helper()
 	c.Addr, c.Log = "127.0.0.1:0", slog.New(slog.DiscardHandler)
@@ -109,7 +109,7 @@ func TestServeTypesense_answersPagesOfTheSetOriginsAlone(t *testing.T) {
 	}
 }
 
-// Damaged documents are said to be so, and a repair brings back what can be read.
+// Damaged documents are reported, and a repair recovers what can be read.
 func TestRepairTypesense_bringsBackWhatCanBeRead(t *testing.T) {
 	dir := t.TempDir()
 	c := TypesenseConfig{DataDir: filepath.Join(dir, "data"), KeyFile: filepath.Join(dir, "key")}
@@ -149,7 +149,7 @@ func TestRepairTypesense_bringsBackWhatCanBeRead(t *testing.T) {
 	require.NoError(t, stop())
 }
 
-// A comparison of index and documents is made while nothing runs, tells how many there are, and changes nothing.
+// The comparison of index and documents runs while the engine is stopped, returns the number of documents, and changes nothing.
 func TestCheckTypesense_comparesWhatIsThere(t *testing.T) {
 	dir := t.TempDir()
 	c := TypesenseConfig{DataDir: filepath.Join(dir, "data"), KeyFile: filepath.Join(dir, "key")}
@@ -181,7 +181,7 @@ func TestCheckTypesense_comparesWhatIsThere(t *testing.T) {
 	require.NoError(t, stop())
 }
 
-// What was counted is in the rule's collection when the server has ended, and only when it was asked to count.
+// The counts are in the rule's collection when the server has ended, but only if counting is enabled.
 func TestServeTypesense_writesItsCountsWhenItEnds(t *testing.T) {
 	for counts, want := range map[bool]string{true: `"popularity":3`, false: `"popularity":1`} {
 		dir := t.TempDir()

@@ -38,7 +38,7 @@ func TestVersions_ofDocumentsInRequests(t *testing.T) {
 		w.must(t, 204, admin, "DELETE", path, "", "If-Match", "*")
 		refused(t, w.call(t, admin, "GET", path, ""), 404, "not_found")
 
-		// A collection without versions has none to ask for.
+		// A collection without versions refuses conditions on them.
 		w.must(t, 204, admin, "PUT", "/collections/plain/documents/1", doc)
 		require.Empty(t, w.must(t, 200, admin, "GET", "/collections/plain/documents/1", "").Header.Get("ETag"))
 		refused(t, w.call(t, admin, "PUT", "/collections/plain/documents/1", doc, "If-Match", "*"), 412, "precondition_failed")
@@ -64,7 +64,7 @@ func TestSync_carriesOutWhatHasTheRightVersion(t *testing.T) {
 		require.Equal(t, []any{"version_conflict", version, fmt.Sprintf("The document has version %d.", int(version))}, []any{of(again[0])["code"], of(again[0])["version"], of(again[0])["message"]})
 		require.Equal(t, map[string]any{"id": "3", "status": "ok"}, of(again[1]))
 
-		// The same by a job: what has another version is one of its failures.
+		// The same with a job: an item with another version is one of its failures.
 		job := w.must(t, 202, admin, "POST", "/collections/plays/documents/sync", fmt.Sprintf(
 			`{"items":[{"op":"upsert","id":"1","ifVersion":%d,"document":{"text":"a","number":7}},{"op":"upsert","id":"1","ifVersion":%[1]d,"document":{"text":"a","number":8}}]}`, int(version)), "Prefer", "respond-async").JSON(t)
 		ended := w.ended(t, admin, "plays", job["id"].(string))
@@ -77,7 +77,7 @@ func TestSync_carriesOutWhatHasTheRightVersion(t *testing.T) {
 	})
 }
 
-// Tenants that share a collection have documents, and versions of them, of their own.
+// Tenants that share a collection have separate documents and versions.
 func TestVersions_areTheTenantsOwn(t *testing.T) {
 	w := newWorld(t, store.Config{})
 	w.start(t)
@@ -98,7 +98,8 @@ func TestVersions_areTheTenantsOwn(t *testing.T) {
 	require.Equal(t, ofRed, w.must(t, 200, maker, "GET", path+"?tenant=red", "").Header.Get("ETag"))
 }
 
-// After a backup was brought back no version is given again: those that were given since are in the hands of callers. And who has one reads again.
+// After a restore no version is given again, because callers may hold those that were given since the backup. A caller who holds one must
+// read again.
 func TestVersions_goOnBeyondABackup(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		admin := w.someone(t)
@@ -119,7 +120,8 @@ func TestVersions_goOnBeyondABackup(t *testing.T) {
 	})
 }
 
-// Where a part was carried out and the engine can't be used for the rest, the rest is told to be so; what comes first alone is refused as a whole.
+// If a part was carried out and the engine can't be used for the rest, the rest has that as its outcome. If the first part fails, the whole
+// request is refused.
 func TestSync_tellsWhatWasCarriedOutWhereTheEngineGoesAway(t *testing.T) {
 	w, engine := typesense(t)
 	admin := w.someone(t)

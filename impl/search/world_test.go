@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// fakeKMS keeps secrets.
+// fakeKMS stores secrets.
 type fakeKMS struct {
 	*servicetest.KMS
 	mu       sync.Mutex
@@ -50,7 +50,7 @@ func (k *fakeKMS) getSecret(w http.ResponseWriter, r *http.Request) {
 	servicetest.Send(w, 200, map[string]any{"name": r.PathValue("name"), "value": value, "version": k.versions[r.PathValue("name")]})
 }
 
-// watchSecret holds a request until the secret has another version than the known one.
+// watchSecret holds a request until the secret has a version other than the known one.
 func (k *fakeKMS) watchSecret(w http.ResponseWriter, r *http.Request) {
 	for name := r.PathValue("name"); ; {
 		k.mu.Lock()
@@ -72,7 +72,7 @@ func (k *fakeKMS) watchSecret(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// set writes a new version of a secret. The lock is held.
+// set writes a new version of a secret. The caller holds the lock.
 func (k *fakeKMS) set(name, value string) {
 	k.secrets[name] = value
 	k.versions[name]++
@@ -107,7 +107,7 @@ func (k *fakeKMS) secret(name string) string {
 	return k.secrets[name]
 }
 
-// world is the running service with what stands round it.
+// world is the running service with its surroundings.
 type world struct {
 	*servicetest.Running
 	kms      *fakeKMS
@@ -134,14 +134,14 @@ func newWorld(t testing.TB, c store.Config) *world {
 	return w
 }
 
-// start runs the service until the test ends or Stop is called; it may be started again.
+// start runs the service until the test ends or Stop is called. The service may then be started again.
 func (w *world) start(t testing.TB) {
 	t.Helper()
 	settings := w.settings
 	w.Running = servicetest.Start(t, &settings.Service, func(ctx context.Context) error { return Run(ctx, settings) })
 }
 
-// someone is an administrator with a token.
+// someone returns a token of an administrator.
 func (w *world) someone(t testing.TB, change ...func(*auth.Claims)) string {
 	t.Helper()
 	c := servicetest.User("search", time.Now())
@@ -152,7 +152,7 @@ func (w *world) someone(t testing.TB, change ...func(*auth.Claims)) string {
 	return w.kms.Token(t, c)
 }
 
-// call sends a request and holds the answer against the contract.
+// call sends a request and checks the answer against the contract.
 func (w *world) call(t testing.TB, token, method, path, body string, headers ...string) servicetest.Answer {
 	t.Helper()
 	return servicetest.Call(t, w.client, token, method, w.URL+"/search/v1"+path, body, headers...)
@@ -165,7 +165,7 @@ func (w *world) must(t testing.TB, status int, token, method, path, body string,
 	return a
 }
 
-// mustInTime is must for what a busy machine may answer with 503 and a Retry-After: it is asked again.
+// mustInTime is must, but retries if a busy machine answers with 503 and Retry-After.
 func (w *world) mustInTime(t testing.TB, status int, token, method, path, body string) servicetest.Answer {
 	t.Helper()
 	for end := time.Now().Add(testWait); ; time.Sleep(100 * time.Millisecond) {

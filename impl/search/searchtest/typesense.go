@@ -1,4 +1,4 @@
-// Package searchtest gives tests a Typesense that several search services may share: the embedded engine behind HTTP, which speaks Typesense's API.
+// Package searchtest provides tests with a Typesense server that several search services can share: the embedded engine over HTTP.
 package searchtest
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/api"
 )
 
-// Typesense starts one on loopback that takes the key given, and ends it with the test. It returns its base URL.
+// Typesense starts a server on loopback that accepts the given key, and stops it at the end of the test. It returns the base URL.
 func Typesense(t *testing.T, key string) string {
 	t.Helper()
 	engine, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
@@ -30,16 +30,17 @@ func Typesense(t *testing.T, key string) string {
 	return server.URL
 }
 
-// The Typesense that tests use where there is one, and its admin key. It is wiped by each test: everything on it is lost.
+// These variables name a Typesense server for tests, and its admin key. Each test deletes everything on the server.
 const (
 	urlVariable = "FOUNTAIN_TEST_TYPESENSE_URL"
 	keyVariable = "FOUNTAIN_TEST_TYPESENSE_KEY"
 )
 
-// Elsewhere reports whether tests use a Typesense of another process.
+// Elsewhere reports whether tests use a Typesense server in another process.
 func Elsewhere() bool { return os.Getenv(urlVariable) != "" }
 
-// Engine is an engine that takes any key: the Typesense of FOUNTAIN_TEST_TYPESENSE_URL, which is wiped, or an embedded one that ends with the test.
+// Engine returns an engine that accepts any key: the server in FOUNTAIN_TEST_TYPESENSE_URL, which is wiped, or an embedded one that is
+// closed at the end of the test.
 func Engine(t *testing.T) http.Handler {
 	t.Helper()
 	if Elsewhere() {
@@ -63,7 +64,7 @@ func elsewhere(t *testing.T) http.Handler {
 	return proxy
 }
 
-// wipe removes what tests make. What a server does not have it has nothing of.
+// wipe deletes what tests create. Kinds that the server does not support are skipped.
 func wipe(t *testing.T, server http.Handler) {
 	t.Helper()
 	ask := func(method, path string) (int, string) {

@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Alter changes the schema as the body says, when every document fits it, and indexes anew. Searches go on with the old index meanwhile.
+// Alter changes the schema as body says, if every document fits the new one, and rebuilds the index. Searches use the old index until then.
 func (c *Collection) Alter(body []byte) (*schema.Alteration, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -34,7 +34,8 @@ func (c *Collection) Alter(body []byte) (*schema.Alteration, error) {
 	return a, c.rebuild()
 }
 
-// fits checks every document against the schema and returns it with the fields that its patterns and objects make of them.
+// fits checks every document against the schema. It returns the schema extended by the fields that its patterns and objects create from the
+// documents.
 func (c *Collection) fits(next *schema.Schema) (*schema.Schema, error) {
 	for from, done := uint64(0), false; !done; {
 		err := c.store.Read(c.key, func(tx *docstore.Tx) (err error) {
@@ -61,7 +62,7 @@ func (c *Collection) fits(next *schema.Schema) (*schema.Schema, error) {
 	return next, nil
 }
 
-// unfit tells that documents do not fit a new schema, in the words that Typesense has for it.
+// unfit returns the error for documents that do not fit a new schema, with Typesense's text.
 func unfit(err error) error {
 	var refused *schema.Error
 	if !errors.As(err, &refused) {

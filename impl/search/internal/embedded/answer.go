@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/params"
 )
 
-// Answer is the answer to one search.
+// Answer is the response to one search.
 type Answer struct {
 	FacetCounts   []FacetAnswer   `json:"facet_counts"`
 	Found         int             `json:"found"`
@@ -27,20 +27,20 @@ type Answer struct {
 	counts bool // see Asked
 }
 
-// hideable is a number that exclude_fields can leave out of an answer.
+// hideable is a number that exclude_fields can omit from a response.
 type hideable struct {
 	n      int64
 	hidden bool
 }
 
-// IsZero says that it is left out.
+// IsZero reports whether the number is omitted.
 func (h hideable) IsZero() bool { return h.hidden }
 
 // MarshalJSON implements json.Marshaler.
 func (h hideable) MarshalJSON() ([]byte, error) { return strconv.AppendInt(nil, h.n, 10), nil }
 
-// hide leaves out what exclude_fields names beside fields of documents, also that of a scoped key: how many documents there are, and the time that the search took, say something of what a
-// caller may not see.
+// hide omits the numbers that exclude_fields names beside fields of documents. This includes the exclude_fields of a scoped key, because
+// the number of documents and the time of a search reveal something about documents that a caller may not see.
 func hide(p params.Params, outOf, time *hideable) {
 	for _, list := range [][]string{p.Names("exclude_fields"), p.Names(params.KeyExcludes)} {
 		outOf.hidden = outOf.hidden || slices.Contains(list, "out_of")
@@ -55,15 +55,15 @@ type requestParams struct {
 	Q              string `json:"q"`
 }
 
-// HitAnswer is one document found.
+// HitAnswer is a document that was found.
 type HitAnswer struct {
-	Collection     string          `json:"collection,omitempty"` // of a union
+	Collection     string          `json:"collection,omitempty"` // in a union
 	Curated        bool            `json:"curated,omitempty"`
 	Document       json.RawMessage `json:"document"`
 	GeoDistances   map[string]int  `json:"geo_distance_meters,omitempty"`
 	Highlight      map[string]any  `json:"highlight"`
 	Highlights     []any           `json:"highlights"`
-	SearchIndex    *int            `json:"search_index,omitempty"` // of a union
+	SearchIndex    *int            `json:"search_index,omitempty"` // in a union
 	TextMatch      *uint64         `json:"text_match,omitempty"`
 	TextMatchInfo  *textMatchInfo  `json:"text_match_info,omitempty"`
 	VectorDistance *float64        `json:"vector_distance,omitempty"`
@@ -91,7 +91,7 @@ type GroupAnswer struct {
 	Hits     []HitAnswer `json:"hits"`
 }
 
-// FacetAnswer is the counts of a field's values.
+// FacetAnswer holds the counted values of a field.
 type FacetAnswer struct {
 	Counts    []FacetCount       `json:"counts"`
 	FieldName string             `json:"field_name"`
@@ -99,16 +99,16 @@ type FacetAnswer struct {
 	Stats     map[string]float64 `json:"stats"`
 }
 
-// FacetCount is one value.
+// FacetCount is the count of one value.
 type FacetCount struct {
 	Count       int    `json:"count"`
 	Highlighted string `json:"highlighted"`
-	// Parent is the object that the value lies in (facet_return_parent).
+	// Parent is the object that contains the value (facet_return_parent).
 	Parent json.RawMessage `json:"parent,omitempty"`
 	Value  string          `json:"value"`
 }
 
-// tell notes how well a document fits.
+// tell sets the text match of a hit.
 func (a *HitAnswer) tell(m *index.Match) {
 	if m == nil {
 		return

@@ -6,7 +6,7 @@ import (
 	"github.com/fountainai/fountain/internal/backup"
 )
 
-// BackupPart is what an engine in a directory holds, for backup and restore. The index is not in it: it is made anew from the documents.
+// BackupPart returns what a backup of the engine in dir contains. The index is not included, because it is rebuilt from the documents.
 func BackupPart(name, dir string) backup.Part {
 	return backup.Part{Name: name, Database: docstore.Database(dir), Files: []string{settings.FileName}, Create: docstore.TableOf}
 }

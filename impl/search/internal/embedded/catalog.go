@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
-// Collection finds a collection by its name or an alias. A collection wins over an alias of the same name.
+// Collection returns a collection by its name or an alias. A collection takes precedence over an alias of the same name.
 func (e *Engine) Collection(name string) (*Collection, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -34,14 +34,14 @@ func (e *Engine) Collection(name string) (*Collection, error) {
 	return nil, ErrCollection
 }
 
-// Exists says whether a collection, not an alias, has the name.
+// Exists reports whether a collection has the name. Aliases don't count.
 func (e *Engine) Exists(name string) bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return e.collections[name] != nil
 }
 
-// Collections returns the collections, the newest first.
+// Collections returns the collections, newest first.
 func (e *Engine) Collections() []*Collection {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -53,7 +53,7 @@ func (e *Engine) Collections() []*Collection {
 	return list
 }
 
-// Create makes a collection.
+// Create creates a collection.
 func (e *Engine) Create(s *schema.Schema) (*Collection, error) {
 	e.creating.Lock()
 	defer e.creating.Unlock()
@@ -63,7 +63,7 @@ func (e *Engine) Create(s *schema.Schema) (*Collection, error) {
 	if e.Stats().Collections >= e.limits.Collections {
 		return nil, tooMany("collections", e.limits.Collections)
 	}
-	if err := e.dropRules(s.Name); err != nil { // of an earlier one, when the process ended before they were dropped
+	if err := e.dropRules(s.Name); err != nil { // rules of an earlier collection, if the process ended before they were dropped
 		return nil, err
 	}
 	s = s.With(e.dictionary)
@@ -89,7 +89,7 @@ func (e *Engine) Create(s *schema.Schema) (*Collection, error) {
 	return c, nil
 }
 
-// Clone makes a collection with the schema, the synonyms and the overrides of another, and none of its documents.
+// Clone creates a collection with the schema, the synonyms and the overrides of another one, but without its documents.
 func (e *Engine) Clone(source, name string) (*Collection, error) {
 	from, err := e.Collection(source)
 	if err != nil {
@@ -111,7 +111,7 @@ func (e *Engine) Clone(source, name string) (*Collection, error) {
 	})
 }
 
-// Drop removes a collection and returns it as it was.
+// Drop deletes a collection, and returns its last description.
 func (e *Engine) Drop(name string) ([]byte, error) {
 	c, err := e.Collection(name)
 	if err != nil {
@@ -135,14 +135,14 @@ func (e *Engine) Drop(name string) ([]byte, error) {
 		e.log.Warn("embedded engine: the index of a dropped collection can't be removed", "error", err)
 	}
 	e.documents.Add(-int64(c.idx().Stats().Documents))
-	err = e.dropRules(c.Name()) // before the name is free: a new collection may get rules of its own
+	err = e.dropRules(c.Name()) // before the name is free, because a new collection may get rules of its own
 	e.mu.Lock()
 	delete(e.collections, c.Name())
 	e.mu.Unlock()
 	return last, err
 }
 
-// dropRules removes the rules of a collection, if there are any.
+// dropRules deletes the synonyms and overrides of a collection.
 func (e *Engine) dropRules(collection string) error {
 	kinds := []string{settings.Kind(rules.KindSynonyms, collection), settings.Kind(rules.KindOverrides, collection)}
 	if !slices.ContainsFunc(kinds, func(kind string) bool { return len(e.settings.List(kind)) > 0 }) {

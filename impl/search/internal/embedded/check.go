@@ -8,8 +8,8 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// resolve replaces the conditions that only documents can answer (elements of objects) by lists of ids, which an index can. It reads
-// the documents that the rest of such a condition lets through.
+// resolve replaces conditions on elements of objects, which only documents can answer, by lists of IDs, which the index can. It reads the
+// documents that match the rest of such a condition.
 func (c *Collection) resolve(ctx context.Context, n *filter.Node) (*filter.Node, error) {
 	if !n.Checks() {
 		return n, nil
@@ -27,7 +27,7 @@ func (c *Collection) resolve(ctx context.Context, n *filter.Node) (*filter.Node,
 	return &out, err
 }
 
-// holding returns the ids of the documents that meet the condition.
+// holding returns the IDs of the documents that meet the condition.
 func (c *Collection) holding(ctx context.Context, n *filter.Node) ([]string, error) {
 	res, err := c.find(ctx, index.Plan{
 		Schema: &schema.Schema{}, Query: index.Query{All: true}, Filter: n.Loosened(), Limit: c.limits.DocumentsPerCollection, FilterCandidates: filterCandidates,

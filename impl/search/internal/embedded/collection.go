@@ -14,10 +14,10 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Action is what a write does with a document that exists or does not.
+// Action is what a write does, depending on whether the document exists.
 type Action uint8
 
-// The actions, as the parameter of the same name has them.
+// The actions, named as the values of the action parameter.
 const (
 	Create Action = iota
 	Upsert
@@ -25,7 +25,7 @@ const (
 	Emplace
 )
 
-// ParseAction reads an action parameter.
+// ParseAction parses an action parameter.
 func ParseAction(v string) (Action, error) {
 	switch v {
 	case "create":
@@ -41,17 +41,17 @@ func ParseAction(v string) (Action, error) {
 }
 
 const (
-	// ChunkDocs and ChunkBytes bound one transaction of an import.
+	// ChunkDocs and ChunkBytes limit one transaction of an import.
 	ChunkDocs  = 1000
 	ChunkBytes = 4 << 20
-	// maxIDBytes bounds a document's id.
+	// maxIDBytes limits the length of a document's ID, in bytes.
 	maxIDBytes = 1024
 )
 
-// ErrCollection says that there is no such collection.
+// ErrCollection reports that a collection does not exist.
 var ErrCollection = &schema.Error{Status: 404, Text: "Collection not found"}
 
-// Collection is one collection at work. Writes are one after the other; searches go on beside them.
+// Collection is an open collection. Writes are serialised. Searches run concurrently with them.
 type Collection struct {
 	key    uint64
 	store  *docstore.Store
@@ -64,7 +64,7 @@ type Collection struct {
 	dropped bool // guarded by writing
 	schema  atomic.Pointer[schema.Schema]
 	index   atomic.Pointer[index.Segments]
-	// stale says that the index must be made anew before it is used.
+	// stale reports that the index must be rebuilt before it is used.
 	stale   atomic.Bool
 	dir     string // of the engine
 	flush   int    // Config.FlushChanges
@@ -72,40 +72,40 @@ type Collection struct {
 	ruleset atomic.Pointer[ruleset]
 }
 
-// newCollection makes a collection that has no index yet.
+// newCollection returns a collection without an index.
 func newCollection(key uint64, s *schema.Schema, e *Engine) *Collection {
 	c := &Collection{key: key, store: e.store, limits: e.limits, total: &e.documents, spare: e.spareMemory, dir: e.dir, flush: e.flush, log: e.log}
 	c.schema.Store(s)
 	return c
 }
 
-// Name is the collection's name.
+// Name returns the collection's name.
 func (c *Collection) Name() string { return c.schema.Load().Name }
 
-// Write is one document to be written.
+// Write is the write of one document.
 type Write struct {
 	Action Action
-	// ID is the document's id when the request's path says it.
+	// ID is the document's ID if it is given by the request's path.
 	ID    string
 	Dirty string
 	Line  []byte
-	// Doc is used instead of Line when it is not nil.
+	// Doc, if not nil, is used instead of Line.
 	Doc schema.Document
-	// Add is added to whole numbers of the document, as it is when the write is carried out.
+	// Add holds increments of integer fields, relative to the document at the time of the write.
 	Add map[string]int64
-	// Remove deletes the document with the id.
+	// Remove deletes the document with the ID.
 	Remove bool
 }
 
-// Written is what became of a Write.
+// Written is the result of a Write.
 type Written struct {
 	ID  string
 	Doc []byte // as stored; for a removal as it was
 	Err error
 }
 
-// Apply carries out writes in order and makes them visible. The error is for the whole; that of a single write is in its result. The
-// writes of callers that wait at the same time share a transaction.
+// Apply carries out writes in order and makes them visible to searches. The error concerns all of them; the error of a single write is in
+// its result. Writes of callers that wait at the same time share a transaction.
 func (c *Collection) Apply(writes []Write) ([]Written, error) {
 	t := &ticket{writes: writes}
 	c.waiting.add(t)
@@ -117,12 +117,13 @@ func (c *Collection) Apply(writes []Write) ([]Written, error) {
 	return t.results, t.err
 }
 
-// errBrokenOff is the answer to writes whose transaction ended in a panic.
+// errBrokenOff is the error of writes whose transaction ended in a panic.
 var errBrokenOff = errors.New("the write was broken off: whether it is stored is not known")
 
-// commit carries out tickets in one transaction, or each in one of its own when one of them fails the whole. The caller holds c.writing.
+// commit carries out tickets in one transaction. If one of them fails the transaction, each gets a transaction of its own. The caller holds
+// c.writing.
 func (c *Collection) commit(tickets []*ticket) {
-	defer func() { // after a panic nobody else ends them, and their callers would wait for ever
+	defer func() { // after a panic nothing else completes them, and their callers would wait for ever
 		for _, t := range tickets {
 			if !t.done {
 				t.done, t.err = true, errBrokenOff
@@ -148,8 +149,8 @@ func (c *Collection) commit(tickets []*ticket) {
 	}
 }
 
-// transact carries out writes in one transaction. An error means that nothing of them is stored, so that they may be tried again. The caller
-// holds c.writing.
+// transact carries out writes in one transaction. An error means that none of them is stored, so that they may be retried. The caller holds
+// c.writing.
 func (c *Collection) transact(writes []Write) ([]Written, error) {
 	if c.dropped {
 		return nil, ErrCollection
@@ -187,7 +188,7 @@ func (c *Collection) transact(writes []Write) ([]Written, error) {
 	c.schema.Store(b.schema)
 	c.total.Add(int64(b.grown))
 	if err := c.idx().Apply(b.changes); err != nil {
-		if err := c.anew(err); err != nil { // the writes are stored all the same
+		if err := c.anew(err); err != nil { // the writes are stored in any case
 			c.stale.Store(true)
 			c.log.Error("embedded engine: an index can't be made anew: the next search or write tries again", "collection", c.Name(), "error", err)
 		}
@@ -200,12 +201,12 @@ type batch struct {
 	c       *Collection
 	schema  *schema.Schema
 	changes index.Batch
-	docs    int // documents of the collection, with this batch
+	docs    int // documents of the collection, including this batch
 	grown   int
-	memory  bool // the budget is not used up
+	memory  bool // the budget is not exhausted
 }
 
-// one carries out one write. The error ends the transaction.
+// one carries out one write. An error ends the transaction.
 func (b *batch) one(tx *docstore.Tx, w Write) (Written, error) {
 	if w.Remove {
 		return b.remove(tx, w.ID)
@@ -271,7 +272,7 @@ func (b *batch) put(tx *docstore.Tx, doc schema.Document, w Write) (Written, err
 	return b.store(tx, seq, doc, exists, w, res)
 }
 
-// store checks a document, writes it and notes the change for the index.
+// store checks a document, writes it and records the change for the index.
 func (b *batch) store(tx *docstore.Tx, seq uint64, doc schema.Document, exists bool, w Write, res Written) (Written, error) {
 	dirty, err := b.schema.ParseDirty(w.Dirty)
 	if err != nil {
@@ -308,7 +309,7 @@ func (b *batch) store(tx *docstore.Tx, seq uint64, doc schema.Document, exists b
 	return res, nil
 }
 
-// room refuses a new document that would go beyond a cap.
+// room refuses a new document if it would exceed a limit.
 func (b *batch) room() error {
 	switch {
 	case b.docs >= b.c.limits.DocumentsPerCollection:
@@ -336,10 +337,10 @@ func (b *batch) remove(tx *docstore.Tx, id string) (Written, error) {
 	return Written{ID: id, Doc: stored}, nil
 }
 
-// typedOf types a stored document; what does not fit the schema was never indexed.
+// typedOf returns the typed values of a stored document. Values that do not fit the schema have never been indexed, and are dropped.
 func typedOf(s *schema.Schema, doc schema.Document) *schema.Typed {
-	typed, _, err := s.Check(doc, schema.CoerceOrDrop) // after a change of the schema older documents may need coercion
-	if err != nil {                                    // a required value that does not fit: impossible for a stored document, and nothing is indexed then
+	typed, _, err := s.Check(doc, schema.CoerceOrDrop) // documents may need coercion after a change of the schema
+	if err != nil {                                    // a required value that does not fit: impossible for a stored document; nothing is indexed then
 		id, _ := doc["id"].(string)
 		return &schema.Typed{ID: id}
 	}
@@ -350,7 +351,7 @@ func missing(id string) *schema.Error {
 	return &schema.Error{Status: 404, Text: "Could not find a document with id: " + id}
 }
 
-// documentID reads and checks the id; it is empty when the document has none and may get one.
+// documentID reads and checks the ID. It returns "" if the document has none and one may be generated.
 func documentID(doc schema.Document, w Write) (string, error) {
 	if w.ID != "" {
 		return w.ID, nil
@@ -374,7 +375,7 @@ func documentID(doc schema.Document, w Write) (string, error) {
 	return id, nil
 }
 
-// freeID makes an id from a number that no document has as its id.
+// freeID generates an ID from a sequence number, such that no document has it yet.
 func freeID(tx *docstore.Tx, seq uint64) (string, uint64, error) {
 	for {
 		id := strconv.FormatUint(seq, 10)
@@ -388,7 +389,7 @@ func freeID(tx *docstore.Tx, seq uint64) (string, uint64, error) {
 	}
 }
 
-// Get reads one document as stored.
+// Get returns a document as it is stored.
 func (c *Collection) Get(id string) (doc []byte, err error) {
 	err = c.store.Read(c.key, func(tx *docstore.Tx) error {
 		seq, ok := tx.Find(id)
@@ -401,7 +402,7 @@ func (c *Collection) Get(id string) (doc []byte, err error) {
 	return doc, err
 }
 
-// bySeq reads documents by number; one that has gone meanwhile is nil.
+// bySeq reads documents by sequence number. A document that has been deleted in the meantime is nil.
 func (c *Collection) bySeq(seqs []uint64) ([][]byte, error) {
 	out := make([][]byte, len(seqs))
 	err := c.store.Read(c.key, func(tx *docstore.Tx) error {
@@ -413,7 +414,7 @@ func (c *Collection) bySeq(seqs []uint64) ([][]byte, error) {
 	return out, err
 }
 
-// Render writes the collection as Typesense answers it.
+// Render returns the description of the collection in Typesense's format.
 func (c *Collection) Render() (json.RawMessage, error) {
 	return c.schema.Load().Render(c.idx().Stats().Documents)
 }

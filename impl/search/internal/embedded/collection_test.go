@@ -22,7 +22,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
-// opened is an engine with the collection a, which has the field s.
+// opened returns an engine with the collection a, which has the field s.
 func opened(t *testing.T) (*Engine, *Collection) {
 	e, err := Open(Config{Dir: t.TempDir()})
 	require.NoError(t, err)
@@ -75,7 +75,7 @@ func TestCollection_deletionsOfOneRequestAreOneCommit(t *testing.T) {
 	require.Equal(t, before+1, c.idx().Commit())
 }
 
-// unsound makes the next write to the index fail, and the index impossible to make anew until the returned function is called.
+// unsound makes the next write to the index fail. The index can't be rebuilt until the returned function is called.
 func unsound(t *testing.T, c *Collection) (mend func()) {
 	t.Helper()
 	typed, err := c.typed([]byte(`{"id":"alien","s":"alien"}`))
@@ -191,7 +191,7 @@ func TestRebuild_oneThatFailsLeavesNoIndexBehind(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist, "what is there is not whole")
 }
 
-// A file of documents that was cut off, or is being copied to its place, is no new one.
+// An empty documents file that was truncated, or is still being copied, is not taken for a new one.
 func TestOpen_refusesAnEmptyFileBesideIndexes(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, docstore.FileName)
@@ -218,7 +218,7 @@ func TestOpen_refusesAnEmptyFileBesideIndexes(t *testing.T) {
 	require.NoError(t, e.Close())
 }
 
-// Numbers that several add to a document at once add up, beside writes of others.
+// Concurrent increments of a document add up, also during other writes.
 func TestAddToField_nothingIsLostBesideOthers(t *testing.T) {
 	e, _ := opened(t)
 	s, err := schema.Parse([]byte(`{"name":"songs","fields":[{"name":"n","type":"int64","optional":true},{"name":"s","type":"string","optional":true}]}`), 10)

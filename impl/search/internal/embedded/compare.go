@@ -9,31 +9,32 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/index"
 )
 
-// Checked tells how the indexes compare with the documents.
+// Checked is the result of a comparison of the indexes with the documents.
 type Checked struct {
 	Collections, Documents int
-	// Faults are the collections whose index is not that of their documents.
+	// Faults are the collections whose index does not match their documents.
 	Faults []Fault
 }
 
-// Fault is a collection whose index is not that of its documents.
+// Fault is a collection whose index does not match its documents.
 type Fault struct {
 	Collection string
-	// Lacking documents are stored and not in the index, of Excess ones it is the other way round or they are in it twice, and Different ones are in it otherwise than their
-	// documents say.
+	// Lacking documents are stored but not in the index. Excess documents are in the index but not stored, or are in it twice. Different
+	// documents have other values in the index than in the store.
 	Lacking, Excess, Different int
-	// Damaged says that the index can't be read. It is made anew at the next search.
+	// Damaged reports that the index can't be read. It is rebuilt at the next search.
 	Damaged bool
 }
 
-// Check compares every document in the store with what the indexes hold of it. Writes to a collection wait while it is looked at. The error is of the store or of ctx.
+// Check compares every stored document with the indexes. Writes to a collection wait while it is being compared. The error is one of the
+// store, or that of ctx.
 func (e *Engine) Check(ctx context.Context) (out Checked, err error) {
 	if err := e.WaitReady(ctx); err != nil {
 		return out, err
 	}
 	for _, c := range e.Collections() {
 		documents, fault, err := c.check(ctx)
-		if errors.Is(err, ErrCollection) { // dropped meanwhile
+		if errors.Is(err, ErrCollection) { // dropped in the meantime
 			continue
 		}
 		if err != nil {
@@ -48,7 +49,7 @@ func (e *Engine) Check(ctx context.Context) (out Checked, err error) {
 	return out, nil
 }
 
-// check compares the collection's index with its documents; fault is nil when it is theirs.
+// check compares the collection's index with its documents. fault is nil if they match.
 func (c *Collection) check(ctx context.Context) (documents int, fault *Fault, err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -78,7 +79,7 @@ func (c *Collection) check(ctx context.Context) (documents int, fault *Fault, er
 	return documents, &f, nil
 }
 
-// changesFor reads documents for a comparison: an index.Read.
+// changesFor reads documents for a comparison. It is an index.Read.
 func (c *Collection) changesFor(seqs []uint64) (docs []index.Change, taken int, err error) {
 	err = c.store.Read(c.key, func(tx *docstore.Tx) error {
 		for bytes := 0; taken < len(seqs) && bytes < ChunkBytes; taken++ {

@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Whatever batches, merges, files and restarts there were: what the documents say is what the index holds.
+// After any batches, merges, flushes and restarts, the index matches the documents.
 func TestCheck_anIndexIsThatOfItsDocuments(t *testing.T) {
 	e, made := flushing(t), 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -26,7 +26,7 @@ func TestCheck_anIndexIsThatOfItsDocuments(t *testing.T) {
 	})
 }
 
-// TestCheck_findsEachDocumentThatIsIndexedOtherwise changes the index behind the store's back.
+// TestCheck_findsEachDocumentThatIsIndexedOtherwise changes the index without the store.
 func TestCheck_findsEachDocumentThatIsIndexedOtherwise(t *testing.T) {
 	fields := `{"name":"s","type":"string","sort":true,"optional":true},{"name":"tags","type":"string[]","facet":true,"optional":true},{"name":"n","type":"int64","optional":true},
 		{"name":"x","type":"float","optional":true},{"name":"v","type":"float[]","num_dim":2,"optional":true},{"name":"at","type":"geopoint","optional":true}`

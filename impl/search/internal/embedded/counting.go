@@ -17,10 +17,11 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// CountField is the field of a collection of queries that holds how often each was asked; q holds the query.
+// CountField is the field of a collection of queries that counts how often each query was made. The field q holds the query.
 const CountField = "count"
 
-// AddQueries adds counts of queries to the documents of a collection, each of which has a query in q, and leaves the limit that are asked most often.
+// AddQueries adds counts to the documents of a collection of queries. Then it keeps the limit most frequent queries, and deletes the
+// others.
 func (e *Engine) AddQueries(ctx context.Context, collection string, counts map[string]int64, limit int) error {
 	c, err := e.Collection(collection)
 	if err != nil {
@@ -37,7 +38,7 @@ func (e *Engine) AddQueries(ctx context.Context, collection string, counts map[s
 	return c.leaveMost(ctx, limit)
 }
 
-// AddToField adds to a field of documents by their ids. Those that there are not, or not any more, are left out.
+// AddToField adds to a field of documents by their IDs. Documents that don't exist are skipped.
 func (e *Engine) AddToField(collection, field string, counts map[string]int64) error {
 	c, err := e.Collection(collection)
 	if err != nil {
@@ -50,7 +51,8 @@ func (e *Engine) AddToField(collection, field string, counts map[string]int64) e
 	return c.applyAll(writes)
 }
 
-// applyAll carries out writes in chunks. A document that there is not is no error; of others the first is returned, when all were tried.
+// applyAll carries out writes in chunks. A missing document is not an error. Of other errors it returns the first one, after it has tried
+// all writes.
 func (c *Collection) applyAll(writes []Write) error {
 	var failed error
 	for chunk := range slices.Chunk(writes, ChunkDocs) {
@@ -68,7 +70,7 @@ func (c *Collection) applyAll(writes []Write) error {
 	return failed
 }
 
-// leaveMost removes the documents beyond the limit that have the highest counts.
+// leaveMost keeps the limit documents with the highest counts, and deletes the others.
 func (c *Collection) leaveMost(ctx context.Context, limit int) error {
 	s := c.schema.Load()
 	f, ok := s.Field(CountField)
@@ -97,7 +99,8 @@ func (c *Collection) leaveMost(ctx context.Context, limit int) error {
 	return nil
 }
 
-// added returns a document with numbers added to fields; one that is missing, or no whole number, counts as 0. The document given is not changed: its write may be tried again.
+// added returns a copy of a document with the numbers added to its fields. A field that is missing or not an integer counts as 0. The given
+// document is not modified, because its write may be retried.
 func added(doc schema.Document, add map[string]int64) schema.Document {
 	out := maps.Clone(doc)
 	for field, n := range add {

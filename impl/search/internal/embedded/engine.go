@@ -1,6 +1,6 @@
-// Package embedded is a search engine in the process. Package api serves the HTTP API of Typesense over it, so that one client code path
-// (typesense-go) works with a real Typesense and without one. It is made from the public documentation alone and is meant
-// for first steps and small sites: its caps are stated (Limits) and what it can't do it refuses by name with 422.
+// Package embedded is a search engine that runs inside the process. Package api serves Typesense's HTTP API over it, so that the same
+// client code (typesense-go) works with and without a real Typesense. It was built from the public documentation alone, and is meant for
+// first steps and small sites. Its limits are documented (Limits), and it refuses unsupported features by name with status 422.
 package embedded
 
 import (
@@ -15,17 +15,18 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// Config is what an engine needs.
+// Config configures an engine.
 type Config struct {
-	// Dir is the data directory; one process at a time may use it.
+	// Dir is the data directory. Only one process may use it at a time.
 	Dir string
-	// Log takes what the operator should know; nil discards it.
+	// Log receives messages for the operator; nil discards them.
 	Log *slog.Logger
-	// Limits are the caps; zero fields take their defaults.
+	// Limits are the limits of the engine; zero fields take their defaults.
 	Limits Limits
-	// FlushChanges is index.Config.FlushChanges: how many changed documents the head of an index holds before they become a segment on disk. 0 is its default.
+	// FlushChanges is index.Config.FlushChanges: how many changed documents the head of an index holds before they become a segment on
+	// disk. 0 is its default.
 	FlushChanges int
-	// Clock tells the time of collections' creation; nil is the system's.
+	// Clock is used for the creation times of collections; nil is the system clock.
 	Clock clock.Clock
 }
 
@@ -46,28 +47,28 @@ type Engine struct {
 	loadError error // set before loaded is closed
 	stop      context.CancelFunc
 
-	// creating makes creations one after the other: mu, for which searches wait, is not held while one waits for the disk.
+	// creating serialises creations. It exists beside mu, which searches wait for, so that mu is not held during disk writes.
 	creating    sync.Mutex
 	mu          sync.RWMutex
 	collections map[string]*Collection
 }
 
-// Settings returns what is kept beside documents.
+// Settings returns the store of everything other than documents.
 func (e *Engine) Settings() *settings.Store { return e.settings }
 
-// Dir is the data directory.
+// Dir returns the data directory.
 func (e *Engine) Dir() string { return e.dir }
 
-// Now is the time by the engine's clock.
+// Now returns the time of the engine's clock.
 func (e *Engine) Now() time.Time { return e.clock.Now() }
 
-// Clock tells the engine's time.
+// Clock returns the engine's clock.
 func (e *Engine) Clock() clock.Clock { return e.clock }
 
-// Log is where the operator looks.
+// Log returns the log for the operator.
 func (e *Engine) Log() *slog.Logger { return e.log }
 
-// Full names the resource that ran out at the last write, or is empty.
+// Full returns the name of the resource that ran out at the last write, or "".
 func (e *Engine) Full() string {
 	if e.store.DiskFull() {
 		return "OUT_OF_DISK"
@@ -75,17 +76,17 @@ func (e *Engine) Full() string {
 	return ""
 }
 
-// Limits returns the caps in force.
+// Limits returns the limits in force.
 func (e *Engine) Limits() Limits { return e.limits }
 
-// Stats describes the engine.
+// Stats describes the size of the engine's data.
 type Stats struct {
 	Collections, Documents int
-	// IndexBytes estimates the memory of the indexes.
+	// IndexBytes is the estimated memory of the indexes.
 	IndexBytes int64
 }
 
-// Stats tells how much the engine holds.
+// Stats returns how much data the engine holds.
 func (e *Engine) Stats() Stats {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// ruleset is what the settings say about a collection, read once for each generation of them.
+// ruleset holds the synonyms and overrides of a collection. It is cached per generation of the settings.
 type ruleset struct {
 	generation uint64
 	schema     *schema.Schema
@@ -46,7 +46,7 @@ func (c *Collection) rules(store *settings.Store) (*ruleset, error) {
 	return r, nil
 }
 
-// readRules reads the rules of one kind and those of sets. A set that there is not is empty.
+// readRules reads the rules of one kind, and those of the named sets. A missing set is empty.
 func readRules[T any](store *settings.Store, kind, setKind string, sets []string) ([]T, error) {
 	var out []T
 	for _, record := range store.List(kind) {
@@ -70,8 +70,8 @@ func readRules[T any](store *settings.Store, kind, setKind string, sets []string
 	return out, nil
 }
 
-// withPreset puts the values over those of the preset that they name. One that there is not is ignored (reference, section 9), and so is one
-// of several searches.
+// withPreset adds the parameters of the named preset; those in values take precedence. A preset that does not exist is ignored (reference,
+// section 9), and so is one with several searches.
 func (e *Engine) withPreset(values map[string]string) (map[string]string, error) {
 	name := values["preset"]
 	body, ok := e.settings.Get(rules.KindPresets, name)
@@ -93,7 +93,7 @@ func (e *Engine) withPreset(values map[string]string) (map[string]string, error)
 	return out, nil
 }
 
-// PresetSearches returns the searches of a preset of several.
+// PresetSearches returns the searches of a preset with several searches.
 func (e *Engine) PresetSearches(name string) ([]map[string]json.RawMessage, bool) {
 	body, ok := e.settings.Get(rules.KindPresets, name)
 	if !ok {
@@ -110,7 +110,7 @@ func (e *Engine) PresetSearches(name string) ([]map[string]json.RawMessage, bool
 	return preset.Value.Searches, true
 }
 
-// expand makes the query of the plan: curation first, then stopwords, then synonyms, then pinned and hidden documents.
+// expand builds the query of the plan. It applies curation first, then stopwords, then synonyms, and then pinned and hidden documents.
 func (r *run) expand() error {
 	set, err := r.collection.rules(r.engine.settings)
 	if err != nil {
@@ -128,7 +128,7 @@ func (r *run) expand() error {
 	if q, err = r.withoutStopwords(q); err != nil {
 		return err
 	}
-	q.Words = q.Words[:min(len(q.Words), index.MaxWords)] // more are not looked at
+	q.Words = q.Words[:min(len(q.Words), index.MaxWords)] // further words are ignored
 	if r.params.Flag("enable_synonyms") && len(q.Words) > 0 && len(q.Phrases) == 0 {
 		q.Also = rules.Expand(set.synonyms, q.Words, rules.Options{Prefix: r.params.Flag("synonym_prefix"), Typos: min(r.params.Number("synonym_num_typos"), 2)})
 	}
@@ -167,7 +167,7 @@ func (r *run) curate(set *ruleset, a *text.Analyzer) error {
 	return nil
 }
 
-// maxCurated bounds the words of a query that are compared with rules: each may be the beginning of what a rule wants.
+// maxCurated limits how many words of a query are compared with rules. Each of them may be the start of a rule's phrase.
 const maxCurated = 1000
 
 // GoodFilter implements rules.Values.
@@ -191,7 +191,7 @@ func (r *run) HasValue(field string, words []string) (string, bool) {
 	if err != nil || len(res.Facets) == 0 {
 		return "", false
 	}
-	for _, c := range res.Facets[0].Counts { // of a list, the documents hold other values too
+	for _, c := range res.Facets[0].Counts { // for a list, the documents have other values too
 		if slices.Equal(f.Analyzer().Words(c.Value), words) {
 			return c.Value, true
 		}
@@ -199,8 +199,8 @@ func (r *run) HasValue(field string, words []string) (string, bool) {
 	return "", false
 }
 
-// withoutStopwords takes the words of a set out of the query. A query that held nothing else matches nothing, and a phrase that holds
-// one does not either (reference, section 9).
+// withoutStopwords removes the words of a stopword set from the query. A query with nothing else matches nothing, and neither does a phrase
+// that contains a stopword (reference, section 9).
 func (r *run) withoutStopwords(q index.Query) (index.Query, error) {
 	if !r.params.Has("stopwords") {
 		return q, nil
@@ -226,7 +226,7 @@ func (r *run) withoutStopwords(q index.Query) (index.Query, error) {
 	return q, nil
 }
 
-// pinAndHide reads pinned_hits and hidden_hits beside what curation said; what curation said comes first.
+// pinAndHide adds pinned_hits and hidden_hits to the pinned and hidden documents of the overrides, which come first.
 func (r *run) pinAndHide() error {
 	pins, err := rules.ParsePins(r.params.Text("pinned_hits"))
 	if err != nil {
@@ -243,7 +243,7 @@ func (r *run) pinAndHide() error {
 	return nil
 }
 
-// idClause is the condition that the id is one of some, or none of them.
+// idClause returns the condition that the ID is among ids, or with not that it is not.
 func idClause(ids []string, not bool) *filter.Clause {
 	want := make(schema.AnyWords, len(ids))
 	for i, id := range ids {

@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// facetAsk is what facet_by and facet_query ask for.
+// facetAsk holds the parsed facet_by and facet_query.
 type facetAsk struct {
 	list []facetOf
 	most int
@@ -30,24 +30,24 @@ type facetOf struct {
 	field       *schema.Field
 	alpha, desc bool
 	ranges      []facetRange
-	// query is the part of facet_query for this field.
+	// query holds the words of facet_query if it is for this field.
 	query []string
 	typos int
 	asked bool
-	// by is another field by whose value the values are ordered.
+	// by is another field, by whose values the facet's values are sorted.
 	by *schema.Field
 }
 
-// facetRange is a labelled interval: low is in it, high is not.
+// facetRange is a labelled interval that includes low and excludes high.
 type facetRange struct {
 	label     string
 	low, high float64
 }
 
-// maxFacetValues bounds the values of one facet.
+// maxFacetValues limits the number of values of one facet.
 const maxFacetValues = 1 << 24
 
-// read reads facet_by and facet_query.
+// read parses facet_by and facet_query.
 func (a *facetAsk) read(p params.Params, s *schema.Schema) error {
 	a.most = p.Number("max_facet_values")
 	seen := keyShows(p)
@@ -59,7 +59,7 @@ func (a *facetAsk) read(p params.Params, s *schema.Schema) error {
 		name, options, hasOptions := strings.Cut(item, "(")
 		fields, err := facetFields(strings.TrimSpace(name), s, seen)
 		if err != nil {
-			if !p.Flag("validate_field_names") { // as documented, one that there is not is none
+			if !p.Flag("validate_field_names") { // as documented, an unknown field is ignored
 				continue
 			}
 			return err
@@ -80,7 +80,7 @@ func (a *facetAsk) read(p params.Params, s *schema.Schema) error {
 	return a.query(p)
 }
 
-// facetItems cuts at commas outside parentheses and brackets.
+// facetItems splits at commas outside parentheses and brackets.
 func facetItems(list string) (out []string, err error) {
 	depth, start := 0, 0
 	for i, c := range list + "," {
@@ -102,7 +102,7 @@ func facetItems(list string) (out []string, err error) {
 	return out, nil
 }
 
-// keyShows is what a scoped key lets its caller see of a document.
+// keyShows returns which fields a scoped key lets its holder see.
 func keyShows(p params.Params) projection.Projection {
 	return projection.New(p.Text(params.KeyIncludes), p.Text(params.KeyExcludes))
 }
@@ -124,7 +124,7 @@ func facetFields(name string, s *schema.Schema, seen projection.Projection) ([]*
 	return []*schema.Field{f}, nil
 }
 
-// options reads "sort_by: _alpha:asc" or ranges, "low:[0, 10], high:[10, ]".
+// options parses "sort_by: _alpha:asc" or ranges, "low:[0, 10], high:[10, ]".
 func (f *facetOf) options(s *schema.Schema, options string) error {
 	if rest, ok := strings.CutPrefix(options, "sort_by:"); ok {
 		return f.order(s, rest)
@@ -158,12 +158,12 @@ func (f *facetOf) options(s *schema.Schema, options string) error {
 	return nil
 }
 
-// maxRanges bounds the ranges of one facet: each of its values is compared with each.
+// maxRanges limits the ranges of one facet, because each value is compared with each range.
 const maxRanges = 1000
 
 const inf = 1e300
 
-// bound reads an end of a range; without a number it is open.
+// bound parses an end of a range. An empty end is open.
 func bound(s string, open float64) (float64, error) {
 	if s = strings.TrimSpace(s); s == "" {
 		return open, nil
@@ -171,7 +171,7 @@ func bound(s string, open float64) (float64, error) {
 	return strconv.ParseFloat(s, 64)
 }
 
-// order reads "_alpha:asc" or "field:desc".
+// order parses "_alpha:asc" or "field:desc".
 func (f *facetOf) order(s *schema.Schema, text string) error {
 	by, direction, ok := strings.Cut(strings.TrimSpace(text), ":")
 	by, direction = strings.TrimSpace(by), strings.ToLower(strings.TrimSpace(direction))
@@ -191,7 +191,8 @@ func (f *facetOf) order(s *schema.Schema, text string) error {
 	return nil
 }
 
-// orderFacets orders the values of facets by another field of the documents that have them; of several documents the last counts.
+// orderFacets sorts the values of facets by another field of the documents that have them. If several documents have a value, the last one
+// is used.
 func (r *run) orderFacets(results []index.FacetResult) error {
 	if !slices.ContainsFunc(r.facets.list, func(f facetOf) bool { return f.by != nil }) {
 		return nil
@@ -229,7 +230,7 @@ func (r *run) orderFacets(results []index.FacetResult) error {
 	return nil
 }
 
-// query reads facet_query, "field: words".
+// query parses facet_query, "field: words".
 func (a *facetAsk) query(p params.Params) error {
 	q := p.Text("facet_query")
 	if q == "" {
@@ -256,8 +257,8 @@ func (a *facetAsk) query(p params.Params) error {
 	return nil
 }
 
-// strategy follows facet_strategy: top_values looks at the most frequent values alone, which is what 29.0 chooses by itself for a search of
-// everything without a filter; exhaustive looks at all.
+// strategy applies facet_strategy. top_values counts only the most frequent values, which version 29.0 chooses automatically for a search
+// for all documents without a filter; exhaustive counts all.
 func (a *facetAsk) strategy(p params.Params, unfiltered bool) {
 	switch p.Text("facet_strategy") {
 	case "top_values":
@@ -268,12 +269,12 @@ func (a *facetAsk) strategy(p params.Params, unfiltered bool) {
 	}
 }
 
-// asks is what the index counts: all values, the most frequent first, of which the answer shows some.
+// asks returns the facets that the index counts: all values, most frequent first, even if only some of them are shown.
 func (a *facetAsk) asks() []index.Facet {
 	out := make([]index.Facet, len(a.list))
 	for i, f := range a.list {
 		out[i] = index.Facet{Field: f.field, Max: maxFacetValues}
-		if a.top { // the first of the alphabet, not the most frequent
+		if a.top { // the alphabetically first values, not the most frequent
 			out[i].Alpha, out[i].Desc = f.alpha, f.desc
 		}
 		if !f.asked && len(f.ranges) == 0 && f.by == nil {
@@ -283,7 +284,7 @@ func (a *facetAsk) asks() []index.Facet {
 	return out
 }
 
-// answers shows what was counted.
+// answers converts the counts to the response.
 func (a *facetAsk) answers(results []index.FacetResult) ([]FacetAnswer, error) {
 	out := make([]FacetAnswer, 0, len(results))
 	for i, r := range results {
@@ -307,7 +308,7 @@ func (a *facetAsk) answers(results []index.FacetResult) ([]FacetAnswer, error) {
 			}
 		}
 		shown.Counts = shown.Counts[:min(len(shown.Counts), a.most)]
-		if f.alpha { // the most frequent values, in the order of the alphabet
+		if f.alpha { // the most frequent values, in alphabetical order
 			slices.SortFunc(shown.Counts, func(a, b FacetCount) int {
 				if f.desc {
 					a, b = b, a
@@ -324,7 +325,7 @@ func (a *facetAsk) answers(results []index.FacetResult) ([]FacetAnswer, error) {
 	return out, nil
 }
 
-// restrict makes the statistics those of the values that are left. Least and greatest stay those of all.
+// restrict recomputes the statistics for the remaining values. Minimum and maximum stay those of all values.
 func restrict(r *index.FacetResult) {
 	r.Distinct = len(r.Counts)
 	if !r.Numeric {
@@ -345,7 +346,7 @@ func restrict(r *index.FacetResult) {
 	}
 }
 
-// inRanges adds up the counts of the values in each range; an empty range is not shown.
+// inRanges sums the counts of the values in each range. Empty ranges are omitted.
 func (f *facetOf) inRanges(counts []index.FacetCount) []FacetCount {
 	out := []FacetCount{}
 	values := make([]float64, len(counts))
@@ -370,9 +371,9 @@ func (f *facetOf) inRanges(counts []index.FacetCount) []FacetCount {
 	return out
 }
 
-// fitting keeps the values that hold every word of the query, the last as the beginning of one. Typos are allowed when nothing fits without.
+// fitting returns the values that contain every word of the query, the last one as a prefix. Typos are allowed if nothing matches without.
 func (f *facetOf) fitting(counts []index.FacetCount) []FacetCount {
-	if len(f.query) == 0 { // nothing but punctuation
+	if len(f.query) == 0 { // only punctuation
 		return []FacetCount{}
 	}
 	for typos := 0; typos <= f.typos; typos++ {
@@ -390,7 +391,8 @@ func (f *facetOf) fitting(counts []index.FacetCount) []FacetCount {
 	return []FacetCount{}
 }
 
-// fits returns, for each word of the query, what says whether a word of a value fits it. Words that are as long as no word with typos is are compared as they are.
+// fits returns, for each word of the query, a function that reports whether a word of a value matches it. Words too long for typos are
+// compared exactly.
 func (f *facetOf) fits(typos int) []func(string) bool {
 	out := make([]func(string) bool, len(f.query))
 	for i, asked := range f.query {
@@ -405,7 +407,7 @@ func (f *facetOf) fits(typos int) []func(string) bool {
 	return out
 }
 
-// marked marks the words of a value that fit the query.
+// marked highlights the words of a value that match the query.
 func (f *facetOf) marked(value string, fits []func(string) bool) (string, bool) {
 	tokens := f.field.Analyzer().Tokens(value)
 	type span struct{ start, end int }
@@ -436,7 +438,7 @@ func (f *facetOf) marked(value string, fits []func(string) bool) (string, bool) 
 	return b.String() + value[at:], true
 }
 
-// allowed follows the documented defaults of min_len_1typo and min_len_2typo.
+// allowed returns how many typos a word may have, by the documented defaults of min_len_1typo and min_len_2typo.
 func allowed(word string, typos int) int {
 	switch n := utf8.RuneCountInString(word); {
 	case n < 4, n > index.MostLetters:

@@ -11,17 +11,17 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// groupAsk is what group_by and its company ask for.
+// groupAsk holds the parsed group_by and its related parameters.
 type groupAsk struct {
 	fields []*schema.Field
 	limit  int
-	// apart gives each document without a value a group of its own.
+	// apart puts each document without a value into a group of its own.
 	apart bool
 }
 
 func (a *groupAsk) wanted() bool { return len(a.fields) > 0 }
 
-// maxGroupLimit is the documented bound of group_limit.
+// maxGroupLimit is the documented maximum of group_limit.
 const maxGroupLimit = 99
 
 func (a *groupAsk) read(p params.Params, s *schema.Schema) error {
@@ -37,7 +37,7 @@ func (a *groupAsk) read(p params.Params, s *schema.Schema) error {
 	for _, name := range names {
 		f, ok := s.Field(name)
 		switch {
-		case (!ok || !seen.Shows(name)) && !p.Flag("validate_field_names"): // as documented, one that there is not is none
+		case (!ok || !seen.Shows(name)) && !p.Flag("validate_field_names"): // as documented, an unknown field is ignored
 			continue
 		case !ok || !seen.Shows(name):
 			return &schema.Error{Status: 404, Text: "Could not find a field named `" + name + "` in the schema."}
@@ -59,20 +59,20 @@ func (a *groupAsk) read(p params.Params, s *schema.Schema) error {
 	return nil
 }
 
-// group is documents with equal values.
+// group is a set of documents with equal values.
 type group struct {
 	key  []any
 	rows []row
 	n    int
 }
 
-// held says that a field can be grouped by, or counted, by the index's columns. A list is one key as it is, with what it has twice, and without elements it
-// is another one than none: that only documents tell.
+// held reports whether the index's columns suffice to group by a field or to count it. Grouping by a list needs the documents: the whole
+// list with its duplicates is the key, and an empty list is another key than a missing one.
 func (a *groupAsk) held(f *schema.Field) bool {
 	return index.Holds(f) && !(f.Array && slices.Contains(a.fields, f))
 }
 
-// grouped fills the answer with groups of what was found.
+// grouped adds the groups of the documents found to the answer.
 func (r *run) grouped(out *Answer, offset, count int) error {
 	byGroup := slices.ContainsFunc(r.sort, func(k ordering.Key) bool { return k.GroupFound })
 	fields := slices.Clone(r.groups.fields)
@@ -105,7 +105,7 @@ func (r *run) grouped(out *Answer, offset, count int) error {
 	return r.showGroups(out, groups[min(offset, len(groups)):min(offset+count, len(groups))], res.Marks)
 }
 
-// grouping finds the documents that are grouped, in order, with their values of the fields, and counts the facets.
+// grouping finds the documents to be grouped, in order, with their values of the fields, and counts the facets.
 func (r *run) grouping(fields []*schema.Field, byGroup bool) (index.Result, []row, *table, error) {
 	plan := *r.index
 	plan.Facets, plan.Limit = r.facets.asks(), r.everything()
@@ -119,7 +119,7 @@ func (r *run) grouping(fields []*schema.Field, byGroup bool) (index.Result, []ro
 	return res, rows, values, err
 }
 
-// divide makes the groups in the order of their first documents. of tells each row's group.
+// divide forms the groups, in the order of their first documents. of holds the group of each row.
 func (r *run) divide(rows []row, values *table) (groups []*group, of []int) {
 	byKey := map[string]int{}
 	of = make([]int, len(rows))
@@ -149,7 +149,7 @@ func (r *run) divide(rows []row, values *table) (groups []*group, of []int) {
 	return groups, of
 }
 
-// key returns the values of the fields, of which missing ones are left out.
+// key returns the values of the fields, without missing ones.
 func (a *groupAsk) key(t *table, row int) []any {
 	key := []any{}
 	for i, f := range a.fields {
@@ -160,7 +160,8 @@ func (a *groupAsk) key(t *table, row int) []any {
 	return key
 }
 
-// encode appends a text that is the same for documents of one group, and says how many fields have a value and whether one has none. An empty string is in the group of the missing.
+// encode appends a key that is equal for all documents of a group. It returns how many fields have a value, and whether one is missing. An
+// empty string is grouped with missing values.
 func (a *groupAsk) encode(to []byte, t *table, row int) (out []byte, shown int, missing bool) {
 	for i, f := range a.fields {
 		v := t.rows[row][i]
@@ -203,7 +204,7 @@ func (r *run) orderGroups(groups []*group) {
 	})
 }
 
-// countGroups counts, for each value of a facet, the groups instead of the documents that have it.
+// countGroups replaces the counts of facet values by the number of groups that have the value.
 func (r *run) countGroups(facets []index.FacetResult, rows []row, values *table, of []int) {
 	for n := range facets {
 		f := facets[n].Field

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// indexDir is the directory of all indexes in the data directory; each collection has one of its own in it.
+// indexDir is the directory of all indexes in the data directory. Each collection has a subdirectory.
 const indexDir = "index"
 
 func (c *Collection) idx() *index.Segments { return c.index.Load() }
@@ -30,7 +30,7 @@ func (c *Collection) indexConfig() index.Config {
 	}
 }
 
-// emptyIndex gives a new collection its index.
+// emptyIndex creates the index of a new collection.
 func (c *Collection) emptyIndex() error {
 	if err := index.Clear(c.indexDir()); err != nil {
 		return err
@@ -39,8 +39,8 @@ func (c *Collection) emptyIndex() error {
 	return nil
 }
 
-// openIndex opens the collection's index and brings it up to date with the documents, which are the truth. One that is missing, damaged or
-// of other documents is made anew.
+// openIndex opens the collection's index and brings it up to date with the documents, which are authoritative. An index that is missing,
+// damaged or of other documents is rebuilt.
 func (c *Collection) openIndex() error {
 	x, err := index.Open(c.indexConfig())
 	if err == nil {
@@ -56,22 +56,22 @@ func (c *Collection) openIndex() error {
 	return c.anew(err)
 }
 
-// anew makes the index anew from the documents, and says why.
+// anew rebuilds the index from the documents, and logs the reason.
 func (c *Collection) anew(reason error) error {
 	_, last, err := c.store.Changes(c.key, math.MaxInt64)
 	if err != nil {
 		return err
 	}
-	if last > 0 { // else it is not missed
+	if last > 0 { // otherwise nothing is lost
 		c.log.Warn("embedded engine: an index is made anew from the documents", "collection", c.schema.Load().Name, "reason", reason)
 	}
 	return c.rebuild()
 }
 
-// errAhead says that an index holds commits that the store does not know.
+// errAhead reports that an index contains commits that the store does not have.
 var errAhead = errors.New("the index is of another store")
 
-// catchUp indexes what the commits after the index's own changed: the documents as they are now.
+// catchUp indexes the current state of the documents that were changed by commits after the index's last one.
 func (c *Collection) catchUp(x *index.Segments) error {
 	numbers, last, err := c.store.Changes(c.key, x.Commit())
 	if err != nil {
@@ -116,7 +116,7 @@ func (c *Collection) catchUp(x *index.Segments) error {
 	return nil
 }
 
-// typed types a stored document.
+// typed returns the typed values of a stored document.
 func (c *Collection) typed(stored []byte) (*schema.Typed, error) {
 	doc, err := schema.ParseDocument(stored)
 	if err != nil {
@@ -125,15 +125,15 @@ func (c *Collection) typed(stored []byte) (*schema.Typed, error) {
 	return typedOf(c.schema.Load(), doc), nil
 }
 
-// rebuild makes the index anew from the store. Searches go on with the old one; the caller holds c.writing. When it fails the old one is
-// stale: its files are gone, and the next search or write tries again.
+// rebuild builds the index anew from the store. Searches use the old one until then. If it fails, the old index is stale: its files are
+// gone, and the next search or write tries again. The caller holds c.writing.
 func (c *Collection) rebuild() error {
 	var fresh *index.Segments
 	made := false
-	defer func() { // after a panic, too
+	defer func() { // also after a panic
 		c.stale.Store(!made)
 		if !made && fresh != nil {
-			fresh.Stop() // else its background work writes files under whatever comes after it
+			fresh.Stop() // otherwise its background work writes files below its successor
 		}
 	}()
 	if old := c.idx(); old != nil {
@@ -179,10 +179,10 @@ func (c *Collection) fill(fresh *index.Segments) error {
 	return nil
 }
 
-// errStale says that an index lacks writes that are in the store, or could not be made anew.
+// errStale reports that an index lacks writes that are in the store, or could not be rebuilt.
 var errStale = errors.New("the index is not up to date")
 
-// find searches the index. One that is stale or found damaged is made anew, and searched then.
+// find searches the index. A stale or damaged index is first rebuilt.
 func (c *Collection) find(ctx context.Context, plan index.Plan) (res index.Result, err error) {
 	err = c.with(func(x *index.Segments) error {
 		res, err = x.Search(ctx, plan)
@@ -191,7 +191,8 @@ func (c *Collection) find(ctx context.Context, plan index.Plan) (res index.Resul
 	return res, err
 }
 
-// with looks something up in the index. One that is stale or found damaged is made anew, and looked into then.
+// with calls look with the index. A stale index is rebuilt before that. If look finds the index damaged, it is rebuilt and look is called
+// again.
 func (c *Collection) with(look func(x *index.Segments) error) error {
 	x := c.idx()
 	if c.stale.Load() {
@@ -210,7 +211,7 @@ func (c *Collection) with(look func(x *index.Segments) error) error {
 	return look(c.idx())
 }
 
-// heal makes a damaged index anew, unless another has done so.
+// heal rebuilds a damaged index, unless another caller has done so.
 func (c *Collection) heal(x *index.Segments, reason error) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -220,7 +221,7 @@ func (c *Collection) heal(x *index.Segments, reason error) error {
 	return c.anew(reason)
 }
 
-// removeIndexes removes the indexes of collections that are not there any more.
+// removeIndexes deletes the indexes of collections that no longer exist.
 func removeIndexes(dir string, stored []docstore.Collection) error {
 	known := make(map[string]bool)
 	for _, c := range stored {

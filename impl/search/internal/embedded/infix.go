@@ -9,16 +9,16 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// infixField is a field that is searched inside words too: always, or only when nothing else is found.
+// infixField is a field that is searched inside words too: always, or only if nothing else is found.
 type infixField struct {
 	field    *schema.Field
 	fallback bool
 }
 
-// maxInfixWords bounds the words that hold one of the query.
+// maxInfixWords limits the number of words that contain a word of the query.
 const maxInfixWords = 100
 
-// inside returns the words that hold the query's only word inside: all words of the fields are looked at, and of those that have it the documents.
+// inside returns the words that contain the query's only word. It looks at all words of the fields.
 func (r *run) inside(q index.Query) ([]string, error) {
 	if len(r.infix) == 0 || len(q.Words) != 1 || len(q.Phrases) > 0 {
 		return nil, nil
@@ -48,8 +48,8 @@ func (r *run) inside(q index.Query) ([]string, error) {
 	return words[:min(len(words), maxInfixWords)], nil
 }
 
-// wordsHolding counts the words of the fields that have the text inside, within max_extra_prefix and max_extra_suffix letters, in the documents that the
-// filter lets through.
+// wordsHolding counts the words of the fields that contain the text, with at most max_extra_prefix letters before and max_extra_suffix
+// letters after it, in the documents that match the filter.
 func (r *run) wordsHolding(text string, fields []*schema.Field) (counts map[string]int, err error) {
 	plan := *r.index
 	plan.Query, plan.Facets, plan.Limit = index.Query{All: true}, nil, 0

@@ -7,19 +7,19 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Limits are the stated caps of the engine. A zero field takes its default.
+// Limits are the documented limits of the engine. A zero field takes its default.
 type Limits struct {
 	// Collections, DocumentsPerCollection, Documents (in all collections) and Fields (of one schema) are counts.
 	Collections, DocumentsPerCollection, Documents, Fields int
-	// DocumentBytes bounds one document, ImportBytes the body of one import, BodyBytes any other body.
+	// DocumentBytes limits one document, ImportBytes the body of one import, and BodyBytes any other body.
 	DocumentBytes, ImportBytes, BodyBytes int64
-	// MemoryBytes bounds the estimated memory of all indexes.
+	// MemoryBytes limits the estimated memory of all indexes.
 	MemoryBytes int64
-	// SearchTime bounds one search.
+	// SearchTime limits one search.
 	SearchTime time.Duration
 }
 
-// DefaultLimits are the caps of an engine for first steps and small sites.
+// DefaultLimits returns limits for first steps and small sites.
 func DefaultLimits() Limits {
 	return Limits{
 		Collections: 1000, DocumentsPerCollection: 200_000, Documents: 1_000_000, Fields: 10_000,
@@ -53,7 +53,7 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// errMemory has Typesense's documented text, so that clients know it.
+// errMemory has Typesense's documented text, which clients may recognise.
 var errMemory = &schema.Error{Status: 422, Text: "Rejecting write: running out of resource type: OUT_OF_MEMORY"}
 
 func tooMany(what string, n int) *schema.Error {

@@ -25,7 +25,8 @@ type kept struct {
 	Kind int
 }
 
-// shaken is a collection of vectors and words after batches of updates, deletions and new documents, with merges and files between them, and what is in it.
+// shaken returns a collection of vectors and words after batches of updates, deletions and new documents, with merges and flushes in
+// between, and its content.
 func shaken(t *rapid.T, e *Engine, name string) (*Collection, map[string]kept) {
 	distance := rapid.SampledFrom([]string{"cosine", "ip"}).Draw(t, "distance")
 	s, err := schema.Parse(fmt.Appendf(nil, `{"name":%q,"fields":[{"name":"v","type":"float[]","num_dim":3,"vec_dist":%q,"optional":true},
@@ -77,7 +78,7 @@ func shaken(t *rapid.T, e *Engine, name string) (*Collection, map[string]kept) {
 	return c, docs
 }
 
-// flushing is an engine that brings its indexes to files all the time.
+// flushing returns an engine that constantly flushes its indexes to files.
 func flushing(t *testing.T) *Engine {
 	e, err := Open(Config{Dir: t.TempDir(), FlushChanges: 7})
 	require.NoError(t, err)
@@ -86,7 +87,7 @@ func flushing(t *testing.T) *Engine {
 	return e
 }
 
-// far is the distance as the documentation has it: of the angle, or of the inner product.
+// far returns the documented distance: that of the angle, or of the inner product.
 func far(a, b []float64, inner bool) float64 {
 	var dot, aa, bb float64
 	for i := range a {
@@ -102,7 +103,8 @@ func far(a, b []float64, inner bool) float64 {
 	return max(0, 1-dot/math.Sqrt(aa*bb))
 }
 
-// TestVectors_areThoseOfTheDocuments compares searches by vectors with the documents themselves, over segments with merges, updates and deletions.
+// TestVectors_areThoseOfTheDocuments compares vector searches with the documents themselves, over segments with merges, updates and
+// deletions.
 func TestVectors_areThoseOfTheDocuments(t *testing.T) {
 	e, made := flushing(t), 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -140,8 +142,8 @@ func TestVectors_areThoseOfTheDocuments(t *testing.T) {
 	})
 }
 
-// TestVectors_groupsAndFacetsAreThoseOfTheNearest compares groups and counts beside a vector with the documents themselves: they are of the k nearest alone, in the order of
-// their distances, also where words rank with them.
+// TestVectors_groupsAndFacetsAreThoseOfTheNearest compares the groups and counts of a vector search with the documents themselves. They
+// cover only the k nearest, in the order of their distances, also if words contribute to the rank.
 func TestVectors_groupsAndFacetsAreThoseOfTheNearest(t *testing.T) {
 	e, made := flushing(t), 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -211,7 +213,7 @@ func idOf(t *rapid.T, h HitAnswer) string {
 	return doc.ID
 }
 
-// A pinned document is in its place beside a vector, too, and is counted once.
+// A pinned document is at its position in a vector search too, and is counted once.
 func TestVectors_pinsHoldBesideThem(t *testing.T) {
 	e := flushing(t)
 	s, err := schema.Parse([]byte(`{"name":"c","fields":[{"name":"v","type":"float[]","num_dim":2}]}`), 10)
@@ -239,7 +241,7 @@ func TestVectors_pinsHoldBesideThem(t *testing.T) {
 	}
 }
 
-// TestInfix_wordsAreThoseOfTheDocuments compares the words that hold a text with those of the documents that the filter lets through.
+// TestInfix_wordsAreThoseOfTheDocuments compares the words that contain a text with those of the documents that match the filter.
 func TestInfix_wordsAreThoseOfTheDocuments(t *testing.T) {
 	e, made := flushing(t), 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -271,7 +273,8 @@ func TestInfix_wordsAreThoseOfTheDocuments(t *testing.T) {
 	})
 }
 
-// What has no distance, since its numbers are beyond 32 bits, is not found; a query of such numbers, or of none, is refused.
+// A document without a distance, because its numbers exceed 32 bits, is not found. A query with such numbers, or without numbers, is
+// refused.
 func TestVectors_numbersBeyondTheirBits(t *testing.T) {
 	e := flushing(t)
 	for _, distance := range []string{"cosine", "ip"} {

@@ -17,29 +17,29 @@ import (
 
 // Errors of Open and Repair; match them with errors.Is.
 var (
-	// ErrLocked says that another process uses the data directory.
+	// ErrLocked reports that another process uses the data directory.
 	ErrLocked = docstore.ErrLocked
-	// ErrDamaged says that the store of the documents is broken. Repair brings back what can be read.
+	// ErrDamaged reports that the store of the documents is damaged. Repair recovers what can be read.
 	ErrDamaged = docstore.ErrDamaged
-	// ErrDiskFull says that the disk has no room.
+	// ErrDiskFull reports that the disk is full.
 	ErrDiskFull = docstore.ErrDiskFull
 )
 
-// Repaired tells what a repair brought back.
+// Repaired reports what a repair recovered.
 type Repaired = docstore.Repaired
 
-// Repair makes a new store of what can be read of the damaged one in dir, the data directory of an engine that is not running, and keeps the
-// old file beside it.
+// Repair creates a new store from what can be read of the damaged one in dir, the data directory of an engine that is not running, and
+// keeps the old file beside it.
 func Repair(dir string, log *slog.Logger) (Repaired, error) {
 	r, err := docstore.Repair(dir, log)
 	if err == nil && r.Kept != "" {
-		err = os.RemoveAll(filepath.Join(dir, indexDir)) // it is made anew from the documents that were kept
+		err = os.RemoveAll(filepath.Join(dir, indexDir)) // it is rebuilt from the recovered documents
 	}
 	return r, err
 }
 
-// Open opens the engine on its data directory. The indexes are opened, brought up to date or built anew in the background: until
-// that is done (see WaitReady) requests are answered 503. It fails with ErrLocked when another process uses the directory.
+// Open opens the engine on its data directory. The indexes are opened, brought up to date or rebuilt in the background. Until that is done
+// (see WaitReady), requests are answered with 503. Open fails with ErrLocked if another process uses the directory.
 func Open(cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -73,14 +73,14 @@ func Open(cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// emptied refuses a file of documents without a byte beside indexes of collections: it was cut off, or is being copied to its place, and would be taken for
-// a new one.
+// emptied refuses an empty documents file beside existing indexes. Such a file was truncated, or is still being copied, and would otherwise
+// be taken for a new store.
 func emptied(dir string) error {
 	for _, name := range []string{docstore.FileName, docstore.FileName + "-wal"} {
 		if file, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) && name != docstore.FileName {
 			continue
 		} else if err != nil || file.Size() > 0 {
-			return nil // docstore.Open has more to say
+			return nil // docstore.Open reports more
 		}
 	}
 	if indexes, err := os.ReadDir(filepath.Join(dir, indexDir)); err != nil || len(indexes) == 0 {
@@ -106,7 +106,7 @@ func (e *Engine) load(ctx context.Context) error {
 			return err
 		}
 		s = s.With(e.dictionary)
-		if err := s.MissingDictionary(); err != nil { // the settings were lost: importing it again makes the index anew
+		if err := s.MissingDictionary(); err != nil { // the settings were lost; importing the dictionary again rebuilds the index
 			e.log.Warn("embedded engine: words of a collection are not stemmed", "collection", s.Name, "reason", err)
 		}
 		c := newCollection(r.Key, s, e)
@@ -131,7 +131,7 @@ func (e *Engine) WaitReady(ctx context.Context) error {
 	}
 }
 
-// Ready says whether the stored collections can be searched.
+// Ready returns nil once the stored collections can be searched.
 func (e *Engine) Ready() error {
 	select {
 	case <-e.loaded:
@@ -141,15 +141,15 @@ func (e *Engine) Ready() error {
 	}
 }
 
-// Prove commits a write to the store.
+// Prove commits a test write to the store.
 func (e *Engine) Prove() error { return e.store.Prove() }
 
-// Close waits for transactions under way and releases the data directory. Requests must have ended before.
+// Close waits for transactions under way and releases the data directory. All requests must have ended before.
 func (e *Engine) Close() error {
 	e.stop()
 	<-e.loaded
 	for _, c := range e.Collections() {
-		if err := c.idx().Close(); err != nil { // the next start makes up for it from the documents
+		if err := c.idx().Close(); err != nil { // the next start recovers from the documents
 			e.log.Warn("embedded engine: an index can't be saved", "collection", c.schema.Load().Name, "error", err)
 		}
 	}

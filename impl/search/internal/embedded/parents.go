@@ -11,8 +11,9 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// parents gives the values of the facets that facet_return_parent names the objects that they lie in. Many documents may have a value: the object is that of the newest of those found, and
-// of its objects the first that has the value. It shows what the key and the schema let be seen.
+// parents sets the parent objects of the values of those facets that facet_return_parent names. If several documents have a value, the
+// newest document found is used, and in it the first object that has the value. Only fields that the key and the schema let the caller see
+// are included.
 func (r *run) parents(answers []FacetAnswer, results []index.FacetResult) error {
 	named := r.params.Names("facet_return_parent")
 	seen := keyShows(r.params).Without(r.schema.HiddenFields())
@@ -28,7 +29,7 @@ func (r *run) parents(answers []FacetAnswer, results []index.FacetResult) error 
 		}
 		rows, counts := []row{}, []*FacetCount{}
 		for i := range answers[n].Counts {
-			if last, ok := newest[answers[n].Counts[i].Value]; ok { // else it is a range
+			if last, ok := newest[answers[n].Counts[i].Value]; ok { // otherwise it is a range
 				rows, counts = append(rows, row{seq: last}), append(counts, &answers[n].Counts[i])
 			}
 		}
@@ -52,7 +53,7 @@ func (r *run) parents(answers []FacetAnswer, results []index.FacetResult) error 
 	return nil
 }
 
-// parentOf returns the first of the objects at a path whose field has the value; nil: there is none any more.
+// parentOf returns the first of the objects at a path whose field has the value, or nil if there is none any more.
 func parentOf(doc schema.Document, path string, field *schema.Field, value string, seen projection.Projection) (json.RawMessage, error) {
 	for _, element := range schema.Elements(doc, path) {
 		if slices.Contains(field.Texts(nil, field.Inside(element, path+".")), value) {

@@ -9,15 +9,15 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// pin is a document at a position, counted from 1.
+// pin is a document pinned to a position, counted from 1.
 type pin struct {
 	seq      uint64
 	id       string
 	position int
 }
 
-// effectivePins returns the pins in the order of their positions: of several at one position, and of one document, the first counts. A
-// document that is hidden, or that there is not, is not pinned.
+// effectivePins returns the pins sorted by position. Of several pins for one position or one document, the first counts. Documents that are
+// hidden or don't exist are not pinned.
 func (r *run) effectivePins() ([]pin, error) {
 	if len(r.pins) == 0 {
 		return nil, nil
@@ -36,7 +36,7 @@ func (r *run) effectivePins() ([]pin, error) {
 		}
 	}
 	var out []pin
-	left, taken := map[string]bool{}, map[int]bool{} // ids that are hidden or pinned already, positions
+	left, taken := map[string]bool{}, map[int]bool{} // IDs that are hidden or already pinned; taken positions
 	for _, id := range r.hidden {
 		left[id] = true
 	}
@@ -52,10 +52,10 @@ func (r *run) effectivePins() ([]pin, error) {
 	return out, nil
 }
 
-// everyPosition is from where on positions mean the end, which several documents may have.
+// everyPosition is the first position that means the end of the list. Several documents may have such a position.
 const everyPosition = 1 << 30
 
-// passing keeps the documents that the filter lets through.
+// passing returns the documents that match the filter.
 func (r *run) passing(seqs map[string]uint64) (map[string]uint64, error) {
 	out := map[string]uint64{}
 	for id, seq := range seqs {
@@ -70,7 +70,7 @@ func (r *run) passing(seqs map[string]uint64) (map[string]uint64, error) {
 	return out, nil
 }
 
-// foundOf counts the pinned documents that the search finds without being told.
+// foundOf counts the pinned documents that the search would find without the pins.
 func (r *run) foundOf(pins []pin) (int, error) {
 	var ids []string
 	for _, p := range pins {
@@ -89,7 +89,7 @@ func (r *run) count(f *filter.Node, q index.Query) (int, error) {
 	return res.Found, err
 }
 
-// place puts pinned documents into the rows, which may hold them already.
+// place inserts the pinned documents into the rows, and removes their other occurrences.
 func place(rows []row, pins []pin) []row {
 	pinned := make(map[uint64]bool, len(pins))
 	for _, p := range pins {

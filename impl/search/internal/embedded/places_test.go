@@ -19,7 +19,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Filters and orders by places are answered by the index; a look at each document is the oracle.
+// Filters and sort orders by place are evaluated by the index. The oracle looks at each document.
 func TestPlaces_filtersAndOrdersAgreeWithALookAtEachDocument(t *testing.T) {
 	e, _ := opened(t)
 	made := 0
@@ -95,7 +95,8 @@ func TestPlaces_filtersAndOrdersAgreeWithALookAtEachDocument(t *testing.T) {
 	})
 }
 
-// star is a polygon that does not cross itself, in one of the two directions, with whole degrees: its corners are seen from its middle in order.
+// star returns a polygon that does not cross itself, in either direction, in whole degrees. Its corners are in order as seen from its
+// centre.
 func star(t *rapid.T) [][2]float64 {
 	middle := [2]float64{float64(rapid.IntRange(-3, 3).Draw(t, "lat")), float64(rapid.IntRange(-3, 3).Draw(t, "lng"))}
 	angles := append([]int{0, 120, 240}, rapid.SliceOfN(rapid.IntRange(1, 359), 0, 5).Draw(t, "angles")...)
@@ -111,7 +112,7 @@ func star(t *rapid.T) [][2]float64 {
 	return out
 }
 
-// around adds up the angles at which a point sees a polygon's edges: a whole turn from inside, none from outside.
+// around adds up the angles under which a point sees a polygon's edges: a full turn from inside, none from outside.
 func around(p [2]float64, polygon [][2]float64) bool {
 	sum := 0.0
 	for i, a := range polygon {
@@ -122,7 +123,8 @@ func around(p [2]float64, polygon [][2]float64) bool {
 	return math.Abs(sum) > math.Pi
 }
 
-// TestPolygons_holdAPointThatSeesThemAllAround compares filters by places on polygons in documents with the angles at which the places see their edges.
+// TestPolygons_holdAPointThatSeesThemAllAround compares filters by place on polygons in documents with the angles under which the places
+// see the edges.
 func TestPolygons_holdAPointThatSeesThemAllAround(t *testing.T) {
 	e, made := flushing(t), 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -185,7 +187,8 @@ func TestPolygons_holdAPointThatSeesThemAllAround(t *testing.T) {
 	})
 }
 
-// asWritten is a polygon as a document has it: a text of its corners, the first perhaps again at the end, or a list of the numbers.
+// asWritten returns a polygon as documents store it: a text of its corners, possibly with the first one repeated at the end, or a list of
+// numbers.
 func asWritten(t *rapid.T, polygon [][2]float64) any {
 	if rapid.Bool().Draw(t, "closed") {
 		polygon = append(slices.Clone(polygon), polygon[0])
@@ -200,7 +203,7 @@ func asWritten(t *rapid.T, polygon [][2]float64) any {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", ", "), "[]")
 }
 
-// Places and polygons inside objects are found as others are.
+// Places and polygons inside objects are found like others.
 func TestPlaces_insideObjects(t *testing.T) {
 	e := flushing(t)
 	s, err := schema.Parse([]byte(`{"name":"c","enable_nested_fields":true,"fields":[{"name":"shop","type":"object"},{"name":"shop.at","type":"geopoint"},{"name":"shop.area","type":"geopolygon"},

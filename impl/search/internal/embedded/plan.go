@@ -18,7 +18,7 @@ func badRequest(format string, args ...any) error {
 	return &schema.Error{Status: http.StatusBadRequest, Text: fmt.Sprintf(format, args...)}
 }
 
-// plan makes what the index is asked for, but for the query, which expansion makes.
+// plan builds the index's plan, except for the query, which expand adds.
 func (r *run) plan() (err error) {
 	p := &index.Plan{Schema: r.schema}
 	if err := r.typing(p); err != nil {
@@ -48,7 +48,7 @@ func (r *run) plan() (err error) {
 	return r.readVector()
 }
 
-// filters parses each text alone and joins them.
+// filters parses each text separately, and combines the results.
 func (r *run) filters(texts []string) (all *filter.Node, err error) {
 	for _, t := range texts {
 		n, err := filter.Parse(t, r.schema, filter.Options{AllowUnknown: !r.params.Flag("validate_field_names"), Over: r.ctx.Err})
@@ -73,7 +73,7 @@ func both(a, b *filter.Node) *filter.Node {
 	return &filter.Node{Op: filter.And, Left: a, Right: b}
 }
 
-// typing reads how words are matched.
+// typing reads the parameters for how words are matched.
 func (r *run) typing(plan *index.Plan) error {
 	p := r.params
 	plan.MinLen1Typo, plan.MinLen2Typo = p.Number("min_len_1typo"), p.Number("min_len_2typo")
@@ -101,14 +101,14 @@ func (r *run) typing(plan *index.Plan) error {
 	case mode == "left_to_right":
 		plan.DropLeft = true
 	case strings.HasPrefix(mode, "both_sides:") && strings.Trim(mode[len("both_sides:"):], "0123456789") == "" && mode != "both_sides:":
-		// Words are dropped from the right and then from the left anyway, until there are enough documents.
+		// Words are in any case dropped from the right and then from the left, until there are enough documents.
 	default:
 		return badRequest("Invalid format for drop tokens mode.")
 	}
 	return nil
 }
 
-// queryFields reads query_by with what goes with it.
+// queryFields reads query_by and its related parameters.
 func (r *run) queryFields(star bool) ([]index.QueryField, error) {
 	var fields []*schema.Field
 	for _, name := range r.params.Names("query_by") {
@@ -159,7 +159,7 @@ func (r *run) queryFields(star bool) ([]index.QueryField, error) {
 	return out, nil
 }
 
-// readInfix reads the parameter of the same name.
+// readInfix reads the infix parameter.
 func (r *run) readInfix(fields []*schema.Field) error {
 	modes, err := r.params.PerField("infix", "infix values", len(fields))
 	if err != nil {
@@ -181,7 +181,7 @@ func (r *run) readInfix(fields []*schema.Field) error {
 	return nil
 }
 
-// fieldsNamed finds the string fields that an item of query_by means: one, those that fit a pattern, or those inside an object.
+// fieldsNamed returns the string fields that an item of query_by selects: one field, those that match a pattern, or those inside an object.
 func (r *run) fieldsNamed(name string) ([]*schema.Field, error) {
 	unknown := &schema.Error{Status: http.StatusNotFound, Text: "Could not find a field named `" + name + "` in the schema."}
 	if name == "id" {
@@ -210,7 +210,7 @@ func (r *run) fieldsNamed(name string) ([]*schema.Field, error) {
 	return []*schema.Field{f}, nil
 }
 
-// texts returns the indexed string fields whose names begin so.
+// texts returns the indexed string fields whose names have the prefix.
 func (r *run) texts(prefix string) (out []*schema.Field) {
 	for _, f := range r.schema.Fields {
 		if !f.Pattern() && f.Text() && f.Index && strings.HasPrefix(f.Name, prefix) {
@@ -220,8 +220,8 @@ func (r *run) texts(prefix string) (out []*schema.Field) {
 	return out
 }
 
-// weights ranks the fields: the most important has the top weight. Without (readable) query_by_weights the order of the
-// fields ranks them.
+// weights returns the weights of the fields; the most important field has the top weight. Without valid query_by_weights, the order of the
+// fields determines them.
 func weights(p params.Params, n int) ([]int, error) {
 	out := make([]int, n)
 	for i := range out {

@@ -7,7 +7,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// parseQuery reads the q parameter: words, "phrases", -exclusions, and * for everything.
+// parseQuery parses the q parameter: words, "phrases", -exclusions, and * for all documents.
 func parseQuery(q string, a *text.Analyzer) index.Query {
 	var out index.Query
 	star, excluded, emptyPhrase := false, false, false
@@ -53,7 +53,7 @@ func parseQuery(q string, a *text.Analyzer) index.Query {
 	return out
 }
 
-// quoted reads a phrase at the start of s. A quotation mark without its partner is no phrase.
+// quoted reads a phrase at the start of s. An unpaired quotation mark does not start a phrase.
 func quoted(s string) (phrase, rest string, ok bool) {
 	if !strings.HasPrefix(s, `"`) {
 		return "", "", false

@@ -12,13 +12,13 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// ranked is a row with what its sort keys say: smaller parts come first.
+// ranked is a row with the values of its sort keys. Smaller parts come first.
 type ranked struct {
 	row
 	parts []part
 }
 
-// part is one key's value. A document without one comes after or before all others.
+// part is the value of one sort key. A document without a value comes after or before all others.
 type part struct {
 	missing, first, desc bool
 	number               float64
@@ -43,10 +43,10 @@ func (p part) compare(o part) int {
 	return c
 }
 
-// order sorts the rows, which come in the index's own order (best match first), by keys that the index can't apply. It reads the
-// documents for keys that are fields.
+// order sorts rows by keys that the index can't apply. The rows come in the index's own order, best match first. order reads documents for
+// keys that are fields.
 func (r *run) order(rows []row) error {
-	if plain, ok := unbucketed(r.sort); ok { // buckets are cut from the order that the keys give without them
+	if plain, ok := unbucketed(r.sort); ok { // buckets are cut from the order without buckets
 		whole := r.sort
 		r.sort = plain
 		err := r.order(rows)
@@ -65,7 +65,7 @@ func (r *run) order(rows []row) error {
 	return nil
 }
 
-// unbucketed returns the keys with their buckets taken away; ok says that there were some.
+// unbucketed returns the keys without their buckets. ok reports whether there were any.
 func unbucketed(keys []ordering.Key) (plain []ordering.Key, ok bool) {
 	plain = slices.Clone(keys)
 	for i := range plain {
@@ -85,7 +85,7 @@ func compareParts(a, b []part) int {
 	return 0
 }
 
-// rank finds the values of the sort keys for each row.
+// rank computes the values of the sort keys for each row.
 func (r *run) rank(rows []row) ([]ranked, error) {
 	list := make([]ranked, len(rows))
 	for i := range rows {
@@ -107,7 +107,7 @@ func (r *run) rank(rows []row) ([]ranked, error) {
 	return list, nil
 }
 
-// typedFor reads the sort keys that are fields.
+// typedFor reads the values of sort keys that are fields.
 func (r *run) typedFor(rows []row) ([]*schema.Typed, error) {
 	var fields []*schema.Field
 	for _, k := range r.sort {
@@ -121,14 +121,14 @@ func (r *run) typedFor(rows []row) ([]*schema.Typed, error) {
 	return r.typed(rows, fields)
 }
 
-// typed reads the fields of documents; a document that has gone has none.
+// typed reads the fields of documents. A deleted document has no values.
 func (r *run) typed(rows []row, fields []*schema.Field) ([]*schema.Typed, error) {
 	out := make([]*schema.Typed, 0, len(rows))
 	err := r.documents(rows, fields, func(doc schema.Document) { out = append(out, schema.Values(doc, fields)) })
 	return out, err
 }
 
-// documents reads what the fields need of the rows' documents, in order; one that has gone is empty.
+// documents calls do, in order, with the part of each row's document that the fields need. A deleted document is empty.
 func (r *run) documents(rows []row, fields []*schema.Field, do func(schema.Document)) error {
 	seqs := make([]uint64, len(rows))
 	for i := range rows {
@@ -137,7 +137,7 @@ func (r *run) documents(rows []row, fields []*schema.Field, do func(schema.Docum
 	return r.collection.parts(r.ctx, seqs, fields, do)
 }
 
-// parts reads what the fields need of documents, in order; one that has gone is empty.
+// parts calls do, in order, with the part of each document that the fields need. A deleted document is empty.
 func (c *Collection) parts(ctx context.Context, seqs []uint64, fields []*schema.Field, do func(schema.Document)) error {
 	for chunk := range slices.Chunk(seqs, ChunkDocs) {
 		if err := ctx.Err(); err != nil {
@@ -166,7 +166,7 @@ func (c *Collection) parts(ctx context.Context, seqs []uint64, fields []*schema.
 	return nil
 }
 
-// valuer returns the function that tells a row's part for a key.
+// valuer returns a function that computes the part of row i for a sort key.
 func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i int) part, error) {
 	switch {
 	case k.Eval != nil:
@@ -177,7 +177,7 @@ func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i 
 		if k.Buckets > 0 {
 			n = (len(rows) + k.Buckets - 1) / k.Buckets
 		}
-		if n >= len(rows) && k.BucketSize > 0 { // as documented: no larger than the results
+		if n >= len(rows) && k.BucketSize > 0 { // as documented: not larger than the results
 			n = 1
 		}
 		return func(i int) part { return part{whole: -int64(i / max(n, 1)), desc: true} }, nil
@@ -214,7 +214,7 @@ func (r *run) valuer(k ordering.Key, rows []row, typed []*schema.Typed) (func(i 
 	}, nil
 }
 
-// columnKeys are the fields by whose places, or by how far whose numbers are, the documents are ordered, each once: hits tell their values.
+// columnKeys returns the fields that geo and decay sort keys need, each once. The hits contain their values.
 func (r *run) columnKeys() (out []*schema.Field) {
 	for _, k := range r.sort {
 		f := k.Field
@@ -236,7 +236,7 @@ func fieldPart(k ordering.Key, v schema.Value) part {
 	return part{missing: !ok, first: k.MissingFirst, desc: k.Desc, whole: o.Whole, number: o.Number, text: o.Text}
 }
 
-// scores evaluates the conditions of a key: the first that a document meets gives its score.
+// scores evaluates the conditions of a key. The score of a document is that of the first condition that it meets.
 func (r *run) scores(list []ordering.Eval) (map[uint64]int, error) {
 	out := map[uint64]int{}
 	for _, e := range slices.Backward(list) {

@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// run is one search under way.
+// run is the state of one search.
 type run struct {
 	ctx        context.Context
 	engine     *Engine
@@ -35,24 +35,24 @@ type run struct {
 	groups groupAsk
 	vector *vectorAsk
 	infix  []infixField
-	// q is the query after curation; what curation said of documents follows.
+	// q is the query after curation. The fields below come from curation, too.
 	q          string
 	pins       []rules.Included
 	hidden     []string
 	metadata   json.RawMessage
 	filterPins bool
-	// filtered says that a filter holds, beside the one that hides documents.
+	// filtered reports that there is a filter other than the one that excludes hidden documents.
 	filtered bool
-	// room is the bytes that the documents of the answer, with their marks, may still take.
+	// room is how many bytes the documents of the answer, with their highlights, may still take.
 	room *int64
 }
 
-// maxAnswer bounds the documents of one answer with their marks: all of it is in memory until it is sent.
+// maxAnswer limits the documents of one answer with their highlights, in bytes, because the whole answer is in memory until it is sent.
 const maxAnswer = 64 << 20
 
 var errAnswer = &schema.Error{Status: http.StatusUnprocessableEntity, Text: fmt.Sprintf("Rejecting search: the documents of one answer of the embedded engine are at most %d bytes. Ask for fewer documents or fields.", maxAnswer)}
 
-// Search carries out one search. The values are its parameters by name.
+// Search carries out one search. values are its parameters by name.
 func (e *Engine) Search(ctx context.Context, collection string, values map[string]string) (*Answer, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, e.limits.SearchTime)
@@ -75,7 +75,7 @@ func (e *Engine) Search(ctx context.Context, collection string, values map[strin
 	return out, nil
 }
 
-// limit lets the search end when its search_cutoff_ms are over since it began. What it returns must be called at the end.
+// limit makes the search end when search_cutoff_ms have passed since began. The caller must call done at the end.
 func (r *run) limit(began time.Time) (done func()) {
 	if !r.params.Has("search_cutoff_ms") {
 		return func() {}
@@ -85,28 +85,29 @@ func (r *run) limit(began time.Time) (done func()) {
 		return func() {}
 	}
 	over := r.index.Cutoff
-	r.index.Cutoff = time.Time{} // what it reads of documents is of use only when it is whole
+	r.index.Cutoff = time.Time{} // partial reads of documents are of no use
 	r.ctx, done = context.WithDeadline(r.ctx, over)
 	return done
 }
 
-// isCut says of an error that search_cutoff_ms are over and nothing is complete; ctx is that of the search without them.
+// isCut reports whether an error means that search_cutoff_ms have passed before anything was complete. ctx is the search's context without
+// the cutoff.
 func isCut(ctx context.Context, err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
 }
 
-// Asked tells what an answer is of: the collection by its own name, the query as it was asked, and whether something was found. Pages beyond the first, and searches with enable_analytics=false, are not
-// the asking of a query.
+// Asked returns what analytics need: the collection by its own name, the query as it was sent, and whether something was found. counts is
+// false for pages other than the first and for searches with enable_analytics=false, which are not counted as a query.
 func (a *Answer) Asked() (collection, q string, found, counts bool) {
 	return a.RequestParams.CollectionName, a.RequestParams.FirstQ, a.Found > 0, a.counts
 }
 
-// aboveIndex says that documents are read to answer, and not only those of the page.
+// aboveIndex reports whether the answer needs more documents than those of the page.
 func (r *run) aboveIndex() bool {
 	return r.late() || r.groups.wanted() || r.vector != nil || slices.ContainsFunc(r.facets.list, func(f facetOf) bool { return f.by != nil })
 }
 
-// prepare reads the parameters and makes the plan.
+// prepare reads the parameters and builds the plan.
 func (e *Engine) prepare(ctx context.Context, collection string, values map[string]string) (*run, error) {
 	values, err := e.withPreset(values)
 	if err != nil {
@@ -133,11 +134,11 @@ func (e *Engine) prepare(ctx context.Context, collection string, values map[stri
 	}
 	everything := r.index.Query.All && len(r.index.Query.Excluded) == 0 && !r.filtered && r.vector == nil
 	r.facets.strategy(p, everything)
-	r.index.FacetsOfAll = everything && r.facets.top && r.index.Filter != nil // but for the hidden: the most frequent values are those of the collection
+	r.index.FacetsOfAll = everything && r.facets.top && r.index.Filter != nil // apart from hidden documents: the most frequent values are those of the whole collection
 	return r, nil
 }
 
-// cut is the answer of a search whose time is over before it has found anything for sure.
+// cut returns the answer for a search whose time has run out before it found anything for certain.
 func (r *run) cut() *Answer {
 	page, none := 1, []HitAnswer{}
 	out := &Answer{FacetCounts: []FacetAnswer{}, Hits: &none, Page: &page, SearchCutoff: true, OutOf: hideable{n: int64(r.collection.idx().Stats().Documents)}}
@@ -172,7 +173,7 @@ func (r *run) answer() (*Answer, error) {
 	return out, err
 }
 
-// facetAnswers shows what was counted.
+// facetAnswers converts the counts to the response.
 func (r *run) facetAnswers(results []index.FacetResult) ([]FacetAnswer, error) {
 	answers, err := r.facets.answers(results)
 	if err == nil && r.params.Text("facet_return_parent") != "" {
@@ -181,25 +182,25 @@ func (r *run) facetAnswers(results []index.FacetResult) ([]FacetAnswer, error) {
 	return answers, err
 }
 
-// row is a document found.
+// row is a document that was found.
 type row struct {
 	seq    uint64
 	match  *index.Match
 	pinned bool
-	// at is the row's place in a table.
+	// at is the row's index in a table.
 	at int
 	// keys are the values of columnKeys.
 	keys []schema.Value
-	// distance is that of a vector; fusion is its rank together with that of the words.
+	// distance is the vector distance. fusion is the combined rank by words and by vector.
 	distance *float64
 	fusion   float64
 }
 
-// everything is a limit beyond every collection.
+// everything is a limit that no collection exceeds.
 func (r *run) everything() int { return r.engine.limits.DocumentsPerCollection }
 
-// rows returns the wanted part of what is found, in order, with pinned documents in their places. The index orders and cuts where it can;
-// what it can't order it returns whole.
+// rows returns the requested page of what was found, in order, with pinned documents in their positions. The index sorts and cuts where it
+// can. What it can't sort it returns completely.
 func (r *run) rows(offset, count int) ([]row, index.Result, error) {
 	pins, err := r.effectivePins()
 	if err != nil {
@@ -246,11 +247,11 @@ func (r *run) rows(offset, count int) ([]row, index.Result, error) {
 	return rows, res, nil
 }
 
-// byMatch is the order below keys that the index can't apply: the text match, then the newest. The collection's own sort field counts only where no
-// sort_by is given.
+// byMatch is the order in which the index returns documents for sort keys that it can't apply: by text match, then newest first. The
+// collection's default sorting field applies only without sort_by.
 var byMatch = []ordering.Key{{Desc: true}}
 
-// late says that a sort key needs more than the index.
+// late reports whether a sort key needs more than the index.
 func (r *run) late() bool {
 	for _, k := range r.sort {
 		if k.Late() {
@@ -260,10 +261,10 @@ func (r *run) late() bool {
 	return false
 }
 
-// readAtOnce is how many documents of a page are in memory beside what is shown of them.
+// readAtOnce is how many documents of a page are in memory at once, beside what is shown of them.
 const readAtOnce = 50
 
-// hits reads the documents of a page and shows them. A document that has gone since the search is left out.
+// hits reads and renders the documents of a page. A document that has been deleted since the search is omitted.
 func (r *run) hits(rows []row, marks map[string]int) ([]HitAnswer, error) {
 	var searched []*schema.Field
 	for _, f := range r.index.Fields {
@@ -299,7 +300,7 @@ func (r *run) hits(rows []row, marks map[string]int) ([]HitAnswer, error) {
 	return out, nil
 }
 
-// shower shows the documents of a search.
+// shower renders the documents of a search.
 type shower struct {
 	run    *run
 	marks  map[string]int
@@ -307,7 +308,7 @@ type shower struct {
 	shown  projection.Projection
 }
 
-// show makes the answer for one document.
+// show renders one document.
 func (s *shower) show(row row, doc []byte) (a HitAnswer, err error) {
 	a = HitAnswer{Curated: row.pinned, Highlight: map[string]any{}, Highlights: []any{}}
 	parsed := schema.Document{}
@@ -336,7 +337,7 @@ func (s *shower) show(row row, doc []byte) (a HitAnswer, err error) {
 	return a, nil
 }
 
-// distances tells how far a document is from the places that it is ordered by.
+// distances returns how far a document is from the places of the geo sort keys, in meters.
 func (r *run) distances(doc schema.Document) map[string]int {
 	var out map[string]int
 	for _, k := range r.sort {
@@ -353,7 +354,7 @@ func (r *run) distances(doc schema.Document) map[string]int {
 	return out
 }
 
-// seqsOf finds documents by their ids; those that there are not are left out.
+// seqsOf returns the sequence numbers of documents by their IDs. Missing documents are omitted.
 func (c *Collection) seqsOf(ids []string) (map[string]uint64, error) {
 	out := make(map[string]uint64, len(ids))
 	err := c.store.Read(c.key, func(tx *docstore.Tx) error {

@@ -9,8 +9,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// OverFilter writes something for each document that a filter lets through and counts the successes. Each chunk is a
-// transaction of its own.
+// OverFilter carries out a write for each document that matches a filter, and counts the successes. Each chunk is a transaction of its own.
 func (e *Engine) OverFilter(ctx context.Context, c *Collection, text string, change func(id string) Write) (int, error) {
 	found, err := e.Select(ctx, c, text)
 	if err != nil {
@@ -40,7 +39,7 @@ func (e *Engine) OverFilter(ctx context.Context, c *Collection, text string, cha
 	return done, nil
 }
 
-// Select returns the numbers of the documents that a filter lets through, in the order of insertion.
+// Select returns the sequence numbers of the documents that match a filter, in the order of insertion.
 func (e *Engine) Select(ctx context.Context, c *Collection, text string) ([]uint64, error) {
 	s := c.schema.Load()
 	ctx, cancel := context.WithTimeout(ctx, e.limits.SearchTime)
@@ -65,7 +64,7 @@ func (e *Engine) Select(ctx context.Context, c *Collection, text string) ([]uint
 	return out, nil
 }
 
-// identify makes the writes for documents by number; those that have gone are left out.
+// identify returns the writes for documents by sequence number. Deleted documents are omitted.
 func (c *Collection) identify(seqs []uint64, change func(id string) Write) ([]Write, error) {
 	docs, err := c.bySeq(seqs)
 	if err != nil {
@@ -86,10 +85,10 @@ func (c *Collection) identify(seqs []uint64, change func(id string) Write) ([]Wr
 	return writes, nil
 }
 
-// exportPage is the number of documents read at once: no read transaction waits for a slow client.
+// exportPage is how many documents are read at once, so that no read transaction waits for a slow client.
 const exportPage = 500
 
-// PagesOf reads the documents with the numbers, page by page; nil is the end.
+// PagesOf returns a function that reads the documents with these sequence numbers page by page. It returns nil at the end.
 func (c *Collection) PagesOf(seqs []uint64) func() ([][]byte, error) {
 	return func() ([][]byte, error) {
 		if len(seqs) == 0 {
@@ -108,7 +107,7 @@ func (c *Collection) PagesOf(seqs []uint64) func() ([][]byte, error) {
 	}
 }
 
-// Pages reads all documents, page by page; nil is the end.
+// Pages returns a function that reads all documents page by page. It returns nil at the end.
 func (c *Collection) Pages() func() ([][]byte, error) {
 	from, done := uint64(0), false
 	return func() (out [][]byte, err error) {

@@ -12,11 +12,12 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
-// errSnapshotThere says that the name of a snapshot is taken.
+// errSnapshotThere reports that the name of a snapshot is taken.
 var errSnapshotThere = &schema.Error{Status: 409, Text: "There is something with the name of this snapshot."}
 
-// Snapshot writes a data directory of its own to path, whose parent is made if need be: all documents that were committed when it began, and the settings as they were. Searches and
-// writes of documents go on; changes of settings wait. An engine that is opened on it makes the index anew. What is at path already stays as it is, and what failed leaves nothing.
+// Snapshot writes a complete data directory to path, and creates its parent if needed. It contains all documents that were committed when
+// it began, and the settings at that time. Searches and writes of documents continue; changes of settings wait. An engine that is opened on
+// it rebuilds the index. An existing path is left unchanged, and a failed snapshot leaves nothing behind.
 func (e *Engine) Snapshot(ctx context.Context, path string) (err error) {
 	parent := filepath.Dir(path)
 	if err := os.MkdirAll(parent, 0o700); err != nil {
@@ -29,7 +30,7 @@ func (e *Engine) Snapshot(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return fmt.Errorf("make a snapshot: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(made)) }() // once it has its name, there is nothing to remove
+	defer func() { err = errors.Join(err, os.RemoveAll(made)) }() // nothing remains to be removed after the rename
 	if err := e.settings.Copy(made, func() error { return e.store.CopyTo(ctx, made) }); err != nil {
 		return fmt.Errorf("write a snapshot: %w", err)
 	}

@@ -14,10 +14,10 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// maxDictionaries bounds the stemming dictionaries.
+// maxDictionaries limits the number of stemming dictionaries.
 const maxDictionaries = 100
 
-// dictionary is the schema.Dictionaries of the engine's settings. A dictionary is read once and until it is replaced.
+// dictionary implements schema.Dictionaries over the settings. A dictionary is cached until it is replaced.
 func (e *Engine) dictionary(name string) *text.Dictionary {
 	if d, ok := e.dictionaries.Load(name); ok {
 		return d.(*text.Dictionary)
@@ -35,8 +35,8 @@ func (e *Engine) dictionary(name string) *text.Dictionary {
 	return d
 }
 
-// PutDictionary keeps a stemming dictionary under its name. The collections whose fields use it are indexed anew when it has changed, so that what a
-// search finds does not depend on when a document was written. Writes to them wait meanwhile.
+// PutDictionary stores a stemming dictionary under its name. If it has changed, the collections whose fields use it are indexed again, so
+// that results do not depend on when a document was written. Writes to these collections wait until that is done.
 func (e *Engine) PutDictionary(s rules.Stemming) error {
 	kept, err := json.Marshal(s)
 	if err != nil {
@@ -60,12 +60,12 @@ func (e *Engine) PutDictionary(s rules.Stemming) error {
 			c.Put(settings.KindStemming, s.ID, kept)
 			return nil
 		})
-		e.dictionaries.Delete(s.ID) // whatever became of it
+		e.dictionaries.Delete(s.ID) // whatever happened to the change
 		return errors.Join(err, e.remake(users))
 	})
 }
 
-// DropDictionary removes a stemming dictionary that no collection uses.
+// DropDictionary deletes a stemming dictionary that no collection uses.
 func (e *Engine) DropDictionary(name string) error {
 	e.creating.Lock()
 	defer e.creating.Unlock()
@@ -84,13 +84,13 @@ func (e *Engine) DropDictionary(name string) error {
 	})
 }
 
-// ErrNoDictionary says that there is no such stemming dictionary.
+// ErrNoDictionary reports that a stemming dictionary does not exist.
 var ErrNoDictionary = &schema.Error{Status: http.StatusNotFound, Text: "Stemming dictionary not found."}
 
-// withUsers calls do with the collections that use a dictionary, while no schema can be changed. The caller holds e.creating.
+// withUsers calls do with the collections that use a dictionary. No schema can change during the call. The caller holds e.creating.
 func (e *Engine) withUsers(name string, do func(users []*Collection) error) error {
 	var users []*Collection
-	for _, c := range e.Collections() { // nobody else holds two of these locks
+	for _, c := range e.Collections() { // nothing else holds two of these locks
 		c.writing.Lock()
 		defer c.writing.Unlock()
 		if !c.dropped && c.schema.Load().UsesDictionary(name) {
@@ -100,15 +100,15 @@ func (e *Engine) withUsers(name string, do func(users []*Collection) error) erro
 	return do(users)
 }
 
-// forgetIndex removes the files of an index, so that a start makes it anew, whatever happens before it is made. Searches go on with it. The caller
-// holds c.writing.
+// forgetIndex deletes the files of an index, so that a restart rebuilds it even if the process ends before it is rebuilt. Searches continue
+// to use it from memory. The caller holds c.writing.
 func (c *Collection) forgetIndex() error {
 	c.idx().Stop()
 	return index.Clear(c.indexDir())
 }
 
-// remake gives collections schemas of the present dictionaries and makes their indexes anew. One that fails is stale: the next search or write
-// tries again.
+// remake gives collections schemas with the current dictionaries and rebuilds their indexes. An index that can't be rebuilt is stale, and
+// the next search or write tries again.
 func (e *Engine) remake(users []*Collection) error {
 	var all error
 	for _, c := range users {

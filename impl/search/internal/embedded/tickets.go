@@ -2,16 +2,16 @@ package embedded
 
 import "sync"
 
-// ticket is the writes of one caller.
+// ticket holds the writes of one caller.
 type ticket struct {
 	writes []Write
-	// done says that results or err are there. They are guarded by the collection's lock for writing.
+	// done reports that results and err are set. They are guarded by the collection's writing lock.
 	done    bool
 	results []Written
 	err     error
 }
 
-// tickets are those that wait for their transaction, in order.
+// tickets is the queue of tickets that wait for a transaction.
 type tickets struct {
 	mu   sync.Mutex
 	list []*ticket
@@ -23,7 +23,7 @@ func (q *tickets) add(t *ticket) {
 	q.list = append(q.list, t)
 }
 
-// take removes the first tickets, at most as many as have ChunkDocs writes and ChunkBytes of text, but at least one.
+// take removes the first tickets that together have at most ChunkDocs writes and ChunkBytes of text, but at least one ticket.
 func (q *tickets) take() []*ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()

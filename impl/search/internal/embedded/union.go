@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// UnionAnswer is the answer to searches whose hits are one list.
+// UnionAnswer is the response to searches whose hits are merged.
 type UnionAnswer struct {
 	Found         int           `json:"found"`
 	Hits          []HitAnswer   `json:"hits"`
@@ -42,9 +42,9 @@ type united struct {
 	marks  map[string]int
 }
 
-// Union carries out searches and makes one list of their hits, in the order of their sort keys, then of the searches. Paging is that of
-// the common parameters; pins, groups and facets of single searches are left out (reference, section 9). With once a document that several
-// searches find is one hit, where it stands first, and is counted once. next is called before each search, which waits there for its turn.
+// Union carries out searches and merges their hits, sorted by their sort keys and then by search. Paging is set by the common parameters.
+// Pins, groups and facets of single searches are ignored (reference, section 9). With once, a document that several searches find appears
+// only at its first position and is counted once. next is called before each search, and may wait for a free slot.
 func (e *Engine) Union(ctx context.Context, common map[string]string, searches []map[string]string, once bool, next func() error) (*UnionAnswer, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, e.limits.SearchTime)
@@ -71,7 +71,7 @@ func (e *Engine) Union(ctx context.Context, common map[string]string, searches [
 		if err != nil {
 			return nil, unknownInUnion(err, values["collection"])
 		}
-		if r.vector != nil { // distances and matches have no order together
+		if r.vector != nil { // distances and text matches can't be sorted together
 			return nil, schema.Unsupported("union with vector_query")
 		}
 		if i > 0 {
@@ -97,29 +97,29 @@ func (e *Engine) Union(ctx context.Context, common map[string]string, searches [
 	return u.answer, nil
 }
 
-// union is a union under way: what the searches up to now have found.
+// union is the state of a union: what the searches so far have found.
 type union struct {
 	paging        params.Params
 	offset, count int
 	runs          []*run
 	all           []united
 	answer        *UnionAnswer
-	found         map[*Collection]*roaring64.Bitmap // the documents that were found, where each is one hit; else nil
+	found         map[*Collection]*roaring64.Bitmap // the documents found, if each may occur only once; otherwise nil
 }
 
-// hit is a document in a union.
+// hit identifies a document in a union.
 type hit struct {
 	of  *Collection
 	seq uint64
 }
 
-// errDeepUnion refuses a page: all documents of a union up to its end are in memory.
+// errDeepUnion refuses a page that is too far down, because all documents of a union up to the end of the page are in memory.
 var errDeepUnion = &schema.Error{Status: http.StatusUnprocessableEntity, Text: "Rejecting search: a page of a union ends at most where the largest collection of the embedded engine may end."}
 
-// spare is how many rows are kept beside those that may be shown before they are cut.
+// spare is how many rows beyond those that may be shown are kept before the list is cut.
 const spare = 10_000
 
-// add carries out a further search.
+// add carries out another search.
 func (u *union) add(r *run) error {
 	before, out := u.runs, u.answer
 	u.runs = append(u.runs, r)
@@ -145,7 +145,7 @@ func (u *union) add(r *run) error {
 	return err
 }
 
-// note adds documents to those that were found, and returns how many of them are new.
+// note adds documents to those found, and returns how many of them are new.
 func (u *union) note(of *Collection, hits []index.Hit) int {
 	set := u.found[of]
 	if set == nil {
@@ -159,7 +159,7 @@ func (u *union) note(of *Collection, hits []index.Hit) int {
 	return int(set.GetCardinality() - before) //nolint:gosec // as many as there are hits at the most
 }
 
-// order puts what was found in order, and leaves out what stands there twice where it may not.
+// order sorts what was found, and removes duplicates if they are not wanted.
 func (u *union) order() {
 	slices.SortStableFunc(u.all, func(a, b united) int {
 		return cmp.Or(compareParts(a.parts, b.parts), cmp.Compare(a.search, b.search), cmp.Compare(b.seq, a.seq))
@@ -176,7 +176,7 @@ func (u *union) order() {
 	})
 }
 
-// shownUnited shows rows of several searches.
+// shownUnited renders rows of several searches.
 func shownUnited(runs []*run, list []united) ([]HitAnswer, error) {
 	out := []HitAnswer{}
 	for _, u := range list {
@@ -199,7 +199,7 @@ func unknownInUnion(err error, name string) error {
 	return err
 }
 
-// keys are the sort keys in force: those asked for, then the text match and the collection's own field.
+// keys returns the effective sort keys: those requested, or else the text match and the collection's default sorting field.
 func (r *run) keys() []ordering.Key {
 	if len(r.sort) > 0 {
 		return r.sort
@@ -216,11 +216,11 @@ const (
 	unequalSize = "Expected size of `sort_by` parameter of all searches to be equal. The first union search sorts on %s but the search at index `%d` sorts on %s."
 	unequalType = "Expected type of `%s` sort_by (%s) at search index `%d` to be the same as the type of `%s` sort_by (%s) at search index `0`."
 	unequalWay  = "Expected order of `%s` sort_by at search index `%d` to be the same as that of `%s` at search index `0`."
-	// byItself is the order of a union whose first search names none.
+	// byItself describes the order of a union whose first search has no sort keys.
 	byItself = "{`_text_match: text_match`, `_union_search_index: union_query_order`, `_seq_id: insertion_order`}"
 )
 
-// alike refuses searches that can't be put in one order.
+// alike refuses searches whose hits can't be sorted together.
 func alike(first, other []ordering.Key, at int) error {
 	if len(first) != len(other) {
 		order := described(first)
@@ -271,7 +271,7 @@ func described(keys []ordering.Key) string {
 	return "{" + out + "}"
 }
 
-// unite returns the first rows of a search with the values of its sort keys; with all, the result has every document that is found.
+// unite returns the first rows of a search with the values of its sort keys. With all, the result contains every document found.
 func (r *run) unite(n, most int, all bool) (res index.Result, list []united, err error) {
 	plan := *r.index
 	plan.Sort, plan.Limit = r.sort, most
@@ -285,7 +285,7 @@ func (r *run) unite(n, most int, all bool) (res index.Result, list []united, err
 		return res, nil, err
 	}
 	hits := res.Hits
-	if !r.late() { // they are in order
+	if !r.late() { // already sorted
 		hits = hits[:min(len(hits), most)]
 	}
 	rows := make([]row, len(hits))

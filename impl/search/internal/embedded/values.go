@@ -7,16 +7,17 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// table is the values of some fields of rows.
+// table holds the values of some fields of rows.
 type table struct {
 	fields []*schema.Field
-	// rows[i] are the values of row i, in the order of fields.
+	// rows[i] holds the values of row i, in the order of fields.
 	rows [][]schema.Value
-	// lacks[i] says of row i which fields a document does not have at all, where documents were read: columns don't tell a list without elements from none.
+	// lacks[i] reports, for row i, which fields are missing in the document. It is set only if documents were read, because columns don't
+	// distinguish an empty list from a missing one.
 	lacks [][]bool
 }
 
-// absent says that a row has no value of field i.
+// absent reports whether a row has no value of field i.
 func (t *table) absent(row, i int) bool {
 	if t.lacks != nil {
 		return t.lacks[row][i]
@@ -25,10 +26,11 @@ func (t *table) absent(row, i int) bool {
 	return len(v.Strings)+len(v.Ints)+len(v.Floats) == 0
 }
 
-// at returns the place of a field in the rows.
+// at returns the index of a field in the rows.
 func (t *table) at(f *schema.Field) int { return slices.Index(t.fields, f) }
 
-// tabled finds what a plan finds and the values of fields: by the columns of the index where it holds all of the fields as exactly as they are wanted, else of the documents.
+// tabled finds what a plan finds, with the values of fields. The values come from the columns of the index if these are exact for all
+// fields, and otherwise from the documents.
 func (r *run) tabled(plan index.Plan, fields []*schema.Field, held func(*schema.Field) bool) (index.Result, []row, *table, error) {
 	t := &table{fields: fields}
 	inColumns := !slices.ContainsFunc(fields, func(f *schema.Field) bool { return !held(f) })

@@ -18,7 +18,7 @@ const columnsSchema = `{"name":"%s","fields":[{"name":"s","type":"string","facet
 	{"name":"i","type":"int64","facet":true,"optional":true},{"name":"f","type":"float","facet":true,"optional":true},{"name":"b","type":"bool","facet":true,"optional":true},
 	{"name":"n","type":"int32[]","facet":true,"optional":true}]}`
 
-// drawnDocument has some of the fields.
+// drawnDocument returns a document with some of the fields.
 func drawnDocument(t *rapid.T, id int) []byte {
 	doc := map[string]any{"id": fmt.Sprint(id)}
 	word := rapid.SampledFrom([]string{"", "a", "b", "A b", "ü"})
@@ -35,7 +35,7 @@ func drawnDocument(t *rapid.T, id int) []byte {
 	return body
 }
 
-// Groups and the order of facets are made of columns where they can be; the documents are the truth.
+// Groups and the order of facets are computed from columns where possible. The documents are the reference.
 func TestTable_columnsTellWhatDocumentsHold(t *testing.T) {
 	e, _ := opened(t)
 	made := 0

@@ -13,25 +13,25 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// vectorAsk is a vector_query: the documents whose vectors are nearest to one. The search is exact: the index measures the vector of every document
-// that the filter lets through.
+// vectorAsk holds a parsed vector_query, which finds the documents with the nearest vectors. The search is exact: the index measures the
+// vector of every document that matches the filter.
 type vectorAsk struct {
 	field *schema.Field
 	to    []float64
-	// id is the document whose vector is meant; it is not found itself.
+	// id is the document whose vector is searched for. The document itself is not among the results.
 	id        string
 	k         int
 	threshold float64
-	// alpha is the weight of the vector's rank beside that of the words.
+	// alpha is the weight of the rank by vector against the rank by words.
 	alpha float64
-	// found are the numbers of the documents that were found, once they were.
+	// found holds the sequence numbers of the documents found, once the search has run.
 	found []uint64
 }
 
-// defaultAlpha is the documented weight of the vector in a hybrid search.
+// defaultAlpha is the documented default of alpha in a hybrid search.
 const defaultAlpha = 0.3
 
-// readVector reads "field:([0.1, 0.2], k: 10, distance_threshold: 0.3, alpha: 0.5)" or "field:([], id: x)".
+// readVector parses "field:([0.1, 0.2], k: 10, distance_threshold: 0.3, alpha: 0.5)" or "field:([], id: x)".
 func (r *run) readVector() error {
 	text := strings.TrimSpace(r.params.Text("vector_query"))
 	if text == "" {
@@ -72,7 +72,7 @@ func (r *run) readVector() error {
 	return nil
 }
 
-// options reads what follows the vector. Those that only make an approximate index faster have nothing to do here.
+// options parses what follows the vector. Options that only tune an approximate index have no effect.
 func (v *vectorAsk) options(text string) error {
 	malformed := badRequest("Malformed vector query string.")
 	for item := range strings.SplitSeq(text, ",") {
@@ -98,15 +98,14 @@ func (v *vectorAsk) options(text string) error {
 		default:
 			return schema.Unsupported("vector_query: " + name)
 		}
-		if err != nil || v.k < 0 || math.IsNaN(v.threshold) || !(v.alpha >= 0 && v.alpha <= 1) { // NaN is none
+		if err != nil || v.k < 0 || math.IsNaN(v.threshold) || !(v.alpha >= 0 && v.alpha <= 1) { // NaN is refused too
 			return malformed
 		}
 	}
 	return nil
 }
 
-// counting is the plan that finds the documents of which facets and groups are counted: those that the search finds, of a vector query the nearest and not
-// all that its filter lets through.
+// counting returns the plan for facets and groups. For a vector query it covers the nearest documents, and not all that match the filter.
 func (r *run) counting() index.Plan {
 	plan := *r.index
 	if r.vector != nil {
@@ -115,7 +114,7 @@ func (r *run) counting() index.Plan {
 	return plan
 }
 
-// vectorPage returns the wanted part of what a vector query finds, with pinned documents in their places.
+// vectorPage returns the requested page of the results of a vector query, with pinned documents in their positions.
 func (r *run) vectorPage(pins []pin, offset, count int) ([]row, index.Result, error) {
 	rows, res, err := r.vectorRows()
 	if err == nil && len(r.sort) > 0 {
@@ -142,7 +141,7 @@ func (r *run) vectorPage(pins []pin, offset, count int) ([]row, index.Result, er
 	return rows[min(offset, len(rows)):min(offset+count, len(rows))], res, nil
 }
 
-// vectorGrouping is grouping for a vector query: its groups are those of the nearest documents.
+// vectorGrouping is grouping for a vector query. It groups the nearest documents.
 func (r *run) vectorGrouping(fields []*schema.Field, byGroup bool) (index.Result, []row, *table, error) {
 	rows, res, err := r.vectorRows()
 	if err == nil && len(r.sort) > 0 && !byGroup {
@@ -161,7 +160,7 @@ func (r *run) vectorGrouping(fields []*schema.Field, byGroup bool) (index.Result
 	for _, l := range listed {
 		at[l.seq] = l.at
 	}
-	rows = slices.DeleteFunc(rows, func(row row) bool { // gone between the two searches
+	rows = slices.DeleteFunc(rows, func(row row) bool { // deleted between the two searches
 		_, there := at[row.seq]
 		return !there
 	})
@@ -172,10 +171,10 @@ func (r *run) vectorGrouping(fields []*schema.Field, byGroup bool) (index.Result
 	return res, rows, values, nil
 }
 
-// vectorRows returns the nearest documents, or with words in the query those that words and vector together rank highest.
+// vectorRows returns the nearest documents. If the query has words, it returns those that rank highest by words and vector together.
 func (r *run) vectorRows() ([]row, index.Result, error) {
 	rows, res, err := r.measuredRows()
-	r.vector.found = make([]uint64, len(rows)) // not nil, which would be all
+	r.vector.found = make([]uint64, len(rows)) // not nil, which would mean all documents
 	for i, row := range rows {
 		r.vector.found[i] = row.seq
 	}
@@ -225,9 +224,11 @@ func (r *run) measuredRows() ([]row, index.Result, error) {
 	return fused, res, nil
 }
 
-// both carries out rerank_hybrid_matches. As documented (vector search, "Re-ranking Hybrid Matches"), documents that were found by words alone get the distance of their vectors, those that were found by vector alone get a text match,
-// and all are ranked by both. The documentation names no other documents that would be found, and leaves open how large that match is, and what of a document without a vector: here the match is that of the words that it has, 0 without any,
-// and a document without a vector, or without any of the words, has no place in that order. cut says that there was no time for all matches.
+// both implements rerank_hybrid_matches. As documented (vector search, "Re-ranking Hybrid Matches"), documents found by words only get the
+// distance of their vectors, documents found by vector only get a text match, and all are ranked by both. The documentation does not
+// mention further results. It also leaves open the value of that text match, and what applies to a document without a vector. Here the text
+// match is that of the words that the document contains, or 0 without any. A document without a vector, or without any of the words, has no
+// rank in the respective order. cut reports that there was not enough time for all matches.
 func (r *run) both(byWords, nearest []row, all []index.Hit) (words, vectors []row, cut bool, err error) {
 	distances := make(map[uint64]*float64, len(all))
 	for i := range all {
@@ -255,7 +256,7 @@ func (r *run) both(byWords, nearest []row, all []index.Hit) (words, vectors []ro
 		}
 	}
 	plan.Limit = len(plan.Among)
-	plan.DropThreshold, plan.TypoThreshold = plan.Limit, plan.Limit // until each of them is found, or there is nothing more to try
+	plan.DropThreshold, plan.TypoThreshold = plan.Limit, plan.Limit // until all are found, or nothing remains to be tried
 	res, err := r.collection.find(r.ctx, plan)
 	if err != nil {
 		return nil, nil, false, err
@@ -266,7 +267,7 @@ func (r *run) both(byWords, nearest []row, all []index.Hit) (words, vectors []ro
 	}
 	for i := range vectors {
 		if !found[vectors[i].seq] {
-			vectors[i].match = &index.Match{} // none of the words
+			vectors[i].match = &index.Match{} // contains none of the words
 		}
 	}
 	slices.SortStableFunc(words, func(a, b row) int { return cmp.Compare(score(b.match), score(a.match)) })
@@ -274,7 +275,7 @@ func (r *run) both(byWords, nearest []row, all []index.Hit) (words, vectors []ro
 	return words, vectors, res.Cut, nil
 }
 
-// score is that of a match; without one it is the least.
+// score returns the score of a match, or 0 if there is none.
 func score(m *index.Match) uint64 {
 	if m == nil {
 		return 0
@@ -282,18 +283,18 @@ func score(m *index.Match) uint64 {
 	return m.Score
 }
 
-// near is what measures the vectors.
+// near returns how the index measures vectors.
 func (r *run) near() *index.Near {
 	to, inner := r.vector.to, r.vector.field.Distance == "ip"
 	return &index.Near{Field: r.vector.field, Distance: func(v []float32) float64 { return distance(v, to, inner) }}
 }
 
-// none is the number of no document.
+// none is a sequence number that no document has.
 const none = math.MaxUint64
 
 var errNoVector = badRequest("Document id referenced in vector query is not found.")
 
-// own reads the vector of the document that the query names and returns the document's number.
+// own sets the vector to that of the document that the query names, and returns the document's sequence number.
 func (r *run) own() (uint64, error) {
 	v := r.vector
 	if v.id == "" {
@@ -324,18 +325,19 @@ func (r *run) own() (uint64, error) {
 	return seq, nil
 }
 
-// nearest returns the documents by their distance, at most k, none beyond the threshold, and not the one whose vector is meant: the filter must let that one through, too,
-// or distances would tell a caller of a document that is not his.
+// nearest returns the documents sorted by distance, at most k, none beyond the threshold, and without the document whose vector is searched
+// for. That document must match the filter too. Otherwise the distances would reveal something about a document that the caller may not
+// see.
 func (r *run) nearest(hits []index.Hit, own uint64) ([]row, error) {
 	v, seen := r.vector, own == none
-	var near []int // places in hits
+	var near []int // indexes into hits
 	for i := range hits {
 		h := &hits[i]
 		if h.Seq == own {
 			seen = true
 			continue
 		}
-		// Numbers beyond 32 bits have no distance.
+		// Numbers beyond the range of 32 bits have no distance.
 		if h.Measured && h.Distance <= v.threshold && !math.IsInf(h.Distance, 0) {
 			near = append(near, i)
 		}
@@ -352,7 +354,7 @@ func (r *run) nearest(hits []index.Hit, own uint64) ([]row, error) {
 	return out, nil
 }
 
-// numbers are those of a vector in a document, as exact as the index has them.
+// numbers returns a vector from a document, with the precision of the index.
 func numbers(raw any) []float64 {
 	list, _ := raw.([]any)
 	out := make([]float64, 0, len(list))
@@ -367,7 +369,7 @@ func numbers(raw any) []float64 {
 	return out
 }
 
-// distance is 1 minus the cosine of the angle, or with inner 1 minus the inner product.
+// distance returns 1 minus the cosine of the angle, or with inner 1 minus the inner product.
 func distance(a []float32, b []float64, inner bool) float64 {
 	var dot, aa, bb float64
 	for i, y := range b[:len(a)] {
@@ -383,7 +385,7 @@ func distance(a []float32, b []float64, inner bool) float64 {
 	return max(0, 1-dot/math.Sqrt(aa*bb))
 }
 
-// fuse orders the documents of both lists by the documented rank fusion: (1-alpha)/rank by words + alpha/rank by vector.
+// fuse sorts the documents of both lists by the documented rank fusion: (1-alpha)/rank by words + alpha/rank by vector.
 func (r *run) fuse(byWords, byVector []row) []row {
 	at := map[uint64]int{}
 	var out []row

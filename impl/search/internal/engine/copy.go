@@ -18,7 +18,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// IDOf reads the id of a document at the engine.
+// IDOf returns the ID of a document in the engine's form.
 func IDOf(document []byte) (string, error) {
 	var doc struct {
 		ID string `json:"id"`
@@ -32,11 +32,11 @@ func IDOf(document []byte) (string, error) {
 	return doc.ID, nil
 }
 
-// notInherited of a collection is what the engine only tells, and what this service knows.
+// notInherited lists the members of a collection that are output of the engine only, or that this service sets itself.
 var notInherited = []string{"created_at", "num_documents", "num_memory_shards", "default_sorting_field", "synonym_sets", "curation_sets"}
 
-// CreateLike makes a collection that has of another what this service knows nothing of: its attributes, and those of fields of the same name and type. Problems: those of
-// Create, and unsupported_query where a field of it can't be copied.
+// CreateLike creates a collection that inherits the attributes of another one that this service does not know, and those of its fields with
+// the same name and type. Problems: those of Create, and unsupported_query if a field can't be copied.
 func (e *Engine) CreateLike(ctx context.Context, c Collection, like string) error {
 	var source, made struct {
 		rest   map[string]json.RawMessage
@@ -86,8 +86,8 @@ func (e *Engine) CreateLike(ctx context.Context, c Collection, like string) erro
 	})
 }
 
-// uncopied is the attribute by which a field can't be copied, or "": what another collection or a model has given it, and values that the engine searches and does not
-// store.
+// uncopied returns the attribute that prevents a field from being copied, or "". Such fields get their values from another collection or a
+// model, or their values are indexed but not stored.
 func uncopied(field map[string]json.RawMessage) string {
 	for _, name := range []string{"embed", "reference", "async_reference"} {
 		if !blank(field[name]) {
@@ -100,7 +100,7 @@ func uncopied(field map[string]json.RawMessage) string {
 	return ""
 }
 
-// inherit adds attributes that say something and are not there. The flags that this service knows are its own to say.
+// inherit adds attributes that are missing in to and not blank. The flags that this service sets itself are not inherited.
 func inherit(to, from map[string]json.RawMessage) {
 	for name, value := range from {
 		switch name {
@@ -113,13 +113,13 @@ func inherit(to, from map[string]json.RawMessage) {
 	}
 }
 
-// blank reports whether a value says nothing.
+// blank reports whether a value is null, zero or empty.
 func blank(value json.RawMessage) bool {
 	return slices.Contains([]string{"", "null", `""`, "false", "0", "[]", "{}"}, string(value))
 }
 
-// Alter drops fields of a collection and adds others, in one step. Problems: validation_failed (a document does not fit), state_conflict (another change is under
-// way), engine_unavailable.
+// Alter drops fields of a collection and adds others in one step. Problems: validation_failed (a document does not fit), state_conflict
+// (another change is under way), engine_unavailable.
 func (e *Engine) Alter(ctx context.Context, collection string, drop []string, add []Field) error {
 	fields := make([]any, 0, len(drop)+len(add))
 	for _, name := range drop {
@@ -135,29 +135,29 @@ func (e *Engine) Alter(ctx context.Context, collection string, drop []string, ad
 	return e.again(ctx, func() error { return e.client.AlterCollection(ctx, collection, body) })
 }
 
-// ExportWhole begins to read all documents as they are at the engine, the service's own fields too. It ends with ctx.
+// ExportWhole starts to read all documents in the engine's form, with the service's own fields. The export ends with ctx.
 func (e *Engine) ExportWhole(ctx context.Context, collection string) (*Export, error) {
 	return e.export(ctx, collection, api.ExportDocumentsParams{})
 }
 
-// ExportIDs begins to read the ids of all documents.
+// ExportIDs starts to read the IDs of all documents.
 func (e *Engine) ExportIDs(ctx context.Context, collection string) (*Export, error) {
 	only := "id"
 	return e.export(ctx, collection, api.ExportDocumentsParams{IncludeFields: &only})
 }
 
-// Add makes documents, as ExportWhole reads them. One whose id is there stays as it is, which is no failure. Documents are those of one import: at most
-// ImportDocuments and ImportBytes.
+// Add creates documents in the form that ExportWhole returns. A document whose ID exists is left as it is, and counts as success. At most
+// ImportDocuments documents of ImportBytes in total may be given.
 func (e *Engine) Add(ctx context.Context, collection string, documents [][]byte) ([]Outcome, error) {
 	return e.copyIn(ctx, collection, api.Create, documents)
 }
 
-// Replace makes or replaces documents, as ExportWhole reads them.
+// Replace creates or replaces documents in the form that ExportWhole returns.
 func (e *Engine) Replace(ctx context.Context, collection string, documents [][]byte) ([]Outcome, error) {
 	return e.copyIn(ctx, collection, api.Upsert, documents)
 }
 
-// ImportDocuments and ImportBytes bound one import.
+// ImportDocuments and ImportBytes limit one import.
 const (
 	ImportDocuments = importDocuments
 	ImportBytes     = importBytes
@@ -187,7 +187,7 @@ func (e *Engine) copyIn(ctx context.Context, collection string, action api.Index
 	return outcomes, nil
 }
 
-// DeleteIDs deletes documents by their ids at the engine; those that are not there are no error.
+// DeleteIDs deletes documents by their IDs at the engine. Missing documents are not an error.
 func (e *Engine) DeleteIDs(ctx context.Context, collection string, ids []string) error {
 	items := make([]Item, len(ids))
 	for i, id := range ids {
@@ -196,7 +196,8 @@ func (e *Engine) DeleteIDs(ctx context.Context, collection string, ids []string)
 	return e.deletes(ctx, collection, items, lastOf(items), new(int))
 }
 
-// Documents reads documents by their ids at the engine, as ExportWhole does. Those that are not there are missing in the result.
+// Documents reads documents by their IDs at the engine, in the form that ExportWhole returns. Documents that don't exist are missing in the
+// result.
 func (e *Engine) Documents(ctx context.Context, collection string, ids []string) (map[string][]byte, error) {
 	found := make(map[string][]byte, len(ids))
 	var some []string
@@ -230,7 +231,7 @@ func (e *Engine) Documents(ctx context.Context, collection string, ids []string)
 	return found, flush()
 }
 
-// collect reads the documents that a filter lets through.
+// collect reads the documents that match a filter.
 func (e *Engine) collect(ctx context.Context, collection, filter string, into map[string][]byte) (err error) {
 	export, err := e.export(ctx, collection, api.ExportDocumentsParams{FilterBy: &filter})
 	if err != nil {
@@ -253,7 +254,7 @@ func (e *Engine) collect(ctx context.Context, collection, filter string, into ma
 	}
 }
 
-// CopyRules gives a collection the synonyms and overrides of another, and those alone.
+// CopyRules makes a collection have exactly the synonyms and overrides of another one.
 func (e *Engine) CopyRules(ctx context.Context, from, to string) error {
 	for _, kind := range []tsclient.Kind{tsclient.Synonyms, tsclient.Overrides} {
 		var want, has map[string]json.RawMessage

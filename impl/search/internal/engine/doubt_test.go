@@ -15,7 +15,7 @@ type freshKeys struct{}
 
 func (freshKeys) Refresh(context.Context) error { return nil }
 
-// What the second attempt, with a fresh key, says of itself is not so of both.
+// The second attempt, with a fresh key, can only vouch for itself and not for the first one.
 func TestAgain_keepsTheDoubtOfTheFirstAttempt(t *testing.T) {
 	refusesKey := &tsclient.Error{Status: 401}
 	for name, second := range map[string]error{"is not reached": tsclient.ErrNotSent, "refuses the key": refusesKey} {

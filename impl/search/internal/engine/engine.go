@@ -1,5 +1,5 @@
-// Package engine is the search service's side of its engine, Typesense or the embedded one: it knows what may be asked again,
-// brings the key up to date when the engine refuses it, and turns refusals into the service's problems.
+// Package engine is the search service's access to its engine, Typesense or the embedded one. It repeats a call with a fresh key when the
+// engine refuses the key, limits concurrent bulk writes, and turns the engine's refusals into problems of the service.
 package engine
 
 import (
@@ -19,12 +19,12 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Keys is what the engine's key comes from.
+// Keys is the source of the engine's key.
 type Keys interface {
 	Refresh(ctx context.Context) error
 }
 
-// Engine asks the search engine. It is safe for concurrent use.
+// Engine calls the search engine. It is safe for concurrent use.
 type Engine struct {
 	client *tsclient.Client
 	keys   Keys
@@ -34,8 +34,8 @@ type Engine struct {
 // New returns an Engine over a client whose key comes from keys.
 func New(client *tsclient.Client, keys Keys) *Engine { return &Engine{client: client, keys: keys} }
 
-// again runs do, and once more with a fresh key when the engine refuses the one in use. A refusal of the key is never the
-// caller's fault.
+// again runs do. If the engine refuses the key, it reads a fresh one and runs do once more. A refused key is never the caller's fault, and
+// becomes engine_unavailable.
 func (e *Engine) again(ctx context.Context, do func() error) error {
 	first := do()
 	if !refusesKey(first) {
@@ -45,7 +45,7 @@ func (e *Engine) again(ctx context.Context, do func() error) error {
 		return unavailable(errors.Join(err, doubt(first)))
 	}
 	err := do()
-	if err != nil && doubt(first) != nil { // what the second one says of itself is not so of both
+	if err != nil && doubt(first) != nil { // the second attempt can't vouch for the first
 		err = fmt.Errorf("%w: %w", doubt(first), err)
 	}
 	if refusesKey(err) {
@@ -54,7 +54,7 @@ func (e *Engine) again(ctx context.Context, do func() error) error {
 	return mapped(err)
 }
 
-// doubt is tsclient.ErrDoubt where an error wraps it.
+// doubt returns tsclient.ErrDoubt if an error wraps it, and otherwise nil.
 func doubt(err error) error {
 	if errors.Is(err, tsclient.ErrDoubt) {
 		return tsclient.ErrDoubt
@@ -64,20 +64,20 @@ func doubt(err error) error {
 
 func refusesKey(err error) bool { return tsclient.RefusesKey(err) }
 
-// Collection is a collection as the engine tells it.
+// Collection is a collection in the engine's form.
 type Collection struct {
 	Name                string  `json:"name"`
 	Fields              []Field `json:"fields"`
 	DefaultSortingField string  `json:"default_sorting_field,omitempty"`
-	// SynonymSets and CurationSets are the sets of Typesense 30 that it uses.
+	// SynonymSets and CurationSets are the sets that the collection uses (Typesense 30).
 	SynonymSets  []string `json:"synonym_sets,omitempty"`
 	CurationSets []string `json:"curation_sets,omitempty"`
-	// Documents and CreatedAt (unix seconds) are told, never sent.
+	// Documents and CreatedAt (Unix seconds) are only received, never sent.
 	Documents int64 `json:"num_documents,omitempty"`
 	CreatedAt int64 `json:"created_at,omitempty"`
 }
 
-// Field is a field of a collection. Flags that are nil take the engine's default.
+// Field is a field of a collection. A nil flag means the engine's default.
 type Field struct {
 	Name     string `json:"name"`
 	Type     string `json:"type"`
@@ -87,7 +87,7 @@ type Field struct {
 	Sort     *bool  `json:"sort,omitempty"`
 }
 
-// Create makes a collection. Problems: already_exists, validation_failed, unsupported_query, limit_reached, engine_unavailable.
+// Create creates a collection. Problems: already_exists, validation_failed, unsupported_query, limit_reached, engine_unavailable.
 func (e *Engine) Create(ctx context.Context, c Collection) (made Collection, err error) {
 	body, err := json.Marshal(c)
 	if err != nil {
@@ -115,7 +115,7 @@ func (e *Engine) Collection(ctx context.Context, name string) (c Collection, err
 	return c, err
 }
 
-// Collections reads all collections in the order of their names.
+// Collections reads all collections, sorted by name.
 func (e *Engine) Collections(ctx context.Context) (list []Collection, err error) {
 	err = e.again(ctx, func() error {
 		answers, err := e.client.Collections(ctx)
@@ -140,16 +140,16 @@ func (e *Engine) Delete(ctx context.Context, name string) error {
 	return e.again(ctx, func() error { return e.client.DeleteCollection(ctx, name) })
 }
 
-// Healthy says whether the engine can work.
+// Healthy returns nil if the engine can work.
 func (e *Engine) Healthy(ctx context.Context) error { return mapped(e.client.Health(ctx)) }
 
-// Examine asks each node whether it can work. The error is that of one, when none can.
+// Examine checks each node. It returns an error if no node can work.
 func (e *Engine) Examine(ctx context.Context) error { return mapped(e.client.Examine(ctx)) }
 
-// Nodes tells what is known of the engine's nodes.
+// Nodes returns the state of the engine's nodes.
 func (e *Engine) Nodes() []tsclient.NodeState { return e.client.Nodes() }
 
-// Version says which version the engine is, and whether it is the embedded one.
+// Version returns the version of the engine, and whether it is the embedded one.
 func (e *Engine) Version(ctx context.Context) (version string, embedded bool, err error) {
 	err = e.again(ctx, func() (err error) {
 		version, embedded, err = e.client.Version(ctx)
@@ -158,7 +158,7 @@ func (e *Engine) Version(ctx context.Context) (version string, embedded bool, er
 	return version, embedded, err
 }
 
-// importDocs sends n documents, each a line, to be made or replaced; every line is answered.
+// importDocs creates or replaces n documents, one per line. The result has a line for each.
 func (e *Engine) importDocs(ctx context.Context, collection string, text []byte, n int) (lines []tsclient.ImportLine, err error) {
 	err = e.paced(ctx, collection, func() (err error) {
 		lines, err = e.client.ImportLines(ctx, collection, api.Upsert, text, n)
@@ -167,10 +167,10 @@ func (e *Engine) importDocs(ctx context.Context, collection string, text []byte,
 	return lines, err
 }
 
-// plainID are the ids that mean nothing but themselves in a filter, whatever the engine.
+// plainID matches IDs without characters that are special in a filter of any engine.
 var plainID = regexp.MustCompile(`^[A-Za-z0-9_.:~-]+$`)
 
-// deleteDoc removes the document with an id, which may be any text; one that is not there is no error.
+// deleteDoc deletes the document with an ID, which may be any text. A missing document is not an error.
 func (e *Engine) deleteDoc(ctx context.Context, collection, id string) error {
 	err := e.paced(ctx, collection, func() error { return e.client.EnsureDeleted(ctx, collection, id) })
 	if errors.Is(err, problem.NotFound) {
@@ -179,18 +179,18 @@ func (e *Engine) deleteDoc(ctx context.Context, collection, id string) error {
 	return err
 }
 
-// deleteDocs removes the documents with the ids, which are plain; those that are not there are no error.
+// deleteDocs deletes the documents with these IDs, which match plainID. Missing documents are not an error.
 func (e *Engine) deleteDocs(ctx context.Context, collection string, ids []string) error {
 	return e.paced(ctx, collection, func() error {
 		return e.client.EnsureNone(ctx, collection, "id:=[`"+strings.Join(ids, "`,`")+"`]", len(ids))
 	})
 }
 
-// deletionBatch is how many documents that fit a filter are deleted at a time.
+// deletionBatch is how many documents a deletion by filter deletes at a time.
 const deletionBatch = 500
 
-// DeleteWhere removes the documents that a filter, which is not empty, lets through, and returns how many they were. Problems: validation_failed (the
-// filter does not fit the collection, or is too long for a target), engine_unavailable, overloaded.
+// DeleteWhere deletes the documents that match a filter, which must not be empty, and returns their number. Problems: validation_failed
+// (the filter does not fit the collection, or is too long for a URL), engine_unavailable, overloaded.
 func (e *Engine) DeleteWhere(ctx context.Context, collection, filter string) (n int64, err error) {
 	if filter == "" || len(url.QueryEscape(filter)) > deletionBytes {
 		return 0, problem.New(problem.ValidationFailed, "The filter is too long to delete by.").WithField("body", "/filter", "maxLength", "is too long as a whole")
@@ -202,7 +202,7 @@ func (e *Engine) DeleteWhere(ctx context.Context, collection, filter string) (n 
 	return n, err
 }
 
-// paced sends a bulk write when the collection has room for it.
+// paced sends a bulk write once the collection has room for it.
 func (e *Engine) paced(ctx context.Context, collection string, do func() error) error {
 	leave, err := e.writes.enter(ctx, collection)
 	if err != nil {
@@ -213,7 +213,7 @@ func (e *Engine) paced(ctx context.Context, collection string, do func() error) 
 	return err
 }
 
-// isBehind reports whether a refusal says that the engine does not keep up.
+// isBehind reports whether an error means that the engine does not keep up.
 func isBehind(err error) bool {
 	return errors.Is(err, problem.EngineUnavailable) || errors.Is(err, problem.Overloaded) || errors.Is(err, problem.UpstreamTimeout)
 }
@@ -225,7 +225,7 @@ func decode(body []byte, out any) error {
 	return nil
 }
 
-// pause is how long a caller should wait for an engine that is away.
+// pause is the Retry-After value while the engine is unavailable.
 const pause = 2 * time.Second
 
 func unavailable(err error) error {

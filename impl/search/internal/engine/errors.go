@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// mapped turns what the engine answered into a problem of this service. Problems and nil pass.
+// mapped turns an error of the engine's client into a problem. Problems and nil are returned unchanged.
 func mapped(err error) error {
 	var known *problem.Error
 	var r *tsclient.Error
@@ -27,7 +27,8 @@ func mapped(err error) error {
 	return refused(r)
 }
 
-// Passing reports whether an error is one that a repeat may not have: the engine can't be used or does not keep up, or it is no answer of the engine at all.
+// Passing reports whether an error is transient: the engine can't be used or does not keep up, or the error does not come from the engine
+// at all.
 func Passing(err error) bool {
 	var p *problem.Error
 	if !errors.As(err, &p) {
@@ -41,10 +42,10 @@ func refused(r *tsclient.Error) error {
 	case http.StatusBadRequest:
 		return problem.New(problem.ValidationFailed, sentence(r.Message)).Wrap(r)
 	case http.StatusNotFound:
-		if strings.Contains(r.Message, " in the schema") { // a field
+		if strings.Contains(r.Message, " in the schema") { // an unknown field
 			return problem.New(problem.ValidationFailed, sentence(r.Message)).Wrap(r)
 		}
-		if strings.Contains(r.Message, " stopword set ") { // this service names those alone that it has put there: the engine has lost it, and gets it again
+		if strings.Contains(r.Message, " stopword set ") { // the service uses only sets that it has put there: the engine has lost the set, and will get it again
 			return unavailable(r)
 		}
 		return problem.New(problem.NotFound, "There is no such collection.").Wrap(r)
@@ -81,8 +82,8 @@ var (
 
 const longestSentence = 300
 
-// sentence makes the engine's text fit for the caller: what it quotes stays only if it looks like a name, since values do not
-// belong into errors.
+// sentence makes the engine's message fit for callers. A quoted part is kept only if it looks like a name, because values must not appear
+// in errors.
 func sentence(text string) string {
 	text = quotedPart.ReplaceAllStringFunc(text, func(part string) string {
 		if plainName.MatchString(part) {

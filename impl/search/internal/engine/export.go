@@ -16,17 +16,18 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// exportLine is the most bytes of a document in an export; the embedded engine's documents have at most 1 MiB.
+// exportLine is the maximum size in bytes of a document in an export. Documents of the embedded engine have at most 1 MiB.
 const exportLine = 4 << 20
 
-// Export is the documents of a collection on their way out of the engine.
+// Export is a stream of documents from the engine.
 type Export struct {
 	body  io.ReadCloser
 	lines *bufio.Scanner
 }
 
-// Export begins to read the documents that a filter lets through, all with an empty one. fields are those to show, nil all; the id is always there, and the
-// field of the tenant never. Problems: not_found, validation_failed (the filter does not fit the collection, or is too long for a target), engine_unavailable.
+// Export starts to read the documents that match a filter, or all if it is empty. fields are the fields to return, nil for all. The ID is
+// always returned, and the tenant field never. Problems: not_found, validation_failed (the filter does not fit the collection, or is too
+// long for a URL), engine_unavailable.
 func (e *Engine) Export(ctx context.Context, collection, filter string, fields []string) (*Export, error) {
 	if len(url.QueryEscape(filter)) > deletionBytes {
 		return nil, problem.New(problem.ValidationFailed, "The filter is too long to export by.").WithField("body", "/filter", "maxLength", "is too long as a whole")
@@ -57,14 +58,15 @@ func (e *Engine) export(ctx context.Context, collection string, params api.Expor
 	return out, nil
 }
 
-// Next returns the next document, which is valid until the next call, or io.EOF behind the last. Another error says that not all documents were read.
+// Next returns the next document, which is valid until the next call, or io.EOF after the last. Any other error means that not all
+// documents were read.
 func (x *Export) Next() ([]byte, error) {
 	for x.lines.Scan() {
 		line := bytes.TrimSpace(x.lines.Bytes())
 		if len(line) == 0 {
 			continue
 		}
-		if !hasID(line) { // Typesense 30 tells in the midst of an answer that it can't read a document, and goes on
+		if !hasID(line) { // Typesense 30 reports in the middle of a response that it can't read a document, and continues
 			return nil, problem.New(problem.BadUpstream, "The search engine could not export all documents.")
 		}
 		return line, nil

@@ -9,39 +9,39 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// SearchOnly is a key of the engine that is to be made. Its value is never part of an error.
+// SearchOnly is the definition of a new key of the engine. Its value never appears in an error.
 type SearchOnly struct {
 	Description string   `json:"description"`
 	Value       string   `json:"value"`
 	Actions     []string `json:"actions"`
 	Collections []string `json:"collections"` // regular expressions for whole names
-	ExpiresAt   int64    `json:"expires_at"`  // unix seconds
+	ExpiresAt   int64    `json:"expires_at"`  // Unix seconds
 }
 
-// KeyInfo is what the engine tells of a key.
+// KeyInfo is what the engine returns about a key.
 type KeyInfo struct {
 	ID          int64  `json:"id"`
 	Description string `json:"description"`
 	ExpiresAt   int64  `json:"expires_at"`
 }
 
-// Denied reports whether the engine's key may not do what was asked for, though it was read anew: it is made for less.
+// Denied reports whether the engine's current key, read afresh, lacks the permission for a call.
 func Denied(err error) bool { return refusesKey(err) }
 
-// CreateKey makes a key. Problem: already_exists, when there is one of its value.
+// CreateKey creates a key. Problem: already_exists if a key with the same value exists.
 func (e *Engine) CreateKey(ctx context.Context, k SearchOnly) error {
 	body, err := json.Marshal(k)
 	if err != nil {
 		return fmt.Errorf("write key: %w", err)
 	}
 	err = e.again(ctx, func() error { return e.client.CreateKey(ctx, body) })
-	if errors.Is(err, problem.ValidationFailed) { // nothing of it is a caller's
+	if errors.Is(err, problem.ValidationFailed) { // no part of the key comes from a caller
 		return problem.New(problem.BadUpstream, "The search engine refuses keys for searching.")
 	}
 	return err
 }
 
-// Keys reads the keys that were made, without their values.
+// Keys lists the existing keys, without their values.
 func (e *Engine) Keys(ctx context.Context) (list []KeyInfo, err error) {
 	err = e.again(ctx, func() error {
 		body, err := e.client.Keys(ctx)

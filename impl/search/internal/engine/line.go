@@ -10,10 +10,11 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// withID is appendLine to nothing.
+// withID returns the line that appendLine appends.
 func withID(item Item) ([]byte, error) { return appendLine(nil, item) }
 
-// appendLine writes the document, which is valid JSON, on one line with the item's id and tenant in it; the document's other members stay as they are. Problem: validation_failed; out is as it was then.
+// appendLine appends the document, which is valid JSON, as one line that includes the item's ID and tenant. The other members are copied
+// unchanged. On an error out is unchanged. Problem: validation_failed.
 func appendLine(out []byte, item Item) ([]byte, error) {
 	n, hasID, plain := members(item)
 	if !plain {
@@ -38,7 +39,7 @@ func appendLine(out []byte, item Item) ([]byte, error) {
 	return out, nil
 }
 
-// spaced puts spaces in the place of a sign that stands between the values of valid JSON alone.
+// spaced replaces a character that occurs in valid JSON only between values, such as a newline, by spaces.
 func spaced(line []byte, sign byte) {
 	for {
 		at := bytes.IndexByte(line, sign)
@@ -50,8 +51,8 @@ func spaced(line []byte, sign byte) {
 	}
 }
 
-// members counts the members of an item's document, and reports whether its id is among them, and whether they can stay as they are: each name is what it looks like, none is the service's own, and the id
-// is written as the engine gets it.
+// members counts the members of an item's document, and reports whether the ID is among them. plain reports whether they can be copied
+// unchanged: no name is escaped or reserved, and the ID is already in the form that the engine gets.
 func members(item Item) (n int, hasID, plain bool) {
 	plain = true
 	err := rawjson.Members(item.Document, func(name, value []byte) error {
@@ -68,7 +69,7 @@ func members(item Item) (n int, hasID, plain bool) {
 	return n, hasID, plain && err == nil
 }
 
-// rewritten is withID for any document.
+// rewritten is withID for any document. It decodes and encodes the document.
 func rewritten(item Item) ([]byte, error) {
 	var doc map[string]json.RawMessage
 	if err := json.Unmarshal(item.Document, &doc); err != nil || doc == nil {
@@ -91,5 +92,5 @@ func rewritten(item Item) ([]byte, error) {
 		doc[owner.TenantField] = json.RawMessage(`"` + owner.TenantKey(*item.Tenant) + `"`)
 	}
 	doc["id"] = id
-	return json.Marshal(doc) // compacts the raw values: no line breaks are left
+	return json.Marshal(doc) // compacts the raw values, so that no line breaks are left
 }

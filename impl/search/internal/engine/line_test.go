@@ -42,7 +42,7 @@ func TestWithID_leavesADocumentAsItIsButForItsIDAndTenant(t *testing.T) {
 	}
 }
 
-// A document says nothing of its own id and of the service's fields, in whatever letters.
+// A document can't set its own ID or the service's fields, in whatever spelling.
 func TestWithID_refusesAnotherIDAndTheServicesFields(t *testing.T) {
 	first, rest := owner.TenantField[:1], owner.TenantField[1:]
 	escaped := `\u00` + map[string]string{"f": "66", "_": "5f"}[first] + rest
@@ -57,7 +57,8 @@ func TestWithID_refusesAnotherIDAndTheServicesFields(t *testing.T) {
 	}
 }
 
-// The engine reads a document that was left as it is as one that was taken apart: the same members, of which one is the item's id and one its tenant. What it can't read it refuses either way.
+// The engine reads a document that was copied unchanged in the same way as one that was decoded and encoded: it has the same members, of
+// which one is the item's ID and one its tenant. What the engine can't read it refuses in both cases.
 func TestWithID_isReadByTheEngineAsARewrittenOne(t *testing.T) {
 	red := "red"
 	for _, document := range []string{
@@ -87,7 +88,8 @@ func TestWithID_isReadByTheEngineAsARewrittenOne(t *testing.T) {
 	}
 }
 
-// The contract lets no text through that is no JSON. If it did, none would become two lines or two documents, and what is written of it the engine would refuse.
+// The contract lets only valid JSON through. Even without that, invalid text would not become two lines or two documents, and the engine
+// would refuse it.
 func TestWithID_makesNoDocumentOfWhatIsNoObject(t *testing.T) {
 	for _, document := range []string{`{} `, ` {"id":"1"}`} {
 		_, err := withID(Item{ID: "1", Document: []byte(document)})
@@ -109,7 +111,7 @@ func TestWithID_makesNoDocumentOfWhatIsNoObject(t *testing.T) {
 	}
 }
 
-// What is written is one line with the members of the document, and no others but the id and the tenant.
+// The result is one line with the members of the document, and no others except the ID and the tenant.
 func FuzzWithID(f *testing.F) {
 	for _, document := range []string{`{}`, `{"id":"1"}`, `{"a":"\n","\u0069d":"1"}`, "{\"a\":[{}, \r\n 1e9]}", `{"` + owner.TenantField + `":1}`, `{"a":{"id":"2"}}`} {
 		f.Add("1", document, "red")

@@ -9,8 +9,9 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// How many bulk writes of a collection are at the engine at once: two at first, one more after 20 that went well, half as many after one for which
-// the engine was behind. As many as 32 wait, each as long as waitingLimit; a further one is refused, with about the time after which there is room.
+// firstWrites is how many bulk writes of a collection run at once at first. After goodWrites successful writes one more is allowed, up to
+// mostWrites. After a write that the engine did not keep up with, half as many are allowed. Up to waitingWrites writes wait, each for up to
+// waitingLimit. Further writes are refused, with an estimate of when there will be room, between leastWait and longestWait.
 const (
 	firstWrites   = 2
 	mostWrites    = 8
@@ -21,12 +22,12 @@ const (
 	longestWait   = time.Minute
 )
 
-// errFull says that a write was not begun.
+// errFull reports that a write was not started.
 var errFull = errors.New("as many writes wait as may")
 
-// pacer paces bulk writes, each collection by itself. The zero value is ready; it is safe for concurrent use.
+// pacer limits the bulk writes of each collection. The zero value is ready to use. It is safe for concurrent use.
 type pacer struct {
-	limit       time.Duration // of a wait; 0: waitingLimit
+	limit       time.Duration // of a wait; 0 means waitingLimit
 	mu          sync.Mutex
 	collections map[string]*pace
 }
@@ -34,12 +35,12 @@ type pacer struct {
 // pace is the state of one collection.
 type pace struct {
 	limit, busy, good int
-	queue             []chan struct{} // closed when its owner may go on, the first first
-	takes             time.Duration   // a write, as the last ones did
+	queue             []chan struct{} // each is closed when its owner may continue; in order
+	takes             time.Duration   // average duration of recent writes
 }
 
-// enter waits for room, and returns what must be called at the end, with whether the engine was behind. Problem: concurrency_limited, which is the collection's own
-// and says nothing of the engine.
+// enter waits for room. The caller calls leave at the end of the write, with whether the engine was behind. Problem: concurrency_limited,
+// which concerns this collection only and not the state of the engine.
 func (p *pacer) enter(ctx context.Context, collection string) (leave func(behind bool), err error) {
 	p.mu.Lock()
 	c := p.collections[collection]
@@ -86,7 +87,7 @@ func full(wait time.Duration) error {
 	return problem.New(problem.ConcurrencyLimited, "The collection has as many writes waiting as it may have.").WithRetryAfter(wait).Wrap(errFull)
 }
 
-// wait is about how long those that wait now take.
+// wait estimates how long the writes that are now waiting will take.
 func (c *pace) wait() time.Duration {
 	return min(max(c.takes*time.Duration(len(c.queue)+c.busy)/time.Duration(c.limit), leastWait), longestWait).Round(time.Second)
 }
@@ -98,7 +99,7 @@ func (p *pacer) patience() time.Duration {
 	return waitingLimit
 }
 
-// give takes a waiting write out of the queue, or passes its turn on when it has just come.
+// give removes a waiting write from the queue. If its turn has just come, the turn is passed on.
 func (p *pacer) give(c *pace, turn chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,7 +120,7 @@ func (p *pacer) leave(c *pace, behind bool, took time.Duration) {
 	if c.takes == 0 {
 		c.takes = took
 	}
-	c.takes += (took - c.takes) / 8 // the last ones count most
+	c.takes += (took - c.takes) / 8 // recent writes have the most weight
 	if behind {
 		c.limit, c.good = max(1, c.limit/2), 0
 	} else if c.good++; c.good >= goodWrites {
@@ -128,7 +129,7 @@ func (p *pacer) leave(c *pace, behind bool, took time.Duration) {
 	c.next()
 }
 
-// next lets waiting writes go on where there is room.
+// next starts waiting writes while there is room.
 func (c *pace) next() {
 	for c.busy < c.limit && len(c.queue) > 0 {
 		close(c.queue[0])
@@ -137,7 +138,7 @@ func (c *pace) next() {
 	}
 }
 
-// drop forgets a collection that is deleted; writes that are under way end with what they have.
+// drop deletes the state of a collection that is deleted. Writes that are under way keep their own reference to it.
 func (p *pacer) drop(collection string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// testWait is far beyond any wait of a test that holds.
+// testWait is much longer than any wait in a passing test.
 const testWait = 20 * time.Second
 
 func enter(t *testing.T, p *pacer) func(bool) {
@@ -20,7 +20,7 @@ func enter(t *testing.T, p *pacer) func(bool) {
 	return leave
 }
 
-// room is how many more writes may begin now.
+// room returns how many more writes may start now.
 func room(p *pacer) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -107,7 +107,7 @@ func TestPacer_letsWaitInTurnAndNotWithoutEnd(t *testing.T) {
 	enter(t, &p)(false)
 }
 
-// Who has waited long enough is told when to come again, instead of having its time end with nothing said of the engine.
+// A write that has waited long enough is told when to retry, instead of running into its deadline with an error about the engine.
 func TestPacer_waitsNoLongerThanItsLimit(t *testing.T) {
 	p := pacer{limit: time.Millisecond}
 	first, second := enter(t, &p), enter(t, &p)

@@ -9,22 +9,22 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// SearchesAtOnce bounds the searches of one call, as Typesense does.
+// SearchesAtOnce limits the searches of one call, as Typesense does.
 const SearchesAtOnce = 50
 
-// Found is what became of a search: its result, or why there is none.
+// Found is the outcome of a search: its result, or the error.
 type Found struct {
 	tsclient.Result
 	Err error
 }
 
-// Answers are what became of searches, in their order. Their texts are parts of the engine's answers.
+// Answers are the outcomes of searches, in their order. Their texts are slices of the engine's responses.
 type Answers struct {
 	Each []Found
 	from []*tsclient.Answer
 }
 
-// Free lets other answers have the room of these, of which nothing is used any more.
+// Free releases the buffers for reuse. Nothing of the answers may be used afterwards.
 func (a *Answers) Free() {
 	for _, part := range a.from {
 		part.Free()
@@ -32,8 +32,8 @@ func (a *Answers) Free() {
 	a.Each, a.from = nil, nil
 }
 
-// Search carries out searches, which name their collections and parameters as Typesense does. The first refusal is the error. Problems: not_found (a
-// collection), validation_failed (the engine does not know a field, or can't read the filter), unsupported_query, engine_unavailable.
+// Search carries out searches, with Typesense's names of parameters. If any is refused, the first refusal is the error. Problems: not_found
+// (a collection), validation_failed (the engine does not know a field, or can't parse the filter), unsupported_query, engine_unavailable.
 func (e *Engine) Search(ctx context.Context, asks ...map[string]any) ([]tsclient.Result, error) {
 	all, err := e.SearchEach(ctx, asks...)
 	if err != nil {
@@ -49,7 +49,8 @@ func (e *Engine) Search(ctx context.Context, asks ...map[string]any) ([]tsclient
 	return found, nil
 }
 
-// SearchEach carries out any number of searches, and tells the outcome of each. The error is of an engine that can't be used or does not keep up.
+// SearchEach carries out any number of searches, and returns the outcome of each. The error is for an engine that can't be used or does not
+// keep up.
 func (e *Engine) SearchEach(ctx context.Context, asks ...map[string]any) (*Answers, error) {
 	all := &Answers{Each: make([]Found, 0, len(asks))}
 	for some := range slices.Chunk(asks, SearchesAtOnce) {
@@ -79,7 +80,7 @@ func (e *Engine) SearchEach(ctx context.Context, asks ...map[string]any) (*Answe
 	return all, nil
 }
 
-// keyRefused is the refusal of the engine's key inside an answer, if there is one.
+// keyRefused returns the refusal of the engine's key from inside a response, if there is one.
 func keyRefused(results []tsclient.Result) error {
 	for i := range results {
 		if r := results[i].Refused; r != nil && refusesKey(r) {
@@ -89,7 +90,7 @@ func keyRefused(results []tsclient.Result) error {
 	return nil
 }
 
-// Union carries out at most SearchesAtOnce searches for one list of hits, a page of it. Problems: those of Search.
+// Union carries out at most SearchesAtOnce searches and returns one page of the merged hits. Problems: those of Search.
 func (e *Engine) Union(ctx context.Context, page, perPage int, asks ...map[string]any) (found *tsclient.Result, err error) {
 	err = e.again(ctx, func() (err error) {
 		found, err = e.client.Union(ctx, page, perPage, asks...)
@@ -98,7 +99,7 @@ func (e *Engine) Union(ctx context.Context, page, perPage int, asks ...map[strin
 	return found, err
 }
 
-// CountSearch is the search that counts what a filter lets through, whatever an override pins.
+// CountSearch returns a search that counts the documents that match a filter, without hits pinned by overrides.
 func CountSearch(collection, filter string) map[string]any {
 	return map[string]any{"collection": collection, "q": "*", "filter_by": filter, "per_page": 1, "include_fields": "id", "enable_overrides": false, "enable_curations": false}
 }

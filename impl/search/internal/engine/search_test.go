@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 )
 
-// Answers that are freed twice are the room of one other answer, not of two.
+// Answers that are freed twice are reused by one other answer, not by two.
 func TestAnswers_freedTwiceAreOneOthers(t *testing.T) {
 	client, err := tsclient.New("http://engine", tsclient.InProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked, err := io.ReadAll(r.Body)

@@ -12,28 +12,30 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Item is one change of a document: Document replaces or makes it, nil deletes it.
+// Item is a change of one document. Document creates or replaces it; a nil Document deletes it.
 type Item struct {
 	ID       string
 	Document json.RawMessage
-	// Tenant is whose document it is in a tenant-scoped collection; nil elsewhere.
+	// Tenant is the tenant that the document belongs to, in a tenant-scoped collection; nil in others.
 	Tenant *string
-	// IfVersion is the version that the document must have, 0 for none; nil is any. If is another condition of it; nil is none. Engine looks at neither.
+	// IfVersion is the version that the document must have: 0 for a document that must not exist, nil for any. If is a further condition on
+	// the version; nil for none. Engine ignores both.
 	IfVersion *int64
 	If        func(version int64) bool
-	// Mark tells a change that has a condition from all others, where it may come again; "" where it does not.
+	// Mark identifies a conditional change that may be repeated, so that its own earlier write is recognised. It is "" for changes that are
+	// not repeated.
 	Mark string
 }
 
 // Conditional reports whether the change has a condition.
 func (i Item) Conditional() bool { return i.IfVersion != nil || i.If != nil }
 
-// Holds reports whether the change's condition does for a version of the document.
+// Holds reports whether the condition of the change holds for a version of the document.
 func (i Item) Holds(version int64) bool {
 	return (i.IfVersion == nil || *i.IfVersion == version) && (i.If == nil || i.If(version))
 }
 
-// Stored is the document's id at the engine.
+// Stored returns the document's ID at the engine.
 func (i Item) Stored() string {
 	if i.Tenant == nil {
 		return i.ID
@@ -41,18 +43,18 @@ func (i Item) Stored() string {
 	return owner.DocumentID(*i.Tenant, i.ID)
 }
 
-// Outcome is what became of an Item; nil is success.
+// Outcome is the result of an Item; nil is success.
 type Outcome error
 
-// Bounds of one import, and of the ids of one deletion, which stand in the target.
+// importDocuments and importBytes limit one import. deletionBytes limits the IDs or the filter of one deletion, which are in the URL.
 const (
 	importDocuments = 1000
 	importBytes     = 4 << 20
 	deletionBytes   = 3500
 )
 
-// Sync brings documents up to date and returns an outcome for each item. Of several items with one id the last counts, and all
-// get its outcome. When the engine can't be used, or does not keep up, the whole fails and may be repeated: nothing that is repeated does harm.
+// Sync applies items and returns an outcome for each. Among several items with the same ID the last one is applied, and all get its
+// outcome. If the engine can't be used or does not keep up, the whole call fails. It may be repeated without harm.
 func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]Outcome, error) {
 	last := lastOf(items)
 	outcomes, calls := make([]Outcome, len(items)), 0
@@ -68,7 +70,7 @@ func (e *Engine) Sync(ctx context.Context, collection string, items []Item) ([]O
 	return outcomes, nil
 }
 
-// lastOf tells for each item which is the last one with its id.
+// lastOf returns, for each item, the index of the last item with the same ID.
 func lastOf(items []Item) []int {
 	of, last := make(map[string]int, len(items)), make([]int, len(items))
 	for i := len(items) - 1; i >= 0; i-- {
@@ -82,7 +84,7 @@ func lastOf(items []Item) []int {
 	return last
 }
 
-// partly is the error of a change of which a part was carried out.
+// partly is the error of a call that was partly carried out.
 type partly struct{ error }
 
 // Unwrap implements errors.Unwrap.
@@ -95,13 +97,13 @@ func after(calls int, err error) error {
 	return partly{err}
 }
 
-// Untouched reports whether an error says that nothing was changed: the engine was not reached, did not take the key, or was not asked at all.
+// Untouched reports whether an error means that nothing was changed: the engine was not reached, refused the key, or was not called at all.
 func Untouched(err error) bool {
 	var part partly
 	return !errors.As(err, &part) && !errors.Is(err, tsclient.ErrDoubt) && (errors.Is(err, tsclient.ErrNotSent) || errors.Is(err, errFull) || Denied(err))
 }
 
-// upserts imports, in chunks, the documents of the items that count, and counts the calls that went well.
+// upserts imports, in batches, the documents of those items that are the last of their ID. It counts successful calls.
 func (e *Engine) upserts(ctx context.Context, collection string, items []Item, last []int, outcomes []Outcome, calls *int) error {
 	var text []byte
 	var of []int
@@ -121,7 +123,7 @@ func (e *Engine) upserts(ctx context.Context, collection string, items []Item, l
 			}
 			outcomes[of[i]] = outcome
 		}
-		text, of = nil, of[:0] // what was sent may be read still
+		text, of = nil, of[:0] // the sent text may still be read
 		return nil
 	}
 	for i := range items {
@@ -146,9 +148,9 @@ func (e *Engine) upserts(ctx context.Context, collection string, items []Item, l
 	return flush()
 }
 
-// textRoom is about how many bytes the lines of the next import take.
+// textRoom estimates the size in bytes of the next import.
 func textRoom(items []Item) int {
-	const beside = 64 // an id and its name
+	const beside = 64 // for an ID and its name
 	size := 0
 	for i := range items {
 		if size += len(items[i].Document) + beside; i == importDocuments || size >= importBytes {
@@ -158,7 +160,7 @@ func textRoom(items []Item) int {
 	return size
 }
 
-// outcomeOf reads a line; the error is for faults of the engine, after which nothing is known of the rest.
+// outcomeOf converts a line of an import result. An error means a fault of the engine, after which the state of the other lines is unknown.
 func outcomeOf(line tsclient.ImportLine) (Outcome, error) {
 	if line.Success {
 		return nil, nil
@@ -173,7 +175,8 @@ func outcomeOf(line tsclient.ImportLine) (Outcome, error) {
 	return err, nil
 }
 
-// deletes removes the documents of the items that count, many in one call but those whose ids a filter can't name. A document that is not there is no error.
+// deletes deletes the documents of those items that are the last of their ID. IDs that can be written in a filter are deleted in batches,
+// and others one by one. Missing documents are not an error.
 func (e *Engine) deletes(ctx context.Context, collection string, items []Item, last []int, calls *int) error {
 	var ids []string
 	size := 0

@@ -14,7 +14,7 @@ type noKeys struct{}
 
 func (noKeys) Refresh(context.Context) error { return nil }
 
-// Texts that mean more than themselves in a filter are no part of one: such an id is deleted by its path.
+// IDs that have a meaning in a filter are not written into one: such a document is deleted by its path.
 func TestSync_deletesIDsThatFiltersMisreadByTheirPaths(t *testing.T) {
 	var asked []string
 	client, err := tsclient.New("http://engine", tsclient.InProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

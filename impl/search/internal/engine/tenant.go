@@ -7,7 +7,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Restore gives a document of a tenant-scoped collection the id that its writer gave it, and tells whose it is.
+// Restore returns a document of a tenant-scoped collection with its original ID, and its tenant.
 func Restore(stored json.RawMessage) (tenant string, document json.RawMessage, err error) {
 	var doc map[string]json.RawMessage
 	var id string
@@ -28,10 +28,10 @@ func Restore(stored json.RawMessage) (tenant string, document json.RawMessage, e
 	return tenant, document, nil
 }
 
-// Only is the filter that lets the documents of one tenant through.
+// Only returns the filter for the documents of one tenant.
 func Only(tenant string) string { return owner.TenantField + ":=`" + owner.TenantKey(tenant) + "`" }
 
-// Scoped reports whether a collection's schema is a tenant-scoped one.
+// Scoped reports whether the collection is tenant-scoped, judging by its schema.
 func (c Collection) Scoped() bool {
 	for _, f := range c.Fields {
 		if f.Name == owner.TenantField {

@@ -1,5 +1,5 @@
-// Package enginekey holds the API key of the search engine: read anew from where it is kept, used for each request, never
-// written to a log or an error.
+// Package enginekey holds the API key of the search engine. The key is refreshed from its source, read for each request, and never written
+// to a log or an error.
 package enginekey
 
 import (
@@ -13,49 +13,49 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Source reads the key from where it is kept.
+// Source reads the key from where it is stored.
 type Source interface {
 	// Key returns the current key.
 	Key(ctx context.Context) (Key, error)
 }
 
-// Key is a key with the version of the secret that it is; a file has none, 0.
+// Key is a key and the version of its secret. A key from a file has version 0.
 type Key struct {
 	Text    string
 	Version int64
 }
 
-// ErrAbsent says that there is no key yet.
+// ErrAbsent reports that no key exists yet.
 var ErrAbsent = errors.New("there is no key for the search engine yet")
 
-// Watcher is a Source that can be waited for.
+// Watcher is a Source that can wait for a new version.
 type Watcher interface {
 	Source
-	// Watch waits until the key may be of another version than the known one, for a while, and returns the current version.
+	// Watch waits until the key may have a version other than known, but not for long, and returns the current version.
 	Watch(ctx context.Context, known int64) (version int64, err error)
 }
 
-// overlap is how long the key before is still of use: by then every node of the engine has the current one.
+// overlap is how long the previous key remains usable after a change. By then every node of the engine has the current one.
 const overlap = 10 * time.Minute
 
-// held is what a Holder keeps: a key, and the one before until a time.
+// held is the current key, and the previous one until a time.
 type held struct {
 	Key
 	previous string
 	until    time.Time
 }
 
-// Holder keeps the current key in memory, and for a while the one before. It is safe for concurrent use; the zero value is not usable.
+// Holder keeps the current key in memory, and the previous one for a while. It is safe for concurrent use. The zero value is not usable.
 type Holder struct {
 	source Source
 	key    atomic.Pointer[held]
 	flight singleflight.Group
 }
 
-// New returns a holder without a key.
+// New returns a Holder without a key.
 func New(source Source) *Holder { return &Holder{source: source} }
 
-// Key returns the current key, empty before the first Refresh.
+// Key returns the current key, or "" before the first successful Refresh.
 func (h *Holder) Key() string {
 	if k := h.key.Load(); k != nil {
 		return k.Text
@@ -63,7 +63,7 @@ func (h *Holder) Key() string {
 	return ""
 }
 
-// Previous returns the key before the current one, as long as the engine may not have taken that everywhere yet; otherwise "".
+// Previous returns the previous key while some nodes of the engine may not have the current one yet. Otherwise it returns "".
 func (h *Holder) Previous() string {
 	if k := h.key.Load(); k != nil && time.Now().Before(k.until) {
 		return k.previous
@@ -71,7 +71,7 @@ func (h *Holder) Previous() string {
 	return ""
 }
 
-// Version returns the version of the current key, 0 where it has none.
+// Version returns the version of the current key, or 0 if it has none.
 func (h *Holder) Version() int64 {
 	if k := h.key.Load(); k != nil {
 		return k.Version
@@ -79,13 +79,13 @@ func (h *Holder) Version() int64 {
 	return 0
 }
 
-// Accepts compares in constant time. Without a key nothing is accepted.
+// Accepts compares a key with the current one in constant time. It returns false if there is no key.
 func (h *Holder) Accepts(presented string) bool {
 	k := h.Key()
 	return k != "" && subtle.ConstantTimeCompare([]byte(k), []byte(presented)) == 1
 }
 
-// Ready says that there is a key.
+// Ready returns ErrAbsent if there is no key.
 func (h *Holder) Ready() error {
 	if h.Key() == "" {
 		return ErrAbsent
@@ -93,7 +93,7 @@ func (h *Holder) Ready() error {
 	return nil
 }
 
-// Refresh reads the key anew. When that fails the last key stays in use. Of many callers at once one reads.
+// Refresh reads the key from the source. If that fails, the current key remains in use. Concurrent callers share one read.
 func (h *Holder) Refresh(ctx context.Context) error {
 	_, err, _ := h.flight.Do("", func() (any, error) {
 		k, err := h.source.Key(ctx)
@@ -109,7 +109,7 @@ func (h *Holder) Refresh(ctx context.Context) error {
 	return err
 }
 
-// keep makes a key the current one. Only one Refresh at a time comes here.
+// keep makes a key the current one. Refresh never calls it concurrently.
 func (h *Holder) keep(k Key) {
 	now := held{Key: k}
 	if before := h.key.Load(); before != nil {
@@ -121,13 +121,14 @@ func (h *Holder) keep(k Key) {
 	h.key.Store(&now)
 }
 
-// RefreshEvery is how often a changed key is looked for where it can't be waited for, or that fails.
+// RefreshEvery is the interval of polling, for sources that can't be watched and after a watch has failed.
 const RefreshEvery = 30 * time.Second
 
-// firstPause is between two looks for the first key, and between a watch that failed and the next; it doubles up to RefreshEvery.
+// firstPause is the pause before the first key is there, and after a failed watch. It doubles up to RefreshEvery.
 const firstPause = time.Second
 
-// Run keeps the key up to date until ctx ends, from when there is one: at once where the source can be waited for. report is told of each failure.
+// Run keeps the key up to date until ctx ends. It starts once there is a key. If the source can be watched, changes are noticed at once.
+// report is called with each error.
 func (h *Holder) Run(ctx context.Context, report func(error)) error {
 	for h.key.Load() == nil {
 		if !rest(ctx, firstPause) {
@@ -142,12 +143,12 @@ func (h *Holder) Run(ctx context.Context, report func(error)) error {
 			err = h.watch(ctx, w)
 		}
 		if watches && err == nil {
-			if pause = firstPause; h.Version() == before && !rest(ctx, pause) { // an answer that comes at once and changes nothing must not be asked for without end
+			if pause = firstPause; h.Version() == before && !rest(ctx, pause) { // an immediate response without a change must not cause a busy loop
 				return nil
 			}
 			continue
 		}
-		if ctx.Err() == nil && err != nil && pause > firstPause { // the first one may be a restart, and the key is read anew
+		if ctx.Err() == nil && err != nil && pause > firstPause { // the first failure may be a restart, and the key is polled
 			report(err)
 		}
 		if !watches {
@@ -164,7 +165,7 @@ func (h *Holder) Run(ctx context.Context, report func(error)) error {
 	return nil
 }
 
-// watch waits once, and reads the key when it has another version.
+// watch waits once, and reads the key if the version has changed.
 func (h *Holder) watch(ctx context.Context, w Watcher) error {
 	known := h.Version()
 	version, err := w.Watch(ctx, known)
@@ -177,7 +178,7 @@ func (h *Holder) watch(ctx context.Context, w Watcher) error {
 	return h.Refresh(ctx)
 }
 
-// rest waits, and reports whether ctx goes on.
+// rest waits for d. It returns false if ctx ends.
 func rest(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hasty is a source that tells at once of a version that it does not give, as a replica of the kms may that lags behind another.
+// hasty reports a version that it does not return yet, as a lagging replica of the kms may.
 type hasty struct{ watched int }
 
 func (h *hasty) Key(context.Context) (Key, error) { return Key{Text: "k", Version: 1}, nil }

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// SecretName is where the kms keeps the key.
+// SecretName is the name of the kms secret that holds the key.
 const SecretName = "search.typesense"
 
 // File is a Source that reads the key from a file.
@@ -27,20 +27,20 @@ func (f File) Key(context.Context) (Key, error) {
 	return Key{Text: text}, err
 }
 
-// KMS is a Source that keeps the key in the kms.
+// KMS is a Source that stores the key in the kms.
 type KMS struct {
 	Client *kms.Client
-	// Waiting is a client whose calls may last longer than Hold.
+	// Waiting is a client whose timeout is longer than Hold.
 	Waiting *kms.Client
-	// Name is the secret's; SecretName when it is empty.
+	// Name is the name of the secret; "" means SecretName.
 	Name string
-	// Make lets the first reader make the key. It is for the embedded engine, which takes whatever key there is.
+	// Make lets the first reader create the key. It is for the embedded engine, which accepts any key.
 	Make bool
-	// Refused is told that the kms did not accept the service's token.
+	// Refused is called when the kms refuses the service's token.
 	Refused func()
 }
 
-// Key implements Source. Replicas that make the key at the same time agree on one.
+// Key implements Source. If several replicas create the key at the same time, all use the same one.
 func (s KMS) Key(ctx context.Context) (Key, error) {
 	key, status, err := s.get(ctx)
 	if err != nil || status != http.StatusNotFound {
@@ -59,7 +59,7 @@ func (s KMS) Key(ctx context.Context) (Key, error) {
 	return key, err
 }
 
-// Hold is for how long the kms holds a Watch.
+// Hold is how long the kms may hold a Watch.
 const Hold = 25 * time.Second
 
 // Watch implements Watcher.
@@ -90,7 +90,7 @@ func (s KMS) name() string {
 	return s.Name
 }
 
-// maxAnswer bounds what is read of an answer of the kms.
+// maxAnswer limits the size in bytes of a response of the kms.
 const maxAnswer = 64 << 10
 
 func (s KMS) get(ctx context.Context) (key Key, status int, err error) {
@@ -112,7 +112,7 @@ func (s KMS) get(ctx context.Context) (key Key, status int, err error) {
 	return Key{Text: secret.Value, Version: secret.Version}, resp.StatusCode, nil
 }
 
-// put stores a new key unless there is one by now.
+// put stores a new key, unless one exists already.
 func (s KMS) put(ctx context.Context) error {
 	random := make([]byte, 32)
 	if _, err := rand.Read(random); err != nil {
@@ -124,7 +124,7 @@ func (s KMS) put(ctx context.Context) error {
 		return fmt.Errorf("ask the kms: %w", err)
 	}
 	_ = resp.Body.Close()
-	if resp.StatusCode == http.StatusPreconditionFailed { // somebody was quicker: theirs counts
+	if resp.StatusCode == http.StatusPreconditionFailed { // another process was faster, and its key is used
 		return nil
 	}
 	return s.check(resp, http.StatusCreated)

@@ -1,4 +1,5 @@
-// Package filters writes the contract's typed filters in the engine's filter language, so that no value can be read as a part of that language.
+// Package filters translates the contract's typed filters to the engine's filter language, such that no value can be parsed as syntax of
+// that language.
 package filters
 
 import (
@@ -12,22 +13,22 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Bounds of a filter: Typesense takes 100 conditions, and both engines bound nesting.
+// Limits of a filter. Typesense accepts 100 conditions, and both engines limit nesting.
 const (
 	maxConditions = 100
 	maxDepth      = 16
 )
 
-// Options say what the collection is.
+// Options describe the collection.
 type Options struct {
-	// Reserved says that a field is not the caller's to name.
+	// Reserved reports whether a field must not be named by callers.
 	Reserved func(field string) bool
-	// ID gives a document's id at the engine; false when the caller can't ask by ids.
+	// ID returns a document's ID at the engine. It returns false if the caller can't filter by IDs.
 	ID func(id string) (string, bool)
 }
 
-// Write returns the filter in the engine's language, in parentheses where it has several conditions. Problem: validation_failed, which names the
-// member at fault, and never a value.
+// Write returns the filter in the engine's language, in parentheses if it has several conditions. Problem: validation_failed, which names
+// the invalid member and never a value.
 func Write(f *searchapi.Filter, o Options) (string, error) {
 	w := writer{options: o}
 	return w.node(f, "/filter", false, 1)
@@ -42,7 +43,7 @@ func refuse(pointer, keyword, message string) error {
 	return problem.New(problem.ValidationFailed, "The filter can't be asked for.").WithField("body", pointer, keyword, message)
 }
 
-// node writes a filter or the opposite of it. The engine's language has no negation of groups, so it is carried to the conditions.
+// node writes a filter or its negation. The engine's language can't negate groups, so the negation is pushed down to the conditions.
 func (w *writer) node(f *searchapi.Filter, pointer string, negated bool, depth int) (string, error) {
 	if depth > maxDepth {
 		return "", refuse(pointer, "maxDepth", fmt.Sprintf("is nested more than %d deep", maxDepth))
@@ -75,7 +76,7 @@ func sign(and bool) string {
 	return " || "
 }
 
-// group joins filters; the parentheses are needed because both operators bind equally.
+// group joins filters. The parentheses are needed because both operators have the same precedence.
 func (w *writer) group(list []searchapi.Filter, pointer string, negated bool, sign string, depth int) (string, error) {
 	parts := make([]string, len(list))
 	for i := range list {
@@ -94,7 +95,7 @@ func joined(parts []string, sign string) string {
 	return "(" + strings.Join(parts, sign) + ")"
 }
 
-// opposite is what an operator is under not; between has none, and is written as two conditions.
+// opposite maps operators to their negations. between has none, and is written as two conditions.
 var opposite = map[searchapi.FilterOp]searchapi.FilterOp{
 	searchapi.FilterOpEq: searchapi.FilterOpNe, searchapi.FilterOpNe: searchapi.FilterOpEq,
 	searchapi.FilterOpGt: searchapi.FilterOpLe, searchapi.FilterOpLe: searchapi.FilterOpGt,
@@ -143,7 +144,7 @@ func (w *writer) condition(f *searchapi.Filter, pointer string, negated bool) (s
 	return "", refuse(pointer+"/op", "enum", "does not take values of this type or number")
 }
 
-// listed writes the values of eq and ne, of which one is enough.
+// listed writes the values of eq or ne. A single value needs no list.
 func listed(values []string) string {
 	if len(values) == 1 {
 		return values[0]
@@ -151,7 +152,7 @@ func listed(values []string) string {
 	return "[" + strings.Join(values, ",") + "]"
 }
 
-// matching asks for texts whose words occur, or for none of them.
+// matching writes a condition that a text contains the words of a value or, negated, of none of the values.
 func matching(field string, values []string, negated bool) string {
 	if !negated {
 		return field + ":" + listed(values)
@@ -163,7 +164,7 @@ func matching(field string, values []string, negated bool) string {
 	return joined(parts, " && ")
 }
 
-// values writes the values of a condition, which are of one type.
+// values writes the values of a condition, which must have a single type.
 func (w *writer) values(f *searchapi.Filter, pointer string) (out []string, err error) {
 	types := 0
 	if f.Texts != nil {
@@ -196,14 +197,15 @@ func (w *writer) values(f *searchapi.Filter, pointer string) (out []string, err 
 	return out, nil
 }
 
-// place is what Typesense's tokenizer reads as the beginning of a place or a polygon, even between backticks. Blanks of every script count.
+// place matches what Typesense's tokenizer takes for the start of a point or a polygon, even between backticks. White space of every script
+// counts.
 var place = regexp.MustCompile(`:[\s\v\x{85}\p{Z}]*[(\[]`)
 
-// documentID is the contract's DocumentId. Typesense reads the id * as every document.
+// documentID matches the contract's DocumentId. Typesense takes the ID * for all documents.
 var documentID = regexp.MustCompile(`^[A-Za-z0-9_.:~-]{1,512}$`)
 
-// texts quotes texts by backticks. There is no way to write a backtick, and three more things have a meaning between them for Typesense: a colon
-// before a bracket, a backslash before the closing backtick, and * as an id.
+// texts quotes texts with backticks. A backtick can't be escaped, so texts that contain one are refused. Typesense also interprets three
+// things between backticks: a colon before a bracket, a backslash before the closing backtick, and * as an ID. They are refused too.
 func (w *writer) texts(field string, texts []string, pointer string) ([]string, error) {
 	out := slices.Clone(texts)
 	for i, text := range out {
@@ -226,7 +228,7 @@ func (w *writer) texts(field string, texts []string, pointer string) ([]string, 
 	return out, nil
 }
 
-// faultOf says why a text can't stand between backticks, "" when it can.
+// faultOf returns why a text can't be quoted, or "" if it can.
 func faultOf(text string) string {
 	switch {
 	case strings.ContainsRune(text, '`'):

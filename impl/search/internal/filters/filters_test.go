@@ -87,13 +87,13 @@ func TestWrite_namesWhatCannotBeAskedFor(t *testing.T) {
 	}
 }
 
-// pieces are what values are made of: everything that the filter language gives a meaning, and what looks like it.
+// pieces are the parts of values: everything with a meaning in the filter language, and what looks like it.
 var pieces = []string{
 	"`", "\\", "&&", "||", "(", ")", "[", "]", ",", ":", ":=", ":!=", ":!", ":(", ": [(", "!", "=", ">", "<", ">=", "..", "*", "$", "$other(", ".{", "}", "{", "\"", "'", " ", "  ", "\t", "\n",
 	"\x00", "\x7f", "id", "id:*", "secret", "n:>=0", "s:=x", "true", "-", "+", "0", "9223372036854775808", "é", "ﬀ", "\u200b", "\u2028", "｀", "ˋ", "\u0300", "\xff", "\xc0\x80", "%60", "\\u0060", "&#96;",
 }
 
-// value is a random text of pieces.
+// value returns a random text of pieces.
 func value(r *rand.Rand) string {
 	var b strings.Builder
 	for range 1 + r.IntN(12) {
@@ -102,15 +102,15 @@ func value(r *rand.Rand) string {
 	return b.String()
 }
 
-// language are the fields that the engine's parser knows.
+// language returns a schema with the fields that the filters use.
 func language(t testing.TB) *schema.Schema {
 	s, err := schema.Parse([]byte(`{"name":"c","fields":[{"name":"s","type":"string"},{"name":"t","type":"string[]"},{"name":"n","type":"int64"},{"name":"secret","type":"string"}]}`), 100)
 	require.NoError(t, err)
 	return s
 }
 
-// unquotes reports whether Typesense would leave a quoted value before its closing backtick: at a colon that a bracket follows after blanks, or
-// at a backslash at the end. It is looked for without what the writer looks for it by.
+// unquotes reports whether Typesense would leave a quoted value before its closing backtick: at a colon followed by a bracket, with or
+// without white space in between, or at a backslash at the end. It does not use the writer's own checks.
 func unquotes(text string) bool {
 	parts := strings.Split(text, "`")
 	for i := 1; i < len(parts); i += 2 {
@@ -122,7 +122,8 @@ func unquotes(text string) bool {
 	return len(parts)%2 == 0
 }
 
-// breaksOut builds a filter of two conditions around values and reports whether the engine reads anything but these two with these values.
+// breaksOut builds a filter of two conditions around values. It reports whether the engine parses anything other than these two conditions
+// with these values.
 func breaksOut(s *schema.Schema, op searchapi.FilterOp, field string, values []string) (broken, refused bool) {
 	integers, gt, name := []int64{7}, searchapi.FilterOpGt, "n"
 	f := &searchapi.Filter{And: &[]searchapi.Filter{{Field: &field, Op: &op, Texts: &values}, {Field: &name, Op: &gt, Integers: &integers}}}
@@ -161,7 +162,7 @@ func breaksOut(s *schema.Schema, op searchapi.FilterOp, field string, values []s
 	return false, false
 }
 
-// TestWrite_noValueBreaksOut reads what is written for random values back with the engine's parser: a million with FOUNTAIN_PROVE.
+// TestWrite_noValueBreaksOut parses filters with random values with the engine's parser: a million with FOUNTAIN_PROVE.
 func TestWrite_noValueBreaksOut(t *testing.T) {
 	rounds := 20_000
 	if os.Getenv("FOUNTAIN_PROVE") != "" {

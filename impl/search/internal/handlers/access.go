@@ -9,22 +9,22 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// held is a collection that exists for a caller.
+// held is a collection that the caller has access to.
 type held struct {
 	*owner.Collection
 	caller *auth.Principal
 	access owner.Access
-	whole  bool // the caller reaches the documents of every tenant
+	whole  bool // the caller reaches the documents of all tenants
 }
 
 func hold(c *owner.Collection, p *auth.Principal) held {
 	return held{Collection: c, caller: p, access: c.Access(p), whole: c.Whole(p)}
 }
 
-// shown is the collection's name as the caller writes it.
+// shown returns the collection's name as the caller writes it.
 func (c held) shown() string { return c.For(c.caller) }
 
-// filter keeps other tenants' documents out; it is empty where there are none.
+// filter excludes the documents of other tenants. It is empty if the caller reaches all documents.
 func (c held) filter() string {
 	if c.whole {
 		return ""
@@ -34,8 +34,8 @@ func (c held) filter() string {
 
 func noCollection() error { return problem.New(problem.NotFound, "There is no such collection.") }
 
-// hold finds the collection that the caller means, before anything else of the request is looked at: one that is not the caller's, and was not
-// granted, is answered as one that is not there.
+// hold finds the collection that the caller means. It comes before all other checks of a request. A collection that the caller has no
+// access to gets the same answer as one that does not exist.
 func (core *Core) hold(ctx context.Context, p *auth.Principal, name string, need owner.Access) (held, error) {
 	found, err := core.Store.Collection(ctx, owner.Candidates(name, p), func(c *owner.Collection) bool { return c.Access(p) > owner.None })
 	if err != nil {
@@ -44,7 +44,8 @@ func (core *Core) hold(ctx context.Context, p *auth.Principal, name string, need
 	return reached(found, p, need)
 }
 
-// again holds the collection as the database has it now: what hold found may be a second old, and another's by now.
+// again reads the collection from the database. What hold found may come from the cache and be a second old, and the collection may belong
+// to somebody else by now.
 func (core *Core) again(ctx context.Context, c held, need owner.Access) (held, error) {
 	found, err := core.Store.CollectionNow(ctx, c.Name)
 	if err != nil {
@@ -53,7 +54,7 @@ func (core *Core) again(ctx context.Context, c held, need owner.Access) (held, e
 	return reached(found, c.caller, need)
 }
 
-// reached is a collection with the access that is needed. One that is nil, or that the caller may not know of, is not there.
+// reached checks that the caller has the needed access to a collection. If it is nil or the caller has no access, the problem is not_found.
 func reached(found *owner.Collection, p *auth.Principal, need owner.Access) (held, error) {
 	if found.Access(p) == owner.None {
 		return held{}, noCollection()

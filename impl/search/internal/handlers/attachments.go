@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// attachedTo tells the sets of a collection, and the tag of that. A set that was deleted is not told.
+// attachedTo returns the sets of a collection and the entity tag of that. Deleted sets are left out.
 func attachedTo(a sets.Attached, byID map[string]*sets.Set, p *auth.Principal) (searchapi.CollectionSets, string) {
 	names := func(ids []string) []string {
 		out := []string{}

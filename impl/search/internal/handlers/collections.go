@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// stored is the answer to a creation, made now or taken from the first time.
+// stored is the answer to a creation, either new or replayed from the first request.
 type stored idempotency.Answer
 
 // VisitCreateCollectionResponse implements the generated answer of createCollection.
@@ -31,8 +31,9 @@ func (s stored) VisitCreateCollectionResponse(w http.ResponseWriter) error {
 	return err
 }
 
-// CreateCollection implements searchapi.StrictServerInterface. The engine is not part of the database's transaction: whose the collection
-// is, and that a keyed creation begins, is noted before, so that a repeat after a crash in between takes the collection as its own.
+// CreateCollection implements searchapi.StrictServerInterface. The engine is not part of the database transaction. The owner of the
+// collection, and the start of a keyed creation, are therefore recorded before the engine is called. A request that is repeated after a
+// crash in between recognises the collection as its own.
 func (h *Handlers) CreateCollection(ctx context.Context, r searchapi.CreateCollectionRequestObject) (searchapi.CreateCollectionResponseObject, error) {
 	core, p, err := h.begin(ctx)
 	if err != nil {
@@ -58,10 +59,10 @@ func (h *Handlers) CreateCollection(ctx context.Context, r searchapi.CreateColle
 	return stored(answer), nil
 }
 
-// attemptBeyond is how long the lease of a creation lasts beyond its request's time: what it has begun by then has arrived.
+// attemptBeyond is how long the lease of a creation outlives its request. Calls to the engine that the request began have arrived by then.
 const attemptBeyond = 5 * time.Second
 
-// attemptLast is how long an attempt at a creation may take.
+// attemptLast returns how long the lease of a creation must last.
 func attemptLast(ctx context.Context) time.Duration {
 	if end, ok := ctx.Deadline(); ok {
 		return time.Until(end) + attemptBeyond
@@ -69,7 +70,7 @@ func attemptLast(ctx context.Context) time.Duration {
 	return lease.Last
 }
 
-// made makes the collection, and keeps the answer.
+// made creates the collection and stores the answer.
 func (h *Handlers) made(ctx context.Context, core *Core, p *auth.Principal, want *owner.Collection, schema reindex.Schema, key *idempotency.Key, begun bool) (idempotency.Answer, error) {
 	made, err := h.create(ctx, core, want, schema.Collection(want.Engine(), want.TenantScoped), begun)
 	if err != nil {
@@ -84,7 +85,7 @@ func (h *Handlers) made(ctx context.Context, core *Core, p *auth.Principal, want
 	return answer, refuse(err)
 }
 
-// wantedBy is the collection that a caller asks to be made. Problems: forbidden, validation_failed.
+// wantedBy returns the collection that a caller asks to create. Problems: forbidden, validation_failed.
 func wantedBy(p *auth.Principal, b *searchapi.CollectionCreate) (*owner.Collection, error) {
 	name := owner.Candidates(b.Name, p)[0]
 	if !owner.MayMake(name, p) {
@@ -102,7 +103,7 @@ func wantedBy(p *auth.Principal, b *searchapi.CollectionCreate) (*owner.Collecti
 	return c, nil
 }
 
-// create makes the collection; one that an earlier attempt of the same request made counts as made.
+// create creates the collection. If an earlier attempt of the same request has already created it, create returns that one.
 func (h *Handlers) create(ctx context.Context, core *Core, c *owner.Collection, want engine.Collection, begun bool) (engine.Collection, error) {
 	fresh, err := core.claim(ctx, c)
 	if err != nil {
@@ -118,7 +119,8 @@ func (h *Handlers) create(ctx context.Context, core *Core, c *owner.Collection, 
 	return made, err
 }
 
-// claim is Store.Claim, after what a job is still writing to an earlier collection of the name. Problems: already_exists; engine_unavailable, when that takes long.
+// claim is Store.Claim, but first waits until no job writes to an earlier collection of the name. Problems: already_exists;
+// engine_unavailable if that takes too long.
 func (core *Core) claim(ctx context.Context, c *owner.Collection) (fresh bool, err error) {
 	for began := time.Now(); ; {
 		fresh, err = core.Store.Claim(ctx, c)
@@ -136,12 +138,13 @@ func (core *Core) claim(ctx context.Context, c *owner.Collection) (fresh bool, e
 	}
 }
 
-// uncertain reports whether the engine may have done what it was asked for.
+// uncertain reports whether the engine may have carried out the request in spite of the error.
 func uncertain(err error) bool {
 	return errors.Is(err, problem.EngineUnavailable) || errors.Is(err, problem.UpstreamTimeout) || errors.Is(err, problem.BadUpstream)
 }
 
-// abandon ends an attempt that has failed: a creation that the engine refused for good is forgotten, and the repeat of another goes on with it.
+// abandon ends a failed attempt. A creation that the engine definitely refused is deleted; any other is left for a repeated request to
+// continue.
 func (h *Handlers) abandon(ctx context.Context, core *Core, key *idempotency.Key, attempt lease.Lease, cause error) error {
 	var refused refusedCreation
 	byEngine := errors.As(cause, &refused)
@@ -161,7 +164,7 @@ func (h *Handlers) abandon(ctx context.Context, core *Core, key *idempotency.Key
 	return cause
 }
 
-// refusedCreation is an error of making a collection, and not of keeping the answer.
+// refusedCreation is an error of creating the collection, as opposed to storing the answer.
 type refusedCreation struct{ error }
 
 // Unwrap implements errors.Unwrap.
@@ -193,14 +196,14 @@ func (h *Handlers) ListCollections(ctx context.Context, r searchapi.ListCollecti
 	return searchapi.ListCollections200JSONResponse(list), nil
 }
 
-// described is a collection that exists for a caller, with its schema.
+// described is a collection that the caller has access to, with its schema.
 type described struct {
 	held
 	schema engine.Collection
 }
 
-// visible lists what exists for a caller, by the names that the caller writes. A collection of the caller's tenant hides the one that has its
-// name in the default tenant.
+// visible lists the collections that a caller has access to, by the names that the caller writes. A collection of the caller's tenant hides
+// the one of the same name in the default tenant.
 func (core *Core) visible(ctx context.Context, p *auth.Principal) ([]described, error) {
 	owned, err := core.Store.Collections(ctx)
 	if err != nil {
@@ -230,7 +233,7 @@ func (core *Core) visible(ctx context.Context, p *auth.Principal) ([]described, 
 	return all, nil
 }
 
-// count replaces the numbers of documents of which the caller reaches a part.
+// count corrects the numbers of documents of those collections of which the caller reaches only a part.
 func (core *Core) count(ctx context.Context, all []described) error {
 	var parts []*described
 	for i := range all {
@@ -273,7 +276,7 @@ func (h *Handlers) GetCollection(ctx context.Context, r searchapi.GetCollectionR
 	return searchapi.GetCollection200JSONResponse(collectionTo(one[0].schema, c)), nil
 }
 
-// DeleteCollection implements searchapi.StrictServerInterface. A collection that the engine has lost is forgotten as well.
+// DeleteCollection implements searchapi.StrictServerInterface. It also deletes a collection that the engine has lost.
 func (h *Handlers) DeleteCollection(ctx context.Context, r searchapi.DeleteCollectionRequestObject) (searchapi.DeleteCollectionResponseObject, error) {
 	core, p, err := h.begin(ctx)
 	if err != nil {
@@ -292,7 +295,8 @@ func (h *Handlers) DeleteCollection(ctx context.Context, r searchapi.DeleteColle
 	if err := core.forgetKeys(ctx, c); err != nil {
 		return nil, err
 	}
-	// Both that of its own name, which a reindex may keep, and the one in its place: the rest is dropped by the reindexes.
+	// This deletes both the engine collection with the collection's own name, which a reindex may still keep, and the current one. All
+	// others are dropped by the reindexes.
 	for _, name := range []string{c.Engine(), c.Name.Engine()} {
 		if err := core.Engine.Delete(ctx, name); err != nil && !errors.Is(err, problem.NotFound) {
 			return nil, err
@@ -301,7 +305,7 @@ func (h *Handlers) DeleteCollection(ctx context.Context, r searchapi.DeleteColle
 			break
 		}
 	}
-	// It is gone: the chain must learn of it even if the caller has left.
+	// The collection is gone from the engine. The audit trail must record that even if the caller has disconnected.
 	if err := core.Store.Remove(context.WithoutCancel(ctx), c.Collection, event(ctx, p, "deleteCollection", c.Name.Engine())); err != nil {
 		return nil, err
 	}
@@ -311,14 +315,16 @@ func (h *Handlers) DeleteCollection(ctx context.Context, r searchapi.DeleteColle
 	return searchapi.DeleteCollection204Response{}, nil
 }
 
-// How long a deletion has the reindexes of its collection for itself, how long it waits for them, and a creation for jobs of an earlier collection, and between two looks.
+// retireLast is how long a deletion holds the leases of the collection's reindexes. retireLimit is how long it waits for them, and how long
+// a creation waits for jobs of an earlier collection. retirePause is the pause between two attempts.
 const (
 	retireLast  = 2 * time.Minute
 	retireLimit = 10 * time.Second
 	retirePause = 20 * time.Millisecond
 )
 
-// retire ends the work on the reindexes of a collection that is deleted, and returns the collection as it is then. Problem: engine_unavailable, when a worker is not done.
+// retire ends the reindexes of a collection that is about to be deleted, and returns the collection as it is after that. Problem:
+// engine_unavailable if a worker does not finish in time.
 func (core *Core) retire(ctx context.Context, c held) (held, error) {
 	for began := time.Now(); ; {
 		alone, err := core.Store.Retire(ctx, c.Collection, retireLast)

@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// What a process keeps of owners may be a second old: it deletes no collection that is another's by now.
+// The cache of owners may be a second old. A collection that belongs to somebody else by now must not be deleted.
 func TestDeleteCollection_readsAgainWhoseTheCollectionIs(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db, deleted := open(t), 0

@@ -30,10 +30,11 @@ func limitFrom(wanted *int32) int {
 	return page.Limit(&n, defaultPage, largestPage)
 }
 
-// reserved reports whether a field is the service's own.
+// reserved reports whether a field name is reserved for the service.
 func reserved(field string) bool { return strings.HasPrefix(field, owner.ReservedPrefix) }
 
-// collectionTo leaves out fields of types that the contract does not know, since another program made them in the engine, and the service's own.
+// collectionTo omits the service's own fields. It also omits fields whose type the contract does not know: another program has created
+// those in the engine.
 func collectionTo(s engine.Collection, c held) searchapi.Collection {
 	out := searchapi.Collection{
 		Name: c.shown(), Documents: s.Documents, CreatedAt: time.Unix(s.CreatedAt, 0).UTC(), Fields: fieldsTo(s.Fields),
@@ -45,16 +46,16 @@ func collectionTo(s engine.Collection, c held) searchapi.Collection {
 	if s.DefaultSortingField != "" {
 		out.DefaultSortingField = &s.DefaultSortingField
 	}
-	if c.Physical != "" { // the engine's time is that of its reindex
+	if c.Physical != "" { // the engine's time is that of the reindex
 		out.CreatedAt = c.Claimed
 	}
 	return out
 }
 
-// ownName fits the collections that this contract can name; others in the engine are not shown.
+// ownName matches the collection names that this contract allows. Other collections in the engine are not shown.
 var ownName = regexp.MustCompile(`^([a-z0-9][a-z0-9-]{0,62}[.])?[a-z][a-z0-9_-]{0,62}$`)
 
-// pageOf is at most limit collections with names after after, and the list that they go into.
+// pageOf returns at most limit collections with names after after, and the list for the answer.
 func pageOf(all []described, after string, limit int) ([]described, searchapi.CollectionList) {
 	var shown []described
 	list := searchapi.CollectionList{Items: []searchapi.Collection{}}
@@ -73,7 +74,7 @@ func pageOf(all []described, after string, limit int) ([]described, searchapi.Co
 	return shown, list
 }
 
-// place is where an item stands in a body: the item of that number, from 0, or the line, from 1.
+// place is the position of an item in a body: its index, from 0, or its line, from 1.
 type place struct{ item, line int }
 
 // pointer is the place of a member of the item.
@@ -84,7 +85,7 @@ func (p place) pointer(member string) string {
 	return fmt.Sprintf("/items/%d/%s", p.item, member)
 }
 
-// words tell the line.
+// words names the line for a message. It is empty for a position in an array.
 func (p place) words() string {
 	if p.line > 0 {
 		return fmt.Sprintf(" in line %d", p.line)
@@ -92,7 +93,7 @@ func (p place) words() string {
 	return ""
 }
 
-// itemsFrom reads the items of a sync. Whoever reaches one tenant alone writes for that one.
+// itemsFrom reads the items of a sync. The items of a caller who reaches one tenant only belong to that tenant.
 func itemsFrom(items []searchapi.SyncItem, c held) ([]engine.Item, error) {
 	out := make([]engine.Item, len(items))
 	for i := range items {

@@ -13,8 +13,9 @@ import (
 	"github.com/fountainai/fountain/internal/httpserver"
 )
 
-// direct is the generated server, with ways of its own to the operations whose bodies are many, or large: encoding/json goes over a body several times, makes values of what is passed on as it
-// stands there, and copies it. What it does not take it leaves to the generated way, which reads the same body anew.
+// direct wraps the generated server with faster decoders for the operations whose bodies are frequent or large. encoding/json reads a body
+// several times, decodes values that are only passed on, and copies them. A body that these decoders do not support is left to the
+// generated code, which reads it again from the start.
 type direct struct {
 	searchapi.ServerInterface
 	handlers *Handlers
@@ -55,10 +56,11 @@ func (d direct) SyncDocuments(w http.ResponseWriter, r *http.Request, collection
 	}
 }
 
-// errNotPlain leaves a text to encoding/json: it is written with escapes, or not as the contract has it.
+// errNotPlain leaves a text to encoding/json, because it has escapes or an unexpected form.
 var errNotPlain = errors.New("the text is not written plainly")
 
-// plainItems reads the body of a sync, which the contract has let through, as encoding/json does; false where it has escapes in names, ids or tenants. Documents are parts of the body.
+// plainItems decodes the body of a sync, which was validated against the contract, with the same result as encoding/json. It returns false
+// if names, IDs or tenants have escapes. The documents are slices of the body.
 func plainItems(body []byte) (items []searchapi.SyncItem, ok bool) {
 	t := rawjson.New(body)
 	err := t.Members(func(name []byte) error {
@@ -104,7 +106,7 @@ func plainItem(t *rawjson.Text, item *searchapi.SyncItem) error {
 	})
 }
 
-// readItem reads an item of a line, which the contract has let through. Nothing of it is a part of the line.
+// readItem decodes an item from a line, which was validated against the contract. The item does not alias the line.
 func readItem(line []byte) (item searchapi.SyncItem, err error) {
 	t := rawjson.New(line)
 	if plainItem(&t, &item) == nil && t.End() == nil {
@@ -117,7 +119,8 @@ func readItem(line []byte) (item searchapi.SyncItem, err error) {
 	return item, json.Unmarshal(line, &item)
 }
 
-// plainSearch reads the body of a search, which the contract has let through, as encoding/json does; false where it has escapes.
+// plainSearch decodes the body of a search, which was validated against the contract, with the same result as encoding/json. It returns
+// false if the body has escapes.
 func plainSearch(body []byte) (*searchapi.DocumentSearch, bool) {
 	b := &searchapi.DocumentSearch{}
 	t := rawjson.New(body)
@@ -191,7 +194,7 @@ func plainNumber(t *rawjson.Text) (int32, error) {
 	return int32(n), nil
 }
 
-// valued reads a value by encoding/json.
+// valued decodes a value with encoding/json.
 func valued(t *rawjson.Text, into any) error {
 	value, err := t.Raw()
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// What is read directly is what encoding/json reads; the rest is left to that.
+// The direct decoder gives the same result as encoding/json, or leaves the text to it.
 func TestPlainItems_readsTheBodyOfASync(t *testing.T) {
 	body := []byte(` {"items": [ {"op":"upsert","id":"1","document":{"n":9007199254740993,"s":"\n\"","a":[{"id":"x"}]}},
 		{"tenant":"red","id":"2","op":"delete","ifVersion":9007199254740993} ] } `)
@@ -50,7 +50,7 @@ func TestPlainSearch_readsTheBodyOfASearch(t *testing.T) {
 	}
 }
 
-// A search is read as json.Unmarshal reads it, or not at all.
+// A search is decoded as json.Unmarshal decodes it, or not at all.
 func FuzzPlainSearch(f *testing.F) {
 	for _, body := range []string{
 		`{"q":"x","queryBy":["title"],"facetBy":["k"],"filterBy":"n:>1","preset":"p","stopwords":"s","maxFacetValues":3,"page":2,"perPage":250}`, `{"q":"x","sortBy":[{"field":"a"}],"filter":{"or":[]}}`,
@@ -72,7 +72,7 @@ func FuzzPlainSearch(f *testing.F) {
 	})
 }
 
-// An item is read as json.Unmarshal reads it, whichever way it is written.
+// An item is decoded as json.Unmarshal decodes it, however it is written.
 func FuzzReadItem(f *testing.F) {
 	for _, line := range []string{
 		`{"op":"upsert","id":"1","document":{"a":[1,{"id":"x"}],"s":"\n"}}`, `{"op":"delete","id":"1","ifVersion":9007199254740993,"tenant":"red"}`, `{"op":"upsert","id":"\u0031","document":{}}`,
@@ -95,7 +95,7 @@ func FuzzReadItem(f *testing.F) {
 	})
 }
 
-// repeats reports whether an object has other members than these, or one of them twice.
+// repeats reports whether an object has members other than these, or one of them twice.
 func repeats(text []byte, names ...string) bool {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(text, &members) != nil {
@@ -110,7 +110,8 @@ func repeats(text []byte, names ...string) bool {
 	return rawjson.Members(text, func(_, _ []byte) error { n++; return nil }) == nil && n != len(members)
 }
 
-// Whatever the contract lets through is read as json.Unmarshal reads it, or left to that: the body that was judged is the body that is carried out.
+// Whatever the contract accepts is decoded as json.Unmarshal decodes it, or left to that. The body that was validated is therefore the body
+// that is carried out.
 func FuzzDirect_readsWhatTheContractHasJudged(f *testing.F) {
 	c, err := contract.Load("search")
 	require.NoError(f, err)

@@ -13,7 +13,8 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// item names a document of the collection, in the part that the caller reaches. Problem: validation_failed, at the place where the tenant was said.
+// item identifies a document in the part of the collection that the caller reaches. Problem: validation_failed, for the place where the
+// tenant was given.
 func (c held) item(id string, tenant *string, in, pointer string) (engine.Item, error) {
 	switch {
 	case tenant != nil && !(c.TenantScoped && c.whole):
@@ -25,7 +26,7 @@ func (c held) item(id string, tenant *string, in, pointer string) (engine.Item, 
 	return c.ownItem(id), nil
 }
 
-// ownItem names a document whose tenant is not said: in a tenant-scoped collection it is one of the caller's.
+// ownItem identifies a document for which no tenant was given. In a tenant-scoped collection it belongs to the caller's tenant.
 func (c held) ownItem(id string) engine.Item {
 	if c.TenantScoped {
 		return engine.Item{ID: id, Tenant: &c.caller.Tenant}
@@ -33,7 +34,7 @@ func (c held) ownItem(id string) engine.Item {
 	return engine.Item{ID: id}
 }
 
-// change holds a collection to be written, and names a document of it.
+// change prepares a write: it returns the collection, which the caller may write, and the item.
 func (h *Handlers) change(ctx context.Context, collection, id string, tenant *string) (*Core, held, engine.Item, error) {
 	core, p, err := h.begin(ctx)
 	if err != nil {
@@ -47,7 +48,7 @@ func (h *Handlers) change(ctx context.Context, collection, id string, tenant *st
 	return core, c, item, err
 }
 
-// over asks for a version of the document that If-Match names. Problem: precondition_failed, where there is none: the collection keeps no versions.
+// over makes the item conditional on the version in If-Match. Problem: precondition_failed if the collection keeps no versions.
 func (c held) over(item *engine.Item, match *string) error {
 	if match == nil {
 		return nil
@@ -60,7 +61,7 @@ func (c held) over(item *engine.Item, match *string) error {
 	return nil
 }
 
-// stale turns a conflict of a request that names one document into its status.
+// stale turns a version conflict into the problem of a request for a single document.
 func stale(err error) error {
 	if errors.Is(err, problem.VersionConflict) {
 		return problem.New(problem.PreconditionFailed, "The precondition names a version of the document that is not the current one.").Wrap(err)
@@ -68,7 +69,7 @@ func stale(err error) error {
 	return err
 }
 
-// tagOf is the entity tag of a version; nil where the collection keeps none.
+// tagOf returns the entity tag of a version, or nil if the collection keeps no versions.
 func (c held) tagOf(version int64) *string {
 	if !c.Versioned || version == 0 {
 		return nil
@@ -125,7 +126,7 @@ func (h *Handlers) DeleteDocument(ctx context.Context, r searchapi.DeleteDocumen
 	return searchapi.DeleteDocument204Response{}, nil
 }
 
-// document is a document as the engine has it: json.RawMessage as the generated answer would be written in base64.
+// document is a document as the engine returned it. The generated response type would encode a json.RawMessage as base64.
 type document struct {
 	body json.RawMessage
 	tag  *string
@@ -157,7 +158,7 @@ func (h *Handlers) GetDocument(ctx context.Context, r searchapi.GetDocumentReque
 		return nil, err
 	}
 	version := int64(0)
-	if c.Versioned { // before the document: what is written in between has a later one, and is seen
+	if c.Versioned { // before the document: a write in between gets a later version, so that a conflict is noticed
 		if version, err = core.Store.VersionOf(ctx, c.Collection, item.Stored()); err != nil {
 			return nil, err
 		}

@@ -8,19 +8,19 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 )
 
-// Facts is what the service knows of its engine without asking it.
+// Facts is what the service knows about its engine without a request to it.
 type Facts struct {
-	KeyVersion func() int64 // of the key in use; 0 where it has none
-	// Nodes are those of an engine elsewhere; nil of the embedded one.
+	KeyVersion func() int64 // of the key in use; 0 if it has none
+	// Nodes returns the nodes of a remote engine; nil for the embedded one.
 	Nodes       func() []tsclient.NodeState
 	Unsupported []string // of the embedded engine
-	Limits      *Limits  // of the embedded engine; nil of another
+	Limits      *Limits  // of the embedded engine; nil for another
 }
 
-// Limits are the caps of the embedded engine.
+// Limits are the limits of the embedded engine.
 type Limits struct{ Documents, DocumentsPerCollection, Collections, DocumentBytes, MemoryBytes int64 }
 
-// syncItems is the bound of the contract for the items of a sync.
+// syncItems is the maximum number of items of a sync, as in the contract.
 const syncItems = 5000
 
 // GetEngine implements searchapi.StrictServerInterface.

@@ -45,12 +45,12 @@ func (h *Handlers) ExportDocuments(ctx context.Context, r searchapi.ExportDocume
 	reader, writer := io.Pipe()
 	go func() {
 		err := errors.Join(exportLines(writer, export, c), export.Close())
-		writer.CloseWithError(err) // nil is the end of the answer; with another the connection breaks, before the last line
+		writer.CloseWithError(err) // nil ends the response; another error breaks the connection before the last line
 	}()
 	return searchapi.ExportDocuments200ApplicationXNdjsonResponse{Body: reader}, nil
 }
 
-// exportFilter is what is taken out of what the caller reaches. Problem: validation_failed.
+// exportFilter combines the filter of the request with the part of the collection that the caller reaches. Problem: validation_failed.
 func exportFilter(b *searchapi.DocumentExport, c held) (string, error) {
 	item, err := c.item("", b.Tenant, "body", "/tenant")
 	if err != nil {
@@ -70,7 +70,7 @@ func exportFilter(b *searchapi.DocumentExport, c held) (string, error) {
 	return reach + " && " + own, nil
 }
 
-// exportLines writes a line for each document, and their number behind the last.
+// exportLines writes one line per document, and a last line with their number.
 func exportLines(w io.Writer, export *engine.Export, c held) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	for n := 0; ; n++ {

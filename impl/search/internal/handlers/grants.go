@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// accessNames are the contract's words.
+// accessNames maps kinds of access to the contract's words.
 var accessNames = map[owner.Access]string{owner.Read: "read", owner.Write: "write", owner.Own: "own"}
 
 func grantTo(g owner.Grant) searchapi.Grant {

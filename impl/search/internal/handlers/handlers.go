@@ -1,4 +1,5 @@
-// Package handlers translates between the contract and the search engine: in, one call, out.
+// Package handlers implements the service's contract: it translates between the contract's operations and calls of the engine and the
+// store.
 package handlers
 
 import (
@@ -26,39 +27,40 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Word is the service's word.
+// Word is the name of the service in paths, settings and contracts.
 const Word = "search"
 
-// Core is what the handlers call once the service is ready.
+// Core holds what the handlers need once the service is ready.
 type Core struct {
 	Engine  *engine.Engine
 	Store   *store.Store
 	Writer  *reindex.Writer // of documents
 	Schemas *reindex.Schemas
-	JobDue  func() // a job was accepted
+	JobDue  func() // called when a job was accepted
 	Facts   Facts
-	// Sets brings the engine to what is kept; Unapplied is told when that fails.
+	// Sets synchronises the engine with the stored sets. Unapplied is called when that fails.
 	Sets      *sets.Applier
 	Unapplied func(ctx context.Context, err error)
-	// SearchKeys makes keys for the engine itself; nil where that has no door. EngineDoor is its address for browsers, "" when it is not known.
+	// SearchKeys creates keys for direct access to the engine; nil if the engine can't be reached directly. EngineDoor is the engine's
+	// address for browsers, or "" if unknown.
 	SearchKeys *searchkeys.Minter
 	EngineDoor string
 }
 
-// Handlers implements the contract. It exists before its Core, so that health and readiness can be told from the first moment.
+// Handlers implements the contract. It exists before its Core, so that health and readiness can be answered from the start.
 type Handlers struct {
 	Contract *contract.Contract
 	Version  string
-	Ready    func(ctx context.Context) error // why the service can't work, in public words; nil when it can
+	Ready    func(ctx context.Context) error // why the service can't work, in words for callers; nil if it can
 	core     atomic.Pointer[Core]
 }
 
 var _ searchapi.StrictServerInterface = (*Handlers)(nil)
 
-// SetCore gives the handlers what they need to work. Until then every operation but health and readiness is not_ready.
+// SetCore makes the service operational. Until then every operation other than health and readiness returns not_ready.
 func (h *Handlers) SetCore(c *Core) { h.core.Store(c) }
 
-// Mount puts the generated router under the contract's base path.
+// Mount mounts the generated router under the contract's base path.
 func (h *Handlers) Mount(r chi.Router) {
 	strict := searchapi.NewStrictHandlerWithOptions(h, nil, searchapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
@@ -99,12 +101,12 @@ func (h *Handlers) GetSearchReadiness(ctx context.Context, _ searchapi.GetSearch
 	return searchapi.GetSearchReadiness200JSONResponse{Status: commonapi.ReadinessStatusReady, Service: Word, ContractDigest: new(openapi.Digest(Word))}, nil
 }
 
-// idempotencyKey returns nil when none was sent.
+// idempotencyKey returns the request's idempotency key, or nil if there is none.
 func idempotencyKey(ctx context.Context, p *auth.Principal, operation string, value *string) *idempotency.Key {
 	return httpserver.KeyOf(ctx, p.Subject, operation, value)
 }
 
-// event is what the audit chain keeps of a change.
+// event returns the audit event of a change.
 func event(ctx context.Context, p *auth.Principal, action, target string) audit.Event {
 	return audit.Event{
 		Action: action, Actor: p.Subject, ActorKind: p.Kind, Target: target, Outcome: audit.OK, RequestID: httpserver.RequestID(ctx),

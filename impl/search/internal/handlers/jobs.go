@@ -26,7 +26,7 @@ func jobTo(j *job.Job, c held) searchapi.Job {
 	return out
 }
 
-// writable holds a collection whose jobs the caller may know of.
+// writable returns a collection that the caller may write. Only writers may see its jobs.
 func (h *Handlers) writable(ctx context.Context, collection string) (*Core, held, error) {
 	core, p, err := h.begin(ctx)
 	if err != nil {
@@ -110,7 +110,7 @@ func (h *Handlers) GetJobFailures(ctx context.Context, r searchapi.GetJobFailure
 	return failures{ctx: ctx, core: core, job: one.ID, some: first}, nil
 }
 
-// failuresPage is how many failures are read at a time.
+// failuresPage is how many failures are read at once.
 const failuresPage = 1000
 
 // failures writes the failures of a job as NDJSON.
@@ -118,10 +118,11 @@ type failures struct {
 	ctx  context.Context
 	core *Core
 	job  string
-	some []job.Failure // the first ones
+	some []job.Failure // the first page
 }
 
-// VisitGetJobFailuresResponse implements the generated answer. What fails after the first line breaks the connection, before the last one.
+// VisitGetJobFailuresResponse implements the generated response interface. An error after the first line closes the connection before the
+// last line is sent.
 func (f failures) VisitGetJobFailuresResponse(w http.ResponseWriter) (err error) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.WriteHeader(http.StatusOK)

@@ -16,15 +16,15 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// asked is a search in a collection that exists for the caller.
+// asked is a search in a collection that the caller may read.
 type asked struct {
 	held
 	name   string // of the collection, as the caller wrote it
 	params map[string]any
 }
 
-// ask finds the collection of a search and names the search's parameters as Typesense does. Each search is held to what the caller may see in its own
-// collection. Problems: not_found, forbidden, validation_failed.
+// ask finds the collection of a search and converts the search to Typesense's parameters. The search is restricted to the documents that
+// the caller may see in that collection. Problems: not_found, forbidden, validation_failed.
 func (core *Core) ask(ctx context.Context, p *auth.Principal, s *searchapi.CollectionSearch) (asked, error) {
 	c, err := core.hold(ctx, p, s.Collection, owner.Read)
 	if err != nil {
@@ -34,11 +34,11 @@ func (core *Core) ask(ctx context.Context, p *auth.Principal, s *searchapi.Colle
 	return asked{held: c, name: s.Collection, params: params}, err
 }
 
-// searchEach carries out searches. The answers are to be freed. Where the caller reaches a part of a collection, the documents of that part alone are counted: the engine's own number
-// is of all tenants.
+// searchEach carries out searches. The caller frees the answers. If the caller reaches only a part of a collection, outOf counts the
+// documents of that part, because the engine's number covers all tenants.
 func (core *Core) searchEach(ctx context.Context, searches []asked) (*engine.Answers, error) {
 	asks := make([]map[string]any, len(searches))
-	parts := map[string]int{} // places of the counts, by collection
+	parts := map[string]int{} // indexes of the counts, by collection
 	for i, s := range searches {
 		asks[i] = s.params
 	}
@@ -80,7 +80,7 @@ func (h *Handlers) MultiSearch(ctx context.Context, r searchapi.MultiSearchReque
 			return nil, err
 		}
 	}
-	if err := fitsPages(r.Body.Searches); err != nil { // with what presets say
+	if err := fitsPages(r.Body.Searches); err != nil { // includes the values of presets
 		return nil, err
 	}
 	answers, err := core.searchEach(ctx, searches)
@@ -91,7 +91,7 @@ func (h *Handlers) MultiSearch(ctx context.Context, r searchapi.MultiSearchReque
 	return renderAll(refused, searches, answers.Each)
 }
 
-// fitsPages bounds the hits of all searches together. Problem: validation_failed.
+// fitsPages limits the total number of hits of all searches. Problem: validation_failed.
 func fitsPages(searches []searchapi.CollectionSearch) error {
 	sum := 0
 	for i := range searches {
@@ -105,15 +105,15 @@ func fitsPages(searches []searchapi.CollectionSearch) error {
 
 const (
 	defaultPerPage = 10
-	// pagesAtOnce is the greatest sum of perPage in one multi-search; the contract says it.
+	// pagesAtOnce is the maximum sum of perPage in one multi-search, as in the contract.
 	pagesAtOnce = 1000
-	// answerBytes bounds what we answer with, below the 32 MiB that the contract lets through.
+	// answerBytes limits the size of an answer. It is below the 32 MiB that the contract allows.
 	answerBytes = 30 << 20
-	// smallAnswer has a place in any case.
+	// smallAnswer is the size up to which an outcome is never refused as too large.
 	smallAnswer = 4 << 10
 )
 
-// errAnswerBytes refuses a search whose hits are too large to be answered with.
+// errAnswerBytes refuses a search whose hits are too large for one answer.
 func errAnswerBytes() error {
 	return problem.New(problem.ValidationFailed, "The documents found are too large for one answer. Ask for fewer on a page.")
 }
@@ -126,10 +126,10 @@ func fitting(body []byte, err error) (written, error) {
 	return body, err
 }
 
-// isRefusal reports whether an error is of one search, and not of the service.
+// isRefusal reports whether an error concerns a single search, and not the whole service.
 func isRefusal(err error) bool { return problem.From(err).Status() < http.StatusInternalServerError }
 
-// renderAll writes SearchOutcomes. The searches that were carried out are those without a refusal, in their order.
+// renderAll writes SearchOutcomes. searches and found belong to those requests that have no refusal, in the same order.
 func renderAll(refused []error, searches []asked, found []engine.Found) (written, error) {
 	size := 64 * len(refused)
 	for i := range found {
@@ -168,7 +168,7 @@ func renderAll(refused []error, searches []asked, found []engine.Found) (written
 	return append(append(append(out, `,"results":[`...), list...), `]}`...), nil
 }
 
-// refusal writes the outcome of a search that was not carried out.
+// refusal writes the outcome of a search that was refused.
 func refusal(out []byte, err error) ([]byte, error) {
 	p := problem.From(err)
 	code, message := string(p.Code), p.Detail
@@ -213,7 +213,7 @@ func number(wanted *int32, otherwise int) int {
 	return int(*wanted)
 }
 
-// fitsUnion refuses what a union has for the whole, or not at all, rather than pass over it. Problem: validation_failed.
+// fitsUnion refuses parameters that a union takes only for the whole, or not at all. Problem: validation_failed.
 func fitsUnion(b *searchapi.DocumentSearch) error {
 	for name, given := range map[string]bool{"page": b.Page != nil, "perPage": b.PerPage != nil, "facetBy": b.FacetBy != nil, "maxFacetValues": b.MaxFacetValues != nil} {
 		if given {
@@ -224,7 +224,7 @@ func fitsUnion(b *searchapi.DocumentSearch) error {
 	return nil
 }
 
-// below puts the places of a problem under that of the part of the body which it is about.
+// below prefixes the pointers of a problem with the place of the part of the body that it is about.
 func below(err error, place string) error {
 	p := problem.From(err)
 	fields := slices.Clone(p.Fields)
@@ -238,7 +238,7 @@ func below(err error, place string) error {
 	return &moved
 }
 
-// countUnion replaces the number of documents where the caller reaches a part of a collection.
+// countUnion replaces outOf if the caller reaches only a part of one of the collections.
 func (core *Core) countUnion(ctx context.Context, searches []asked, found *tsclient.Result) error {
 	if !slices.ContainsFunc(searches, func(s asked) bool { return !s.whole }) {
 		return nil

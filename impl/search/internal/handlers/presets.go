@@ -11,8 +11,8 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// prepare fills a search in from the preset that it names, and returns the name at the engine of its set of stopwords. Whatever a preset says is looked at as if the caller had said it: it can
-// ask for nothing that the caller may not. Problem: validation_failed.
+// prepare fills in a search from its preset, and returns the engine's name of its set of stopwords. The values of the preset are validated
+// as if the caller had sent them: a preset can't ask for anything that the caller may not ask for. Problem: validation_failed.
 func (core *Core) prepare(ctx context.Context, p *auth.Principal, b *searchapi.DocumentSearch) (stopwords string, err error) {
 	if b.Preset != nil {
 		found, err := core.named(ctx, p, sets.Presets, *b.Preset, "/preset")
@@ -38,7 +38,7 @@ func (core *Core) prepare(ctx context.Context, p *auth.Principal, b *searchapi.D
 	return found.EngineName(), nil
 }
 
-// fill takes of a preset what a search does not say itself. Both filters hold.
+// fill takes from a preset what the search does not specify. If both have a filter, both apply.
 func fill(b *searchapi.DocumentSearch, preset *searchapi.SearchPreset) {
 	if len(b.QueryBy) == 0 && preset.QueryBy != nil {
 		b.QueryBy = *preset.QueryBy

@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// refuse turns an error about whose a collection is into a problem. Others, problems among them, pass unchanged.
+// refuse turns an error of a domain package into a problem. Other errors, and problems, are returned unchanged.
 func refuse(err error) error {
 	switch {
 	case errors.Is(err, owner.ErrTaken):

@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// owned holds a collection of the caller's as the database has it now.
+// owned reads a collection that the caller owns from the database.
 func (core *Core) owned(ctx context.Context, p *auth.Principal, name string) (held, error) {
 	c, err := core.hold(ctx, p, name, owner.Own)
 	if err != nil {
@@ -106,7 +106,7 @@ func (h *Handlers) GetReindex(ctx context.Context, r searchapi.GetReindexRequest
 	return searchapi.GetReindex200JSONResponse(reindexTo(one, c)), nil
 }
 
-// order changes a reindex of a collection of the caller's.
+// order changes a reindex of a collection that the caller owns.
 func (h *Handlers) order(ctx context.Context, collection, id, action string, do func(*Core, context.Context, *owner.Collection, string, audit.Event) (*reindex.Reindex, error)) (searchapi.Reindex, error) {
 	core, p, err := h.begin(ctx)
 	if err != nil {

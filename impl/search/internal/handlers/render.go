@@ -8,8 +8,8 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/tsclient"
 )
 
-// render writes DocumentSearchResult of parts of the engine's answer, which stay as they are: the digits of large numbers too. Documents of a
-// tenant-scoped collection get the ids that their writers gave them.
+// render writes DocumentSearchResult from raw parts of the engine's answer, so that all digits of large numbers are preserved. Documents of
+// a tenant-scoped collection get their original IDs back.
 func render(out []byte, r *tsclient.Result, c held) (_ []byte, err error) {
 	out = head(out, r)
 	for i := range r.Hits {
@@ -24,7 +24,7 @@ func render(out []byte, r *tsclient.Result, c held) (_ []byte, err error) {
 	return append(out, `]}`...), nil
 }
 
-// room is about how many bytes a rendered result takes.
+// room estimates the size in bytes of a rendered result.
 func room(r *tsclient.Result) int {
 	size := 256
 	for _, h := range r.Hits {
@@ -33,7 +33,7 @@ func room(r *tsclient.Result) int {
 	return size
 }
 
-// head writes what stands before the hits.
+// head writes the members before the hits.
 func head(out []byte, r *tsclient.Result) []byte {
 	out = strconv.AppendInt(append(out, `{"found":`...), r.Found, 10)
 	out = strconv.AppendInt(append(out, `,"outOf":`...), r.OutOf, 10)
@@ -52,7 +52,7 @@ func comma(out []byte, i int) []byte {
 	return out
 }
 
-// hit writes the members of a hit and the end of its object.
+// hit writes the members of a hit and closes its object.
 func hit(out []byte, h *tsclient.ResultHit, c held) ([]byte, error) {
 	out = append(out, `"document":`...)
 	out, err := shown(out, h.Document, c)
@@ -75,7 +75,7 @@ func hit(out []byte, h *tsclient.ResultHit, c held) ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// shown writes a document with the id that its writer gave it, and whose it is for those who reach every tenant's.
+// shown writes a document with its original ID. For callers who reach all tenants, the member tenant follows.
 func shown(out, doc []byte, c held) ([]byte, error) {
 	if !c.TenantScoped {
 		return append(out, doc...), nil

@@ -33,7 +33,8 @@ func schemaFrom(fields []searchapi.Field, sorting *string) reindex.Schema {
 	return s
 }
 
-// fitsFields refuses fields that are the service's own, or that let documents of one tenant show in the schema of all. Problem: validation_failed.
+// fitsFields refuses reserved field names, and, in a tenant-scoped collection, fields whose names or types depend on documents: they would
+// reveal documents of one tenant to the others through the schema. Problem: validation_failed.
 func fitsFields(fields []searchapi.Field, tenantScoped bool) error {
 	names := make(map[string]bool, len(fields))
 	for i, f := range fields {
@@ -53,7 +54,7 @@ func fitsFields(fields []searchapi.Field, tenantScoped bool) error {
 	return nil
 }
 
-// fieldTo is a field, or nil when its type is one that the contract does not know, since another program made it in the engine.
+// fieldTo returns a field, or nil if the contract does not know its type: another program has created such a field in the engine.
 func fieldTo(f *engine.Field) *searchapi.Field {
 	if f == nil || !searchapi.FieldType(f.Type).Valid() {
 		return nil
@@ -71,7 +72,7 @@ func fieldsTo(fields []engine.Field) []searchapi.Field {
 	return out
 }
 
-// schemaTo tells a comparison, and its entity tag.
+// schemaTo returns a comparison and its entity tag.
 func schemaTo(p reindex.Comparison, c held) (searchapi.CollectionSchema, string) {
 	out := searchapi.CollectionSchema{
 		Collection: c.shown(), Version: p.Version, Fields: fieldsTo(p.Fields), Changes: make([]searchapi.SchemaChange, 0, len(p.Changes)),
@@ -97,7 +98,7 @@ func schemaTo(p reindex.Comparison, c held) (searchapi.CollectionSchema, string)
 	return out, tagOf(out)
 }
 
-// tagOf is the version with what else the answer holds.
+// tagOf returns an entity tag that covers the version and everything else in the answer.
 func tagOf(s searchapi.CollectionSchema) string {
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -178,7 +179,7 @@ func (h *Handlers) PutCollectionSchema(ctx context.Context, r searchapi.PutColle
 	return searchapi.PutCollectionSchema200JSONResponse{Body: out, Headers: searchapi.PutCollectionSchema200ResponseHeaders{ETag: tag}}, nil
 }
 
-// keepOld is how long a collection is kept that was replaced.
+// keepOld returns how long the old collection is kept after a swap.
 func keepOld(seconds *int64) time.Duration {
 	if seconds == nil {
 		return time.Hour

@@ -37,7 +37,7 @@ func (h *Handlers) SearchDocuments(ctx context.Context, r searchapi.SearchDocume
 	return fitting(render(takeRoom(room(&found.Result)), &found.Result, c))
 }
 
-// params fills a search in and names its parameters as Typesense does. Problem: validation_failed.
+// params completes a search and converts it to Typesense's parameters. Problem: validation_failed.
 func (core *Core) params(ctx context.Context, p *auth.Principal, b *searchapi.DocumentSearch, c held) (map[string]any, error) {
 	stopwords, err := core.prepare(ctx, p, b)
 	if err != nil {
@@ -50,7 +50,7 @@ func (core *Core) params(ctx context.Context, p *auth.Principal, b *searchapi.Do
 	return params, err
 }
 
-// searchFrom names the parameters as Typesense does. Problem: validation_failed.
+// searchFrom converts a search to Typesense's parameters. Problem: validation_failed.
 func searchFrom(b *searchapi.DocumentSearch, c held) (map[string]any, error) {
 	params := map[string]any{"collection": c.Engine(), "q": b.Q, "query_by": strings.Join(b.QueryBy, ",")}
 	named := b.QueryBy
@@ -91,14 +91,14 @@ func searchFrom(b *searchapi.DocumentSearch, c held) (map[string]any, error) {
 	}
 	if c.TenantScoped {
 		params["exclude_fields"] = owner.TenantField
-		// The hits that an override pins are not filtered, and may be another tenant's. Typesense 30 calls overrides curations.
+		// Hits that an override pins are not filtered, so that they may belong to another tenant. Typesense 30 calls overrides curations.
 		params["enable_overrides"], params["enable_curations"], params["filter_curated_hits"] = false, false, true
 	}
 	return params, nil
 }
 
-// filterFrom is what the caller filters by, within what the caller reaches. A filter in the engine's language is taken of owners who reach
-// every document alone, since nothing keeps it apart from a filter that it is joined with.
+// filterFrom returns the caller's filter, restricted to what the caller reaches. A filter in the engine's language is accepted only from
+// owners who reach every document, because it could break out of the filter that it would be combined with.
 func filterFrom(b *searchapi.DocumentSearch, c held) (string, error) {
 	if b.FilterBy != nil {
 		return rawFilter(b, c)
@@ -109,7 +109,7 @@ func filterFrom(b *searchapi.DocumentSearch, c held) (string, error) {
 	return typedFilter(b.Filter, c)
 }
 
-// typedFilter is a filter within what the caller reaches.
+// typedFilter returns a filter restricted to what the caller reaches.
 func typedFilter(f *searchapi.Filter, c held) (string, error) {
 	own, err := filters.Write(f, filters.Options{Reserved: reserved, ID: c.storedID})
 	if err != nil || c.whole {
@@ -118,7 +118,8 @@ func typedFilter(f *searchapi.Filter, c held) (string, error) {
 	return c.filter() + " && " + own, nil
 }
 
-// storedID is the id that a document of the caller has at the engine.
+// storedID returns the ID of a document at the engine. It returns false if the ID can't be determined, because the caller reaches all
+// tenants.
 func (c held) storedID(id string) (string, bool) {
 	if !c.TenantScoped {
 		return id, true
@@ -132,9 +133,9 @@ func rawFilter(b *searchapi.DocumentSearch, c held) (string, error) {
 		return "", problem.New(problem.Forbidden, "A filter in the engine's language is for the owner of the collection: ask by filter instead.")
 	case b.Filter != nil:
 		return "", problem.New(problem.ValidationFailed, "There are two filters.").WithField("body", "/filterBy", "not", "must be absent beside filter")
-	case strings.Contains(raw, "$"): // on a Typesense it names another collection
+	case strings.Contains(raw, "$"): // in a Typesense it refers to another collection
 		return "", problem.New(problem.UnsupportedQuery, "A filter in the engine's language must not hold `$`: joins are not supported.")
-	case strings.Contains(raw, ".{"): // what Typesense 29 does not survive when it is empty
+	case strings.Contains(raw, ".{"): // crashes Typesense 29 if it is empty
 		return "", problem.New(problem.UnsupportedQuery, "A filter in the engine's language must not hold `.{`: nested objects are not supported.")
 	default:
 		return raw, nil

@@ -11,10 +11,11 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// defaultKeyLife is the contract's.
+// defaultKeyLife is the default of the contract.
 const defaultKeyLife = time.Hour
 
-// CreateSearchKey implements searchapi.StrictServerInterface. The key holds its caller to what a search through this service would: the filter of the caller's tenant is in it.
+// CreateSearchKey implements searchapi.StrictServerInterface. The key allows no more than a search through this service does: it embeds the
+// filter of the caller's tenant.
 func (h *Handlers) CreateSearchKey(ctx context.Context, r searchapi.CreateSearchKeyRequestObject) (searchapi.CreateSearchKeyResponseObject, error) {
 	core, p, err := h.begin(ctx)
 	if err != nil {
@@ -27,10 +28,10 @@ func (h *Handlers) CreateSearchKey(ctx context.Context, r searchapi.CreateSearch
 	if core.SearchKeys == nil {
 		return nil, problem.New(problem.UnsupportedQuery, "The engine is a part of this service, and has no address that a browser could ask.")
 	}
-	if c, err = core.again(ctx, c, owner.Read); err != nil { // it outlives the second that owners are kept for
+	if c, err = core.again(ctx, c, owner.Read); err != nil { // the key outlives the second for which owners are cached
 		return nil, err
 	}
-	limits, err := limitsFrom(r.Body, c) // of the collection as it is now: another may have its name
+	limits, err := limitsFrom(r.Body, c) // of the current collection: the name may belong to another one
 	if err == nil && limits.Filter != "" {
 		err = core.filtersApart(ctx)
 	}
@@ -44,12 +45,12 @@ func (h *Handlers) CreateSearchKey(ctx context.Context, r searchapi.CreateSearch
 	switch now, err := core.Store.CollectionNow(ctx, c.Name); {
 	case err != nil:
 		return nil, err
-	case now == nil || !now.Claimed.Equal(c.Claimed): // it was deleted meanwhile, after its name for keys
+	case now == nil || !now.Claimed.Equal(c.Claimed): // it was deleted in the meantime, after its alias
 		return nil, errors.Join(noCollection(), core.SearchKeys.Forget(context.WithoutCancel(ctx), c.Collection))
 	}
 	e := event(ctx, p, "createSearchKey", c.Name.Engine())
 	e.Detail = map[string]string{"expiresAt": key.ExpiresAt.Format(time.RFC3339)}
-	if err := core.Store.Tell(ctx, e); err != nil { // nobody gets a key that the trail does not know
+	if err := core.Store.Tell(ctx, e); err != nil { // no key is returned that is not in the audit trail
 		return nil, err
 	}
 	out := searchapi.SearchKey{Key: key.Text, Collection: key.Collection, ExpiresAt: key.ExpiresAt}
@@ -59,8 +60,9 @@ func (h *Handlers) CreateSearchKey(ctx context.Context, r searchapi.CreateSearch
 	return searchapi.CreateSearchKey201JSONResponse(out), nil
 }
 
-// filtersApart refuses a key with a filter where the engine would not hold its holder to it. A Typesense joins the holder's filter and the key's as text, "(theirs) && (the key's)": theirs may end within a quoted value or a
-// list, which goes on into the key's and takes it for a text. `fountain serve typesense` reads each by itself. Problem: unsupported_query.
+// filtersApart refuses a key with a filter if the engine can't enforce it. A Typesense joins the holder's filter and the key's filter as
+// text, "(holder's) && (key's)". The holder's part may end inside a quoted value or a list, which then swallows the key's part as text.
+// `fountain serve typesense` parses each filter separately. Problem: unsupported_query.
 func (core *Core) filtersApart(ctx context.Context) error {
 	_, ours, err := core.Engine.Version(ctx)
 	if err != nil {
@@ -72,7 +74,7 @@ func (core *Core) filtersApart(ctx context.Context) error {
 	return nil
 }
 
-// forgetKeys takes a collection's name for keys away from the engine.
+// forgetKeys deletes the alias at the engine through which search keys reach the collection.
 func (core *Core) forgetKeys(ctx context.Context, c held) error {
 	if core.SearchKeys == nil {
 		return nil
@@ -80,7 +82,7 @@ func (core *Core) forgetKeys(ctx context.Context, c held) error {
 	return core.SearchKeys.Forget(ctx, c.Collection)
 }
 
-// limitsFrom is what a key is held to. Problem: validation_failed.
+// limitsFrom returns the limits of a key. Problem: validation_failed.
 func limitsFrom(b *searchapi.SearchKeyCreate, c held) (l searchkeys.Limits, err error) {
 	l = searchkeys.Limits{Filter: c.filter(), Life: defaultKeyLife, Overrides: !c.TenantScoped}
 	if b.Filter != nil {

@@ -20,10 +20,11 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// applyLimit bounds how long a request waits for the engine to have a set; what is not there by then comes in the background.
+// applyLimit is how long a request waits for the engine to take a change of a set. After that the change is applied in the background.
 const applyLimit = 10 * time.Second
 
-// apply brings the engine to what is kept. A failure is not the request's: what was asked for is kept, and the background goes on.
+// apply synchronises the engine with the stored sets. A failure does not fail the request: the change is stored, and is applied in the
+// background.
 func (core *Core) apply(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyLimit)
 	defer cancel()
@@ -46,7 +47,7 @@ func refuseSet(err error) error {
 	return refuse(err)
 }
 
-// set finds the set that the caller means. One that the caller may not read is not there. Problems: not_found, forbidden.
+// set finds the set that the caller means. If the caller may not read it, the problem is not_found. Problems: not_found, forbidden.
 func (core *Core) set(ctx context.Context, p *auth.Principal, kind sets.Kind, name string, need owner.Access) (*sets.Set, error) {
 	found, err := core.Store.Set(ctx, kind, owner.Candidates(name, p), func(s *sets.Set) bool { return s.Access(p) > owner.None })
 	switch {
@@ -60,7 +61,7 @@ func (core *Core) set(ctx context.Context, p *auth.Principal, kind sets.Kind, na
 	return found, nil
 }
 
-// named finds a set that a request names in its body. Problem: validation_failed.
+// named finds a set that is named in a request body. Problem: validation_failed.
 func (core *Core) named(ctx context.Context, p *auth.Principal, kind sets.Kind, name, pointer string) (*sets.Set, error) {
 	found, err := core.set(ctx, p, kind, name, owner.Read)
 	if errors.Is(err, problem.NotFound) {
@@ -69,7 +70,7 @@ func (core *Core) named(ctx context.Context, p *auth.Principal, kind sets.Kind, 
 	return found, err
 }
 
-// contentOf is the content of a set as it is kept. Problem: validation_failed.
+// contentOf returns the content of a set as it is stored. Problem: validation_failed.
 func contentOf(kind sets.Kind, b *searchapi.SearchSetPut) (string, error) {
 	given := map[sets.Kind]any{}
 	if b.Synonyms != nil {
@@ -99,7 +100,7 @@ func contentOf(kind sets.Kind, b *searchapi.SearchSetPut) (string, error) {
 	return string(text), err
 }
 
-// fitsSet refuses what no schema can. Problem: validation_failed.
+// fitsSet checks what a JSON schema can't express. Problem: validation_failed.
 func fitsSet(b *searchapi.SearchSetPut) error {
 	if b.Synonyms != nil {
 		for i, s := range *b.Synonyms {
@@ -123,7 +124,7 @@ func fitsSet(b *searchapi.SearchSetPut) error {
 	return nil
 }
 
-// setTo tells a set; its content where it was read.
+// setTo returns a set in the contract's form, with its content if that was read.
 func (core *Core) setTo(s *sets.Set, p *auth.Principal) (out searchapi.SearchSet, err error) {
 	access := s.Access(p)
 	out = searchapi.SearchSet{
@@ -149,7 +150,7 @@ func (core *Core) setTo(s *sets.Set, p *auth.Principal) (out searchapi.SearchSet
 	return out, nil
 }
 
-// setTag is the entity tag of a set: what the engine has of it changes without a new version.
+// setTag returns the entity tag of a set. It includes the state at the engine, which changes without a new version.
 func setTag(s searchapi.SearchSet) string {
 	if s.Engine == nil {
 		return etag.Of(s.Version)
@@ -174,7 +175,7 @@ func (h *Handlers) ListSearchSets(ctx context.Context, r searchapi.ListSearchSet
 		return nil, err
 	}
 	byName := map[string]*sets.Set{}
-	for _, s := range all { // one's own hides that of the default tenant
+	for _, s := range all { // the caller's own set hides that of the default tenant
 		if other := byName[s.For(p)]; s.Access(p) > owner.None && (other == nil || other.Tenant == "") {
 			byName[s.For(p)] = s
 		}
@@ -259,7 +260,7 @@ func (h *Handlers) PutSearchSet(ctx context.Context, r searchapi.PutSearchSetReq
 	return searchapi.PutSearchSet200JSONResponse{Body: body, Headers: searchapi.PutSearchSet200ResponseHeaders{ETag: setTag(body)}}, err
 }
 
-// setBy is the set that a caller asks to be made or replaced, with its owner. Problem: forbidden.
+// setBy returns the set that a caller asks to create or replace, with its owner. Problem: forbidden.
 func (core *Core) setBy(ctx context.Context, p *auth.Principal, kind sets.Kind, text string) (sets.Set, error) {
 	name := owner.Candidates(text, p)[0]
 	want := sets.Set{Kind: kind, Name: name, Owner: owner.Of(name, p)}
@@ -267,7 +268,7 @@ func (core *Core) setBy(ctx context.Context, p *auth.Principal, kind sets.Kind, 
 	switch {
 	case err != nil:
 		return want, err
-	case before != nil && before.Access(p) == owner.Own: // administrators leave it its owner's
+	case before != nil && before.Access(p) == owner.Own: // an administrator's change does not change the owner
 		want.Owner = before.Owner
 	case before != nil:
 		return want, problem.New(problem.Forbidden, "The set belongs to somebody else.")

@@ -16,16 +16,16 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Bounds of a sync that is carried out at once, and of one line of items, as the contract has them.
+// syncBytes limits a synchronous sync, and syncLine one line of items, both in bytes, as in the contract.
 const (
 	syncBytes = 16 << 20
 	syncLine  = 2 << 20
 )
 
-// fullWait is what a caller is asked to wait for room for a job.
+// fullWait is the Retry-After value if there is no room for a job.
 const fullWait = 10 * time.Second
 
-// respondAsync is the preference for a job (RFC 7240, section 4.1); the contract admits no other.
+// respondAsync is the preference for a job (RFC 7240, section 4.1). The contract allows no other.
 const respondAsync = "respond-async"
 
 // SyncDocuments implements searchapi.StrictServerInterface.
@@ -59,7 +59,7 @@ func (h *Handlers) SyncDocuments(ctx context.Context, r searchapi.SyncDocumentsR
 	return outcomesTo(items, results, c.Versioned), nil
 }
 
-// all reads the items of a sync that is carried out at once. Problems: validation_failed, body_too_large.
+// all reads the items of a synchronous sync. Problems: validation_failed, body_too_large.
 func (c held) all(r searchapi.SyncDocumentsRequestObject) ([]engine.Item, error) {
 	if r.JSONBody != nil {
 		return itemsFrom(r.JSONBody.Items, c)
@@ -77,7 +77,8 @@ func (c held) all(r searchapi.SyncDocumentsRequestObject) ([]engine.Item, error)
 	return items, err
 }
 
-// lines reads items line by line. The contract has checked each line, so that what is wrong with one is a problem that reading gives.
+// lines reads items line by line. The contract validates each line as it is read, so that an invalid line is an error of the read, which is
+// a problem.
 func (c held) lines(body io.Reader, each func(item engine.Item, size int) error) error {
 	in := bufio.NewScanner(body)
 	in.Buffer(nil, syncLine+2)
@@ -108,7 +109,7 @@ func (c held) lines(body io.Reader, each func(item engine.Item, size int) error)
 	}
 }
 
-// reach is whose documents the caller reaches, as jobs keep it.
+// reach returns the tenant whose documents the caller reaches, in the form that jobs store.
 func (c held) reach() string {
 	if c.whole {
 		return job.Every
@@ -116,7 +117,7 @@ func (c held) reach() string {
 	return c.caller.Tenant
 }
 
-// counted is for whom a job of the caller is counted: their tenant, or they themselves.
+// counted returns against whose limit a job of the caller counts: that of the tenant, or else of the caller.
 func (c held) counted() string {
 	if c.caller.Tenant != "" {
 		return owner.OfTenant(c.caller.Tenant)
@@ -124,7 +125,7 @@ func (c held) counted() string {
 	return c.caller.Kind + ":" + c.caller.Subject
 }
 
-// spool stores what is sent as a job. What does not come whole, or has an item that does not fit, leaves nothing.
+// spool stores the request body as a job. If the body is incomplete or an item is invalid, nothing is stored.
 func (core *Core) spool(ctx context.Context, c held, r searchapi.SyncDocumentsRequestObject) (*job.Job, error) {
 	s, err := job.NewSpool(ctx, core.Store, &job.Job{Name: c.Name, Claimed: c.Claimed, Sender: job.SentBy(c.caller), Whose: c.counted(), Reach: c.reach()})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 )
 
-// endless gives lines of a size until so many bytes have come.
+// endless produces lines of one size until it has produced that many bytes.
 type endless struct {
 	line       string
 	left, gave int64
@@ -37,7 +37,7 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// ahead counts how much of a body was read before it was stored, at the most.
+// ahead records the maximum number of bytes that were read before they were stored.
 type ahead struct {
 	body        *endless
 	seen, worst int64
@@ -61,7 +61,7 @@ func (*ahead) AcceptJob(context.Context, *job.Job, lease.Lease) error { return n
 // DropJob implements job.SpoolRows.
 func (*ahead) DropJob(context.Context, string, lease.Lease) error { return nil }
 
-// Of a body of 64 MiB no more is held than a part and a line: it is stored as it comes, whatever the size of its lines.
+// Of a body of 64 MiB no more than a part and a line is held in memory: it is stored as it arrives, whatever the size of its lines.
 func TestReceive_holdsAPartOfTheBody(t *testing.T) {
 	c := hold(&owner.Collection{Owner: owner.Administrators}, &auth.Principal{Kind: auth.KindUser, Roles: []string{"admin"}})
 	for _, size := range []int{10, 10 << 10, 1 << 20} {

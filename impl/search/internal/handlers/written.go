@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// written is an answer of JSON that the handlers write by themselves. It is sent once: its room is another answer's afterwards.
+// written is a JSON answer that the handlers encode themselves. It may be sent only once, because its buffer is then reused.
 type written []byte
 
-// mostRoom is the largest room, in bytes, that is kept for other answers.
+// mostRoom is the size in bytes of the largest buffer that is reused.
 const mostRoom = 1 << 20
 
-// rooms keeps what answers are written in. Most are of about the same size, so that few of them grow.
+// rooms holds buffers for answers. Most answers have about the same size, so that buffers rarely grow.
 var rooms sync.Pool
 
-// takeRoom returns room for about so many bytes, of which none are used.
+// takeRoom returns an empty buffer with a capacity of at least size.
 func takeRoom(size int) []byte {
 	if kept, ok := rooms.Get().(*[]byte); ok && cap(*kept) >= size {
 		return (*kept)[:0]
@@ -23,7 +23,7 @@ func takeRoom(size int) []byte {
 	return make([]byte, 0, size)
 }
 
-// jsonType is a header's value, into which nobody writes.
+// jsonType is the shared value of a header. It must not be modified.
 var jsonType = []string{"application/json"}
 
 func (b written) send(w http.ResponseWriter) error {
@@ -32,7 +32,7 @@ func (b written) send(w http.ResponseWriter) error {
 	header["Content-Length"] = []string{strconv.Itoa(len(b))}
 	w.WriteHeader(http.StatusOK)
 	_, err := w.Write(b)
-	if err == nil && cap(b) <= mostRoom { // else who was to send it may be reading it still
+	if err == nil && cap(b) <= mostRoom { // otherwise the writer may still be reading it
 		rooms.Put((*[]byte)(&b))
 	}
 	return err

@@ -19,7 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// A grant that is taken back, or lowered, ends what its holder has waiting: the part that is under way is the last.
+// When a grant is deleted or lowered, the waiting jobs of its holder end. The part that is being written is the last one.
 func TestWorker_writesNothingForWhomNothingIsGranted(t *testing.T) {
 	revoke := func(rows *searchstore.Store, c *owner.Collection) error {
 		return rows.DeleteGrant(context.Background(), c, press.Who, change)
@@ -53,7 +53,7 @@ func TestWorker_writesNothingForWhomNothingIsGranted(t *testing.T) {
 	})
 }
 
-// A later collection of the name gets nothing of what was sent to the one before, whoever sent it.
+// A later collection of the same name gets nothing that was sent to the earlier one, whoever sent it.
 func TestWorker_writesNoLaterCollectionOfTheName(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -76,7 +76,7 @@ func TestWorker_writesNoLaterCollectionOfTheName(t *testing.T) {
 	})
 }
 
-// While a part may still be on its way, of a job that was cancelled too, nobody makes another collection of the name.
+// While a part may still be in flight, even of a cancelled job, no collection of that name can be created.
 func TestClaim_waitsForThePartThatIsOnItsWay(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		for _, cancelled := range []bool{false, true} {
@@ -106,7 +106,7 @@ func TestClaim_waitsForThePartThatIsOnItsWay(t *testing.T) {
 	})
 }
 
-// Whatever becomes of jobs, none of their room stays taken.
+// However jobs end, they release all of their room.
 func TestRoom_isFreeAfterEveryEnd(t *testing.T) {
 	refuse := func(engine.Item) error { return problem.New(problem.ValidationFailed, "It does not fit.") }
 	ends := map[string]func(t *testing.T, db *store.DB, rows *searchstore.Store, c *owner.Collection, now *clock.Fake){
@@ -176,7 +176,7 @@ func TestRoom_isFreeAfterEveryEnd(t *testing.T) {
 	})
 }
 
-// receiving is a job of which a part has come.
+// receiving returns a job of which one part has arrived.
 func receiving(t *testing.T, rows *searchstore.Store, c *owner.Collection) *job.Spool {
 	t.Helper()
 	s, err := job.NewSpool(t.Context(), rows, &job.Job{Name: c.Name, Claimed: c.Claimed, Sender: admin, Whose: "tenant:red", Reach: job.Every})

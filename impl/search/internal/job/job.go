@@ -1,7 +1,9 @@
-// Package job carries out changes of documents in the background: what was sent is stored in parts, and a worker that has a lease writes one part after the other,
-// in the order in which they came. A worker that dies is followed by another, which repeats at most the part that was under way.
+// Package job carries out changes of documents in the background. The request body is stored in parts. A worker that holds the lease of a
+// job writes one part after the other, in the order of the body. If a worker dies, another one continues, and repeats at most the part that
+// was being written.
 //
-// The jobs of one collection are carried out one after the other, in the order in which they were accepted, so that of two that change one document the later one counts.
+// The jobs of one collection are carried out one after the other, in the order in which they were accepted. If two jobs change the same
+// document, the later one therefore wins.
 package job
 
 import (
@@ -14,10 +16,10 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 )
 
-// State is where a job is.
+// State is the state of a job.
 type State string
 
-// The states. Nobody but its receiver knows of a job that is received.
+// The states. A job that is still being received is visible to its receiver only.
 const (
 	Receiving State = "receiving"
 	Queued    State = "queued"
@@ -27,36 +29,36 @@ const (
 	Failed    State = "failed"
 )
 
-// Bounds.
+// Limits.
 const (
 	MaxUnderWay = 10        // jobs of one tenant, or of one caller without a tenant
-	MaxWhose    = 256 << 20 // bytes that wait of these
-	MaxWaiting  = 1 << 30   // bytes that wait of all
+	MaxWhose    = 256 << 20 // waiting bytes of one tenant or caller
+	MaxWaiting  = 1 << 30   // waiting bytes in total
 	MaxFailures = 10_000    // of one job
 	PartItems   = 500
 	PartBytes   = 1 << 20
 	Life        = 3 * 24 * time.Hour // after its end
-	Kept        = 100                // of one collection, that have ended
+	Kept        = 100                // ended jobs of one collection
 )
 
-// What can be wrong with a request about a job. Nothing was changed.
+// Errors of requests that concern jobs. Nothing was changed.
 var (
 	ErrNone = errors.New("the collection has no such job")
 	ErrPast = errors.New("the job has ended")
 	ErrFull = errors.New("as many jobs are under way, or as much waits, as may")
 )
 
-// Every is the Reach of a job that may change the documents of every tenant.
+// Every is the Reach of a job that may change the documents of all tenants.
 const Every = "*"
 
-// Sender is who has sent a job, as far as their access depends on it.
+// Sender identifies the caller who sent a job, with the properties that determine their access.
 type Sender struct {
 	Who    string // "service:<id>" or "user:<id>"
 	Tenant string
-	Roles  []string // of a user, as they were then
+	Roles  []string // of a user, at the time of sending
 }
 
-// SentBy is the Sender that a caller is.
+// SentBy returns the Sender for a caller.
 func SentBy(p *auth.Principal) Sender {
 	return Sender{Who: p.Kind + ":" + p.Subject, Tenant: p.Tenant, Roles: p.Roles}
 }
@@ -70,44 +72,44 @@ func (s Sender) principal() *auth.Principal {
 type Job struct {
 	ID string
 	owner.Name
-	Claimed           time.Time // of the collection
+	Claimed           time.Time // when the collection was claimed
 	Sender            Sender
-	Whose             string // the tenant or the caller that is counted for it
+	Whose             string // the tenant or the caller against whose limits it counts
 	Reach             string // the tenant whose documents it changes, or Every
 	State             State
 	Items             int64
-	Parts, Next       int64 // how many there are, and which is next
+	Parts, Next       int64 // the number of parts, and the next one
 	Succeeded, Failed int64
 	Failure, Reason   string
-	Attempts          int64 // since a part was carried out
+	Attempts          int64 // since the last part was carried out
 	Created, Changed  time.Time
 	Ended             time.Time // zero: not yet
 }
 
-// Collection is the collection of the job.
+// Collection returns the collection that the job was sent to.
 func (j *Job) Collection() *owner.Collection {
 	return &owner.Collection{Name: j.Name, Claimed: j.Claimed}
 }
 
-// Item is a change of a document as it is stored: without a document it is a deletion.
+// Item is a change of a document in its stored form. Without a document it is a deletion.
 type Item struct {
 	ID       string          `json:"id"`
 	Tenant   *string         `json:"tenant,omitempty"` // in a tenant-scoped collection
 	Document json.RawMessage `json:"document,omitempty"`
-	// IfVersion is the version that the document must have.
+	// IfVersion is the version that the document must have; nil for no condition.
 	IfVersion *int64 `json:"ifVersion,omitempty"`
 }
 
-// Part is some items of a job that follow each other.
+// Part is a sequence of consecutive items of a job.
 type Part struct {
 	Number int64
-	First  int64  // the place of the first item, from 1
+	First  int64  // the index of the first item, from 1
 	Items  []byte // Item as lines of JSON
 }
 
 // Failure is an item that failed.
 type Failure struct {
-	Item             int64 // its place, from 1
+	Item             int64 // its index, from 1
 	ID, Tenant, Code string
 	Message          string
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// Two replicas on one database: the jobs of one collection are carried out one after the other, in their order, and each part once.
+// With two replicas on one database, the jobs of one collection are carried out one after the other, in order, and each part once.
 func TestWorker_replicasKeepTheOrderOfOneCollection(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		first, second := newRows(t, open(t), clock.System), newRows(t, open(t), clock.System)
@@ -51,7 +51,7 @@ func TestWorker_replicasKeepTheOrderOfOneCollection(t *testing.T) {
 	})
 }
 
-// A long job does not keep those of other collections back: after a turn it is the last that is due.
+// A long job does not block those of other collections: after a turn it is due last.
 func TestWorker_takesTurns(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		rows := newRows(t, open(t), clock.System)
@@ -70,7 +70,7 @@ func TestWorker_takesTurns(t *testing.T) {
 	})
 }
 
-// What was under way at a backup is not carried out after its restore, and says so.
+// A job that was unfinished at a backup is not carried out after a restore, and reports that.
 func TestEndJobs_carriesNothingOutAfterARestore(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -92,7 +92,7 @@ func TestEndJobs_carriesNothingOutAfterARestore(t *testing.T) {
 	})
 }
 
-// Spools that begin at once in two replicas are no more than may be.
+// Spools that start at the same time in two replicas do not exceed the limit.
 func TestSpool_boundsWhatIsUnderWay(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		replicas := []*searchstore.Store{newRows(t, open(t), clock.System), newRows(t, open(t), clock.System)}
@@ -120,7 +120,7 @@ func TestSpool_boundsWhatIsUnderWay(t *testing.T) {
 	})
 }
 
-// The bytes that wait are bounded, and free again when they were carried out.
+// The waiting bytes are limited, and are released when they have been carried out.
 func TestSpool_boundsTheBytesThatWait(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -152,7 +152,7 @@ func TestSpool_boundsTheBytesThatWait(t *testing.T) {
 	})
 }
 
-// A worker whose lease has run out notes nothing of what another carries out now.
+// A worker whose lease has expired records nothing in a job that another worker is carrying out.
 func TestWorker_isFencedByItsLease(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		now := clock.NewFake(time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC))
@@ -181,7 +181,7 @@ func TestWorker_isFencedByItsLease(t *testing.T) {
 	})
 }
 
-// A job that is cancelled while a part of it is written is not gone on with.
+// A job that is cancelled while a part of it is being written is not continued.
 func TestCancelJob_endsAJobAtItsNextPart(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -207,7 +207,7 @@ func TestCancelJob_endsAJobAtItsNextPart(t *testing.T) {
 	})
 }
 
-// What fails is told item by item; with too many the job is given up.
+// Failures are recorded per item. With too many of them the job ends.
 func TestWorker_givesUpAfterTooManyFailures(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -236,7 +236,7 @@ func TestWorker_givesUpAfterTooManyFailures(t *testing.T) {
 	})
 }
 
-// An engine that can't be used is waited for, for an hour; a refusal is not.
+// A job waits up to an hour for an engine that can't be used. It does not wait after a refusal.
 func TestWorker_waitsForTheEngineForAnHour(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		now := clock.NewFake(time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC))
@@ -273,7 +273,7 @@ func TestWorker_waitsForTheEngineForAnHour(t *testing.T) {
 	})
 }
 
-// What nobody may ask for any more is removed, with what belonged to it.
+// Expired jobs are deleted, with their parts and failures.
 func TestSweep_removesWhatIsOver(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		now := clock.NewFake(time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC))

@@ -38,7 +38,7 @@ func databaseIn(dir string) store.Config {
 	return store.Config{Name: "search", Dir: filepath.Join(dir, "db"), Migrations: searchstore.Migrations, Log: slog.New(slog.DiscardHandler)}
 }
 
-// book writes ids into a file, which outlives the process.
+// book writes IDs to a file, which outlives the process.
 type book struct{ file *os.File }
 
 // Sync implements job.Writer.
@@ -57,7 +57,7 @@ func openBook(t require.TestingT, dir string) book {
 	return book{file}
 }
 
-// dieWorking carries jobs out, and kills itself when a part is written and not yet noted.
+// dieWorking carries out jobs, and kills itself after a part is written and before that is recorded.
 func dieWorking(text string) {
 	var t audittest.Process
 	dir, after, _ := strings.Cut(text, "|")
@@ -76,7 +76,8 @@ func dieWorking(text string) {
 	_ = w.Run(context.Background())
 }
 
-// A process that is killed between the writing of a part and its note: the next one goes on there, loses no item, and repeats that part alone.
+// A process is killed between the write of a part and the record of it. The next process continues there, loses no item, and repeats only
+// that part.
 func TestWorker_goesOnAfterAKill(t *testing.T) {
 	dir := t.TempDir()
 	const items = 4 * job.PartItems

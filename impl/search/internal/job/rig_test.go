@@ -24,7 +24,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// testWait is far beyond any wait of a test that holds.
+// testWait is much longer than any wait in a passing test.
 const testWait = 2 * time.Minute
 
 var (
@@ -32,7 +32,7 @@ var (
 	change = audit.Event{Action: "cancelJob", ActorKind: audit.System, Target: "plays", Outcome: audit.OK}
 )
 
-// shelf is where documents are written; several workers may share it.
+// shelf receives the documents. Several workers may share it.
 type shelf struct {
 	mu     sync.Mutex
 	writes []string          // the ids in the order in which they were written
@@ -73,7 +73,7 @@ func (s *shelf) breakWith(err error) {
 	s.broken = err
 }
 
-// makeCollection makes the collection of the tests.
+// makeCollection creates the collection of the tests.
 func makeCollection(t require.TestingT, rows *searchstore.Store) *owner.Collection {
 	return makeCollectionOf(t, rows, owner.Administrators)
 }
@@ -99,13 +99,13 @@ func newWorker(rows *searchstore.Store, w job.Writer) *job.Worker {
 	return job.NewWorker(rows, w, slog.New(slog.DiscardHandler), func() {})
 }
 
-// admin and press send jobs; who is no administrator needs a grant.
+// admin and press send jobs. press is not an administrator and needs a grant.
 var (
 	admin = job.SentBy(&auth.Principal{Kind: auth.KindUser, Subject: "usr_1", Roles: []string{"editor", "admin"}})
 	press = job.SentBy(&auth.Principal{Kind: auth.KindService, Subject: "svc_1"})
 )
 
-// send accepts a job of n items whose documents are text; ids are d0, d1, ...
+// send accepts a job of n items whose documents contain text. The IDs are d0, d1, ...
 func send(t require.TestingT, rows *searchstore.Store, c *owner.Collection, n int, text string) *job.Job {
 	return sendAs(t, rows, c, admin, n, text)
 }

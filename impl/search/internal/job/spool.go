@@ -14,10 +14,10 @@ import (
 	"github.com/fountainai/fountain/internal/id"
 )
 
-// receiveLast is how long a job that is received may be silent before it is taken for given up.
+// receiveLast is how long the upload of a job may pause before it is considered abandoned.
 const receiveLast = 2 * time.Minute
 
-// Spool receives the items of one job. It holds one part.
+// Spool receives the items of one job. It buffers one part in memory.
 type Spool struct {
 	Job   *Job
 	rows  SpoolRows
@@ -26,14 +26,14 @@ type Spool struct {
 	n     int64
 }
 
-// NewSpool begins to receive a job. Its errors are those of SpoolRows.BeginJob.
+// NewSpool starts to receive a job. Its errors are those of SpoolRows.BeginJob.
 func NewSpool(ctx context.Context, rows SpoolRows, j *Job) (*Spool, error) {
 	s := &Spool{Job: j, rows: rows, lease: lease.New(receiveLast)}
 	j.ID, j.State = id.New("job"), Receiving
 	return s, rows.BeginJob(ctx, j, s.lease)
 }
 
-// Add takes the next item.
+// Add appends an item.
 func (s *Spool) Add(ctx context.Context, item engine.Item) error {
 	line, err := json.Marshal(Item{ID: item.ID, Tenant: item.Tenant, Document: item.Document, IfVersion: item.IfVersion})
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *Spool) flush(ctx context.Context) error {
 	return nil
 }
 
-// Accept ends the receiving: from now on the job is carried out, whatever becomes of the caller.
+// Accept ends the upload. From then on the job is carried out, whether or not the caller is still connected.
 func (s *Spool) Accept(ctx context.Context) error {
 	if err := s.flush(ctx); err != nil {
 		return err
@@ -74,14 +74,15 @@ func (s *Spool) Accept(ctx context.Context) error {
 	return s.rows.AcceptJob(ctx, s.Job, s.lease)
 }
 
-// Drop forgets what was received, after cause, which it returns.
+// Drop deletes what was received, and returns cause.
 func (s *Spool) Drop(ctx context.Context, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease.CallLimit)
 	defer cancel()
 	return errors.Join(cause, s.rows.DropJob(ctx, s.Job.ID, s.lease))
 }
 
-// items reads a part of a job. Each item that has a condition is marked: when the part is carried out again, what it has written itself is none of another's.
+// items decodes a part of a job. An item with a condition gets a mark. If the part is carried out again, the mark identifies the job's own
+// earlier write, so that it is not taken for the write of somebody else.
 func (p Part) items(job string) ([]engine.Item, error) {
 	var all []engine.Item
 	for in := json.NewDecoder(bytes.NewReader(p.Items)); in.More(); {

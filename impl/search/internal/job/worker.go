@@ -15,23 +15,23 @@ import (
 
 const (
 	longest  = time.Minute // between two attempts
-	patience = time.Hour   // after which a job that did not go on is given up
-	turn     = 20          // parts, after which those of other collections that are due come first
+	patience = time.Hour   // without progress, after which a job is given up
+	turn     = 20          // parts, after which due jobs of other collections come first
 )
 
-// Writer changes documents of a collection.
+// Writer writes documents of a collection.
 type Writer interface {
 	Sync(ctx context.Context, c *owner.Collection, items []engine.Item) ([]engine.Outcome, error)
 }
 
-// Worker carries jobs out. Several may work on one database.
+// Worker carries out jobs. Several may share one database.
 type Worker struct {
 	*lease.Worker
 	Rows    Rows
 	Writer  Writer
 	Log     *slog.Logger
 	Failed  func()     // counts a step, or a job, that failed
-	Written func(*Job) // is told that a part is written, and not yet that it is noted; may be nil
+	Written func(*Job) // called when a part is written, before that is recorded; may be nil
 }
 
 // NewWorker returns a Worker.
@@ -41,12 +41,12 @@ func NewWorker(rows Rows, w Writer, log *slog.Logger, failed func()) *Worker {
 	return made
 }
 
-// Once works on one job that is due, as long as it can go on and it is its turn, and reports whether there was one.
+// Once works on one due job, until it can't continue or has used its turn. It reports whether there was a due job.
 func (w *Worker) Once(ctx context.Context) (bool, error) {
 	return lease.Work[Job]{Claim: w.Rows.ClaimJob, Do: w.parts, Leave: w.left}.Once(ctx)
 }
 
-// parts carries parts out, while it is the job's turn.
+// parts carries out parts until the job ends or has used its turn.
 func (w *Worker) parts(ctx context.Context, j *Job, l lease.Lease) (err error) {
 	for n := 0; err == nil && j.State == Running && n < turn; n++ {
 		err = w.part(ctx, j, l)
@@ -54,18 +54,18 @@ func (w *Worker) parts(ctx context.Context, j *Job, l lease.Lease) (err error) {
 	return err
 }
 
-// left gives the lease back, unless the job has ended.
+// left releases the lease, unless the job has ended.
 func (w *Worker) left(ctx context.Context, j *Job, l lease.Lease, cause error) error {
 	switch {
 	case cause == nil && j.State != Running:
 		return nil
-	case cause == nil, errors.Is(cause, lease.ErrLost), errors.Is(cause, lease.ErrStopped): // others have their turn; or it was cancelled, or another worker has it, and what was sent has arrived
+	case cause == nil, errors.Is(cause, lease.ErrLost), errors.Is(cause, lease.ErrStopped): // other jobs have their turn; or the job was cancelled or another worker has it, and all calls have ended
 		return w.Rows.LeaveJob(ctx, j, l, 0)
 	}
 	return w.settle(ctx, j, l, cause)
 }
 
-// part carries the next part out. What it sends no longer arrives when another may have the lease.
+// part carries out the next part. Its writes are bounded in time, so that none arrives after another worker may hold the lease.
 func (w *Worker) part(ctx context.Context, j *Job, l lease.Lease) error {
 	limited, cancel, err := lease.Fenced(ctx, func(ctx context.Context) error { return w.Rows.KeepJob(ctx, j, l) })
 	if err != nil {
@@ -101,7 +101,7 @@ func (w *Worker) part(ctx context.Context, j *Job, l lease.Lease) error {
 	return nil
 }
 
-// failuresOf are the items of a part that failed.
+// failuresOf returns the items of a part that failed.
 func failuresOf(p Part, items []engine.Item, outcomes []engine.Outcome) (failures []Failure) {
 	for i, outcome := range outcomes {
 		if outcome == nil {
@@ -117,7 +117,8 @@ func failuresOf(p Part, items []engine.Item, outcomes []engine.Outcome) (failure
 	return failures
 }
 
-// permitted returns the collection of the job as it is now: the one that it was sent to, and no later one of its name, as long as its sender may write it. Problems: not_found, forbidden.
+// permitted reads the collection of the job. It must still be the collection that the job was sent to, not a later one of the same name,
+// and the sender must still be allowed to write it. Problems: not_found, forbidden.
 func (w *Worker) permitted(ctx context.Context, j *Job) (*owner.Collection, error) {
 	c, err := w.Rows.CollectionNow(ctx, j.Name)
 	switch {
@@ -131,7 +132,8 @@ func (w *Worker) permitted(ctx context.Context, j *Job) (*owner.Collection, erro
 	return c, nil
 }
 
-// settle leaves a job for a while after an error, or ends it when a repeat would have that error again.
+// settle postpones a job after a transient error. After any other error, or if the job has not progressed for too long, it ends the job as
+// failed.
 func (w *Worker) settle(ctx context.Context, j *Job, l lease.Lease, cause error) error {
 	now, err := w.Rows.Now(ctx)
 	if err != nil {
@@ -155,7 +157,7 @@ func (w *Worker) gaveUp(ctx context.Context, j *Job, cause error) {
 	w.Failed()
 }
 
-// pause is how long a job is left alone after so many attempts: it doubles from a second to longest.
+// pause returns how long a job is postponed after this many attempts. It doubles from one second up to longest.
 func pause(attempts int64) time.Duration {
 	return min(time.Second<<min(attempts, 10), longest)
 }

@@ -1,8 +1,9 @@
-// Package lease shares work that must go on after the death of whoever does it. A row of the database is worked on by whoever has its lease, until a time by the database's clock; then anybody else may
-// go on with it.
+// Package lease distributes work that must continue after the death of a worker. A row of the database is worked on by the holder of its
+// lease, which expires at a time by the database's clock. After that anybody else may continue the work.
 //
-// What keeps two from doing one thing: each change of the row asks for the lease by its name, and renews it (ErrLost says that it is another's by now); and what is sent elsewhere is sent within Fenced,
-// whose time ends before the lease does. So whoever is taken for dead can neither change the row nor have anything arrive that was sent for it.
+// Two rules prevent two workers from doing the same work. Each change of the row requires the lease by its name, and renews it; ErrLost
+// reports that somebody else has it. Calls to other systems are made within Fenced, whose context ends before the lease does. A worker that
+// is considered dead can therefore neither change the row nor have a call arrive that was made for it.
 package lease
 
 import (
@@ -14,28 +15,29 @@ import (
 )
 
 const (
-	// Last is how long a lease lasts that nothing renews.
+	// Last is how long a lease lasts unless it is renewed.
 	Last = 30 * time.Second
-	// CallLimit bounds what is sent elsewhere by a lease of Last.
+	// CallLimit limits calls to other systems that are made under a lease of Last.
 	CallLimit = 20 * time.Second
 )
 
-// ErrLost says that the lease is another's by now, or that the row is in another state than it was taken for.
+// ErrLost reports that somebody else has the lease, or that the row is not in the expected state.
 var ErrLost = errors.New("the lease is lost")
 
-// ErrStopped says that a piece of work ended before it was done because whoever did it was told to end.
+// ErrStopped reports that a piece of work ended early because the worker was told to stop.
 var ErrStopped = errors.New("the work was stopped")
 
-// Lease is what a row is held by. Each change of the row by its holder renews it.
+// Lease is the right to work on a row. Each change of the row by the holder renews it.
 type Lease struct {
-	Name string // nobody else's, and no earlier one
+	Name string // unique, also over time
 	Last time.Duration
 }
 
-// New returns a lease of its own.
+// New returns a lease with a unique name.
 func New(last time.Duration) Lease { return Lease{Name: id.New("lease"), Last: last} }
 
-// Fenced renews a lease of Last, and returns the context of what is sent by it, which ends before the lease does: its time goes from before it is renewed. An error is that of renew.
+// Fenced renews a lease of Last, and returns a context for the calls that are made under it. The context ends before the lease does,
+// because its time is counted from before the renewal. The error is that of renew.
 func Fenced(ctx context.Context, renew func(ctx context.Context) error) (context.Context, context.CancelFunc, error) {
 	limited, cancel := context.WithTimeout(ctx, CallLimit)
 	if err := renew(limited); err != nil {
@@ -45,17 +47,19 @@ func Fenced(ctx context.Context, renew func(ctx context.Context) error) (context
 	return limited, cancel, nil
 }
 
-// Work is a kind of work that is shared.
+// Work is one kind of shared work.
 type Work[T any] struct {
-	// Claim leases what is due for the longest time, or returns nil.
+	// Claim leases the item that has been due for the longest time, or returns nil.
 	Claim func(ctx context.Context, l Lease) (*T, error)
-	// Do goes on with it as long as it can, or it is its turn. Its errors are ErrLost, where somebody else has it or has ended it, and what keeps it from going on.
+	// Do works on the item until it can't continue or has used its turn. It returns ErrLost if somebody else has the lease or has ended the
+	// work, or else the error that stopped it.
 	Do func(ctx context.Context, t *T, l Lease) error
-	// Leave gives the lease back, whatever became of the context. cause is the error of Do, ErrStopped in place of it when the context ended, or nil.
+	// Leave releases the lease. Its context does not end with the worker's. cause is the error of Do, or ErrStopped if the context ended,
+	// or nil.
 	Leave func(ctx context.Context, t *T, l Lease, cause error) error
 }
 
-// Once does a piece of work that is due, and reports whether there was one.
+// Once works on one due item, and reports whether there was one.
 func (w Work[T]) Once(ctx context.Context) (bool, error) {
 	l := New(Last)
 	t, err := w.Claim(ctx, l)

@@ -91,7 +91,8 @@ func TestWork_doesNothingWithoutAClaim(t *testing.T) {
 	}
 }
 
-// A worker goes on at once as long as there is work and it goes well, looks again when it is woken, tells of what fails, and ends with its context.
+// A worker continues at once while there is work and it succeeds, checks again when it is woken, reports failures, and ends with its
+// context.
 func TestWorker_worksUntilItsEnd(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

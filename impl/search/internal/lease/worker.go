@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// pause is between two looks for work that is due.
+// pause is the interval at which a worker looks for due work.
 const pause = time.Second
 
-// Worker does one kind of work in the background. Several may share it, in one process or in many.
+// Worker runs one kind of work in the background. Several may share the work, in one process or in many.
 type Worker struct {
 	once   func(ctx context.Context) (bool, error)
 	log    *slog.Logger
@@ -18,12 +18,13 @@ type Worker struct {
 	wake   chan struct{}
 }
 
-// NewWorker returns a Worker. once does a piece of work that is due, and reports whether there was one. told is what the log says when that fails, and failed counts it.
+// NewWorker returns a Worker. once does one piece of due work, and reports whether there was any. If it fails, told is logged and failed
+// counts the failure.
 func NewWorker(once func(ctx context.Context) (bool, error), log *slog.Logger, told string, failed func()) *Worker {
 	return &Worker{once: once, log: log, told: told, failed: failed, wake: make(chan struct{}, 1)}
 }
 
-// Wake makes Run look at once: there is something to do.
+// Wake makes Run look for due work at once.
 func (w *Worker) Wake() {
 	select {
 	case w.wake <- struct{}{}:
@@ -31,7 +32,7 @@ func (w *Worker) Wake() {
 	}
 }
 
-// Run works until ctx ends: without a pause as long as there is something that is due, and goes well.
+// Run works until ctx ends. It does not pause while there is due work and it succeeds.
 func (w *Worker) Run(ctx context.Context) error {
 	for {
 		worked, err := w.once(ctx)
@@ -48,7 +49,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-// rest waits for a moment, or until it is woken. It reports false when ctx ends.
+// rest waits for pause, or until it is woken. It returns false if ctx ends.
 func (w *Worker) rest(ctx context.Context) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

@@ -2,7 +2,7 @@ package owner
 
 import "errors"
 
-// What can be wrong with a request about whose a collection is. Nothing was changed.
+// Errors of requests that concern owners and grants of collections. Nothing was changed.
 var (
 	ErrTaken      = errors.New("another has a collection of this name")
 	ErrBusy       = errors.New("an earlier collection of this name may still be written")

@@ -1,4 +1,4 @@
-// Package owner says whose a collection of the search service is, and what a caller may do with it.
+// Package owner determines who owns a collection of the search service and what a caller may do with it.
 package owner
 
 import (
@@ -11,30 +11,30 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 )
 
-// Administrators is the owner of what administrators make, and of what nobody else can be told to have made.
+// Administrators is the owner of what administrators create, and of everything whose creator is unknown.
 const Administrators = "administrators"
 
-// roleAdmin is the role of users who reach every collection; the kms gives it to no user of a tenant.
+// roleAdmin is the role of users who have access to every collection. The kms gives it to no user of a tenant.
 const roleAdmin = "admin"
 
-// Access is what somebody may do with a collection; each includes those before it.
+// Access is what a caller may do with a collection. Each level includes those before it.
 type Access int
 
-// The kinds of access.
+// The levels of access.
 const (
 	None Access = iota
 	Read
 	Write
-	Own // delete it, and say who else may use it
+	Own // delete it, and grant access to others
 )
 
-// Name is a collection's name. Each tenant has names of its own.
+// Name is the name of a collection. Each tenant has its own namespace.
 type Name struct {
-	Tenant string // "" is the default tenant, whose names the services without a tenant and administrators use
+	Tenant string // "" is the default tenant, whose names services without a tenant and administrators use
 	Local  string
 }
 
-// Candidates are the names that a caller may mean by a text of the contract's pattern, the nearest first.
+// Candidates returns the names that a caller may mean by a text that matches the contract's pattern, nearest first.
 func Candidates(text string, p *auth.Principal) []Name {
 	if tenant, local, qualified := strings.Cut(text, "."); qualified {
 		return []Name{{tenant, local}}
@@ -45,7 +45,7 @@ func Candidates(text string, p *auth.Principal) []Name {
 	return []Name{{p.Tenant, text}, {"", text}}
 }
 
-// Engine is the name at the search engine of a collection that was not reindexed, and of collections in the audit log.
+// Engine returns the engine's name of a collection that was not reindexed. It also identifies collections in the audit trail.
 func (n Name) Engine() string {
 	if n.Tenant == "" {
 		return n.Local
@@ -53,7 +53,7 @@ func (n Name) Engine() string {
 	return n.Tenant + "." + n.Local
 }
 
-// FromEngine reads what Engine wrote.
+// FromEngine parses the result of Engine.
 func FromEngine(text string) Name {
 	if tenant, local, qualified := strings.Cut(text, "."); qualified {
 		return Name{tenant, local}
@@ -61,7 +61,7 @@ func FromEngine(text string) Name {
 	return Name{"", text}
 }
 
-// For is the name as a caller may write it.
+// For returns the name in the form in which the caller may write it.
 func (n Name) For(p *auth.Principal) string {
 	if n.Tenant == p.Tenant {
 		return n.Local
@@ -69,10 +69,10 @@ func (n Name) For(p *auth.Principal) string {
 	return n.Engine()
 }
 
-// OfTenant is the owner of what is made in a tenant.
+// OfTenant returns the owner of what is created in a tenant.
 func OfTenant(tenant string) string { return "tenant:" + tenant }
 
-// Of is the owner of what a caller makes under a name.
+// Of returns the owner of what a caller creates under a name.
 func Of(n Name, p *auth.Principal) string {
 	switch {
 	case n.Tenant != "":
@@ -83,32 +83,33 @@ func Of(n Name, p *auth.Principal) string {
 	return Administrators
 }
 
-// MayMake reports whether a caller may make a collection of that name: administrators any, others one of their own tenant.
+// MayMake reports whether a caller may create a collection of that name. Administrators may use any name, and others the names of their own
+// tenant.
 func MayMake(n Name, p *auth.Principal) bool { return n.Tenant == p.Tenant || isAdmin(p) }
 
 func isAdmin(p *auth.Principal) bool {
 	return p.Kind == auth.KindUser && p.Tenant == "" && p.HasRole(roleAdmin)
 }
 
-// Collection is what is known of a collection beside its schema.
+// Collection is what is stored about a collection, apart from its schema.
 type Collection struct {
 	Name
 	Owner        string // "service:<id>", "tenant:<name>" or Administrators
 	TenantScoped bool
-	// Versioned says that the collection keeps a version of each of its documents.
+	// Versioned reports whether the collection keeps versions of its documents.
 	Versioned bool
-	// Claimed is when its owner claimed the name: a later collection of the name has another time.
+	// Claimed is when the owner claimed the name. It distinguishes the collection from a later one with the same name.
 	Claimed time.Time
-	// Physical is the name that a reindex gave the collection at the engine; "" is that of Name.
+	// Physical is the name that a reindex gave the collection at the engine. If it is "", the name is that of Name.Engine.
 	Physical string
-	// Desired is the schema that it should have, as text, of one that is about to be made; otherwise "".
+	// Desired is the desired schema as text, for a collection that is about to be created. Otherwise it is "".
 	Desired string
-	// Swapping says that another collection of the engine is about to take its place.
+	// Swapping reports that another collection of the engine is about to replace this one.
 	Swapping bool
-	Grants   []Grant // in no order
+	Grants   []Grant // in no particular order
 }
 
-// Engine is the collection's name at the search engine.
+// Engine returns the collection's name at the engine.
 func (c *Collection) Engine() string {
 	if c.Physical != "" {
 		return c.Physical
@@ -116,23 +117,25 @@ func (c *Collection) Engine() string {
 	return c.Name.Engine()
 }
 
-// generation is between a name and the mark of one of its generations. No name of the contract has capitals, so that none is a generation's.
+// generation separates a name from the mark of a generation. Names in the contract have no capitals, so that none collides with a
+// generation.
 const generation = "__R"
 
-// Generation is the name at the engine of what a reindex makes. mark is of capitals and digits, and no other reindex's.
+// Generation returns the engine's name of a collection that a reindex creates. mark consists of capitals and digits and is unique to the
+// reindex.
 func (n Name) Generation(mark string) string { return n.Engine() + generation + mark }
 
-// IsGeneration reports whether a reindex made the collection of the engine.
+// IsGeneration reports whether a reindex created the collection of the engine.
 func IsGeneration(physical string) bool { return strings.Contains(physical, generation) }
 
-// Grant lets somebody beside the owner use a collection.
+// Grant gives access to a collection to somebody other than the owner.
 type Grant struct {
 	Grantee string // "service:<id>", "user:<id>", "role:<name>" or "tenant:<name>"
 	Access  Access // Read or Write
 	At      time.Time
 }
 
-// Access is what a caller may do with the collection. Of one that is nil nobody may do anything.
+// Access returns what a caller may do with the collection. It returns None if c is nil.
 func (c *Collection) Access(p *auth.Principal) Access {
 	if c == nil {
 		return None
@@ -149,8 +152,9 @@ func (c *Collection) Access(p *auth.Principal) Access {
 	return most
 }
 
-// isFor reports whether a grant of the collection is for a caller. Roles are the same words in every tenant: one reaches the users of the
-// collection's own tenant, and those of others only where each sees no more than the documents of theirs.
+// isFor reports whether a grant of the collection applies to a caller. Roles have the same names in all tenants. A role reaches the users
+// of the collection's own tenant. It reaches users of other tenants only if the collection is tenant-scoped, where each user sees only the
+// documents of their own tenant.
 func (c *Collection) isFor(grantee string, p *auth.Principal) bool {
 	kind, who, _ := strings.Cut(grantee, ":")
 	switch kind {
@@ -162,28 +166,30 @@ func (c *Collection) isFor(grantee string, p *auth.Principal) bool {
 	return kind == p.Kind && who == p.Subject
 }
 
-// Whole reports whether a caller reaches the documents of every tenant: in a tenant-scoped collection the owning service and administrators do.
+// Whole reports whether a caller reaches the documents of all tenants. In a tenant-scoped collection only the owning service and
+// administrators do.
 func (c *Collection) Whole(p *auth.Principal) bool {
 	return !c.TenantScoped || p.Tenant == "" && c.Access(p) == Own
 }
 
-// TenantField is the field by which documents of tenant-scoped collections are told apart. Names with ReservedPrefix are the service's own.
+// TenantField is the field that holds the tenant of each document in a tenant-scoped collection. Field names with ReservedPrefix are
+// reserved for the service.
 const (
 	ReservedPrefix = "fountain_"
 	TenantField    = ReservedPrefix + "tenant"
 )
 
-// TenantKey is the value of TenantField. The engine ignores case and punctuation, so that the tenants a-b and ab are one to it; of the keys no
-// two are.
+// TenantKey returns the value of TenantField for a tenant. The engine ignores case and punctuation, and would not distinguish the tenants
+// a-b and ab. The key is therefore a hash in lower-case hexadecimal digits.
 func TenantKey(tenant string) string {
 	sum := sha256.Sum256([]byte("tenant\x00" + tenant))
 	return hex.EncodeToString(sum[:16])
 }
 
-// DocumentID is the id of a tenant's document at the engine: tenants don't share ids.
+// DocumentID returns the engine's ID of a tenant's document. Tenants have separate namespaces of IDs.
 func DocumentID(tenant, id string) string { return tenant + ":" + id }
 
-// SplitID reads what DocumentID wrote.
+// SplitID parses the result of DocumentID.
 func SplitID(stored string) (tenant, id string) {
 	tenant, id, _ = strings.Cut(stored, ":")
 	return tenant, id

@@ -1,7 +1,8 @@
-// Package rawjson reads a JSON text once and gives parts of it as they stand there, without making values of them: the digits of large numbers and the escapes of strings stay what they are.
+// Package rawjson reads a JSON text once and returns slices of it, without decoding values. The digits of large numbers and the escapes of
+// strings therefore stay as they are.
 //
-// It follows strings and brackets and looks at numbers and words by their letters alone, so that it is no check: it is for texts that are known to be JSON, as a body that the contract was
-// held against, and for those that somebody checks afterwards.
+// It follows strings and brackets, and checks numbers and literals only by their characters. It is not a validator. It is for texts that
+// are known to be valid, such as a body that was checked against the contract, and for texts that are validated later.
 package rawjson
 
 import (
@@ -13,20 +14,20 @@ import (
 	"strconv"
 )
 
-// ErrMalformed says that a text is not JSON, or not of the form that is read.
+// ErrMalformed reports that a text is not JSON, or not of the expected form.
 var ErrMalformed = errors.New("the text is not of the form that is read")
 
-// Text is a text that is read from its beginning. What it gives are parts of it.
+// Text reads a JSON text from its start. The results are slices of the text.
 type Text struct {
 	text []byte
 	at   int
 }
 
-// New returns a Text.
+// New returns a reader of a text.
 func New(text []byte) Text { return Text{text: text} }
 
-// Members calls fn for each member of an object, which is the whole text, with its name between the quotes and its value, both as they are written. An error of fn ends it; a text that is no object, or
-// goes on behind it, is ErrMalformed.
+// Members calls fn for each member of an object, which must be the whole text, with the name, without its quotes, and the value, both as
+// they are written. An error of fn ends the iteration. If the text is not an object, or more text follows, the error is ErrMalformed.
 func Members(object []byte, fn func(name, value []byte) error) error {
 	t := New(object)
 	err := t.Members(func(name []byte) error {
@@ -42,7 +43,7 @@ func Members(object []byte, fn func(name, value []byte) error) error {
 	return t.End()
 }
 
-// End is ErrMalformed where more than white space is left.
+// End returns ErrMalformed if anything but white space is left.
 func (t *Text) End() error {
 	if t.space(); t.at != len(t.text) {
 		return ErrMalformed
@@ -56,7 +57,7 @@ func (t *Text) space() {
 	}
 }
 
-// take reads a sign.
+// take consumes a character, if it is the next one after white space.
 func (t *Text) take(sign byte) bool {
 	t.space()
 	if t.at >= len(t.text) || t.text[t.at] != sign {
@@ -66,10 +67,11 @@ func (t *Text) take(sign byte) bool {
 	return true
 }
 
-// Each reads an array, and calls fn at each of its values, which fn reads.
+// Each reads an array, and calls fn at each element. fn must consume the element.
 func (t *Text) Each(fn func() error) error { return t.list('[', ']', fn) }
 
-// Members reads an object, and calls fn at each of its values, which fn reads. The name is what stands between the quotes.
+// Members reads an object, and calls fn at each member's value, with the name as it is written between the quotes. fn must consume the
+// value.
 func (t *Text) Members(fn func(name []byte) error) error {
 	return t.list('{', '}', func() error {
 		t.space()
@@ -105,7 +107,7 @@ func (t *Text) list(begin, end byte, fn func() error) error {
 	}
 }
 
-// Number reads a whole number.
+// Number reads an integer.
 func (t *Text) Number() (int64, error) {
 	text, err := t.Raw()
 	if err != nil {
@@ -118,7 +120,7 @@ func (t *Text) Number() (int64, error) {
 	return n, nil
 }
 
-// Raw reads any value and returns its part of the text.
+// Raw reads any value and returns its slice of the text.
 func (t *Text) Raw() ([]byte, error) {
 	t.space()
 	begin := t.at
@@ -140,7 +142,7 @@ func (t *Text) Raw() ([]byte, error) {
 	return t.text[begin:t.at], nil
 }
 
-// Skip reads any value.
+// Skip reads any value and discards it.
 func (t *Text) Skip() error {
 	_, err := t.Raw()
 	return err
@@ -171,13 +173,13 @@ func (t *Text) nested() bool {
 	return false
 }
 
-// sign is what a byte is outside of strings.
+// sign is the class of a byte outside of strings.
 type sign uint8
 
 const (
-	foreign sign = iota // nothing that JSON has
+	foreign sign = iota // not allowed in JSON
 	letter              // of numbers, true, false and null
-	between             // values
+	between             // white space, commas and colons
 	quote
 	opening
 	closing
@@ -217,18 +219,19 @@ func (t *Text) quoted() bool {
 	return false
 }
 
-// Eight bytes that are 1, or have their highest bit.
+// Words of eight bytes that are all 0x01, and that all have only the highest bit set.
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
 )
 
-// mark finds the next quote or backslash, eight bytes at a time: most strings are names and words, for which a call of bytes.IndexByte costs more than it saves. Without one it is the end of the text.
+// mark finds the next quote or backslash, or the end of the text. It looks at eight bytes at a time. Most strings are names and words, for
+// which a call of bytes.IndexByte costs more than it saves.
 func mark(text []byte, at int) int {
 	for ; at+8 <= len(text); at += 8 {
 		eight := binary.LittleEndian.Uint64(text[at:])
 		quotes, slashes := eight^'"'*ones, eight^'\\'*ones
-		// The highest bit of each byte that is 0, and maybe of some behind the first one.
+		// This has the highest bit set for each zero byte, and possibly for some bytes after the first one.
 		if found := ((quotes-ones)&^quotes | (slashes-ones)&^slashes) & highs; found != 0 {
 			return at + bits.TrailingZeros64(found)/8
 		}
@@ -247,7 +250,7 @@ func (t *Text) word() bool {
 	return true
 }
 
-// Plain is the text of a string that is written without escapes; false of any other value.
+// Plain returns the text of a string without escapes. It returns false for any other value.
 func Plain(value []byte) (string, bool) {
 	if len(value) < 2 || value[0] != '"' || bytes.IndexByte(value, '\\') >= 0 {
 		return "", false
@@ -255,11 +258,11 @@ func Plain(value []byte) (string, bool) {
 	return string(value[1 : len(value)-1]), true
 }
 
-// AppendString writes a text as a JSON string.
+// AppendString appends a text as a JSON string.
 func AppendString(out []byte, text string) []byte {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			quoted, _ := json.Marshal(text) // a string has no error
+			quoted, _ := json.Marshal(text) // encoding a string never fails
 			return append(out, quoted...)
 		}
 	}

@@ -43,7 +43,7 @@ func TestPlain_isOfStringsWithoutEscapes(t *testing.T) {
 	}
 }
 
-// FuzzMembers holds what is read against encoding/json: of an object it is the same members.
+// FuzzMembers compares the members of an object with those that encoding/json decodes.
 func FuzzMembers(f *testing.F) {
 	for _, text := range []string{`{"a":1,"b":[{"c":"\\\""}]}`, `{"":{}}`, ` { "a" : true } `, `{"a":1}}`, `[1]`} {
 		f.Add([]byte(text))
@@ -69,7 +69,7 @@ func FuzzMembers(f *testing.F) {
 	})
 }
 
-// FuzzAppendString holds what is written against encoding/json: it is a string that says the same.
+// FuzzAppendString compares with encoding/json: the result is a string with the same content.
 func FuzzAppendString(f *testing.F) {
 	for _, text := range []string{"", "a", `a"b\c`, "\n\x00", "é<>&", "\xff", "\u2028"} {
 		f.Add(text)

@@ -14,8 +14,9 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// copy copies the documents of the source. One that is in the target already was copied by an earlier attempt; what was written since is noted. The target is behind the notes until
-// verify: nothing that is deleted meanwhile comes back by a copy that was read before.
+// copy copies the documents of the source. A document that is already in the target was copied by an earlier attempt, and if it has changed
+// since then, it is noted. Notes are not applied before verify. A document that is deleted during the copy can therefore not come back
+// through a batch that was read before the deletion.
 func (s *steps) copy(ctx context.Context) (err error) {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -23,7 +24,7 @@ func (s *steps) copy(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { stop(); _ = export.Close() }() // what was not read is not needed
+	defer func() { stop(); _ = export.Close() }() // the rest of the export is not needed
 	s.Copied = 0
 	for done := false; !done; {
 		var batch [][]byte
@@ -38,7 +39,7 @@ func (s *steps) copy(ctx context.Context) (err error) {
 	return s.move(ctx, Verifying)
 }
 
-// nextBatch reads documents for one import; done says that there are no more.
+// nextBatch reads the documents of one import. done reports that there are no more.
 func nextBatch(export *engine.Export) (batch [][]byte, done bool, err error) {
 	for size := 0; len(batch) < engine.ImportDocuments && size < engine.ImportBytes; {
 		line, err := export.Next()
@@ -71,7 +72,7 @@ func (s *steps) add(ctx context.Context, batch [][]byte) error {
 		if err != nil {
 			return err
 		}
-		// A document that was deleted or made to fit meanwhile is caught up by its note.
+		// A document that was deleted, or changed to fit the schema, since it was read is handled later by its note.
 		noted, err := s.Rows.Noted(ctx, s.ID, id)
 		if err != nil {
 			return err
@@ -83,8 +84,8 @@ func (s *steps) add(ctx context.Context, batch [][]byte) error {
 	return nil
 }
 
-// catchUp brings the documents of the notes from one collection into the other, those of writes that have ended, and returns how many they were. all says that no write
-// is under way. What the other collection refuses is marked.
+// catchUp applies the notes: it copies the noted documents from one collection to the other, and returns how many. By default it handles
+// only notes of writes that have ended; all means that no write is under way. Documents that the other collection refuses are marked.
 func (s *steps) catchUp(ctx context.Context, from, to string, all bool) (n int, err error) {
 	var before time.Time
 	if !all {
@@ -111,7 +112,7 @@ func (s *steps) catchUp(ctx context.Context, from, to string, all bool) (n int, 
 	}
 }
 
-// bring copies the documents of some notes, and deletes those that are no more.
+// bring copies the documents of some notes, and deletes those that no longer exist.
 func (s *steps) bring(ctx context.Context, from, to string, notes []Note) (done, refused []Note, err error) {
 	ids := make([]string, len(notes))
 	for i, note := range notes {
@@ -153,15 +154,16 @@ func (s *steps) bring(ctx context.Context, from, to string, notes []Note) (done,
 	return done, refused, nil
 }
 
-// sampled is how many documents are compared.
+// sampled is the number of documents that are compared.
 const sampled = 500
 
-// errDiffers fails a reindex whose copy is not what was copied.
+// errDiffers fails a reindex whose copy differs from the original.
 func errDiffers(text string) error {
 	return problem.New(problem.StateConflict, "The copy is not what the collection holds: "+text)
 }
 
-// compare compares documents of the source, spread over all, with their copies. Those that were written since are noted, and left out.
+// compare compares a sample of documents, spread over the whole source, with their copies. Documents that were written since are noted, and
+// are skipped.
 func (s *steps) compare(ctx context.Context) error {
 	ids, err := s.sample(ctx)
 	if err != nil {
@@ -232,7 +234,7 @@ func (s *steps) sample(ctx context.Context) (ids []string, err error) {
 	return ids, s.Rows.KeepReindex(ctx, s.Reindex, s.lease)
 }
 
-// retyped are the fields whose type changes: the engine may store their values in another form.
+// retyped returns the fields whose type changes. The engine may store their values in another form.
 func (s *steps) retyped(ctx context.Context) (map[string]bool, error) {
 	source, err := s.Engine.Collection(ctx, s.Source)
 	if err != nil {
@@ -245,7 +247,7 @@ func (s *steps) retyped(ctx context.Context) (map[string]bool, error) {
 	return out, nil
 }
 
-// equal compares two documents; nil is one that is not there.
+// equal compares two documents without some fields. nil is a missing document.
 func equal(a, b []byte, without map[string]bool) (bool, error) {
 	if bytes.Equal(a, b) {
 		return true, nil
@@ -256,7 +258,7 @@ func equal(a, b []byte, without map[string]bool) (bool, error) {
 	var docs [2]map[string]any
 	for i, text := range [][]byte{a, b} {
 		d := json.NewDecoder(bytes.NewReader(text))
-		d.UseNumber() // no digit is passed over
+		d.UseNumber() // keeps all digits
 		if err := d.Decode(&docs[i]); err != nil {
 			return false, fmt.Errorf("read document: %w", err)
 		}

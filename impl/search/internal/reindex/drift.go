@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 )
 
-// Kind is how a field of the engine's schema differs from the one that is wanted.
+// Kind is how a field of the engine's schema differs from the wanted one.
 type Kind string
 
 // The kinds.
@@ -17,7 +17,7 @@ const (
 	Missing    Kind = "missing"
 	Unexpected Kind = "unexpected"
 	Different  Kind = "different"
-	Sorting    Kind = "defaultSortingField" // Field is the one that is wanted, or the one that is not
+	Sorting    Kind = "defaultSortingField" // Field is the wanted one, or the one that is not wanted
 )
 
 // Change is one difference.
@@ -27,8 +27,8 @@ type Change struct {
 	Wanted, Actual *engine.Field
 }
 
-// Drift is what the engine's schema differs in from the wanted one, by the names of the fields. Flags that are not said are the engine's defaults. Fields that
-// the engine made of patterns, or of a type that it found out, are no difference.
+// Drift returns the differences between the wanted schema and the engine's, by field name. Omitted flags have the engine's defaults. Fields
+// that the engine created from patterns, and types that it detected, are not differences.
 func Drift(wanted Schema, actual engine.Collection) (all []Change) {
 	has := make(map[string]*engine.Field, len(actual.Fields))
 	for i := range actual.Fields {
@@ -63,14 +63,14 @@ func Drift(wanted Schema, actual engine.Collection) (all []Change) {
 	return all
 }
 
-// Alterable reports whether the engine can make the changes in the collection as it is: fields that need not be in documents are added, others dropped.
+// Alterable reports whether the engine can make the changes in place: it can add optional fields, and drop fields.
 func Alterable(changes []Change) bool {
 	return !slices.ContainsFunc(changes, func(c Change) bool {
 		return c.Kind == Different || c.Kind == Sorting || c.Kind == Missing && !optional(c.Wanted)
 	})
 }
 
-// made reports whether a pattern of the wanted fields makes a field of that name.
+// made reports whether a pattern among the wanted fields creates a field of that name.
 func made(name string, wanted []engine.Field) bool {
 	return slices.ContainsFunc(wanted, func(w engine.Field) bool {
 		if !pattern(w.Name) {
@@ -96,7 +96,8 @@ func same(w, a *engine.Field) bool {
 	return w.Sort == nil || *w.Sort == flagOf(a.Sort, !strings.HasPrefix(a.Type, "string"))
 }
 
-// optional reports whether documents may lack a field. What patterns make, what the engine types by itself and what it does not index is optional in any case.
+// optional reports whether documents may lack a field. Fields from patterns, fields with a detected type and fields that are not indexed
+// are always optional.
 func optional(f *engine.Field) bool {
 	return flagOf(f.Optional, false) || pattern(f.Name) || f.Type == "auto" || !flagOf(f.Index, true)
 }

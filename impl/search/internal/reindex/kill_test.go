@@ -27,7 +27,7 @@ import (
 
 const workerVariable = "FOUNTAIN_SEARCH_TEST_REINDEX"
 
-// death is when a child process kills itself.
+// death says when a child process kills itself.
 type death struct {
 	Dir   string
 	State reindex.State
@@ -50,7 +50,7 @@ func databaseIn(dir string) store.Config {
 	return store.Config{Name: "search", Dir: filepath.Join(dir, "db"), Migrations: searchstore.Migrations, Log: slog.New(slog.DiscardHandler)}
 }
 
-// dieWorking works on a reindex while it writes, tells what it tries and what was answered, and kills itself in a state.
+// dieWorking works on a reindex while it writes, prints what it attempts and what was acknowledged, and kills itself in a state.
 func dieWorking(text string) {
 	var t audittest.Process
 	var d death
@@ -103,7 +103,7 @@ func dieWorking(text string) {
 	_ = r.worker.Run(ctx)
 }
 
-// ledger is what a document may hold after a kill: what was answered last, and what was tried since.
+// ledger holds the values that a document may have after a kill: the last acknowledged one, and those attempted since.
 type ledger map[string]map[int]bool
 
 func (l ledger) read(t *testing.T, out []byte) {
@@ -124,7 +124,8 @@ func (l ledger) read(t *testing.T, out []byte) {
 	}
 }
 
-// A process that is killed in any state of a reindex, while it is written: the next one brings it to its end, and holds every write that was answered.
+// A process is killed in any state of a reindex, during writes. The next process completes the reindex, and has every write that was
+// acknowledged.
 func TestWorker_goesOnAfterAKillInEachState(t *testing.T) {
 	for _, d := range []death{
 		{State: reindex.Created}, {State: reindex.Copying}, {State: reindex.Verifying}, {State: reindex.Swapping}, {State: reindex.Swapping, Held: true}, {State: reindex.Done},

@@ -1,9 +1,10 @@
-// Package reindex brings a collection to another schema while it is searched and written: its documents are copied into a new collection of
-// the engine, what is written meanwhile is noted and copied again, and the new collection takes the place of the old one in a single commit.
+// Package reindex moves a collection to another schema while it is being searched and written. Its documents are copied into a new
+// collection of the engine. Documents that are written in the meantime are noted and copied again. Then the new collection replaces the old
+// one in a single commit.
 //
-// Writer is the way of all writes to documents: it reads which collection of the engine is the current one, notes what it writes where a reindex is under
-// way, and waits while one takes the other's place. Replica tells the others which writes of this process are under way. Worker takes a
-// reindex from state to state; each step can be taken again, by another process too.
+// Writer handles all writes of documents: it reads which collection of the engine is current, notes the documents while a reindex is under
+// way, and waits during a swap. Replica reports to the other processes which writes of this process are under way. Worker takes a reindex
+// from state to state. Each step can be repeated, also by another process.
 package reindex
 
 import (
@@ -16,17 +17,17 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 )
 
-// State is where a reindex is.
+// State is the state of a reindex.
 type State string
 
-// The states. Those before Done can be aborted; the last three are ends.
+// The states. A reindex can be aborted before Done; the last three are final.
 const (
-	Created     State = "created"     // the new collection is made, and every process notes its writes
+	Created     State = "created"     // the new collection is being created; copying starts when every process notes its writes
 	Copying     State = "copying"     // the documents are copied
-	Verifying   State = "verifying"   // what was noted is caught up, and copies are compared
-	Swapping    State = "swapping"    // writes wait, and the new collection takes the place of the old one
+	Verifying   State = "verifying"   // notes are being applied, and copies are compared
+	Swapping    State = "swapping"    // writes wait while the new collection replaces the old one
 	Done        State = "done"        // the old collection may still be kept
-	RollingBack State = "rollingBack" // the old collection takes its place again
+	RollingBack State = "rollingBack" // the old collection is replacing the new one
 	RolledBack  State = "rolledBack"
 	Aborted     State = "aborted"
 	Failed      State = "failed"
@@ -37,7 +38,7 @@ func (s State) UnderWay() bool {
 	return s == Created || s == Copying || s == Verifying || s == Swapping
 }
 
-// What can be wrong with a request about a reindex. Nothing was changed.
+// Errors of requests that concern reindexes. Nothing was changed.
 var (
 	ErrUnderWay = errors.New("a reindex of the collection is under way")
 	ErrNone     = errors.New("the collection has no such reindex")
@@ -49,47 +50,47 @@ var (
 type Reindex struct {
 	ID string
 	owner.Name
-	Claimed        time.Time // of the collection
+	Claimed        time.Time // when the collection was claimed
 	State          State
 	Source, Target string // collections of the engine
-	Wanted         Schema // of the target
-	Earlier        string // the schema that was wanted before, as it is stored
+	Wanted         Schema // schema of the target
+	Earlier        string // the previous desired schema, as it is stored
 	SchemaVersion  int64
 	KeepOld        time.Duration
-	Documents      int64 // when copying began
+	Documents      int64 // at the start of copying
 	Copied         int64
 	CaughtUp       int64
-	Refused        int64 // notes that the source does not take, after the swap
+	Refused        int64 // notes that the source has refused, after the swap
 	Failure        string
 	Reason         string
-	Cleanup        string // a collection of the engine to be dropped, or ""
+	Cleanup        string // a collection of the engine that is to be dropped, or ""
 	CleanupAt      time.Time
 	Started        time.Time
 	Changed        time.Time
 }
 
-// Mapping is what a write must know of its collection.
+// Mapping is what a write needs to know about its collection.
 type Mapping struct {
 	Physical string // the collection's name at the engine
-	Noting   string // the reindex for which it is noted, or ""
-	Held     bool   // it has to wait
-	// Versioned says that the collection keeps versions of its documents.
+	Noting   string // the reindex for which writes are noted, or ""
+	Held     bool   // writes have to wait
+	// Versioned reports whether the collection keeps versions of its documents.
 	Versioned bool
 }
 
-// Note is a document that was written.
+// Note records that a document was written.
 type Note struct {
-	Document string // its id at the engine
+	Document string // its ID at the engine
 	At       int64  // microseconds
 }
 
-// Schema is the schema that a collection should have, without the field of the tenant.
+// Schema is the desired schema of a collection, without the tenant field.
 type Schema struct {
 	Fields              []engine.Field `json:"fields"`
 	DefaultSortingField string         `json:"defaultSortingField,omitempty"`
 }
 
-// Collection is what the engine is asked for.
+// Collection returns the engine's definition of a collection with this schema.
 func (s Schema) Collection(name string, scoped bool) engine.Collection {
 	c := engine.Collection{Name: name, Fields: append([]engine.Field{}, s.Fields...), DefaultSortingField: s.DefaultSortingField}
 	if scoped {
@@ -98,13 +99,13 @@ func (s Schema) Collection(name string, scoped bool) engine.Collection {
 	return c
 }
 
-// Text is the schema as it is stored.
+// Text returns the schema as it is stored.
 func (s Schema) Text() (string, error) {
 	text, err := json.Marshal(s)
 	return string(text), err
 }
 
-// SchemaOf is the schema that a collection of the engine has.
+// SchemaOf returns the schema of a collection of the engine.
 func SchemaOf(c engine.Collection) Schema {
 	s := Schema{Fields: make([]engine.Field, 0, len(c.Fields)), DefaultSortingField: c.DefaultSortingField}
 	for _, f := range c.Fields {

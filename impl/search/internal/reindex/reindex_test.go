@@ -25,7 +25,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// howMany is the number of documents that are reindexed: 100,000 with FOUNTAIN_PROVE.
+// howMany returns the number of documents that are reindexed: 100,000 with FOUNTAIN_PROVE.
 func howMany() int {
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
 		return 100_000
@@ -33,13 +33,13 @@ func howMany() int {
 	return 2000
 }
 
-// known is what was written last, by document.
+// known holds the last acknowledged number of each document.
 type known struct{ last sync.Map }
 
 func (k *known) acked(id string, number int) { k.last.Store(id, number) }
 
-// Two replicas write, read what the other has written, and search, while one of them reindexes and then rolls back: no search fails, nothing is lost, and nothing that was answered is
-// read older, at any time.
+// Two replicas write, read each other's writes, and search, while one of them reindexes and then rolls back. No search fails, nothing is
+// lost, and no read returns an older value than an acknowledged one.
 func TestWorker_replacesACollectionThatTwoReplicasUse(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		e, closeEngine := localEngine(t, t.TempDir())
@@ -59,7 +59,7 @@ func TestWorker_replacesACollectionThatTwoReplicasUse(t *testing.T) {
 		var truth known
 		for i, w := range []*rig{a, b} {
 			other, prefix, of := []*rig{b, a}[i], fmt.Sprintf("w%d-", i), w.collection(t)
-			// Each document is written by one writer alone, which reads it through the other replica.
+			// Each document has a single writer, which reads it through the other replica.
 			group.Go(func() {
 				load{prefix: prefix, each: 20, tried: func(string, int) {}, acked: func(id string, number int) {
 					writes.Add(1)
@@ -110,7 +110,7 @@ func TestWorker_replacesACollectionThatTwoReplicasUse(t *testing.T) {
 	})
 }
 
-// started are a rig with a collection that is being reindexed, without a worker that runs.
+// started returns a rig with a collection that is being reindexed, without a running worker.
 func started(t *testing.T, open func(t *testing.T) *store.DB, n int) (*rig, *reindex.Reindex) {
 	e, closeEngine := localEngine(t, t.TempDir())
 	t.Cleanup(closeEngine)
@@ -134,7 +134,7 @@ func TestWorker_oneReindexOfACollectionIsUnderWay(t *testing.T) {
 		_, err = r.rows.Abort(t.Context(), c, "rix_none", change)
 		require.ErrorIs(t, err, reindex.ErrNone)
 
-		// Of two that begin at once one begins.
+		// Of two concurrent starts, one succeeds.
 		aborted, err := r.rows.Abort(t.Context(), c, begun.ID, change)
 		require.NoError(t, err)
 		require.Equal(t, reindex.Aborted, aborted.State)
@@ -180,7 +180,7 @@ func TestWorker_anAbortedReindexLeavesNothing(t *testing.T) {
 	})
 }
 
-// A document that the new schema refuses ends the reindex, and the collection stays as it was.
+// A document that the new schema refuses ends the reindex, and the collection stays unchanged.
 func TestWorker_failsWhereADocumentDoesNotFit(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		e, closeEngine := localEngine(t, t.TempDir())
@@ -201,7 +201,7 @@ func TestWorker_failsWhereADocumentDoesNotFit(t *testing.T) {
 	})
 }
 
-// What the old schema refuses is not lost by a rollback: that ends, and the reindex is done as before.
+// A document that the old schema refuses is not lost by a rollback: the rollback ends, and the reindex stays in state done.
 func TestWorker_goesNotBackWhereADocumentWouldBeLost(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		e, closeEngine := localEngine(t, t.TempDir())
@@ -236,7 +236,7 @@ func TestWorker_goesNotBackWhereADocumentWouldBeLost(t *testing.T) {
 	})
 }
 
-// The collection before is dropped when its time is over, and by the next reindex.
+// The old collection is dropped when its time has expired, and by the next reindex.
 func TestWorker_dropsTheCollectionBefore(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		r, begun := started(t, open, 10)
@@ -266,14 +266,14 @@ func TestWorker_dropsTheCollectionBefore(t *testing.T) {
 	})
 }
 
-// What was under way under a mapping of before is waited for: a write that began earlier and ends late is not lost.
+// Writes with an old mapping are waited for: a write that started earlier and ends late is not lost.
 func TestWorker_waitsForWritesThatBeganBefore(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		r, begun := started(t, open, 10)
 		slow := newRig(t, open(t), r.engine) // of another replica, which has told that one is under way since long
 		_, err := r.rows.Beat(t.Context(), slow.replica.ID, func() time.Duration { return time.Hour })
 		require.NoError(t, err)
-		// The worker looks again and again whether the write has ended; the third look finds it where it was.
+		// The worker checks repeatedly whether the write has ended. The third check still finds it under way.
 		asked := make(chan struct{}, 3)
 		r.worker.Rows = &asking{Rows: r.rows, asked: asked}
 		r.run(t)
@@ -290,7 +290,7 @@ func TestWorker_waitsForWritesThatBeganBefore(t *testing.T) {
 	})
 }
 
-// asking tells each question for the oldest write.
+// asking reports each call of OldestWrite.
 type asking struct {
 	reindex.Rows
 	asked chan struct{}
@@ -305,7 +305,7 @@ func (a *asking) OldestWrite(ctx context.Context) (time.Time, error) {
 	return a.Rows.OldestWrite(ctx)
 }
 
-// mute is a replica's rows; it can't tell of itself while it is silent.
+// mute is a replica's storage that can't report while it is silent.
 type mute struct {
 	*searchstore.Store
 	silent bool
@@ -318,7 +318,8 @@ func (m *mute) Beat(ctx context.Context, replica string, age func() time.Duratio
 	return m.Store.Beat(ctx, replica, age)
 }
 
-// A replica that has not told of its writes for too long tells before the next, and begins none that a reindex would not wait for when it can't.
+// A replica that has not reported its writes for too long reports before the next write. If it can't, it starts no write that a reindex
+// would not wait for.
 func TestWriter_beginsNothingThatNobodyWouldWaitFor(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		e, closeEngine := localEngine(t, t.TempDir())
@@ -342,7 +343,7 @@ func TestWriter_beginsNothingThatNobodyWouldWaitFor(t *testing.T) {
 	})
 }
 
-// A worker whose reindex is another's by now writes nothing more, whatever it has read.
+// A worker that has lost the lease of its reindex writes nothing more, whatever it has read.
 func TestWorker_writesNothingAfterItsLeaseIsLost(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		r, begun := started(t, open, 10)
@@ -367,7 +368,7 @@ func TestWorker_writesNothingAfterItsLeaseIsLost(t *testing.T) {
 	})
 }
 
-// A way back that can't be gone ends, and the reindex is done as before.
+// A rollback to a missing collection ends, and the reindex stays in state done.
 func TestWorker_goesNotBackToACollectionThatIsGone(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		r, begun := started(t, open, 3)
@@ -394,7 +395,8 @@ func TestWorker_goesNotBackToACollectionThatIsGone(t *testing.T) {
 	})
 }
 
-// A collection is deleted when no worker may write a copy any more: its name is anybody's then. What a worker may still make is dropped after it has left.
+// A collection is deleted only once no worker can write a copy any more, because its name is then free. What a worker may still create is
+// dropped after it has left.
 func TestRetire_waitsForTheWorker(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		r, begun := started(t, open, 3)
@@ -429,7 +431,7 @@ func TestRetire_waitsForTheWorker(t *testing.T) {
 	})
 }
 
-// Writes go on when whoever holds them has died.
+// Writes continue if the worker that held them has died.
 func TestWriter_endsTheHoldOfADeadWorker(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		r, begun := started(t, open, 10)
@@ -464,7 +466,7 @@ func (r *rig) runForGood(t *testing.T) {
 	r.tell(t)
 }
 
-// tell tells of writes until the test ends.
+// tell reports writes until the test ends.
 func (r *rig) tell(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

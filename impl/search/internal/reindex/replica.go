@@ -10,8 +10,9 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// How often a replica tells of its writes while a reindex is under way, how often it looks whether one is, and how often it tells without one. One that did not tell
-// for DeadAfter is taken for dead, and so are its writes: they have WriteLife, and none begins when it has not told for the rest.
+// beatPause is how often a replica reports its writes while a reindex is under way, lookPause how often it checks whether one is, and
+// idleBeat how often it reports without one. A replica that has not reported for DeadAfter is considered dead. Its writes must have ended
+// by then: a write takes at most WriteLife, and none starts if the last report is older than DeadAfter - WriteLife.
 const (
 	beatPause = 200 * time.Millisecond
 	lookPause = time.Second
@@ -20,7 +21,8 @@ const (
 	DeadAfter = 2 * time.Minute
 )
 
-// Replica knows the writes of this process that are under way, and tells the others the time of the oldest. It is safe for concurrent use.
+// Replica tracks the writes of this process that are under way, and reports the start of the oldest one to the other processes. It is safe
+// for concurrent use.
 type Replica struct {
 	ID    string
 	rows  ReplicaRows
@@ -29,30 +31,30 @@ type Replica struct {
 
 	mu     sync.Mutex
 	writes map[*time.Time]struct{}
-	told   time.Time // before the last Beat that succeeded
+	told   time.Time // the time before the last successful Beat
 }
 
-// errUntold refuses a write that a reindex would not wait for.
+// errUntold refuses a write that a reindex might not wait for.
 var errUntold = problem.New(problem.EngineUnavailable, "This instance can't tell the others of its writes.").WithRetryAfter(2 * time.Second)
 
-// ReplicaRows is where replicas tell of themselves.
+// ReplicaRows stores the reports of replicas.
 type ReplicaRows interface {
-	// Beat tells that the replica lives, and that its oldest write under way is of the age that age returns, which is asked after the time was taken and after what
-	// is kept of mappings was forgotten, if they must not be kept now. active says that a reindex is under way, or is rolled back.
+	// Beat reports that the replica is alive, and the age of its oldest write under way. age is called after the time was read, and after
+	// cached mappings were cleared if they must not be used now. active reports whether a reindex is under way or is being rolled back.
 	Beat(ctx context.Context, replica string, age func() time.Duration) (active bool, err error)
-	// Active says whether one is.
+	// Active reports whether a reindex is under way or is being rolled back.
 	Active(ctx context.Context) (bool, error)
 	// Leave removes a replica that ends and has no write under way.
 	Leave(ctx context.Context, replica string) error
 }
 
-// NewReplica returns a Replica of a name of its own. Beat must have succeeded once before the first write.
+// NewReplica returns a Replica with a unique ID. Beat must succeed once before the first write.
 func NewReplica(rows ReplicaRows, c clock.Clock) *Replica {
 	return &Replica{ID: id.New("rep"), rows: rows, clock: c, wake: make(chan struct{}, 1), writes: map[*time.Time]struct{}{}}
 }
 
-// begin notes a write that begins to read its mapping now; end is called when the write has ended. It is refused when others may take this replica for dead
-// before the write has ended.
+// begin registers a write that is about to read its mapping. The caller calls end when the write has ended. The write is refused if other
+// processes might consider this replica dead before the write ends.
 func (r *Replica) begin() (end func(), err error) {
 	began := r.clock.Now()
 	key := &began
@@ -69,7 +71,7 @@ func (r *Replica) begin() (end func(), err error) {
 	}, nil
 }
 
-// Begin is begin for a replica that has not told of itself for too long: it tells at once. It is refused when that fails.
+// Begin is begin, but if the last report is too old it first makes one. It fails if the report fails.
 func (r *Replica) Begin(ctx context.Context) (end func(), err error) {
 	if end, err = r.begin(); err == nil {
 		return end, nil
@@ -80,7 +82,7 @@ func (r *Replica) Begin(ctx context.Context) (end func(), err error) {
 	return r.begin()
 }
 
-// age is how long ago the oldest write under way began; 0 without one.
+// age returns the age of the oldest write under way, or 0 if there is none.
 func (r *Replica) age() (oldest time.Duration) {
 	now := r.clock.Now()
 	r.mu.Lock()
@@ -91,7 +93,7 @@ func (r *Replica) age() (oldest time.Duration) {
 	return oldest
 }
 
-// Beat tells once.
+// Beat makes one report.
 func (r *Replica) Beat(ctx context.Context) (active bool, err error) {
 	now := r.clock.Now()
 	if active, err = r.rows.Beat(ctx, r.ID, r.age); err != nil {
@@ -103,8 +105,8 @@ func (r *Replica) Beat(ctx context.Context) (active bool, err error) {
 	return active, nil
 }
 
-// Leave tells the others that this replica ends, so that no swap waits until it is taken for dead. It begins no write after it; one that is still under way
-// keeps it from leaving. Nothing may beat any more.
+// Leave reports that this replica ends, so that swaps need not wait until it is considered dead. No write can start afterwards. If a write
+// is still under way, the replica is not removed. Beat must not be called any more.
 func (r *Replica) Leave(ctx context.Context) error {
 	r.mu.Lock()
 	writes := len(r.writes)
@@ -116,7 +118,7 @@ func (r *Replica) Leave(ctx context.Context) error {
 	return r.rows.Leave(ctx, r.ID)
 }
 
-// Wake makes Run look at once: a reindex has begun.
+// Wake makes Run check at once, because a reindex has started.
 func (r *Replica) Wake() {
 	select {
 	case r.wake <- struct{}{}:
@@ -124,7 +126,7 @@ func (r *Replica) Wake() {
 	}
 }
 
-// Run tells until ctx ends: often while a reindex is under way. failed is told what went wrong.
+// Run makes reports until ctx ends, often while a reindex is under way. failed is called with each error.
 func (r *Replica) Run(ctx context.Context, failed func(error)) error {
 	active, last := false, time.Time{}
 	for {
@@ -134,7 +136,7 @@ func (r *Replica) Run(ctx context.Context, failed func(error)) error {
 				last = time.Now()
 			}
 		} else if active, err = r.rows.Active(ctx); err == nil && active {
-			continue // and tells at once
+			continue // and reports at once
 		}
 		if err != nil && ctx.Err() == nil {
 			failed(err)
@@ -149,7 +151,7 @@ func (r *Replica) Run(ctx context.Context, failed func(error)) error {
 	}
 }
 
-// rest waits, not after wake, and reports whether ctx goes on.
+// rest waits for d or until wake receives. It returns false if ctx ends.
 func rest(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// known are the replicas that tell of themselves.
+// known holds the replicas that have reported.
 type known map[string]bool
 
 func (k known) Beat(_ context.Context, replica string, _ func() time.Duration) (bool, error) {
@@ -26,7 +26,7 @@ func (k known) Leave(_ context.Context, replica string) error {
 	return nil
 }
 
-// A replica that ends is waited for by no reindex, unless a write of it is still under way, and begins no write any more.
+// No reindex waits for a replica that has left. A replica with a write under way does not leave. After leaving it starts no write.
 func TestReplica_leavesWithoutWritesUnderWay(t *testing.T) {
 	rows := known{}
 	r := NewReplica(rows, clock.System)

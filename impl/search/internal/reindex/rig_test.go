@@ -31,7 +31,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// testWait is far beyond any wait of a test that holds.
+// testWait is much longer than any wait in a passing test.
 const testWait = 2 * time.Minute
 
 var (
@@ -42,7 +42,7 @@ var (
 	change = audit.Event{Action: "startReindex", ActorKind: audit.System, Target: "plays", Outcome: audit.OK}
 )
 
-// inGoroutine is the test for what runs in a goroutine of its own: what fails there ends the goroutine.
+// inGoroutine is the test for a goroutine of its own: a failure ends only that goroutine.
 type inGoroutine struct{ testing.TB }
 
 // FailNow implements require.TestingT.
@@ -55,7 +55,7 @@ type noKeys struct{}
 
 func (noKeys) Refresh(context.Context) error { return nil }
 
-// localEngine is an embedded engine in a directory.
+// localEngine returns an embedded engine in a directory.
 func localEngine(t require.TestingT, dir string) (*engine.Engine, func()) {
 	local, err := embedded.Open(embedded.Config{Dir: filepath.Join(dir, "engine"), Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
@@ -65,7 +65,7 @@ func localEngine(t require.TestingT, dir string) (*engine.Engine, func()) {
 	return engine.New(client, noKeys{}), func() { require.NoError(t, local.Close()) }
 }
 
-// rig is one process of the service, without its door.
+// rig is one process of the service without its HTTP server.
 type rig struct {
 	db      *store.DB
 	rows    *searchstore.Store
@@ -92,7 +92,7 @@ func newRig(t require.TestingT, db *store.DB, e *engine.Engine) *rig {
 	return r
 }
 
-// run works until the function that it returns is called.
+// run works until the returned function is called.
 func (r *rig) run(t *testing.T) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
@@ -109,7 +109,7 @@ func (r *rig) put(ctx context.Context, c *owner.Collection, item engine.Item) er
 	return err
 }
 
-// make makes the collection, with documents of the numbers below n.
+// make creates the collection, with n documents numbered from 0.
 func (r *rig) make(t *testing.T, n int) {
 	t.Helper()
 	r.makeAs(t, n, &owner.Collection{Name: plays, Owner: owner.Administrators})
@@ -151,7 +151,7 @@ func (r *rig) collection(t require.TestingT) *owner.Collection {
 	return c
 }
 
-// start begins a reindex to the schema after.
+// start starts a reindex to the schema after.
 func (r *rig) start(t *testing.T, keep time.Duration) *reindex.Reindex {
 	t.Helper()
 	c := r.collection(t)
@@ -179,7 +179,7 @@ func (r *rig) await(t *testing.T, id string, state reindex.State) *reindex.Reind
 	return now
 }
 
-// eventually waits for a condition, which may end the test, since it is looked at in the test's own goroutine.
+// eventually waits for a condition. It checks the condition in the test's own goroutine, so that the condition may end the test.
 func eventually(t *testing.T, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(testWait); !holds(); time.Sleep(10 * time.Millisecond) {
@@ -187,7 +187,7 @@ func eventually(t *testing.T, holds func() bool) {
 	}
 }
 
-// number reads a document's number by the name that readers use; -1 says that there is none.
+// number reads a document's number through the collection that readers use. It returns -1 if there is no document.
 func (r *rig) number(t require.TestingT, id string) int {
 	ctx := context.Background()
 	c, err := r.rows.Collection(ctx, []owner.Name{plays}, func(*owner.Collection) bool { return true })
@@ -203,7 +203,7 @@ func (r *rig) number(t require.TestingT, id string) int {
 	return doc.Number
 }
 
-// load writes documents of its own without a pause: each gets the numbers 1, 2, 3 ...; each seventh write deletes it.
+// load writes its own documents without a pause. Each document gets the numbers 1, 2, 3 and so on; every seventh write deletes it.
 type load struct {
 	prefix string
 	each   int // documents

@@ -13,43 +13,43 @@ import (
 	"github.com/fountainai/fountain/internal/id"
 )
 
-// Wanted is the schema that a collection should have.
+// Wanted is the desired schema of a collection.
 type Wanted struct {
 	Schema
-	Text    string // as it is stored; "" says that nobody has said one, and that it should have what it has
+	Text    string // as it is stored; "" if none was set, so that the actual schema is the desired one
 	Version int64
-	Reindex string // that is under way, or keeps the collection before; or ""
+	Reindex string // the reindex that is under way or keeps the old collection; or ""
 }
 
-// SchemaRows keeps the schemas that collections should have.
+// SchemaRows stores the desired schemas of collections.
 type SchemaRows interface {
-	// Wanted reads it. Error: owner.ErrGone.
+	// Wanted reads the desired schema. Error: owner.ErrGone.
 	Wanted(ctx context.Context, c *owner.Collection) (Wanted, error)
-	// SetWanted stores it in the place of a version, and returns the new one. A nil e is for putting back what was before. Errors: owner.ErrGone, ErrVersion,
-	// ErrUnderWay.
+	// SetWanted replaces version over of the desired schema, and returns the new version. e is nil if an earlier schema is put back.
+	// Errors: owner.ErrGone, ErrVersion, ErrUnderWay.
 	SetWanted(ctx context.Context, c *owner.Collection, text string, over int64, e *audit.Event) (version int64, err error)
-	// StartReindex begins a reindex. Of r it takes ID, Target, KeepOld and Wanted, which is stored as the schema that the collection should have, in the place of a
-	// version. What an earlier reindex keeps is given up. Errors: owner.ErrGone, ErrUnderWay, ErrVersion.
+	// StartReindex starts a reindex. It uses ID, Target, KeepOld and Wanted of r. Wanted replaces version over of the collection's desired
+	// schema. The old collection that an earlier reindex keeps is given up. Errors: owner.ErrGone, ErrUnderWay, ErrVersion.
 	StartReindex(ctx context.Context, c *owner.Collection, r Reindex, over int64, e audit.Event) (*Reindex, error)
 }
 
-// Schemas brings collections to the schemas that they should have.
+// Schemas brings collections to their desired schemas.
 type Schemas struct {
 	Engine *engine.Engine
 	Rows   SchemaRows
-	Wake   func() // a reindex has begun
+	Wake   func() // called when a reindex has started
 }
 
-// Comparison is the schema that a collection should have, and what the engine's differs in.
+// Comparison is a desired schema and the differences of the engine's schema from it.
 type Comparison struct {
 	Wanted
 	Changes []Change
 }
 
-// ErrAlter says that the engine can't make the changes in the collection as it is.
+// ErrAlter reports that the engine can't make the changes in place.
 var ErrAlter = errors.New("the changes need a reindex")
 
-// Compare compares them. Errors: owner.ErrGone, and those of engine.Engine.Collection.
+// Compare compares the desired schema of a collection with the engine's. Errors: owner.ErrGone, and those of engine.Engine.Collection.
 func (s *Schemas) Compare(ctx context.Context, c *owner.Collection) (Comparison, error) {
 	w, err := s.Rows.Wanted(ctx, c)
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *Schemas) Compare(ctx context.Context, c *owner.Collection) (Comparison,
 	return Comparison{Wanted: w, Changes: Drift(w.Schema, actual)}, nil
 }
 
-// Plan is Compare with another schema.
+// Plan compares another desired schema with the engine's.
 func (s *Schemas) Plan(ctx context.Context, c *owner.Collection, want Schema) (Comparison, error) {
 	w, err := s.Rows.Wanted(ctx, c)
 	if err != nil {
@@ -79,8 +79,9 @@ func (s *Schemas) Plan(ctx context.Context, c *owner.Collection, want Schema) (C
 	return Comparison{Wanted: w, Changes: Drift(want, actual)}, nil
 }
 
-// Alter stores a schema, in the place of the version of p, and makes its changes in the collection as it is. What the engine refuses is not stored in the end; an attempt that was killed in between leaves
-// a difference, which Compare tells. Errors: those of SchemaRows.SetWanted, ErrAlter, and those of engine.Engine.Alter.
+// Alter stores the schema of p over its version and changes the collection in place. If the engine refuses the changes, the previous schema
+// is put back. An attempt that is killed in between leaves a difference, which Compare reports. Errors: those of SchemaRows.SetWanted,
+// ErrAlter, and those of engine.Engine.Alter.
 func (s *Schemas) Alter(ctx context.Context, c *owner.Collection, p Comparison, e audit.Event) (version int64, err error) {
 	if !Alterable(p.Changes) {
 		return 0, ErrAlter
@@ -112,7 +113,7 @@ func (s *Schemas) Alter(ctx context.Context, c *owner.Collection, p Comparison, 
 	return version, nil
 }
 
-// Reindex begins a reindex to the schema of p, in the place of its version. Errors: those of SchemaRows.StartReindex.
+// Reindex starts a reindex to the schema of p, over its version. Errors: those of SchemaRows.StartReindex.
 func (s *Schemas) Reindex(ctx context.Context, c *owner.Collection, p Comparison, keepOld time.Duration, e audit.Event) (*Reindex, error) {
 	name := id.New("rix")
 	_, mark, _ := strings.Cut(name, "_")

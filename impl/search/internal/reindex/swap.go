@@ -7,7 +7,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// verify catches up what was written while documents were copied, until little is left, and compares.
+// verify applies the notes of the writes during the copy until few are left, and then compares the collections.
 func (s *steps) verify(ctx context.Context) error {
 	for range mostRounds {
 		n, err := s.catchUp(ctx, s.Source, s.Target, false)
@@ -32,14 +32,14 @@ func (s *steps) verify(ctx context.Context) error {
 	if err := s.Engine.CopyRules(call, s.Source, s.Target); err != nil {
 		return err
 	}
-	// A process that has died is waited for before writes wait.
+	// A process that has died is waited for here, before writes have to wait.
 	if err := s.drained(ctx, lease.CallLimit); err != nil {
 		return err
 	}
 	return s.hold(ctx, Swapping)
 }
 
-// unrefused is an error when the target refuses what was written meanwhile.
+// unrefused returns an error if the target has refused a document that was written during the reindex.
 func (s *steps) unrefused(ctx context.Context) error {
 	refused, err := s.Rows.Refused(ctx, s.ID)
 	if err == nil && refused > 0 {
@@ -56,7 +56,7 @@ func (s *steps) hold(ctx context.Context, to State) error {
 	return nil
 }
 
-// settled catches up the last of what was written, while writes wait, and says whether both collections hold as many documents.
+// settled applies the last notes while writes wait, and checks that both collections have the same number of documents.
 func (s *steps) settled(ctx context.Context, from, to string) error {
 	if s.Reached != nil {
 		s.Reached(s.Reindex, true)
@@ -89,7 +89,7 @@ func (s *steps) settled(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// swap puts the target in the place of the source.
+// swap replaces the source by the target.
 func (s *steps) swap(ctx context.Context) error {
 	if err := s.hold(ctx, Swapping); err != nil { // another worker's hold may have been ended
 		return err
@@ -105,7 +105,8 @@ func (s *steps) swap(ctx context.Context) error {
 	return s.Rows.LeaveReindex(ctx, &Reindex{ID: s.ID, State: Done}, s.lease, 0)
 }
 
-// rollBack puts the source in the place of the target, when it takes all that was written since. When it can't, the reindex is done as before, and tells why.
+// rollBack replaces the target by the source, if the source accepts everything that was written since. If it does not, the reindex stays in
+// state Done and records the reason.
 func (s *steps) rollBack(ctx context.Context) error {
 	err := s.ready(ctx)
 	if final(err) {
@@ -121,7 +122,7 @@ func (s *steps) rollBack(ctx context.Context) error {
 	return s.Rows.UnswapReindex(ctx, s.Reindex, s.lease, s.event("unswapReindex", map[string]string{"collection": s.Source}))
 }
 
-// ready brings the source up to date and has writes wait.
+// ready brings the source up to date and makes writes wait.
 func (s *steps) ready(ctx context.Context) error {
 	for range mostRounds {
 		n, err := s.catchUp(ctx, s.Target, s.Source, false)
@@ -133,7 +134,7 @@ func (s *steps) ready(ctx context.Context) error {
 		}
 	}
 	if err := s.unrefused(ctx); err != nil {
-		return err // and nobody has waited
+		return err // no write has waited
 	}
 	if err := s.drained(ctx, lease.CallLimit); err != nil {
 		return err

@@ -12,10 +12,10 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// ErrWriting says that one of the documents is being written by somebody else.
+// ErrWriting reports that somebody else is writing one of the documents.
 var ErrWriting = errors.New("a document is being written")
 
-// Conflict is the outcome of a change that asks for another version of its document than there is.
+// Conflict is the outcome of a change that requires another version of its document than the current one.
 type Conflict struct{ Current int64 }
 
 // Error implements error.
@@ -23,7 +23,7 @@ func (c *Conflict) Error() string {
 	return fmt.Sprintf("the document has version %d", c.Current)
 }
 
-// conflict is the outcome with a Conflict.
+// conflict returns a result with a Conflict.
 func conflict(current int64) Result {
 	text := fmt.Sprintf("The document has version %d.", current)
 	if current == 0 {
@@ -32,15 +32,16 @@ func conflict(current int64) Result {
 	return Result{Outcome: problem.New(problem.VersionConflict, text).Wrap(&Conflict{current}), Version: current}
 }
 
-// Standing is what is known of a document before it is written: its version, 0 where it is not there, and the mark of whoever wrote that, if they can come again. Doubt says that nobody knows whether
-// the writer who comes again has written it.
+// Standing is what is known of a document before it is written. Version is 0 if the document does not exist. Writer is the mark of the
+// writer of that version, if that writer may repeat the write. Doubt reports that the same writer is back and it is unknown whether its
+// earlier write was carried out.
 type Standing struct {
 	Version int64
 	Writer  string
 	Doubt   bool
 }
 
-// Decide says which of the documents are to be written, by what is known of them.
+// Decide returns which of the documents are to be written, given what is known of them.
 type Decide func(known map[string]Standing) (claims []string)
 
 // Fate is what became of a document that was to be written.
@@ -50,24 +51,25 @@ type Fate int
 const (
 	Written Fate = iota
 	Deleted
-	Refused // it is as before
-	Unknown // it is as before, or written: its version becomes another one that nobody has seen
+	Refused // it is unchanged
+	Unknown // it is unchanged or written: it gets a new version that nobody has seen
 )
 
-// VersionRows keeps the versions of documents. A version is never given twice in a collection.
+// VersionRows stores the versions of documents. A version is never given twice in a collection.
 type VersionRows interface {
-	// ClaimVersions leases those of the documents that decide claims, and returns the versions that they will have. documents has the mark of each one's writer, or "". Errors: ErrWriting,
-	// owner.ErrGone; nothing is leased then.
+	// ClaimVersions leases the documents that decide returns, and returns the versions that they will get. documents maps each document to
+	// the mark of its writer, or "". On an error nothing is leased. Errors: ErrWriting, owner.ErrGone.
 	ClaimVersions(ctx context.Context, c *owner.Collection, l lease.Lease, documents map[string]string, decide Decide) (next map[string]int64, err error)
-	// SettleVersions ends the lease. Error: lease.ErrLost, when another has one of the documents by now.
+	// SettleVersions ends the lease. Error: lease.ErrLost if somebody else has leased one of the documents in the meantime.
 	SettleVersions(ctx context.Context, c *owner.Collection, l lease.Lease, fates map[string]Fate) error
-	// VersionOf is the version of a document, 0 where it is not there.
+	// VersionOf returns the version of a document, or 0 if it does not exist.
 	VersionOf(ctx context.Context, c *owner.Collection, document string) (int64, error)
-	// LastVersion is the last version that was given in a collection.
+	// LastVersion returns the last version that was given in a collection.
 	LastVersion(ctx context.Context, c *owner.Collection) (int64, error)
 }
 
-// How long a write waits for others of the same documents, and between two looks; and how much is written by one lease.
+// writingLimit is how long a write waits for other writes of the same documents, and writingPause the pause between two attempts.
+// leaseItems and leaseBytes limit what is written under one lease.
 const (
 	writingLimit = 10 * time.Second
 	writingPause = 20 * time.Millisecond
@@ -75,16 +77,17 @@ const (
 	leaseBytes   = engine.ImportBytes
 )
 
-// Result is what became of an Item.
+// Result is the outcome of an Item.
 type Result struct {
 	Outcome engine.Outcome // nil is success
-	Version int64          // of the document, where the collection keeps versions: the one that it has now, 0 when it is not there
+	Version int64          // the current version of the document, if the collection keeps versions; 0 if it does not exist
 }
 
-// send writes items of which each is of another document. Its error says that nothing is known of any of them, but for engine.Untouched.
+// send writes items, each for a different document. An error means that the outcome of all items is unknown, unless it is an
+// engine.Untouched.
 type send func(ctx context.Context, items []engine.Item) ([]engine.Outcome, error)
 
-// versioned writes items, some at a time. Where some have been written and others can't be, these have an outcome that says so.
+// versioned writes items in batches. If a batch fails after others were written, the remaining items have that error as their outcome.
 func (w *Writer) versioned(ctx context.Context, c *owner.Collection, items []engine.Item, do send) ([]Result, error) {
 	results := make([]Result, 0, len(items))
 	for len(results) < len(items) {
@@ -114,7 +117,7 @@ func failedAll(n int, err error) []Result {
 	return all
 }
 
-// leased writes items under one lease, which their writing ends before.
+// leased writes items under one lease. The write ends before the lease does. It waits while somebody else writes one of the documents.
 func (w *Writer) leased(ctx context.Context, c *owner.Collection, items []engine.Item, do send) ([]Result, error) {
 	for began := time.Now(); ; {
 		results, err := w.lease(ctx, c, items, do)
@@ -128,7 +131,7 @@ func (w *Writer) leased(ctx context.Context, c *owner.Collection, items []engine
 }
 
 func (w *Writer) lease(ctx context.Context, c *owner.Collection, items []engine.Item, do send) ([]Result, error) {
-	limited, cancel := context.WithTimeout(ctx, lease.CallLimit) // from before the lease: what is sent no longer arrives when another may have it
+	limited, cancel := context.WithTimeout(ctx, lease.CallLimit) // from before the lease, so that no call arrives once another writer may have the lease
 	defer cancel()
 	l, plan := lease.New(lease.Last), newPlan(items)
 	next, err := w.rows.ClaimVersions(limited, c, l, plan.writers, plan.decide)
@@ -162,7 +165,7 @@ func (w *Writer) lease(ctx context.Context, c *owner.Collection, items []engine.
 func (p *plan) fateOf(item engine.Item, outcomes []engine.Outcome, i int, failed error) Fate {
 	untouched := failed != nil && engine.Untouched(failed) || failed == nil && outcomes[i] != nil
 	switch {
-	case untouched && p.known[item.Stored()].Doubt: // by this attempt, and nobody knows what the one before has done
+	case untouched && p.known[item.Stored()].Doubt: // this attempt changed nothing, but the outcome of the earlier one is unknown
 		return Unknown
 	case untouched:
 		return Refused
@@ -174,14 +177,14 @@ func (p *plan) fateOf(item engine.Item, outcomes []engine.Outcome, i int, failed
 	return Written
 }
 
-// plan is what is to become of items, in their order: a later one of a document comes after those before it.
+// plan decides the outcomes of items in their order. A later item of a document is decided after the earlier ones of it.
 type plan struct {
 	items   []engine.Item
 	writers map[string]string
 	results []Result
-	counts  map[string]int // which item of a document is written: the last one that may be
+	counts  map[string]int // the item of each document that is written: the last permitted one
 	known   map[string]Standing
-	after   []int // items that ask for a version which an earlier one takes away
+	after   []int // items that require a version that an earlier item changes
 	open    []int // items that may be written
 }
 
@@ -195,7 +198,7 @@ func newPlan(items []engine.Item) *plan {
 	return p
 }
 
-// decide implements Decide. It may be called again.
+// decide implements Decide. It may be called more than once.
 func (p *plan) decide(known map[string]Standing) (claims []string) {
 	p.results, p.counts, p.known, p.after, p.open = make([]Result, len(p.items)), map[string]int{}, known, nil, nil
 	for i, item := range p.items {
@@ -207,7 +210,7 @@ func (p *plan) decide(known map[string]Standing) (claims []string) {
 		case taken:
 			p.after = append(p.after, i)
 			continue
-		case item.Mark != "" && item.Mark == now.Writer: // it was written, and nobody has noted that
+		case item.Mark != "" && item.Mark == now.Writer: // it was written, and that was not recorded
 			p.results[i].Version = now.Version
 			continue
 		case !item.Holds(now.Version):
@@ -223,7 +226,7 @@ func (p *plan) decide(known map[string]Standing) (claims []string) {
 	return claims
 }
 
-// sent are the items that are written.
+// sent returns the items that are written.
 func (p *plan) sent() []engine.Item {
 	out := make([]engine.Item, 0, len(p.counts))
 	for i, item := range p.items {
@@ -234,7 +237,7 @@ func (p *plan) sent() []engine.Item {
 	return out
 }
 
-// settle tells the results of what was written.
+// settle sets the results of what was written.
 func (p *plan) settle(sent []engine.Item, outcomes []engine.Outcome, next map[string]int64, fates map[string]Fate) {
 	became := make(map[string]Result, len(sent))
 	for i, item := range sent {
@@ -255,7 +258,7 @@ func (p *plan) settle(sent []engine.Item, outcomes []engine.Outcome, next map[st
 	}
 }
 
-// one writes a single document. A refusal is an outcome where it says that nothing was changed.
+// one adapts a write of a single document. A refusal that changed nothing becomes an outcome.
 func one(do func(ctx context.Context, item engine.Item) error) send {
 	return func(ctx context.Context, items []engine.Item) ([]engine.Outcome, error) {
 		err := do(ctx, items[0])
@@ -266,10 +269,11 @@ func one(do func(ctx context.Context, item engine.Item) error) send {
 	}
 }
 
-// deleteRounds is how often documents are looked for that came to fit a filter while others were deleted.
+// deleteRounds limits how often deleteVersioned searches again for documents that changed while others were being deleted.
 const deleteRounds = 5
 
-// deleteVersioned deletes what a filter lets through: the documents that have not been written since they were found to fit it. Those that have are looked at again.
+// deleteVersioned deletes the documents that match a filter, as far as they have not been written since they were found. For those that
+// have, it searches again.
 func (w *Writer) deleteVersioned(ctx context.Context, c *owner.Collection, m Mapping, filter string) (n int64, err error) {
 	for range deleteRounds {
 		last, err := w.rows.LastVersion(ctx, c)

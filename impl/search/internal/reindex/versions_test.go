@@ -32,14 +32,14 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// makeVersioned makes the collection, which keeps versions.
+// makeVersioned creates the collection with versions of its documents.
 func (r *rig) makeVersioned(t *testing.T, n int) *owner.Collection {
 	t.Helper()
 	r.makeAs(t, n, &owner.Collection{Name: plays, Owner: owner.Administrators, Versioned: true})
 	return r.collection(t)
 }
 
-// over is an item that asks for a version.
+// over returns an item that requires a version.
 func over(id string, number int, version int64) engine.Item {
 	item := itemOf(id, number)
 	item.IfVersion = &version
@@ -48,7 +48,7 @@ func over(id string, number int, version int64) engine.Item {
 
 func without(id string) engine.Item { return engine.Item{ID: id} }
 
-// sync writes items, and returns the version or the code of each.
+// sync writes items, and returns the version or the problem code of each.
 func (r *rig) sync(t require.TestingT, items ...engine.Item) []any {
 	results, err := r.writer.SyncVersions(context.Background(), r.collection(t), items)
 	require.NoError(t, err)
@@ -85,14 +85,14 @@ func TestVersions_areOfTheDocumentsTurn(t *testing.T) {
 		require.Equal(t, []any{fmt.Sprint("version_conflict ", a)}, r.sync(t, over("a", 2, 0)))
 		require.Equal(t, 1, r.number(t, "a"))
 
-		// In one request: what comes first takes the version away from what comes later, and the last one counts.
+		// In one request, an earlier item changes the version that a later one requires, and the last item wins.
 		told := r.sync(t, over("a", 2, a), over("a", 3, a), itemOf("b", 2), over("b", 3, version("b")), itemOf("c", 2), itemOf("c", 3))
 		now := version("a")
 		require.Greater(t, now, a)
 		require.Equal(t, []any{now, fmt.Sprint("version_conflict ", now), version("b"), fmt.Sprint("version_conflict ", version("b")), version("c"), version("c")}, told)
 		require.Equal(t, []int{2, 2, 3}, []int{r.number(t, "a"), r.number(t, "b"), r.number(t, "c")})
 
-		// A refusal of the engine changes no version.
+		// A refusal of the engine does not change the version.
 		bad := over("a", 0, now)
 		bad.Document = []byte(`{"text":"no number"}`)
 		require.Equal(t, []any{fmt.Sprint("validation_failed ", now)}, r.sync(t, bad))
@@ -101,7 +101,7 @@ func TestVersions_areOfTheDocumentsTurn(t *testing.T) {
 		unmade.Document = bad.Document
 		require.Equal(t, []any{"validation_failed 0"}, r.sync(t, unmade))
 
-		// What is deleted has no version, and what is made again has none that was before.
+		// A deleted document has no version, and one that is created again gets a new one.
 		gone := without("a")
 		gone.IfVersion = &now
 		require.Equal(t, []any{int64(0)}, r.sync(t, gone))
@@ -120,7 +120,7 @@ func TestVersions_areOfTheDocumentsTurn(t *testing.T) {
 		require.ErrorIs(t, err, problem.NotFound)
 		require.Zero(t, version("nothing"))
 
-		// What is gone is forgotten after a while, and all of a collection with it.
+		// Rows of deleted documents expire, and all rows of a collection expire with it.
 		kept := func() (n int) {
 			require.NoError(t, r.rows.SweepVersions(t.Context()))
 			require.NoError(t, r.db.Read(t.Context()).Get(t.Context(), &n, "SELECT COUNT(*) FROM document_versions"))
@@ -137,13 +137,13 @@ func TestVersions_areOfTheDocumentsTurn(t *testing.T) {
 	})
 }
 
-// increment adds one to a document's number if nobody has written it since it was read; false is a conflict.
+// increment adds one to a document's number, unless it has been written since it was read. It returns false on a conflict.
 func (r *rig) increment(t require.TestingT, c *owner.Collection, id string) bool {
 	_, version := r.incremented(t, c, id)
 	return version > 0
 }
 
-// incremented is increment, which tells the number that it has written and its version; the version is 0 where there was a conflict.
+// incremented is increment, but returns the number that it has written and its version. The version is 0 on a conflict.
 func (r *rig) incremented(t require.TestingT, c *owner.Collection, id string) (number int, version int64) {
 	version, err := r.rows.VersionOf(context.Background(), c, id) // before the document, as getDocument does
 	require.NoError(t, err)
@@ -156,7 +156,7 @@ func (r *rig) incremented(t require.TestingT, c *owner.Collection, id string) (n
 	return number, version
 }
 
-// Of writers in two replicas that have read one version, one wins: no increment of a counter is lost, whatever else is written.
+// Of writers in two replicas that have read the same version, one wins. No increment of a counter is lost, whatever else is written.
 func TestVersions_loseNoUpdateOfTwoReplicas(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		e, closeEngine := localEngine(t, t.TempDir())
@@ -192,7 +192,7 @@ func TestVersions_loseNoUpdateOfTwoReplicas(t *testing.T) {
 	})
 }
 
-// torn are rows of a process that dies between the writing of a document and the noting of it.
+// torn is the storage of a process that dies between the write of a document and the record of it.
 type torn struct {
 	*searchstore.Store
 	dead atomic.Bool
@@ -210,7 +210,8 @@ func (s *torn) SettleVersions(ctx context.Context, c *owner.Collection, l lease.
 	return errors.Join(errDead, s.Store.SettleVersions(ctx, c, l, fates))
 }
 
-// A document of which nobody has noted that it was written gets a version that nobody has seen; whoever was writing it goes on when they come again, and is told no conflict with themselves.
+// A document whose write was not recorded gets a version that nobody has seen. The same writer can repeat the write, and gets no conflict
+// with its own first attempt.
 func TestVersions_ofAWriteThatNobodyHasNoted(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		e, closeEngine := localEngine(t, t.TempDir())
@@ -248,7 +249,7 @@ func TestVersions_ofAWriteThatNobodyHasNoted(t *testing.T) {
 		other.Mark = "job_2/1"
 		require.Equal(t, []any{fmt.Sprint("version_conflict ", again[0])}, r.sync(t, other))
 
-		// The engine refuses what comes again: what the first attempt has done nobody knows still.
+		// The engine refuses the repeated write. The outcome of the first attempt remains unknown.
 		v = r.sync(t, itemOf("twice", 1))
 		first := over("twice", 2, v[0].(int64))
 		first.Mark = "job_3/1"
@@ -266,7 +267,7 @@ func TestVersions_ofAWriteThatNobodyHasNoted(t *testing.T) {
 	})
 }
 
-// What certainly did not reach the engine changes no version.
+// A write that certainly did not reach the engine does not change the version.
 func TestVersions_stayWhereTheEngineWasNotReached(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		local, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
@@ -291,7 +292,7 @@ func TestVersions_stayWhereTheEngineWasNotReached(t *testing.T) {
 	})
 }
 
-// Deletions by a filter leave what was written since it fitted, and delete what fits then.
+// A deletion by filter keeps documents that were written since they matched, and deletes those that still match.
 func TestVersions_deletionsByAFilterLookAgain(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		e, closeEngine := localEngine(t, t.TempDir())
@@ -310,7 +311,7 @@ func TestVersions_deletionsByAFilterLookAgain(t *testing.T) {
 	})
 }
 
-// lookingAway are rows before whose first claim something else happens.
+// lookingAway runs a function before the first claim.
 type lookingAway struct {
 	*searchstore.Store
 	once sync.Once
@@ -324,7 +325,8 @@ func (s *lookingAway) ClaimVersions(ctx context.Context, c *owner.Collection, l 
 
 const versionsVariable = "FOUNTAIN_SEARCH_TEST_VERSIONS"
 
-// dieCounting increments counters by two writers each, tells each increment that was answered with its version, and is killed at some time.
+// dieCounting increments counters with two writers each, and prints each acknowledged increment with its version. It is killed at some
+// time.
 func dieCounting(dir string) {
 	var t audittest.Process
 	ctx := context.Background()
@@ -351,7 +353,7 @@ func dieCounting(dir string) {
 	select {}
 }
 
-// kills is how often the process is killed: 100 times with FOUNTAIN_PROVE.
+// kills returns how often the process is killed: 100 times with FOUNTAIN_PROVE.
 func kills() int {
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
 		return 100
@@ -359,17 +361,18 @@ func kills() int {
 	return 4
 }
 
-// answered is what was answered: how many increments of each counter, and which document and number each version is of.
+// answered holds what was acknowledged: the number of increments of each counter, and the document and number of each version.
 type answered struct {
 	counted map[string]int
 	given   map[int64]string
 	wrote   map[string]bool // the same documents and numbers
 }
 
-// writersEach is how many writers increment a counter: so many increments may be written and not told when they are killed.
+// writersEach is the number of writers per counter. Up to that many increments may be written but not acknowledged at a kill.
 const writersEach = 2
 
-// note notes an answer. No version is given twice, and no number of a counter: two increments that both were told to have written it would have lost one.
+// note records an acknowledgement. No version may occur twice, and no number of a counter: if two increments were acknowledged with the
+// same number, one was lost.
 func (a *answered) note(t *testing.T, id string, number int, version int64) {
 	t.Helper()
 	of := fmt.Sprint(id, " ", number)
@@ -379,7 +382,8 @@ func (a *answered) note(t *testing.T, id string, number int, version int64) {
 	a.counted[id]++
 }
 
-// hold holds the engine and the versions against what was answered, and returns how many increments of a document were written and not answered.
+// hold compares the engine and the versions with what was acknowledged. It returns how many increments of a document were written but not
+// acknowledged.
 func (a *answered) hold(t *testing.T, r *rig, c *owner.Collection, id string) (unanswered int) {
 	t.Helper()
 	is := r.number(t, id)
@@ -407,7 +411,7 @@ func (a *answered) hold(t *testing.T, r *rig, c *owner.Collection, id string) (u
 	return unanswered
 }
 
-// countUntilKilled runs dieCounting until it has told so many lines, and kills it.
+// countUntilKilled runs dieCounting until it has printed that many lines, and kills it.
 func (a *answered) countUntilKilled(t *testing.T, dir string, told int) {
 	t.Helper()
 	child := exec.Command(os.Args[0])
@@ -435,8 +439,8 @@ func (a *answered) countUntilKilled(t *testing.T, dir string, told int) {
 	_ = child.Wait()
 }
 
-// A process that is killed while writers of it increment counters: each answered increment is in them, no others are but those that were under way, no version was given twice, the engine has what the version is of,
-// and the next process goes on from what it reads.
+// A process is killed while its writers increment counters. Each acknowledged increment is there, and no others except those under way. No
+// version was given twice, the engine has the document that belongs to each version, and the next process continues from what it reads.
 func TestVersions_goOnAfterAKill(t *testing.T) {
 	dir := t.TempDir()
 	open := func() (*rig, func()) {
@@ -463,7 +467,7 @@ func TestVersions_goOnAfterAKill(t *testing.T) {
 	t.Logf("%d kills, %d versions given and told, %d increments written and not answered", kills(), len(all.given), unanswered)
 }
 
-// A write whose lease another has by now is not told as done.
+// A write that has lost its lease to another writer is not reported as done.
 func TestVersions_aLateWriterIsTold(t *testing.T) {
 	storetest.Each(t, searchstore.Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		e, closeEngine := localEngine(t, t.TempDir())

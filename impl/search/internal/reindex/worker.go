@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	againAfter  = 2 * time.Second  // after a step that can't be taken at the moment
-	keptPause   = 5 * time.Second  // between two times that a collection which is kept is brought up to date
+	againAfter  = 2 * time.Second  // after a step that can't be carried out at the moment
+	keptPause   = 5 * time.Second  // between two updates of an old collection that is kept
 	drainLimit  = 10 * time.Second // for writes under way to end, while others wait
 	drainPause  = 20 * time.Millisecond
 	notesAtOnce = 500
-	fewNotes    = 200 // so many are caught up while writes wait
-	mostRounds  = 50  // of catching up before writes wait, however much is written
+	fewNotes    = 200 // so many are applied while writes wait
+	mostRounds  = 50  // of applying notes before writes wait, however much is written
 )
 
 // Worker takes reindexes from state to state.
@@ -31,7 +31,7 @@ type Worker struct {
 	Replica *Replica
 	Log     *slog.Logger
 	Failed  func()               // counts a step that failed
-	Reached func(*Reindex, bool) // is told of each state that is begun, and then that writes are held in it; may be nil
+	Reached func(*Reindex, bool) // called at the start of each state, and when writes are held in it; may be nil
 }
 
 // NewWorker returns a Worker.
@@ -41,13 +41,13 @@ func NewWorker(e *engine.Engine, rows Rows, r *Replica, log *slog.Logger, failed
 	return made
 }
 
-// Wake makes Run look at once: a reindex is due.
+// Wake makes Run look for due work at once, because a reindex is due.
 func (w *Worker) Wake() {
 	w.Replica.Wake()
 	w.Worker.Wake()
 }
 
-// Once works on one reindex that is due, as long as it can go on, and reports whether there was one.
+// Once works on one due reindex until it can't continue. It reports whether there was one.
 func (w *Worker) Once(ctx context.Context) (bool, error) {
 	return lease.Work[steps]{Claim: w.claim, Do: w.run, Leave: w.left}.Once(ctx)
 }
@@ -62,12 +62,12 @@ func (w *Worker) claim(ctx context.Context, l lease.Lease) (*steps, error) {
 
 func (w *Worker) run(ctx context.Context, s *steps, _ lease.Lease) error { return s.run(ctx) }
 
-// left gives the lease back, unless a step has done so.
+// left releases the lease, unless a step has already done so.
 func (w *Worker) left(ctx context.Context, s *steps, l lease.Lease, cause error) error {
 	switch {
 	case cause == nil:
 		return nil
-	case errors.Is(cause, lease.ErrLost): // it was aborted, its collection deleted, or another worker has it
+	case errors.Is(cause, lease.ErrLost): // it was aborted, its collection was deleted, or another worker has it
 		return w.Rows.LeaveReindex(ctx, s.Reindex, l, againAfter)
 	case errors.Is(cause, lease.ErrStopped):
 		return s.leave(ctx)
@@ -81,10 +81,10 @@ type steps struct {
 	*Reindex
 	lease lease.Lease
 	held  bool // writes wait
-	left  bool // the lease was given back
+	left  bool // the lease was released
 }
 
-// leave gives the lease back, and lets writes go on that wait.
+// leave releases the lease, and lets waiting writes continue.
 func (s *steps) leave(ctx context.Context) error {
 	if !s.held {
 		return s.Rows.LeaveReindex(ctx, s.Reindex, s.lease, againAfter)
@@ -130,7 +130,7 @@ func (s *steps) step(ctx context.Context) error {
 	return err
 }
 
-// final reports whether an error is one that the same step would have again: a refusal of the engine.
+// final reports whether an error would occur again if the step were repeated, as a refusal of the engine would.
 func final(err error) bool {
 	return err != nil && !errors.Is(err, lease.ErrLost) && !engine.Passing(err)
 }
@@ -159,12 +159,12 @@ func (s *steps) move(ctx context.Context, to State) error {
 	return nil
 }
 
-// call renews the lease and gives the calls of the engine that follow their time.
+// call renews the lease, and returns a context for the engine calls that follow.
 func (s *steps) call(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	return lease.Fenced(ctx, func(ctx context.Context) error { return s.Rows.KeepReindex(ctx, s.Reindex, s.lease) })
 }
 
-// create makes the target. Copying begins when every write is noted.
+// create creates the target. Copying starts once all writes are noted.
 func (s *steps) create(ctx context.Context) error {
 	call, cancel, err := s.call(ctx)
 	if err != nil {
@@ -187,10 +187,10 @@ func (s *steps) create(ctx context.Context) error {
 	return s.move(ctx, Copying)
 }
 
-// errBusy says that writes are under way which began before a time.
+// errBusy reports that writes that began earlier are still under way.
 var errBusy = errors.New("writes that began earlier are still under way")
 
-// drained waits until no write is under way that has read its mapping before now: what was committed before, they all know.
+// drained waits until every write that read its mapping before now has ended. All writes after that know what was committed before.
 func (s *steps) drained(ctx context.Context, limit time.Duration) error {
 	since, err := s.Rows.Now(ctx)
 	if err != nil {
@@ -213,7 +213,7 @@ func (s *steps) drained(ctx context.Context, limit time.Duration) error {
 	}
 }
 
-// gone reports whether an error is that the source is not there any more.
+// gone reports whether an error means that the source no longer exists.
 func (s *steps) gone(ctx context.Context, err error) bool {
 	if !errors.Is(err, problem.NotFound) {
 		return false
@@ -224,7 +224,7 @@ func (s *steps) gone(ctx context.Context, err error) bool {
 	return errors.Is(err, problem.NotFound)
 }
 
-// after is what is to be done when the target has taken the place of the source, or will not.
+// after does what remains once the target has replaced the source, or the reindex has ended without that.
 func (s *steps) after(ctx context.Context) error {
 	now, err := s.Rows.Now(ctx)
 	if err != nil {

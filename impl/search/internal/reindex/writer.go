@@ -12,36 +12,36 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// How long a write waits while a collection takes the place of another, and between two looks.
+// heldLimit is how long a write waits for a swap, and heldPause the pause between two attempts.
 const (
 	heldLimit = 20 * time.Second
 	heldPause = 20 * time.Millisecond
 )
 
-// WriterRows is what a write reads and notes.
+// WriterRows is the storage of a Writer.
 type WriterRows interface {
 	VersionRows
-	// Mapping reads the mapping as the database has it now. Error: owner.ErrGone.
+	// Mapping reads the mapping from the database. Error: owner.ErrGone.
 	Mapping(ctx context.Context, c *owner.Collection) (Mapping, error)
 	// Note notes documents before they are written.
 	Note(ctx context.Context, reindex string, documents []string) error
-	// EndHold lets writes go on where whoever holds them has lost the lease.
+	// EndHold lets writes continue if the worker that holds them has lost its lease.
 	EndHold(ctx context.Context, c *owner.Collection) error
 }
 
-// Writer changes documents of collections. It is safe for concurrent use.
+// Writer writes documents of collections. It is safe for concurrent use.
 type Writer struct {
 	engine  *engine.Engine
 	rows    WriterRows
 	replica *Replica
 }
 
-// NewWriter returns a Writer whose writes the replica tells of.
+// NewWriter returns a Writer whose writes are tracked by the replica.
 func NewWriter(e *engine.Engine, rows WriterRows, r *Replica) *Writer {
 	return &Writer{engine: e, rows: rows, replica: r}
 }
 
-// Sync is engine.Engine.Sync in the collection of the engine that is the current one.
+// Sync is engine.Engine.Sync for the collection of the engine that is current.
 func (w *Writer) Sync(ctx context.Context, c *owner.Collection, items []engine.Item) ([]engine.Outcome, error) {
 	results, err := w.SyncVersions(ctx, c, items)
 	if err != nil {
@@ -54,8 +54,9 @@ func (w *Writer) Sync(ctx context.Context, c *owner.Collection, items []engine.I
 	return outcomes, nil
 }
 
-// SyncVersions is Sync, and tells versions. In a collection that keeps them each item is of the version that its document has when it is its turn, and a later item of one document comes after
-// an earlier one; where some were written and the others can't be, those have that for their outcome.
+// SyncVersions is Sync, and returns versions. In a collection that keeps versions, the condition of each item is checked against the
+// version that its document has at that point, after the earlier items of the same document. If some items were written and the rest can't
+// be, the rest have that error as their outcome.
 func (w *Writer) SyncVersions(ctx context.Context, c *owner.Collection, items []engine.Item) (results []Result, err error) {
 	err = w.write(ctx, c, idsOf(items...), func(ctx context.Context, m Mapping) (err error) {
 		results, err = w.change(ctx, c, m, items, func(ctx context.Context, items []engine.Item) ([]engine.Outcome, error) {
@@ -66,7 +67,7 @@ func (w *Writer) SyncVersions(ctx context.Context, c *owner.Collection, items []
 	return results, err
 }
 
-// change writes items.
+// change writes items, with versions if the collection keeps them.
 func (w *Writer) change(ctx context.Context, c *owner.Collection, m Mapping, items []engine.Item, do send) ([]Result, error) {
 	if m.Versioned {
 		return w.versioned(ctx, c, items, do)
@@ -95,12 +96,12 @@ func (w *Writer) single(ctx context.Context, c *owner.Collection, item engine.It
 	return results[0].Version, results[0].Outcome
 }
 
-// Put makes or replaces a document, and returns its version where the collection keeps them; see engine.Engine.Put.
+// Put creates or replaces a document. It returns its version if the collection keeps versions. See engine.Engine.Put.
 func (w *Writer) Put(ctx context.Context, c *owner.Collection, item engine.Item) (version int64, err error) {
 	return w.single(ctx, c, item, w.engine.Put)
 }
 
-// Patch changes fields of a document, and returns its version where the collection keeps them; see engine.Engine.Patch.
+// Patch changes fields of a document. It returns its version if the collection keeps versions. See engine.Engine.Patch.
 func (w *Writer) Patch(ctx context.Context, c *owner.Collection, item engine.Item) (version int64, err error) {
 	return w.single(ctx, c, item, w.engine.Patch)
 }
@@ -111,8 +112,8 @@ func (w *Writer) Remove(ctx context.Context, c *owner.Collection, item engine.It
 	return err
 }
 
-// DeleteWhere deletes the documents that a filter lets through; see engine.Engine.DeleteWhere. Where writes are noted it first reads which they are: what another
-// write adds to them meanwhile that one has noted.
+// DeleteWhere deletes the documents that match a filter; see engine.Engine.DeleteWhere. While writes are noted, it first reads which
+// documents match. A document that another write makes match after that is noted by that write.
 func (w *Writer) DeleteWhere(ctx context.Context, c *owner.Collection, filter string) (n int64, err error) {
 	which := func(ctx context.Context, physical string) ([]string, error) { return w.fitting(ctx, physical, filter) }
 	err = w.write(ctx, c, which, func(ctx context.Context, m Mapping) (err error) {
@@ -126,7 +127,7 @@ func (w *Writer) DeleteWhere(ctx context.Context, c *owner.Collection, filter st
 	return n, err
 }
 
-// ids are the documents that a write is about to change.
+// ids returns the documents that a write is about to change.
 type ids func(ctx context.Context, physical string) ([]string, error)
 
 func idsOf(items ...engine.Item) ids {
@@ -161,7 +162,8 @@ func (w *Writer) fitting(ctx context.Context, physical, filter string) (all []st
 	}
 }
 
-// write carries out one write in the collection of the engine that is the current one, after it was noted where that is asked for.
+// write carries out one write on the collection of the engine that is current. It first notes the documents if a reindex requires it, and
+// waits while writes are held.
 func (w *Writer) write(ctx context.Context, c *owner.Collection, which ids, do func(ctx context.Context, m Mapping) error) error {
 	for waited := time.Now(); ; {
 		held, err := w.attempt(ctx, c, which, do)
@@ -175,7 +177,7 @@ func (w *Writer) write(ctx context.Context, c *owner.Collection, which ids, do f
 }
 
 func (w *Writer) attempt(ctx context.Context, c *owner.Collection, which ids, do func(ctx context.Context, m Mapping) error) (held bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, WriteLife) // a replica that is taken for dead has none under way
+	ctx, cancel := context.WithTimeout(ctx, WriteLife) // the writes of a replica that is considered dead have ended
 	defer cancel()
 	end, err := w.replica.Begin(ctx)
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package searchkeys makes keys by which a browser may ask the search engine itself: of one collection, for a while, within a filter. They are Typesense's scoped search keys: whoever knows a parent, a key of the
-// engine that may do nothing but search, makes them without asking the engine.
+// Package searchkeys creates keys with which browsers can call the search engine directly, limited to one collection, a period and a
+// filter. They are Typesense's scoped search keys. They are derived from a parent, a key of the engine that permits only searches, without
+// a call to the engine.
 package searchkeys
 
 import (
@@ -24,39 +25,40 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// SecretName is where the kms keeps the secret that parents come from.
+// SecretName is the name of the kms secret from which parents are derived.
 const SecretName = "search.search-keys"
 
-// MaxLife is how long a key may live. Parents outlive every key that is made of them.
+// MaxLife is the maximum lifetime of a key. Parents outlive every key that is derived from them.
 const MaxLife = 24 * time.Hour
 
 const (
-	// aliasPrefix begins the names by which keys reach their collections. No collection of the contract has capitals.
+	// aliasPrefix begins the aliases through which keys reach their collections. Names in the contract have no capitals, so that none
+	// collides.
 	aliasPrefix = "SEARCHKEY_"
-	// description begins that of each parent at the engine.
+	// description is the start of the description of each parent at the engine.
 	description = "fountain: parent of search keys of "
-	// maxParams bounds what a key carries, in bytes: it travels in headers.
+	// maxParams limits the size in bytes of a key's parameters, because the key is sent in headers.
 	maxParams = 6 << 10
 	prefixLen = 4
 	day       = 24 * time.Hour
-	// parentLife of the day on which it is made first: a key that is made at the day's end lives a day.
+	// parentLife is counted from the start of the day of the parent. A key that is created at the end of that day still gets MaxLife.
 	parentLife = 3 * day
 )
 
-// Secret gives what parents are derived from.
+// Secret is the source of the secret from which parents are derived.
 type Secret interface {
 	Key() string
 	Refresh(ctx context.Context) error
 }
 
-// Minter makes keys. It is safe for concurrent use.
+// Minter creates keys. It is safe for concurrent use.
 type Minter struct {
 	engine *engine.Engine
 	secret Secret
 	clock  clock.Clock
 
 	mu sync.Mutex
-	// there are the aliases, with what they stand for, and parents that the engine had when it was last looked at. Parents are kept by their digests.
+	// there caches the aliases with their targets, and the parents, that the engine is known to have. Parents are stored as digests.
 	there map[string]string
 }
 
@@ -65,29 +67,31 @@ func New(e *engine.Engine, secret Secret, c clock.Clock) *Minter {
 	return &Minter{engine: e, secret: secret, clock: c, there: map[string]string{}}
 }
 
-// Alias is the collection's name for keys. A later collection of its name has another, so that a key never reaches it; a reindex keeps it.
+// Alias returns the alias of a collection for keys. A later collection of the same name has a different alias, so that a key never reaches
+// it. A reindex keeps the alias.
 func Alias(c *owner.Collection) string {
 	return aliasPrefix + strconv.FormatInt(c.Claimed.UnixMicro(), 36) + "_" + c.Name.Engine()
 }
 
-// Limits are what a key is held to. Filter is in the engine's language, made of typed values; empty is none.
+// Limits restrict a key. Filter is in the engine's language, translated from typed values; "" means no filter.
 type Limits struct {
 	Filter        string
 	ExcludeFields []string
-	PerPage       int // 0 is no bound of its own
+	PerPage       int // 0 means no limit
 	Life          time.Duration
-	// Overrides lets curations hold; what they pin is not another tenant's then.
+	// Overrides enables curations. It must be false for tenant-scoped collections, because a pinned document could belong to another
+	// tenant.
 	Overrides bool
 }
 
-// Key is a key, the name that the collection has for it, and its end.
+// Key is a key, the alias of its collection, and its expiry.
 type Key struct {
 	Text       string
 	Collection string
 	ExpiresAt  time.Time
 }
 
-// carried are the parameters that a key carries. A caller can't override them, and its own filter holds beside theirs.
+// carried are the parameters embedded in a key. Callers can't override them, and their own filter applies in addition.
 type carried struct {
 	Filter          string `json:"filter_by,omitempty"`
 	FilterPins      bool   `json:"filter_curated_hits,omitempty"`
@@ -99,7 +103,7 @@ type carried struct {
 	ExpiresAt       int64  `json:"expires_at"`
 }
 
-// Mint makes a key. Problems: validation_failed (the filter is too long), engine_unavailable.
+// Mint creates a key. Problems: validation_failed (the filter is too long), engine_unavailable.
 func (m *Minter) Mint(ctx context.Context, c *owner.Collection, l Limits) (k Key, err error) {
 	now := m.clock.Now()
 	k = Key{Collection: Alias(c), ExpiresAt: now.Add(min(l.Life, MaxLife)).UTC().Truncate(time.Second)}
@@ -125,7 +129,7 @@ func (m *Minter) Mint(ctx context.Context, c *owner.Collection, l Limits) (k Key
 	return k, nil
 }
 
-// scoped is Typesense's form of a scoped key.
+// scoped returns a scoped key in Typesense's format.
 func scoped(parent string, params []byte) string {
 	mac := hmac.New(sha256.New, []byte(parent))
 	mac.Write(params)
@@ -133,7 +137,8 @@ func scoped(parent string, params []byte) string {
 	return base64.StdEncoding.EncodeToString(append(append(raw, parent[:prefixLen]...), params...))
 }
 
-// parent is the key of the day for an alias, which the engine has when this returns. All instances derive the same; one ends with its day and those after, so that none is left behind.
+// parent returns the parent key of the current day for an alias, and makes sure that the engine has it. All instances derive the same key.
+// It expires by itself, so that none is left behind.
 func (m *Minter) parent(ctx context.Context, alias string, now time.Time) (string, error) {
 	secret := m.secret.Key()
 	if secret == "" {
@@ -154,14 +159,14 @@ func (m *Minter) parent(ctx context.Context, alias string, now time.Time) (strin
 	err := m.engine.CreateKey(ctx, engine.SearchOnly{
 		Description: description + alias, Value: value, Actions: []string{"documents:search"}, Collections: []string{regexp.QuoteMeta(alias)}, ExpiresAt: today.Add(parentLife).Unix(),
 	})
-	if err != nil && !errors.Is(err, problem.AlreadyExists) { // another instance was quicker
+	if err != nil && !errors.Is(err, problem.AlreadyExists) { // another instance was faster
 		return "", err
 	}
 	m.note(mark, "")
 	return value, nil
 }
 
-// alias makes the engine know a collection by its name for keys.
+// alias makes the engine have the alias of a collection.
 func (m *Minter) alias(ctx context.Context, alias, physical string) error {
 	if m.has("alias:"+alias, physical) {
 		return nil
@@ -177,12 +182,14 @@ func (m *Minter) alias(ctx context.Context, alias, physical string) error {
 	return nil
 }
 
-// Forget takes the collection's name for keys away from the engine: before the collection is deleted, whose own name another may take at once, and after, since a key may be made meanwhile.
+// Forget deletes the alias of a collection from the engine. It is called before the collection is deleted: another collection may take its
+// name at the engine at once, and the alias would then lead to that. It is called again afterwards, because a key may have been created in
+// between.
 func (m *Minter) Forget(ctx context.Context, c *owner.Collection) error {
 	m.mu.Lock()
 	delete(m.there, "alias:"+Alias(c))
 	m.mu.Unlock()
-	if err := m.engine.DeleteRecord(ctx, tsclient.Aliases, "", Alias(c)); err != nil && !errors.Is(err, problem.NotFound) && !engine.Denied(err) { // who may not take a name away has given none
+	if err := m.engine.DeleteRecord(ctx, tsclient.Aliases, "", Alias(c)); err != nil && !errors.Is(err, problem.NotFound) && !engine.Denied(err) { // a key without permission for aliases has not created any
 		return err
 	}
 	return nil
@@ -201,8 +208,9 @@ func (m *Minter) note(what, value string) {
 	m.there[what] = value
 }
 
-// Tend keeps the names for keys on their collections, which a reindex replaces, and removes names and parents that are of no use any more. collections gives the collections that there are; it is called after the engine's
-// names are read, so that one that is made meanwhile stays. What the engine has lost is made again with the next key.
+// Tend points aliases at the current collections of the engine, which reindexes replace, and deletes aliases and parents that are no longer
+// needed. collections returns the existing collections. It is called after the aliases are read, so that the alias of a collection that is
+// created in the meantime is kept. What the engine has lost is restored with the next key.
 func (m *Minter) Tend(ctx context.Context, collections func(ctx context.Context) ([]*owner.Collection, error)) error {
 	m.mu.Lock()
 	m.there = map[string]string{}
@@ -212,7 +220,7 @@ func (m *Minter) Tend(ctx context.Context, collections func(ctx context.Context)
 	if err == nil {
 		keys, err = m.engine.Keys(ctx)
 	}
-	if engine.Denied(err) { // the engine's key can make no search keys: there is nothing to tend
+	if engine.Denied(err) { // the engine's key can't create search keys: there is nothing to do
 		return nil
 	}
 	if err != nil {
@@ -229,7 +237,7 @@ func (m *Minter) Tend(ctx context.Context, collections func(ctx context.Context)
 	return errors.Join(m.tendAliases(ctx, aliases, live), m.tendParents(ctx, keys, live))
 }
 
-// tendAliases goes on after an alias that the engine refuses.
+// tendAliases updates or deletes aliases. It continues after an alias that the engine refuses.
 func (m *Minter) tendAliases(ctx context.Context, aliases map[string]json.RawMessage, live map[string]string) error {
 	var refused []error
 	for name, record := range aliases {

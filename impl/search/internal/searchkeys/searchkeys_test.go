@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// The vector is the one of Typesense's documentation, which typesense-go tests itself with.
+// The test vector is from Typesense's documentation. typesense-go uses it in its own tests.
 func TestScoped_isTypesensesForm(t *testing.T) {
 	require.Equal(t, "SC9sT0hncHFwTHNFc3U3d3psRDZBUGNXQUViQUdDNmRHSmJFQnNnczJ4VT1STjIzeyJmaWx0ZXJfYnkiOiJjb21wYW55X2lkOjEyNCJ9",
 		scoped("RN23GFr1s6jQ9kgSNg2O7fYcAUXU7127", []byte(`{"filter_by":"company_id:124"}`)))
@@ -30,7 +30,7 @@ type noKeys struct{}
 
 func (noKeys) Refresh(context.Context) error { return nil }
 
-// secret is one that is read at the first use, as from the kms.
+// secret is read at the first use, as from the kms.
 type secret struct{ value, next string }
 
 func (s *secret) Key() string                   { return s.value }
@@ -38,7 +38,7 @@ func (s *secret) Refresh(context.Context) error { s.value = s.next; return nil }
 
 const admin = "admin-of-the-engine"
 
-// rig is an engine and two instances that make keys for it.
+// rig is an engine and two instances that create keys for it.
 type rig struct {
 	door   http.Handler
 	now    *clock.Fake
@@ -93,7 +93,7 @@ func (r *rig) mint(t *testing.T, i int, life time.Duration) Key {
 	return k
 }
 
-// A key lives as long as it says, over the turn of the day and a reindex, and not a second more.
+// A key is valid for exactly as long as it says, across the change of the day and a reindex.
 func TestMint_makesKeysThatLiveAsLongAsTheySay(t *testing.T) {
 	r := newRig(t)
 	first, second := r.mint(t, 0, 48*time.Hour), r.mint(t, 1, time.Hour)
@@ -135,7 +135,7 @@ func TestMint_makesKeysThatLiveAsLongAsTheySay(t *testing.T) {
 	require.Zero(t, strings.Count(keys, description), "parents that nothing can come from are gone")
 }
 
-// The engine is given back what it has lost, and keys of a collection that is gone reach nothing.
+// What the engine has lost is restored, and keys of a deleted collection reach nothing.
 func TestTend_keepsNamesOnWhatTheyAreOf(t *testing.T) {
 	r := newRig(t)
 	k := r.mint(t, 0, time.Hour)

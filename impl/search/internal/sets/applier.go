@@ -17,56 +17,60 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Rows are the sets that are kept.
+// Rows reads the stored sets.
 type Rows interface {
-	// AllSets returns the sets of synonyms, curations and stopwords, with their contents.
+	// AllSets returns all sets of synonyms, curations and stopwords, with their contents.
 	AllSets(ctx context.Context) ([]*Set, error)
-	// AllAttached returns the collections that have, or had, sets of their own.
+	// AllAttached returns the collections to which sets are, or were, attached.
 	AllAttached(ctx context.Context) ([]Attached, error)
 }
 
-// Applier brings the engine's copies to what is kept. It is safe for concurrent use.
+// Applier synchronises the engine's copies of the sets with the stored ones. It is safe for concurrent use.
 type Applier struct {
 	engine *engine.Engine
 	rows   Rows
 	log    *slog.Logger
 
-	asked atomic.Int64                      // applications asked for
-	turn  chan struct{}                     // holds one while an application runs, which has the rest for itself
-	done  int64                             // of those asked for, how many the last application began after
-	err   error                             // what became of that
-	state atomic.Pointer[map[string]Status] // by the id of the set
-	// seen is what the engine made of a version of each record: its own form is not ours. Another form, or none, is a drift.
+	asked atomic.Int64                      // applications requested
+	turn  chan struct{}                     // held during an application; guards the fields below
+	done  int64                             // the number of requests before the last application started
+	err   error                             // its result
+	state atomic.Pointer[map[string]Status] // by the ID of the set
+	// seen holds, for each record, the version that was put and a digest of the engine's form of it. The engine does not return a record in
+	// the form in which it was put, so the digest is compared with its own earlier form. Another digest, or a missing record, means that
+	// the engine's copy has drifted.
 	seen map[place]mark
 }
 
-// place is where the engine has a record: of a kind of its own, or of a kind of rules of one collection.
+// place identifies a record at the engine. collection is set for a kind that belongs to a single collection, and empty for the others.
 type place struct {
 	kind       tsclient.RecordKind
 	collection string
 	name       string
 }
 
-// mark is what the engine showed after a version was put. It may be what another process has put in between, of an older version: what is shown after it is put once more as well is sure.
+// mark is the form of a record that the engine returned after a version was put. After the first put it may be the form of an older version
+// that another process has put in between. sure is therefore set only when a second put of the same version gave the same form.
 type mark struct {
 	version int64
 	digest  [sha256.Size]byte
 	sure    bool
 }
 
-// wanted is what is to be at a place.
+// wanted is the version and the content that a record should have.
 type wanted struct {
 	version int64
 	body    json.RawMessage
 }
 
-// NewApplier returns an Applier, which has seen nothing of the engine yet.
+// NewApplier returns an Applier that has not read anything from the engine yet.
 func NewApplier(e *engine.Engine, rows Rows, log *slog.Logger) *Applier {
 	return &Applier{engine: e, rows: rows, log: log, turn: make(chan struct{}, 1), seen: map[place]mark{}}
 }
 
-// Apply makes the engine have what is kept: at once after a change, and from time to time, since the engine may have lost it. What is there already is left alone, and what the engine refuses keeps
-// nothing else from it. One runs at a time, and does for all that waited for it.
+// Apply makes the engine's copies match the stored sets. It is called after each change, and periodically because the engine may have lost
+// records. Records that already match are not written, and a record that the engine refuses does not stop the others. One application runs
+// at a time, and its result serves all callers that were waiting when it began.
 func (a *Applier) Apply(ctx context.Context) error {
 	mine := a.asked.Add(1)
 	select {
@@ -80,7 +84,7 @@ func (a *Applier) Apply(ctx context.Context) error {
 	}
 	began := a.asked.Load()
 	err := a.apply(ctx)
-	if ctx.Err() == nil { // else it ended for this caller alone
+	if ctx.Err() == nil { // otherwise it ended for this caller only
 		a.done, a.err = began, err
 	}
 	return err
@@ -103,25 +107,27 @@ func (a *Applier) apply(ctx context.Context) error {
 	return errors.Join(run.refused...)
 }
 
-// named reports whether a Typesense keeps synonyms and curations in sets of their own: from 30 on. Before, each collection has its own.
+// named reports whether this version of Typesense keeps synonyms and curations in named sets, which it does from version 30 on. Older
+// versions keep them per collection.
 func named(version string) bool {
 	major, _, _ := strings.Cut(version, ".")
 	n, err := strconv.Atoi(major)
 	return err == nil && n >= 30
 }
 
-// run is one application.
+// run is the state of one application.
 type run struct {
 	*Applier
 	next     map[place]mark
-	there    map[place]bool // what the engine has, of any version
+	there    map[place]bool // what the engine has, in any version
 	repaired int
-	refused  []error           // what the engine did not take: of one record, or for one collection
-	failed   map[string]error  // the same, by the ids of the sets
+	refused  []error           // refusals of the engine: of one record, or for one collection
+	failed   map[string]error  // the same by set ID
 	state    map[string]Status // of every set that was read
 }
 
-// goesOn notes what the engine refuses, which concerns nothing else. An engine that can't be used is an error.
+// goesOn records an error that concerns a single record or collection, and returns nil so that the application continues. It returns the
+// error if the engine can't be used at all.
 func (r *run) goesOn(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -133,7 +139,8 @@ func (r *run) goesOn(ctx context.Context, err error) error {
 	return nil
 }
 
-// all reads what the engine has before what is kept: a set that another process makes meanwhile is not taken for one that was deleted.
+// all applies every set. It reads the engine's records before the stored sets. In the other order, a set that another process creates in
+// between would look like a deleted one.
 func (r *run) all(ctx context.Context, named bool) error {
 	kinds := []tsclient.RecordKind{tsclient.StopwordSets}
 	if named {
@@ -184,10 +191,10 @@ func (r *run) all(ctx context.Context, named bool) error {
 			r.fails(id, ofCollection(refused))
 		}
 	}
-	if len(r.refused) > before { // such a collection may name a set that is there no more
+	if len(r.refused) > before { // such a collection may still name a deleted set
 		kinds = []tsclient.RecordKind{tsclient.StopwordSets}
 	}
-	for _, k := range kinds { // after no collection names them any more
+	for _, k := range kinds { // once no collection names them any more
 		if err := r.drop(ctx, k, "", has[k], want[k]); err != nil {
 			return err
 		}
@@ -195,12 +202,12 @@ func (r *run) all(ctx context.Context, named bool) error {
 	return nil
 }
 
-// shown are the records that the engine has; nil where there is nothing to do.
+// shown returns the records that the engine has. It returns nil if there is nothing to do.
 func (r *run) shown(ctx context.Context, kinds []tsclient.RecordKind) (map[tsclient.RecordKind]map[string]json.RawMessage, error) {
 	has := map[tsclient.RecordKind]map[string]json.RawMessage{}
 	for _, k := range kinds {
 		list, err := r.engine.Records(ctx, k, "")
-		if engine.Denied(err) { // by a key that is made for less, which is in order where there are no sets
+		if engine.Denied(err) { // the key lacks the permission, which is fine if there are no sets
 			if rows, failed := r.rows.AllSets(ctx); failed != nil || len(rows) == 0 {
 				return nil, failed
 			}
@@ -215,7 +222,7 @@ func (r *run) shown(ctx context.Context, kinds []tsclient.RecordKind) (map[tscli
 
 var recordKinds = map[Kind]tsclient.RecordKind{Synonyms: tsclient.SynonymSets, Curations: tsclient.CurationSets, Stopwords: tsclient.StopwordSets}
 
-// attach makes a collection use its sets. One that the engine does not have is passed over.
+// attach makes a collection use its sets. A collection that the engine does not have is skipped.
 func (r *run) attach(ctx context.Context, at Attached, byID map[string]*Set, named bool) error {
 	physical := at.Collection.Engine()
 	var err error
@@ -232,7 +239,7 @@ func (r *run) attach(ctx context.Context, at Attached, byID map[string]*Set, nam
 	return err
 }
 
-// live are the sets of the ids that are there still.
+// live returns the sets with these IDs that still exist.
 func live(ids []string, byID map[string]*Set) (out []*Set) {
 	for _, id := range ids {
 		if s := byID[id]; s != nil {
@@ -242,7 +249,7 @@ func live(ids []string, byID map[string]*Set) (out []*Set) {
 	return out
 }
 
-// name makes a collection name its sets, beside those that other programs have given it.
+// name sets the names of the sets that a collection uses. Names that other programs have added are kept.
 func (r *run) name(ctx context.Context, physical string, synonyms, curations []*Set) error {
 	c, err := r.engine.Collection(ctx, physical)
 	if err != nil {
@@ -255,7 +262,7 @@ func (r *run) name(ctx context.Context, physical string, synonyms, curations []*
 	return r.engine.NameSets(ctx, physical, y, u)
 }
 
-// beside are names of others, and those of sets that the engine has.
+// beside returns the names in has that belong to other programs, followed by the names of those sets that exist at the engine.
 func (r *run) beside(has []string, sets []*Set) []string {
 	out := slices.DeleteFunc(slices.Clone(has), ours)
 	for _, s := range sets {
@@ -268,7 +275,7 @@ func (r *run) beside(has []string, sets []*Set) []string {
 
 func ours(name string) bool { return strings.HasPrefix(name, prefix) }
 
-// own gives a collection rules of its own.
+// own writes rules directly to a collection, for engines without named sets.
 func (r *run) own(ctx context.Context, kind tsclient.RecordKind, physical string, sets []*Set) error {
 	has, err := r.engine.Records(ctx, kind, physical)
 	if err != nil {
@@ -290,7 +297,7 @@ func (r *run) own(ctx context.Context, kind tsclient.RecordKind, physical string
 	return r.drop(ctx, kind, physical, has, want)
 }
 
-// put makes records that are missing, or not what the engine made of their version, and notes what it makes of them.
+// put writes the records that are missing, have another version or have drifted. It records the form that the engine then returns.
 func (r *run) put(ctx context.Context, kind tsclient.RecordKind, collection string, has map[string]json.RawMessage, want map[string]wanted) error {
 	written := map[string]bool{}
 	for name, w := range want {
@@ -335,7 +342,7 @@ func (r *run) put(ctx context.Context, kind tsclient.RecordKind, collection stri
 	return nil
 }
 
-// drop removes records of sets that are there no more.
+// drop deletes the records of sets that no longer exist.
 func (r *run) drop(ctx context.Context, kind tsclient.RecordKind, collection string, has map[string]json.RawMessage, want map[string]wanted) error {
 	for name := range has {
 		if _, stays := want[name]; stays || !ours(name) {

@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/searchtest"
 )
 
-// rows are sets that a test keeps.
+// rows are the stored sets of a test.
 type rows struct {
 	sets     []*sets.Set
 	attached []sets.Attached
@@ -33,7 +33,7 @@ type noKeys struct{}
 
 func (noKeys) Refresh(context.Context) error { return nil }
 
-// as answers as a Typesense of a version does: 29 has no sets of synonyms and curations, and 30 nothing else.
+// as answers like a version of Typesense: 29 has no sets of synonyms and curations, and 30 has only these.
 func as(version string, inner http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		of30 := strings.HasPrefix(r.URL.Path, "/synonym_sets") || strings.HasPrefix(r.URL.Path, "/curation_sets")
@@ -58,10 +58,10 @@ func as(version string, inner http.Handler) http.Handler {
 	})
 }
 
-// asker sends a request beside the service, and returns the answer.
+// asker sends a request directly to the engine, and returns the answer.
 type asker = func(method, path, body string) string
 
-// opened is an embedded engine as a version of Typesense. around may meddle with what the service asks it.
+// opened returns an embedded engine that acts as a version of Typesense. around may interfere with the service's requests.
 func opened(t *testing.T, version string, around func(http.Handler) http.Handler) (*engine.Engine, asker) {
 	t.Helper()
 	door := searchtest.Engine(t)
@@ -80,7 +80,7 @@ func opened(t *testing.T, version string, around func(http.Handler) http.Handler
 	}
 }
 
-// eachEngine runs f with an embedded engine, and as if that were a Typesense 29 and 30; or with the one elsewhere alone.
+// eachEngine runs f with an embedded engine, as itself and as Typesense 29 and 30, or only with the external server.
 func eachEngine(t *testing.T, f func(t *testing.T, e *engine.Engine, ask asker)) {
 	versions := []string{"embedded", "29", "30"}
 	if searchtest.Elsewhere() {
@@ -94,7 +94,7 @@ func eachEngine(t *testing.T, f func(t *testing.T, e *engine.Engine, ask asker))
 	}
 }
 
-// ids are the documents that a search of the collection finds, as text.
+// ids returns the IDs of the documents that a search of the collection finds, as text.
 func ids(ask asker, q string) string {
 	return ask("GET", "/collections/books/documents/search?query_by=text&include_fields=id&sort_by=n:asc&q="+q, "")
 }
@@ -132,7 +132,7 @@ func TestApply_bringsTheEngineToWhatIsKept(t *testing.T) {
 		apply()
 		require.NotContains(t, log.String(), "had lost", "what is as it should be is left alone")
 
-		// The engine loses everything, by another program or with its disk; and what it has is changed.
+		// The engine loses everything, through another program or a disk failure, and its records are changed.
 		ask("DELETE", "/stopwords/"+kept.sets[2].EngineName(), "")
 		ask("DELETE", "/collections/books", "")
 		ask("POST", "/collections", `{"name":"books","fields":[{"name":"text","type":"string"},{"name":"n","type":"int32"}]}`)
@@ -161,7 +161,8 @@ func TestApply_bringsTheEngineToWhatIsKept(t *testing.T) {
 	})
 }
 
-// Another process may put a version that it read before, between the put of a newer one and the look at what the engine made of that. It is not taken for the newer one.
+// Another process may put an older version between the put of a newer one and the read of the engine's form. The older version is not taken
+// for the newer one.
 func TestApply_noticesWhatAnOlderApplicationPutInBetween(t *testing.T) {
 	older := true
 	var ask asker
@@ -184,7 +185,7 @@ func TestApply_noticesWhatAnOlderApplicationPutInBetween(t *testing.T) {
 	require.Contains(t, ask("GET", "/stopwords", ""), "new")
 }
 
-// What the engine does not take of one owner keeps nothing of another's from it.
+// If the engine refuses a set of one owner, the sets of others are still applied.
 func TestApply_goesOnAfterWhatTheEngineRefuses(t *testing.T) {
 	for _, version := range []string{"29", "30"} {
 		t.Run(version, func(t *testing.T) {
@@ -222,7 +223,7 @@ func TestApply_goesOnAfterWhatTheEngineRefuses(t *testing.T) {
 	}
 }
 
-// A request does not wait for an application of the background longer than it wants to.
+// A request does not wait longer for an application in the background than its deadline allows.
 func TestApply_waitsNoLongerThanItsCaller(t *testing.T) {
 	begun, end := make(chan struct{}), make(chan struct{})
 	e, ask := opened(t, "30", func(door http.Handler) http.Handler {
@@ -247,7 +248,7 @@ func TestApply_waitsNoLongerThanItsCaller(t *testing.T) {
 	require.Contains(t, ask("GET", "/stopwords", ""), "new")
 }
 
-// What an upgrade of the engine to 30 makes of the rules that a collection had: those of this service go out of it, and those of others stay.
+// After an upgrade of the engine to 30, this service's rules are removed from the migrated sets, and those of others stay.
 func TestApply_takesItsRulesOutOfWhatAnUpgradeHasMade(t *testing.T) {
 	e, ask := opened(t, "30", func(door http.Handler) http.Handler { return door })
 	kept := &rows{
@@ -285,7 +286,7 @@ func TestApply_takesItsRulesOutOfWhatAnUpgradeHasMade(t *testing.T) {
 	}
 }
 
-// Somebody adds a rule to such a set just when this service takes its own out of it: the new rule stays.
+// If somebody adds a rule to a migrated set while this service removes its own, the new rule stays.
 func TestApply_removesNothingOfOthersFromWhatAnUpgradeHasMade(t *testing.T) {
 	var ask asker
 	other := `{"root":"sofa","synonyms":["settee"]}`

@@ -29,7 +29,8 @@ import (
 
 var update = flag.Bool("update", false, "write what the service sends into the table")
 
-// table is where Typesense 29 and 30 differ in what this service asks of them: what it sends to each, what each answers, and what it takes that for.
+// table lists the differences between Typesense 29 and 30 that matter to this service: what it sends to each, what each answers, and how it
+// understands the answer.
 const table = "testdata/engines.json"
 
 // difference is a row of the table.
@@ -39,13 +40,14 @@ type difference struct {
 	Engines map[string]*conversation `json:"engines"`
 }
 
-// conversation is what is sent to one version, and what that means in the end.
+// conversation is what is sent to one version, and the final result.
 type conversation struct {
 	Exchanges []*exchange `json:"exchanges"`
 	Means     string      `json:"means"`
 }
 
-// exchange is one request and its answer, and how the answer is known: "recorded: <case>" of the recorded answers of a 29.0, "documented: <page>" of the public documentation, or words of its own.
+// exchange is a request and its answer, with the source of the answer: "recorded: <case>" for a recorded answer of 29.0, "documented:
+// <page>" for the public documentation, or another text.
 type exchange struct {
 	Send   string            `json:"send"`
 	Body   json.RawMessage   `json:"body,omitempty"`
@@ -55,7 +57,7 @@ type exchange struct {
 	From   string            `json:"from"`
 }
 
-// script answers as a version does, in the order of the table, and notes what differs from it.
+// script answers as a version does, in the order of the table, and records deviations from it.
 type script struct {
 	left   []*exchange
 	faults []string
@@ -102,7 +104,7 @@ func same(a, b json.RawMessage) bool {
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && fmt.Sprint(x) == fmt.Sprint(y)
 }
 
-// deeds are what the service does with an engine, each as the text of what it took the answers for.
+// deeds are operations of the service on an engine. Each returns as text how it understood the answers.
 var deeds = map[string]func(ctx context.Context, e *engine.Engine) (string, error){
 	"version": func(ctx context.Context, e *engine.Engine) (string, error) {
 		version, _, err := e.Version(ctx)
@@ -183,7 +185,7 @@ func readTable(t *testing.T) (all []*difference) {
 	return all
 }
 
-// What the service sends to Typesense 29 and to 30, and what it takes their answers for, is what the table says.
+// What the service sends to Typesense 29 and 30, and how it understands their answers, matches the table.
 func TestEngines_areSpokenToAsTheTableSays(t *testing.T) {
 	all := readTable(t)
 	for _, d := range all {
@@ -209,7 +211,7 @@ func TestEngines_areSpokenToAsTheTableSays(t *testing.T) {
 	}
 }
 
-// An answer that the table calls recorded has the status of that recorded answer, and nothing in it that is not in that.
+// An answer that the table calls recorded has the status of that recording, and no content that is not in it.
 func TestEngines_recordedAnswersAreThoseOfTheRecording(t *testing.T) {
 	recorded := recordings(t)
 	compared := 0
@@ -254,7 +256,7 @@ type recording struct {
 	}
 }
 
-// recordings are the recorded cases of a Typesense 29.0 by their ids. They are outside of the repository.
+// recordings returns the recorded cases of Typesense 29.0 by their IDs. They are stored outside of the repository.
 func recordings(t *testing.T) map[string][]recording {
 	t.Helper()
 	shared := os.Getenv("FOUNTAIN_SHARED")
@@ -288,7 +290,8 @@ func recordings(t *testing.T) map[string][]recording {
 	return all
 }
 
-// fits reports whether an answer says nothing that a recorded one does not: the names of its members and the kinds of their values, as far as lists are not empty.
+// fits reports whether an answer contains nothing that a recorded one lacks. It compares the names of members and the types of values, but
+// not inside empty lists.
 func fits(answer, recorded any) bool {
 	switch a := answer.(type) {
 	case map[string]any:

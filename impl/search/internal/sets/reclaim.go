@@ -11,14 +11,16 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// migrated is how Typesense 30 names the sets that it makes, when a 29 is upgraded, of what each collection had of its own: the name of the collection stands before it.
+// migrated lists the suffixes of the sets that Typesense 30 creates when version 29 is upgraded. It moves the rules of each collection into
+// a set named after the collection, followed by the suffix.
 var migrated = []struct {
 	kind   tsclient.RecordKind
 	suffix string
 }{{tsclient.SynonymSets, "_synonyms_index"}, {tsclient.CurationSets, "_curations_index"}}
 
-// reclaim takes the rules that this service had given collections out of the sets that an upgrade has put them into: they would hold for ever, whatever becomes of their own sets. It removes them one by one: the sets are none of this
-// service's, and somebody else may write into them meanwhile. One without others stays, and holds nothing.
+// reclaim deletes this service's rules from the sets that an upgrade has moved them into. Left there they would apply for ever, whatever
+// becomes of the sets that they came from. Rules are deleted one by one, because the migrated set does not belong to this service and other
+// programs may write to it at the same time. A set that becomes empty stays and has no effect.
 func (r *run) reclaim(ctx context.Context, has map[tsclient.RecordKind]map[string]json.RawMessage) error {
 	for _, m := range migrated {
 		for name, record := range has[m.kind] {

@@ -1,5 +1,5 @@
-// Package sets has what changes searches beside their own words: synonyms, curations, stopwords and presets, each in sets that belong to somebody. This service keeps
-// them; the engine has a copy of what it needs, which is made again when it is lost.
+// Package sets manages what modifies searches: synonyms, curations, stopwords and presets. They are grouped in sets, and each set has an
+// owner. This service stores the sets. The engine has a copy of what it needs, which is restored if it is lost.
 package sets
 
 import (
@@ -12,10 +12,10 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 )
 
-// Kind is a kind of sets, by the contract's word.
+// Kind is a kind of set, in the contract's word.
 type Kind string
 
-// The kinds. Presets are applied by this service, and not told to the engine.
+// The kinds. Presets are applied by this service and never sent to the engine.
 const (
 	Synonyms  Kind = "synonyms"
 	Curations Kind = "curations"
@@ -23,10 +23,10 @@ const (
 	Presets   Kind = "presets"
 )
 
-// Most is how many sets an owner may have.
+// Most is the number of sets that an owner may have.
 const Most = 200
 
-// What can be wrong with a request. Nothing was changed.
+// Errors of requests that concern sets. Nothing was changed.
 var (
 	ErrGone  = errors.New("there is no such set")
 	ErrTaken = errors.New("another has a set of this name")
@@ -34,19 +34,19 @@ var (
 	ErrMany  = errors.New("the owner has as many sets as it may have")
 )
 
-// Set is a set and whose it is.
+// Set is a set and its owner.
 type Set struct {
 	owner.Name
 	Kind    Kind
-	ID      string // never another set's
-	Owner   string // as of collections
+	ID      string // unique among all sets
+	Owner   string // as for collections
 	Version int64
 	Body    string   // JSON of the contract's member; empty in lists
 	Readers []string // grantees
 	Changed time.Time
 }
 
-// Access is what a caller may do with the set: Own, Read or None. A role that may read it is of the set's own tenant.
+// Access returns what a caller may do with the set: Own, Read or None. A role among the readers means users of the set's own tenant.
 func (s *Set) Access(p *auth.Principal) owner.Access {
 	if s == nil {
 		return owner.None
@@ -58,13 +58,13 @@ func (s *Set) Access(p *auth.Principal) owner.Access {
 	return c.Access(p)
 }
 
-// prefix begins the names of all sets of this service at the engine; those of other programs are left alone.
+// prefix begins the engine names of all sets of this service. Sets of other programs, which lack it, are left alone.
 const prefix = "fountain_set_"
 
-// EngineName is the set's name at the engine. No two sets share one, whatever their own names are.
+// EngineName returns the set's name at the engine. It is unique, whatever the set's own name is.
 func (s *Set) EngineName() string { return prefix + s.ID }
 
-// Attached are the sets that hold for a collection, by their ids.
+// Attached lists the IDs of the sets that a collection uses.
 type Attached struct {
 	Collection *owner.Collection
 	Synonyms   []string
@@ -72,7 +72,7 @@ type Attached struct {
 	Version    int64
 }
 
-// The contract's contents, as they are kept.
+// The contents of sets, as the contract defines them and as they are stored.
 type (
 	synonym struct {
 		Words []string `json:"words"`
@@ -91,7 +91,7 @@ type (
 	}
 )
 
-// The engine's forms.
+// The same contents in the engine's format.
 type (
 	synonymRule struct {
 		ID       string   `json:"id,omitempty"`
@@ -104,7 +104,7 @@ type (
 		Includes     []pin      `json:"includes,omitempty"`
 		Excludes     []excluded `json:"excludes,omitempty"`
 		ReplaceQuery string     `json:"replace_query,omitempty"`
-		// FilterPins keeps what the filter of a search does not let through from being pinned.
+		// FilterPins prevents a document from being pinned if the filter of the search excludes it.
 		FilterPins bool `json:"filter_curated_hits"`
 	}
 	match struct {
@@ -116,13 +116,13 @@ type (
 	}
 )
 
-// rule is one item of a set in the engine's form, without its id.
+// rule is one item of a set in the engine's format, without its ID.
 type rule struct {
 	id   string
 	body json.RawMessage
 }
 
-// rules are the items of a set of synonyms or curations, with ids that no other set's have.
+// rules returns the items of a set of synonyms or curations. Their IDs are unique among all sets.
 func (s *Set) rules() ([]rule, error) {
 	var forms []any
 	switch s.Kind {
@@ -162,7 +162,7 @@ func (c curation) rule() curationRule {
 	return r
 }
 
-// record is the set as the engine keeps it under its own name: a list of items, or of stopwords.
+// record returns the set as the engine stores it under its own name: a list of items, or of stopwords.
 func (s *Set) record() (json.RawMessage, error) {
 	if s.Kind == Stopwords {
 		return json.Marshal(map[string]json.RawMessage{"stopwords": json.RawMessage(s.Body)})

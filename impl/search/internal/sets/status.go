@@ -6,17 +6,17 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// State is whether the engine has what a set says.
+// State says whether the engine has the current content of a set.
 type State string
 
 // The states.
 const (
-	Applied State = "applied" // the engine has it, where it holds for anything
-	Pending State = "pending" // it is not there yet, or this process has not looked yet
-	Failed  State = "failed"  // the engine did not take it, and is asked again
+	Applied State = "applied" // the engine has it, if it is used for anything
+	Pending State = "pending" // the engine does not have it yet, or this process has not checked yet
+	Failed  State = "failed"  // the engine refused it; it is tried again
 )
 
-// Status is what an application has shown of a set.
+// Status is the result of the last application of a set.
 type Status struct {
 	State         State
 	Code, Message string // why it failed
@@ -24,7 +24,8 @@ type Status struct {
 	version int64
 }
 
-// Status is what this process knows of a set's version at the engine. Presets, which never go there, have none: the zero value.
+// Status returns what this process knows about the current version of a set at the engine. It is the zero value for presets, which are
+// never sent there.
 func (a *Applier) Status(s *Set) Status {
 	if s.Kind == Presets {
 		return Status{}
@@ -37,20 +38,21 @@ func (a *Applier) Status(s *Set) Status {
 	return Status{State: Pending}
 }
 
-// idOf is the id of the set that a record of the engine is of.
+// idOf returns the ID of the set to which a record of the engine belongs.
 func idOf(record string) string {
 	id, _, _ := strings.Cut(strings.TrimPrefix(record, prefix), "-")
 	return id
 }
 
-// fails notes that the engine did not take something of a set; nil is nothing.
+// fails records the first error of a set; nil is ignored.
 func (r *run) fails(id string, err error) {
 	if err != nil && r.failed[id] == nil {
 		r.failed[id] = err
 	}
 }
 
-// ofCollection is a refusal as whoever may read the set is told it: the collection may be another's, and the engine's words are about that.
+// ofCollection replaces an error about a collection by one that the readers of a set may see. They may have no access to the collection,
+// and the engine's message is about that.
 func ofCollection(err error) error {
 	if err == nil {
 		return nil
@@ -58,7 +60,7 @@ func ofCollection(err error) error {
 	return problem.New(problem.From(err).Code, "A collection that uses the set was not given it.").Wrap(err)
 }
 
-// tell notes the status of the sets that were read.
+// tell records the status of the sets that were read.
 func (r *run) tell(rows []*Set) {
 	r.state = make(map[string]Status, len(rows))
 	for _, s := range rows {

@@ -12,9 +12,10 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Begin looks for the answer to an earlier request with the key. Without one (known is false) it leases the creation of the collection, which begins now: as long as the lease lasts no other request with the key
-// gets it. begun says that an earlier attempt with the key had begun it and left no answer. Problems are
-// those of idempotency.Store.Do; idempotency_conflict is of a key, too, by which another collection was begun, and idempotency_in_flight of one whose creation is leased.
+// Begin looks for the answer to an earlier request with the key. Without one (known is false) it leases the creation of the collection:
+// until the lease ends no other request with the key gets it. begun reports whether an earlier attempt with the key had begun and left no
+// answer. Problems are those of idempotency.Store.Do. In addition, idempotency_conflict is returned for a key that began the creation of
+// another collection, and idempotency_in_flight for a creation that is leased.
 func (s *Store) Begin(ctx context.Context, key idempotency.Key, collection string, l lease.Lease) (answer idempotency.Answer, known, begun bool, err error) {
 	defer tried.To(&err, "begin creation")
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -32,14 +33,14 @@ func (s *Store) Begin(ctx context.Context, key idempotency.Key, collection strin
 	return answer, known, begun, err
 }
 
-// begin notes that a creation begins, or goes on with one whose attempt has ended.
+// begin records the start of a creation, or takes over one whose attempt has ended. again reports the latter.
 func (s *Store) begin(ctx context.Context, tx *store.Tx, key idempotency.Key, collection string, l lease.Lease) (again bool, err error) {
 	now, err := s.time(ctx, tx)
 	if err != nil {
 		return false, err
 	}
 	begun, until := s.clock.Now().UnixMicro(), now.Add(l.Last).UnixMicro()
-	// A row that is there is locked by this: nobody ends that attempt between what is read of it and what follows from that.
+	// This locks an existing row, so that no other transaction ends that attempt between the reads and writes below.
 	_, err = tx.Exec(ctx, `INSERT INTO creations (principal, key, collection, begun_at, lease, leased_until) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (principal, key) DO UPDATE SET begun_at = creations.begun_at`, key.Principal, key.Value, collection, begun, l.Name, until)
 	if err != nil {
@@ -55,7 +56,7 @@ func (s *Store) begin(ctx context.Context, tx *store.Tx, key idempotency.Key, co
 		return false, err
 	case row.Lease == l.Name:
 		return false, nil
-	case row.Collection != collection: // else both would be made, and one of them without an answer and an event
+	case row.Collection != collection: // otherwise both would be created, and one of them without an answer and an event
 		return true, idempotency.Conflict()
 	case row.Until >= now.UnixMicro():
 		return true, idempotency.AtWork()
@@ -64,14 +65,16 @@ func (s *Store) begin(ctx context.Context, tx *store.Tx, key idempotency.Key, co
 	return true, err
 }
 
-// How often, and how long after the time before, Finish tries to store an answer while a repeat looks for it, which takes a few milliseconds.
+// Finish retries this often, and waits this long in between, while a repeated request holds the lock on the answer, which takes a few
+// milliseconds.
 const (
 	finishTries = 20
 	finishPause = 50 * time.Millisecond
 )
 
-// Finish notes that a collection was made, and stores the answer to a keyed creation with its audit event. When another attempt with the key has stored its answer first,
-// it returns that and changes nothing: the collection may have been changed since. A nil key has no answer stored.
+// Finish marks a collection as created, and stores the answer to a keyed creation together with its audit event. If another attempt with
+// the key has already stored its answer, Finish returns that answer and changes nothing, because the collection may have been changed
+// since. With a nil key no answer is stored.
 func (s *Store) Finish(ctx context.Context, c *owner.Collection, key *idempotency.Key, answer idempotency.Answer, e audit.Event) (_ idempotency.Answer, err error) {
 	defer tried.To(&err, "finish creation")
 	for tries := 1; ; tries++ {
@@ -111,7 +114,7 @@ func (s *Store) finish(ctx context.Context, c *owner.Collection, key *idempotenc
 	return stored, err
 }
 
-// Abandon forgets a keyed creation that the engine refused: its repeat is a new attempt.
+// Abandon deletes a keyed creation that the engine refused, so that a repeated request is a new attempt.
 func (s *Store) Abandon(ctx context.Context, key idempotency.Key, l lease.Lease) (err error) {
 	defer tried.To(&err, "abandon creation")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -120,7 +123,7 @@ func (s *Store) Abandon(ctx context.Context, key idempotency.Key, l lease.Lease)
 	})
 }
 
-// Interrupt gives the lease of a creation back of which nobody knows how far it is: its repeat goes on with it.
+// Interrupt releases the lease of a creation whose outcome is unknown, so that a repeated request continues it.
 func (s *Store) Interrupt(ctx context.Context, key idempotency.Key, l lease.Lease) (err error) {
 	defer tried.To(&err, "interrupt creation")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {

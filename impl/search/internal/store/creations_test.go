@@ -42,7 +42,7 @@ func creation(body string) idempotency.Key {
 	return idempotency.Key{Principal: "svc_a", Operation: "createCollection", Value: "key", Path: "/collections", Body: []byte(body)}
 }
 
-// attempt is what createCollection does, beside an engine that makes a collection once.
+// attempt does what createCollection does, with an engine that creates each collection once.
 func (s *Store) attempt(t *testing.T, engine *sync.Map, key idempotency.Key, name string) (_ idempotency.Answer, err error) {
 	l := lease.New(time.Minute)
 	answer, known, begun, err := s.Begin(t.Context(), key, name, l)
@@ -72,8 +72,8 @@ func (s *Store) creations(t *testing.T) int {
 	return len(events)
 }
 
-// However many requests with one key come to two replicas at the same time, the collection is made once, told of once in the trail, and everybody is told of that one or that it is
-// under way.
+// However many requests with one key reach two replicas at the same time, the collection is created once and recorded in the trail once.
+// Each request gets that answer, or the problem that the creation is under way.
 func TestBegin_hasManyAttemptsMakeOneCollection(t *testing.T) {
 	twoReplicas(t, func(t *testing.T, a, b *Store) {
 		for round := range 5 {
@@ -107,7 +107,8 @@ func TestBegin_hasManyAttemptsMakeOneCollection(t *testing.T) {
 	})
 }
 
-// The first request with a key died in the midst of it, and then many come at once, to two replicas: one of them does the work, and no other one is begun before it has come to its end.
+// The first request with a key died before its end. Of many repeats at two replicas, one does the work, and no other one starts before it
+// has ended.
 func TestBegin_hasOneAttemptGoOnAfterADeath(t *testing.T) {
 	twoReplicas(t, func(t *testing.T, a, b *Store) {
 		for round := range 5 {
@@ -151,7 +152,7 @@ func TestBegin_hasOneAttemptGoOnAfterADeath(t *testing.T) {
 	})
 }
 
-// A key by which one collection is under way makes no other one: that would be answered with a conflict when it is there already.
+// A key with a creation under way can't start another collection. Otherwise the other one would get a conflict if it exists already.
 func TestBegin_refusesTheKeyOfAnotherCollection(t *testing.T) {
 	twoReplicas(t, func(t *testing.T, a, b *Store) {
 		first := lease.New(time.Minute)
@@ -173,7 +174,7 @@ func TestBegin_refusesTheKeyOfAnotherCollection(t *testing.T) {
 	})
 }
 
-// An attempt that comes to its end behind another one with the key leaves the collection as it has become since.
+// An attempt that ends after another one with the same key leaves later changes of the collection alone.
 func TestFinish_changesNothingBehindAnotherAttempt(t *testing.T) {
 	twoReplicas(t, func(t *testing.T, a, b *Store) {
 		key := creation("plays")
@@ -200,7 +201,8 @@ func TestFinish_changesNothingBehindAnotherAttempt(t *testing.T) {
 	})
 }
 
-// An attempt that ends while the next one begins is no other request: that one is told that it is at work, or goes on.
+// If an attempt ends while the next one begins, the next one is not mistaken for another request. It is told that the creation is under
+// way, or continues it.
 func TestBegin_takesTheEndOfAnAttemptForNoOtherRequest(t *testing.T) {
 	twoReplicas(t, func(t *testing.T, a, b *Store) {
 		key := creation("plays")

@@ -48,19 +48,20 @@ func (r *jobRow) job() *job.Job {
 	return j
 }
 
-// jobUnderWay and jobWaits are states as conditions: those that take room, and those that are to be carried out.
+// jobUnderWay and jobWaits are SQL conditions on the state: jobs that count against the limits, and jobs that are yet to be carried out.
 const (
 	jobUnderWay = "state IN ('receiving', 'queued', 'running')"
 	jobWaits    = "state IN ('queued', 'running')"
 )
 
-// room locks the row of the room for what waits: whoever takes room, or accepts a job, does so after the one before has committed.
+// room locks the single row that guards the space for jobs. Transactions that take space or accept a job are thereby serialised until they
+// commit.
 func (s *Store) room(ctx context.Context, tx *store.Tx) error {
 	_, err := tx.Exec(ctx, "UPDATE job_room SET taken = taken + 1 WHERE id = 'jobs'")
 	return err
 }
 
-// fits reports whether there is room for more bytes of whose.
+// fits reports whether a tenant or caller (whose) may store this many more bytes.
 func (s *Store) fits(ctx context.Context, tx *store.Tx, whose string, bytes int64) (bool, error) {
 	var sum struct{ Own, Sum int64 }
 	err := tx.Get(ctx, &sum, "SELECT CAST(COALESCE(SUM(CASE WHEN whose = ? THEN bytes ELSE 0 END), 0) AS BIGINT) AS own, CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS sum FROM jobs WHERE "+jobUnderWay, whose)
@@ -132,7 +133,7 @@ func (s *Store) AddPart(ctx context.Context, j *job.Job, l lease.Lease, items []
 	})
 }
 
-// AcceptJob implements job.SpoolRows. What is accepted later is carried out later, also where two replicas accept at once.
+// AcceptJob implements job.SpoolRows. Jobs are carried out in the order in which they were accepted, even if two replicas accept at once.
 func (s *Store) AcceptJob(ctx context.Context, j *job.Job, l lease.Lease) (err error) {
 	defer tried.To(&err, "accept job")
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -171,12 +172,13 @@ func (s *Store) DropJob(ctx context.Context, id string, l lease.Lease) (err erro
 	})
 }
 
-// reached is the condition for the jobs of a collection that a caller may know of; its placeholders take the key of the collection, and twice the tenant that is reached, or job.Every.
+// reachedJobs is the condition for the jobs of a collection that a caller may see. Its placeholders take the key of the collection and
+// then, twice, the tenant that the caller reaches, or job.Every.
 const reachedJobs = "tenant = ? AND name = ? AND claimed_at = ? AND state <> 'receiving' AND (reach = ? OR ? = '*')"
 
 func reachedBy(c *owner.Collection, reach string) []any { return append(key(c), reach, reach) }
 
-// Job reads one job of a collection that who reaches reach may know of. Error: job.ErrNone.
+// Job reads one job of a collection, if a caller with this reach may see it. Error: job.ErrNone.
 func (s *Store) Job(ctx context.Context, c *owner.Collection, reach, id string) (_ *job.Job, err error) {
 	defer tried.To(&err, "read job")
 	return s.job(ctx, s.db.Read(ctx), c, reach, id)
@@ -194,7 +196,7 @@ func (s *Store) job(ctx context.Context, q store.Querier, c *owner.Collection, r
 	return row.job(), nil
 }
 
-// Jobs lists at most limit jobs of a collection, the newest first, that are older than before ("" is none).
+// Jobs lists at most limit jobs of a collection, newest first, that are older than the ID before ("" for no bound).
 func (s *Store) Jobs(ctx context.Context, c *owner.Collection, reach, before string, limit int) (all []*job.Job, err error) {
 	defer tried.To(&err, "list jobs")
 	var rows []jobRow
@@ -205,14 +207,15 @@ func (s *Store) Jobs(ctx context.Context, c *owner.Collection, reach, before str
 	return all, err
 }
 
-// JobFailures lists at most limit failures of a job behind the item after.
+// JobFailures lists at most limit failures of a job, ordered by item, of the items behind number after.
 func (s *Store) JobFailures(ctx context.Context, id string, after int64, limit int) (all []job.Failure, err error) {
 	defer tried.To(&err, "list failures of job")
 	err = s.db.Read(ctx).Select(ctx, &all, "SELECT item, id, tenant, code, message FROM job_failures WHERE job = ? AND item > ? ORDER BY item LIMIT ?", id, after, limit)
 	return all, err
 }
 
-// CancelJob ends a job for a caller. Whoever works on it keeps the lease until nothing more of it is on its way. Errors: job.ErrNone, job.ErrPast.
+// CancelJob ends a job on request of a caller. A worker that is carrying it out keeps the lease until none of its writes is in flight.
+// Errors: job.ErrNone, job.ErrPast.
 func (s *Store) CancelJob(ctx context.Context, c *owner.Collection, reach, id string, e audit.Event) (j *job.Job, err error) {
 	defer tried.To(&err, "cancel job")
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -239,13 +242,13 @@ func (s *Store) CancelJob(ctx context.Context, c *owner.Collection, reach, id st
 	return j, err
 }
 
-// SweepJobs is the part of Sweep that is about jobs.
+// SweepJobs deletes expired jobs. It is the part of Sweep that concerns jobs.
 func (s *Store) SweepJobs(ctx context.Context) (err error) {
 	defer tried.To(&err, "delete old jobs")
 	return s.db.Write(ctx, s.sweepJobs)
 }
 
-// sweepJobs removes jobs that nobody receives any more, that are old, or whose collection is gone, and what belonged to them.
+// sweepJobs deletes jobs whose upload was given up, jobs that are old and jobs whose collection is gone, with their parts and failures.
 func (s *Store) sweepJobs(ctx context.Context, tx *store.Tx) error {
 	now, err := s.time(ctx, tx)
 	if err != nil {
@@ -263,7 +266,7 @@ func (s *Store) sweepJobs(ctx context.Context, tx *store.Tx) error {
 			return err
 		}
 	}
-	// A part comes after its job, so that none is an orphan but of a job that was removed.
+	// A part is inserted after its job, so that a part without a job belongs to one that was deleted.
 	for _, table := range []string{"job_parts", "job_failures"} {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE "+orphan+table+".job)"); err != nil {
 			return err
@@ -272,7 +275,7 @@ func (s *Store) sweepJobs(ctx context.Context, tx *store.Tx) error {
 	return nil
 }
 
-// EndJobs ends the jobs of a database that was brought back from a backup: what was written since then they would write over.
+// EndJobs ends the unfinished jobs of a database that was restored from a backup. They would overwrite what was written after the backup.
 func EndJobs(ctx context.Context, tx *store.Tx, now time.Time) error {
 	_, err := tx.Exec(ctx, `UPDATE jobs SET state = 'failed', failure = 'state_conflict', reason = 'A backup was restored while the job was under way.', lease = '', leased_until = 0, due_at = 0,
 		bytes = 0, changed_at = ?, ended_at = ? WHERE `+jobUnderWay, now.UnixMicro(), now.UnixMicro())

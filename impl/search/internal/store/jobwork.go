@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// leasedJobs are the jobs that wait and have none before them in their collection.
+// leasedJobs selects the jobs that wait and are the first of their collection.
 var leasedJobs = leasedTable{
 	name: "jobs",
 	due: jobWaits + ` AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.tenant = jobs.tenant AND o.name = jobs.name AND o.claimed_at = jobs.claimed_at
@@ -32,7 +32,7 @@ func (s *Store) ClaimJob(ctx context.Context, l lease.Lease) (j *job.Job, err er
 	})
 }
 
-// working changes a job whose lease one has, and renews that.
+// working changes a job under its lease, and renews the lease. Error: lease.ErrLost.
 func (s *Store) working(ctx context.Context, j *job.Job, l lease.Lease, do func(ctx context.Context, tx *store.Tx, now int64) error) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		now, err := s.keep(ctx, tx, leasedJobs, j.ID, l, "state = 'running' AND next_part = ?", j.Next)
@@ -49,7 +49,7 @@ func (s *Store) KeepJob(ctx context.Context, j *job.Job, l lease.Lease) (err err
 	return s.working(ctx, j, l, func(context.Context, *store.Tx, int64) error { return nil })
 }
 
-// PartOf implements job.Rows. Without the part the job was cancelled.
+// PartOf implements job.Rows. A missing part means that the job was cancelled.
 func (s *Store) PartOf(ctx context.Context, j *job.Job) (p job.Part, err error) {
 	defer tried.To(&err, "read part of job")
 	var row struct {
@@ -63,7 +63,7 @@ func (s *Store) PartOf(ctx context.Context, j *job.Job) (p job.Part, err error) 
 	return job.Part{Number: j.Next, First: row.First, Items: row.Items}, err
 }
 
-// failuresAtOnce keeps a statement far below the placeholder limits of both databases.
+// failuresAtOnce keeps a statement well below the placeholder limits of both databases.
 const failuresAtOnce = 100
 
 // CarriedOut implements job.Rows.

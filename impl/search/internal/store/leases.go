@@ -10,14 +10,15 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// leasedTable is a table whose rows are worked on by whoever has their lease. It has the columns id, lease, leased_until and due_at.
+// leasedTable is a table whose rows are worked on by the holder of their lease. It has the columns id, lease, leased_until and due_at.
 type leasedTable struct {
 	name string
-	due  string // which rows are due, beside the time of due_at
-	take string // what else a claim sets, ending with a comma; its one placeholder, if any, is the time
+	due  string // which rows are due, in addition to due_at
+	take string // what else a claim sets, ending with a comma; its placeholder, if any, is the time
 }
 
-// claim leases the row that is due for the longest time, of those that nobody has, and returns what read makes of it in the same transaction. There may be none: nil.
+// claim leases the unleased row that has been due for the longest time, and returns what read makes of it in the same transaction. It
+// returns nil if no row is due.
 func claim[T any](ctx context.Context, s *Store, of leasedTable, l lease.Lease, read func(ctx context.Context, tx *store.Tx, id string) (*T, error)) (claimed *T, err error) {
 	isDue := of.due + " AND due_at <= ? AND leased_until < ?"
 	now, err := s.time(ctx, s.db.Read(ctx))
@@ -27,10 +28,10 @@ func claim[T any](ctx context.Context, s *Store, of leasedTable, l lease.Lease, 
 	var due int64
 	err = s.db.Read(ctx).Get(ctx, &due, "SELECT COUNT(*) FROM "+of.name+" WHERE "+isDue, now.UnixMicro(), now.UnixMicro())
 	if err != nil || due == 0 {
-		return nil, err // no write without need
+		return nil, err // no write transaction without need
 	}
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		claimed = nil // of a transaction that was rolled back and is run again
+		claimed = nil // reset after a rolled back attempt of this transaction
 		now, err := s.time(ctx, tx)
 		if err != nil {
 			return err
@@ -47,7 +48,7 @@ func claim[T any](ctx context.Context, s *Store, of leasedTable, l lease.Lease, 
 		if of.take != "" {
 			args = append([]any{now.UnixMicro()}, args...)
 		}
-		// All is asked for once more: between the two another may have taken the row, or done with it.
+		// The whole condition is checked again: another process may have claimed or finished the row since it was selected.
 		n, err := tx.Exec(ctx, "UPDATE "+of.name+" SET "+of.take+" lease = ?, leased_until = ? WHERE id = ? AND "+isDue, args...)
 		if err != nil || n == 0 {
 			return err
@@ -61,7 +62,7 @@ func claim[T any](ctx context.Context, s *Store, of leasedTable, l lease.Lease, 
 	return claimed, nil
 }
 
-// keep renews the lease of a row that is as condition says. Error: lease.ErrLost.
+// keep renews the lease of a row that satisfies the condition. Error: lease.ErrLost.
 func (s *Store) keep(ctx context.Context, tx *store.Tx, of leasedTable, id string, l lease.Lease, condition string, args ...any) (now time.Time, err error) {
 	if now, err = s.time(ctx, tx); err != nil {
 		return now, err
@@ -73,7 +74,8 @@ func (s *Store) keep(ctx context.Context, tx *store.Tx, of leasedTable, id strin
 	return now, err
 }
 
-// leave gives the lease of a row back, if it has that still, and sets what is said beside; args is what that takes of the time.
+// leave releases the lease of a row, if it still has that lease, and sets the columns in set. args returns the arguments of set for the
+// current time.
 func (s *Store) leave(ctx context.Context, of leasedTable, id string, l lease.Lease, set string, args func(now time.Time) []any) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		now, err := s.time(ctx, tx)
@@ -85,7 +87,7 @@ func (s *Store) leave(ctx context.Context, of leasedTable, id string, l lease.Le
 	})
 }
 
-// freeLeases ends every lease: whoever had one is dead.
+// freeLeases ends all leases, once their holders are known to be dead.
 func freeLeases(ctx context.Context, tx *store.Tx) error {
 	for _, table := range []string{"reindexes", "jobs", "document_versions", "creations"} {
 		if _, err := tx.Exec(ctx, "UPDATE "+table+" SET lease = '', leased_until = 0 WHERE lease <> ''"); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// A claim whose transaction was rolled back, and that finds nothing when it is run again, has claimed nothing.
+// A claim whose transaction was rolled back, and that finds nothing when it is repeated, returns nothing.
 func TestClaim_returnsNothingOfATransactionThatWasRolledBack(t *testing.T) {
 	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
 		c, receiving := s.make(t, now, "service:a"), lease.New(time.Minute)

@@ -13,12 +13,12 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// ofCollection is the condition for the row of a collection, and not of a later one of its name; its placeholders take key.
+// ofCollection is the condition for the row of this collection, and not of a later one with the same name. Its placeholders take key.
 const ofCollection = "tenant = ? AND name = ? AND claimed_at = ? AND made = 1"
 
 func key(c *owner.Collection) []any { return []any{c.Tenant, c.Local, c.Claimed.UnixMicro()} }
 
-// Mapping implements reindex.WriterRows. What is kept of owners is forgotten where it is of another time.
+// Mapping implements reindex.WriterRows. It clears the cache of owners if the caller's engine collection is outdated.
 func (s *Store) Mapping(ctx context.Context, c *owner.Collection) (m reindex.Mapping, err error) {
 	defer tried.To(&err, "read mapping of collection")
 	var row struct {
@@ -40,11 +40,13 @@ func (s *Store) Mapping(ctx context.Context, c *owner.Collection) (m reindex.Map
 	return reindex.Mapping{Physical: row.Physical, Noting: row.Reindex, Held: row.Held == 1, Versioned: row.Versioned == 1}, err
 }
 
-// notesAtOnce keeps a statement far below the placeholder limits of both databases.
+// notesAtOnce keeps a statement well below the placeholder limits of both databases.
 const notesAtOnce = 200
 
-// Note implements reindex.WriterRows. Documents are noted in one order, so that two that note the same ones don't wait for each other crosswise. Whoever had to wait brings an
-// earlier time: that of a note only grows, or it would be copied while the later write is under way. It grows each time: a note that was read before stays when that is settled.
+// Note implements reindex.WriterRows. Documents are noted in sorted order, so that two transactions that note the same documents can't
+// deadlock. The time of a note only grows: a transaction that had to wait for the lock brings an earlier time, and with that time the
+// document could be copied while the later write is still under way. The time grows with each write: so a note that was read before stays
+// when the earlier state is settled.
 func (s *Store) Note(ctx context.Context, of string, documents []string) (err error) {
 	defer tried.To(&err, "note documents")
 	documents = slices.Compact(slices.Sorted(slices.Values(documents)))
@@ -85,7 +87,7 @@ func (s *Store) EndHold(ctx context.Context, c *owner.Collection) (err error) {
 		return err
 	}
 	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		// The collection is locked before its reindex, as everywhere; whoever is about to swap comes before or after.
+		// The collection is locked before its reindex, as everywhere. A concurrent swap therefore runs completely before or after this.
 		n, err := tx.Exec(ctx, "UPDATE collections SET held = 0 WHERE "+ofCollection+" AND held = 1", key(c)...)
 		if err != nil || n == 0 {
 			return err

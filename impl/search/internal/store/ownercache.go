@@ -7,21 +7,22 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 )
 
-// ownersKept is how long what was read of owners and grants is used where other processes may change it. A change by this process ends it at once.
+// ownersKept is how long owners and grants are cached if other processes may change them. A change by this process clears the cache at
+// once.
 const ownersKept = time.Second
 
-// maxOwnersKept bounds the names that are kept, those of collections that don't exist among them.
+// maxOwnersKept limits the number of names in the cache, including names of collections that don't exist.
 const maxOwnersKept = 4096
 
-// names are the first and the last candidate that were asked for.
+// names are the first and the last candidate of a lookup.
 type names [2]owner.Name
 
-// ownerCache keeps what was read of owners. The zero value is empty.
+// ownerCache caches owners of collections. The zero value is empty.
 type ownerCache struct {
 	mu     sync.Mutex
 	kept   map[names]keptOwners
-	change int  // counts the times that all was forgotten
-	alone  bool // nobody but this process changes owners: what is kept is so until it is forgotten
+	change int  // how often the cache was cleared
+	alone  bool // no other process changes owners: entries don't expire
 }
 
 type keptOwners struct {
@@ -29,7 +30,7 @@ type keptOwners struct {
 	until time.Time
 }
 
-// get returns what is kept, and the count of changes that put wants.
+// get returns a cached entry, and the change count that put takes.
 func (c *ownerCache) get(of names, now time.Time) (found []*owner.Collection, ok bool, change int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -37,7 +38,7 @@ func (c *ownerCache) get(of names, now time.Time) (found []*owner.Collection, ok
 	return k.found, ok && (c.alone || now.Before(k.until)), c.change
 }
 
-// put keeps what was read, unless something has changed since the reading began.
+// put stores what was read, unless the cache was cleared since the read began.
 func (c *ownerCache) put(of names, found []*owner.Collection, now time.Time, change int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,14 +51,14 @@ func (c *ownerCache) put(of names, found []*owner.Collection, now time.Time, cha
 	c.kept[of] = keptOwners{found, now.Add(ownersKept)}
 }
 
-// forget ends all that is kept.
+// forget clears the cache.
 func (c *ownerCache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.kept, c.change = nil, c.change+1
 }
 
-// own says that nobody but this process changes owners.
+// own declares that no other process changes owners, so that entries don't expire.
 func (c *ownerCache) own() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

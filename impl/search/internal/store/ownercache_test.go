@@ -36,7 +36,7 @@ func TestOwnerCache_keepsForASecondAndNothingThatHasChanged(t *testing.T) {
 	require.LessOrEqual(t, len(c.kept), maxOwnersKept)
 }
 
-// Where nobody else changes owners they are read once, and again after each change.
+// If no other process changes owners, they are read once, and again after each change.
 func TestOwnerCache_keepsWhatThisProcessAloneChanges(t *testing.T) {
 	var c ownerCache
 	now := time.Unix(1_800_000_000, 0)

@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// ownerRow is a collection with one of its grants, or with none.
+// ownerRow is a collection joined with one of its grants, or with none.
 type ownerRow struct {
 	Tenant, Name, Owner string
 	Scoped              int64   `db:"tenant_scoped"`
@@ -27,7 +27,7 @@ type ownerRow struct {
 const selectOwners = `SELECT c.tenant, c.name, c.owner, c.tenant_scoped, c.versioned, c.claimed_at, c.physical, c.held, g.grantee, g.access, g.granted_at
 	FROM collections c LEFT JOIN collection_grants g ON g.tenant = c.tenant AND g.name = c.name WHERE c.made = 1`
 
-// Collections returns every collection that was made, in no order.
+// Collections returns every collection that was created, in no particular order.
 func (s *Store) Collections(ctx context.Context) (all []*owner.Collection, err error) {
 	defer tried.To(&err, "list owners of collections")
 	var rows []ownerRow
@@ -37,8 +37,8 @@ func (s *Store) Collections(ctx context.Context) (all []*owner.Collection, err e
 	return collectionsOf(rows), nil
 }
 
-// Collection returns the nearest of the candidates that the caller's access lets exist, or nil. What is found without access takes the same
-// way as what is not there. It is shared, and must not be changed.
+// Collection returns the nearest of the candidates for which exists returns true, or nil. A collection that the caller has no access to
+// takes the same path as one that is missing, so that the two can't be told apart. The result is shared and must not be modified.
 func (s *Store) Collection(ctx context.Context, candidates []owner.Name, exists func(*owner.Collection) bool) (_ *owner.Collection, err error) {
 	defer tried.To(&err, "find owner of collection")
 	found, err := s.named(ctx, names{candidates[0], candidates[len(candidates)-1]})
@@ -55,7 +55,7 @@ func (s *Store) Collection(ctx context.Context, candidates []owner.Name, exists 
 	return nil, nil
 }
 
-// named reads the collections of two names, which differ in their tenants alone.
+// named reads the collections of two names that differ only in their tenants.
 func (s *Store) named(ctx context.Context, of names) ([]*owner.Collection, error) {
 	found, ok, change := s.owners.get(of, s.clock.Now())
 	if ok {
@@ -67,13 +67,13 @@ func (s *Store) named(ctx context.Context, of names) ([]*owner.Collection, error
 		return nil, err
 	}
 	found = collectionsOf(rows)
-	if !slices.ContainsFunc(found, func(c *owner.Collection) bool { return c.Swapping }) { // what is about to change is not kept
+	if !slices.ContainsFunc(found, func(c *owner.Collection) bool { return c.Swapping }) { // during a swap nothing is cached
 		s.owners.put(of, found, s.clock.Now(), change)
 	}
 	return found, nil
 }
 
-// CollectionNow returns the collection of a name as the database has it now, or nil. Nothing that is kept is used.
+// CollectionNow reads the collection of a name from the database, without the cache. It returns nil if there is none.
 func (s *Store) CollectionNow(ctx context.Context, n owner.Name) (_ *owner.Collection, err error) {
 	defer tried.To(&err, "find owner of collection")
 	var rows []ownerRow
@@ -83,13 +83,13 @@ func (s *Store) CollectionNow(ctx context.Context, n owner.Name) (_ *owner.Colle
 	return collectionsOf(rows)[0], nil
 }
 
-// write changes owners or grants.
+// write runs a transaction that changes owners or grants, and clears the cache.
 func (s *Store) write(ctx context.Context, fn func(ctx context.Context, tx *store.Tx) error) error {
 	defer s.owners.forget()
 	return s.db.Write(ctx, fn)
 }
 
-// collectionsOf joins the rows of each collection, which follow each other.
+// collectionsOf combines the adjacent rows of each collection.
 func collectionsOf(rows []ownerRow) (all []*owner.Collection) {
 	for _, r := range rows {
 		name := owner.Name{Tenant: r.Tenant, Local: r.Name}
@@ -110,8 +110,8 @@ func flag(b bool) int64 {
 	return 0
 }
 
-// Claim notes whose a collection will be before the engine makes it. fresh says that there was no such note before. owner.ErrTaken
-// says that the name is somebody else's, owner.ErrBusy that a job may still be writing an earlier collection of the name.
+// Claim records the owner of a collection before the engine creates it. fresh reports whether the name was not claimed before. Errors:
+// owner.ErrTaken if the name belongs to another owner, owner.ErrBusy if a job may still be writing to an earlier collection of the name.
 func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err error) {
 	defer tried.To(&err, "claim collection")
 	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -123,7 +123,7 @@ func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err
 		if fresh = n == 1; fresh {
 			return s.nobodyWrites(ctx, tx, c.Name)
 		}
-		// That of a collection that is made tells it from a later one of its name.
+		// claimed_at of a created collection does not change: it distinguishes the collection from a later one with the same name.
 		n, err = tx.Exec(ctx, `UPDATE collections SET claimed_at = CASE WHEN made = 0 THEN ? ELSE claimed_at END, versioned = CASE WHEN made = 0 THEN ? ELSE versioned END WHERE tenant = ? AND name = ? AND owner = ?`,
 			s.clock.Now().UnixMicro(), flag(c.Versioned), c.Tenant, c.Local, c.Owner)
 		if err == nil && n == 0 {
@@ -134,7 +134,8 @@ func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err
 	return fresh && err == nil, err
 }
 
-// nobodyWrites is owner.ErrBusy while a job of an earlier collection of the name has a lease. It is asked when the name is free: who gets a lease later finds no such collection.
+// nobodyWrites returns owner.ErrBusy while a job of an earlier collection of the name is leased. It is called once the name is free: a
+// worker that claims a job after that finds its collection gone.
 func (s *Store) nobodyWrites(ctx context.Context, tx *store.Tx, n owner.Name) error {
 	now, err := s.time(ctx, tx)
 	if err != nil {
@@ -148,8 +149,8 @@ func (s *Store) nobodyWrites(ctx context.Context, tx *store.Tx, n owner.Name) er
 	return err
 }
 
-// made turns a claim into a collection. The claim may have been released by another attempt of its owner, so it is made again. A row of a
-// collection before, which is being deleted, becomes the new one's, without its grants.
+// made turns a claim into a collection. It inserts the row again if another attempt of the same owner has released the claim. The row of an
+// earlier collection that is being deleted is reused for the new one, without its grants.
 func (s *Store) made(ctx context.Context, tx *store.Tx, c *owner.Collection) error {
 	n, err := tx.Exec(ctx, `INSERT INTO collections (tenant, name, owner, tenant_scoped, versioned, made, claimed_at, desired) VALUES (?, ?, ?, ?, ?, 1, ?, ?)
 		ON CONFLICT (tenant, name) DO UPDATE SET made = 1, tenant_scoped = excluded.tenant_scoped, versioned = excluded.versioned, document_version = 0, claimed_at = excluded.claimed_at,
@@ -167,7 +168,7 @@ func (s *Store) made(ctx context.Context, tx *store.Tx, c *owner.Collection) err
 	return err
 }
 
-// Release forgets a claim of a collection that the engine did not make.
+// Release deletes the claim of a collection that the engine did not create.
 func (s *Store) Release(ctx context.Context, c *owner.Collection) (err error) {
 	defer tried.To(&err, "release collection")
 	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -176,7 +177,7 @@ func (s *Store) Release(ctx context.Context, c *owner.Collection) (err error) {
 	})
 }
 
-// Remove forgets a collection that the engine no longer has, with its grants. A later collection of its name stays.
+// Remove deletes the row and the grants of a collection that the engine no longer has. A later collection of the same name is left alone.
 func (s *Store) Remove(ctx context.Context, c *owner.Collection, e audit.Event) (err error) {
 	defer tried.To(&err, "forget collection")
 	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -197,15 +198,15 @@ func (s *Store) Remove(ctx context.Context, c *owner.Collection, e audit.Event) 
 	})
 }
 
-// MaxGrants bounds the grants of one collection.
+// MaxGrants is the maximum number of grants of one collection.
 const MaxGrants = 100
 
-// PutGrant gives somebody access to a collection. Errors: owner.ErrGone, owner.ErrManyGrants.
+// PutGrant gives a grantee access to a collection. Errors: owner.ErrGone, owner.ErrManyGrants.
 func (s *Store) PutGrant(ctx context.Context, c *owner.Collection, grantee string, access owner.Access, e audit.Event) (g owner.Grant, err error) {
 	defer tried.To(&err, "store grant")
 	g = owner.Grant{Grantee: grantee, Access: access, At: s.clock.Now().UTC().Truncate(time.Microsecond)}
 	return g, s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		// The row of the collection is locked, so that grants of one are counted one after the other.
+		// This locks the row of the collection, so that concurrent grants are counted one after the other.
 		held, err := tx.Exec(ctx, `UPDATE collections SET made = 1 WHERE tenant = ? AND name = ? AND owner = ? AND claimed_at = ? AND made = 1`,
 			c.Tenant, c.Local, c.Owner, c.Claimed.UnixMicro())
 		if err != nil {
@@ -231,7 +232,7 @@ func (s *Store) PutGrant(ctx context.Context, c *owner.Collection, grantee strin
 	})
 }
 
-// DeleteGrant takes a grant back. Error: owner.ErrNoGrant.
+// DeleteGrant deletes a grant. Error: owner.ErrNoGrant.
 func (s *Store) DeleteGrant(ctx context.Context, c *owner.Collection, grantee string, e audit.Event) (err error) {
 	defer tried.To(&err, "delete grant")
 	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -248,12 +249,13 @@ func (s *Store) DeleteGrant(ctx context.Context, c *owner.Collection, grantee st
 	})
 }
 
-// claimLife is how long a creation may be under way before Reconcile asks what became of it.
+// claimLife is how long a creation may take before Reconcile finds out what became of it.
 const claimLife = 2 * time.Minute
 
-// Reconcile makes the owners fit what the engine holds: a collection without an owner gets its tenant, or else the service that the audit chain
-// says to have made it, or else the administrators; a claim that is old was either made or not. read gives the engine's collections, and whether
-// each is tenant-scoped. It is called after the rows are read, so that a collection that is deleted meanwhile gets no row again.
+// Reconcile makes the stored owners match the engine's collections. A collection without an owner is assigned to its tenant, or else to the
+// service that created it according to the audit trail, or else to the administrators. A claim older than claimLife becomes a collection if
+// the engine has it, and is deleted otherwise. read returns the engine's collections by name, and whether each is tenant-scoped. It is
+// called after the rows are read, so that a collection that is deleted in the meantime does not get a row again.
 func (s *Store) Reconcile(ctx context.Context, read func(ctx context.Context) (map[string]bool, error)) (err error) {
 	defer tried.To(&err, "reconcile owners of collections")
 	var known []struct {
@@ -290,7 +292,7 @@ func (s *Store) Reconcile(ctx context.Context, read func(ctx context.Context) (m
 	return nil
 }
 
-// settle ends a claim that is older than a time; whether the collection is tenant-scoped is the engine's to say.
+// settle ends a claim made before old. Whether the collection is tenant-scoped is known from the engine.
 func (s *Store) settle(ctx context.Context, n owner.Name, made, scoped bool, old int64) error {
 	return s.write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		if made {
@@ -303,7 +305,7 @@ func (s *Store) settle(ctx context.Context, n owner.Name, made, scoped bool, old
 	})
 }
 
-// adopt gives a collection of the engine its owner.
+// adopt assigns an owner to a collection that only the engine has.
 func (s *Store) adopt(ctx context.Context, n owner.Name, scoped bool) error {
 	whose, err := s.makerOf(ctx, n)
 	if err != nil {
@@ -316,7 +318,8 @@ func (s *Store) adopt(ctx context.Context, n owner.Name, scoped bool) error {
 	})
 }
 
-// makerOf is whose a collection without a row is: its tenant's, whoever made it there, or the service's that the audit chain names.
+// makerOf returns the owner of a collection that has no row: its tenant if it is in one, or else the service that the audit trail names as
+// its creator, or else the administrators.
 func (s *Store) makerOf(ctx context.Context, n owner.Name) (string, error) {
 	if n.Tenant != "" {
 		return owner.OfTenant(n.Tenant), nil
@@ -331,6 +334,6 @@ func (s *Store) makerOf(ctx context.Context, n owner.Name) (string, error) {
 		case len(made) == 1 || next == 0:
 			return owner.Administrators, nil
 		}
-		query.Before = next // it has looked at a part of the trail only
+		query.Before = next // only a part of the trail has been searched so far
 	}
 }

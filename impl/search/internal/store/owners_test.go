@@ -32,7 +32,7 @@ func did(action string) audit.Event {
 	return audit.Event{Action: action, Actor: "svc_a", ActorKind: audit.Service, Target: "plays", Outcome: audit.OK}
 }
 
-// make claims a collection and makes it, a second after what was before.
+// make claims and creates a collection, one second after the previous one.
 func (s *Store) make(t *testing.T, now *clock.Fake, whose string) *owner.Collection {
 	t.Helper()
 	now.Advance(time.Second)
@@ -51,7 +51,7 @@ func (s *Store) now(t *testing.T, n owner.Name) *owner.Collection {
 	return c
 }
 
-// A deletion that ends late takes nothing from the collection that was made under the name meanwhile.
+// A deletion that ends late takes nothing from a collection that was created under the same name in the meantime.
 func TestRemove_leavesALaterCollectionOfTheName(t *testing.T) {
 	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
 		first := s.make(t, now, "service:a")
@@ -73,7 +73,7 @@ func TestRemove_leavesALaterCollectionOfTheName(t *testing.T) {
 	})
 }
 
-// Whoever owned a collection of the name before gives nobody access to the one of today.
+// An earlier owner of the name can't give access to the current collection.
 func TestGrants_areOfOneCollectionNotOfItsName(t *testing.T) {
 	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
 		before := s.make(t, now, "service:a")
@@ -88,7 +88,7 @@ func TestGrants_areOfOneCollectionNotOfItsName(t *testing.T) {
 	})
 }
 
-// An attempt to make what is there leaves the row as it is: the collection can be deleted.
+// An attempt to create an existing collection leaves its row unchanged: the collection can still be deleted.
 func TestClaim_ofACollectionThatIsThereChangesNothing(t *testing.T) {
 	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
 		c := s.make(t, now, "service:a")
@@ -111,7 +111,7 @@ func TestReconcile_givesTenantsWhatIsOfTheirs(t *testing.T) {
 	})
 }
 
-// A collection that is deleted while the engine is asked has no row again by what the engine said before.
+// A collection that is deleted while the engine is being read does not get a row again.
 func TestReconcile_bringsNothingBackThatIsDeletedMeanwhile(t *testing.T) {
 	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
 		c := s.make(t, now, "service:a")
@@ -122,7 +122,7 @@ func TestReconcile_bringsNothingBackThatIsDeletedMeanwhile(t *testing.T) {
 	})
 }
 
-// What keeps tenants apart is the engine's schema, whatever the claim said.
+// Whether a collection is tenant-scoped follows from the engine's schema, whatever the claim said.
 func TestReconcile_takesFromTheEngineWhetherACollectionIsTenantScoped(t *testing.T) {
 	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
 		c := &owner.Collection{Name: owner.Name{Local: "plays"}, Owner: "service:a"}
@@ -134,7 +134,8 @@ func TestReconcile_takesFromTheEngineWhetherACollectionIsTenantScoped(t *testing
 	})
 }
 
-// The time of a note grows with each write of its document, whatever time that brings: it is copied when all have ended, and settled when none has come since.
+// The time of a note grows with each write of its document, whatever time the write brings. The document is copied once all writes have
+// ended, and the note is settled if no further write has come.
 func TestNote_growsWithEachWrite(t *testing.T) {
 	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
 		require.NoError(t, s.Note(t.Context(), "rix_a", []string{"d"}))
@@ -152,7 +153,7 @@ func TestNote_growsWithEachWrite(t *testing.T) {
 	})
 }
 
-// Where nobody else writes what is kept has no end of its own: after each change of owners and grants it is what the database has, at the same moment.
+// If no other process writes, cache entries don't expire: after each change of owners and grants they match the database at once.
 func TestCollection_isWhatTheDatabaseHasAfterEachChange(t *testing.T) {
 	each(t, func(t *testing.T, s *Store, now *clock.Fake) {
 		require.NoError(t, s.Alone(t.Context()))
@@ -194,8 +195,9 @@ func TestCollection_isWhatTheDatabaseHasAfterEachChange(t *testing.T) {
 	})
 }
 
-// Where other replicas write too, what is kept ends within a second: a grant that another one has revoked, and a collection that another one has deleted and that is somebody else's since. Whoever asks for
-// what is so now, as writes and search keys do, gets that.
+// If other replicas write too, cache entries expire within a second. This covers a grant that another replica has revoked, and a collection
+// that another replica has deleted and that belongs to somebody else since. Callers that need the current state, such as writes and search
+// keys, read the database.
 func TestCollection_isWhatAnotherReplicaHasMadeOfItWithinASecond(t *testing.T) {
 	twoReplicas(t, func(t *testing.T, a, b *Store) {
 		now, plays := a.clock.(*clock.Fake), owner.Name{Local: "plays"}

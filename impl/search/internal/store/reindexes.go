@@ -122,7 +122,7 @@ func (s *Store) reindex(ctx context.Context, q store.Querier, c *owner.Collectio
 	return row.reindex()
 }
 
-// Reindexes lists at most limit reindexes of a collection, the newest first, that are older than before ("" is none).
+// Reindexes lists at most limit reindexes of a collection, newest first, that are older than the ID before ("" for no bound).
 func (s *Store) Reindexes(ctx context.Context, c *owner.Collection, before string, limit int) (all []*reindex.Reindex, err error) {
 	defer tried.To(&err, "list reindexes")
 	var rows []reindexRow
@@ -139,7 +139,7 @@ func (s *Store) Reindexes(ctx context.Context, c *owner.Collection, before strin
 	return all, err
 }
 
-// Abort gives up a reindex that is under way. Errors: owner.ErrGone, reindex.ErrNone, reindex.ErrPast.
+// Abort ends a reindex that is under way. Errors: owner.ErrGone, reindex.ErrNone, reindex.ErrPast.
 func (s *Store) Abort(ctx context.Context, c *owner.Collection, id string, e audit.Event) (_ *reindex.Reindex, err error) {
 	defer tried.To(&err, "abort reindex")
 	return s.order(ctx, c, id, e, func(ctx context.Context, tx *store.Tx, r *reindex.Reindex, now int64) error {
@@ -155,7 +155,7 @@ func (s *Store) Abort(ctx context.Context, c *owner.Collection, id string, e aud
 	})
 }
 
-// Rollback begins to go back to the collection before a reindex. Errors: owner.ErrGone, reindex.ErrNone, reindex.ErrPast.
+// Rollback starts the return to the collection before a reindex. Errors: owner.ErrGone, reindex.ErrNone, reindex.ErrPast.
 func (s *Store) Rollback(ctx context.Context, c *owner.Collection, id string, e audit.Event) (_ *reindex.Reindex, err error) {
 	defer tried.To(&err, "roll reindex back")
 	return s.order(ctx, c, id, e, func(ctx context.Context, tx *store.Tx, r *reindex.Reindex, now int64) error {
@@ -169,7 +169,7 @@ func (s *Store) Rollback(ctx context.Context, c *owner.Collection, id string, e 
 	})
 }
 
-// order changes a reindex for a caller.
+// order changes a reindex on request of a caller.
 func (s *Store) order(ctx context.Context, c *owner.Collection, id string, e audit.Event, do func(ctx context.Context, tx *store.Tx, r *reindex.Reindex, now int64) error) (r *reindex.Reindex, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.lock(ctx, tx, c); err != nil {
@@ -193,8 +193,10 @@ func (s *Store) order(ctx context.Context, c *owner.Collection, id string, e aud
 	return r, err
 }
 
-// Retire gives up the reindex of a collection that is about to be deleted, and takes the leases of all that have something to do: it reports whether it has them.
-// Until then a worker may still write a copy, perhaps under the collection's own name, which is anybody's once that is deleted. A deletion that is repeated has them already. Error: owner.ErrGone.
+// Retire aborts the running reindex of a collection that is about to be deleted, and takes over the leases of all its reindexes that still
+// have something to do. alone reports whether it now holds all of these leases. Until it does, a worker may still write a copy. That copy
+// may have the collection's own name, which anyone may use after the deletion. A repeated deletion already holds the leases. Error:
+// owner.ErrGone.
 func (s *Store) Retire(ctx context.Context, c *owner.Collection, last time.Duration) (alone bool, err error) {
 	defer tried.To(&err, "end reindexes of collection")
 	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -228,11 +230,12 @@ func (s *Store) Retire(ctx context.Context, c *owner.Collection, last time.Durat
 	return alone, err
 }
 
-// underWay is State.UnderWay as a condition.
+// underWay is State.UnderWay as an SQL condition.
 const underWay = "state IN ('created', 'copying', 'verifying', 'swapping')"
 
-// giveUp ends the reindexes of a collection that is deleted. What they made under a name of their own is dropped, when whoever may still make it has left it; one of the collection's own
-// name the caller has dropped: it may be another's by the time.
+// giveUp ends the reindexes of a collection that is deleted. A collection of the engine that they made under a generated name is dropped
+// later, once no worker can still be writing to it. One with the collection's own name was dropped by the caller: by the time of a later
+// cleanup the name may belong to another collection.
 func (s *Store) giveUp(ctx context.Context, tx *store.Tx, c *owner.Collection) error {
 	now, err := s.time(ctx, tx)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// leasedReindexes are the reindexes with which something is to be done; of the others due_at is 0.
+// leasedReindexes selects the reindexes with work to do. due_at is 0 for the others.
 var leasedReindexes = leasedTable{name: "reindexes", due: "due_at > 0"}
 
 // ClaimReindex implements reindex.Rows.
@@ -31,7 +31,8 @@ func (s *Store) ClaimReindex(ctx context.Context, l lease.Lease) (r *reindex.Rei
 	})
 }
 
-// leasing changes a reindex whose lease one has, and renews that. first is what is done before: what locks the row of the collection.
+// leasing changes a reindex under its lease, and renews the lease. first runs before that and locks the row of the collection, where that
+// is needed. Error: lease.ErrLost.
 func (s *Store) leasing(ctx context.Context, r *reindex.Reindex, l lease.Lease, first func(ctx context.Context, tx *store.Tx) error, do func(ctx context.Context, tx *store.Tx, now int64) error) error {
 	return s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if first != nil {
@@ -47,7 +48,8 @@ func (s *Store) leasing(ctx context.Context, r *reindex.Reindex, l lease.Lease, 
 	})
 }
 
-// locked locks the row of the collection of a reindex; a collection that is gone has no reindex.
+// locked returns a function that locks the row of a reindex's collection. It returns lease.ErrLost if the collection is gone, because then
+// its reindex is too.
 func (s *Store) locked(r *reindex.Reindex) func(ctx context.Context, tx *store.Tx) error {
 	return func(ctx context.Context, tx *store.Tx) error {
 		err := s.lock(ctx, tx, collectionOf(r))
@@ -137,7 +139,7 @@ func (s *Store) UnswapReindex(ctx context.Context, r *reindex.Reindex, l lease.L
 		if err != nil {
 			return err
 		}
-		// Searches that are under way in it have a minute.
+		// Searches that are already using it get a minute to end.
 		_, err = tx.Exec(ctx, "UPDATE reindexes SET state = ?, changed_at = ?, caught_up = ?, cleanup = target, cleanup_at = ?, due_at = ?, lease = '', leased_until = 0 WHERE id = ?",
 			string(reindex.RolledBack), now, r.CaughtUp, now+time.Minute.Microseconds(), now+time.Minute.Microseconds(), r.ID)
 		if err != nil {
@@ -163,7 +165,7 @@ func (s *Store) FailReindex(ctx context.Context, r *reindex.Reindex, l lease.Lea
 	})
 }
 
-// LeaveReindex implements reindex.Rows. Whoever has given the reindex up meanwhile has said when it is due.
+// LeaveReindex implements reindex.Rows. due_at is left alone if the state has changed in the meantime: whoever changed it has set due_at.
 func (s *Store) LeaveReindex(ctx context.Context, r *reindex.Reindex, l lease.Lease, after time.Duration) (err error) {
 	defer tried.To(&err, "leave reindex")
 	return s.leave(ctx, leasedReindexes, r.ID, l, "due_at = CASE WHEN state = ? THEN ? ELSE due_at END", func(now time.Time) []any {
@@ -188,7 +190,8 @@ func (s *Store) CleanReindex(ctx context.Context, r *reindex.Reindex, l lease.Le
 		if r.Cleanup != r.Name.Engine() {
 			return nil
 		}
-		// As long as the row is locked nobody can make a collection of the name. Where it is gone somebody may have.
+		// While this lock is held nobody can create a collection of that name. If the row is already gone, somebody may have created one,
+		// and nothing is dropped.
 		n, err := tx.Exec(ctx, "UPDATE collections SET made = 1 WHERE "+ofCollection+" AND physical <> ''", key(collectionOf(r))...)
 		ours = n == 1
 		return err
@@ -256,7 +259,7 @@ func (s *Store) SettleNotes(ctx context.Context, r *reindex.Reindex, l lease.Lea
 	})
 }
 
-// byDocument is the order in which documents are noted.
+// byDocument sorts notes into the order in which documents are noted, so that transactions lock rows in one order.
 func byDocument(notes []reindex.Note) []reindex.Note {
 	return slices.SortedFunc(slices.Values(notes), func(a, b reindex.Note) int { return strings.Compare(a.Document, b.Document) })
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// time is that by which leases and replicas go: the database's where several processes may have it.
+// time returns the time for leases and replicas. On PostgreSQL it is the clock of the database, because several processes may share it.
 func (s *Store) time(ctx context.Context, q store.Querier) (time.Time, error) {
 	if s.clock != clock.System || q.Dialect() != store.PostgreSQL {
 		return s.clock.Now(), nil
@@ -20,17 +20,18 @@ func (s *Store) time(ctx context.Context, q store.Querier) (time.Time, error) {
 	return time.UnixMicro(micros).UTC(), err
 }
 
-// Now is the time of the database.
+// Now returns the time of the database.
 func (s *Store) Now(ctx context.Context) (_ time.Time, err error) {
 	defer tried.To(&err, "read the clock of the database")
 	return s.time(ctx, s.db.Read(ctx))
 }
 
-// Alone ends what an earlier process has left: on SQLite it is dead, for this one has the file, and owners that were read once are so until this one changes them.
+// Alone cleans up after an earlier process on SQLite. That process is dead, because this one holds the file. Alone ends its leases, deletes
+// its replica and lets cached owners live until this process changes them. On PostgreSQL it does nothing.
 func (s *Store) Alone(ctx context.Context) (err error) {
 	defer tried.To(&err, "end what an earlier process has left")
 	if s.db.Dialect() != store.SQLite {
-		return nil // another process may be at work
+		return nil // another process may be running
 	}
 	err = s.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := tx.Exec(ctx, "DELETE FROM replicas"); err != nil {
@@ -44,10 +45,11 @@ func (s *Store) Alone(ctx context.Context) (err error) {
 	return err
 }
 
-// inUse are the collections with a reindex that does not only keep the collection before.
+// inUse selects the collections whose reindex is still active, and not merely keeping the old collection.
 const inUse = "reindex <> '' AND EXISTS (SELECT 1 FROM reindexes WHERE reindexes.id = collections.reindex AND reindexes.state <> 'done')"
 
-// Beat implements reindex.ReplicaRows. The time is taken first, so that what is told is never later than what is so.
+// Beat implements reindex.ReplicaRows. The time is read before the age of the oldest write, so that the stored time is never later than the
+// true one.
 func (s *Store) Beat(ctx context.Context, replica string, age func() time.Duration) (active bool, err error) {
 	defer tried.To(&err, "tell that the replica lives")
 	now, err := s.time(ctx, s.db.Read(ctx))
@@ -62,7 +64,7 @@ func (s *Store) Beat(ctx context.Context, replica string, age func() time.Durati
 		return false, err
 	}
 	if of.Held > 0 {
-		s.owners.forget() // what is read from now on tells that it must not be kept
+		s.owners.forget() // from now on reads see the held collection, and are not cached
 	}
 	oldest := now.Add(-age())
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -81,7 +83,8 @@ func (s *Store) Active(ctx context.Context) (_ bool, err error) {
 	return n > 0, err
 }
 
-// OldestWrite is a time before which no write began that is still under way, in any replica. It is the zero time when no replica has told.
+// OldestWrite returns a time such that no write that is still under way, in any replica, began before it. It returns the zero time if no
+// replica has reported.
 func (s *Store) OldestWrite(ctx context.Context) (_ time.Time, err error) {
 	defer tried.To(&err, "read which writes are under way")
 	now, err := s.time(ctx, s.db.Read(ctx))
@@ -102,7 +105,7 @@ func (s *Store) Leave(ctx context.Context, replica string) (err error) {
 	})
 }
 
-// sweepReindexes removes replicas that have ended, reindexes beyond those that are kept, and notes that nobody needs.
+// sweepReindexes deletes replicas that have ended, reindexes beyond the number that is kept, and notes without a reindex.
 func (s *Store) sweepReindexes(ctx context.Context, tx *store.Tx) error {
 	now, err := s.time(ctx, tx)
 	if err != nil {

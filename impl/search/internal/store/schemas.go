@@ -74,7 +74,7 @@ func (s *Store) SetWanted(ctx context.Context, c *owner.Collection, text string,
 	return version, err
 }
 
-// lock holds the row of a collection, which is locked before those of its reindexes. Error: owner.ErrGone.
+// lock locks the row of a collection. It is locked before the rows of its reindexes. Error: owner.ErrGone.
 func (s *Store) lock(ctx context.Context, tx *store.Tx, c *owner.Collection) error {
 	n, err := tx.Exec(ctx, "UPDATE collections SET made = 1 WHERE "+ofCollection, key(c)...)
 	if err == nil && n == 0 {
@@ -83,7 +83,8 @@ func (s *Store) lock(ctx context.Context, tx *store.Tx, c *owner.Collection) err
 	return err
 }
 
-// noneUnderWay is reindex.ErrUnderWay, but where the reindex of the collection only keeps the collection before.
+// noneUnderWay returns reindex.ErrUnderWay if the current reindex of the collection has not ended. One that only keeps the old collection
+// does not count.
 func (s *Store) noneUnderWay(ctx context.Context, tx *store.Tx, current string) error {
 	if current == "" {
 		return nil

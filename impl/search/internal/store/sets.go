@@ -48,12 +48,13 @@ func setsOf(rows []setRow) ([]*sets.Set, error) {
 
 const (
 	selectSets = "SELECT kind, tenant, name, id, owner, version, body, readers, changed_at FROM search_sets "
-	// listSets leaves the contents out.
+	// listSets leaves out the contents.
 	listSets = "SELECT kind, tenant, name, id, owner, version, '' AS body, readers, changed_at FROM search_sets "
 	ofSet    = "kind = ? AND tenant = ? AND name = ?"
 )
 
-// Set returns the nearest of the candidates that exists for the caller, or nil. What is found without access takes the same way as what is not there.
+// Set returns the nearest of the candidates for which exists returns true, or nil. A set that the caller has no access to takes the same
+// path as one that is missing.
 func (s *Store) Set(ctx context.Context, kind sets.Kind, candidates []owner.Name, exists func(*sets.Set) bool) (_ *sets.Set, err error) {
 	defer tried.To(&err, "find set")
 	first, last := candidates[0], candidates[len(candidates)-1]
@@ -75,7 +76,7 @@ func (s *Store) Set(ctx context.Context, kind sets.Kind, candidates []owner.Name
 	return nil, nil
 }
 
-// Sets returns the sets of a kind, without what is in them, in no order.
+// Sets returns the sets of a kind without their contents, in no particular order.
 func (s *Store) Sets(ctx context.Context, kind sets.Kind) (_ []*sets.Set, err error) {
 	defer tried.To(&err, "list sets")
 	var rows []setRow
@@ -95,13 +96,13 @@ func (s *Store) AllSets(ctx context.Context) (_ []*sets.Set, err error) {
 	return setsOf(rows)
 }
 
-// SetOver says over what a set is put: the zero value over anything of its owner.
+// SetOver is the precondition of PutSet. The zero value allows creation, and replacement of any version of the same owner.
 type SetOver struct {
 	Absent bool
 	Match  *etag.Match
 }
 
-// PutSet makes or replaces a set, and returns it with its version. Errors: sets.ErrTaken, sets.ErrStale, sets.ErrMany.
+// PutSet creates or replaces a set, and returns it with its version. Errors: sets.ErrTaken, sets.ErrStale, sets.ErrMany.
 func (s *Store) PutSet(ctx context.Context, want sets.Set, over SetOver, e audit.Event) (_ *sets.Set, err error) {
 	defer tried.To(&err, "store set")
 	if want.Readers == nil {
@@ -135,7 +136,8 @@ func (s *Store) PutSet(ctx context.Context, want sets.Set, over SetOver, e audit
 	return &want, err
 }
 
-// countSet counts one more set of an owner. Its row is locked, so that two at once are counted one after the other.
+// countSet adds one to the number of sets of an owner. It locks the row of the owner, so that concurrent creations are counted one after
+// the other. Error: sets.ErrMany.
 func countSet(ctx context.Context, tx *store.Tx, whose string) error {
 	if _, err := tx.Exec(ctx, `INSERT INTO search_set_owners (owner, sets) VALUES (?, 0) ON CONFLICT (owner) DO NOTHING`, whose); err != nil {
 		return err
@@ -147,7 +149,7 @@ func countSet(ctx context.Context, tx *store.Tx, whose string) error {
 	return err
 }
 
-// replaceSet puts the content in the place of the one before, whose row it locks.
+// replaceSet replaces the content of an existing set, whose row it locks.
 func (s *Store) replaceSet(ctx context.Context, tx *store.Tx, want *sets.Set, readers string, over SetOver) error {
 	of := []any{string(want.Kind), want.Tenant, want.Local}
 	if _, err := tx.Exec(ctx, "UPDATE search_sets SET version = version WHERE "+ofSet, of...); err != nil {
@@ -171,7 +173,7 @@ func (s *Store) replaceSet(ctx context.Context, tx *store.Tx, want *sets.Set, re
 	return err
 }
 
-// DeleteSet removes a set. A later one of its name stays. Error: sets.ErrGone.
+// DeleteSet deletes a set. A later one of the same name is left alone. Error: sets.ErrGone.
 func (s *Store) DeleteSet(ctx context.Context, set *sets.Set, e audit.Event) (err error) {
 	defer tried.To(&err, "delete set")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -231,7 +233,7 @@ func (s *Store) AllAttached(ctx context.Context) (_ []sets.Attached, err error) 
 	return out, nil
 }
 
-// AttachedTo returns the sets of a collection, and the rows of those that are there still by their ids, without contents. Error: owner.ErrGone.
+// AttachedTo returns the sets of a collection, and the rows of those that still exist by their IDs, without contents. Error: owner.ErrGone.
 func (s *Store) AttachedTo(ctx context.Context, c *owner.Collection) (a sets.Attached, byID map[string]*sets.Set, err error) {
 	defer tried.To(&err, "read sets of collection")
 	var row attachedRow
@@ -262,7 +264,7 @@ func (s *Store) AttachedTo(ctx context.Context, c *owner.Collection) (a sets.Att
 	return a, byID, nil
 }
 
-// Attach says which sets hold for a collection, over a version of what did before. Errors: owner.ErrGone, sets.ErrStale.
+// Attach sets which sets a collection uses, if the current version of that satisfies over. Errors: owner.ErrGone, sets.ErrStale.
 func (s *Store) Attach(ctx context.Context, c *owner.Collection, synonyms, curations []string, over etag.Match, e audit.Event) (version int64, err error) {
 	defer tried.To(&err, "store sets of collection")
 	y, errY := json.Marshal(append([]string{}, synonyms...))

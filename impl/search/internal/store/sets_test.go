@@ -22,7 +22,7 @@ func wanted(name string) sets.Set {
 	return sets.Set{Name: owner.Name{Local: name}, Kind: sets.Stopwords, Owner: "service:a", Body: `["the"]`}
 }
 
-// Of two processes that replace the same version one is told that it is stale, and an owner never has more sets than it may.
+// Of two processes that replace the same version, one gets the error that it is stale. An owner never has more sets than allowed.
 func TestPutSet_countsAndComparesAcrossReplicas(t *testing.T) {
 	storetest.Each(t, Migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		first, second := open(t), open(t)

@@ -1,5 +1,5 @@
-// Package store keeps what the search service must remember beside the engine: whose the collections are, answers to keyed creations,
-// creations under way and the audit chain.
+// Package store is the search service's own database. It holds what the engine does not: owners and grants of collections, schemas,
+// reindexes, jobs, search sets, versions of documents, answers to keyed creations, creations under way and the audit trail.
 package store
 
 import (
@@ -19,7 +19,7 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// Migrations are all that the service's database holds.
+// Migrations creates all tables of the service's database.
 var Migrations = []fs.FS{audit.Migrations, idempotency.Migrations, credential.Migrations, must(fs.Sub(files, "migrations"))}
 
 func must(f fs.FS, err error) fs.FS {
@@ -37,18 +37,18 @@ type Store struct {
 	owners  ownerCache
 }
 
-// New returns a Store over an open database; answers are sealed by its idempotency store.
+// New returns a Store over an open database. answers seals the stored answers.
 func New(db *store.DB, answers *idempotency.Store, c clock.Clock) *Store {
 	return &Store{db: db, answers: answers, clock: c}
 }
 
-// Tell writes an event of something that is in no row.
+// Tell writes an audit event for something that has no row.
 func (s *Store) Tell(ctx context.Context, e audit.Event) (err error) {
 	defer tried.To(&err, "write audit event")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, e) })
 }
 
-// Sweep removes what nobody may ask for any more.
+// Sweep deletes expired rows.
 func (s *Store) Sweep(ctx context.Context) (err error) {
 	defer tried.To(&err, "delete old rows")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {

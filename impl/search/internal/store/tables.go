@@ -2,7 +2,7 @@ package store
 
 import "github.com/fountainai/fountain/internal/store"
 
-// Tables are search's own, with what bounds each.
+// Tables lists the search service's own tables, and what limits the size of each.
 var Tables = []store.Table{
 	{Name: "collections", Bound: "a row for each collection of the engine"},
 	{Name: "collection_grants", Bound: "100 for each collection"},

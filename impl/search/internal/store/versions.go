@@ -17,18 +17,19 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// versionsAtOnce keeps a statement far below the placeholder limits of both databases.
+// versionsAtOnce keeps a statement well below the placeholder limits of both databases.
 const versionsAtOnce = 200
 
-// goneFor is how long the row of a document that was deleted stays: whoever deleted it by a job may come again so long.
+// goneFor is how long the row of a deleted document is kept. In this time a job that deleted it may repeat the deletion.
 const goneFor = 2 * time.Hour
 
-// versionsOf is what the versions of a collection's documents are kept under: those of a later collection of its name are others.
+// versionsOf returns the key of a collection's document versions. It contains the time of the claim, so that a later collection of the same
+// name has a different key.
 func versionsOf(c *owner.Collection) string {
 	return c.Tenant + "/" + c.Local + "/" + strconv.FormatInt(c.Claimed.UnixMicro(), 10)
 }
 
-// ClaimVersions implements reindex.VersionRows. All that changes versions of a collection locks the row of the collection first, so that one comes after the other.
+// ClaimVersions implements reindex.VersionRows. All changes of versions lock the row of the collection first, and are thereby serialised.
 func (s *Store) ClaimVersions(ctx context.Context, c *owner.Collection, l lease.Lease, documents map[string]string, decide reindex.Decide) (next map[string]int64, err error) {
 	defer tried.To(&err, "claim versions of documents")
 	names := slices.Sorted(maps.Keys(documents))
@@ -59,7 +60,8 @@ func (s *Store) ClaimVersions(ctx context.Context, c *owner.Collection, l lease.
 	return next, err
 }
 
-// give locks the row of the collection, and returns the version before the next n, which are the caller's.
+// give locks the row of the collection and reserves its next n versions for the caller. It returns the version before the first of these.
+// Error: owner.ErrGone.
 func (s *Store) give(ctx context.Context, tx *store.Tx, c *owner.Collection, n int64) (last int64, err error) {
 	changed, err := tx.Exec(ctx, "UPDATE collections SET document_version = document_version + ? WHERE "+ofCollection, append([]any{n}, key(c)...)...)
 	if err == nil && changed == 0 {
@@ -105,7 +107,8 @@ func anys(texts []string) []any {
 	return out
 }
 
-// standing is what is known of documents. One of which nobody knows whether it was written gets a version that nobody has seen, unless whoever was writing it comes again.
+// standing returns what is known of documents. A document whose last write has an unknown outcome gets a new version that nobody has seen,
+// unless the same writer is repeating that write. Error: reindex.ErrWriting.
 func (s *Store) standing(ctx context.Context, tx *store.Tx, c *owner.Collection, rows map[string]versionRow, writers map[string]string, now time.Time, give func() int64) (map[string]reindex.Standing, error) {
 	kept := make(map[string]reindex.Standing, len(rows))
 	for _, d := range slices.Sorted(maps.Keys(rows)) {
@@ -130,7 +133,7 @@ func (s *Store) standing(ctx context.Context, tx *store.Tx, c *owner.Collection,
 	return kept, nil
 }
 
-// lease gives the documents of next to the lease.
+// lease puts the documents of next under the lease.
 func (s *Store) lease(ctx context.Context, tx *store.Tx, c *owner.Collection, l lease.Lease, writers map[string]string, next map[string]int64, now time.Time) error {
 	for some := range slices.Chunk(slices.Sorted(maps.Keys(next)), versionsAtOnce) {
 		args := make([]any, 0, 7*len(some))
@@ -147,7 +150,7 @@ func (s *Store) lease(ctx context.Context, tx *store.Tx, c *owner.Collection, l 
 	return nil
 }
 
-// settling is what is done with the rows of a lease, by what became of the documents.
+// settling maps what became of a document to the change of its row.
 var settling = map[reindex.Fate]string{
 	reindex.Written: "version = next, next = 0, lease = '', leased_until = 0, settled_at = ?",
 	reindex.Deleted: "version = 0, next = 0, lease = '', leased_until = 0, settled_at = ?",
@@ -206,23 +209,23 @@ func (s *Store) LastVersion(ctx context.Context, c *owner.Collection) (version i
 	return version, err
 }
 
-// SweepVersions is the part of Sweep that is about versions of documents.
+// SweepVersions deletes expired versions of documents. It is the part of Sweep that concerns them.
 func (s *Store) SweepVersions(ctx context.Context) (err error) {
 	defer tried.To(&err, "delete old versions of documents")
 	return s.db.Write(ctx, s.sweepVersions)
 }
 
-// goneAtOnce bounds what a sweep removes of collections that are gone; the rest is for the next one.
+// goneAtOnce limits how many rows one sweep deletes for collections that are gone. The rest is left to the next sweep.
 const goneAtOnce = 20_000
 
-// goneCollections are those of which there are versions and which are not there: it goes from one to the next in the primary key, since every document is a row. One whose owner is about to make it
-// has no versions yet.
+// goneCollections selects the collections that have rows in document_versions but no longer exist. It skips from one collection to the next
+// in the primary key, because there is a row for each document. A collection that is only claimed has no versions yet.
 const goneCollections = `WITH RECURSIVE known (collection) AS (
 	SELECT min(collection) FROM document_versions
 	UNION ALL SELECT (SELECT min(v.collection) FROM document_versions v WHERE v.collection > k.collection) FROM known k WHERE k.collection IS NOT NULL)
 	SELECT collection FROM known WHERE collection IS NOT NULL AND collection NOT IN (SELECT c.tenant || '/' || c.name || '/' || CAST(c.claimed_at AS TEXT) FROM collections c)`
 
-// sweepVersions removes what is kept of documents that are gone, and of collections.
+// sweepVersions deletes the rows of deleted documents, and those of collections that are gone.
 func (s *Store) sweepVersions(ctx context.Context, tx *store.Tx) error {
 	now, err := s.time(ctx, tx)
 	if err != nil {
@@ -251,11 +254,13 @@ func (s *Store) sweepVersions(ctx context.Context, tx *store.Tx) error {
 	return nil
 }
 
-// restoredLeap is by how much versions go on after a backup was brought back: more than were given since it was made.
+// restoredLeap is added to version counters after a restore. It is larger than the number of versions that can have been given since the
+// backup.
 const restoredLeap = 1 << 40
 
-// LeapVersions has the collections of a database that was brought back from a backup give versions that nobody has: those that were given after the backup was made are in the hands of callers. The engine may have
-// what was written after it, so that nobody knows of any document whether it is of the version that the backup tells.
+// LeapVersions prepares the versions of documents after a database was restored from a backup. It moves the counter of each collection
+// beyond all versions that were given since the backup, because callers may hold those. The engine may have newer documents than the
+// backup, so the version of every document is marked as unknown.
 func LeapVersions(ctx context.Context, tx *store.Tx) error {
 	_, err := tx.Exec(ctx, "UPDATE collections SET document_version = document_version + ? WHERE versioned = 1", int64(restoredLeap))
 	if err == nil {

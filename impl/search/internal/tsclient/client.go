@@ -1,9 +1,9 @@
-// Package tsclient talks to a search engine that serves Typesense's HTTP API, with the official client (typesense-go) over a
-// transport and a key of our own, so that one code path serves a real Typesense and the embedded engine.
+// Package tsclient is a client for search engines with Typesense's HTTP API. It uses the official client (typesense-go) with a transport
+// and keys of its own, so that the same code serves a real Typesense and the embedded engine.
 //
-// It goes round what the official client does badly: its multi-node option races (never used), its key is fixed (ours is
-// read for each request), its total timeout is 5 s (ours is per call), documents lose digits of large whole numbers (ours
-// stay bytes) and import results have no codes (ours are read here).
+// It works around these weaknesses of the official client: its multi-node option has data races (not used here), its key is fixed (here it
+// is read for each request), its total timeout is 5 s (here each call has its own), it decodes documents and loses digits of large integers
+// (here they stay bytes), and its import results have no codes (here they are decoded separately).
 package tsclient
 
 import (
@@ -24,43 +24,43 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// Client speaks to one engine, at one or several addresses. It is safe for concurrent use.
+// Client calls one engine, at one or several addresses. It is safe for concurrent use.
 type Client struct {
 	raw api.ClientInterface
-	// Typed is the official client over the same transport and key. It asks the first node alone.
+	// Typed is the official client over the same transport and key. It calls the first node only.
 	Typed *typesense.Client
 	times Deadlines
 	nodes *Nodes
 	keys  Keys
-	// What the official client has no method for is sent by the same means.
+	// base and doer are for requests that the official client has no method for.
 	base string
 	doer Doer
 }
 
-// Keys are the engine's keys. They are read for each request: a new key needs no new client.
+// Keys are the engine's keys. They are read for each request, so that a new key needs no new client.
 type Keys interface {
-	// Key is the current one.
+	// Key returns the current key.
 	Key() string
-	// Previous is the one before, as long as the engine may not have taken the current one yet; otherwise "".
+	// Previous returns the previous key while some nodes may not accept the current one yet. Otherwise it returns "".
 	Previous() string
 }
 
-// only are Keys without one before.
+// only implements Keys without a previous key.
 type only func() string
 
 func (o only) Key() string      { return o() }
 func (o only) Previous() string { return "" }
 
-// Deadlines bound each kind of call. A zero field takes its default.
+// Deadlines limit each kind of call. Zero means the default.
 type Deadlines struct {
 	// Search is for searches and reads, Write for schemas and single documents, Import for bulk writes.
 	Search, Write, Import time.Duration
 }
 
-// maxAnswer bounds what is read of one answer: more than the embedded engine makes of a multi_search.
+// maxAnswer limits the size in bytes of a response. It is larger than any multi_search response of the embedded engine.
 const maxAnswer = 66 << 20
 
-// New returns a client for the engine at base (any URL for an engine in the process). key is called for each request.
+// New returns a client for the engine at base, which may be any URL for an engine in this process. key is called for each request.
 func New(base string, doer Doer, key func() string, times Deadlines) (*Client, error) {
 	address, err := url.Parse(strings.TrimSuffix(base, "/"))
 	if err != nil {
@@ -69,7 +69,7 @@ func New(base string, doer Doer, key func() string, times Deadlines) (*Client, e
 	return Over(NewNodes([]*url.URL{address}, clock.System, nil), doer, only(key), times)
 }
 
-// Over returns a client for an engine with nodes.
+// Over returns a client for an engine with several nodes.
 func Over(nodes *Nodes, doer Doer, keys Keys, times Deadlines) (*Client, error) {
 	for into, d := range map[*time.Duration]time.Duration{&times.Search: 10 * time.Second, &times.Write: 15 * time.Second, &times.Import: time.Minute} {
 		if *into == 0 {
@@ -85,12 +85,12 @@ func Over(nodes *Nodes, doer Doer, keys Keys, times Deadlines) (*Client, error) 
 	return c, nil
 }
 
-// Error is an engine's refusal.
+// Error is a refusal of the engine.
 type Error struct {
-	// Status is the engine's HTTP status, Message its text (never with a key in it).
+	// Status is the HTTP status, Message the engine's text. It never contains a key.
 	Status  int
 	Message string
-	// Embedded says that the embedded engine answered.
+	// Embedded reports whether the embedded engine answered.
 	Embedded bool
 }
 
@@ -99,17 +99,17 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the search engine answered %d: %s", e.Status, e.Message)
 }
 
-// ErrUnavailable wraps errors of the connection to the engine: nothing is known about the call's outcome.
+// ErrUnavailable wraps errors of the connection to the engine. The outcome of the call is unknown.
 var ErrUnavailable = errors.New("the search engine can't be reached")
 
-// call sends one request and reads the answer; any status but 2xx is an *Error. limit bounds all of it, at whatever node.
+// call sends a request and reads the response. A status other than 2xx is returned as an *Error. limit is the total time for all nodes.
 func (c *Client) call(ctx context.Context, limit time.Duration, may repeat, send func(ctx context.Context) (*http.Response, error)) (body []byte, header http.Header, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return c.ask(ctx, may, &bytes.Buffer{}, send)
 }
 
-// ask is call within the time of its context. The answer may be in room.
+// ask is call with the deadline of ctx. The response may be stored in room.
 func (c *Client) ask(ctx context.Context, may repeat, room *bytes.Buffer, send func(ctx context.Context) (*http.Response, error)) (body []byte, header http.Header, err error) {
 	err = c.tries(ctx, may, func(ctx context.Context) (err error) {
 		body, header, err = read(ctx, room, send)
@@ -158,7 +158,7 @@ func refusal(resp *http.Response, body []byte) error {
 
 func embedded(h http.Header) bool { return h.Get("X-Search-Engine") == "embedded" }
 
-// CreateCollection makes a collection from a schema in Typesense's form.
+// CreateCollection creates a collection from a schema in Typesense's format.
 func (c *Client) CreateCollection(ctx context.Context, schema []byte) ([]byte, error) {
 	body, _, err := c.call(ctx, c.times.Write, never, func(ctx context.Context) (*http.Response, error) {
 		return c.raw.CreateCollectionWithBody(ctx, "application/json", bytes.NewReader(schema))
@@ -166,13 +166,13 @@ func (c *Client) CreateCollection(ctx context.Context, schema []byte) ([]byte, e
 	return body, err
 }
 
-// Collection reads a collection in Typesense's form.
+// Collection reads a collection in Typesense's format.
 func (c *Client) Collection(ctx context.Context, name string) ([]byte, error) {
 	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) { return c.raw.GetCollection(ctx, name) })
 	return body, err
 }
 
-// Collections reads all collections in Typesense's form.
+// Collections reads all collections in Typesense's format.
 func (c *Client) Collections(ctx context.Context) ([]json.RawMessage, error) {
 	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) { return c.raw.GetCollections(ctx) })
 	if err != nil {
@@ -185,7 +185,7 @@ func (c *Client) Collections(ctx context.Context) ([]json.RawMessage, error) {
 	return list, nil
 }
 
-// errBadAnswer says that an engine's answer is not what its API says.
+// errBadAnswer reports a response that does not conform to the engine's API.
 var errBadAnswer = &Error{Status: http.StatusBadGateway, Message: "The answer can't be read."}
 
 // DeleteCollection drops a collection with its documents.
@@ -194,7 +194,7 @@ func (c *Client) DeleteCollection(ctx context.Context, name string) error {
 	return err
 }
 
-// noDocument is the refusal of an id that no path carries: as the last segment of one, "." and ".." are read as the collection's own paths.
+// noDocument returns a refusal for IDs that can't be the last segment of a path: "." and ".." would be resolved to paths of the collection.
 func noDocument(id string) error {
 	if id == "" || id == "." || id == ".." {
 		return &Error{Status: http.StatusNotFound, Message: "Could not find a document with that id."}
@@ -202,19 +202,19 @@ func noDocument(id string) error {
 	return nil
 }
 
-// Document reads a document, as the engine has it.
+// Document reads a document in the engine's form.
 func (c *Client) Document(ctx context.Context, collection, id string) (json.RawMessage, error) {
 	if err := noDocument(id); err != nil {
 		return nil, err
 	}
-	if id == "export" || id == "search" { // what is below documents under these names is no document
+	if id == "export" || id == "search" { // these names have another meaning below documents
 		return c.exportOne(ctx, collection, id)
 	}
 	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) { return c.raw.GetDocument(ctx, collection, id) })
 	return body, err
 }
 
-// DeleteDocument removes the document with an id.
+// DeleteDocument deletes the document with an ID.
 func (c *Client) DeleteDocument(ctx context.Context, collection, id string) error {
 	if err := noDocument(id); err != nil {
 		return err
@@ -223,7 +223,7 @@ func (c *Client) DeleteDocument(ctx context.Context, collection, id string) erro
 	return err
 }
 
-// EnsureDeleted removes the document with an id, if there is one.
+// EnsureDeleted deletes the document with an ID, if it exists.
 func (c *Client) EnsureDeleted(ctx context.Context, collection, id string) error {
 	if noDocument(id) != nil {
 		return nil
@@ -232,7 +232,8 @@ func (c *Client) EnsureDeleted(ctx context.Context, collection, id string) error
 	return err
 }
 
-// EnsureNone removes the documents that a filter lets through, batch at a time. How many they were nobody knows where another node was asked after one that had failed.
+// EnsureNone deletes the documents that match a filter, batch at a time. It returns no number, because that is unknown if another node was
+// called after a failure.
 func (c *Client) EnsureNone(ctx context.Context, collection, filter string, batch int) error {
 	params := &api.DeleteDocumentsParams{FilterBy: &filter, BatchSize: &batch}
 	_, _, err := c.call(ctx, c.times.Import, always, func(ctx context.Context) (*http.Response, error) {
@@ -241,7 +242,7 @@ func (c *Client) EnsureNone(ctx context.Context, collection, filter string, batc
 	return err
 }
 
-// DeleteDocuments removes the documents that a filter lets through, batch at a time, and returns how many they were.
+// DeleteDocuments deletes the documents that match a filter, batch at a time, and returns their number.
 func (c *Client) DeleteDocuments(ctx context.Context, collection, filter string, batch int) (int64, error) {
 	params := &api.DeleteDocumentsParams{FilterBy: &filter, BatchSize: &batch}
 	body, _, err := c.call(ctx, c.times.Import, never, func(ctx context.Context) (*http.Response, error) {
@@ -259,8 +260,8 @@ func (c *Client) DeleteDocuments(ctx context.Context, collection, filter string,
 	return *done.Deleted, nil
 }
 
-// Export reads the documents of a collection that a filter lets through, all with an empty one: a JSON text on each line. The body is to be closed; it ends
-// with ctx, and reading fails where the engine breaks off.
+// Export reads the documents that match a filter, or all without one, as one JSON text per line. The caller must close the body. It ends
+// with ctx, and reading fails if the engine aborts.
 func (c *Client) Export(ctx context.Context, collection string, params api.ExportDocumentsParams) (io.ReadCloser, error) {
 	var out io.ReadCloser
 	err := c.tries(ctx, stream, func(ctx context.Context) error {
@@ -282,7 +283,7 @@ func (c *Client) Export(ctx context.Context, collection string, params api.Expor
 	return out, err
 }
 
-// exportOne reads a document that the engine has no path for. The id is one that means nothing else in a filter.
+// exportOne reads a document whose path has another meaning for the engine. The ID must have no special characters of a filter.
 func (c *Client) exportOne(ctx context.Context, collection, id string) (json.RawMessage, error) {
 	filter := "id:=`" + id + "`"
 	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) {
@@ -301,25 +302,24 @@ func (c *Client) exportOne(ctx context.Context, collection, id string) (json.Raw
 	return body, nil
 }
 
-// ImportLine is what became of one document of an import.
+// ImportLine is the result of one document of an import.
 type ImportLine struct {
 	Success bool   `json:"success"`
 	Code    int    `json:"code"`
 	Error   string `json:"error"`
 }
 
-// Import writes documents, each a JSON object, and returns a line for each in their order. action is create, upsert, update
-// or emplace.
+// Import writes documents, each a JSON object, and returns a line for each in the same order. action is create, upsert, update or emplace.
 func (c *Client) Import(ctx context.Context, collection string, action api.IndexAction, docs [][]byte) ([]ImportLine, error) {
 	return c.ImportLines(ctx, collection, action, bytes.Join(docs, []byte("\n")), len(docs))
 }
 
-// ImportLines is Import of n documents, each of which is a line.
+// ImportLines is Import for n documents in one text, one per line.
 func (c *Client) ImportLines(ctx context.Context, collection string, action api.IndexAction, text []byte, n int) ([]ImportLine, error) {
 	batch := max(n, 1)
 	params := &api.ImportDocumentsParams{Action: &action, BatchSize: &batch}
 	may := always
-	if action == api.Create { // its repeat finds its own documents
+	if action == api.Create { // a repeat would find its own documents
 		may = never
 	}
 	body, _, err := c.call(ctx, c.times.Import, may, func(ctx context.Context) (*http.Response, error) {
@@ -338,10 +338,10 @@ func (c *Client) ImportLines(ctx context.Context, collection string, action api.
 	return lines, nil
 }
 
-// written is the line of a document that was written, as engines write it.
+// written is the line with which engines report a written document.
 var written = []byte(`{"success":true}`)
 
-// importLines reads the answer to an import of n documents.
+// importLines decodes the response to an import of n documents.
 func importLines(body []byte, n int) ([]ImportLine, error) {
 	lines := make([]ImportLine, 0, n)
 	for text := range bytes.Lines(body) {
@@ -359,7 +359,7 @@ func importLines(body []byte, n int) ([]ImportLine, error) {
 	return lines, nil
 }
 
-// SearchResult is the answer to a search, with raw documents.
+// SearchResult is the response to a search, with raw documents.
 type SearchResult struct {
 	Found  int64 `json:"found"`
 	OutOf  int64 `json:"out_of"`
@@ -373,14 +373,14 @@ type SearchResult struct {
 			Count int64  `json:"count"`
 		} `json:"counts"`
 	} `json:"facet_counts"`
-	// Embedded says that the embedded engine answered.
+	// Embedded reports whether the embedded engine answered.
 	Embedded bool `json:"-"`
 
 	Code  int    `json:"code"`
 	Error string `json:"error"`
 }
 
-// Hit is one document found.
+// Hit is a document that was found.
 type Hit struct {
 	Document   json.RawMessage `json:"document"`
 	TextMatch  json.Number     `json:"text_match"`
@@ -391,8 +391,7 @@ type Hit struct {
 	} `json:"highlights"`
 }
 
-// Search searches one collection. The parameters have Typesense's names; they travel in the body, so that no log of URLs
-// holds them.
+// Search searches one collection. The parameters have Typesense's names. They are sent in the body, so that they appear in no log of URLs.
 func (c *Client) Search(ctx context.Context, collection string, params map[string]any) (*SearchResult, error) {
 	one := map[string]any{"collection": collection}
 	for k, v := range params {
@@ -422,14 +421,14 @@ func (c *Client) Search(ctx context.Context, collection string, params map[strin
 	return r, nil
 }
 
-// Health asks whether the engine can work.
+// Health returns nil if the engine can work.
 func (c *Client) Health(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.times.Search)
 	defer cancel()
 	return c.tries(ctx, always, c.health)
 }
 
-// health asks the node of the context.
+// health checks the node of the context.
 func (c *Client) health(ctx context.Context) error {
 	body, _, err := read(ctx, &bytes.Buffer{}, func(ctx context.Context) (*http.Response, error) { return c.raw.Health(ctx) })
 	if err != nil {
@@ -444,7 +443,8 @@ func (c *Client) health(ctx context.Context) error {
 	return nil
 }
 
-// Version asks which version the engine is, of Typesense or that the embedded engine follows, and whether it is the embedded one.
+// Version returns the engine's version and whether it is the embedded one. For the embedded engine it is the version of Typesense that it
+// follows.
 func (c *Client) Version(ctx context.Context) (version string, isEmbedded bool, err error) {
 	body, header, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) { return c.raw.Debug(ctx) })
 	if err != nil {
@@ -459,7 +459,8 @@ func (c *Client) Version(ctx context.Context) (version string, isEmbedded bool, 
 	return told.Version, embedded(header), nil
 }
 
-// AlterCollection changes the schema of a collection as a body in Typesense's form says. It has the time of an import, since documents are looked at.
+// AlterCollection changes the schema of a collection. body is in Typesense's format. It has the timeout of an import, because documents are
+// checked.
 func (c *Client) AlterCollection(ctx context.Context, name string, body []byte) error {
 	_, _, err := c.call(ctx, c.times.Import, never, func(ctx context.Context) (*http.Response, error) {
 		return c.raw.UpdateCollectionWithBody(ctx, name, "application/json", bytes.NewReader(body))

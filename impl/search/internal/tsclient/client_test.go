@@ -141,7 +141,7 @@ func TestClient_deletesManyDocumentsInOneCall(t *testing.T) {
 	require.ErrorIs(t, err, error(errBadAnswer), "nobody knows what was deleted")
 }
 
-// As the last segment of a path, a dot segment is the collection: deleting its document ".." would delete the collection.
+// As the last segment of a path, a dot segment means the collection: deleting a document called ".." would delete the collection.
 func TestClient_sendsNoDotSegment(t *testing.T) {
 	c, err := New("http://embedded", InProcess(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s %s was sent", r.Method, r.URL) })), func() string { return "k" }, Deadlines{})
 	require.NoError(t, err)

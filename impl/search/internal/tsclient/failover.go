@@ -10,19 +10,20 @@ import (
 	"github.com/typesense/typesense-go/v3/typesense/api"
 )
 
-// repeat says what may be done with a call of which nobody knows whether it was carried out.
+// repeat says what may be done with a call whose outcome is unknown.
 type repeat int
 
 const (
-	never  repeat = iota // it goes to another node only where nothing of it was sent
-	always               // doing it twice does no more than doing it once: the next node gets it
-	stream               // always, until the answer begins
+	never  repeat = iota // another node gets it only if nothing of it was sent
+	always               // it may be repeated: the next node gets it
+	stream               // like always, until the response begins
 )
 
-// ErrNotSent wraps errors of calls of which nothing has reached the engine. It is an ErrUnavailable.
+// ErrNotSent wraps errors of calls of which nothing was sent. It is an ErrUnavailable.
 var ErrNotSent = fmt.Errorf("%w: nothing was sent", ErrUnavailable)
 
-// ErrDoubt wraps an error of the last node that was asked, where one before may have carried the call out: whatever the error says of itself, something may have been changed.
+// ErrDoubt wraps an error of the last node that was called, if an earlier one may have carried out the call. Something may have been
+// changed, whatever the wrapped error says.
 var ErrDoubt = errors.New("a node asked before may have carried it out")
 
 type (
@@ -30,17 +31,17 @@ type (
 	keyValue  struct{}
 )
 
-// withNode directs the calls of a context to a node.
+// withNode returns a context whose calls go to a node.
 func withNode(ctx context.Context, n *node) context.Context {
 	return context.WithValue(ctx, nodeValue{}, n)
 }
 
-// withKey has the calls of a context carry a key instead of the current one.
+// withKey returns a context whose calls use this key instead of the current one.
 func withKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, keyValue{}, key)
 }
 
-// direct gives a request its node and its key, which are those of its context, or the first node and the current key.
+// direct sets the node and the key of a request: those of its context, or else the first node and the current key.
 func (c *Client) direct(ctx context.Context, r *http.Request) error {
 	if n, ok := ctx.Value(nodeValue{}).(*node); ok {
 		r.URL.Scheme, r.URL.Host, r.Host = n.scheme, n.host, n.host
@@ -53,7 +54,7 @@ func (c *Client) direct(ctx context.Context, r *http.Request) error {
 	return nil
 }
 
-// tries has once carry out a call at one node after the other, each at most once, as long as it may be repeated and its context goes on.
+// tries runs once for one node after the other, each at most once, as far as repeat permits and until ctx ends.
 func (c *Client) tries(ctx context.Context, may repeat, once func(ctx context.Context) error) error {
 	if len(c.nodes.list) == 1 {
 		return c.single(ctx, once)
@@ -71,10 +72,11 @@ func (c *Client) tries(ctx context.Context, may repeat, once func(ctx context.Co
 		}
 		doubt = doubt || !none
 	}
-	return nil // not reached: there is a node, and the last one returns
+	return nil // not reached: there is at least one node, and the last one returns
 }
 
-// doubtful is the error of the last node that was asked, after one that may have carried the call out. That nothing was sent is not so then.
+// doubtful returns the error of the last node that was called. doubt reports that an earlier node may have carried out the call, so that
+// the error must not claim that nothing was sent.
 func doubtful(err error, doubt, none bool) error {
 	switch {
 	case doubt && none:
@@ -96,7 +98,7 @@ func (c *Client) single(ctx context.Context, once func(ctx context.Context) erro
 	return err
 }
 
-// attempt carries a call out at one node. A call that others may have ends when the node is found to hang.
+// attempt runs a call at one node. If others may get the call, it is cancelled when the node is found to hang.
 func (c *Client) attempt(ctx context.Context, n *node, others bool, once func(ctx context.Context) error) error {
 	at, changes := withNode(ctx, n), n.changes.Load()
 	if others {
@@ -107,7 +109,7 @@ func (c *Client) attempt(ctx context.Context, n *node, others bool, once func(ct
 	}
 	err := c.keyed(at, once)
 	if err != nil && errors.Is(context.Cause(at), errAway) && ctx.Err() == nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, errAway) // and it is noted
+		return fmt.Errorf("%w: %w", ErrUnavailable, errAway) // already recorded
 	}
 	if ctx.Err() == nil {
 		c.note(n, changes, err)
@@ -115,7 +117,8 @@ func (c *Client) attempt(ctx context.Context, n *node, others bool, once func(ct
 	return err
 }
 
-// keyed tries the key before once, where the engine does not take the current one yet. A refused key has changed nothing.
+// keyed runs once, and again with the previous key if the engine does not accept the current one yet. A call with a refused key has changed
+// nothing.
 func (c *Client) keyed(ctx context.Context, once func(ctx context.Context) error) error {
 	err := once(ctx)
 	if !RefusesKey(err) {
@@ -128,7 +131,7 @@ func (c *Client) keyed(ctx context.Context, once func(ctx context.Context) error
 	return once(withKey(ctx, before))
 }
 
-// note notes what a call has shown of its node, which had these changes when the call began.
+// note records what a call has shown about its node. changes is the node's counter when the call began.
 func (c *Client) note(n *node, changes uint64, err error) {
 	var said *Error
 	switch {
@@ -141,7 +144,7 @@ func (c *Client) note(n *node, changes uint64, err error) {
 	}
 }
 
-// elsewhere reports whether another node may have an answer.
+// elsewhere reports whether another node may be able to answer.
 func elsewhere(err error) bool {
 	var said *Error
 	if !errors.As(err, &said) {
@@ -154,14 +157,14 @@ func elsewhere(err error) bool {
 	return false
 }
 
-// notSent reports whether nothing of a call was sent: there was no connection. (net/http sends a request that changes something at most once, so that it is the first
-// connection that was not made.)
+// notSent reports whether nothing of a call was sent, because no connection was made. net/http sends a request that is not idempotent at
+// most once, so that the failed dial is the only attempt.
 func notSent(err error) bool {
 	var op *net.OpError
 	return errors.Is(err, ErrNotSent) || errors.Is(err, ErrUnavailable) && errors.As(err, &op) && op.Op == "dial"
 }
 
-// RefusesKey reports whether the engine does not take the key.
+// RefusesKey reports whether the engine refused the key.
 func RefusesKey(err error) bool {
 	var said *Error
 	return errors.As(err, &said) && said.Status == http.StatusUnauthorized

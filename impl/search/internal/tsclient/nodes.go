@@ -13,24 +13,24 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// awayFor is how long a node that failed is asked only where no other is left, unless its health says before that it is back.
+// awayFor is how long a failed node is called only if no other node is left, unless a health check finds earlier that it is back.
 const awayFor = 5 * time.Second
 
-// probeLimit bounds the question for the health of a node: a node that hangs is one that is away.
+// probeLimit is the timeout of a health check. A node that hangs counts as away.
 const probeLimit = 2 * time.Second
 
-// errAway ends a call of a node that was found to hang, so that another node gets it.
+// errAway cancels a call at a node that was found to hang, so that another node gets the call.
 var errAway = errors.New("the node of the search engine is away")
 
-// NodeState is what is known of a node.
+// NodeState is what is known about a node.
 type NodeState struct {
 	Address string // its base URL
 	Healthy bool
-	Since   time.Time // of Healthy
-	Cause   error     // of what was found last of a node that is not healthy
+	Since   time.Time // of the last change of Healthy
+	Cause   error     // of the last finding, if the node is not healthy
 }
 
-// Nodes are the addresses at which one engine answers. Calls go round those that are healthy. It is safe for concurrent use.
+// Nodes are the addresses of one engine. Calls are distributed over the healthy ones in turn. It is safe for concurrent use.
 type Nodes struct {
 	list    []*node
 	turn    atomic.Uint64
@@ -38,8 +38,8 @@ type Nodes struct {
 	changed func(NodeState)
 }
 
-// NewNodes returns the nodes at the addresses, of which there is at least one, and which differ in scheme and host alone. All are taken for healthy at
-// first. changed is told when one is found to be away, or to be back; it may be nil.
+// NewNodes returns the nodes at the addresses. There must be at least one, and they may differ in scheme and host only. All are considered
+// healthy at first. changed is called when a node is found to be away or back; it may be nil.
 func NewNodes(addresses []*url.URL, c clock.Clock, changed func(NodeState)) *Nodes {
 	ns := &Nodes{clock: c, changed: changed}
 	for _, a := range addresses {
@@ -54,18 +54,18 @@ func NewNodes(addresses []*url.URL, c clock.Clock, changed func(NodeState)) *Nod
 type node struct {
 	address, scheme, host string
 
-	changes  atomic.Uint64 // of healthy; a call tells something of a node only when none came since it began
-	troubled atomic.Bool   // avoid is set, or it is not healthy: a call that went well has something to tell
+	changes  atomic.Uint64 // of healthy; a call's result counts only if there was none since the call began
+	troubled atomic.Bool   // avoid is set or it is not healthy, so that a successful call must be recorded
 	mu       sync.Mutex
 	healthy  bool
 	since    time.Time
 	cause    error
-	avoid    time.Time       // until when others go before it; zero: they don't
+	avoid    time.Time       // other nodes are preferred until then; zero: they are not
 	life     context.Context // ends when the node is found to hang
 	end      context.CancelFunc
 }
 
-// States tells what is known of the nodes, in the order of their addresses.
+// States returns what is known about the nodes, in the order of their addresses.
 func (ns *Nodes) States() []NodeState {
 	out := make([]NodeState, len(ns.list))
 	for i, n := range ns.list {
@@ -80,7 +80,8 @@ func (n *node) state() NodeState {
 	return NodeState{Address: n.address, Healthy: n.healthy, Since: n.since, Cause: n.cause}
 }
 
-// order is the order in which one call tries the nodes: round those that nothing speaks against, and then the others, the one first that was avoided for the longest.
+// order returns the order in which one call tries the nodes: first, in turn, those that are not avoided, and then the others, starting with
+// the one that has been avoided for the longest.
 func (ns *Nodes) order() []*node {
 	now, all := ns.clock.Now(), len(ns.list)
 	from := int(ns.turn.Add(1) % uint64(all))
@@ -106,14 +107,15 @@ func (ns *Nodes) order() []*node {
 	return append(out, last...)
 }
 
-// answered notes that a node has answered a call. changes are those that the node had when the call began.
+// answered records that a node has answered a call. changes is the node's counter when the call began.
 func (ns *Nodes) answered(n *node, changes uint64) {
 	if n.troubled.Load() {
 		ns.set(n, changes, finding{healthy: true})
 	}
 }
 
-// busy notes that a node did not take a call: others go before it for a while. Whether it is healthy, its health says.
+// busy records that a node refused a call as unavailable. Other nodes are preferred for a while. Whether the node is healthy is left to its
+// health check.
 func (ns *Nodes) busy(n *node) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -121,12 +123,13 @@ func (ns *Nodes) busy(n *node) {
 	n.troubled.Store(true)
 }
 
-// failed notes that a node could not be reached, or broke off. hangs ends what it is asked at the moment. changes are those that the node had when the call began.
+// failed records that a node could not be reached, or closed the connection. hangs cancels the calls under way at it. changes is the node's
+// counter when the call began.
 func (ns *Nodes) failed(n *node, changes uint64, cause error, hangs bool) {
 	ns.set(n, changes, finding{avoid: ns.clock.Now().Add(awayFor), cause: cause, hangs: hangs})
 }
 
-// finding is what a call has shown of a node.
+// finding is what a call has shown about a node.
 type finding struct {
 	healthy bool
 	avoid   time.Time
@@ -134,8 +137,9 @@ type finding struct {
 	hangs   bool
 }
 
-// set notes a finding, unless it is of a time before the node's last change: an answer that was on its way when the node died does not bring it back, and a
-// call that it broke off then does not send it away once it is back. That a node hangs which is away all the same ends what it is asked.
+// set applies a finding, unless the node has changed since the call began. An answer that was in flight when the node died does therefore
+// not mark it healthy again, and a call that the node dropped then does not mark it away once it is back. A finding that the node hangs is
+// applied in any case if the node is already unhealthy, to cancel the calls under way.
 func (ns *Nodes) set(n *node, changes uint64, f finding) {
 	n.mu.Lock()
 	if n.changes.Load() != changes && (n.healthy || !f.hangs) {
@@ -160,14 +164,14 @@ func (ns *Nodes) set(n *node, changes uint64, f finding) {
 	}
 }
 
-// alive is a context that ends when the node is found to hang.
+// alive returns a context that ends when the node is found to hang.
 func (n *node) alive() context.Context {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.life
 }
 
-// Examine asks every node whether it can work, all at the same time, and notes what they say. The error is that of the last one, when none can.
+// Examine checks the health of all nodes at the same time and records it. If no node can work, the error is that of the last one.
 func (c *Client) Examine(ctx context.Context) error {
 	found := make([]error, len(c.nodes.list))
 	var group sync.WaitGroup
@@ -188,7 +192,7 @@ func (c *Client) examine(ctx context.Context, n *node) error {
 	err := c.health(limited)
 	var said *Error
 	switch {
-	case ctx.Err() != nil: // whoever asks has ended
+	case ctx.Err() != nil: // the caller's context has ended
 	case err == nil:
 		c.nodes.answered(n, changes)
 	default:
@@ -200,5 +204,5 @@ func (c *Client) examine(ctx context.Context, n *node) error {
 	return nil
 }
 
-// Nodes tells what is known of the engine's nodes.
+// Nodes returns what is known about the engine's nodes.
 func (c *Client) Nodes() []NodeState { return c.nodes.States() }

@@ -29,7 +29,7 @@ type pair struct {
 	told  chan NodeState
 }
 
-// keyring are Keys.
+// keyring implements Keys.
 type keyring struct{ key, previous string }
 
 func (k keyring) Key() string      { return k.key }
@@ -60,7 +60,7 @@ func newPair(t *testing.T, keys Keys, times Deadlines) *pair {
 
 func (p *pair) answer(i int, h http.HandlerFunc) { p.serve[i].Store(&h) }
 
-// answers is a node that is well.
+// answers is a healthy node.
 func answers(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	switch {
@@ -75,7 +75,7 @@ func answers(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// breaks is a node that takes a request and ends without an answer.
+// breaks is a node that accepts a request and closes the connection without an answer.
 func breaks(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	panic(http.ErrAbortHandler)
@@ -90,7 +90,8 @@ func says(status int) http.HandlerFunc {
 
 var docs = [][]byte{[]byte(`{"id":"1"}`)}
 
-// Whatever node comes first, a read and a repeatable write are answered while one node is well; what must not be done twice goes on only where nothing was sent.
+// Whichever node comes first, reads and repeatable writes are answered while one node is healthy. Other writes go to another node only if
+// nothing was sent.
 func TestNodes_onlyWhatMayBeRepeatedGoesOnAfterItWasSent(t *testing.T) {
 	for name, sick := range map[string]http.HandlerFunc{"breaks off": breaks, "is lagging": says(503), "is slow": says(408), "is behind a proxy": says(502)} {
 		t.Run(name, func(t *testing.T) {
@@ -138,7 +139,7 @@ func TestNodes_whatWasNotSentGoesOnWhateverItIs(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnavailable)
 }
 
-// A node may have had what the next one could not be reached for.
+// If the second node can't be reached, the first one may still have carried out the call.
 func TestNodes_doNotSayThatNothingWasSentWhereOneMayHaveIt(t *testing.T) {
 	p := newPair(t, keyring{key: "k"}, Deadlines{})
 	p.answer(0, breaks)
@@ -199,10 +200,10 @@ func TestNodes_areLeftAloneUntilTheyAreWell(t *testing.T) {
 	require.True(t, p.States()[1].Healthy)
 }
 
-// States is what is known of the two.
+// States returns what is known about the two nodes.
 func (p *pair) States() []NodeState { return p.Client.Nodes() }
 
-// A node that takes requests and answers none, its health neither, gives them to the other one when that is found.
+// A node that accepts requests and answers none, not even health checks, loses its calls to the other node once that is noticed.
 func TestNodes_aCallLeavesANodeThatHangs(t *testing.T) {
 	p := newPair(t, keyring{key: "k"}, Deadlines{Search: time.Hour})
 	asked := make(chan struct{}, 10)
@@ -225,7 +226,7 @@ func TestNodes_aCallLeavesANodeThatHangs(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
-// What began before the node's last change says nothing of how it is now, whether it went well or not.
+// A call that started before the node's last change says nothing about its current state, whether it succeeded or not.
 func TestNodes_aCallOfTheTimeBeforeChangesNothing(t *testing.T) {
 	for name, goesWell := range map[string]bool{"an answer comes after the node died": true, "a call breaks off after the node is back": false} {
 		t.Run(name, func(t *testing.T) {
@@ -263,7 +264,7 @@ func TestNodes_keepTheDeadlineOfTheWhole(t *testing.T) {
 	require.True(t, p.States()[0].Healthy, "a deadline says nothing of the node")
 }
 
-// While a node does not take the current key yet, the one before is tried, once.
+// While a node does not accept the current key yet, the previous one is tried, once.
 func TestNodes_getTheKeyBeforeOnce(t *testing.T) {
 	takes := func(key string, seen *atomic.Int64) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {

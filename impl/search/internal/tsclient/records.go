@@ -9,10 +9,11 @@ import (
 	"net/url"
 )
 
-// RecordKind is a kind of records that change searches.
+// RecordKind is a kind of record that modifies searches.
 type RecordKind string
 
-// The kinds. Sets of synonyms and curations are of Typesense 30, which the official client does not know yet; before, each collection has synonyms and overrides of its own.
+// The kinds. Typesense 30 has sets of synonyms and curations, which the official client does not support yet. Earlier versions have
+// synonyms and overrides per collection.
 const (
 	StopwordSets RecordKind = "stopwords"
 	SynonymSets  RecordKind = "synonym_sets"
@@ -22,7 +23,7 @@ const (
 	Aliases      RecordKind = "aliases"
 )
 
-// recordPath is where the records of a kind are, or one of them. collection is for the kinds that belong to one.
+// recordPath returns the path of the records of a kind, or of one of them. collection is set for the kinds that belong to a collection.
 func recordPath(kind RecordKind, collection, name string) string {
 	path := "/" + string(kind)
 	if collection != "" {
@@ -49,7 +50,7 @@ func (c *Client) plain(ctx context.Context, method, path string, body []byte) (*
 	return c.doer.Do(r)
 }
 
-// Records reads the records of a kind by their names, as the engine has them.
+// Records reads the records of a kind by name, in the engine's form.
 func (c *Client) Records(ctx context.Context, kind RecordKind, collection string) (map[string]json.RawMessage, error) {
 	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) {
 		return c.plain(ctx, http.MethodGet, recordPath(kind, collection, ""), nil)
@@ -58,7 +59,7 @@ func (c *Client) Records(ctx context.Context, kind RecordKind, collection string
 		return nil, err
 	}
 	var list []json.RawMessage
-	if json.Unmarshal(body, &list) != nil { // in an object, but for the newer kinds
+	if json.Unmarshal(body, &list) != nil { // older kinds are wrapped in an object
 		var wrapped map[RecordKind][]json.RawMessage
 		if json.Unmarshal(body, &wrapped) != nil {
 			return nil, fmt.Errorf("read %s: %w", kind, errBadAnswer)
@@ -82,7 +83,7 @@ func (c *Client) Records(ctx context.Context, kind RecordKind, collection string
 	return all, nil
 }
 
-// PutRecord makes or replaces a record.
+// PutRecord creates or replaces a record.
 func (c *Client) PutRecord(ctx context.Context, kind RecordKind, collection, name string, record json.RawMessage) error {
 	_, _, err := c.call(ctx, c.times.Write, always, func(ctx context.Context) (*http.Response, error) {
 		return c.plain(ctx, http.MethodPut, recordPath(kind, collection, name), record)
@@ -90,12 +91,12 @@ func (c *Client) PutRecord(ctx context.Context, kind RecordKind, collection, nam
 	return err
 }
 
-// DeleteRecord removes a record.
+// DeleteRecord deletes a record.
 func (c *Client) DeleteRecord(ctx context.Context, kind RecordKind, collection, name string) error {
 	return c.remove(ctx, recordPath(kind, collection, name))
 }
 
-// DeleteItem removes an item of a set of synonyms or curations.
+// DeleteItem deletes an item of a synonym or curation set.
 func (c *Client) DeleteItem(ctx context.Context, kind RecordKind, set, id string) error {
 	return c.remove(ctx, recordPath(kind, "", set)+"/items/"+url.PathEscape(id))
 }

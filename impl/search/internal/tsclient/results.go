@@ -17,61 +17,61 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/rawjson"
 )
 
-// Result is the answer to one search. Its texts are parts of the engine's answer as they stand there, quotes and escapes included.
+// Result is the result of one search. Its texts are slices of the engine's response, including quotes and escapes.
 type Result struct {
 	Found, OutOf, Page, TookMs int64
 	Hits                       []ResultHit
 	Facets                     []ResultFacet
-	// Embedded says that the embedded engine answered.
+	// Embedded reports whether the embedded engine answered.
 	Embedded bool
-	// Refused says why the search was not carried out; nothing else is set then.
+	// Refused is why the search was not carried out. If it is set, nothing else is.
 	Refused *Error
 
-	wrapped bool // it has the results of others
+	wrapped bool // the response has a list of results
 }
 
-// ResultHit is one document found. Score is a number, or empty. Search is the place of the search that found it, in a union.
+// ResultHit is a document that was found. Score is a number, or empty. In a union, Search is the index of the search that found it.
 type ResultHit struct {
 	Document, Score []byte
 	Highlights      []ResultHighlight
 	Search          int64
 }
 
-// ResultHighlight is a marked part of a field.
+// ResultHighlight is a highlighted part of a field.
 type ResultHighlight struct{ Field, Snippet []byte }
 
-// ResultFacet are the counted values of a field.
+// ResultFacet holds the counted values of a field.
 type ResultFacet struct {
 	Field  []byte
 	Counts []ResultCount
 }
 
-// ResultCount is how many documents have a value.
+// ResultCount is the number of documents with a value.
 type ResultCount struct {
 	Value []byte
 	Count int64
 }
 
-// Answer is what became of searches, in their order. Their texts are parts of the engine's answer.
+// Answer holds the outcomes of searches, in their order. Their texts are slices of the engine's response.
 type Answer struct {
 	Results []Result
 
-	// What the results lie in is used again for those of other answers.
+	// The buffers below are reused by other answers.
 	room  bytes.Buffer // the engine's answer
 	hits  []ResultHit
 	marks []ResultHighlight
 }
 
-// freed keeps answers for others.
+// freed holds answers for reuse.
 var freed = sync.Pool{New: func() any { return &Answer{} }}
 
-// mostRoom and mostParts bound what is kept for other answers, in bytes and in hits or marks.
+// mostRoom and mostParts limit which answers are kept for reuse, by their size in bytes and their number of hits or marks.
 const (
 	mostRoom  = 1 << 20
 	mostParts = 4096
 )
 
-// Free lets another answer have the room of this one, of which nothing is used any more. An answer that is not freed is the collector's.
+// Free releases the answer for reuse. Nothing of it may be used afterwards. Answers that are not freed are garbage collected.
 func (a *Answer) Free() {
 	if a.room.Cap() > mostRoom || cap(a.hits) > mostParts || cap(a.marks) > mostParts {
 		return
@@ -84,17 +84,17 @@ func (a *Answer) Free() {
 	freed.Put(a)
 }
 
-// MultiSearch carries out searches, each of the collection that it names. The parameters travel in the body, so that no log of URLs holds them.
-// What became of each is in its Result.
+// MultiSearch carries out searches, each in the collection that it names. The parameters are sent in the body, so that they appear in no
+// log of URLs. The outcome of each search is in its Result.
 func (c *Client) MultiSearch(ctx context.Context, searches ...map[string]any) (*Answer, error) {
-	ctx, cancel := within(ctx, c.times.Search) // of both attempts, where the second has the key before
+	ctx, cancel := within(ctx, c.times.Search) // for both attempts, if the second one uses the previous key
 	defer cancel()
 	text, err := searchesText(searches)
 	if err != nil {
 		return nil, err
 	}
 	answer, err := c.searched(ctx, text, len(searches))
-	if err == nil && keyRefused(answer.Results) { // inside an answer, as some versions of the engine do
+	if err == nil && keyRefused(answer.Results) { // inside a response, as some versions of the engine do
 		if before := c.keys.Previous(); before != "" {
 			answer.Free()
 			return c.searched(withKey(ctx, before), text, len(searches))
@@ -103,7 +103,7 @@ func (c *Client) MultiSearch(ctx context.Context, searches ...map[string]any) (*
 	return answer, err
 }
 
-// within is context.WithTimeout, without one of its own where the context ends before.
+// within is context.WithTimeout, but returns ctx itself if it ends earlier.
 func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	if end, ok := ctx.Deadline(); ok && time.Until(end) <= limit {
 		return ctx, func() {}
@@ -111,7 +111,7 @@ func within(ctx context.Context, limit time.Duration) (context.Context, context.
 	return context.WithTimeout(ctx, limit)
 }
 
-// searched sends n searches, and reads what became of them.
+// searched sends n searches and reads their outcomes.
 func (c *Client) searched(ctx context.Context, text []byte, n int) (*Answer, error) {
 	answer, ok := freed.Get().(*Answer)
 	if !ok {
@@ -170,12 +170,12 @@ func searchesText(searches []map[string]any) ([]byte, error) {
 	return append(out, `]}`...), nil
 }
 
-// keyRefused reports whether the engine has not taken the key for one of the searches.
+// keyRefused reports whether the engine refused the key for one of the searches.
 func keyRefused(found []Result) bool {
 	return slices.ContainsFunc(found, func(r Result) bool { return r.Refused != nil && r.Refused.Status == http.StatusUnauthorized })
 }
 
-// Union carries out searches for one list of hits. The first refusal is the error.
+// Union carries out searches and merges their hits. The first refusal is the error.
 func (c *Client) Union(ctx context.Context, page, perPage int, searches ...map[string]any) (*Result, error) {
 	text, err := json.Marshal(map[string]any{"union": true, "remove_duplicates": false, "searches": searches})
 	if err != nil {
@@ -195,8 +195,8 @@ func (c *Client) Union(ctx context.Context, page, perPage int, searches ...map[s
 	return found, nil
 }
 
-// united reads the answer to a union of a number of searches, which has results where it is wrapped as that of a multi_search: real servers have done
-// so with a single one.
+// united reads the response to a union. If the response is wrapped as that of a multi_search, it takes the single result: real servers have
+// wrapped a union of one search.
 func united(body []byte, embedded bool, searches int) (*Result, error) {
 	s := &scan{Text: rawjson.New(body)}
 	r, err := s.result()
@@ -225,14 +225,14 @@ func united(body []byte, embedded bool, searches int) (*Result, error) {
 	return &r, nil
 }
 
-// scan reads an answer to searches. The hits and marks of all of them lie one behind the other.
+// scan reads a response to searches. The hits and marks of all results are stored consecutively.
 type scan struct {
 	rawjson.Text
 	hits  []ResultHit
 	marks []ResultHighlight
 }
 
-// badAnswer is errBadAnswer where an engine's answer is not what it should be.
+// badAnswer returns errBadAnswer for a malformed response, and other errors unchanged.
 func badAnswer(err error) error {
 	if errors.Is(err, rawjson.ErrMalformed) {
 		return errBadAnswer
@@ -240,14 +240,14 @@ func badAnswer(err error) error {
 	return err
 }
 
-// results reads the answer to a multi_search.
+// results reads the response to a multi_search.
 func results(body []byte, embedded bool) ([]Result, error) {
 	var a Answer
 	err := a.read(body, embedded)
 	return a.Results, err
 }
 
-// read reads the answer to a multi_search.
+// read reads the response to a multi_search.
 func (a *Answer) read(body []byte, embedded bool) error {
 	s := &scan{Text: rawjson.New(body), hits: a.hits, marks: a.marks}
 	err := s.Members(func(name []byte) error {
@@ -306,7 +306,7 @@ func (s *scan) result() (r Result, err error) {
 	return r, err
 }
 
-// words reads a string as a value.
+// words decodes a string.
 func (s *scan) words(into *string) error {
 	raw, err := s.Raw()
 	if err != nil || json.Unmarshal(raw, into) != nil {
@@ -343,7 +343,7 @@ func (s *scan) hit() error {
 	return err
 }
 
-// digits reports whether a text is of digits and signs.
+// digits reports whether a text consists of digits and minus signs.
 func digits(text []byte) bool {
 	for _, c := range text {
 		if c != '-' && (c < '0' || c > '9') {
@@ -353,7 +353,7 @@ func digits(text []byte) bool {
 	return true
 }
 
-// highlight reads the marked parts of one field: one, or for an array several.
+// highlight reads the highlighted parts of one field: one, or several for an array.
 func (s *scan) highlight() error {
 	first, field := len(s.marks), []byte(nil)
 	snippet := func() error {
@@ -400,7 +400,7 @@ func (s *scan) facet(r *Result) error {
 	return err
 }
 
-// usualValues is how many values most facets have at the most.
+// usualValues is the number of values that most facets don't exceed.
 const usualValues = 10
 
 func (s *scan) count(f *ResultFacet) error {

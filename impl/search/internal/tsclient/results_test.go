@@ -72,7 +72,7 @@ func TestUnited_readsBothFormsOfAUnion(t *testing.T) {
 	}
 }
 
-// FuzzResults holds what is read against encoding/json: of a text that is JSON every document is JSON, of others there is an end.
+// FuzzResults compares with encoding/json: if the text is JSON, every document in the result is JSON. For other texts, decoding ends.
 func FuzzResults(f *testing.F) {
 	f.Add([]byte(example))
 	f.Add([]byte(`{"results":[{"hits":[{"document":{"a":[{"b":"\\\""}]}}]}]}`))
@@ -110,12 +110,12 @@ func TestInProcess_anAbortedSearchIsAnError(t *testing.T) {
 	require.ErrorIs(t, err, ErrAborted)
 }
 
-// marked is the nth document of somebody's, which says in each of its words whose it is.
+// marked returns the nth document of an owner. Each of its words is the owner's name.
 func marked(whose string, n, words int) string {
 	return fmt.Sprintf(`{"id":"%d","text":"%s"}`, n, strings.Repeat(whose+" ", words))
 }
 
-// sizes are how many hits a round finds, and of how many words: some answers are larger than what is used again.
+// sizes returns how many hits a search of a round finds, and of how many words. Some answers are larger than what is reused.
 func sizes(i, round int) (hits, words int) {
 	if (i+round)%11 == 10 {
 		return 6, 24_000
@@ -123,7 +123,8 @@ func sizes(i, round int) (hits, words int) {
 	return 1 + (7*i+13*round)%16, 1 + (5*i+round)%40
 }
 
-// engineOf answers a search with documents of the one whom its collection names. Where end has something to be called it breaks off the answer in its midst, and calls that.
+// engineOf answers a search with documents of the owner that its collection names. If end returns a function, the engine aborts the answer
+// in the middle and calls it.
 func engineOf(end func(collection string) context.CancelFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var asked struct {
@@ -163,7 +164,7 @@ func engineOf(end func(collection string) context.CancelFunc) http.HandlerFunc {
 	}
 }
 
-// ofOne checks that an answer holds what was asked for, and nothing of anybody else.
+// ofOne checks that an answer contains what was requested, and nothing of another owner.
 func ofOne(t *testing.T, a *Answer, whose string, hits, words int) {
 	for _, r := range a.Results {
 		if r.Found != int64(hits) || len(r.Hits) != hits {
@@ -179,7 +180,8 @@ func ofOne(t *testing.T, a *Answer, whose string, hits, words int) {
 	}
 }
 
-// What an answer is read into is another's only after it was freed: many ask at the same time for answers of all sizes, and some leave in the midst of theirs.
+// The buffer of an answer is reused only after it was freed. Many clients request answers of all sizes at the same time, and some
+// disconnect in the middle of theirs.
 func TestMultiSearch_answersKeepApart(t *testing.T) {
 	for name, over := range map[string]func(t *testing.T, h http.Handler) (string, Doer){
 		"in the process": func(_ *testing.T, h http.Handler) (string, Doer) { return "http://engine", InProcess(h) },

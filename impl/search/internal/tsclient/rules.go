@@ -9,7 +9,7 @@ import (
 	"net/http"
 )
 
-// Kind is a kind of rules that a collection of Typesense 29 and before has of its own.
+// Kind is a kind of rule that belongs to a collection in Typesense 29 and earlier.
 type Kind string
 
 // The kinds.
@@ -18,7 +18,7 @@ const (
 	Overrides Kind = "overrides"
 )
 
-// Rules reads the rules of a collection, by their ids. An engine that keeps them in sets of their own (Typesense 30) has none.
+// Rules reads the rules of a collection by their IDs. An engine that keeps rules in named sets (Typesense 30) returns none.
 func (c *Client) Rules(ctx context.Context, collection string, kind Kind) (map[string]json.RawMessage, error) {
 	body, _, err := c.call(ctx, c.times.Search, always, func(ctx context.Context) (*http.Response, error) {
 		if kind == Synonyms {
@@ -51,7 +51,7 @@ func (c *Client) Rules(ctx context.Context, collection string, kind Kind) (map[s
 	return all, nil
 }
 
-// PutRule makes or replaces a rule of a collection.
+// PutRule creates or replaces a rule of a collection.
 func (c *Client) PutRule(ctx context.Context, collection string, kind Kind, id string, rule json.RawMessage) error {
 	_, _, err := c.call(ctx, c.times.Write, always, func(ctx context.Context) (*http.Response, error) {
 		if kind == Synonyms {
@@ -62,7 +62,7 @@ func (c *Client) PutRule(ctx context.Context, collection string, kind Kind, id s
 	return err
 }
 
-// DeleteRule removes a rule of a collection.
+// DeleteRule deletes a rule of a collection.
 func (c *Client) DeleteRule(ctx context.Context, collection string, kind Kind, id string) error {
 	_, _, err := c.call(ctx, c.times.Write, never, func(ctx context.Context) (*http.Response, error) {
 		if kind == Synonyms {

@@ -8,21 +8,21 @@ import (
 	"sync"
 )
 
-// Doer carries a request to an engine.
+// Doer sends a request to an engine.
 type Doer interface {
 	Do(*http.Request) (*http.Response, error)
 }
 
-// ErrAborted says that an engine in the process broke off its answer.
+// ErrAborted reports that an engine in this process aborted its response.
 var ErrAborted = errors.New("the engine broke off its answer")
 
-// InProcess returns a Doer that calls an engine in this process, without a socket. Answers are streamed, but those to searches, which the engine
-// has whole before it writes.
+// InProcess returns a Doer that calls an engine in this process without a socket. Responses are streamed, except those to searches, which
+// the engine completes before it writes them.
 func InProcess(h http.Handler) Doer { return inProcess{h} }
 
 type inProcess struct{ handler http.Handler }
 
-// Do implements Doer. The handler runs until it has written its answer or the answer's body is closed.
+// Do implements Doer. The handler runs until it has written its response or the response body is closed.
 func (d inProcess) Do(req *http.Request) (*http.Response, error) {
 	if err := req.Context().Err(); err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (d inProcess) Do(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// whole calls the handler at once, and ends when the handler does, which follows the request's context.
+// whole runs the handler to its end. The handler follows the request's context.
 func (d inProcess) whole(r *http.Request) (resp *http.Response, err error) {
 	w := &kept{header: http.Header{}, status: http.StatusOK, body: &held{}}
 	defer func() {
@@ -68,14 +68,14 @@ func (d inProcess) whole(r *http.Request) (resp *http.Response, err error) {
 	}, nil
 }
 
-// kept is an http.ResponseWriter that keeps the answer.
+// kept is an http.ResponseWriter that buffers the response.
 type kept struct {
 	header http.Header
 	status int
 	body   *held
 }
 
-// held is a body that is there as a whole.
+// held is a response body that is complete in memory.
 type held struct{ bytes.Buffer }
 
 // Close implements io.Closer.
@@ -90,13 +90,13 @@ func (w *kept) WriteHeader(status int) { w.status = status }
 // Write implements io.Writer.
 func (w *kept) Write(p []byte) (int, error) { return w.body.Write(p) }
 
-// answer is the http.ResponseWriter of a call in the process.
+// answer is the http.ResponseWriter of a streamed call.
 type answer struct {
 	header  http.Header
 	body    *io.PipeWriter
 	once    sync.Once
 	started chan struct{}
-	// The rest is set before started is closed.
+	// The fields below are set before started is closed.
 	sent   http.Header
 	status int
 	broken error
@@ -134,25 +134,26 @@ func (w *answer) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
-// Flush implements http.Flusher; every write goes straight to the reader.
+// Flush implements http.Flusher. It does nothing, because every write goes straight to the reader.
 func (w *answer) Flush() {}
 
-// OverHTTP returns a Doer for an engine elsewhere. It has no total time limit, since that would cut imports short: each
-// call brings its own deadline. Redirects are not followed: the key must not travel.
+// OverHTTP returns a Doer for a remote engine. It has no total timeout, because that would cut off imports: each call has its own deadline.
+// Redirects are not followed, so that the key is not sent elsewhere.
 func OverHTTP(transport http.RoundTripper) Doer { return overHTTP{transport} }
 
-// overHTTP sends requests as they are: an http.Client would look for cookies and redirects, and copy what it finds none of.
+// overHTTP sends requests unchanged. An http.Client would handle cookies and redirects, and copy headers for that.
 type overHTTP struct{ transport http.RoundTripper }
 
 // Do implements Doer.
 func (d overHTTP) Do(r *http.Request) (*http.Response, error) { return d.transport.RoundTrip(r) }
 
-// readAll reads a bounded body of a size that is known, or -1, into room, or returns the one that is there as a whole.
+// readAll reads a body of at most limit bytes into room, or returns the one that is already complete in memory. size is its length, or -1
+// if unknown.
 func readAll(r io.Reader, size, limit int64, room *bytes.Buffer) ([]byte, error) {
 	if whole, ok := r.(*held); ok && size <= limit {
 		return whole.Bytes(), nil
 	}
-	room.Reset() // of an attempt before
+	room.Reset() // after an earlier attempt
 	if size > 0 && size <= limit {
 		room.Grow(int(size) + bytes.MinRead)
 	}

@@ -1,5 +1,5 @@
-// Package analytics counts what is searched and clicked between two times at which the counts go into collections. It follows the public documentation ("Analytics & Query Suggestions"):
-// a query counts when the one who typed it pauses after it.
+// Package analytics counts searches and clicks until the counts are written to collections. It follows the public documentation ("Analytics
+// & Query Suggestions"): a query counts if the user pauses after typing it.
 package analytics
 
 import (
@@ -11,19 +11,21 @@ import (
 )
 
 const (
-	// Pause is how long nothing follows a query that counts: what is typed on is not one yet.
+	// Pause is how long a user must pause after a query for it to count. A query that is continued sooner is still being typed.
 	Pause = 4 * time.Second
-	// maxWaiting bounds the queries that may still be typed on, maxCounted the different queries and documents with a count, maxQueryBytes one query. What is beyond is not counted.
+	// maxWaiting limits the queries that may still be continued, maxCounted the distinct queries and documents with a count, and
+	// maxQueryBytes the length of a query. What exceeds a limit is not counted.
 	maxWaiting    = 10_000
 	maxCounted    = 100_000
 	maxQueryBytes = 512
 	maxUserBytes  = 128
 )
 
-// Counts are numbers of queries, or for documents what their events add up to, by the name of a rule and the query or the id.
+// Counts holds, by the name of a rule and then by query or document ID, the numbers of queries or the sums of the weights of a document's
+// events.
 type Counts map[string]map[string]int64
 
-// Collector counts. It is safe for concurrent use.
+// Collector counts queries and events. It is safe for concurrent use.
 type Collector struct {
 	clock clock.Clock
 
@@ -36,7 +38,7 @@ type Collector struct {
 	lost      int64
 }
 
-// typist is who types into what.
+// typist identifies a user and the collection that the user searches.
 type typist struct{ user, collection string }
 
 // query is what was typed last, and the rules that count it.
@@ -46,17 +48,17 @@ type query struct {
 	at    time.Time
 }
 
-// New makes a collector without counts.
+// New returns a Collector without counts.
 func New(c clock.Clock) *Collector {
 	return &Collector{clock: c, waiting: map[typist]query{}, queries: Counts{}, documents: Counts{}}
 }
 
-// Typed notes a query of a user in a collection. It counts for the rules, which may be none, when nothing follows it within Pause.
+// Typed records a query of a user in a collection. It counts for the rules, which may be none, unless another query follows within Pause.
 func (c *Collector) Typed(user, collection, text string, rules []string) {
-	if len(text) > maxQueryBytes { // it counts for nothing, and ends what was typed before
+	if len(text) > maxQueryBytes { // it is not counted, but ends what was typed before
 		text = ""
 	}
-	// Copies: each may be a small part of a large text, which would be held with it.
+	// The texts are copied, because each may be a small slice of a large text that it would keep in memory.
 	user, text = strings.Clone(user[:min(len(user), maxUserBytes)]), strings.Clone(text)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,7 +93,7 @@ func (c *Collector) Event(rule, id string, weight int64) {
 	c.count(c.documents, []string{rule}, id, weight)
 }
 
-// settle counts the queries after which there was a pause. The caller holds mu.
+// settle counts the queries that were followed by a pause. The caller holds mu.
 func (c *Collector) settle(now time.Time) {
 	c.settled = now
 	for who, q := range c.waiting {
@@ -123,7 +125,7 @@ func (c *Collector) count(to Counts, rules []string, text string, n int64) {
 	}
 }
 
-// Take returns what was counted since the last time, and how much was not for want of room.
+// Take returns and resets the counts. lost is how many queries and events were not counted because of the limits.
 func (c *Collector) Take() (queries, documents Counts, lost int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

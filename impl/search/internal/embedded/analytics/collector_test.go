@@ -46,7 +46,7 @@ func TestCollector_leavesOutWhatIsNoQuery(t *testing.T) {
 	require.Empty(t, queries["r"])
 }
 
-// Neither a long query nor a long name is held, nor the large text that a short one was cut out of.
+// Neither a long query nor a long user name is held in memory, nor the large text of which a short one was a slice.
 func TestCollector_holdsNoLongTexts(t *testing.T) {
 	now := clock.NewFake(time.Unix(1_700_000_000, 0))
 	c := New(now)
@@ -65,7 +65,7 @@ func TestCollector_holdsNoLongTexts(t *testing.T) {
 	require.Equal(t, Counts{"r": {"yyy": 1}}, queries)
 }
 
-// However many users and words there are, what is held is bounded, and what is not counted is told.
+// However many users and words there are, memory is limited, and the number of uncounted queries is reported.
 func TestCollector_holdsNoMoreThanItMay(t *testing.T) {
 	now := clock.NewFake(time.Unix(1_700_000_000, 0))
 	c := New(now)

@@ -12,7 +12,8 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
-// BenchmarkAbove tells the CPU of a search that needs values of every document found: of groups, of facets in another field's order, of places, of vectors, and of the insides of words. BENCH_DOCS sets the number of documents.
+// BenchmarkAbove measures the CPU time of searches that need values of every document found: groups, facets sorted by another field,
+// places, vectors, and infix searches. BENCH_DOCS sets the number of documents.
 //
 //	BENCH_DOCS=100000 go test -run '^$' -bench Above -benchtime 10x ./impl/search/internal/embedded/api
 func BenchmarkAbove(b *testing.B) {

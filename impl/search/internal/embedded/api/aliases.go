@@ -28,7 +28,7 @@ func (h *Handler) putAlias(w http.ResponseWriter, r *request) {
 	})
 }
 
-// deleteAlias removes the name alone: the collection stays.
+// deleteAlias deletes only the alias, not the collection.
 func (h *Handler) deleteAlias(w http.ResponseWriter, r *request) {
 	body, ok := h.engine.Settings().Get(rules.KindAliases, r.parts[1])
 	err := missing("Collection not found")
@@ -60,7 +60,7 @@ func (h *Handler) putRule(w http.ResponseWriter, r *request) {
 	h.keepRule(w, r, r.parts[2], http.StatusOK)
 }
 
-// keepRule stores a rule of analytics and answers with what was sent. By POST a name can be given once only.
+// keepRule stores an analytics rule and returns the request body. With POST (an empty name), a name that is already taken is refused.
 func (h *Handler) keepRule(w http.ResponseWriter, r *request, name string, status int) {
 	body, err := h.body(w, r, settings.MaxRecordBytes)
 	if err != nil {

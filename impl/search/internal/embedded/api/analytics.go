@@ -14,13 +14,13 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
-// knownRules are what the rules of analytics count as of a generation of the settings.
+// knownRules caches what the analytics rules count, for a generation of the settings.
 type knownRules struct {
 	generation uint64
 	list       []rules.Counting
 }
 
-// countings are what the rules count, read once for each generation of the settings.
+// countings returns what the analytics rules count.
 func (h *Handler) countings() []rules.Counting {
 	store := h.engine.Settings()
 	generation := store.Generation()
@@ -32,7 +32,7 @@ func (h *Handler) countings() []rules.Counting {
 	return known.list
 }
 
-// asked counts a search for the rules of its collection, whose names may be aliases of it.
+// asked counts a search for the rules of its collection. The rules may name the collection by an alias.
 func (h *Handler) asked(r *request, answer interface {
 	Asked() (collection, q string, found, counts bool)
 }) {
@@ -58,10 +58,10 @@ func (h *Handler) asked(r *request, answer interface {
 	}
 }
 
-// normalized is a query as it is counted: queries that differ in capitals and blanks alone are one.
+// normalized returns the form in which a query is counted: case and white space are ignored.
 func normalized(q string) string { return strings.ToLower(strings.Join(strings.Fields(q), " ")) }
 
-// means says that a name is that of the collection, or of an alias of it.
+// means reports whether a name is that of the collection or of an alias of it.
 func (h *Handler) means(name, collection string) bool {
 	if name == collection {
 		return true
@@ -70,7 +70,7 @@ func (h *Handler) means(name, collection string) bool {
 	return err == nil && c.Name() == collection
 }
 
-// who is the user that a request names, or else the address that it came from.
+// who returns the user named in a request, or else the address from which it came.
 func who(r *request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -79,7 +79,7 @@ func who(r *request) string {
 	return cmp.Or(r.Header.Get("X-Typesense-User-Id"), r.param("x-typesense-user-id"), host)
 }
 
-// postEvent takes an event that a rule names, and counts it when events are counted.
+// postEvent accepts an event that a rule names, and counts it if analytics are enabled.
 func (h *Handler) postEvent(w http.ResponseWriter, r *request) {
 	body, err := h.body(w, r, settings.MaxRecordBytes)
 	if err == nil {
@@ -118,7 +118,8 @@ func (h *Handler) happened(body []byte) {
 	}
 }
 
-// CountQueries brings what was counted into the collections of the rules at each interval, and once more when ctx ends. It does nothing without Options.Analytics.
+// CountQueries writes the counts to the collections of the rules at each interval, and once more when ctx ends. It does nothing without
+// Options.Analytics.
 func (h *Handler) CountQueries(ctx context.Context, interval time.Duration) {
 	if h.counted == nil {
 		return
@@ -136,7 +137,8 @@ func (h *Handler) CountQueries(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// flushCounts writes the counts. Those of a rule whose collection can't be written are lost, which a line in the log says: to keep them would make them grow without an end.
+// flushCounts writes the counts. If the collection of a rule can't be written, its counts are lost, which is logged. They are not kept,
+// because they could grow without limit.
 func (h *Handler) flushCounts(ctx context.Context) {
 	queries, documents, lost := h.counted.Take()
 	if lost > 0 {

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// counting is an engine that counts, with rules for the collection songs.
+// counting returns an engine that counts, with rules for the collection songs.
 func counting(t *testing.T, counts bool) (*served, *clock.Fake) {
 	t.Helper()
 	now := clock.NewFake(time.Unix(1_700_000_000, 0))
@@ -40,7 +40,7 @@ func counting(t *testing.T, counts bool) (*served, *clock.Fake) {
 	return e, now
 }
 
-// kept are the queries of a collection with their counts, the most frequent first.
+// kept returns the queries of a collection with their counts, the most frequent first.
 func kept(t *testing.T, e *served, collection string) string {
 	t.Helper()
 	var answer struct {
@@ -98,7 +98,7 @@ func TestAnalytics_queriesAreCountedInTheirCollections(t *testing.T) {
 	require.Equal(t, "run 3, running shoes 2", kept(t, e, "queries"), "without the rule they stay as they are")
 }
 
-// A rule that keeps none, and one that says no number, would empty the collection that they name.
+// A rule that keeps no queries, or that has no number, would otherwise empty its collection.
 func TestAnalytics_aRuleWithoutALimitDeletesNothing(t *testing.T) {
 	e, now := counting(t, true)
 	for _, limit := range []string{"0", "-1", "null"} {

@@ -12,17 +12,17 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
-// kindNext keeps the next number to give, by the kind that is numbered.
+// kindNext holds the next number to assign, by the kind that is numbered.
 const (
 	kindKeys = "keys"
 	kindNext = "next"
 )
 
-// maxKeys bounds the created keys.
+// maxKeys limits the number of created keys.
 const maxKeys = 10_000
 
-// authorized checks the API key, from the header or else the URL, for the route. A request with several collections is checked for
-// each of them later (see mayAll).
+// authorized checks the API key, from the header or else the URL, for the route. A request for several collections is checked for each of
+// them later (see mayAll).
 func (h *Handler) authorized(r *request, to *route) bool {
 	presented := r.Header.Get("X-Typesense-Api-Key")
 	if presented == "" {
@@ -56,7 +56,7 @@ func (h *Handler) authorized(r *request, to *route) bool {
 	return k.Allows(h.action(r, to), collection)
 }
 
-// action is what the request does: writing a document depends on its action parameter.
+// action returns the action of the request. For writes of a document it depends on the action parameter.
 func (h *Handler) action(r *request, to *route) string {
 	if to.action == "documents:create" && r.param("action") != "" {
 		return "documents:" + r.param("action")
@@ -64,7 +64,7 @@ func (h *Handler) action(r *request, to *route) string {
 	return to.action
 }
 
-// mayAll says whether the key of a request may search all the collections.
+// mayAll reports whether the request's key may search all the collections.
 func (h *Handler) mayAll(r *request, collections []string) bool {
 	if r.key.Value == "" { // the admin key
 		return true
@@ -77,7 +77,7 @@ func (h *Handler) mayAll(r *request, collections []string) bool {
 	return true
 }
 
-// keys reads the created keys once for each generation of the settings.
+// keys returns the created keys, cached per generation of the settings.
 func (h *Handler) keys() *knownKeys {
 	store := h.engine.Settings()
 	generation := store.Generation()
@@ -105,7 +105,7 @@ func (h *Handler) listKeys(w http.ResponseWriter, _ *request) {
 	reply(w, http.StatusOK, map[string]any{"keys": list})
 }
 
-// numbered is the name under which a key is kept, so that names sort as ids do.
+// numbered returns the name under which a key is stored, such that names sort like IDs.
 func numbered(id uint32) string { return fmt.Sprintf("%010d", id) }
 
 func (h *Handler) postKey(w http.ResponseWriter, r *request) {
@@ -128,7 +128,7 @@ func (h *Handler) postKey(w http.ResponseWriter, r *request) {
 				return &schema.Error{Status: http.StatusConflict, Text: "API key generation conflict."}
 			}
 		}
-		if next, ok := c.Get(kindNext, kindKeys); ok { // an id is given once, even when its key is deleted
+		if next, ok := c.Get(kindNext, kindKeys); ok { // an ID is never reused, even if its key is deleted
 			if err := json.Unmarshal(next, &k.ID); err != nil {
 				return err
 			}
@@ -150,7 +150,7 @@ func (h *Handler) postKey(w http.ResponseWriter, r *request) {
 
 var errKeyMissing = &schema.Error{Status: http.StatusNotFound, Text: "Not found."}
 
-// keyOf finds the key that the path names.
+// keyOf returns the key that the path names.
 func (h *Handler) keyOf(r *request) (keys.Key, error) {
 	id, err := strconv.ParseUint(r.parts[1], 10, 32)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
-// BenchmarkEngine measures acknowledged, durable imports through the HTTP handler, 1,000 documents at a time, and the start
-// on what was imported.
+// BenchmarkEngine measures acknowledged, durable imports through the HTTP handler, 1,000 documents at a time, and a restart with the
+// imported documents.
 func BenchmarkEngine(b *testing.B) {
 	dir := b.TempDir()
 	b.Run("import", func(b *testing.B) { benchImport(b, dir) })

@@ -14,23 +14,25 @@ import (
 )
 
 const (
-	// smallBody is what of each body takes no room.
+	// smallBody is the size up to which a body reserves no memory.
 	smallBody = 64 << 10
-	// bodyStep is by how much the room of a body grows whose length is not known.
+	// bodyStep is the increment by which a body of unknown length reserves memory.
 	bodyStep = 256 << 10
-	// importsAtOnce is how many of the largest imports are in memory at the same time, or as many more as are smaller; othersAtOnce is that of other requests.
+	// importsAtOnce is how many imports of maximum size may be in memory at once, or correspondingly more smaller ones. othersAtOnce is the
+	// same for other requests.
 	importsAtOnce, othersAtOnce = 4, 16
-	// bodyWait is how long a body waits for its place.
+	// bodyWait is how long a body waits for memory.
 	bodyWait = 10 * time.Second
 )
 
-// bodies bounds the bytes of large bodies that are in memory at the same time. Clients wait with theirs meanwhile, those of searches not for those of imports.
+// bodies limits the memory that large request bodies take together. Clients wait until there is room. Imports and other requests have
+// separate limits, so that searches don't wait for imports.
 type bodies struct {
 	imports, others room
 	wait            time.Duration
 }
 
-// room is what bodies of one kind share; most is the largest of them.
+// room is the limit that bodies of one kind share. most is the maximum size of one of them.
 type room struct {
 	*semaphore.Weighted
 	most int64
@@ -46,32 +48,34 @@ func newBodies(l embedded.Limits) *bodies {
 
 var errBodies = &schema.Error{Status: http.StatusServiceUnavailable, Text: "Too many large requests at once."}
 
-// bound makes the reading of a request's body wait for room in memory; a read that finds none fails with errBodies. The room is given back by leave, when the request is answered.
+// bound makes the reading of a request's body wait for room in memory. A read that gets none fails with errBodies. leave returns the room
+// when the request is answered.
 //
-// An import takes what its Content-Length says before its first byte is read: those that have begun end, however many wait. All else takes room for the bytes that have come, and not for what is promised: neither who streams an import
-// nor who says a length and sends nothing keeps others out.
+// An import reserves its Content-Length before its first byte is read, so that imports that have started can finish, however many wait.
+// Other bodies reserve room for the bytes that have arrived, and not for announced ones. A client that streams an import, or announces a
+// length and sends nothing, can therefore not block others.
 func (b *bodies) bound(r *http.Request, to *route) *boundBody {
 	body := &boundBody{from: r.Body, ctx: r.Context(), room: b.others, wait: b.wait}
 	if to.action == importAction {
 		body.room = b.imports
 	}
 	body.most = body.room.most
-	if r.ContentLength >= 0 && r.ContentLength <= body.most { // a longer one is refused before it is read whole
+	if r.ContentLength >= 0 && r.ContentLength <= body.most { // a longer body is refused before it is read completely
 		body.most = r.ContentLength
 		if to.action == importAction && r.ContentLength > smallBody {
 			body.first = r.ContentLength
 		}
 	}
-	if body.from == nil { // as of requests that no server has read
+	if body.from == nil { // for requests that no server has read
 		body.from = http.NoBody
 	}
 	return body
 }
 
-// boundBody is a body that takes room as it is read: first at the beginning, in the end most or a little more.
+// boundBody is a body that reserves room while it is read: first at the beginning, and at most most or a little more in the end.
 type boundBody struct {
 	from        io.Reader
-	ctx         context.Context // that of the request whose body it is
+	ctx         context.Context // of the body's request
 	room        room
 	wait        time.Duration
 	first, most int64
@@ -92,7 +96,7 @@ func (b *boundBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// take waits until the body has room for so many bytes.
+// take waits until the body has reserved size bytes in total.
 func (b *boundBody) take(size int64) error {
 	more := size - b.taken
 	if more <= 0 {

@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
-// openBounded is an engine with documents of every type.
+// openBounded returns an engine with documents of every type.
 func openBounded(t *testing.T) *served {
 	e := open(t, t.TempDir(), embedded.Limits{SearchTime: time.Minute})
 	t.Cleanup(func() { require.NoError(t, e.Close()) })
@@ -36,7 +36,8 @@ func openBounded(t *testing.T) *served {
 	return e
 }
 
-// strange are searches as strangers send them, by GET. want are the statuses that are right: 408 is that of a search whose time is over.
+// strange are searches such as strangers may send with GET. want lists the acceptable statuses; 408 is that of a search whose time has run
+// out.
 var strange = []struct {
 	params string
 	want   []int
@@ -124,7 +125,7 @@ func TestBounds_strangeSearchesAreAnsweredOrRefused(t *testing.T) {
 	require.Contains(t, must(t, e, 200, "GET", "/collections/c/documents/search?q=*", ""), `"found":200`)
 }
 
-// long are searches that are too long for a URL. That they end with their time is in the tests of the index and of the filters.
+// long returns searches that are too long for a URL. Tests of the index and of filters cover that they end in time.
 func long() map[string]map[string]string {
 	const many = 1_000
 	words := make([]string, 1000)
@@ -182,7 +183,7 @@ func TestBounds_longSearchesEnd(t *testing.T) {
 	}
 }
 
-// search_cutoff_ms ends a filter of many alternatives, too, with an answer.
+// search_cutoff_ms ends a filter with many alternatives too, with an answer.
 func TestBounds_aFilterOfManyWordsEndsInTime(t *testing.T) {
 	e := openBounded(t)
 	search := map[string]string{"collection": "c", "q": "*", "filter_by": "title:[" + strings.Repeat("lantern,", 1000) + "tower]", "search_cutoff_ms": "0"}
@@ -235,7 +236,7 @@ func TestBounds_ofBodiesAndDocuments(t *testing.T) {
 	require.Contains(t, call(e, "POST", "/multi_search?page=4294967295&per_page=250", `{"union":true,"searches":[{"collection":"c","q":"*"}]}`).Body.String(), `"code":422`, "a page of a union that is too deep")
 }
 
-// What is beyond the numbers of JSON or of 32 bits still makes an answer.
+// Numbers beyond those of JSON or of 32 bits still result in an answer.
 func TestBounds_largeFloatsAreCounted(t *testing.T) {
 	e := openBounded(t)
 	for i, price := range []string{"1e400", "-1e400", "1e39", "3.5e38", "-0"} {
@@ -248,7 +249,7 @@ func TestBounds_largeFloatsAreCounted(t *testing.T) {
 	}
 }
 
-// Documents that together are more than an answer may hold are refused, also those of groups.
+// Searches whose documents together exceed the limit of an answer are refused, also with groups.
 func TestBounds_anAnswerHasARoom(t *testing.T) {
 	e := open(t, t.TempDir(), embedded.Limits{SearchTime: time.Hour})
 	defer func() { require.NoError(t, e.Close()) }()
@@ -270,7 +271,8 @@ func TestBounds_anAnswerHasARoom(t *testing.T) {
 	must(t, e, 200, "GET", "/collections/c/documents/search?q=*&per_page=60", "")
 }
 
-// Imports that say how long they are wait until there is room for the whole in memory, and are refused in a way on which clients try again when there is none.
+// Imports with a Content-Length wait until there is room for the whole body in memory. If there is none, they are refused in a way that
+// makes clients retry.
 func TestBounds_ofBodiesAtOnce(t *testing.T) {
 	e := openBounded(t)
 	e.Handler.bodies = newBodies(embedded.Limits{ImportBytes: 1 << 20, BodyBytes: 1 << 20, DocumentBytes: 1 << 20})
@@ -306,7 +308,7 @@ func TestBounds_ofBodiesAtOnce(t *testing.T) {
 	}
 }
 
-// importOf imports a line in a body of the length, -1 where that is not said.
+// importOf imports a line in a body of the given length, or -1 for an unknown length.
 func importOf(e *served, line string, length int64) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", "/collections/c/documents/import?action=upsert", iotest.OneByteReader(strings.NewReader(line)))
 	r.ContentLength = length
@@ -316,7 +318,8 @@ func importOf(e *served, line string, length int64) *httptest.ResponseRecorder {
 	return w
 }
 
-// A body takes the room of the bytes that have come: neither clients that stream nor some that promise a body and send none keep others out. One that breaks off gives its room back.
+// A body reserves room for the bytes that have arrived. Neither clients that stream nor those that announce a body and send none block
+// others. A body that is aborted releases its room.
 func TestBounds_ofBodiesThatCome(t *testing.T) {
 	e := openBounded(t)
 	e.Handler.bodies.wait = time.Millisecond
@@ -368,7 +371,7 @@ func TestBounds_ofBodiesThatCome(t *testing.T) {
 	require.True(t, e.Handler.bodies.others.TryAcquire(e.Handler.bodies.others.most*(othersAtOnce-importsAtOnce)))
 }
 
-// However many clients search at once, each is answered, or told when to come again.
+// However many clients search at once, each gets an answer, or is told when to retry.
 func TestBounds_ofSearchesAtOnce(t *testing.T) {
 	e := openBounded(t)
 	server := httptest.NewServer(e)
@@ -399,7 +402,7 @@ func TestBounds_ofSearchesAtOnce(t *testing.T) {
 	must(t, e, 200, "GET", "/collections/c/documents/search?q=*", "")
 }
 
-// get asks over HTTP and returns the status and when to ask again.
+// get sends a request over HTTP and returns the status and the Retry-After value.
 func get(t *testing.T, target string) (status int, again string) {
 	r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, target, nil)
 	if err != nil {
@@ -420,7 +423,8 @@ func get(t *testing.T, target string) (status int, again string) {
 	return res.StatusCode, res.Header.Get("Retry-After")
 }
 
-// Fields come and go while documents are imported and searched: every answer is one, and in the end the index is that of the documents.
+// Fields are added and dropped during imports and searches. Every search gets a valid answer, and in the end the index matches the
+// documents.
 func TestAlter_besideImportsAndSearches(t *testing.T) {
 	e := openBounded(t)
 	var group sync.WaitGroup

@@ -49,7 +49,7 @@ func (h *Handler) postCollection(w http.ResponseWriter, r *request) {
 	h.show(w, http.StatusCreated, c)
 }
 
-// clone makes a collection with the schema, the synonyms and the overrides of another, and none of its documents.
+// clone creates a collection with the schema, the synonyms and the overrides of another one, but without its documents.
 func (h *Handler) clone(body []byte, source string) (*embedded.Collection, error) {
 	var head struct {
 		Name string `json:"name"`
@@ -81,7 +81,7 @@ func (h *Handler) getCollection(w http.ResponseWriter, r *request) {
 	h.show(w, http.StatusOK, c)
 }
 
-// patchCollection changes the schema; the answer is what was asked for, with every default present.
+// patchCollection changes the schema. The response contains the requested changes, with all defaults.
 func (h *Handler) patchCollection(w http.ResponseWriter, r *request) {
 	c, err := h.engine.Collection(r.parts[1])
 	var body []byte

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// cors lets pages of other origins call, as the setting says.
+// cors allows requests from pages of other origins, as configured.
 type cors struct {
 	origins []string
 	all     bool
@@ -18,8 +18,8 @@ func newCORS(origins []string) *cors {
 	return &cors{origins: origins, all: slices.Contains(origins, "*")}
 }
 
-// answered marks the answer for the origin; it reports true when the request was a preflight, which is answered then. Keys travel in a
-// header or in the URL, never in cookies, so that no credentials are allowed.
+// answered sets the response headers for the origin. It returns true if the request was a preflight, which is then answered. Keys are sent
+// in a header or the URL, never in cookies, so that credentials need not be allowed.
 func (c *cors) answered(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if !c.all {

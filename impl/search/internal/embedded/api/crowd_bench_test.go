@@ -17,8 +17,9 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
-// BenchmarkCrowd lets 64 clients search at once, over HTTP, for what every document has. Each asks for so many answers; who is told to come again does so after the time that the answer says. It
-// fails when one gets neither an answer nor a Retry-After. BENCH_DOCS sets the number of documents.
+// BenchmarkCrowd lets 64 clients search at once, over HTTP, for a word that every document has. Each requests a number of answers, and
+// retries after the time that a refusal gives. It fails if a client gets neither an answer nor a Retry-After. BENCH_DOCS sets the number of
+// documents.
 //
 //	BENCH_DOCS=100000 go test -run '^$' -bench Crowd -benchtime 20x ./impl/search/internal/embedded/api
 func BenchmarkCrowd(b *testing.B) {
@@ -42,7 +43,7 @@ func BenchmarkCrowd(b *testing.B) {
 	}
 }
 
-// crowd has clients get b.N answers each.
+// crowd makes clients get b.N answers each.
 func crowd(b *testing.B, target string, clients int) {
 	transport := &http.Transport{MaxIdleConnsPerHost: clients}
 	defer transport.CloseIdleConnections()
@@ -85,7 +86,7 @@ func crowd(b *testing.B, target string, clients int) {
 	b.ReportMetric(float64(len(took))/b.Elapsed().Seconds(), "answers/s")
 }
 
-// asks returns the status of an answer, and of one that is to be asked again the time until then.
+// asks returns the status of an answer, and, for a refusal, the time until the retry.
 func asks(b *testing.B, client *http.Client, target string) (status int, again time.Duration) {
 	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, target, nil)
 	if err != nil {

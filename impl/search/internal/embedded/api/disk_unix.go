@@ -4,7 +4,7 @@ package api
 
 import "syscall"
 
-// disk returns the size of the file system that holds dir, and what of it is free, in bytes.
+// disk returns the size of the file system that contains dir, and the free space in it, in bytes.
 func disk(dir string) (total, free uint64) {
 	var s syscall.Statfs_t
 	if syscall.Statfs(dir, &s) != nil {

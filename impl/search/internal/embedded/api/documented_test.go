@@ -12,7 +12,8 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
-// documentedData are the collections of the examples below: their documents are those of Typesense's public documentation (29.0), or made to fit what it says of them.
+// documentedData are the collections of the examples below. Their documents are those of Typesense's public documentation (29.0), or were
+// written to fit its text.
 var documentedData = []struct{ name, schema, documents string }{
 	{"companies", `[{"name":"company_name","type":"string","infix":true},{"name":"num_employees","type":"int32"},{"name":"country","type":"string","facet":true},{"name":"addresses","type":"string[]","optional":true}]`,
 		`{"id":"124","company_name":"Stark Industries","num_employees":5215,"country":"USA","addresses":["10880 Malibu Point, Malibu, CA 90265","1 Park Avenue","10000 Malibu Point, Malibu, CA 90265"]}
@@ -66,8 +67,8 @@ var documentedData = []struct{ name, schema, documents string }{
 {"id":"3","n":3,"color":{"name":"blue","hex":"#0000ff"}}`},
 }
 
-// documentedExamples are what the documentation says of a search, with its own words where it has an example. They were written from its pages and not from recorded answers: want are the ids of the hits in
-// order, or with an ! the status of a refusal.
+// documentedExamples are statements of the documentation about searches, with its own examples where it has any. They were written from its
+// pages and not from recorded answers. want lists the IDs of the hits in order, or, after an !, the status of a refusal.
 var documentedExamples = []struct{ section, collection, search, want string }{
 	{"search: overview", "companies", "q=stark&query_by=company_name&filter_by=num_employees:>100&sort_by=num_employees:desc", "124"},
 	{"search: q, all documents of a filter", "companies", "q=*&filter_by=num_employees:40", "125"},
@@ -143,7 +144,7 @@ var documentedExamples = []struct{ section, collection, search, want string }{
 	{"vector: grouping", "docs", "q=*&vector_query=embedding:([0.04, 0.234, 0.113, 0.001], k: 3)&group_by=title&group_limit=1", "a c"},
 }
 
-// TestDocumented_examplesOfTheDocumentationHold is the check beside the recorded answers: nothing in it was recorded.
+// TestDocumented_examplesOfTheDocumentationHold complements the tests with recorded answers: nothing in it was recorded.
 func TestDocumented_examplesOfTheDocumentationHold(t *testing.T) {
 	e := openDocumented(t)
 	for _, x := range documentedExamples {
@@ -171,7 +172,7 @@ func openDocumented(t *testing.T) *served {
 	return e
 }
 
-// idsIn are the ids of the hits of an answer, also of those in groups.
+// idsIn returns the IDs of the hits in an answer, including those in groups.
 func idsIn(t *testing.T, body []byte) (ids []string) {
 	t.Helper()
 	type hit struct{ Document struct{ ID string } }
@@ -189,7 +190,8 @@ func idsIn(t *testing.T, body []byte) (ids []string) {
 	return ids
 }
 
-// The documentation's facets: ranges with labels, of which the end is not in them, and the parent of a value; and its answers without what exclude_fields names.
+// The documentation's facets: labelled ranges, whose upper end is excluded, and the parent of a value. Also answers without what
+// exclude_fields names.
 func TestDocumented_facetsAndWhatIsLeftOut(t *testing.T) {
 	e := openDocumented(t)
 	facets := func(collection, by string) string {
@@ -231,7 +233,8 @@ func TestDocumented_facetsAndWhatIsLeftOut(t *testing.T) {
 	require.Contains(t, body, `"found":4`)
 }
 
-// What a scoped key leaves out of documents is not in the parents of facets, and a key that leaves out `out_of` does not tell how many documents others have, whatever its caller asks for.
+// Fields that a scoped key excludes are not in the parents of facets. A key that excludes `out_of` does not reveal how many documents
+// others have, whatever its holder requests.
 func TestDocumented_aScopedKeyHoldsForParentsAndTotals(t *testing.T) {
 	e := openDocumented(t)
 	must(t, e, 201, "POST", "/keys", `{"description":"s","actions":["documents:search"],"collections":["clothes"],"value":"search-parent"}`)
@@ -252,7 +255,8 @@ func TestDocumented_aScopedKeyHoldsForParentsAndTotals(t *testing.T) {
 	require.NotContains(t, w.Body.String(), "out_of")
 }
 
-// remove_duplicates of Typesense 30: a document that several searches find is one hit of the union, where it stands first, and counted once, whatever the page. Without it there is one for each search, as in 29.
+// remove_duplicates of Typesense 30: a document that several searches of a union find appears only at its first position and is counted
+// once, whatever the page. Without it there is one hit for each search, as in 29.
 func TestDocumented_unionRemovesDuplicates(t *testing.T) {
 	e := openDocumented(t)
 	union := func(paging, more, searches string) (found int, hits string) {

@@ -40,7 +40,7 @@ func (h *Handler) writeOne(w http.ResponseWriter, r *request, status int, change
 	h.report(w, status, c, change)
 }
 
-// report carries out one write and shows the document.
+// report carries out one write and returns the document.
 func (h *Handler) report(w http.ResponseWriter, status int, c *embedded.Collection, change embedded.Write) {
 	results, err := c.Apply([]embedded.Write{change})
 	if err == nil {
@@ -162,7 +162,7 @@ func (h *Handler) exportDocuments(w http.ResponseWriter, r *request) {
 	for first := true; ; {
 		docs, err := next()
 		if err != nil || r.Context().Err() != nil {
-			panic(http.ErrAbortHandler) // the status has gone out: only a broken connection tells
+			panic(http.ErrAbortHandler) // the status has been sent: only a broken connection can report the error
 		}
 		if docs == nil {
 			return

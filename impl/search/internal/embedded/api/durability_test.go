@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
-// TestMain runs this binary as the writer that is killed, when it is told to.
+// TestMain runs this binary as the writer that is killed, if the variable is set.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("EMBEDDED_TEST_WRITER"); dir != "" {
 		writeForever(dir)
@@ -30,10 +30,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// importers is how many import at the same time.
+// importers is the number of concurrent importers.
 const importers = 4
 
-// killRounds is how often a writer is killed: a few times in CI, 100 for a proof (`make prove`).
+// killRounds returns how often a writer is killed: a few times in CI, and 100 times for a proof (`make prove`).
 func killRounds(few int) int {
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
 		return 100
@@ -41,7 +41,7 @@ func killRounds(few int) int {
 	return few
 }
 
-// writeForever has importers that import chunk after chunk and say the number of each chunk after its acknowledgement.
+// writeForever runs importers that import chunk after chunk and print the number of each acknowledged chunk.
 func writeForever(dir string) {
 	engine, err := embedded.Open(embedded.Config{Dir: dir, FlushChanges: 100}) // files and merges all the time
 	if err != nil {
@@ -108,8 +108,8 @@ func TestEngine_acknowledgedWritesSurviveKillNine(t *testing.T) {
 	t.Logf("%d kills, %d acknowledged documents and %d acknowledged deletions", killRounds(3), 50*len(acknowledged), len(acknowledged))
 }
 
-// TestEngine_theIndexEqualsTheStoreAfterKillNine kills a writer whose index is flushed and merged all the time. What the index that was found
-// answers is what an index answers that is made of the documents.
+// TestEngine_theIndexEqualsTheStoreAfterKillNine kills a writer whose index is constantly flushed and merged. The index found after that
+// gives the same answers as one that is built from the documents.
 func TestEngine_theIndexEqualsTheStoreAfterKillNine(t *testing.T) {
 	dir, next := t.TempDir(), 0
 	for round := range killRounds(5) {
@@ -130,7 +130,8 @@ func TestEngine_theIndexEqualsTheStoreAfterKillNine(t *testing.T) {
 	}
 }
 
-// requireIndexEqualsStore compares every document with the index that was found at the start and caught up, and returns how many there are.
+// requireIndexEqualsStore compares every document with the index that was opened and brought up to date. It returns the number of
+// documents.
 func requireIndexEqualsStore(t *testing.T, e *served) int {
 	t.Helper()
 	done, err := e.Check(t.Context())
@@ -139,7 +140,7 @@ func requireIndexEqualsStore(t *testing.T, e *served) int {
 	return done.Documents
 }
 
-// answers are those of a few searches that see every document, and of one for each of the newest chunks.
+// answers returns the results of a few searches that cover every document, and of one for each of the newest chunks.
 func answers(t *testing.T, e *served, from, to int) (all []string) {
 	t.Helper()
 	targets := []string{"q=*&per_page=250&facet_by=attr_.*", "q=word1&query_by=s&per_page=250", "q=wrod7&query_by=s&per_page=250&sort_by=chunk:asc", "q=word&query_by=s&per_page=250&page=2"}
@@ -182,7 +183,7 @@ func segmentFiles(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestEngine_aDamagedIndexIsMadeAnew harms each file of an index: the start says so in a line, and the documents are found.
+// TestEngine_aDamagedIndexIsMadeAnew damages each file of an index. The start logs that, and the documents are found.
 func TestEngine_aDamagedIndexIsMadeAnew(t *testing.T) {
 	dir := t.TempDir()
 	e := open(t, dir, embedded.Limits{})
@@ -211,7 +212,8 @@ func TestEngine_aDamagedIndexIsMadeAnew(t *testing.T) {
 	}
 }
 
-// TestEngine_aSegmentThatVanishesUnderASearchIsMadeAnew cuts a mapped file off: the search finds that, and answers from the new index.
+// TestEngine_aSegmentThatVanishesUnderASearchIsMadeAnew truncates a mapped file. The search detects that, and answers from the rebuilt
+// index.
 func TestEngine_aSegmentThatVanishesUnderASearchIsMadeAnew(t *testing.T) {
 	dir := t.TempDir()
 	e := open(t, dir, embedded.Limits{})
@@ -226,7 +228,7 @@ func TestEngine_aSegmentThatVanishesUnderASearchIsMadeAnew(t *testing.T) {
 	require.JSONEq(t, `{"found":1}`, only(t, must(t, e, 200, "GET", "/collections/k/documents/search?q=one&query_by=s", ""), "found"))
 }
 
-// TestEngine_aDamagedStoreIsAnErrorAndIsRepaired writes noise over the middle of the documents.
+// TestEngine_aDamagedStoreIsAnErrorAndIsRepaired overwrites the middle of the documents file with noise.
 func TestEngine_aDamagedStoreIsAnErrorAndIsRepaired(t *testing.T) {
 	dir := t.TempDir()
 	e := open(t, dir, embedded.Limits{})
@@ -257,8 +259,8 @@ func TestEngine_aDamagedStoreIsAnErrorAndIsRepaired(t *testing.T) {
 	require.JSONEq(t, `{"found":1}`, only(t, must(t, e, 200, "GET", "/collections/k/documents/search?q=word7&query_by=s&prefix=false&num_typos=0", ""), "found"))
 }
 
-// killedWriter starts a writer, kills it after so many acknowledgements, when something of the index is on disk, and returns the chunks that were
-// acknowledged.
+// killedWriter starts a writer and kills it after this many acknowledgements, once part of the index is on disk. It returns the
+// acknowledged chunks.
 func killedWriter(t *testing.T, dir string, first, chunks int) (acknowledged []int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])

@@ -26,7 +26,7 @@ import (
 
 const testKey = "admin-key-of-the-tests"
 
-// served is an engine behind its API.
+// served is an engine with its API.
 type served struct {
 	*embedded.Engine
 	*Handler
@@ -67,7 +67,7 @@ func must(t testing.TB, e http.Handler, status int, method, target, body string)
 	return w.Body.String()
 }
 
-// element is a part of a play as it is searched for.
+// element is a part of a play in the form in which it is searched.
 type element struct {
 	ID, Play, Kind, Text string
 	Character, Scene     string
@@ -154,7 +154,7 @@ func checkPlays(t testing.TB, c *tsclient.Client, all []element) {
 	require.Contains(t, string(r.Hits[0].Document), "this quintessence of dust")
 	require.Contains(t, r.Hits[0].Highlights[0].Snippet, "<mark>quintessence</mark> <mark>of</mark> <mark>dust</mark>")
 
-	// A filter by a string attribute that the schema only knows as a pattern, counted against the source.
+	// A filter on a string attribute that the schema contains only as a pattern, compared with a count in the source.
 	want := 0
 	for _, el := range all {
 		if el.Character == "HORATIO" {
@@ -165,7 +165,7 @@ func checkPlays(t testing.TB, c *tsclient.Client, all []element) {
 	require.EqualValues(t, want, r.Found)
 	require.Len(t, r.Hits, want)
 
-	// Facets by string attributes, counted against the source.
+	// Facets of string attributes, compared with counts in the source.
 	plays, speakers := map[string]int64{}, map[string]int64{}
 	for _, el := range all {
 		plays[el.Play]++
@@ -183,7 +183,7 @@ func checkPlays(t testing.TB, c *tsclient.Client, all []element) {
 		require.Equal(t, source, got)
 	}
 
-	// Pages do not overlap and miss nothing.
+	// Pages don't overlap and omit nothing.
 	seen := map[string]bool{}
 	for page := 1; page <= 20; page++ {
 		r = search(map[string]any{"q": "king", "query_by": "text", "page": page, "per_page": 7})

@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
-// refusals are the documented answers, one row each.
+// refusals are the documented refusals, one per row.
 var refusals = []struct {
 	method, target, body string
 	status               int

@@ -21,7 +21,7 @@ const shopLines = `{"id":"1","name":"blue shoes","cat":"shoes","price":50,"tags"
 {"id":"3","name":"winter coat","cat":"coats","price":200,"tags":[],"sizes":[{"n":41,"left":true}]}
 {"id":"4","name":"blue coat","cat":"coats","price":80}`
 
-// openShop has a few goods of every kind of field.
+// openShop returns an engine with a few goods with fields of every kind.
 func openShop(t *testing.T) *served {
 	e := open(t, t.TempDir(), embedded.Limits{})
 	t.Cleanup(func() { require.NoError(t, e.Close()) })
@@ -32,7 +32,7 @@ func openShop(t *testing.T) *served {
 	return e
 }
 
-// ids searches and returns the ids found, in order.
+// ids searches and returns the IDs found, in order.
 func ids(t *testing.T, e *served, params string) string {
 	t.Helper()
 	values, err := url.ParseQuery(params)
@@ -93,7 +93,7 @@ func TestSearch_groupsAndFacets(t *testing.T) {
 	require.NotContains(t, body, `"value":"coats"`)
 }
 
-// sortCounts puts facet values of one count into one order.
+// sortCounts puts facet values with equal counts in a fixed order.
 func sortCounts(t *testing.T, body string) string {
 	return strings.ReplaceAll(body, `{"count":1,"highlighted":"new","value":"new"},{"count":1,"highlighted":"sale","value":"sale"}`,
 		`{"count":1,"highlighted":"sale","value":"sale"},{"count":1,"highlighted":"new","value":"new"}`)
@@ -126,7 +126,7 @@ func TestRules_areInEffectFromOneSearchToTheNextAndEndWithTheCollection(t *testi
 	require.JSONEq(t, `{"synonyms":[]}`, must(t, e, 200, "GET", "/collections/shop/synonyms", ""))
 }
 
-// with sends a request with another key than the admin's.
+// with sends a request with a key other than the admin key.
 func with(e *served, key, method, target, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Header.Set("X-TYPESENSE-API-KEY", key)
@@ -135,7 +135,7 @@ func with(e *served, key, method, target, body string) *httptest.ResponseRecorde
 	return w
 }
 
-// scopedKey is a key of the parent that embeds parameters.
+// scopedKey returns a key derived from the parent, with embedded parameters.
 func scopedKey(parent, params string) string {
 	h := hmac.New(sha256.New, []byte(parent))
 	h.Write([]byte(params))
@@ -205,7 +205,7 @@ func TestDirty_aDroppedElementLeavesNothing(t *testing.T) {
 	require.JSONEq(t, `{"id":"1","n":[1]}`, must(t, e, 200, "GET", "/collections/shop/documents/1", ""))
 }
 
-// TestScopedKey_tellsNoDistanceToAHiddenDocument names one in a vector query, by which its vector could be learned.
+// TestScopedKey_tellsNoDistanceToAHiddenDocument names a hidden document in a vector query, which could reveal its vector.
 func TestScopedKey_tellsNoDistanceToAHiddenDocument(t *testing.T) {
 	e := open(t, t.TempDir(), embedded.Limits{})
 	defer e.Close()
@@ -252,7 +252,8 @@ func TestVector_findsTheNearestExactly(t *testing.T) {
 	require.Equal(t, "0 1 2", ids(t, e, "q=word2&query_by=s&num_typos=0&vector_query=v:([1,0], alpha: 0.9)"))
 }
 
-// rerank_hybrid_matches finds no other documents: it gives those found by words a distance, and those found by vector a match of the words that they have, and fuses the two orders of all of them.
+// rerank_hybrid_matches finds no further documents. Documents found by words get a distance, documents found by vector get a match of the
+// words that they contain, and the ranks of all of them are fused.
 func TestVector_matchesOfBothKindsAreRankedInBothOrders(t *testing.T) {
 	e := open(t, t.TempDir(), embedded.Limits{})
 	defer func() { require.NoError(t, e.Close()) }()

@@ -30,8 +30,8 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
-// BenchmarkFigures prints the figures of docs/performance.md: the engine over HTTP, and Bleve on the same documents in the same run, in
-// the process. BENCH_DOCS sets the number of documents (default 20,000).
+// BenchmarkFigures prints the figures of docs/performance.md: the engine over HTTP, and, in the same run, Bleve on the same documents
+// inside the process. BENCH_DOCS sets the number of documents (default 20,000).
 //
 //	BENCH_DOCS=100000 go test -run '^$' -bench Figures -benchtime 1x -timeout 30m ./impl/search/internal/embedded/api
 func BenchmarkFigures(b *testing.B) {
@@ -86,7 +86,7 @@ func drawFigures(n int) *figures {
 	return f
 }
 
-// queries are the kinds of searches; each makes the q of round i.
+// queries returns the kinds of searches. Each returns the q of round i.
 func (f *figures) queries() map[string]func(i int) string {
 	middle := f.words[200:2200] // neither everywhere nor nowhere
 	return map[string]func(i int) string{
@@ -107,7 +107,7 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// residents reads the resident memory of the process in MiB: anonymous, and of mapped files.
+// residents returns the resident memory of the process in MiB: anonymous memory, and that of mapped files.
 func residents() (anon, file int) {
 	text, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(text)) {
@@ -122,7 +122,7 @@ func residents() (anon, file int) {
 	return anon, file
 }
 
-// filesIn adds up the files below a directory.
+// filesIn returns the total size of the files below a directory.
 func filesIn(dir string) (size int64) {
 	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if info, _ := e.Info(); err == nil && info != nil && !e.IsDir() {
@@ -133,7 +133,7 @@ func filesIn(dir string) (size int64) {
 	return size
 }
 
-// timed runs do n times and prints the percentiles and the CPU of the process for each.
+// timed calls do n times and prints the percentiles and the CPU time of the process per call.
 func timed(name string, n int, do func(i int)) (p99 time.Duration) {
 	took := make([]time.Duration, n)
 	cpu := cpuTime()
@@ -279,7 +279,7 @@ func (f *figures) upserts(s *measured) {
 	fmt.Printf("  upserts/s %.0f one by one, %.0f by 64 clients: %.1f times\n", single, many, many/single)
 }
 
-// besideImport measures a search on a quiet engine and beside a constant import of new documents.
+// besideImport measures a search on an idle engine, and during a constant import of new documents.
 func (f *figures) besideImport(s *measured) {
 	typo := f.queries()["typo+filter+facet"]
 	quiet := timed("typo+filter+facet, quiet", 300, func(i int) { s.search("typo+filter+facet", typo(i)) })
@@ -347,7 +347,7 @@ func (f *figures) bleve(b *testing.B) {
 	require.NoError(b, idx.Close())
 }
 
-// bleveRequest asks Bleve for about the same as the engine is asked for.
+// bleveRequest returns a request to Bleve that is similar to the one to the engine.
 func bleveRequest(kind, q string) *bleve.SearchRequest {
 	either := func(make func(field string) query.Query) query.Query {
 		return bleve.NewDisjunctionQuery(make("title"), make("body"))

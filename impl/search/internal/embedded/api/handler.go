@@ -1,5 +1,5 @@
-// Package api serves the HTTP API of Typesense over an embedded engine: routes, keys, wire forms and error texts. It is made from the
-// public documentation, the published description of the API and recorded answers of a server alone.
+// Package api serves Typesense's HTTP API over an embedded engine: routes, keys, wire formats and error texts. It is based only on the
+// public documentation, the published API description and recorded responses of a server.
 package api
 
 import (
@@ -16,26 +16,27 @@ import (
 	"github.com/fountainai/fountain/internal/admission"
 )
 
-// Options are what a Handler needs beside the engine.
+// Options configure a Handler.
 type Options struct {
-	// Key says whether a presented API key is the admin key. It must compare in constant time and may change its mind between
-	// requests: a new key needs no restart. Nil refuses every key but those that were created.
+	// Key reports whether a presented API key is the admin key. It must compare in constant time. The admin key may change between
+	// requests, so that a new key needs no restart. With nil, only created keys are accepted.
 	Key func(presented string) bool
-	// Busy is the status of a search that finds too many others at work; 0 is 503, on which Typesense's clients try again.
+	// Busy is the status for a search while too many others are running; 0 means 503, after which Typesense's clients retry.
 	Busy int
-	// CORSOrigins are the origins of pages in browsers that may call; "*" is every one, none answers no preflight.
+	// CORSOrigins are the origins of browser pages that may call; "*" allows all. Without origins, no preflight is answered.
 	CORSOrigins []string
-	// Analytics counts queries and events for the rules of analytics: see Handler.CountQueries. Without it rules and events are taken, and nothing is counted.
+	// Analytics counts queries and events for the analytics rules; see Handler.CountQueries. Without it rules and events are accepted, but
+	// nothing is counted.
 	Analytics bool
-	// Snapshots is the directory in which /operations/snapshot makes its own; empty: it is refused.
+	// Snapshots is the directory in which /operations/snapshot creates snapshots; if it is "", the operation is refused.
 	Snapshots string
 }
 
-// Handler is the API. It implements http.Handler.
+// Handler serves the API. It implements http.Handler.
 type Handler struct {
 	engine *embedded.Engine
 	admin  func(string) bool
-	// snapshots is Options.Snapshots; snapshot is held while one is made.
+	// snapshots is Options.Snapshots. snapshot is held while a snapshot is made.
 	snapshots string
 	snapshot  sync.Mutex
 	cors      *cors
@@ -45,7 +46,7 @@ type Handler struct {
 	groups    *admission.Gate // of multi-searches, each of which holds its answers
 	bodies    *bodies
 	busy      *schema.Error
-	// counted is nil when nothing is counted.
+	// counted is nil if nothing is counted.
 	counted *analytics.Collector
 	rules   atomic.Pointer[knownRules]
 }
@@ -64,7 +65,7 @@ func New(e *embedded.Engine, o Options) *Handler {
 	return h
 }
 
-// knownKeys are the created keys as of a generation of the settings.
+// knownKeys caches the created keys, for a generation of the settings.
 type knownKeys struct {
 	generation uint64
 	list       []keys.Key
@@ -83,7 +84,7 @@ func (h *Handler) health(w http.ResponseWriter) {
 	reply(w, http.StatusOK, map[string]bool{"ok": true})
 }
 
-// version is the version of Typesense whose API this engine speaks.
+// version is the version of Typesense whose API this engine implements.
 const version = "29.0"
 
 func (h *Handler) debug(w http.ResponseWriter, _ *request) {

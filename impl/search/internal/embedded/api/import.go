@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// importResult is one line of the answer to an import.
+// importResult is one line of the response to an import.
 type importResult struct {
 	Success  bool            `json:"success"`
 	Code     int             `json:"code,omitempty"`
@@ -52,7 +52,7 @@ func importParams(r *request) (o importOptions, err error) {
 	return o, err
 }
 
-// importDocuments writes JSON lines. The answer is always 200 with one line for each line that holds something.
+// importDocuments writes documents from JSON lines. The response is always 200, with one line for each line that is not blank.
 func (h *Handler) importDocuments(w http.ResponseWriter, r *request) {
 	c, err := h.engine.Collection(r.parts[1])
 	if err != nil {
@@ -90,7 +90,7 @@ func (h *Handler) importDocuments(w http.ResponseWriter, r *request) {
 	}
 }
 
-// chunk cuts the lines of one transaction from the body. Blank lines are skipped.
+// chunk splits off the lines of one transaction from the body. Blank lines are skipped.
 func chunk(body []byte) (lines [][]byte, rest []byte) {
 	size := 0
 	for len(body) > 0 && len(lines) < embedded.ChunkDocs && size < embedded.ChunkBytes {

@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
-// FuzzChunk: the lines of an import are all that hold something, in order, whatever chunks they are cut into, and a chunk is no larger than it may be.
+// FuzzChunk: whatever the chunks, together they contain all lines of an import that are not blank, in order, and no chunk is too large.
 func FuzzChunk(f *testing.F) {
 	for _, in := range []string{"", "\n", `{"id":"1"}` + "\n\n " + `{"id":"2"}` + "\r\n", "a\n b \n\tc", "\x00\n\xff"} {
 		f.Add([]byte(in), 3)

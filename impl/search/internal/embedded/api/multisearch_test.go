@@ -16,7 +16,7 @@ import (
 
 func multi(searches []string) string { return `{"searches":[` + strings.Join(searches, ",") + `]}` }
 
-// The answers of a multi_search have a bound together; what has no more place is told in its own.
+// The answers of a multi_search have a common limit. A search that does not fit any more is refused in its own place.
 func TestMultiSearch_boundsItsAnswersTogether(t *testing.T) {
 	e := open(t, t.TempDir(), embedded.Limits{SearchTime: time.Hour}) // it is about room, on a machine that may be slow
 	defer func() { require.NoError(t, e.Close()) }()
@@ -68,7 +68,7 @@ func TestMultiSearch_boundsItsAnswersTogether(t *testing.T) {
 	require.Contains(t, must(t, e, 200, "POST", "/multi_search?per_page=2", union), `"found":80`)
 }
 
-// However many multi-searches there are, a single search beside them is let in.
+// However many multi-searches there are, a single search is admitted beside them.
 func TestMultiSearch_manyStarveNobody(t *testing.T) {
 	e := open(t, t.TempDir(), embedded.Limits{SearchTime: time.Minute})
 	defer func() { require.NoError(t, e.Close()) }()

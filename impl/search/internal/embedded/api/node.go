@@ -16,14 +16,14 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// statsWindow is the time over which the requests of stats.json are averaged, as documented.
+// statsWindow is the period over which stats.json averages requests, as documented.
 const statsWindow = 10 * time.Second
 
-// stats counts requests by kind in seconds of a ring.
+// stats counts requests by kind, in a ring of seconds.
 type stats struct {
 	mu   sync.Mutex
 	ring [10]map[string]sum
-	at   int64 // the second of the ring's newest
+	at   int64 // the latest second in the ring
 }
 
 type sum struct {
@@ -31,7 +31,7 @@ type sum struct {
 	took time.Duration
 }
 
-// kind is the group of stats.json that a route belongs to.
+// kind returns the group of stats.json to which a route belongs.
 func (r *route) kind() string {
 	switch {
 	case r.action == search:
@@ -46,7 +46,7 @@ func (r *route) kind() string {
 	return "other"
 }
 
-// begin counts a request; what it returns ends it.
+// begin starts the measurement of a request. The returned function ends it.
 func (s *stats) begin(kind string) func() {
 	began := time.Now()
 	return func() {
@@ -60,7 +60,7 @@ func (s *stats) begin(kind string) func() {
 	}
 }
 
-// turn empties the seconds that have passed and returns the map of this one.
+// turn clears the seconds that have passed since the last call and returns the map of the current one.
 func (s *stats) turn(second int64) map[string]sum {
 	n := int64(len(s.ring))
 	for s.at = max(s.at, second-n); s.at < second; {
@@ -104,7 +104,7 @@ func latency(a sum) float64 {
 	return float64(a.took.Microseconds()) / 1000 / float64(a.n)
 }
 
-// metrics answers with the documented names; values are strings, as Typesense has them.
+// metrics returns the documented metrics. Values are strings, as in Typesense.
 func (h *Handler) metrics(w http.ResponseWriter, _ *request) {
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"},
@@ -129,7 +129,7 @@ func (h *Handler) metrics(w http.ResponseWriter, _ *request) {
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }
 
-// meminfo reads the kernel's account in bytes; where there is none it is empty.
+// meminfo reads the kernel's memory statistics, in bytes. It returns an empty map if there are none.
 func meminfo() map[string]uint64 {
 	out := map[string]uint64{}
 	body, err := os.ReadFile("/proc/meminfo")
@@ -148,12 +148,13 @@ func meminfo() map[string]uint64 {
 	return out
 }
 
-// schemaChanges lists the alterations under way: one is done before it is answered, so that there is none to be seen.
+// schemaChanges lists schema changes in progress. A change is complete before it is answered, so that the list is always empty.
 func (h *Handler) schemaChanges(w http.ResponseWriter, _ *request) {
 	reply(w, http.StatusOK, []string{})
 }
 
-// makeSnapshot copies the engine's data into a new directory inside the one that is set for it: whoever has the key must not choose where this process writes.
+// makeSnapshot copies the engine's data to a new directory inside the configured one. The holder of the key must not be able to choose
+// where this process writes.
 func (h *Handler) makeSnapshot(w http.ResponseWriter, r *request) {
 	name := r.param("snapshot_path")
 	switch {
@@ -185,20 +186,20 @@ func (h *Handler) makeSnapshot(w http.ResponseWriter, r *request) {
 	reply(w, http.StatusCreated, map[string]bool{"success": true})
 }
 
-// snapshotName is what a snapshot may be called; a leading dot is that of one that is being made.
+// snapshotName is the pattern for names of snapshots. A leading dot is reserved for a snapshot that is being written.
 var snapshotName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$`)
 
-// vote answers that there is nobody to vote with.
+// vote reports failure, because a single node has no other nodes for an election.
 func (h *Handler) vote(w http.ResponseWriter, _ *request) {
 	reply(w, http.StatusOK, map[string]bool{"success": false})
 }
 
-// done answers operations that have nothing to do here: there is no cache of answers, and the store needs no compaction by hand.
+// done answers operations for which there is nothing to do: there is no response cache, and the store needs no manual compaction.
 func (h *Handler) done(w http.ResponseWriter, _ *request) {
 	reply(w, http.StatusOK, map[string]bool{"success": true})
 }
 
-// configured takes a change of settings that this engine does not have.
+// configured accepts a change of settings that this engine does not have.
 func (h *Handler) configured(w http.ResponseWriter, _ *request) {
 	reply(w, http.StatusCreated, map[string]bool{"success": true})
 }

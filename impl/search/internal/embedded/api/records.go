@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
-// maxRecords bounds the settings of one kind.
+// maxRecords limits the settings of one kind.
 const maxRecords = 10_000
 
 // put stores a setting.
@@ -28,7 +28,7 @@ func (h *Handler) put(kind, name string, v any) error {
 	})
 }
 
-// remove deletes a setting, or returns missing.
+// remove deletes a setting. If there is none, it returns missing.
 func (h *Handler) remove(kind, name string, missing error) error {
 	return h.engine.Settings().Update(func(c *settings.Change) error {
 		if !c.Delete(kind, name) {
@@ -38,7 +38,7 @@ func (h *Handler) remove(kind, name string, missing error) error {
 	})
 }
 
-// record answers with a setting.
+// record responds with a setting.
 func (h *Handler) record(w http.ResponseWriter, kind, name string, missing error) {
 	body, ok := h.engine.Settings().Get(kind, name)
 	if !ok {
@@ -48,7 +48,7 @@ func (h *Handler) record(w http.ResponseWriter, kind, name string, missing error
 	reply(w, http.StatusOK, body)
 }
 
-// records lists settings under a name.
+// records responds with a list of settings, as the member under.
 func (h *Handler) records(w http.ResponseWriter, r *request, under, kind string) {
 	list := h.engine.Settings().List(kind)
 	list, err := window(r, list)
@@ -63,7 +63,7 @@ func (h *Handler) records(w http.ResponseWriter, r *request, under, kind string)
 	reply(w, http.StatusOK, map[string]any{under: out})
 }
 
-// window cuts a list by the parameters limit and offset.
+// window applies the parameters limit and offset to a list.
 func window[T any](r *request, list []T) ([]T, error) {
 	limit, offset := len(list), 0
 	for _, p := range []struct {
@@ -87,7 +87,7 @@ func window[T any](r *request, list []T) ([]T, error) {
 	return list[:min(limit, len(list))], nil
 }
 
-// echo is the body of a request with the name added, which is how Typesense answers a stored setting.
+// echo returns the body of a request with the name added. Typesense responds in this way when it stores a setting.
 func echo(body []byte, key, name string) (json.RawMessage, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(body, &all); err != nil {
@@ -101,7 +101,7 @@ func echo(body []byte, key, name string) (json.RawMessage, error) {
 	return encode(all)
 }
 
-// stored reads a body, has it parsed and kept, and answers with the echo.
+// stored parses and stores a request body, and responds with its echo.
 func (h *Handler) stored(w http.ResponseWriter, r *request, kind, name, key string, parse func(body []byte) (any, error)) {
 	body, err := h.body(w, r, settings.MaxRecordBytes)
 	var v any
@@ -122,7 +122,7 @@ func (h *Handler) stored(w http.ResponseWriter, r *request, kind, name, key stri
 	reply(w, http.StatusOK, answer)
 }
 
-// removed deletes a setting and answers with its name.
+// removed deletes a setting and responds with its name.
 func (h *Handler) removed(w http.ResponseWriter, kind, name, key string, missing error) {
 	if err := h.remove(kind, name, missing); err != nil {
 		h.fail(w, err)
@@ -183,7 +183,7 @@ func (h *Handler) deleteStopwords(w http.ResponseWriter, r *request) {
 	h.removed(w, rules.KindStopwords, r.parts[1], "id", noStopwords(r))
 }
 
-// ofCollection returns the kind of settings that belong to the collection of the path.
+// ofCollection returns the kind of settings that belong to the collection in the path.
 func (h *Handler) ofCollection(r *request, kind string) (string, error) {
 	c, err := h.engine.Collection(r.parts[1])
 	if err != nil {
@@ -192,7 +192,7 @@ func (h *Handler) ofCollection(r *request, kind string) (string, error) {
 	return settings.Kind(kind, c.Name()), nil
 }
 
-// within does something with the settings of the path's collection.
+// within calls do with the kind of settings that belong to the collection in the path.
 func (h *Handler) within(w http.ResponseWriter, r *request, kind string, do func(kind string)) {
 	k, err := h.ofCollection(r, kind)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
-// Texts that clients know.
+// Texts that clients may recognise.
 var (
 	errNotFound = &schema.Error{Status: http.StatusNotFound, Text: "Not Found"}
 	errKey      = &schema.Error{Status: http.StatusUnauthorized, Text: "Forbidden - a valid `x-typesense-api-key` header must be sent."}
@@ -26,12 +26,12 @@ var (
 const (
 	contentJSON = "application/json; charset=utf-8"
 	contentText = "text/plain; charset=utf-8"
-	// EngineHeader names the engine on every answer, so that a caller can tell it from a real Typesense.
+	// EngineHeader names the engine in every response, so that callers can distinguish it from a real Typesense.
 	EngineHeader = "X-Search-Engine"
 	engineName   = "embedded"
 )
 
-// refusal turns any error into the one for the caller; what it does not know is logged and answered 500.
+// refusal converts any error to the one for the caller. Unknown errors are logged and become status 500.
 func (h *Handler) refusal(err error) *schema.Error {
 	var known *schema.Error
 	switch {
@@ -65,7 +65,7 @@ func reply(w http.ResponseWriter, status int, body any) {
 	_, _ = w.Write(b)
 }
 
-// encode writes JSON without escaping for HTML.
+// encode encodes JSON without HTML escapes.
 func encode(v any) ([]byte, error) {
 	if raw, ok := v.(json.RawMessage); ok {
 		return raw, nil

@@ -12,17 +12,17 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// request is a request on its way: the parts of its path without the leading slash, decoded.
+// request is a request with the decoded parts of its path.
 type request struct {
 	*http.Request
 	bound  *boundBody
 	parts  []string
 	params url.Values
-	scope  keys.Scope // of a scoped key; without Params it is none
-	key    keys.Key   // the created key with which the request came; without a value it is the admin key
+	scope  keys.Scope // of a scoped key; without Params there is none
+	key    keys.Key   // the created key of the request; without a value it is the admin key
 }
 
-// param returns a parameter of the URL; of several the last counts.
+// param returns a parameter of the URL. If it occurs several times, the last one is used.
 func (r *request) param(name string) string {
 	list := r.params[name]
 	if len(list) == 0 {
@@ -33,7 +33,7 @@ func (r *request) param(name string) string {
 
 type handle func(h *Handler, w http.ResponseWriter, r *request)
 
-// route is one operation. A part "*" stands for any name. action is the documented name of what a key must allow; the collection is
+// route is one operation. A part "*" matches any name. action is the documented name of the permission that a key needs. The collection is
 // the part after "collections".
 type route struct {
 	method, path, action string
@@ -41,7 +41,7 @@ type route struct {
 }
 
 const (
-	// search is the action of multi_search, whose keys are checked for each search.
+	// search is the action of multi_search, for which keys are checked for each search.
 	search       = keys.SearchAction
 	importAction = "documents:import"
 )
@@ -105,7 +105,7 @@ var routes = slices.Concat([]route{
 	{"POST", "operations/cache/clear", "operations:create", (*Handler).done},
 	{"POST", "operations/db/compact", "operations:create", (*Handler).done},
 	{"POST", "config", "config:create", (*Handler).configured},
-	// What there can be none of is listed empty; making one is refused by name.
+	// Resources that don't exist here are listed as empty; their creation is refused by name.
 	{"GET", "conversations/models", "conversations/models:list", (*Handler).none},
 	{"GET", "nl_search_models", "nl_search_models:list", (*Handler).none},
 	{"GET", "limits", "limits:list", (*Handler).none},
@@ -121,7 +121,7 @@ var unsupportedRoutes = []struct{ method, path string }{
 	{"POST", "limits"}, {"*", "limits/*"},
 }
 
-// Unsupported names what of Typesense the engine refuses: its operations, * for every method, and the flags of fields.
+// Unsupported lists what the engine refuses of Typesense: operations, with * for every method, and flags of fields.
 func Unsupported() []string {
 	var names []string
 	for _, r := range unsupportedRoutes {
@@ -166,8 +166,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	}
 }
 
-// literal escapes what a query means by itself: a semicolon parts nothing, and two ampersands are the && of a filter that was not escaped. One at the end
-// is nothing.
+// literal escapes characters that would otherwise have a meaning in a query string: semicolons don't separate parameters, and two
+// ampersands are the && of a filter that was not escaped. An ampersand at the end is ignored.
 func literal(query string) string {
 	query = strings.TrimSuffix(query, "&")
 	query = strings.NewReplacer(";", "%3B", "&&", "%26%26").Replace(query)
@@ -177,7 +177,7 @@ func literal(query string) string {
 	return query
 }
 
-// split cuts the path into decoded parts.
+// split splits the path into decoded parts.
 func split(u *url.URL) ([]string, error) {
 	parts := strings.Split(strings.Trim(u.EscapedPath(), "/"), "/")
 	for i, p := range parts {
@@ -216,7 +216,7 @@ func fits(path string, parts []string) bool {
 	return n == len(parts)
 }
 
-// body reads a bounded body.
+// body reads a body of limited size.
 func (h *Handler) body(w http.ResponseWriter, r *request, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(http.MaxBytesReader(w, io.NopCloser(r.bound), limit))
 	var large *http.MaxBytesError

@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
-// The rules of this file were learned from recorded answers of a 29.0; their inputs here are others.
+// The rules of this file were derived from recorded answers of 29.0. The inputs here are different.
 
 func openStars(t *testing.T) *served {
 	e := open(t, t.TempDir(), embedded.Limits{})

@@ -13,21 +13,22 @@ import (
 )
 
 const (
-	// maxSearches is Typesense's bound for the searches of one multi_search.
+	// maxSearches is Typesense's limit for the searches of one multi_search.
 	maxSearches = 50
-	// maxQueryBytes is its bound for q in a URL.
+	// maxQueryBytes is Typesense's limit for q in a URL.
 	maxQueryBytes = 4000
-	// maxAnswers bounds what the answers of one multi_search, or that of a union, take together. What is at most smallAnswer has a place in any case.
+	// maxAnswers limits the total size of the answers of one multi_search, or of a union. An answer of at most smallAnswer bytes is never
+	// refused.
 	maxAnswers  = 64 << 20
 	smallAnswer = 4 << 10
-	// fewSearches are let in as one: a search and the count beside it.
+	// fewSearches is the number of searches that are admitted without a group: a search and its count.
 	fewSearches = 2
 )
 
-// errAnswers is a refusal inside an answer.
+// errAnswers is a refusal inside a response.
 var errAnswers = &schema.Error{Status: http.StatusUnprocessableEntity, Text: fmt.Sprintf("Rejecting search: the results of one multi_search are at most %d bytes together. Ask for fewer documents or fields.", maxAnswers)}
 
-// admitted carries out searches when it is their turn.
+// admitted carries out a search once it is admitted.
 func (h *Handler) admitted(w http.ResponseWriter, r *request, do func(ctx context.Context)) {
 	leave, err := h.gate.Enter(r.Context())
 	if err != nil {
@@ -39,8 +40,8 @@ func (h *Handler) admitted(w http.ResponseWriter, r *request, do func(ctx contex
 	do(r.Context())
 }
 
-// inTurns carries out a number of searches, each of which begins when next says so: it has a place of its own among all searches, so that others come
-// in between. So many groups run at once as the gate lets searches in, since each holds its answers.
+// inTurns carries out n searches, each of which starts when next returns. Each search is queued by itself, so that searches of other
+// requests can run in between. Only as many groups run at once as the gate admits searches, because each group holds its answers in memory.
 func (h *Handler) inTurns(w http.ResponseWriter, r *request, n int, do func(ctx context.Context, next func() error)) {
 	ctx := r.Context()
 	enter := h.gate.Enter
@@ -52,7 +53,7 @@ func (h *Handler) inTurns(w http.ResponseWriter, r *request, n int, do func(ctx 
 			return
 		}
 		defer leave()
-		enter = h.gate.EnterAgain // as a group it is let in
+		enter = h.gate.EnterAgain // it has been admitted as a group
 	}
 	leave, err := enter(ctx)
 	if err != nil {
@@ -77,7 +78,7 @@ func (h *Handler) inTurns(w http.ResponseWriter, r *request, n int, do func(ctx 
 	})
 }
 
-// fromURL returns the parameters of the URL; of several values of one the last counts.
+// fromURL returns the parameters of the URL. If one occurs several times, the last value is used.
 func fromURL(r *request) map[string]string {
 	out := make(map[string]string, len(r.params))
 	for name := range r.params {
@@ -86,8 +87,8 @@ func fromURL(r *request) map[string]string {
 	return out
 }
 
-// over puts parameters over others: those of outer win, but every filter holds. Filters are kept apart and not joined as text, so that
-// none can be written to get out of another.
+// over merges parameters. Those of outer take precedence, but all filters apply. Filters are kept separate and not joined as text, so that
+// none can be written such that it escapes another.
 func over(inner, outer map[string]string) map[string]string {
 	out := maps.Clone(inner)
 	for name, v := range outer {
@@ -100,8 +101,8 @@ func over(inner, outer map[string]string) map[string]string {
 	return out
 }
 
-// scoped puts what a scoped key embeds over the parameters of a search. Beside them, nothing may lead around them: a filter holds for pinned
-// documents too, marks are shown of fields alone that the document is shown with, and so are values of facets and groups.
+// scoped applies the parameters embedded in a scoped key to a search, and prevents ways around them: the filter applies to pinned documents
+// too, and highlights, facets and groups are limited to the fields that the key shows.
 func scoped(values map[string]string, r *request) map[string]string {
 	embedded := params.Flat(r.scope.Params)
 	if len(embedded) == 0 {
@@ -112,7 +113,7 @@ func scoped(values map[string]string, r *request) map[string]string {
 		embedded["filter_curated_hits"] = "true"
 	}
 	if embedded["include_fields"] != "" || embedded["exclude_fields"] != "" {
-		values["highlight_fields"] = "" // else a preset's would count
+		values["highlight_fields"] = "" // otherwise those of a preset would apply
 		embedded[params.KeyIncludes], embedded[params.KeyExcludes] = embedded["include_fields"], embedded["exclude_fields"]
 	}
 	return over(values, embedded)
@@ -125,7 +126,7 @@ func (h *Handler) searchDocuments(w http.ResponseWriter, r *request) {
 	}
 	h.admitted(w, r, func(ctx context.Context) {
 		values := fromURL(r)
-		if _, ok := values["q"]; !ok { // there a preset's q does not count (reference, section 9)
+		if _, ok := values["q"]; !ok { // a preset's q is ignored here (reference, section 9)
 			values["q"] = ""
 		}
 		answer, err := h.engine.Search(ctx, r.parts[1], scoped(values, r))
@@ -142,10 +143,10 @@ func (h *Handler) searchDocuments(w http.ResponseWriter, r *request) {
 type asked struct {
 	searches []map[string]string
 	union    bool
-	once     bool // of a union
+	once     bool // in a union
 }
 
-// askedOf reads the body. A preset that is named in the URL and holds searches takes the place of those in the body.
+// askedOf parses the body. If the URL names a preset with searches, they replace those in the body.
 func (h *Handler) askedOf(body []byte, r *request) (asked, error) {
 	var raw struct {
 		Searches []map[string]json.RawMessage `json:"searches"`
@@ -180,7 +181,7 @@ func (h *Handler) askedOf(body []byte, r *request) (asked, error) {
 	return a, nil
 }
 
-// multiSearch carries out several searches; an error of one is told in its place and the whole is 200.
+// multiSearch carries out several searches. The error of a single search is in its place in the response, whose status is 200.
 func (h *Handler) multiSearch(w http.ResponseWriter, r *request) {
 	body, err := h.body(w, r, h.engine.Limits().BodyBytes)
 	var a asked
@@ -208,7 +209,7 @@ func (h *Handler) multiSearch(w http.ResponseWriter, r *request) {
 	})
 }
 
-// results writes the answers of searches, of which those that have no more place are refused.
+// results writes the results of searches. Searches whose result does not fit any more are refused.
 func (h *Handler) results(ctx context.Context, r *request, searches []map[string]string, next func() error) []byte {
 	out, room := []byte(`{"results":[`), maxAnswers
 	for i, s := range searches {
@@ -220,7 +221,7 @@ func (h *Handler) results(ctx context.Context, r *request, searches []map[string
 			err = errAnswers
 		}
 		if err != nil {
-			text, _ = encode(h.inPlace(err)) // a number and a text
+			text, _ = encode(h.inPlace(err)) // a number and a text can always be encoded
 		}
 		room -= len(text)
 		out = append(out, text...)
@@ -228,7 +229,7 @@ func (h *Handler) results(ctx context.Context, r *request, searches []map[string
 	return append(out, `]}`...)
 }
 
-// result carries out one of several searches when it is its turn.
+// result carries out one of several searches, once it is admitted.
 func (h *Handler) result(ctx context.Context, r *request, s map[string]string, next func() error) ([]byte, error) {
 	if err := next(); err != nil {
 		return nil, err
@@ -241,7 +242,7 @@ func (h *Handler) result(ctx context.Context, r *request, s map[string]string, n
 	return encode(answer)
 }
 
-// inPlace is an error inside an answer that is 200.
+// inPlace returns an error as part of a response with status 200.
 func (h *Handler) inPlace(err error) any {
 	refused := h.refusal(err)
 	return map[string]any{"code": refused.Status, "error": refused.Text}

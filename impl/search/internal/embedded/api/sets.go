@@ -9,8 +9,8 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
-// sets are the routes of one kind of sets: lists of rules that any collection may name. Typesense 30 has them in place of the rules of a
-// single collection, which are served beside them.
+// sets serves the routes of one kind of sets: lists of rules that any collection may use. Typesense 30 has them instead of rules per
+// collection. Here both are served.
 type sets[T any] struct {
 	kind string
 	item func(id string, body []byte) (T, error)
@@ -135,7 +135,7 @@ func (s sets[T]) removeItem(h *Handler, w http.ResponseWriter, r *request) {
 	reply(w, http.StatusOK, map[string]string{"id": r.parts[3]})
 }
 
-// change replaces the items of a set in one step.
+// change replaces the items of a set atomically.
 func (s sets[T]) change(h *Handler, r *request, do func([]T) ([]T, error)) error {
 	return h.engine.Settings().Update(func(c *settings.Change) error {
 		body, ok := c.Get(s.kind, r.parts[1])

@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded"
 )
 
-// snap asks for a snapshot in dir.
+// snap requests a snapshot in dir.
 func snap(e *served, dir, target string) *httptest.ResponseRecorder {
 	h := New(e.Engine, Options{Key: func(k string) bool { return k == testKey }, Snapshots: dir})
 	r := httptest.NewRequest("POST", target, nil)

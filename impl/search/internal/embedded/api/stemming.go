@@ -21,7 +21,7 @@ func (h *Handler) getDictionary(w http.ResponseWriter, r *request) {
 	h.record(w, settings.KindStemming, r.parts[2], embedded.ErrNoDictionary)
 }
 
-// importDictionary reads JSON lines and answers with them, as the published description of the API has it: nothing is kept when one is wrong.
+// importDictionary reads JSON lines and responds with them, as in the published API description. If a line is invalid, nothing is stored.
 func (h *Handler) importDictionary(w http.ResponseWriter, r *request) {
 	body, err := h.body(w, r, settings.MaxLargeBytes)
 	var s rules.Stemming

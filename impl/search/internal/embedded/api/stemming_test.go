@@ -23,7 +23,7 @@ const plurals = `{"word": "people", "root": "person"}
 {"word": "Mäuse", "root": "maus"}
 `
 
-// stemmed is an engine with the dictionary plurals and a collection whose field s uses it; t uses Snowball's rules.
+// stemmed returns an engine with the dictionary plurals and a collection whose field s uses it. The field t uses Snowball's rules.
 func stemmed(t *testing.T, dir string) *served {
 	e := open(t, dir, embedded.Limits{})
 	must(t, e, 200, "POST", "/stemming/dictionaries/import?id=plurals", plurals)
@@ -140,7 +140,7 @@ func sorted(list string) string {
 	return list
 }
 
-// TestStemming_anotherDictionaryOfTheNameHoldsForAllDocuments replaces a dictionary: documents that were there before are found by the new one.
+// TestStemming_anotherDictionaryOfTheNameHoldsForAllDocuments replaces a dictionary. Existing documents are found by the new one.
 func TestStemming_anotherDictionaryOfTheNameHoldsForAllDocuments(t *testing.T) {
 	dir := t.TempDir()
 	e := stemmed(t, dir)
@@ -161,7 +161,8 @@ func TestStemming_anotherDictionaryOfTheNameHoldsForAllDocuments(t *testing.T) {
 	require.NoError(t, e.Close())
 }
 
-// TestStemming_besideWritesWhatIsFoundIsByTheLastDictionary replaces a dictionary by turns while others write, search, and make and alter collections that use it.
+// TestStemming_besideWritesWhatIsFoundIsByTheLastDictionary alternates between dictionaries, while others write, search, and create and
+// alter collections that use them.
 func TestStemming_besideWritesWhatIsFoundIsByTheLastDictionary(t *testing.T) {
 	dir := t.TempDir()
 	e := stemmed(t, dir)
@@ -205,7 +206,8 @@ func TestStemming_besideWritesWhatIsFoundIsByTheLastDictionary(t *testing.T) {
 	require.NoError(t, e.Close())
 }
 
-// TestStemming_aDictionaryThatCannotBeKeptChangesNothing takes the directory's place of the settings away: the old dictionary holds on.
+// TestStemming_aDictionaryThatCannotBeKeptChangesNothing makes the settings unwritable by putting a directory in their place. The old
+// dictionary remains in use.
 func TestStemming_aDictionaryThatCannotBeKeptChangesNothing(t *testing.T) {
 	dir := t.TempDir()
 	e := stemmed(t, dir)
@@ -222,7 +224,7 @@ func TestStemming_aDictionaryThatCannotBeKeptChangesNothing(t *testing.T) {
 	require.NoError(t, e.Close())
 }
 
-// TestStemming_withoutItsDictionaryACollectionStillOpens loses the settings: a line says so, and the dictionary may be imported again.
+// TestStemming_withoutItsDictionaryACollectionStillOpens deletes the settings. That is logged, and the dictionary can be imported again.
 func TestStemming_withoutItsDictionaryACollectionStillOpens(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, stemmed(t, dir).Close())

@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Database says where the documents of a directory are, for a backup.
+// Database returns the configuration of the documents database in a directory, for a backup.
 func Database(dir string) store.Config {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -20,7 +20,7 @@ func Database(dir string) store.Config {
 
 var ofCollection = regexp.MustCompile(`^documents_([1-9][0-9]{0,18})$`)
 
-// TableOf returns the statement that makes the table of a collection by its name; "" for every other name.
+// TableOf returns the statement that creates the table of a collection, given the table's name, or "" for any other name.
 func TableOf(table string) string {
 	found := ofCollection.FindStringSubmatch(table)
 	if found == nil {
@@ -33,7 +33,7 @@ func TableOf(table string) string {
 	return createDocuments(key)
 }
 
-// createDocuments is the statement that makes the table of a collection.
+// createDocuments returns the statement that creates the table of a collection.
 func createDocuments(key uint64) string {
 	return "CREATE TABLE " + documents(key) + " (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, sum INTEGER NOT NULL, document BLOB NOT NULL)"
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Changes tells which documents the commits after number after wrote or removed, in order and each once, and the number of the last
-// commit. An index that holds the commits up to after is brought up to date by the present state of these documents.
+// Changes returns which documents were written or removed by commits after the given one, sorted and without duplicates, and the number of
+// the last commit. To bring an index that contains the commits up to after up to date, the caller indexes the current state of these
+// documents.
 func (s *Store) Changes(key, after uint64) (numbers []uint64, last uint64, err error) {
 	defer tried.To(&err, "read changes")
 	err = s.Read(key, func(t *Tx) error {
@@ -31,7 +32,7 @@ func (s *Store) Changes(key, after uint64) (numbers []uint64, last uint64, err e
 	return slices.Compact(numbers), last, err
 }
 
-// Forget removes the notes of the changes up to a commit: an index holds them on disk.
+// Forget deletes the records of changes up to a commit, because an index holds them on disk.
 func (s *Store) Forget(key, upTo uint64) (err error) {
 	defer tried.To(&err, "forget changes")
 	return s.write(func(ctx context.Context, tx *store.Tx) error {

@@ -16,22 +16,23 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Repaired tells what a repair brought back.
+// Repaired reports what a repair recovered.
 type Repaired struct {
 	Collections, Documents int
-	// Broken counts the documents that were found and could not be read. Of those below a broken page of the file's upper levels nothing
-	// is known, so it is the least that was lost.
+	// Broken is the number of documents that were found but could not be read. Documents below a damaged page in an upper level of the file
+	// are not found, so that this is a minimum of what was lost.
 	Broken int
-	// Kept is where the damaged file lies now; empty when nothing was done because there is no file.
+	// Kept is the path of the damaged file after the repair. It is "" if there was no file and nothing was done.
 	Kept string
 }
 
-// repairedName is the database that a repair writes. Once it is whole, the damaged file is moved away and it gets its name.
+// repairedName is the name of the database that a repair writes. When it is complete, the damaged file is moved away and the new one takes
+// its place.
 const repairedName = name + "-repaired"
 
-// Repair makes a new store of what can be read of the one in dir, and keeps the old file beside it. It puts the result of one that was
-// interrupted in place. It fails with ErrLocked while a process has the store open, and with ErrDamaged, changing nothing, when not even the
-// list of collections can be read.
+// Repair creates a new store from what can be read of the one in dir, and keeps the old file beside it. If an earlier repair was
+// interrupted, its result is put in place. Repair fails with ErrLocked while a process has the store open. It fails with ErrDamaged,
+// without any change, if not even the list of collections can be read.
 func Repair(dir string, log *slog.Logger) (Repaired, error) {
 	var r Repaired
 	path := filepath.Join(dir, fileName)
@@ -47,7 +48,7 @@ func Repair(dir string, log *slog.Logger) (Repaired, error) {
 		return r, fmt.Errorf("repair store: %w", err)
 	}
 	defer unlock()
-	if there, err = exists(path); err != nil { // another repair may have ended meanwhile
+	if there, err = exists(path); err != nil { // another repair may have finished in the meantime
 		return r, fmt.Errorf("repair store: %w", err)
 	}
 	if there {
@@ -66,8 +67,8 @@ func Repair(dir string, log *slog.Logger) (Repaired, error) {
 	return r, nil
 }
 
-// replace moves what there is of the damaged store away, under a name that no earlier repair has used, and the repaired one to its place. A
-// log of the damaged one that stayed there would be taken for the repaired one's.
+// replace moves the files of the damaged store to a name that no earlier repair has used, and the repaired one into their place. The
+// write-ahead log is moved too; otherwise it would be taken for that of the repaired store.
 func replace(dir, path string) (kept string, err error) {
 	kept = path + ".damaged"
 	for n := 2; ; n++ {
@@ -92,8 +93,8 @@ func replace(dir, path string) (kept string, err error) {
 	return kept, rename(dir, repairedName, name)
 }
 
-// whole refuses a directory in which a repair was interrupted, or from which only the repaired documents are gone: an empty store in their
-// place would look as if all was well.
+// whole refuses a directory in which a repair was interrupted, or whose repaired documents are missing. An empty store in their place would
+// hide the loss.
 func whole(dir string) error {
 	if there, err := exists(filepath.Join(dir, fileName)); err != nil || there {
 		return err
@@ -116,7 +117,7 @@ func exists(path string) (bool, error) {
 	return err == nil, err
 }
 
-// count tells what an interrupted repair has brought back. What was broken is not known any more.
+// count counts what an interrupted repair has recovered. The number of broken documents is no longer known.
 func (r *Repaired) count(dir string, log *slog.Logger) error {
 	if there, err := exists(filepath.Join(dir, repairedName+".db")); err != nil || !there {
 		return errors.Join(err, cmp.Or(whole(dir), fs.ErrNotExist))
@@ -135,7 +136,7 @@ func (r *Repaired) count(dir string, log *slog.Logger) error {
 	return errors.Join(err, s.Close())
 }
 
-// lock takes the lock of internal/store.
+// lock takes the same lock as internal/store.
 func lock(path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -163,7 +164,7 @@ func (r *Repaired) copyReadable(dir, path, copyName string, log *slog.Logger) er
 	return errors.Join(err, to.Close())
 }
 
-// salvage copies every collection that the list names.
+// salvage copies every listed collection.
 func (r *Repaired) salvage(ctx context.Context, from *sql.DB, tx *store.Tx) error {
 	list, next, err := listed(ctx, from)
 	if len(list) == 0 && err != nil {
@@ -188,7 +189,7 @@ func (r *Repaired) salvage(ctx context.Context, from *sql.DB, tx *store.Tx) erro
 	return err
 }
 
-// listed reads the list of collections as far as it can be read.
+// listed reads the list of collections as far as it is readable.
 func listed(ctx context.Context, from *sql.DB) (list []Collection, next []uint64, err error) {
 	rows, err := from.QueryContext(ctx, "SELECT key, schema, next_number FROM collections ORDER BY key")
 	if err != nil {
@@ -206,8 +207,8 @@ func listed(ctx context.Context, from *sql.DB) (list []Collection, next []uint64
 	return list, next, rows.Err()
 }
 
-// documents copies a collection's documents: from the first one on and from the last one back until a page can't be read, and those
-// between by their numbers.
+// documents copies a collection's documents. It reads forward from the first and backward from the last until a page can't be read, and
+// then the documents in between one by one by their numbers.
 func (r *Repaired) documents(ctx context.Context, from *sql.DB, t *Tx) error {
 	begin, end := uint64(0), t.next // documents in [begin, end) are still to be read
 	keep := func(found row) error {
@@ -249,7 +250,7 @@ func (r *Repaired) documents(ctx context.Context, from *sql.DB, t *Tx) error {
 	return t.finish()
 }
 
-// each calls do for the rows of a query and says whether all could be read. The error is that of do.
+// each calls do for the rows of a query, and reports whether all could be read. The error is that of do.
 func each(ctx context.Context, from *sql.DB, query string, do func(row) error, args ...any) (whole bool, err error) {
 	rows, err := from.QueryContext(ctx, query, args...)
 	if err != nil {

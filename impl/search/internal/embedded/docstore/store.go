@@ -1,8 +1,8 @@
-// Package docstore keeps the documents and schemas of the embedded engine on disk. It is the engine's truth: the index is made
-// from it. One transaction is one fsync; what a committed transaction holds survives the death of the process.
+// Package docstore stores the documents and schemas of the embedded engine on disk. It is the authoritative data of the engine: the index
+// is built from it. A transaction takes one fsync, and a committed transaction survives the death of the process.
 //
-// It is a SQLite database (internal/store): SQLite answers a broken page with an error, and every document has a checksum, so a damaged
-// file is an error of those who read it and never the end of the process (docs/decisions/0038-segments.md).
+// It uses a SQLite database (internal/store). SQLite reports a damaged page as an error, and every document has a checksum. A damaged file
+// is therefore an error for its readers, and never ends the process (docs/decisions/0038-segments.md).
 package docstore
 
 import (
@@ -24,15 +24,15 @@ import (
 
 // Errors of this package; match them with errors.Is.
 var (
-	// ErrLocked says that another process uses the directory.
+	// ErrLocked reports that another process uses the directory.
 	ErrLocked = store.ErrLocked
-	// ErrDamaged says that the file is no store or its content is broken. Repair brings back what can be read.
+	// ErrDamaged reports that the file is not a store or is damaged. Repair recovers what can be read.
 	ErrDamaged = store.ErrDamaged
-	// ErrDiskFull says that the disk has no room for the write. Nothing of it was written, and the next one may succeed.
+	// ErrDiskFull reports that the disk had no room for a write. Nothing of it was written, and the next one may succeed.
 	ErrDiskFull = store.ErrFull
-	// ErrReplaced says that the file of the store was removed or replaced while it was open.
+	// ErrReplaced reports that the file of the store was removed or replaced while it was open.
 	ErrReplaced = store.ErrReplaced
-	// ErrNoCollection says that the collection is gone.
+	// ErrNoCollection reports that the collection no longer exists.
 	ErrNoCollection = errors.New("no such collection")
 )
 
@@ -43,7 +43,7 @@ const (
 	// name is the name of the database: the file is documents.db.
 	name     = "documents"
 	fileName = FileName
-	// proofTime bounds one proof that the store can be written to.
+	// proofTime limits one test of whether the store can be written.
 	proofTime = 10 * time.Second
 )
 
@@ -53,14 +53,14 @@ var migrations embed.FS
 // Store is an open data directory.
 type Store struct {
 	db *store.DB
-	// damaged is set when a page or a document was found broken while the store was open.
+	// damaged is set when a page or a document was found damaged while the store was open.
 	damaged atomic.Bool
-	// full is set when a write found the disk full, until one succeeds.
+	// full is set when a write found the disk full, and cleared when one succeeds.
 	full atomic.Bool
 }
 
-// Open opens the store in dir and makes it if need be (0700, files 0600). What an earlier release left in dir is taken over. It fails with
-// ErrLocked while another process has it open, with ErrDamaged when it is broken, and with ErrDiskFull.
+// Open opens the store in dir, and creates it if needed (mode 0700, files 0600). The store of an earlier release in dir is converted. Open
+// fails with ErrLocked while another process has the store open, with ErrDamaged if it is damaged, and with ErrDiskFull.
 func Open(dir string, log *slog.Logger) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
@@ -90,7 +90,7 @@ func openFile(dir, name string, log *slog.Logger) (*Store, error) {
 	return &Store{db: db}, nil
 }
 
-// watch notes that the store is damaged when err says so.
+// watch marks the store as damaged if err says so.
 func (s *Store) watch(err error) error {
 	if errors.Is(err, ErrDamaged) {
 		s.damaged.Store(true)
@@ -98,7 +98,7 @@ func (s *Store) watch(err error) error {
 	return err
 }
 
-// write runs fn in a transaction and notes what it tells of the store.
+// write runs fn in a transaction, and records whether the store is damaged or the disk full.
 func (s *Store) write(fn func(ctx context.Context, tx *store.Tx) error) error {
 	err := s.watch(s.db.Write(context.Background(), fn))
 	if full := errors.Is(err, ErrDiskFull); full || err == nil {
@@ -107,10 +107,10 @@ func (s *Store) write(fn func(ctx context.Context, tx *store.Tx) error) error {
 	return err
 }
 
-// DiskFull says that the last write found the disk full and that there is no room yet.
+// DiskFull reports whether the last write found the disk full and there is still no room.
 func (s *Store) DiskFull() bool { return s.full.Load() && errors.Is(s.Prove(), ErrDiskFull) }
 
-// Prove reports whether the store does what it promises: it commits a write and reads it, and nothing in it was found broken.
+// Prove checks that the store works: it commits a write and reads it back. It fails if anything in the store has been found damaged.
 func (s *Store) Prove() error {
 	if s.damaged.Load() {
 		return ErrDamaged
@@ -122,18 +122,18 @@ func (s *Store) Prove() error {
 	return err
 }
 
-// CopyTo writes a consistent copy of the documents into a directory that holds none.
+// CopyTo writes a consistent copy of the documents to a directory that has none.
 func (s *Store) CopyTo(ctx context.Context, dir string) error {
 	return s.watch(s.db.CopyTo(ctx, filepath.Join(dir, fileName)))
 }
 
-// Close ends the use of the directory.
+// Close closes the store and releases the directory.
 func (s *Store) Close() (err error) {
 	defer tried.To(&err, "close store")
 	return s.db.Close()
 }
 
-// Collection is one collection as stored, in the order of creation.
+// Collection is a stored collection. Keys ascend in the order of creation.
 type Collection struct {
 	Key    uint64 `db:"key"`
 	Schema []byte `db:"schema"`
@@ -147,7 +147,7 @@ func (s *Store) Collections() (out []Collection, err error) {
 	return out, err
 }
 
-// documents is the table of a collection.
+// documents returns the name of the table of a collection.
 func documents(key uint64) string { return "documents_" + strconv.FormatUint(key, 10) }
 
 // Create stores a new collection and returns its key.
@@ -170,7 +170,7 @@ func create(ctx context.Context, tx *store.Tx, c Collection, next uint64) error 
 	return err
 }
 
-// Drop removes a collection with its documents.
+// Drop deletes a collection with its documents.
 func (s *Store) Drop(key uint64) (err error) {
 	defer tried.To(&err, "drop collection")
 	return s.write(func(ctx context.Context, tx *store.Tx) error {
@@ -185,7 +185,7 @@ func (s *Store) Drop(key uint64) (err error) {
 	})
 }
 
-// Write runs fn in one transaction; when it returns nil everything is on disk.
+// Write runs fn in one transaction. When Write returns nil, everything is on disk.
 func (s *Store) Write(key uint64, fn func(*Tx) error) error {
 	return s.write(func(ctx context.Context, tx *store.Tx) error {
 		t, err := open(ctx, tx, key)

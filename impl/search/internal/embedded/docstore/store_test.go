@@ -26,7 +26,7 @@ func opened(t testing.TB, dir string) *Store {
 	return s
 }
 
-// filled makes a store with a collection of n documents and closes it.
+// filled creates a store with a collection of n documents and closes it.
 func filled(t testing.TB, dir string, n int) (key uint64) {
 	t.Helper()
 	s := opened(t, dir)
@@ -142,8 +142,8 @@ func TestOpen_oneProcessAtATime(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// TestRepair_bringsBackWhatCanBeRead harms random places of the file: a damaged store is an error and never a panic, and a repair keeps every
-// document that lies outside of the harm or nearly so.
+// TestRepair_bringsBackWhatCanBeRead damages random parts of the file. A damaged store is an error and never a panic, and a repair keeps
+// every document that is not in or close to the damaged part.
 func TestRepair_bringsBackWhatCanBeRead(t *testing.T) {
 	const documents, harm = 3000, 64 << 10
 	r := rand.New(rand.NewPCG(1, 2))
@@ -304,7 +304,7 @@ func TestOpen_aBrokenFileOfAnEarlierReleaseIsAnError(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, oldFile), "it is left alone")
 }
 
-// TestWrite_aFullDiskIsSaidAndRecovers lets SQLite believe that the disk ends.
+// TestWrite_aFullDiskIsSaidAndRecovers makes SQLite believe that the disk is full.
 func TestWrite_aFullDiskIsSaidAndRecovers(t *testing.T) {
 	dir := t.TempDir()
 	key := filled(t, dir, 10)

@@ -20,18 +20,18 @@ import (
 )
 
 const (
-	// oldFile is the store of releases up to 0.1, a bbolt file; it stays as oldFile+".old" when it was taken over.
+	// oldFile is the store of releases up to 0.1, a bbolt file. After the conversion it is kept as oldFile+".old".
 	oldFile = "typesense.db"
 	oldWait = 200 * time.Millisecond
 )
 
-// takeOver copies the documents of an earlier release into a new store. It is all or nothing: the copy gets its name when it is whole.
+// takeOver converts the store of an earlier release. It is all or nothing: the copy gets its final name when it is complete.
 func takeOver(dir string, log *slog.Logger) (err error) {
 	old := filepath.Join(dir, oldFile)
 	if _, err := os.Stat(old); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if _, err := os.Stat(filepath.Join(dir, fileName)); err == nil { // a crash between the two renamings
+	if _, err := os.Stat(filepath.Join(dir, fileName)); err == nil { // after a crash between the two renames
 		return os.Rename(old, old+".old")
 	}
 	const copyName = name + "-new"
@@ -51,7 +51,8 @@ func takeOver(dir string, log *slog.Logger) (err error) {
 	return os.Rename(old, old+".old")
 }
 
-// copyOld reads a bbolt file. bbolt panics over broken pages; opened for reading it does so in this goroutine only.
+// copyOld copies the documents from a bbolt file. bbolt panics over damaged pages. When the file is opened read-only, it panics only in
+// this goroutine.
 func (s *Store) copyOld(path string) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -98,7 +99,7 @@ func copyBucket(ctx context.Context, tx *store.Tx, key uint64, from *bbolt.Bucke
 	}), t.finish())
 }
 
-// besides are the files that SQLite and the lock keep beside a database.
+// besides lists the suffixes of a database's files, including those of SQLite and the lock.
 var besides = []string{".db", ".db-wal", ".db-shm", ".lock"}
 
 func removeFiles(dir, name string) error {
@@ -110,7 +111,7 @@ func removeFiles(dir, name string) error {
 	return nil
 }
 
-// rename gives a closed database, which has no files beside it but the lock, another name.
+// rename renames a closed database, which has no other files than the lock.
 func rename(dir, from, to string) error {
 	if err := os.Rename(filepath.Join(dir, from+".db"), filepath.Join(dir, to+".db")); err != nil {
 		return err
@@ -121,7 +122,7 @@ func rename(dir, from, to string) error {
 	return syncDir(dir)
 }
 
-// syncDir makes what was renamed in a directory durable.
+// syncDir makes renames in a directory durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

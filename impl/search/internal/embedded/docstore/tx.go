@@ -13,8 +13,8 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Tx is a view on one collection, for writing inside Write only. An error of the database ends it: every later call finds nothing, and
-// Read or Write returns the error.
+// Tx is a transaction on one collection. It can write only inside Write. After a database error all further calls return nothing, and Read
+// or Write returns the error.
 type Tx struct {
 	ctx   context.Context
 	q     store.Querier
@@ -23,16 +23,16 @@ type Tx struct {
 	table string
 	err   error
 
-	next, begun uint64 // the number to be given next, now and at the begin
+	next, begun uint64 // the next number, now and at the start
 	commits     uint64
 	changed     []uint64
-	// pending are documents put that are not in the table yet, so that several go in one statement.
+	// pending holds documents that were put but are not in the table yet, so that several are written in one statement.
 	pending []*row
 	byID    map[string]*row
 	bySeq   map[uint64]*row
 }
 
-// row is one document of the table.
+// row is a document in the table.
 type row struct {
 	Number   uint64 `db:"number"`
 	ID       string `db:"id"`
@@ -40,12 +40,13 @@ type row struct {
 	Document []byte `db:"document"`
 }
 
-// rowsAtOnce is the number of documents in one statement.
+// rowsAtOnce is the maximum number of documents in one statement.
 const rowsAtOnce = 64
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// sum is the checksum of a document with its number and id: a document in another's place is found too.
+// sum returns the checksum of a document together with its number and ID, so that a document stored under another's number or ID is
+// detected.
 func sum(number uint64, id string, document []byte) uint32 {
 	head := append(binary.BigEndian.AppendUint64(make([]byte, 0, 64), number), id...)
 	return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, document)
@@ -69,14 +70,14 @@ func open(ctx context.Context, q store.Querier, key uint64) (*Tx, error) {
 	}, nil
 }
 
-// fail notes the first error.
+// fail records the first error.
 func (t *Tx) fail(err error) {
 	if err != nil && t.err == nil && !errors.Is(err, sql.ErrNoRows) {
 		t.err = err
 	}
 }
 
-// Find returns the number of the document with the id.
+// Find returns the number of the document with the ID.
 func (t *Tx) Find(id string) (seq uint64, ok bool) {
 	if r := t.byID[id]; r != nil {
 		return r.Number, true
@@ -89,7 +90,7 @@ func (t *Tx) Find(id string) (seq uint64, ok bool) {
 	return seq, err == nil
 }
 
-// Get returns a document, or nil when there is none.
+// Get returns a document, or nil if it does not exist.
 func (t *Tx) Get(seq uint64) []byte {
 	if r := t.bySeq[seq]; r != nil {
 		return r.Document
@@ -115,7 +116,7 @@ func (r *row) check() error {
 	return nil
 }
 
-// Count returns how many documents the collection has.
+// Count returns the number of documents in the collection.
 func (t *Tx) Count() (n int, err error) {
 	t.flush()
 	if t.err == nil {
@@ -124,7 +125,7 @@ func (t *Tx) Count() (n int, err error) {
 	return n, t.err
 }
 
-// Next gives a new number, counted from 0. A number of a committed transaction is never given twice, even if its document is refused.
+// Next returns a new number, starting at 0. A number of a committed transaction is never reused, even if its document was refused.
 func (t *Tx) Next() (uint64, error) {
 	t.next++
 	return t.next - 1, t.err
@@ -145,7 +146,7 @@ func (t *Tx) Put(seq uint64, id string, doc []byte) error {
 	return t.err
 }
 
-// Delete removes a document.
+// Delete deletes a document.
 func (t *Tx) Delete(seq uint64, id string) error {
 	t.flush()
 	if t.err == nil {
@@ -160,7 +161,7 @@ func (t *Tx) Delete(seq uint64, id string) error {
 func (t *Tx) flush() {
 	rows := t.pending
 	for len(rows) > 0 && t.err == nil {
-		n := 1 // few texts of statements: they are kept compiled
+		n := 1 // only a few different statements, because they are cached
 		if len(rows) >= rowsAtOnce {
 			n = rowsAtOnce
 		} else if len(rows) >= 8 {
@@ -189,10 +190,10 @@ func (t *Tx) SetSchema(schema []byte) error {
 	return t.err
 }
 
-// Commit is the number of this transaction's commit: each that changes documents has the next one.
+// Commit returns the number of this transaction's commit. Each commit that changes documents gets the next number.
 func (t *Tx) Commit() uint64 { return t.commits + 1 }
 
-// finish writes what is left to be written before the commit.
+// finish writes what remains to be written before the commit.
 func (t *Tx) finish() error {
 	t.flush()
 	if t.err != nil || len(t.changed) == 0 && t.next == t.begun {
@@ -205,8 +206,8 @@ func (t *Tx) finish() error {
 	return err
 }
 
-// Scan calls fn for up to limit documents from number from on, in order, and returns the number to go on with; done says
-// that there are no more.
+// Scan calls fn for up to limit documents in order, starting at number from. It returns the number at which to continue, and done if there
+// are no more documents.
 func (t *Tx) Scan(from uint64, limit int, fn func(seq uint64, doc []byte) error) (next uint64, done bool, err error) {
 	var rows []row
 	err = t.q.Select(t.ctx, &rows, "SELECT number, id, sum, document FROM "+t.table+" WHERE number >= ? ORDER BY number LIMIT ?", from, limit)
@@ -225,7 +226,7 @@ func (t *Tx) Scan(from uint64, limit int, fn func(seq uint64, doc []byte) error)
 	return next, len(rows) < limit, nil
 }
 
-// encodeNumbers writes numbers in order, each once, as differences.
+// encodeNumbers encodes numbers, sorted and without duplicates, as differences.
 func encodeNumbers(numbers []uint64) []byte {
 	numbers = slices.Compact(slices.Sorted(slices.Values(numbers)))
 	out, last := []byte{}, uint64(0)

@@ -7,14 +7,14 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Element wants one element of a list of objects to meet all of Inner.
+// Element requires that one element of a list of objects meets all conditions of Inner.
 type Element struct {
 	Object *schema.Field
 	Path   string
 	Inner  *Node
 }
 
-// element reads the beginning of "object.{ ... }".
+// element reads the start of "object.{ ... }".
 func (p *parser) element() (path string, ok bool) {
 	rest := p.text[p.pos:]
 	at := strings.Index(rest, ".{")
@@ -37,7 +37,7 @@ func (p *parser) inside(path string) (*Node, error) {
 		return nil, refuse("Could not parse the filter query: braces inside braces.")
 	}
 	p.blanks()
-	if p.at("}") { // ends a real server (reference, section 9)
+	if p.at("}") { // crashes a real server (reference, section 9)
 		return nil, refuse("Filter query cannot be empty.")
 	}
 	before := p.prefix
@@ -55,7 +55,7 @@ func (p *parser) inside(path string) (*Node, error) {
 	return &Node{Op: Document, Element: &Element{Object: f, Path: f.Name, Inner: inner}}, nil
 }
 
-// Holds says whether a document meets the condition.
+// Holds reports whether a document meets the condition.
 func (e *Element) Holds(doc schema.Document) bool {
 	return slices.ContainsFunc(schema.Elements(doc, e.Path), func(element schema.Document) bool {
 		return holds(e.Inner, e.Path+".", element)
@@ -78,12 +78,12 @@ func holds(n *Node, prefix string, element schema.Document) bool {
 	return false
 }
 
-// Checks says whether a document must be looked at for the filter: for elements of objects.
+// Checks reports whether the filter needs documents, because it has conditions on elements of objects.
 func (n *Node) Checks() bool {
 	return n != nil && (n.Op == Document || n.Left.Checks() || n.Right.Checks())
 }
 
-// Loosened returns a filter without conditions on documents that lets through all that this one does; nil lets everything through.
+// Loosened returns a filter without conditions on elements of objects that matches at least the same documents; nil matches all.
 func (n *Node) Loosened() *Node {
 	if n == nil {
 		return nil
@@ -107,7 +107,7 @@ func (n *Node) Loosened() *Node {
 		}
 		return &Node{Op: Or, Left: a, Right: b}
 	case Leaf:
-		if n.Clause.Negate || n.Clause.Want != nil && !schema.LookedUp(n.Clause.Want) { // of an element: the document may have another that fits, and the index but one of its places
+		if n.Clause.Negate || n.Clause.Want != nil && !schema.LookedUp(n.Clause.Want) { // an element: the document may have another one that matches, and the index may know only one of its places
 			return nil
 		}
 	}

@@ -1,4 +1,4 @@
-// Package filter reads the filter_by language into a tree of typed conditions.
+// Package filter parses the filter_by language into a tree of typed conditions.
 package filter
 
 import (
@@ -8,13 +8,13 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// MaxClauses bounds the conditions of one filter, MaxDepth its parentheses.
+// MaxClauses limits the conditions of one filter, and MaxDepth the nesting of parentheses.
 const (
 	MaxClauses = 100
 	MaxDepth   = 50
 )
 
-// Op says what a node does.
+// Op is the operation of a node.
 type Op uint8
 
 // The operations of a node. Leaf holds a condition; Nothing matches no document.
@@ -35,15 +35,15 @@ type Node struct {
 	Element     *Element
 }
 
-// Clause is one condition on one field: it holds when any of its alternatives does, or with Negate when none does
-// (a document without the field then matches too).
+// Clause is a condition on one field. It holds if one of its alternatives does, or with Negate if none does; a document without the field
+// then matches too.
 type Clause struct {
-	// Field is nil for the id.
+	// Field is nil for the ID.
 	Field  *schema.Field
 	Negate bool
-	// Want is what the field's kind wants of the values, of the id schema.AnyWords.
+	// Want is the condition on the values, which depends on the field's kind. For the ID it is schema.AnyWords.
 	Want schema.Condition
-	// All says that every document matches (id:*).
+	// All reports that every document matches (id:*).
 	All bool
 }
 
@@ -51,7 +51,7 @@ type Clause struct {
 type Options struct {
 	// AllowUnknown makes a condition on an unknown field match nothing (validate_field_names=false).
 	AllowUnknown bool
-	// Over is asked now and then, since a list may have any length: its error ends the reading. Nil is never asked.
+	// Over, unless nil, is called regularly, because a list may have any length. If it returns an error, parsing ends with that error.
 	Over func() error
 }
 
@@ -61,7 +61,7 @@ func refuse(format string, args ...any) error {
 
 var errSyntax = &schema.Error{Status: 400, Text: "Could not parse the filter query."}
 
-// Parse reads a filter for documents of schema s. An empty text gives a nil node.
+// Parse parses a filter for documents of schema s. An empty text gives a nil node.
 func Parse(text string, s *schema.Schema, o Options) (*Node, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
@@ -82,7 +82,7 @@ type parser struct {
 	text    string
 	pos     int
 	clauses int
-	prefix  string // of the fields' names: inside the elements of an object
+	prefix  string // of the fields' names, inside the elements of an object
 	braces  int
 	schema  *schema.Schema
 	options Options
@@ -112,7 +112,7 @@ func (p *parser) operator() (Op, bool) {
 
 var sign = map[Op]string{And: "&&", Or: "||"}
 
-// expression reads operands joined by operators. Both operators bind equally and from left to right, as Typesense does.
+// expression reads operands joined by operators. Both operators have the same precedence and associate to the left, as in Typesense.
 func (p *parser) expression(depth int) (*Node, error) {
 	if depth > MaxDepth {
 		return nil, refuse("Could not parse the filter query: too many parentheses.")
@@ -261,8 +261,8 @@ func (p *parser) items(v *schema.Written) error {
 	}
 }
 
-// bare reads up to the end of an item: the next operator or closing parenthesis, in a list also comma or bracket.
-// Parentheses that open inside the value are part of it; between backticks everything is.
+// bare reads up to the end of an item: the next operator or closing parenthesis, or in a list a comma or bracket. Parentheses that are
+// opened inside the value are part of it, and so is everything between backticks.
 func (p *parser) bare(inList bool) (schema.Item, error) {
 	var b strings.Builder
 	var it schema.Item

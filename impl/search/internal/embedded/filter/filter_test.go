@@ -21,7 +21,7 @@ func books(t testing.TB) *schema.Schema {
 	return s
 }
 
-// show writes a tree so that it can be compared.
+// show writes a tree in a form that can be compared.
 func show(n *Node) string {
 	if n == nil {
 		return "all"
@@ -174,7 +174,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// A list of any length ends with the time of who asks.
+// The parsing of a list of any length ends with the caller's time.
 func TestParse_endsWithTheTime(t *testing.T) {
 	s, err := schema.Parse([]byte(`{"name":"c","fields":[{"name":"s","type":"string"}]}`), 10)
 	require.NoError(t, err)

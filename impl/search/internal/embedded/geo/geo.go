@@ -1,4 +1,4 @@
-// Package geo has places on earth, and the circles and polygons that hold them.
+// Package geo implements places on earth, and circles and polygons that contain them.
 package geo
 
 import (
@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// Area is a circle around Center, or with Corners a polygon.
+// Area is a circle around Center, or, with Corners, a polygon.
 type Area struct {
 	Center  Point
 	Radius  float64 // in metres
 	Corners []Point
 }
 
-// Point is a place in degrees.
+// Point is a place, in degrees.
 type Point struct{ Lat, Lng float64 }
 
 const (
@@ -23,7 +23,7 @@ const (
 	metresOfMile = 1609.344
 )
 
-// ParseArea reads "(lat, lng, 5 km)" or "(lat, lng, lat, lng, lat, lng, ...)".
+// ParseArea parses "(lat, lng, 5 km)" or "(lat, lng, lat, lng, lat, lng, ...)".
 func ParseArea(text string) (Area, bool) {
 	text, ok := strings.CutPrefix(strings.TrimSpace(text), "(")
 	text, closed := strings.CutSuffix(text, ")")
@@ -31,7 +31,7 @@ func ParseArea(text string) (Area, bool) {
 		return Area{}, false
 	}
 	parts := strings.Split(text, ",")
-	parts = slices.DeleteFunc(parts, func(p string) bool { return strings.Contains(p, "exact_filter_radius") }) // it is exact anyway
+	parts = slices.DeleteFunc(parts, func(p string) bool { return strings.Contains(p, "exact_filter_radius") }) // it is always exact
 	if len(parts) == 3 {
 		if metres, ok := Metres(parts[2]); ok {
 			at, ok := place(parts[0], parts[1])
@@ -53,7 +53,7 @@ func ParseArea(text string) (Area, bool) {
 	return a, true
 }
 
-// ParsePoint reads "(lat, lng)".
+// ParsePoint parses "(lat, lng)".
 func ParsePoint(text string) (Point, bool) {
 	text, open := strings.CutPrefix(strings.TrimSpace(text), "(")
 	text, closed := strings.CutSuffix(text, ")")
@@ -62,7 +62,7 @@ func ParsePoint(text string) (Point, bool) {
 	return at, ok && open && closed && two
 }
 
-// Metres reads a distance in km or mi.
+// Metres parses a distance in km or mi, and returns it in metres.
 func Metres(text string) (float64, bool) {
 	text = strings.TrimSpace(text)
 	scale := float64(metresOfKm)
@@ -94,7 +94,7 @@ func (p Point) Distance(o Point) float64 {
 	return 2 * earthRadius * math.Asin(math.Sqrt(min(h, 1)))
 }
 
-// Holds says whether a point lies in the area. The edges of a polygon are straight in degrees.
+// Holds reports whether a point is in the area. The edges of a polygon are straight lines in degrees.
 func (a Area) Holds(p Point) bool {
 	if len(a.Corners) == 0 {
 		return a.Center.Distance(p) <= a.Radius
@@ -109,7 +109,7 @@ func (a Area) Holds(p Point) bool {
 	return in
 }
 
-// Points returns places of which the latitude and the longitude stand one after the other.
+// Points returns the places in a list of alternating latitudes and longitudes.
 func Points(places []float64) []Point {
 	var out []Point
 	for i := 0; i+1 < len(places); i += 2 {

@@ -1,4 +1,4 @@
-// Package highlight shows where the words of a query stand in a document.
+// Package highlight marks the words of a query in a document.
 package highlight
 
 import (
@@ -11,30 +11,30 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// Marker marks the words of a query in documents.
+// Marker highlights the words of a query in documents.
 type Marker struct {
 	fields     []*schema.Field
 	full       []string
-	asked      bool // highlight_fields was given: the projection does not matter
+	asked      bool // highlight_fields was given: the projection is ignored
 	start, end string
 	threshold  int
 	affix      int
-	old        bool // the older list `highlights` is wanted too
+	old        bool // the older list `highlights` is requested too
 	objects    bool // fields may lie in objects
-	// Inside is the word of which index.MarkInside speaks.
+	// Inside is the query's word for index.MarkInside.
 	Inside string
-	// Bytes counts those of all marks that were made.
+	// Bytes is the total size of all highlights that were made.
 	Bytes int
 }
 
-// Marks are those of one hit.
+// Marks are the highlights of one hit.
 type Marks struct {
-	// Tree is the newer form, by field; List the older one.
+	// Tree is the newer format, by field, and List the older one.
 	Tree map[string]any
 	List []any
 }
 
-// New reads the parameters of highlighting; searched are the fields that are marked when none are asked for.
+// New reads the parameters of highlighting. searched are the fields that are highlighted by default.
 func New(p params.Params, s *schema.Schema, searched []*schema.Field) *Marker {
 	m := &Marker{
 		full: p.Names("highlight_full_fields"), start: "<mark>", end: "</mark>", objects: s.Nested,
@@ -54,11 +54,11 @@ func New(p params.Params, s *schema.Schema, searched []*schema.Field) *Marker {
 		}
 		return m
 	}
-	m.fields = searched // one that is searched twice is in the list twice
+	m.fields = searched // a field that is searched twice is in the list twice
 	return m
 }
 
-// add marks the fields that an item of highlight_fields means; each is marked once.
+// add adds the fields that an item of highlight_fields selects, each once.
 func (m *Marker) add(name string, s *schema.Schema, seen map[*schema.Field]bool) {
 	if name == "none" {
 		return
@@ -80,14 +80,14 @@ func (m *Marker) wantsFull(name string) bool {
 	return false
 }
 
-// marked is one text with its marks.
+// marked is one text with its highlights.
 type marked struct {
 	Matched []string `json:"matched_tokens"`
 	Snippet string   `json:"snippet"`
 	Value   string   `json:"value,omitempty"`
 }
 
-// Mark returns the marks of one document. words are the words that matched, with the number of letters to mark.
+// Mark returns the highlights of one document. words are the words that matched, with the number of letters to highlight.
 func (m *Marker) Mark(doc schema.Document, words map[string]int, p projection.Projection) Marks {
 	a := &Marks{Tree: map[string]any{}, List: []any{}}
 	for _, f := range m.fields {
@@ -119,7 +119,7 @@ func (m *Marker) Mark(doc schema.Document, words map[string]int, p projection.Pr
 	return *a
 }
 
-// Wanted says whether there can be anything to mark.
+// Wanted reports whether there can be anything to highlight.
 func (m *Marker) Wanted(words map[string]int) bool { return len(words) > 0 && len(m.fields) > 0 }
 
 func (m *Marker) list(a *Marks, f *schema.Field, values []any, words map[string]int) {
@@ -149,10 +149,10 @@ func (m *Marker) list(a *Marks, f *schema.Field, values []any, words map[string]
 	a.List = append(a.List, entry)
 }
 
-// span is a part of a text to be marked.
+// span is a part of a text to be highlighted.
 type span struct{ word, start, end int }
 
-// text marks one text; ok says that something matched.
+// text highlights one text. ok reports whether something matched.
 func (m *Marker) text(f *schema.Field, s string, words map[string]int) (marked, bool) {
 	tokens := f.Analyzer().Tokens(s)
 	var spans []span
@@ -183,7 +183,7 @@ func (m *Marker) text(f *schema.Field, s string, words map[string]int) (marked, 
 	return out, true
 }
 
-// joined makes one of spans that overlap, as pairs of letters do.
+// joined merges overlapping spans. Pairs of letters overlap.
 func joined(spans []span) []span {
 	out := spans[:1]
 	for _, sp := range spans[1:] {
@@ -199,7 +199,7 @@ func joined(spans []span) []span {
 // snippetWords is the width of the window in which matches are shown together.
 const snippetWords = 10
 
-// around chooses the window with most matches and returns the bytes from some words before it to some words after it.
+// around chooses the window with the most matches. It returns the byte range from some words before it to some words after it.
 func (m *Marker) around(s string, tokens []text.Token, spans []span) (from, to int) {
 	first, last, most := 0, 0, 0
 	for i := range spans {
@@ -230,7 +230,7 @@ func (m *Marker) around(s string, tokens []text.Token, spans []span) (from, to i
 	return from, to
 }
 
-// cut returns s[from:to] with marks and the marked parts.
+// cut returns s[from:to] with highlights, and the highlighted parts.
 func (m *Marker) cut(s string, spans []span, from, to int) (string, []string) {
 	var b strings.Builder
 	matched, at := []string{}, from

@@ -8,8 +8,8 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// nested marks a field inside objects, or a whole object. The tree has the shape of the document along the field's path, and the older list
-// has nothing of it. Nothing is shown when nothing matched.
+// nested highlights a field inside objects, or a whole object. The tree has the shape of the document along the field's path. The older
+// list does not include such fields. If nothing matched, nothing is added.
 func (m *Marker) nested(a *Marks, f *schema.Field, doc schema.Document, words map[string]int) {
 	path := strings.Split(f.Name, ".")
 	node, ok := doc[path[0]]
@@ -23,7 +23,7 @@ func (m *Marker) nested(a *Marks, f *schema.Field, doc schema.Document, words ma
 	a.Tree[path[0]] = merge(a.Tree[path[0]], tree)
 }
 
-// along goes down the path; at its end everything is marked.
+// along follows the path. At its end everything is highlighted.
 func (m *Marker) along(f *schema.Field, node any, path []string, words map[string]int) (tree any, matched bool) {
 	switch t := node.(type) {
 	case []any:
@@ -63,7 +63,7 @@ func leafText(v any) string {
 	return ""
 }
 
-// merge puts the marks of another field beside those of one in the same object.
+// merge combines the highlights of several fields in the same object.
 func merge(old, add any) any {
 	switch t := add.(type) {
 	case map[string]any:

@@ -6,22 +6,22 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/filter"
 )
 
-// area is one part of the index in one search.
+// area is the state of one search in one part of the index.
 type area struct {
 	s    *search
 	at   int
 	part part
-	// words are the dictionaries of the query's fields; nil: not there.
+	// words are the dictionaries of the query's fields; nil for a field that the part does not have.
 	words []*dictionary
-	// phrases holds the documents with all wanted phrases (nil: no phrase is wanted), barred those with an excluded one.
+	// phrases holds the documents with all required phrases (nil if no phrase is required), barred those with an excluded phrase.
 	phrases, barred *roaring.Bitmap
-	// among are the documents of Plan.Among; nil: all.
+	// among holds the documents of Plan.Among; nil for all.
 	among   *roaring.Bitmap
 	found   *roaring.Bitmap
 	clauses map[*filter.Clause]*roaring.Bitmap
 }
 
-// phrased notes the documents with the wanted phrases of a query, and those with an excluded one.
+// phrased finds the documents with the required phrases of a query, and those with an excluded one.
 func (a *area) phrased(q Query) error {
 	for _, words := range q.Excluded {
 		set, err := a.withPhrase(words)
@@ -41,7 +41,7 @@ func (a *area) phrased(q Query) error {
 	return nil
 }
 
-// require wants a phrase.
+// require adds a required phrase.
 func (a *area) require(words []string) error {
 	set, err := a.withPhrase(words)
 	if err != nil {
@@ -54,8 +54,8 @@ func (a *area) require(words []string) error {
 	return nil
 }
 
-// allow removes from set what is dead, excluded or without a wanted phrase, and what the filter does not let through. With errCut, what is left in set was
-// let through, and there was no time for the rest.
+// allow removes from set the documents that are dead or excluded, lack a required phrase, or don't match the filter. If it returns errCut,
+// the documents left in set match, and there was no time to check the others.
 func (a *area) allow(set *roaring.Bitmap) error {
 	if a.among != nil {
 		set.And(a.among)
@@ -72,7 +72,7 @@ func (a *area) allow(set *roaring.Bitmap) error {
 	return a.restrict(set, a.s.plan.Filter)
 }
 
-// withPhrase returns the documents in which one of the fields holds the words side by side.
+// withPhrase returns the documents in which one of the fields contains the words next to each other.
 func (a *area) withPhrase(words []string) (*roaring.Bitmap, error) {
 	set := roaring.New()
 	for _, d := range a.words {
@@ -97,7 +97,7 @@ func (a *area) withPhrase(words []string) (*roaring.Bitmap, error) {
 	return set, nil
 }
 
-// addInside finds documents that have no score.
+// addInside adds documents without a score.
 func (a *area) addInside(set *roaring.Bitmap) error {
 	s := a.s
 	set.AndNot(a.found)

@@ -24,7 +24,7 @@ func (s *search) loose(words []string) []*word {
 	return out
 }
 
-// rejoined tries the words joined to one and each of two words split, as split_join_tokens says.
+// rejoined tries the words joined into one, and a single word split in two, as split_join_tokens says.
 func (s *search) rejoined(loose, literal []*word) error {
 	if s.plan.SplitJoin == Off || s.plan.SplitJoin == Fallback && s.found > 0 || len(loose) == 0 {
 		return nil
@@ -76,8 +76,8 @@ func (s *search) known(text string) bool {
 	return false
 }
 
-// dropping leaves out words from one side and then from the other until there are enough documents: of the query, which is the first list,
-// and in the same step of those that synonyms made of it.
+// dropping leaves out words, first from one side and then from the other, until there are enough documents. lists[0] holds the words of the
+// query. The other lists come from synonyms, and are shortened in the same steps.
 func (s *search) dropping(lists [][]*word, literal []*word) error {
 	enough := func() bool { return s.found >= s.plan.DropThreshold }
 	for side := range 2 {
@@ -116,7 +116,7 @@ func (s *search) attempt(words []*word, dropped int) error {
 	tried, steps, done := 0, 0, false
 	var err error
 	costs := make([]int, len(words))
-	// combine walks all cost vectors with the given sum, cheapest last words first.
+	// combine visits all cost vectors with the given sum, those with low costs of the last words first.
 	var combine func(i, left int)
 	combine = func(i, left int) {
 		if steps++; steps > maxSteps {

@@ -9,15 +9,15 @@ import (
 // flushChanges is the default of Config.FlushChanges.
 const flushChanges = 8192
 
-// job is one piece of the background work: it merges parts of a view.
+// job is one piece of background work: it merges parts of a view.
 type job struct {
 	view  *view
 	parts []part
-	// file says that the result goes to a file, all that the view then is in files up to its commit.
+	// file reports that the result is written to a file. all reports that everything in the view up to its commit is in files after that.
 	file, all bool
 }
 
-// next chooses what is to be done, or nil. The caller holds mu.
+// next returns the next job, or nil if there is nothing to do. The caller holds mu.
 func (x *Segments) next(v *view) *job {
 	inMemory := func(p part) bool { return p.seg.file == nil }
 	if x.config.Dir != "" && x.unsaved >= x.config.FlushChanges {
@@ -40,7 +40,7 @@ func (x *Segments) next(v *view) *job {
 	return nil
 }
 
-// flush is the job that brings everything into files.
+// flush returns the job that writes everything to files.
 func (x *Segments) flush(v *view) *job {
 	j := &job{view: v, file: true, all: true}
 	for _, p := range v.parts {
@@ -51,7 +51,7 @@ func (x *Segments) flush(v *view) *job {
 	return j
 }
 
-// work does jobs until there is none. It is one goroutine at a time.
+// work carries out jobs until none is left. Only one goroutine runs it at a time.
 func (x *Segments) work() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -70,7 +70,7 @@ func (x *Segments) work() {
 	x.calm.Broadcast()
 }
 
-// do carries out a job. The caller holds mu, which is free meanwhile.
+// do carries out a job. The caller holds mu, which do releases while it works.
 func (x *Segments) do(j *job) error {
 	pending := x.unsaved
 	x.current = j
@@ -82,7 +82,7 @@ func (x *Segments) do(j *job) error {
 		if errors.Is(err, ErrDamaged) {
 			x.damage = err
 		}
-		x.unsaved, x.resting = x.unsaved-pending, true // files are tried again after as many changes
+		x.unsaved, x.resting = x.unsaved-pending, true // files are tried again after as many further changes
 		return err
 	}
 	x.install(j, result)
@@ -95,7 +95,7 @@ func (x *Segments) do(j *job) error {
 	return x.save(j, result)
 }
 
-// result merges the parts of a job, in a file if they go there.
+// result merges the parts of a job, into a file if the job says so.
 func (x *Segments) result(j *job) (m merged, err error) {
 	err = guard(j.parts, func() error {
 		if m = merge(j.parts); !j.file || m.seg.n == 0 {
@@ -111,7 +111,7 @@ func (x *Segments) result(j *job) (m merged, err error) {
 	return m, err
 }
 
-// install puts the result in the place of the job's parts. What died meanwhile dies in the result.
+// install replaces the job's parts by the result. Documents that have died during the merge are marked as dead in the result.
 func (x *Segments) install(j *job, m merged) {
 	v := x.view.Load()
 	var parts []part
@@ -131,8 +131,8 @@ func (x *Segments) install(j *job, m merged) {
 			}
 		}
 	}
-	// A part that has died whole meanwhile is in no view any more (nothing else takes one away: see mergeSmall), and its documents are dead in
-	// the result.
+	// A part all of whose documents have died during the merge is no longer in the view. Nothing else removes the parts of a job from the
+	// view (see mergeSmall). All its documents are dead in the result.
 	for i, old := range j.parts {
 		if !slices.ContainsFunc(v.parts, func(p part) bool { return p.seg == old.seg }) {
 			for _, n := range m.number[i] {
@@ -149,7 +149,7 @@ func (x *Segments) install(j *job, m merged) {
 	x.view.Store(newView(append(parts, made), v.commit))
 }
 
-// save writes the manifest after a job. The caller holds mu, which is free meanwhile.
+// save writes the manifest after a job. The caller holds mu, which save releases while it works.
 func (x *Segments) save(j *job, m merged) error {
 	parts := []part{}
 	for _, p := range j.view.parts {
@@ -176,7 +176,7 @@ func (x *Segments) save(j *job, m merged) error {
 	return nil
 }
 
-// Complete says that the index, which was made anew, holds all documents up to a commit.
+// Complete declares that the rebuilt index contains all documents up to a commit.
 func (x *Segments) Complete(commit uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -197,8 +197,8 @@ func (x *Segments) Rest() {
 	}
 }
 
-// Stop ends the background work and leaves the files as they are: another index may have them from now on, so that a stopped one saves no
-// list of segments any more. Searches may go on.
+// Stop ends the background work and leaves the files as they are. Another index may own the files after that, so that a stopped index never
+// saves a manifest again. Searches may continue.
 func (x *Segments) Stop() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -213,7 +213,7 @@ func (x *Segments) stop() {
 	}
 }
 
-// Close ends the background work and brings everything into files. Searches may go on.
+// Close ends the background work and writes everything to files. Searches may continue.
 func (x *Segments) Close() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -33,7 +33,7 @@ type benchDocument struct {
 	Price             float64
 }
 
-// corpus draws documents from a Zipf vocabulary of made-up words.
+// corpus generates documents from a Zipf vocabulary of made-up words.
 func corpus(n int) ([]benchDocument, []string) {
 	r := rand.New(rand.NewPCG(1, 2))
 	syllables := strings.Fields("ka lo mi tu ra se no vi pa do fe gu li mo na ru ta ve zo bi")
@@ -80,7 +80,7 @@ func BenchmarkIndexes(b *testing.B) {
 	b.Run("bleve", func(b *testing.B) { benchBleve(b, docs, words) })
 }
 
-// misspell changes a letter in the middle.
+// misspell changes one letter in the middle.
 func misspell(w string) string { return w[:2] + "x" + w[3:] }
 
 // report measures do, b.N times, and reports percentiles.

@@ -6,14 +6,14 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// document is one that goes into a new segment.
+// document is a document for a new segment.
 type document struct {
 	seq    uint64
 	schema *schema.Schema
 	typed  *schema.Typed
 }
 
-// build makes a segment of documents, which it sorts by their Seq.
+// build creates a segment from documents, which it sorts by Seq.
 func build(docs []document) *segment {
 	slices.SortFunc(docs, func(a, b document) int {
 		if a.seq < b.seq {
@@ -55,10 +55,10 @@ func (s *segment) sortIDs() {
 	slices.SortFunc(s.byID, func(a, b uint32) int { return compareTexts(s.ids.at(a), s.ids.at(b)) })
 }
 
-// fieldBuilder makes a field of a segment. Documents come in ascending order; those that have no value are left out.
+// fieldBuilder builds a field of a segment. Documents are added in ascending order. Documents without a value are not added.
 type fieldBuilder struct {
 	out   *field
-	next  uint32 // the first document whose columns are not written
+	next  uint32 // the first document whose columns have not been written
 	facet *facetBuilder
 	words map[string]*wordBuilder
 }
@@ -66,7 +66,7 @@ type fieldBuilder struct {
 // wordBuilder collects the postings of one word.
 type wordBuilder struct {
 	docs []uint32
-	ends []uint32 // ends[i] is the end of the places in docs[i]
+	ends []uint32 // ends[i] is the end of the positions in docs[i]
 	data []byte
 	prev uint32 // the last position in the last document
 }
@@ -99,7 +99,7 @@ func (b *fieldBuilder) add(doc uint32, f *schema.Field, v schema.Value) {
 	}
 }
 
-// columns writes one document's row of every column.
+// columns appends one document's row to every column.
 func (b *fieldBuilder) columns(v schema.Value, order string) {
 	if b.facet != nil {
 		b.facet.add(v.Strings)
@@ -118,7 +118,7 @@ func (b *fieldBuilder) columns(v schema.Value, order string) {
 	}
 }
 
-// gap writes empty rows up to a document.
+// gap appends empty rows for all documents before doc.
 func (b *fieldBuilder) gap(doc uint32) {
 	for ; b.next < doc; b.next++ {
 		b.columns(schema.Value{}, "")
@@ -128,7 +128,7 @@ func (b *fieldBuilder) gap(doc uint32) {
 	}
 }
 
-// addWords notes the places of each word of a document's values and returns how many words there are.
+// addWords records the positions of the words of a document's values, and returns the number of words.
 func (b *fieldBuilder) addWords(doc uint32, f *schema.Field, values []string) (count int) {
 	for e, v := range values {
 		if e >= 1<<15 {
@@ -152,7 +152,7 @@ func (b *fieldBuilder) addPlace(word string, doc uint32, p place) {
 	}
 	if n := len(w.docs); n == 0 || w.docs[n-1] != doc {
 		w.docs, w.ends, w.prev = append(w.docs, doc), append(w.ends, uint32(len(w.data))), 0
-	} else if w.prev == p.pos { // past the last numbered position, or the same word at the same place
+	} else if w.prev == p.pos { // past the last numbered position, or the same word at the same position
 		return
 	}
 	w.data = appendPlace(w.data, p, w.prev)
@@ -160,7 +160,7 @@ func (b *fieldBuilder) addPlace(word string, doc uint32, p place) {
 	w.ends[len(w.ends)-1] = uint32(len(w.data))
 }
 
-// seal finishes the field of a segment with n documents.
+// seal completes the field of a segment with n documents.
 func (b *fieldBuilder) seal(n int) {
 	b.gap(uint32(n))
 	if b.facet != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// collect scores the documents that hold a candidate of the given cost for every word.
+// collect scores the documents that contain, for every word, a candidate of the given cost.
 func (s *search) collect(costs []int, dropped int) error {
 	lists := make([][]candidate, len(costs))
 	for i, w := range s.words {
@@ -51,8 +51,8 @@ func (s *search) collect(costs []int, dropped int) error {
 	return err
 }
 
-// holdingAll returns the documents that hold a candidate of every word, or nil: the rarest word first, and of the others only what is
-// needed to look at its documents.
+// holdingAll returns the documents that contain a candidate of every word, or nil if there are none. It starts with the rarest word, and
+// then reads only what is needed to check the documents of that word.
 func (a *area) holdingAll(lists [][]candidate) *roaring.Bitmap {
 	words, sizes := make([][]postings, len(lists)), make([]int, len(lists))
 	order := make([]int, len(lists))
@@ -88,7 +88,7 @@ func (a *area) holdingAll(lists [][]candidate) *roaring.Bitmap {
 	return set
 }
 
-// among returns the documents of a small set that hold one of the words.
+// among returns the documents of a small set that contain one of the words.
 func among(set *roaring.Bitmap, lists []postings) *roaring.Bitmap {
 	cursors := make([]cursor, len(lists))
 	for i, p := range lists {
@@ -107,7 +107,7 @@ func among(set *roaring.Bitmap, lists []postings) *roaring.Bitmap {
 	return roaring.BitmapOf(keep...)
 }
 
-// mark notes how many letters of a candidate to mark: of a prefix without typos only what was typed.
+// mark records how many letters of a candidate are highlighted: for a prefix match without typos, only the letters that were typed.
 func (s *search) mark(w *word, c candidate) {
 	n := 0
 	if c.cost == 1 {

@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// number is what a numeric column holds.
+// number is the element type of a numeric column.
 type number interface{ int64 | float64 }
 
-// column holds a field's numbers by document: one for each or a list. It is sealed when all documents are in.
+// column holds a field's numbers by document: one per document, or a list. It is sealed once all documents are added.
 type column[T number] struct {
 	array bool
 	// ends[doc] is the end of the document's values.
 	ends   []uint32
 	values []T
-	// sorted holds the places in values, in the order of the values; owners the document of each place.
+	// sorted holds the indexes into values in ascending order of the values. owners holds the document of each value.
 	sorted, owners []uint32
 }
 
@@ -37,7 +37,7 @@ func (c *column[T]) add(values []T) {
 	c.ends = append(c.ends, uint32(len(c.values)))
 }
 
-// seal makes the order of the values.
+// seal sorts the values.
 func (c *column[T]) seal() {
 	c.sorted = make([]uint32, len(c.values))
 	for i := range c.sorted {
@@ -46,7 +46,7 @@ func (c *column[T]) seal() {
 	slices.SortFunc(c.sorted, func(a, b uint32) int { return cmp.Or(cmp.Compare(c.values[a], c.values[b]), cmp.Compare(a, b)) })
 }
 
-// of returns the document's numbers.
+// of returns the numbers of a document.
 func (c *column[T]) of(doc uint32) []T {
 	from := uint32(0)
 	if doc > 0 {
@@ -55,7 +55,7 @@ func (c *column[T]) of(doc uint32) []T {
 	return c.values[from:c.ends[doc]]
 }
 
-// single returns the number of a document of a column without lists.
+// single returns the number of a document, for a column without lists.
 func (c *column[T]) single(doc uint32) (T, bool) {
 	if c.array {
 		return 0, false
@@ -66,7 +66,7 @@ func (c *column[T]) single(doc uint32) (T, bool) {
 	return 0, false
 }
 
-// facet holds a string field's values by document, each value once for a document. values are sorted.
+// facet holds a string field's values by document. A value that a document has several times is stored once. values are sorted.
 type facet struct {
 	array  bool
 	values texts
@@ -82,7 +82,7 @@ func (f *facet) of(doc uint32) []uint32 {
 	return f.list[from:f.ends[doc]]
 }
 
-// facetBuilder numbers values in the order in which they come.
+// facetBuilder numbers values in the order in which they are added.
 type facetBuilder struct {
 	f      *facet
 	number map[string]uint32
@@ -113,7 +113,7 @@ func (b *facetBuilder) add(values []string) {
 	b.f.ends = append(b.f.ends, uint32(len(b.f.list)))
 }
 
-// seal sorts the values.
+// seal sorts the values and renumbers them.
 func (b *facetBuilder) seal() {
 	order := make([]uint32, len(b.value))
 	for i := range order {

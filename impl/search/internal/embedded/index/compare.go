@@ -12,23 +12,26 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Compared is how an index differs from the documents that it should hold.
+// Compared is the difference between an index and the documents that it should contain.
 type Compared struct {
-	// Held are the documents that are in the index and should be.
+	// Held is the number of documents that are in the index and should be.
 	Held int
-	// Excess are in the index and should not be, or are in it twice; Different are in it otherwise than they should be.
+	// Excess documents are in the index but should not be, or are in it twice. Different documents have other values in the index than they
+	// should have.
 	Excess, Different int
 }
 
-// Read reads the documents with the first of the numbers, as they should be indexed: at least one number, and no more than are good for the memory at once. taken is how many numbers it has
-// looked at; a number that no document has is left out of the changes.
+// Read returns the documents with the first of these sequence numbers, as they should be indexed. It reads at least one, and no more than
+// should be in memory at once. taken is how many sequence numbers it has processed. A sequence number without a document is left out of
+// docs.
 type Read func(seqs []uint64) (docs []Change, taken int, err error)
 
-// compareDocuments is how many documents are compared at once at the most.
+// compareDocuments is the maximum number of documents that are compared at once.
 const compareDocuments = 8192
 
-// Compare holds what is in the index against the documents: their words with all places, columns, facets, orders and vectors, and whether their ids find them. It tells nothing of documents that
-// are not in the index: the caller knows how many there are. It fails with ErrDamaged when the index can't be read.
+// Compare compares the contents of the index with the documents: their words with all positions, columns, facets, sort orders and vectors,
+// and whether they are found by their IDs. It does not report documents that are missing in the index; the caller knows how many there
+// should be. It fails with ErrDamaged if the index can't be read.
 func (x *Segments) Compare(ctx context.Context, read Read) (c Compared, err error) {
 	v := x.view.Load()
 	seen := make(map[uint64]struct{}, v.documents)
@@ -46,7 +49,7 @@ func (x *Segments) Compare(ctx context.Context, read Read) (c Compared, err erro
 	return c, err
 }
 
-// part compares the living documents of a part, some at a time.
+// part compares the live documents of a part, in batches.
 func (c *Compared) part(ctx context.Context, p part, seen map[uint64]struct{}, read Read) error {
 	var docs []uint32
 	for doc := range uint32(p.seg.n) {
@@ -82,7 +85,7 @@ func (c *Compared) part(ctx context.Context, p part, seen map[uint64]struct{}, r
 	return nil
 }
 
-// some compares documents of a part with those that should be there.
+// some compares a batch of documents of a part with those that should be there.
 func (c *Compared) some(p part, docs []uint32, wanted []Change) {
 	bySeq := make(map[uint64]Change, len(wanted))
 	for _, w := range wanted {
@@ -103,11 +106,11 @@ func (c *Compared) some(p part, docs []uint32, wanted []Change) {
 	if len(list) == 0 {
 		return
 	}
-	keep.Flip(0, uint64(p.seg.n)) // what is not looked at is dead
+	keep.Flip(0, uint64(p.seg.n)) // documents outside of the batch count as dead
 	c.Different += len(differing(merge([]part{{p.seg, keep}}).seg, build(list)))
 }
 
-// sound looks at the orders in which a segment keeps its documents and numbers: searches look things up by them.
+// sound checks the sort orders in a segment on which lookups rely.
 func (s *segment) sound() error {
 	places := roaring.BitmapOf(s.byID...)
 	inOrder := slices.IsSortedFunc(s.byID, func(a, b uint32) int { return compareTexts(s.ids.at(a), s.ids.at(b)) })
@@ -123,7 +126,7 @@ func (s *segment) sound() error {
 	return nil
 }
 
-// inOrder says that sorted and owners are those of the values.
+// inOrder reports whether sorted and owners match the values.
 func (c *column[T]) inOrder() bool {
 	places := roaring.BitmapOf(c.sorted...)
 	if len(c.sorted) != len(c.values) || len(c.owners) != len(c.values) || int(places.GetCardinality()) != len(c.values) {
@@ -141,7 +144,7 @@ func (c *column[T]) inOrder() bool {
 	return slices.IsSortedFunc(c.sorted, func(a, b uint32) int { return cmp.Compare(c.values[a], c.values[b]) })
 }
 
-// differing returns the documents that are not alike in two segments of the same documents.
+// differing returns the documents that differ between two segments of the same documents.
 func differing(have, want *segment) map[uint32]struct{} {
 	d := map[uint32]struct{}{}
 	for doc := range uint32(want.n) {
@@ -157,7 +160,7 @@ func differing(have, want *segment) map[uint32]struct{} {
 	return d
 }
 
-// fieldsDiffer notes the documents whose values of a field are not alike. A field that is missing, or has another form, is one without values.
+// fieldsDiffer adds the documents whose values of a field differ. A field that is missing or has another form counts as one without values.
 func fieldsDiffer(a, b *field, n int, d map[uint32]struct{}) {
 	none := &field{}
 	switch {
@@ -178,7 +181,7 @@ func fieldsDiffer(a, b *field, n int, d map[uint32]struct{}) {
 	wordsDiffer(a.words, b.words, d)
 }
 
-// columnValues are what the columns of a field know of a document.
+// columnValues are the values of a document in a field's columns.
 type columnValues struct {
 	schema.Value
 	order string
@@ -194,8 +197,8 @@ func (v columnValues) equal(o columnValues) bool {
 	return v.order == o.order && slices.Equal(v.Strings, o.Strings) && slices.Equal(v.Ints, o.Ints) && slices.Equal(v.Floats, o.Floats)
 }
 
-// wordsDiffer notes the documents in which a word does not stand in the same places, or which have another length. The length of a text without words is of no use to anybody, and
-// is not that of a field that was never there.
+// wordsDiffer adds the documents in which a word has different positions, or which have different lengths. The length of a text without
+// words is ignored: nothing uses it, and it differs between an empty field and one that was never set.
 func wordsDiffer(a, b *dictionary, d map[uint32]struct{}) {
 	if a == nil {
 		a = &dictionary{}
@@ -222,7 +225,7 @@ func wordsDiffer(a, b *dictionary, d map[uint32]struct{}) {
 			right = b.list(j)
 			j++
 		}
-		postingsDiffer(left, right, func(doc uint32) bool { return a.lengths[doc] == b.lengths[doc] }, d) // in both lists: both have lengths
+		postingsDiffer(left, right, func(doc uint32) bool { return a.lengths[doc] == b.lengths[doc] }, d) // documents in both lists have lengths in both
 	}
 }
 
@@ -241,7 +244,7 @@ func (d *dictionary) list(term uint32) (out []posting) {
 	return out
 }
 
-// postingsDiffer notes the documents that are in one list alone, or in both with other places or lengths.
+// postingsDiffer adds the documents that are in only one of the lists, or in both with different positions or lengths.
 func postingsDiffer(a, b []posting, sameLength func(doc uint32) bool, d map[uint32]struct{}) {
 	for len(a) > 0 || len(b) > 0 {
 		switch {

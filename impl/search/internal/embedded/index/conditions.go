@@ -13,12 +13,12 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// rareShare says when documents are looked at one by one: when they are less than one of so many.
+// rareShare decides when documents are checked one by one: if they are fewer than one in rareShare.
 const rareShare = 8
 
-// restrict removes from set the documents that a filter does not let through. What is cheaper is done: to look at each document of
-// the set, or to find all that the filter lets through. With errCut, what is left in set was let through, and there was no time for the rest; with another
-// error set is of no use.
+// restrict removes from set the documents that don't match a filter. It chooses the cheaper way: to check each document of the set, or to
+// find all documents that match. If it returns errCut, the documents left in set match, and there was no time to check the others. After
+// any other error set is invalid.
 func (a *area) restrict(set *roaring.Bitmap, n *filter.Node) error {
 	if n == nil || set.IsEmpty() {
 		return nil
@@ -31,15 +31,15 @@ func (a *area) restrict(set *roaring.Bitmap, n *filter.Node) error {
 		if cut != nil && !errors.Is(cut, errCut) {
 			return cut
 		}
-		return cmp.Or(a.restrict(set, n.Right), cut) // both hold for what is left, also after a cut
+		return cmp.Or(a.restrict(set, n.Right), cut) // both apply to what is left, also after a cut
 	case filter.Or:
 		return a.restrictEither(set, n)
 	}
-	set.Clear() // the index does not know the elements of objects
+	set.Clear() // the index has no elements of objects
 	return nil
 }
 
-// restrictEither leaves what one of two filters lets through. After a cut there is no time for the second.
+// restrictEither keeps what matches one of two filters. If time runs out during the first one, the second is not evaluated.
 func (a *area) restrictEither(set *roaring.Bitmap, n *filter.Node) error {
 	left := set.Clone()
 	err := a.restrict(left, n.Left)
@@ -52,7 +52,8 @@ func (a *area) restrictEither(set *roaring.Bitmap, n *filter.Node) error {
 	return err
 }
 
-// restrictClause removes the documents for which a clause does not hold. When it is broken off, nothing is known of any, and none is left.
+// restrictClause removes the documents that don't match a clause. If it is interrupted, nothing is known about any document, and set is
+// empty.
 func (a *area) restrictClause(set *roaring.Bitmap, c *filter.Clause) error {
 	if c.All && !c.Negate {
 		return nil
@@ -88,7 +89,7 @@ func (a *area) restrictClause(set *roaring.Bitmap, c *filter.Clause) error {
 	return err
 }
 
-// test returns the rule of a clause on numbers, without its negation, or nil for another clause.
+// test returns the predicate of a numeric clause, without its negation, or nil for another kind of clause.
 func (a *area) test(c *filter.Clause) func(doc uint32) bool {
 	if c.All || c.Field == nil {
 		return nil
@@ -110,12 +111,12 @@ func (a *area) test(c *filter.Clause) func(doc uint32) bool {
 	return nil
 }
 
-// restrictValues is restrictClause for a condition that is asked for the values of each document.
+// restrictValues is restrictClause for a condition that is evaluated on the values of each document.
 func (a *area) restrictValues(set *roaring.Bitmap, c *filter.Clause) error {
 	f := a.part.seg.fields[c.Field.Name]
 	var drop []uint32
 	var v schema.Value
-	each, work := 1, 0 // since the last look at the time
+	each, work := 1, 0 // since the last check of the time
 	if w, ok := c.Want.(schema.Weighed); ok {
 		each = w.Work()
 	}
@@ -123,7 +124,7 @@ func (a *area) restrictValues(set *roaring.Bitmap, c *filter.Clause) error {
 		if work >= checkEvery {
 			work = 0
 			if err := a.s.look(true); err != nil {
-				set.RemoveRange(uint64(it.PeekNext()), 1<<32) // of these nothing is known
+				set.RemoveRange(uint64(it.PeekNext()), 1<<32) // these have not been checked
 				set.AndNot(roaring.BitmapOf(drop...))
 				return err
 			}
@@ -131,7 +132,7 @@ func (a *area) restrictValues(set *roaring.Bitmap, c *filter.Clause) error {
 		doc := it.Next()
 		switch {
 		case f == nil:
-		case f.parts.Floats: // as most of these have: no further column is looked at
+		case f.parts.Floats: // the usual case: no other column is read
 			v.Floats = f.floats.of(doc)
 		default:
 			v, _ = f.row(doc)
@@ -145,7 +146,7 @@ func (a *area) restrictValues(set *roaring.Bitmap, c *filter.Clause) error {
 	return nil
 }
 
-// clause returns the documents for which a clause holds, without its negation. It is made once for a search.
+// clause returns the documents that match a clause, without its negation. The result is cached for the search.
 func (a *area) clause(c *filter.Clause) (*roaring.Bitmap, error) {
 	if set, ok := a.clauses[c]; ok {
 		return set, nil
@@ -157,7 +158,8 @@ func (a *area) clause(c *filter.Clause) (*roaring.Bitmap, error) {
 	return set, err
 }
 
-// alternativesBetween is how many alternatives of a clause are looked up between two looks at the time: a caller may write any number.
+// alternativesBetween is how many alternatives of a clause are looked up between two checks of the time, because a caller may send any
+// number of them.
 const alternativesBetween = 16
 
 func (a *area) holding(c *filter.Clause) (*roaring.Bitmap, error) {
@@ -189,7 +191,7 @@ func (a *area) holding(c *filter.Clause) (*roaring.Bitmap, error) {
 	return set, nil
 }
 
-// addWords adds the documents in which one of the alternatives is, without a field those with the id.
+// addWords adds the documents that contain one of the alternatives. Without a field, the alternatives are IDs.
 func (a *area) addWords(set *roaring.Bitmap, f *field, c *filter.Clause, want schema.AnyWords) error {
 	for i, w := range want {
 		if i%alternativesBetween == alternativesBetween-1 {
@@ -210,7 +212,7 @@ func (a *area) addWords(set *roaring.Bitmap, f *field, c *filter.Clause, want sc
 	return nil
 }
 
-// test returns whether a document has a value in one of the ranges.
+// test returns a predicate that reports whether a document has a value in one of the ranges.
 func (c *column[T]) test(ranges []schema.Range[T]) func(doc uint32) bool {
 	inside := insideOf(joined(ranges))
 	return func(doc uint32) bool { return slices.ContainsFunc(c.of(doc), inside) }
@@ -227,7 +229,7 @@ func insideOf[T number](ranges []schema.Range[T]) func(v T) bool {
 	}
 }
 
-// within returns the documents that have a value in one of the ranges: from the sorted values when they are few, else by a look at all.
+// within returns the documents with a value in one of the ranges. It uses the sorted values if there are few, and otherwise scans all.
 func (c *column[T]) within(ranges []schema.Range[T]) *roaring.Bitmap {
 	ranges = joined(ranges)
 	var docs []uint32
@@ -257,7 +259,7 @@ func (c *column[T]) scan(ranges []schema.Range[T]) *roaring.Bitmap {
 	return roaring.FromDense(dense, false)
 }
 
-// joined sorts ranges and joins those that overlap; empty ones go.
+// joined sorts ranges, merges those that overlap, and removes empty ones.
 func joined[T number](ranges []schema.Range[T]) []schema.Range[T] {
 	sorted := slices.DeleteFunc(slices.Clone(ranges), func(r schema.Range[T]) bool { return r.Low > r.High })
 	slices.SortFunc(sorted, func(a, b schema.Range[T]) int { return cmp.Compare(a.Low, b.Low) })
@@ -272,7 +274,8 @@ func joined[T number](ranges []schema.Range[T]) []schema.Range[T] {
 	return out
 }
 
-// fitting returns the documents whose value, of which d has the words, fits w. completions are the words that may stand for the last one when w is a prefix.
+// fitting returns the documents whose value matches w. d is the field's dictionary. completions are the words that the last word may stand
+// for if w is a prefix.
 func (a *area) fitting(d *dictionary, w schema.Words, completions []string) (*roaring.Bitmap, error) {
 	if len(w.List) == 0 {
 		return roaring.New(), nil
@@ -294,8 +297,8 @@ func (a *area) fitting(d *dictionary, w schema.Words, completions []string) (*ro
 	return set, nil
 }
 
-// completions returns the words with most documents among those that begin with the last word of a prefix filter. Of a negated one they are
-// all: a limit, which callers choose, would let documents through that the filter forbids.
+// completions returns those words with the last word of a prefix filter as their prefix that have the most documents. For a negated filter
+// it returns all such words: the limit is chosen by the caller, and would let documents through that the filter excludes.
 func (s *search) completions(c *filter.Clause, w schema.Words) []string {
 	if !w.Prefix || len(w.List) == 0 {
 		return nil
@@ -317,7 +320,7 @@ func (s *search) completions(c *filter.Clause, w schema.Words) []string {
 	return words
 }
 
-// intersection returns the documents, of n, that hold one of the variants of every word. A word that comes again is not looked at again.
+// intersection returns those of n documents that contain one of the variants of every word. A repeated word is evaluated once.
 func intersection(n int, variants [][]postings) *roaring.Bitmap {
 	var set *roaring.Bitmap
 	done := make(map[postings]bool)
@@ -344,10 +347,11 @@ func intersection(n int, variants [][]postings) *roaring.Bitmap {
 	return set
 }
 
-// phraseAt says where a phrase must stand in its element.
+// phraseAt requires a phrase to be at the start or the end of its element.
 type phraseAt struct{ first, last bool }
 
-// keepPhrases removes the documents in which the words do not stand side by side. With an error, which is the context's, set is of no use.
+// keepPhrases removes the documents in which the words are not next to each other. After an error, which is that of the context, set is
+// invalid.
 func keepPhrases(ctx context.Context, set *roaring.Bitmap, variants [][]postings, at phraseAt) error {
 	cursors := make([][]cursor, len(variants))
 	for i, alternatives := range variants {
@@ -357,7 +361,7 @@ func keepPhrases(ctx context.Context, set *roaring.Bitmap, variants [][]postings
 	}
 	places := make([][]place, len(variants))
 	var drop []uint32
-	work := 0 // words looked up since the last look at the context
+	work := 0 // words looked up since the last check of the context
 	for it := set.Iterator(); it.HasNext(); {
 		if work += len(variants); work >= checkEvery {
 			if work = 0; ctx.Err() != nil {
@@ -383,7 +387,7 @@ func keepPhrases(ctx context.Context, set *roaring.Bitmap, variants [][]postings
 	return nil
 }
 
-// phrase says whether the words stand side by side in one element.
+// phrase reports whether the words are next to each other in one element.
 func phrase(places [][]place, at phraseAt) bool {
 	for _, start := range places[0] {
 		if at.first && start.pos%elementStride != 0 {

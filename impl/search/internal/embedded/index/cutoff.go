@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// giveWay lets other goroutines have the processor and returns the context's error. Searches keep all processors busy; without this each step of a request beside them,
-// such as reading from its connection, waits until the runtime takes a processor away from one, which is up to 10 ms.
+// giveWay yields the processor and returns the context's error. Searches keep all processors busy. Without yielding, each step of a
+// concurrent request, such as reading from its connection, waits until the runtime preempts a search, which takes up to 10 ms.
 func (s *search) giveWay() error {
 	s.steps++
-	return s.look(s.steps > 1) // the first step is done in any case: an answer is not empty for want of time alone
+	return s.look(s.steps > 1) // the first step is always done, so that lack of time alone does not give an empty answer
 }
 
-// look gives way, and ends the search at the cutoff if it may be cut already. It says so once: what has been found by then is made an answer of.
+// look yields, and returns errCut once when the cutoff has passed, if begun. What has been found until then becomes the answer.
 func (s *search) look(begun bool) error {
 	runtime.Gosched()
 	if err := s.ctx.Err(); err != nil || s.plan.Cutoff.IsZero() || s.cut {
@@ -26,5 +26,5 @@ func (s *search) look(begun bool) error {
 	return nil
 }
 
-// errCut says that the plan's Cutoff has come.
+// errCut reports that the plan's Cutoff has passed.
 var errCut = errors.New("the time of the search is over")

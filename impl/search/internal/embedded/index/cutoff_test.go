@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// mapped holds n documents with a word, a kind, a number and a place; half of them are at 1, 1 and half at 50, 50.
+// mapped returns an index of n documents with a word, a kind, a number and a place. Half of them are at 1, 1 and half at 50, 50.
 func mapped(t *testing.T, n int) (*Segments, *schema.Schema) {
 	s, err := schema.Parse([]byte(`{"name":"x","fields":[{"name":"word","type":"string"},{"name":"kind","type":"string","facet":true},{"name":"n","type":"int32","facet":true},{"name":"at","type":"geopoint"}]}`), 10)
 	require.NoError(t, err)
@@ -34,7 +34,7 @@ func mapped(t *testing.T, n int) (*Segments, *schema.Schema) {
 	return m, s
 }
 
-// plans are searches of every kind, each with facets.
+// plans returns searches of every kind, each with facets.
 func plans(t *testing.T, s *schema.Schema, cutoff time.Time) map[string]Plan {
 	field := func(name string) *schema.Field {
 		f, ok := s.Field(name)
@@ -68,7 +68,7 @@ func plans(t *testing.T, s *schema.Schema, cutoff time.Time) map[string]Plan {
 	}
 }
 
-// Whatever the time ends at, what was found is the answer, and all of it is let through.
+// Wherever the time runs out, what was found is the answer, and all of it matches the filter.
 func TestCutoff_neverFailsASearch(t *testing.T) {
 	for _, n := range []int{3, checkEvery + 5, 5 * checkEvery} {
 		m, s := mapped(t, n)
@@ -92,7 +92,7 @@ func TestCutoff_neverFailsASearch(t *testing.T) {
 	}
 }
 
-// The filter of a place ends with the time, and not with the documents.
+// A filter by place ends with the time, before it has seen all documents.
 func TestCutoff_endsAFilterByPlace(t *testing.T) {
 	m, s := mapped(t, 8*checkEvery)
 	res, err := m.Search(t.Context(), plans(t, s, time.Now().Add(-time.Second))["place"])
@@ -101,7 +101,7 @@ func TestCutoff_endsAFilterByPlace(t *testing.T) {
 	require.Equal(t, checkEvery/2, res.Found, "of the first block half are there")
 }
 
-// ends is a context that is over after a number of looks at it.
+// ends is a context that ends after a number of checks.
 type ends struct {
 	context.Context
 	left int

@@ -11,27 +11,30 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// dictionary is a field's words in order, with their postings: the documents that hold a word, ascending, and the places in each.
+// dictionary holds a field's words in sorted order, with their postings: the documents that contain a word, ascending, and the positions in
+// each.
 //
-// The postings of all words lie one after the other, so posting i is docs[i]. Its places are in places, with their length before them;
-// steps says where the places of every stepPostings-th posting begin. Places are read for few documents, so they are kept small.
+// The postings of all words are stored consecutively, so that posting i is for document docs[i]. Its positions are in places, preceded by
+// their length. steps holds where the positions of every stepPostings-th posting start. Positions are read for few documents only, so they
+// are stored compactly.
 type dictionary struct {
 	terms texts
 	ends  []uint32 // ends[term] is the end of the term's postings
 	docs  []uint32
 	steps []uint32
-	// places holds for each posting the length in bytes (a varint) and the places (encodePlaces).
+	// places holds, for each posting, the length in bytes (a varint) and the positions (encodePlaces).
 	places []byte
-	// lengths counts the words of the field by document, up to anyLength, which also stands for a list of strings: not known.
+	// lengths holds the number of words of the field by document, up to anyLength. anyLength also means that the number is unknown, as for
+	// lists of strings.
 	lengths []byte
 
 	whole [mostWhole + 1]atomic.Pointer[roaring.Bitmap] // see ofLength
 }
 
-// mostWhole is the number of words up to which it is kept which documents have so many in a field.
+// mostWhole is the largest number of words for which the documents with so many words are cached.
 const mostWhole = 8
 
-// ofLength returns the documents whose field may have exactly so many words. The set must not be changed.
+// ofLength returns the documents whose field may have exactly that many words. The set must not be modified.
 func (d *dictionary) ofLength(words int) *roaring.Bitmap {
 	if set := d.whole[words].Load(); set != nil {
 		return set
@@ -61,7 +64,7 @@ func (d *dictionary) visit(v visitor) {
 	v.bytes(&d.lengths)
 }
 
-// addTerm appends a word; addPosting then appends its postings.
+// addTerm appends a word. addPosting then appends its postings.
 func (d *dictionary) addTerm(term string) {
 	d.terms.add(term)
 	d.ends = append(d.ends, uint32(len(d.docs)))
@@ -77,7 +80,7 @@ func (d *dictionary) addPosting(doc uint32, places []byte) {
 	d.ends[len(d.ends)-1] = uint32(len(d.docs))
 }
 
-// postings are those of one word; the zero value has none.
+// postings are the postings of one word. The zero value is empty.
 type postings struct {
 	d        *dictionary
 	from, to uint32
@@ -91,7 +94,7 @@ func (d *dictionary) postings(term uint32) postings {
 	return postings{d, from, d.ends[term]}
 }
 
-// find returns the postings of a word; none when the field does not hold it.
+// find returns the postings of a word, or empty postings if the field does not contain it.
 func (d *dictionary) find(word string) postings {
 	if term, ok := d.terms.search(word); ok {
 		return d.postings(term)
@@ -108,9 +111,9 @@ func (p postings) docs() []uint32 {
 	return p.d.docs[p.from:p.to]
 }
 
-// past returns the first term from term on that does not begin with prefix; term begins with it.
+// past returns the first term after term that does not have the prefix. term itself has it.
 func (d *dictionary) past(term uint32, prefix string) uint32 {
-	low, step := int(term), 1 // low begins with it; most such runs are short
+	low, step := int(term), 1 // terms up to low have the prefix; most such runs are short
 	for low+step < d.terms.len() && strings.HasPrefix(d.terms.at(uint32(low+step)), prefix) {
 		low, step = low+step, 2*step
 	}
@@ -118,7 +121,7 @@ func (d *dictionary) past(term uint32, prefix string) uint32 {
 	return uint32(low + 1 + sort.Search(high-low-1, func(k int) bool { return !strings.HasPrefix(d.terms.at(uint32(low+1+k)), prefix) }))
 }
 
-// withPrefix calls found for every word that begins with prefix.
+// withPrefix calls found for every word with the prefix.
 func (d *dictionary) withPrefix(prefix string, found func(term uint32)) {
 	term, _ := d.terms.search(prefix)
 	for ; int(term) < d.terms.len() && strings.HasPrefix(d.terms.at(term), prefix); term++ {
@@ -126,7 +129,8 @@ func (d *dictionary) withPrefix(prefix string, found func(term uint32)) {
 	}
 }
 
-// similar walks the words in order with a matcher and calls found for those that match; what no match can begin with is jumped over.
+// similar runs a matcher over the words in order and calls found for those that match. It skips words that start with something that no
+// match can start with.
 func (d *dictionary) similar(m *text.Matcher, found func(term uint32, cost text.Cost)) {
 	for term := uint32(0); int(term) < d.terms.len(); {
 		word := d.terms.at(term)

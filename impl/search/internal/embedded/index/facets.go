@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// facet counts a field's values in the documents found. Every value is counted, whatever the search's page shows.
+// facet counts a field's values in all documents found, whatever page is requested.
 func (s *search) facet(ask Facet) (FacetResult, error) {
 	r := FacetResult{Field: ask.Field}
 	if s.found == 0 {
@@ -45,7 +45,7 @@ func (s *search) facet(ask Facet) (FacetResult, error) {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(b.Last, a.Last), cmp.Compare(a.Value, b.Value))
 	})
 	if len(r.Counts) > ask.Max {
-		r.Counts = slices.Clone(r.Counts[:ask.Max]) // the others are not held until the answer is made
+		r.Counts = slices.Clone(r.Counts[:ask.Max]) // the others are released before the answer is built
 	}
 	return r, nil
 }
@@ -53,7 +53,7 @@ func (s *search) facet(ask Facet) (FacetResult, error) {
 func wholes(f *field) *column[int64]  { return f.ints }
 func reals(f *field) *column[float64] { return f.floats }
 
-// each calls do for every document found and looks at the context now and then.
+// each calls do for every document found, and checks the context regularly.
 func (a *area) each(do func(doc uint32)) error { return a.eachOf(a.found, do) }
 
 func (a *area) eachOf(set *roaring.Bitmap, do func(doc uint32)) error {
@@ -72,7 +72,7 @@ func (a *area) eachOf(set *roaring.Bitmap, do func(doc uint32)) error {
 	}
 }
 
-// tallied counts a value's documents and knows the newest of them.
+// tallied counts a value's documents and remembers the newest of them.
 type tallied struct {
 	n    int
 	last uint64
@@ -107,7 +107,7 @@ func (s *search) countStrings(r *FacetResult) error {
 	}
 	r.Counts = make([]FacetCount, 0, len(total))
 	for v, c := range total {
-		r.Counts = append(r.Counts, FacetCount{strings.Clone(v), c.n, c.last}) // it outlives the segment
+		r.Counts = append(r.Counts, FacetCount{strings.Clone(v), c.n, c.last}) // the value outlives the segment
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func countNumbers[T number](s *search, of func(*field) *column[T], r *FacetResul
 		if err := a.each(func(doc uint32) {
 			values := c.of(doc)
 			for i, v := range values {
-				if i > 0 && slices.Contains(values[:i], v) { // a document counts once for a value
+				if i > 0 && slices.Contains(values[:i], v) { // a document counts once per value
 					continue
 				}
 				t := counts[v]

@@ -17,13 +17,13 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// A segment's file: the magic, the length of the head, the head (JSON), and then each slice of the segment at a multiple of 8, as it lies
-// in memory. After that the checksum (CRC-32C) of every page, and the tail. All pages are read and compared when the file is opened; then
-// it is mapped.
+// The file of a segment consists of the magic, the length of the head, the head (JSON), and the slices of the segment as they are in
+// memory, each aligned to 8 bytes. Then follow the checksums (CRC-32C) of all pages, and the tail. When a file is opened, all pages are
+// read and verified. Then it is mapped.
 const (
 	segmentMagic = "FSEGv1\n\x00"
 	pageSize     = 64 << 10
-	tailSize     = 16 // length of what the pages hold, checksum of the checksums, byte order
+	tailSize     = 16 // length of the pages' content, checksum of the checksums, byte order
 	byteOrder    = 0x01020304
 )
 
@@ -32,7 +32,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // file is a mapped file. It is unmapped when nothing refers to it any more.
 type file struct{ name, path string }
 
-// head is what a segment's file says about its slices.
+// head describes the slices in a segment's file.
 type head struct {
 	Documents int                       `json:"documents"`
 	Fields    map[string]schema.Columns `json:"fields"`
@@ -50,11 +50,11 @@ func (l *lengths) u64s(p *[]uint64)  { *l = append(*l, len(*p)) }
 func (l *lengths) i64s(p *[]int64)   { *l = append(*l, len(*p)) }
 func (l *lengths) f64s(p *[]float64) { *l = append(*l, len(*p)) }
 
-// pageWriter writes pages and keeps their checksums.
+// pageWriter writes pages and computes their checksums.
 type pageWriter struct {
 	out  *bufio.Writer
 	n    int64
-	page uint32 // checksum of the page that is being written
+	page uint32 // checksum of the current page
 	sums []byte
 	err  error
 }
@@ -102,7 +102,7 @@ func (w *pageWriter) u64s(p *[]uint64)  { writeSlice(w, *p) }
 func (w *pageWriter) i64s(p *[]int64)   { writeSlice(w, *p) }
 func (w *pageWriter) f64s(p *[]float64) { writeSlice(w, *p) }
 
-// writeSegment writes a segment and brings it to the disk.
+// writeSegment writes a segment to a file and syncs it to disk.
 func writeSegment(path string, s *segment) (err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -110,7 +110,7 @@ func writeSegment(path string, s *segment) (err error) {
 	}
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
-			_ = os.Remove(path) // a part of a segment is of no use
+			_ = os.Remove(path) // a partial segment is of no use
 		}
 	}()
 	h := head{Documents: s.n, Fields: make(map[string]schema.Columns)}
@@ -148,7 +148,7 @@ func damaged(path, what string) error {
 	return fmt.Errorf("%w: %s: %s", ErrDamaged, filepath.Base(path), what)
 }
 
-// openSegment checks a segment's file and maps it.
+// openSegment verifies a segment's file and maps it.
 func openSegment(path string) (*segment, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -178,7 +178,7 @@ func openSegment(path string) (*segment, error) {
 	return s, nil
 }
 
-// checkFile compares the pages of a file with their checksums.
+// checkFile verifies the checksums of a file's pages.
 func checkFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -189,7 +189,7 @@ func checkFile(path string) error {
 	return err
 }
 
-// check compares all pages with their checksums and returns the length of what they hold.
+// check verifies the checksums of all pages and returns the length of their content.
 func check(f *os.File, path string) (int64, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -224,7 +224,7 @@ func check(f *os.File, path string) (int64, error) {
 	return pages, nil
 }
 
-// pageReader makes slices of mapped pages.
+// pageReader reads slices from mapped pages.
 type pageReader struct {
 	data    []byte
 	at      int

@@ -1,5 +1,5 @@
-// Package index finds documents: it is told what the store holds and answers searches. Index is the agreement; Segments is
-// the one implementation (docs/decisions/0038-segments.md).
+// Package index finds documents: it is updated with the contents of the store and answers searches. Index is the interface, and Segments
+// its only implementation (docs/decisions/0038-segments.md).
 package index
 
 import (
@@ -11,45 +11,45 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Index is what the engine needs of an index. All methods may be called at the same time; Apply is called by one
-// goroutine at a time.
+// Index is the engine's interface to an index. All methods are safe for concurrent use, except that Apply must be called by one goroutine
+// at a time.
 type Index interface {
-	// Apply makes the changes visible to every later Search, all of them at once.
+	// Apply makes the changes visible to every later Search, all at once.
 	Apply(batch Batch) error
-	// Search finds documents. It returns ctx.Err() when the context ends first.
+	// Search finds documents. It returns ctx.Err() if the context ends first.
 	Search(ctx context.Context, plan Plan) (Result, error)
-	// Stats tells how much the index holds.
+	// Stats returns how much the index contains.
 	Stats() Stats
 }
 
 // Batch is a list of changes in order.
 type Batch []Change
 
-// Change puts (New), replaces (Old and New) or removes (Old) one document.
+// Change adds (New), replaces (Old and New) or removes (Old) one document.
 type Change struct {
-	// Seq numbers the document in the order of insertion and never changes.
+	// Seq is the document's number in the order of insertion. It never changes.
 	Seq uint64
-	// Schema knows the fields of Old and New.
+	// Schema defines the fields of Old and New.
 	Schema *schema.Schema
-	// Old says that the index holds the document; what was in it is not looked at.
+	// Old is set if the index contains the document. Its contents are not used.
 	Old, New *schema.Typed
-	// Commit is the number of the store's commit that the change is part of; 0 for none.
+	// Commit is the number of the store's commit that contains the change; 0 for none.
 	Commit uint64
 }
 
-// Stats describes an index.
+// Stats describes the size of an index.
 type Stats struct {
 	Documents, Terms int
-	// Dead counts the documents that were removed and still cost memory.
+	// Dead is the number of documents that were removed but still occupy memory.
 	Dead int
-	// Bytes estimates the memory. Mapped pages are the system's and do not count.
+	// Bytes is the estimated memory. Mapped pages belong to the system and are not included.
 	Bytes int64
 }
 
-// MarkInside is the mark of a word of Query.Inside.
+// MarkInside marks a word of Query.Inside in Result.Marks.
 const MarkInside = -1
 
-// MatchType says how the scores of several fields make one.
+// MatchType is how the scores of several fields are combined.
 type MatchType uint8
 
 // The values of text_match_type.
@@ -59,7 +59,7 @@ const (
 	SumScore
 )
 
-// SplitJoin says when words are tried split or joined.
+// SplitJoin is when words are tried split or joined.
 type SplitJoin uint8
 
 // The values of split_join_tokens.
@@ -74,35 +74,34 @@ type Query struct {
 	// All matches every document (before exclusions), None matches none.
 	All, None bool
 	Words     []string
-	// Also are other words to search for in place of Words (synonyms): a document that has all of one of the lists is found too.
+	// Also holds alternatives to Words (synonyms). A document that contains all words of one of the lists is found too.
 	Also [][]string
-	// Inside are words of the vocabulary that hold the query's only word somewhere inside (infix). Their documents are found after all others and
-	// are as good as each other.
+	// Inside holds words of the vocabulary that contain the query's only word (infix). Their documents rank after all others, and equally.
 	Inside []string
-	// Phrases must occur, Excluded must not; both are lists of neighbouring words.
+	// Phrases must occur and Excluded must not. Both are lists of adjacent words.
 	Phrases, Excluded [][]string
 }
 
-// QueryField is one of the fields that are searched.
+// QueryField is a field that is searched.
 type QueryField struct {
 	Field *schema.Field
-	// Weight ranks the field: 15 for the most important.
+	// Weight is the weight of the field: 15 for the most important.
 	Weight   int
 	NumTypos int
 	Prefix   bool
 }
 
-// Facet asks for the counts of a field's values.
+// Facet requests the counts of a field's values.
 type Facet struct {
 	Field *schema.Field
 	// Max is the number of values to return.
 	Max int
-	// Alpha orders by value instead of count; Desc turns that order. Of values that are equally frequent the one that a newer document has
-	// comes first.
+	// Alpha sorts by value instead of count, and Desc reverses that. Among values with equal counts, the one in a newer document comes
+	// first.
 	Alpha, Desc bool
 }
 
-// Plan is a search.
+// Plan defines a search.
 type Plan struct {
 	Schema *schema.Schema
 	Query  Query
@@ -110,17 +109,18 @@ type Plan struct {
 	Filter *filter.Node
 	Sort   []ordering.Key
 	Facets []Facet
-	// FacetsOfAll counts the facets over all documents and not over those found.
+	// FacetsOfAll counts facets over all documents instead of those found.
 	FacetsOfAll bool
-	// Values are fields of which each hit shall tell its values: such as the index Holds, and those of places, of each the latitude and then the longitude.
+	// Values are fields whose values each hit returns. They must be fields that Holds accepts, or fields of places, whose values are
+	// latitude and longitude.
 	Values []*schema.Field
-	// Among, unless it is nil, are the numbers of the only documents that are found.
+	// Among, unless nil, restricts the search to the documents with these sequence numbers.
 	Among []uint64
-	// Near, unless it is nil, measures vectors: each hit tells its Distance.
+	// Near, unless nil, makes each hit return its vector's Distance.
 	Near *Near
-	// Cutoff is the time at which what is found is enough, however much that is; the zero time is none.
+	// Cutoff is when the search ends with what has been found so far. The zero time is none.
 	Cutoff time.Time
-	// Offset and Limit cut the sorted hits.
+	// Offset and Limit select a page of the sorted hits.
 	Offset, Limit int
 
 	MinLen1Typo, MinLen2Typo         int
@@ -131,23 +131,23 @@ type Plan struct {
 	SplitJoin                        SplitJoin
 	MatchType                        MatchType
 	NoExactPriority, PositionMatters bool
-	// NoFieldPriority is that documents do not come first for having words in more fields.
+	// NoFieldPriority ignores in how many fields a document has words.
 	NoFieldPriority bool
 }
 
-// Hit is one document found.
+// Hit is a document that was found.
 type Hit struct {
 	Seq uint64
-	// Match is nil when no words were searched.
+	// Match is nil if no words were searched.
 	Match *Match
-	// Values are those of the plan's Values. Nobody changes them.
+	// Values are the values of the plan's Values. They must not be modified.
 	Values []schema.Value
-	// Measured says that the document has a vector, of which Distance is what the plan's Near measures.
+	// Measured reports that the document has a vector. Distance is then the result of the plan's Near.
 	Measured bool
 	Distance float64
 }
 
-// Match is how well the words fit.
+// Match describes how well the words match.
 type Match struct {
 	Score          uint64
 	BestField      uint64
@@ -158,32 +158,32 @@ type Match struct {
 	TypoPrefixCost int
 }
 
-// FacetCount is one value of a facet. Last is the newest of the found documents that have it.
+// FacetCount is one value of a facet. Last is the newest of the found documents with the value.
 type FacetCount struct {
 	Value string
 	Count int
 	Last  uint64
 }
 
-// FacetResult is the answer to a Facet.
+// FacetResult is the result of a Facet.
 type FacetResult struct {
 	Field  *schema.Field
 	Counts []FacetCount
-	// Distinct counts the different values.
+	// Distinct is the number of different values.
 	Distinct int
-	// Numeric says that Min to Avg are filled.
+	// Numeric reports that Min to Avg are set.
 	Numeric            bool
 	Min, Max, Sum, Avg float64
 }
 
-// Result is the answer to a Plan.
+// Result is the result of a Plan.
 type Result struct {
-	// Cut says that Cutoff came first: there may be more documents, and better ones.
+	// Cut reports that Cutoff has passed: there may be more documents, and better ones.
 	Cut          bool
 	Found, OutOf int
 	Hits         []Hit
 	Facets       []FacetResult
-	// Marks holds the words of the vocabulary that matched, with the number of letters to mark (0: all of the word; MarkInside: all of it where
-	// the query's word is in it as it is written, punctuation too).
+	// Marks holds the words of the vocabulary that matched, and how many letters of each to highlight. 0 means the whole word. MarkInside
+	// means the whole word if it contains the query's word as written, including punctuation.
 	Marks map[string]int
 }

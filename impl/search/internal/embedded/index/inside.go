@@ -11,15 +11,15 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Inside asks for words that hold a text: with at most so many letters Before and After it.
+// Inside requests words that contain a text, with at most Before letters before it and After letters after it.
 type Inside struct {
 	Text          string
 	Fields        []*schema.Field
 	Before, After int
 }
 
-// WordsHolding returns the words of the fields that hold the text inside, each with the number of documents that have it, of those that the plan's filter lets
-// through. With the plan's Cutoff it returns what it has found.
+// WordsHolding returns the words of the fields that contain the text, each with the number of documents that have the word and match the
+// plan's filter. If the plan's Cutoff passes, it returns what it has found so far.
 func (x *Segments) WordsHolding(ctx context.Context, plan Plan, in Inside) (words map[string]int, err error) {
 	v := x.view.Load()
 	err = guard(v.parts, func() error {

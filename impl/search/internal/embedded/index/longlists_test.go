@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Lists of any length look at the time as they are looked up, so that it ends them.
+// Lookups of lists of any length check the time, so that it ends them.
 func TestContext_endsListsOfAnyLength(t *testing.T) {
 	m, s := mapped(t, checkEvery)
 	base := plans(t, s, time.Time{})["words"]
@@ -65,7 +65,7 @@ func TestContext_endsListsOfAnyLength(t *testing.T) {
 	}
 }
 
-// A word that is longer than any with typos is not split at each of its letters.
+// A word longer than any with typos is not split at each of its letters.
 func TestSearch_longWordsAreNotSplit(t *testing.T) {
 	m, s := mapped(t, 10)
 	p := plans(t, s, time.Time{})["words"]
@@ -79,7 +79,7 @@ func TestSearch_longWordsAreNotSplit(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// Room is made for what there is, and not for what a parameter says.
+// Memory is allocated for what exists, and not for what a parameter says.
 func TestSearch_noParameterMakesRoom(t *testing.T) {
 	m, s := mapped(t, 10)
 	p := plans(t, s, time.Time{})["words"]

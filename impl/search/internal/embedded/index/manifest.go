@@ -15,8 +15,8 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// The manifest names the segments that make the index, with their dead documents, and the commit up to which they hold all changes. It is
-// replaced as a whole, by a renaming; files that it does not name are nothing.
+// The manifest lists the segments of the index with their dead documents, and the commit up to which they contain all changes. It is
+// replaced atomically by a rename. Files that it does not list are ignored.
 const (
 	manifestName   = "manifest"
 	manifestFormat = 3 // 1 had no places, 2 no vectors
@@ -31,11 +31,11 @@ type manifest struct {
 
 type manifestPart struct {
 	File string `json:"file"`
-	// Dead is the portable form of a roaring bitmap.
+	// Dead is a roaring bitmap in its portable format.
 	Dead []byte `json:"dead,omitempty"`
 }
 
-// fileNames gives names to segments and knows what was saved. The background work alone uses it.
+// fileNames generates names of segments and remembers the last saved commit. Only the background work uses it.
 type fileNames struct {
 	last  int
 	saved uint64
@@ -46,7 +46,7 @@ func (n *fileNames) next(dir string) string {
 	return filepath.Join(dir, fmt.Sprintf("%08d%s", n.last, segmentSuffix))
 }
 
-// save makes a manifest of parts in files durable, and then removes the files of others.
+// save durably writes a manifest of parts that are in files, and then deletes all other segment files.
 func (n *fileNames) save(dir string, parts []part, commit uint64) error {
 	m := manifest{Format: manifestFormat, Commit: commit}
 	named := make(map[string]bool)
@@ -92,7 +92,7 @@ func writeDurably(dir, name string, text []byte) (err error) {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// removeOthers removes the segments that are not named. Those that are still mapped live on until they are not.
+// removeOthers deletes the segments that are not named. A file that is still mapped remains usable until it is unmapped.
 func removeOthers(dir string, named map[string]bool) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -107,8 +107,8 @@ func removeOthers(dir string, named map[string]bool) error {
 	return errors.Join(errs...)
 }
 
-// Open reads the index in c.Dir. It fails with fs.ErrNotExist when there is none and with ErrDamaged when it is broken: then Clear it and make
-// it anew from the documents.
+// Open reads the index in c.Dir. It fails with fs.ErrNotExist if there is none, and with ErrDamaged if it is damaged. In the latter case
+// the caller should Clear it and rebuild it from the documents.
 func Open(c Config) (*Segments, error) {
 	m, err := readManifest(filepath.Join(c.Dir, manifestName))
 	if err != nil {
@@ -172,7 +172,7 @@ func openPart(dir string, entry manifestPart) (p part, number int, err error) {
 	return p, number, nil
 }
 
-// Clear removes the index in a directory, and makes the directory if need be.
+// Clear deletes the index in a directory and creates the directory if needed.
 func Clear(dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove index: %w", err)
@@ -183,7 +183,7 @@ func Clear(dir string) error {
 	return nil
 }
 
-// Rebuild returns an empty index that is to be filled with all documents and is saved once Complete was called.
+// Rebuild returns an empty index for the caller to fill with all documents. It is saved only after Complete was called.
 func Rebuild(c Config) (*Segments, error) {
 	if c.Dir != "" {
 		if err := Clear(c.Dir); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// part is a segment with the documents of it that were removed or replaced since it was made. dead is nil when there are none, and
-// is never changed: who removes more makes a new part.
+// part is a segment with a set of those of its documents that were removed or replaced since it was built. dead is nil if there are none.
+// It is never modified: a removal creates a new part.
 type part struct {
 	seg  *segment
 	dead *roaring.Bitmap
@@ -27,7 +27,7 @@ func (p part) deadCount() int {
 
 func (p part) documents() int { return p.seg.n - p.deadCount() }
 
-// without returns the part with more dead documents.
+// without returns a copy of the part with more dead documents.
 func (p part) without(docs []uint32) part {
 	dead := roaring.New()
 	if p.dead != nil {
@@ -37,20 +37,20 @@ func (p part) without(docs []uint32) part {
 	return part{p.seg, dead}
 }
 
-// gone is the new number of a document that did not live.
+// gone is the new number of a document that was dead.
 const gone = ^uint32(0)
 
-// origin is where a document of a merged segment comes from.
+// origin is the source of a document of a merged segment.
 type origin struct {
 	seq  uint64
 	from int
 	doc  uint32
 }
 
-// merged is a segment made of the living documents of others.
+// merged is a segment built from the live documents of others.
 type merged struct {
 	seg *segment
-	// number[i][doc] is the number of document doc of part i, or gone.
+	// number[i][doc] is the new number of document doc of part i, or gone.
 	number [][]uint32
 }
 
@@ -87,7 +87,7 @@ func merge(parts []part) merged {
 	return m
 }
 
-// field merges a field of the parts that have it in this form.
+// field merges a field of those parts that have it in this form.
 func (m merged) field(parts []part, origins []origin, name string, form schema.Columns) *field {
 	from := make([]*field, len(parts))
 	for i, p := range parts {
@@ -116,7 +116,7 @@ func (m merged) field(parts []part, origins []origin, name string, form schema.C
 	return b.out
 }
 
-// row reads a document's values back from the columns. The strings are the segment's.
+// row reads a document's values from the columns. The strings are backed by the segment.
 func (f *field) row(doc uint32) (v schema.Value, order string) {
 	if f.facet != nil {
 		for _, n := range f.facet.of(doc) {
@@ -138,14 +138,14 @@ func (f *field) row(doc uint32) (v schema.Value, order string) {
 	return v, order
 }
 
-// source is a dictionary that is merged.
+// source is a dictionary that is being merged.
 type source struct {
 	d      *dictionary
 	number []uint32
 	term   uint32
 }
 
-// words merges dictionaries: word by word, and of each word document by document.
+// words merges dictionaries word by word, and each word document by document.
 func (m merged) words(from []*field, origins []origin, out *dictionary) {
 	var sources []*source
 	for i, f := range from {
@@ -187,13 +187,13 @@ func (m merged) words(from []*field, origins []origin, out *dictionary) {
 	}
 }
 
-// posting is one document of a word with the encoded places.
+// posting is a document of a word with its encoded positions.
 type posting struct {
 	doc    uint32
 	places []byte
 }
 
-// living appends the postings of the source's present term that live, under their new numbers.
+// living appends the postings of the source's current term for live documents, with their new numbers.
 func (s *source) living(list []posting) []posting {
 	p := s.d.postings(s.term)
 	if p.n() == 0 {

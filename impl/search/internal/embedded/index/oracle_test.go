@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// The oracle answers searches by looking at every document; it shares no code with the index but the parsers.
+// The oracle answers searches by looking at every document. It shares no code with the index except the parsers.
 
 func oracleSchema(t require.TestingT) *schema.Schema {
 	s, err := schema.Parse([]byte(`{"name":"x","fields":[
@@ -32,7 +32,7 @@ func oracleSchema(t require.TestingT) *schema.Schema {
 	return s
 }
 
-// model is the documents by number.
+// model holds the documents by number.
 type model map[uint64]*schema.Typed
 
 func drawDocument(t *rapid.T, id string) *schema.Typed {
@@ -63,7 +63,7 @@ func drawDocument(t *rapid.T, id string) *schema.Typed {
 	return d
 }
 
-// drawFilter writes a filter and the rule that it stands for.
+// drawFilter generates a filter and its predicate.
 func drawFilter(t *rapid.T, depth int) (string, func(*schema.Typed) bool) {
 	if depth > 0 && rapid.Bool().Draw(t, "deeper") {
 		left, l := drawFilter(t, depth-1)

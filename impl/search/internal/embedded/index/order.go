@@ -9,10 +9,10 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// comparison orders two documents: negative when a comes first.
+// comparison compares two documents. It is negative if a comes first.
 type comparison func(a, b *scored) int
 
-// page cuts the wanted part from the documents that were kept.
+// page returns the requested page of the documents that were kept.
 func (s *search) page() ([]Hit, error) {
 	if s.plan.Limit == 0 {
 		return nil, nil
@@ -43,20 +43,20 @@ func (s *search) match(d *scored) *Match {
 	}
 }
 
-// worst keeps the first documents in order: a heap with the last of them on top, once there are more than are wanted.
+// worst keeps the best want documents. Once it is full it is a heap with the worst of them at the top.
 type worst struct {
 	want  int
 	list  []scored
 	order comparison
 }
 
-// full says that a further document must come before another one to be kept.
+// full reports that another document is kept only if it is better than a kept one.
 func (h *worst) full() bool { return len(h.list) >= h.want }
 
-// admits says whether a document would be kept.
+// admits reports whether a document would be kept.
 func (h *worst) admits(d *scored) bool { return !h.full() || h.order(d, &h.list[0]) < 0 }
 
-// offer keeps a document if it is among the first.
+// offer keeps a document if it is among the best.
 func (h *worst) offer(d scored) {
 	switch {
 	case !h.full():
@@ -69,7 +69,7 @@ func (h *worst) offer(d scored) {
 	}
 }
 
-// The methods of heap.Interface. Nothing is pushed or popped: documents take the place of others.
+// The methods of heap.Interface. Push and Pop are not used, because documents are replaced in place.
 
 func (h *worst) Len() int           { return len(h.list) }
 func (h *worst) Less(i, j int) bool { return h.order(&h.list[i], &h.list[j]) > 0 }
@@ -77,8 +77,8 @@ func (h *worst) Swap(i, j int)      { h.list[i], h.list[j] = h.list[j], h.list[i
 func (h *worst) Push(any)           {}
 func (h *worst) Pop() any           { return nil }
 
-// comparison makes the order of the plan. Without sort keys: text match, then the collection's own sort field; the newest
-// document breaks every tie.
+// comparison returns the order of the plan. Without sort keys it is by text match, and then by the collection's default sorting field. The
+// newest document wins all ties.
 func (s *search) comparison() comparison {
 	byScore := func(a, b *scored) int { return cmp.Compare(b.score.total, a.score.total) }
 	var parts []comparison
@@ -114,7 +114,7 @@ func (s *search) comparison() comparison {
 	}
 }
 
-// byField compares by a field's value in the part of each document.
+// byField returns a comparison by a field's value.
 func (s *search) byField(k ordering.Key) comparison {
 	fields := make([]*field, len(s.areas))
 	for i, a := range s.areas {

@@ -7,10 +7,10 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// elementStride parts the elements of a list in the numbering of positions: position = element*stride + word.
+// elementStride separates the elements of a list in the numbering of positions: position = element*stride + word.
 const elementStride = 1 << 16
 
-// union returns the documents, of n, that hold one of the words.
+// union returns those of n documents that contain one of the words.
 func union(n int, lists []postings) *roaring.Bitmap {
 	total := 0
 	for _, p := range lists {
@@ -32,17 +32,17 @@ func union(n int, lists []postings) *roaring.Bitmap {
 	return roaring.FromDense(dense, false)
 }
 
-// cursor walks a run of postings forward.
+// cursor iterates forward over the postings of a word.
 type cursor struct {
 	p    postings
 	docs []uint32
-	from int // the place of docs in p
+	from int // the index of docs in p
 	i    int
 }
 
 func newCursor(p postings) cursor { return cursor{docs: p.docs(), p: p} }
 
-// seek moves to doc and says whether it is there. Documents must be asked for in ascending order.
+// seek moves to doc and reports whether it is there. Documents must be requested in ascending order.
 func (c *cursor) seek(doc uint32) bool {
 	c.skip(doc)
 	return c.i < len(c.docs) && c.docs[c.i] == doc
@@ -61,16 +61,16 @@ func (c *cursor) skip(doc uint32) {
 	}
 }
 
-// places returns the encoded places in the document that the cursor stands on.
+// places returns the encoded positions in the current document.
 func (c *cursor) places() []byte { return c.placesAt(c.i) }
 
-// placesAt returns the encoded places in document i of the run.
+// placesAt returns the encoded positions in document i of the run.
 func (c *cursor) placesAt(i int) []byte {
 	data, _ := nextPlaces(c.p.d.placesFrom(c.p.from + uint32(c.from+i)))
 	return data
 }
 
-// placesFrom returns the data that begins with the places of a posting.
+// placesFrom returns the data that starts with the positions of a posting.
 func (d *dictionary) placesFrom(posting uint32) []byte {
 	rest := d.places[d.steps[posting/stepPostings]:]
 	for range posting % stepPostings {
@@ -79,7 +79,7 @@ func (d *dictionary) placesFrom(posting uint32) []byte {
 	return rest
 }
 
-// nextPlaces cuts the first posting's places off.
+// nextPlaces splits off the positions of the first posting.
 func nextPlaces(data []byte) (places, rest []byte) {
 	size, n := binary.Uvarint(data)
 	return data[n : n+int(size)], data[n+int(size):]

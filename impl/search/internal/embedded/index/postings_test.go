@@ -76,7 +76,7 @@ func TestDictionary_walkAgreesWithBruteForce(t *testing.T) {
 		d.similar(text.NewMatcher(query, most, prefix), func(term uint32, c text.Cost) { got[d.terms.at(term)] = c.Typos })
 		want := map[string]int{}
 		for _, w := range words {
-			// One word alone can't be skipped: this is the brute force.
+			// A single word can't be skipped: this is brute force.
 			if c, ok, _ := text.NewMatcher(query, most, prefix).Match(w); ok {
 				want[w] = c.Typos
 			}

@@ -13,14 +13,14 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Bounds of the work for one search.
+// Limits of the work of one search.
 const (
-	// MaxWords is the number of words of a query that are looked at.
+	// MaxWords is the number of words of a query that are used.
 	MaxWords = 32
-	// maxAttempts bounds the combinations of typos that are tried, maxSteps the way to find them.
+	// maxAttempts limits the combinations of typos that are tried, maxSteps the steps of the search for them.
 	maxAttempts = 100
 	maxSteps    = 20_000
-	// checkEvery is the number of documents between two looks at the context.
+	// checkEvery is the number of documents between two checks of the context.
 	checkEvery = 1024
 )
 
@@ -31,17 +31,17 @@ type search struct {
 	areas []*area
 	order comparison
 	top   *worst
-	texts bool // words were searched
-	// ascending says that the worst text match comes first: then bounds of the score say nothing.
+	texts bool // the search has words
+	// ascending reports that the worst text match comes first. Upper bounds of scores are then of no use.
 	ascending bool
-	// matchOnly says that the text match decides, best first, and then the newest document.
+	// matchOnly reports that the order is by text match, best first, and then newest first.
 	matchOnly bool
 	found     int
 	words     []*word
-	// left are the words that were left out: a document need not have them, but those that it has count.
+	// left holds the words that were dropped. Documents need not contain them, but gain from those that they contain.
 	left  []*word
 	marks map[string]int
-	// steps counts the blocks that were looked at; cut says that there was no time for more.
+	// steps is the number of blocks that were processed. cut reports that there was no time for more.
 	steps int
 	cut   bool
 }
@@ -104,12 +104,12 @@ func (s *search) result(outOf int) (Result, error) {
 	return res, err
 }
 
-// MaxFacetValues bounds the values of all facets of one search together: each is held until the answer is made.
+// MaxFacetValues limits the total number of values of all facets of one search, because all are in memory until the answer is built.
 const MaxFacetValues = 1 << 21
 
 var errFacetValues = &schema.Error{Status: http.StatusUnprocessableEntity, Text: fmt.Sprintf("Rejecting search: the facets of one search of the embedded engine have at most %d values together.", MaxFacetValues)}
 
-// facets counts until the time is over: a facet that it came too late for has no counts, since some of them would be wrong ones.
+// facets counts all facets until the time runs out. A facet that was not completed has no counts, because some of them would be wrong.
 func (s *search) facets() ([]FacetResult, error) {
 	var all []FacetResult
 	over, room := false, MaxFacetValues
@@ -132,7 +132,7 @@ func (s *search) facets() ([]FacetResult, error) {
 	return all, nil
 }
 
-// all finds every document that is allowed.
+// all finds every allowed document.
 func (s *search) all() error {
 	for _, a := range s.areas {
 		a.found.AddRange(0, uint64(a.part.seg.n))
@@ -186,7 +186,7 @@ func (s *search) run() error {
 	return s.dropping(append([][]*word{loose}, s.looseAll(q.Also)...), literal)
 }
 
-// inside finds the documents with one of the words. They have no score, and so come after all that have one, the newest first.
+// inside finds the documents with one of the words. They have no score, and come after all that have one, newest first.
 func (s *search) inside(words []string) error {
 	for _, w := range words {
 		found := false

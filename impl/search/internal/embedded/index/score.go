@@ -8,8 +8,8 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// The score of one field, from the most to the least significant: words in the best window, words matched, typos and
-// prefixes, closeness, whole field, position of the first match. The order is the documented one; the packing is ours.
+// The score of one field, from the most to the least significant part: words in the best window, words matched, typos and prefixes,
+// proximity, whole field, position of the first match. The order is the documented one. The encoding is our own.
 const (
 	windowShift    = 40
 	matchedShift   = 32
@@ -18,15 +18,15 @@ const (
 	exactShift     = 8
 	maxByte        = 255
 	closest        = 100
-	// windowWords is how far apart words may be and still count as standing together.
+	// windowWords is the distance within which words count as being together.
 	windowWords = 10
-	// maxScoredWords fits the four bits of the document's score.
+	// maxScoredWords is the maximum that fits in the four bits of the document's score.
 	maxScoredWords = 15
 	// TopWeight is the weight of the most important field.
 	TopWeight = 15
 )
 
-// fieldScores is what a document's score is made of.
+// fieldScores holds the parts of a document's score.
 type fieldScores struct {
 	total   uint64
 	best    uint64
@@ -35,29 +35,29 @@ type fieldScores struct {
 	matched uint8
 }
 
-// typoCost is the part of the best field's score that tells typos and prefixes.
+// typoCost returns the cost of typos and prefixes in the best field's score.
 func (f fieldScores) typoCost() int { return maxByte - int(f.best>>costShift&maxByte) }
 
-// occurrence is one place of one word of the query.
+// occurrence is one position of a word of the query.
 type occurrence struct {
 	pos  uint32
 	word int
 	last bool
 }
 
-// scorer scores documents of one part. What a document's words, typos and lengths allow at most is known from its postings alone; places
-// are read only of documents that could come among those that are kept.
+// scorer scores the documents of one part. An upper bound of a document's score follows from its words, typos and lengths, which the
+// postings give. Positions are read only for documents whose bound is high enough to be kept.
 type scorer struct {
 	a       *area
 	plan    *Plan
 	dropped uint8
-	// cursors[word][field][candidate], cheapest candidates first; cost beside it.
+	// cursors[word][field][candidate] have the cheapest candidates first.
 	cursors [][][]costed
-	// apart says that no word of the vocabulary stands for two words of the query: two words then stand at two places.
+	// apart reports that no word of the vocabulary stands for two words of the query, so that two words always have two positions.
 	apart bool
 
-	// classes[word*fields+field][i] is 1 and the cost of the cheapest candidate in document i of the block, 0 without any. exactly in the class of
-	// the first word says that the field may hold the words and nothing else.
+	// classes[word*fields+field][i] is 1 plus the cost of the cheapest candidate in document i of the block, or 0 without any. The bit
+	// exactly in the class of the first word means that the field may consist of exactly the words of the query.
 	classes [][]byte
 	dense   []byte
 	bounds  map[uint64]fieldScores
@@ -70,18 +70,18 @@ type scorer struct {
 
 const (
 	exactly = 0x80
-	// blockDocs is the number of documents that are looked at together.
+	// blockDocs is the number of documents that are processed together.
 	blockDocs = 4096
-	// denseSpan is how far apart documents may stand on the average so that postings are walked and not searched.
+	// denseSpan is the average distance of documents up to which postings are scanned instead of searched.
 	denseSpan = 16
-	// keyClasses is the number of classes that one number holds.
+	// keyClasses is the number of classes that fit in one integer.
 	keyClasses = 8
 )
 
-// firstBlock is the size of the first block; each is twice as large as the one before. Tests make it small.
+// firstBlock is the size of the first block. Each following block is twice as large, up to blockDocs. Tests make it small.
 var firstBlock = 256
 
-// costed is a candidate's postings, and their part in the block that is looked at.
+// costed holds a candidate's postings, limited to the current block.
 type costed struct {
 	cursor
 	cost int
@@ -117,8 +117,8 @@ func newScorer(a *area, lists [][]candidate, dropped int) *scorer {
 	return sc
 }
 
-// rank offers the documents of a set. Where the text match alone and then the newest decide, those that can hold the words and nothing else
-// come first: no other can have more than the ceiling, so that a page of such documents ends the search.
+// rank offers the documents of a set. If the order is by text match and then newest first, documents that may consist of exactly the words
+// of the query are scored first. No other document can exceed the ceiling, so that a full page of such documents ends the search.
 func (sc *scorer) rank(set *roaring.Bitmap) error {
 	if !sc.a.s.matchOnly || len(sc.cursors) > mostWhole {
 		return sc.scan(set, nil)
@@ -139,12 +139,12 @@ func (sc *scorer) rank(set *roaring.Bitmap) error {
 	return sc.scan(set, &ceiling)
 }
 
-// ceiling is the best score that any document can have which holds other words too.
+// ceiling returns the best possible score of a document that also contains other words.
 func (sc *scorer) ceiling() fieldScores {
 	for w := range sc.cursors {
 		for f := range sc.a.words {
 			class := byte(0)
-			for _, c := range sc.cursors[w][f] { // the cheapest is the first
+			for _, c := range sc.cursors[w][f] { // the first one is the cheapest
 				if c.p.n() > 0 {
 					class = byte(c.cost + 1)
 					break
@@ -156,7 +156,7 @@ func (sc *scorer) ceiling() fieldScores {
 	return sc.best(0)
 }
 
-// scan offers the documents of a set, the newest first: of documents that are as good they stay. It ends when even the ceiling is not enough.
+// scan offers the documents of a set, newest first, so that newer documents win ties. It ends when even the ceiling is too low.
 func (sc *scorer) scan(set *roaring.Bitmap, ceiling *fieldScores) error {
 	s, seqs := sc.a.s, sc.a.part.seg.seqs
 	block := make([]uint32, 0, blockDocs)
@@ -169,7 +169,7 @@ func (sc *scorer) scan(set *roaring.Bitmap, ceiling *fieldScores) error {
 			return err
 		}
 		if ceiling != nil && s.top.full() && !s.top.admits(&scored{area: int32(sc.a.at), doc: block[0], seq: seqs[block[0]], score: *ceiling}) {
-			return nil // those that follow are older
+			return nil // all further documents are older
 		}
 		slices.Reverse(block)
 		sc.classify(block)
@@ -187,7 +187,7 @@ func (sc *scorer) scan(set *roaring.Bitmap, ceiling *fieldScores) error {
 	return nil
 }
 
-// classify fills the classes for a block of documents, which ascend, and moves the cursors to the block.
+// classify sets the classes for a block of ascending documents, and moves the cursors to the block.
 func (sc *scorer) classify(block []uint32) {
 	fields := len(sc.a.words)
 	low, high := block[0], block[len(block)-1]
@@ -222,7 +222,7 @@ func (sc *scorer) classify(block []uint32) {
 	}
 }
 
-// enter moves the cursor to the part between two documents.
+// enter limits the cursor to the documents from low to high.
 func (c *costed) enter(low, high uint32) {
 	all := c.p.docs()
 	from, _ := slices.BinarySearch(all, low)
@@ -231,7 +231,7 @@ func (c *costed) enter(low, high uint32) {
 	c.from = from
 }
 
-// walk sets the classes by way of all postings in the block's range.
+// walk sets the classes by scanning all postings in the block's range.
 func (sc *scorer) walk(class []byte, block []uint32, list []costed) {
 	if len(list) == 0 {
 		return
@@ -255,7 +255,7 @@ func (sc *scorer) walk(class []byte, block []uint32, list []costed) {
 	}
 }
 
-// look sets the classes by way of the block's documents.
+// look sets the classes by searching for each of the block's documents.
 func look(class []byte, block []uint32, list []costed) {
 	for k := range list {
 		for i, doc := range block {
@@ -267,7 +267,7 @@ func look(class []byte, block []uint32, list []costed) {
 	}
 }
 
-// bound returns the best score that document i of the block can have.
+// bound returns the best possible score of document i of the block.
 func (sc *scorer) bound(i int) fieldScores {
 	if len(sc.classes) > keyClasses {
 		return sc.best(i)
@@ -313,18 +313,18 @@ func (sc *scorer) best(i int) fieldScores {
 	})
 }
 
-// pack makes the part of a field's score that is not about the whole field or the position.
+// pack encodes the part of a field's score that does not depend on the whole field or the position.
 func pack(inWindow, matched, cost, span int) uint64 {
 	return uint64(inWindow)<<windowShift | uint64(min(matched, maxByte))<<matchedShift |
 		uint64(maxByte-min(cost, maxByte))<<costShift | uint64(closest-span)<<closenessShift
 }
 
-// score weighs document doc of the block.
+// score computes the score of document doc of the block.
 func (sc *scorer) score(doc uint32) fieldScores {
 	return sc.combine(func(f int) (score, words uint64) { return sc.field(doc, f) })
 }
 
-// combine makes a document's score of its fields' scores.
+// combine computes a document's score from the scores of its fields.
 func (sc *scorer) combine(field func(f int) (score, words uint64)) fieldScores {
 	var out fieldScores
 	var sum uint64
@@ -362,7 +362,7 @@ func (sc *scorer) combine(field func(f int) (score, words uint64)) fieldScores {
 	return out
 }
 
-// field scores one field: its best element, if it is a list. words has a bit for each word of the query that matched.
+// field scores one field, or its best element if it is a list. words has a bit set for each word of the query that matched.
 func (sc *scorer) field(doc uint32, f int) (score, words uint64) {
 	sc.hits = sc.hits[:0]
 	for w := range sc.cursors {
@@ -428,7 +428,7 @@ func (sc *scorer) element(hits []occurrence, array bool) uint64 {
 	return score
 }
 
-// window finds the most words that stand within one window, and the narrowest such window.
+// window finds the maximum number of words within one window, and the narrowest window with that many.
 func (sc *scorer) window(hits []occurrence) (words, span int) {
 	words = 1
 	if len(sc.cursors) == 1 {
@@ -460,7 +460,8 @@ func (sc *scorer) window(hits []occurrence) (words, span int) {
 	return words, span
 }
 
-// whole says that the element ends with a word of the query and has as many words as the query has. A word that the query has twice counts twice.
+// whole reports whether the element ends with a word of the query and has as many words as the query. Repeated words of the query count
+// each time.
 func whole(hits []occurrence, words int) bool {
 	end := hits[len(hits)-1]
 	return end.last && int(end.pos%elementStride) == words-1

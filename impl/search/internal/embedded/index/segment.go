@@ -9,20 +9,20 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// segment is a part of the index that never changes. Its documents have the numbers 0 to n-1, in the order of their Seq. All that it
-// knows is in slices of numbers and bytes, which lie in memory as they lie in a file: a segment of a file is its mapped pages.
+// segment is an immutable part of the index. Its documents have the numbers 0 to n-1, in the order of their Seq. All its data is in slices
+// of numbers and bytes, with the same layout in memory as in a file, so that a segment in a file is its mapped pages.
 type segment struct {
 	n      int
 	seqs   []uint64 // by document, ascending
 	ids    texts    // by document
-	byID   []uint32 // the documents in the order of their ids
+	byID   []uint32 // the documents sorted by ID
 	fields map[string]*field
 	// file holds the mapped pages; nil for a segment in memory.
 	file *file
 	size int64
 }
 
-// field is what a segment knows about one field: the parts that its type and flags ask for.
+// field holds the data of one field in a segment, according to its type and flags.
 type field struct {
 	parts  schema.Columns
 	words  *dictionary
@@ -31,7 +31,7 @@ type field struct {
 	floats *column[float64]
 	// vectors is nil for fields that hold no vectors.
 	vectors *vectors
-	// order holds the normalised strings of a sortable string field, by document; empty: none.
+	// order holds the normalised strings of a sortable string field by document; "" for none.
 	order *texts
 }
 
@@ -67,7 +67,7 @@ func (s *segment) find(seq uint64) (doc uint32, ok bool) {
 	return uint32(i), ok
 }
 
-// numbered returns those of the documents with the Seqs that the segment has.
+// numbered returns the documents with the given Seqs, as far as the segment contains them.
 func (s *segment) numbered(seqs []uint64) *roaring.Bitmap {
 	set := roaring.New()
 	for _, seq := range seqs {
@@ -78,7 +78,7 @@ func (s *segment) numbered(seqs []uint64) *roaring.Bitmap {
 	return set
 }
 
-// withID returns the documents with the id: after an update and before a merge a dead one may be among them.
+// withID returns the documents with the ID. Until a merge, dead documents may be among them.
 func (s *segment) withID(id string) []uint32 {
 	from, found := slices.BinarySearchFunc(s.byID, id, func(doc uint32, id string) int { return compareTexts(s.ids.at(doc), id) })
 	to := from
@@ -111,7 +111,7 @@ func (t *texts) add(s string) {
 	t.ends = append(t.ends, uint32(len(t.bytes)))
 }
 
-// at returns string i. Its bytes are the segment's: who keeps it longer than the segment clones it.
+// at returns string i. Its bytes belong to the segment, so that a caller that keeps it longer must clone it.
 func (t *texts) at(i uint32) string {
 	from := uint32(0)
 	if i > 0 {
@@ -121,7 +121,7 @@ func (t *texts) at(i uint32) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-// search returns the place of s in sorted texts, or where it would be.
+// search returns the index of s in sorted texts, or the index at which it would be inserted.
 func (t *texts) search(s string) (uint32, bool) {
 	low, high := uint32(0), uint32(len(t.ends))
 	for low < high {
@@ -135,7 +135,7 @@ func (t *texts) search(s string) (uint32, bool) {
 	return low, int(low) < len(t.ends) && t.at(low) == s
 }
 
-// visitor is told every slice of a segment, always in the same order: to write them and to read them.
+// visitor visits every slice of a segment in a fixed order, to write or to read them.
 type visitor interface {
 	bytes(*[]byte)
 	u32s(*[]uint32)
@@ -194,7 +194,7 @@ func (f *field) visit(v visitor) {
 	}
 }
 
-// sizer adds up the bytes of a segment.
+// sizer sums the bytes of a segment.
 type sizer struct{ total int64 }
 
 func (z *sizer) bytes(p *[]byte)   { z.total += int64(cap(*p)) }

@@ -13,37 +13,38 @@ import (
 	"sync/atomic"
 )
 
-// ErrDamaged says that a segment is not what was written. The index must be made anew from the documents.
+// ErrDamaged reports that a segment is not as it was written. The index must be rebuilt from the documents.
 var ErrDamaged = errors.New("the index is damaged")
 
-// Config says where an index lies and whom it tells. The zero value is an index in memory.
+// Config configures an index. The zero value is an index in memory.
 type Config struct {
-	// Dir holds the files of the index; empty: it lies in memory alone.
+	// Dir is the directory of the index's files; "" for an index in memory only.
 	Dir string
-	// Persisted is told the commit up to which the files hold all changes; nil tells nobody.
+	// Persisted is called with the commit up to which the files contain all changes; may be nil.
 	Persisted func(commit uint64) error
-	// FlushChanges is the number of changes at which they are written to a file: about as many are indexed again after a crash. 0: 8192.
+	// FlushChanges is the number of changes after which they are written to a file. About that many are indexed again after a crash. 0
+	// means 8192.
 	FlushChanges int
-	// Log takes what went wrong in the background; nil discards it.
+	// Log receives errors of the background work; nil discards them.
 	Log *slog.Logger
 }
 
-// Segments is an Index of immutable segments. A search reads the view that is there when it begins; who changes the index makes another
-// view and puts it in its place, so that no search waits. See docs/decisions/0038-segments.md.
+// Segments is an Index of immutable segments. A search uses the view that is current when it starts. A change creates a new view and
+// replaces the current one, so that searches never wait. See docs/decisions/0038-segments.md.
 type Segments struct {
 	config Config
 	view   atomic.Pointer[view]
 
-	mu      sync.Mutex // held by who makes a new view
-	calm    *sync.Cond // of mu: told when the background work rests
+	mu      sync.Mutex // held while a new view is made
+	calm    *sync.Cond // of mu; signalled when the background work makes progress or ends
 	working bool
 	closed  bool
-	// complete says that the index holds all documents up to the view's commit: only then is it worth a manifest.
+	// complete reports that the index contains all documents up to the view's commit. Only then is a manifest written.
 	complete bool
 	unsaved  int // changes since the last manifest
-	// resting says that a file could not be written: no more are until there are changes enough.
+	// resting reports that a file could not be written. No further attempt is made until there are enough changes.
 	resting bool
-	current *job // under way
+	current *job // being carried out
 	files   fileNames
 	damage  error // found in the background
 }
@@ -55,14 +56,14 @@ type view struct {
 	dead      int
 	terms     int
 	bytes     int64
-	// commit is the store's commit up to which all changes are in the view.
+	// commit is the store's commit up to which the view contains all changes.
 	commit uint64
 }
 
 // Costs of the memory estimate, in bytes.
 const (
-	segmentBytes = 1 << 10 // what a segment costs beside its documents
-	mappedShare  = 64      // of a mapped segment so much is taken for memory of its own
+	segmentBytes = 1 << 10 // cost of a segment in addition to its documents
+	mappedShare  = 64      // the fraction of a mapped segment that is counted as memory
 )
 
 func newView(parts []part, commit uint64) *view {
@@ -94,7 +95,7 @@ func newView(parts []part, commit uint64) *view {
 
 var _ Index = (*Segments)(nil)
 
-// New returns an empty index. Its files, if it has any, begin with nothing: Open reads what is there.
+// New returns an empty index. It does not read existing files; Open does.
 func New(c Config) *Segments {
 	x := &Segments{config: c, complete: true}
 	if x.config.Log == nil {
@@ -108,10 +109,11 @@ func New(c Config) *Segments {
 	return x
 }
 
-// errUnsound says that work on parts ended in a run-time error: their pages have changed since they were checked, or it is a fault of ours.
+// errUnsound reports that work on parts ended in a run-time error. Either their pages have changed since they were verified, or the program
+// has an error.
 var errUnsound = errors.New("the index could not be worked on")
 
-// guard runs fn on parts and turns a fault of a mapped file, or a run-time error over pages that have changed, into ErrDamaged.
+// guard runs fn on parts. It turns a page fault in a mapped file, or a run-time error caused by pages that have changed, into ErrDamaged.
 func guard(parts []part, fn func() error) error {
 	err := caught(fn)
 	if errors.Is(err, errUnsound) {
@@ -119,7 +121,7 @@ func guard(parts []part, fn func() error) error {
 			if p.seg.file == nil {
 				continue
 			}
-			// One that was merged meanwhile is not there any more, and nothing is known of its pages.
+			// The file of a part that was merged in the meantime is gone, and its pages can't be verified.
 			if found := checkFile(p.seg.file.path); found != nil && !errors.Is(found, fs.ErrNotExist) {
 				err = fmt.Errorf("%w: %w", ErrDamaged, found)
 			}
@@ -134,7 +136,7 @@ func caught(fn func() error) (err error) {
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
-		case interface{ Addr() uintptr }: // of runtime.Error: a page that is not there
+		case interface{ Addr() uintptr }: // a runtime.Error for a missing page
 			err = fmt.Errorf("%w: %v", ErrDamaged, p)
 		case runtime.Error:
 			err = fmt.Errorf("%w: %w: %s", errUnsound, p, debug.Stack())
@@ -155,7 +157,7 @@ func (x *Segments) Search(ctx context.Context, plan Plan) (res Result, err error
 	return res, err
 }
 
-// Holds says whether the index has the document.
+// Holds reports whether the index contains the document.
 func (x *Segments) Holds(seq uint64) (ok bool, err error) {
 	v := x.view.Load()
 	err = guard(v.parts, func() error {
@@ -165,7 +167,7 @@ func (x *Segments) Holds(seq uint64) (ok bool, err error) {
 	return ok, err
 }
 
-// find returns where a living document is.
+// find returns the location of a live document.
 func (v *view) find(seq uint64) (at int, doc uint32, ok bool) {
 	for i, p := range v.parts {
 		if doc, ok := p.seg.find(seq); ok && p.alive(doc) {
@@ -181,10 +183,10 @@ func (x *Segments) Stats() Stats {
 	return Stats{Documents: v.documents, Dead: v.dead, Terms: v.terms, Bytes: v.bytes}
 }
 
-// Commit is the store's commit up to which all changes are in the index.
+// Commit returns the store's commit up to which the index contains all changes.
 func (x *Segments) Commit() uint64 { return x.view.Load().commit }
 
-// Apply implements Index. It fails only when the changes contradict what the index holds, or when the index is damaged.
+// Apply implements Index. It fails only if the changes contradict the contents of the index, or if the index is damaged.
 func (x *Segments) Apply(batch Batch) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -205,7 +207,7 @@ func (x *Segments) Apply(batch Batch) error {
 	return err
 }
 
-// changed makes the view after a batch.
+// changed returns the view after a batch.
 func (x *Segments) changed(v *view, batch Batch) (*view, error) {
 	commit := v.commit
 	latest := make(map[uint64]Change, len(batch))
@@ -242,17 +244,17 @@ func (x *Segments) changed(v *view, batch Batch) (*view, error) {
 }
 
 const (
-	// mergeParts is how many parts of about one size in memory make a larger one, mergeFiles how many in files: every part is looked into by
-	// every search.
+	// mergeParts is how many parts of similar size in memory are merged into a larger one, and mergeFiles the same for files. Every search
+	// looks into every part.
 	mergeParts = 8
 	mergeFiles = 4
-	// smallDocs is the size up to which parts are merged at once, by who writes.
+	// smallDocs is the size up to which parts are merged immediately, by the writer.
 	smallDocs = 512
-	// mostParts is the number of parts at which writers wait for the background.
+	// mostParts is the number of parts at which writers wait for the background work.
 	mostParts = 48
 )
 
-// size sorts parts by the magnitude of their documents.
+// size returns the size class of a part: the magnitude of its number of documents.
 func size(p part, base int) (class int) {
 	for n := p.documents(); n >= base; n /= base {
 		class++
@@ -260,7 +262,7 @@ func size(p part, base int) (class int) {
 	return class
 }
 
-// alike finds that many parts of one size, the smallest first, among those that may be merged.
+// alike returns many parts of the same size class, the smallest class first, among those that may be merged.
 func alike(parts []part, many int, may func(p part) bool) []int {
 	classes := make(map[int][]int)
 	smallest := -1
@@ -280,8 +282,8 @@ func alike(parts []part, many int, may func(p part) bool) []int {
 	return classes[smallest]
 }
 
-// mergeSmall merges small parts in memory, but for those that the background merges at this time: their documents must not be in two
-// parts, of which one goes to a file as if the other were not there.
+// mergeSmall merges small parts in memory, except those that the background work is merging. Otherwise their documents would be in two
+// parts, one of which is written to a file independently of the other.
 func (x *Segments) mergeSmall(parts []part) []part {
 	small := func(p part) bool {
 		busy := x.current != nil && slices.ContainsFunc(x.current.parts, func(old part) bool { return old.seg == p.seg })
@@ -320,7 +322,7 @@ func (x *Segments) holdBack() {
 	}
 }
 
-// wake starts the background work if there is some. The caller holds mu.
+// wake starts the background work if there is any. The caller holds mu.
 func (x *Segments) wake() {
 	if x.working || x.closed || x.damage != nil || x.next(x.view.Load()) == nil {
 		return

@@ -22,8 +22,8 @@ func tempDir(t *rapid.T) string {
 	return dir
 }
 
-// shake makes a change while the background does what it may do at any time: it merges some parts, brings everything into files, or the
-// index is closed and opened, or it is lost with the process, opened as it lies there, and replay makes up for what was lost.
+// shake makes a change while the background work does what it may do at any time: it merges parts, or flushes everything to files. Or the
+// index is closed and opened again, or it is lost with the process, opened as it is on disk, and brought up to date by replay.
 func shake(t *rapid.T, x *Segments, change func(), replay func(x *Segments)) *Segments {
 	x.Rest()
 	what := rapid.IntRange(0, 5).Draw(t, "shake")
@@ -94,7 +94,7 @@ func shake(t *rapid.T, x *Segments, change func(), replay func(x *Segments)) *Se
 	return x
 }
 
-// drawProse makes a document of words that are like each other, so that typos, prefixes and neighbours occur.
+// drawProse generates a document of similar words, so that typos, prefixes and adjacent words occur.
 func drawProse(t *rapid.T, id string) *schema.Typed {
 	word := rapid.SampledFrom([]string{"abcd", "abce", "abcdef", "bacd", "xyzw", "xyz", "ab"})
 	text := func(name string, most int) string {
@@ -108,8 +108,9 @@ func drawProse(t *rapid.T, id string) *schema.Typed {
 	return d
 }
 
-// TestSearch_segmentsAnswerAsOneWouldAndAFewAsAll changes an index in rounds with merges, files and restarts between them. Its answers are those
-// of an index that was made at once, and a page of few is the beginning of a page of all: what is skipped could not have come first.
+// TestSearch_segmentsAnswerAsOneWouldAndAFewAsAll changes an index in rounds, with merges, flushes and restarts in between. Its answers are
+// those of an index that was built at once. A page of few hits is the start of a page of all: documents that were skipped could not have
+// come first.
 func TestSearch_segmentsAnswerAsOneWouldAndAFewAsAll(t *testing.T) {
 	defer func(size int) { firstBlock = size }(firstBlock)
 	firstBlock = 2 // so that searches can end after a few documents
@@ -214,7 +215,7 @@ func TestApply_searchesSeeAllOfABatchOrNothing(t *testing.T) {
 	require.Equal(t, 1, x.Stats().Documents)
 }
 
-// TestOpen_anyHarmIsAnError flips a byte at many places of each file, and cuts each: the index is not opened, and nothing panics.
+// TestOpen_anyHarmIsAnError flips a byte at many places of each file, and truncates each file. The index is not opened, and nothing panics.
 func TestOpen_anyHarmIsAnError(t *testing.T) {
 	s, dir := oracleSchema(t), t.TempDir()
 	x := New(Config{Dir: dir})
@@ -254,7 +255,7 @@ func TestOpen_anyHarmIsAnError(t *testing.T) {
 	require.ErrorIs(t, err, ErrDamaged, "a missing segment")
 }
 
-// TestSearch_aFileCutOffUnderItIsAnError: what is mapped may vanish at any time.
+// TestSearch_aFileCutOffUnderItIsAnError: mapped pages may vanish at any time.
 func TestSearch_aFileCutOffUnderItIsAnError(t *testing.T) {
 	s, dir := oracleSchema(t), t.TempDir()
 	x := New(Config{Dir: dir})
@@ -273,8 +274,8 @@ func TestSearch_aFileCutOffUnderItIsAnError(t *testing.T) {
 	require.ErrorIs(t, err, ErrDamaged)
 }
 
-// TestSegments_goOnWhenNoFileCanBeWritten takes the directory away, as a full disk would: changes and searches go on in memory, and what could
-// not be written is written later.
+// TestSegments_goOnWhenNoFileCanBeWritten removes the directory, which acts like a full disk. Changes and searches continue in memory, and
+// what could not be written is written later.
 func TestSegments_goOnWhenNoFileCanBeWritten(t *testing.T) {
 	s, dir := oracleSchema(t), t.TempDir()+"/index"
 	require.NoError(t, Clear(dir))
@@ -335,8 +336,8 @@ func TestRebuild_isNothingUntilItIsComplete(t *testing.T) {
 	require.EqualValues(t, 7, again.Commit())
 }
 
-// TestApply_leavesPartsAloneThatGoToAFile: a change merges small parts at once. Were those among them that a job writes to a file, their documents
-// would be dead in the file, alive in memory alone, and lost with the process.
+// TestApply_leavesPartsAloneThatGoToAFile: a change merges small parts at once. If it merged parts that a job is writing to a file, their
+// documents would be dead in the file and alive in memory only, and would be lost with the process.
 func TestApply_leavesPartsAloneThatGoToAFile(t *testing.T) {
 	s, dir := oracleSchema(t), t.TempDir()
 	x := New(Config{Dir: dir})
@@ -366,7 +367,8 @@ func TestApply_leavesPartsAloneThatGoToAFile(t *testing.T) {
 	require.Equal(t, mergeParts-1, again.Stats().Documents, "what was committed up to then")
 }
 
-// TestSearch_pagesThatRotUnderItAreAnError writes noise into a mapped file: an answer may be wrong then, but what fails says that the index is damaged.
+// TestSearch_pagesThatRotUnderItAreAnError writes noise to a mapped file. An answer may be wrong then, but any failure is reported as a
+// damaged index.
 func TestSearch_pagesThatRotUnderItAreAnError(t *testing.T) {
 	s, dir := oracleSchema(t), t.TempDir()
 	x := New(Config{Dir: dir})

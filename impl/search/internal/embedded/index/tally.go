@@ -13,9 +13,9 @@ type candidate struct {
 	text string
 	// cost orders candidates: two for each typo, one for a prefix.
 	cost int
-	// n counts the documents of all query fields.
+	// n is the number of documents in all query fields.
 	n int
-	// terms are where the word was found.
+	// terms are the places where the word was found.
 	terms []termAt
 }
 
@@ -25,7 +25,7 @@ type termAt struct {
 	p           postings
 }
 
-// tally counts the documents of words that are found in several fields and parts.
+// tally counts the documents of words over several fields and parts.
 type tally struct {
 	s      *search
 	byText map[string]*candidate
@@ -45,7 +45,7 @@ func (t *tally) add(area int, d *dictionary, field int, term uint32, cost int) {
 	c.terms = append(c.terms, termAt{area, field, p})
 }
 
-// best returns the words with the most living documents, first first. Words of the dead alone are left out.
+// best returns the words with the most live documents. The word first, if found, comes first. Words without live documents are omitted.
 func (t *tally) best(keep int, first string) []candidate {
 	all := make([]*candidate, 0, len(t.byText))
 	for _, c := range t.byText {
@@ -56,7 +56,8 @@ func (t *tally) best(keep int, first string) []candidate {
 		return cmp.Or(exact, cmp.Compare(b.n, a.n), cmp.Compare(a.text, b.text))
 	}
 	slices.SortFunc(all, order)
-	// The counts with the dead are upper bounds: once enough words are known, those whose bound is below the last one need no look.
+	// Counts that include dead documents are upper bounds. Once enough words are known, words whose bound is below the last of them can be
+	// skipped.
 	var kept []*candidate
 	for _, c := range all {
 		if len(kept) >= keep && c.n < kept[keep-1].n {
@@ -73,13 +74,13 @@ func (t *tally) best(keep int, first string) []candidate {
 	kept = kept[:min(keep, len(kept))]
 	out := make([]candidate, 0, len(kept)) // not keep, which a caller may set to any number
 	for _, c := range kept {
-		c.text = strings.Clone(c.text) // it outlives the segment
+		c.text = strings.Clone(c.text) // the text outlives the segment
 		out = append(out, *c)
 	}
 	return out
 }
 
-// countLiving takes the dead out of a candidate's count.
+// countLiving subtracts the dead documents from a candidate's count.
 func (s *search) countLiving(c *candidate) {
 	for _, t := range c.terms {
 		if dead := s.areas[t.area].part.dead; dead != nil {

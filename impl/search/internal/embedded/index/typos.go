@@ -8,20 +8,20 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// MostLetters is the length up to which a word may have typos and is split.
+// MostLetters is the maximum length of words that may have typos or be split.
 const MostLetters = 100
 
 // word is one word of the query.
 type word struct {
 	text string
-	// literal words (from a phrase) match only themselves.
+	// Literal words (from a phrase) match only themselves.
 	literal bool
 	last    bool
-	// levels[cost] are the candidates with that many typos, filled as far as asked for.
+	// levels[cost] holds the candidates with that many typos, as far as they were requested.
 	levels [][]candidate
 }
 
-// possible says that a word has candidates at all: without them no combination can succeed.
+// possible reports whether a word has any candidates. Without them no combination can succeed.
 func (s *search) possible(w *word, limit int) bool {
 	for c := 0; c <= limit; c++ {
 		if s.ctx.Err() != nil {
@@ -52,7 +52,7 @@ func (s *search) maxTypos(w *word) int {
 	return min(allowed, 2)
 }
 
-// candidates returns the commonest words that cost exactly so many typos. Words with typos are found for all costs in one walk.
+// candidates returns the most frequent words with exactly that many typos. Words with typos are found for all numbers of typos in one pass.
 func (s *search) candidates(w *word, typos int) []candidate {
 	if len(w.levels) == 0 {
 		w.levels = append(w.levels, s.literal(w))
@@ -63,7 +63,7 @@ func (s *search) candidates(w *word, typos int) []candidate {
 	return w.levels[typos]
 }
 
-// literal finds the word itself and, where prefixes are allowed, the words that begin with it.
+// literal finds the word itself and, if prefixes are allowed, the words that start with it.
 func (s *search) literal(w *word) []candidate {
 	t := newTally(s)
 	for i, a := range s.areas {

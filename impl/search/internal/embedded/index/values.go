@@ -6,16 +6,17 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Holds says that the index can tell a field's values as the documents have them: those of numbers and bools, and of strings that are facets. Of a list of strings it has each value once.
+// Holds reports whether the index can return a field's values as they are in the documents. It can for numbers and booleans, and for
+// strings that are facets. Duplicates in a list of strings are lost.
 func Holds(f *schema.Field) bool {
 	return f.Counted() && !f.Pattern() && (!f.Text() || f.Facet && f.Index)
 }
 
-// valueReader reads the values of one field, area by area.
+// valueReader reads the values of one field.
 type valueReader struct {
 	s     *search
 	field *schema.Field
-	// words are copies of the strings of an area, which outlive the segment, by their number there.
+	// words caches, by area and number, copies of strings that outlive the segment.
 	words [][]string
 }
 

@@ -7,15 +7,15 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// vectors holds a field's vectors, one after the other, in the order of their documents.
+// vectors holds a field's vectors consecutively, in the order of their documents.
 type vectors struct {
 	dim    int
-	docs   []uint32 // that have one, ascending
+	docs   []uint32 // documents that have a vector, ascending
 	values []float32
-	next   uint32 // the document that comes next, while they are added
+	next   uint32 // the next document to be added
 }
 
-// add appends the vector of the next document; numbers that are no vector of the field are none.
+// add appends the vector of the next document. Numbers that are not a vector of the field count as none.
 func (v *vectors) add(numbers []float64) {
 	if len(numbers) == v.dim {
 		v.docs = append(v.docs, v.next)
@@ -26,7 +26,7 @@ func (v *vectors) add(numbers []float64) {
 	v.next++
 }
 
-// of returns a document's vector, or nil. Nobody changes it.
+// of returns a document's vector, or nil. It must not be modified.
 func (v *vectors) of(doc uint32) []float32 {
 	i, ok := slices.BinarySearch(v.docs, doc)
 	if !ok {
@@ -35,7 +35,7 @@ func (v *vectors) of(doc uint32) []float32 {
 	return v.values[i*v.dim : (i+1)*v.dim : (i+1)*v.dim]
 }
 
-// numbers is a document's vector in the form of a schema.Value.
+// numbers returns a document's vector in the form of a schema.Value.
 func (v *vectors) numbers(doc uint32) []float64 {
 	var out []float64
 	for _, x := range v.of(doc) {
@@ -47,11 +47,11 @@ func (v *vectors) numbers(doc uint32) []float64 {
 // Near measures the vectors of the documents found.
 type Near struct {
 	Field *schema.Field
-	// Distance is how far a vector is; it does not keep it.
+	// Distance returns the distance of a vector. It must not retain the vector.
 	Distance func(vector []float32) float64
 }
 
-// measure tells the hits' distances. With the plan's Cutoff it ends, and the hits that are left have none.
+// measure sets the distances of hits. If the plan's Cutoff passes, it stops, and the remaining hits have none.
 func (s *search) measure(found []scored, hits []Hit) error {
 	near := s.plan.Near
 	if near == nil {

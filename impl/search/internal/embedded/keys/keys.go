@@ -1,5 +1,5 @@
-// Package keys holds the API keys of the engine: what they may do, and the scoped search keys that are made from them without the
-// engine's knowledge.
+// Package keys manages the API keys of the engine: their permissions, and the scoped search keys that are derived from them without a call
+// to the engine.
 package keys
 
 import (
@@ -17,18 +17,18 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Forever is the documented time at which a key without an expiry ends.
+// Forever is the documented expiry of a key without one.
 const Forever = 64723363199
 
 const (
 	prefixLength = 4
 	// SearchAction is the only action that a scoped key's parent may have.
 	SearchAction = "documents:search"
-	// maxScopedBytes bounds a scoped key.
+	// maxScopedBytes limits the length of a scoped key.
 	maxScopedBytes = 16 << 10
 )
 
-// Key is one API key as it is kept.
+// Key is an API key as it is stored.
 type Key struct {
 	ID          uint32   `json:"id"`
 	Value       string   `json:"value"`
@@ -39,7 +39,7 @@ type Key struct {
 	Autodelete  bool     `json:"autodelete"`
 }
 
-// Shown is a key as it is answered: the value is shown once, and its beginning later.
+// Shown is a key in a response. The full value is shown only once, and a prefix of it later.
 type Shown struct {
 	Actions     []string `json:"actions"`
 	Autodelete  bool     `json:"autodelete"`
@@ -51,7 +51,7 @@ type Shown struct {
 	Prefix      *string  `json:"value_prefix,omitempty"`
 }
 
-// Show returns the key for an answer; whole shows its value.
+// Show returns the key for a response, with its full value if whole.
 func (k Key) Show(whole bool) Shown {
 	s := Shown{Actions: k.Actions, Autodelete: k.Autodelete, Collections: k.Collections, Description: k.Description, ExpiresAt: k.ExpiresAt, ID: k.ID}
 	if whole {
@@ -65,7 +65,7 @@ func (k Key) Show(whole bool) Shown {
 
 func refuse(text string) error { return &schema.Error{Status: http.StatusBadRequest, Text: text} }
 
-// Parse reads the body of POST /keys. A key without a value gets a random one.
+// Parse parses the body of POST /keys. A key without a value gets a random one.
 func Parse(body []byte) (Key, error) {
 	var raw map[string]json.RawMessage
 	if json.Unmarshal(body, &raw) != nil {
@@ -108,27 +108,28 @@ func random() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// Expired says that the key's time is over.
+// Expired reports whether the key has expired.
 func (k Key) Expired(now time.Time) bool { return uint64(now.Unix()) > k.ExpiresAt }
 
-// Allows says whether the key may do the action with the collection; an empty collection is none in particular.
+// Allows reports whether the key permits the action on the collection. An empty collection means an operation on no particular collection.
 func (k Key) Allows(action, collection string) bool {
 	return slices.ContainsFunc(k.Actions, func(a string) bool { return covers(a, action) }) && k.reaches(collection)
 }
 
-// covers follows the documentation: an action, all of a resource ("documents:*") or all.
+// covers reports, as documented, whether the given action covers the wanted one: it is the same action, all actions of the resource
+// ("documents:*") or all actions.
 func covers(given, wanted string) bool {
 	resource, _, _ := strings.Cut(wanted, ":")
 	return given == "*" || given == wanted || given == resource+":*"
 }
 
-// reaches follows the documentation: each item of collections is a name or a regular expression for whole names.
+// reaches reports, as documented, whether an item of collections matches. Each is a name, or a regular expression for whole names.
 func (k Key) reaches(collection string) bool {
 	for _, pattern := range k.Collections {
 		if pattern == "*" || pattern == collection {
 			return true
 		}
-		if collection == "" { // an operation on no collection in particular is for keys of all collections
+		if collection == "" { // an operation on no collection in particular requires a key for all collections
 			continue
 		}
 		if re, err := regexp.Compile("^(?:" + pattern + ")$"); err == nil && re.MatchString(collection) {
@@ -138,16 +139,16 @@ func (k Key) reaches(collection string) bool {
 	return false
 }
 
-// Scope is what a scoped search key embeds.
+// Scope is the content of a scoped search key.
 type Scope struct {
-	// Parent is the key of which it was made.
+	// Parent is the key from which it was derived.
 	Parent Key
-	// Params are the embedded search parameters; callers can't override them.
+	// Params are the embedded search parameters. Callers can't override them.
 	Params map[string]json.RawMessage
 }
 
-// Scoped reads presented as a scoped search key (base64 of the digest, four letters of the parent's value, and the parameters) made
-// of one of the candidates. ok is false when it is none, has ended, or its parent may do more than search.
+// Scoped parses presented as a scoped search key (base64 of the digest, four characters of the parent's value, and the parameters) derived
+// from one of the candidates. It returns false if it is not one, if it has expired, or if its parent permits more than searches.
 func Scoped(presented string, candidates []Key, now time.Time) (Scope, bool) {
 	if len(presented) > maxScopedBytes {
 		return Scope{}, false

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// scoped makes a key as the documentation says.
+// scoped creates a key as the documentation describes.
 func scoped(parent, params string) string {
 	h := hmac.New(sha256.New, []byte(parent))
 	h.Write([]byte(params))

@@ -8,17 +8,19 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Decay orders by how far a field's number is from Origin, by the rules of the documentation ("Decay Function Sorting", "Sorting with a Pivot Value").
+// Decay sorts by how far a field's number is from Origin, by the documented rules ("Decay Function Sorting", "Sorting with a Pivot Value").
 type Decay struct {
 	Origin int64
-	// Func is gauss, linear, exp or diff. The first three give 1 at the origin and Rate at Scale from it; diff gives the distance itself.
+	// Func is gauss, linear, exp or diff. The first three give 1 at the origin and Rate at distance Scale from it. diff gives the distance
+	// itself.
 	Func string
-	// Offset is how far from the origin a number is as good as there.
+	// Offset is the distance from the origin up to which a number counts as being at the origin.
 	Offset, Scale float64
 	Rate          float64
 }
 
-// decay reads "origin: 10, func: gauss, scale: 5, offset: 1, decay: 0.5"; scale is needed but for diff, offset and decay are not.
+// decay parses "origin: 10, func: gauss, scale: 5, offset: 1, decay: 0.5". scale is required except for diff; offset and decay are
+// optional.
 func (k *Key) decay(options string) error {
 	wrong := &schema.Error{Status: 400, Text: "Bad syntax for sorting field `" + k.Field.Name + "`"}
 	if !k.Field.Numeric() || k.Field.Array {
@@ -60,7 +62,7 @@ func (k *Key) decay(options string) error {
 	switch d.Func {
 	case "diff":
 	case "gauss", "linear", "exp":
-		if !seen["scale"] || !(d.Rate >= 0 && d.Rate <= 1) { // NaN is neither
+		if !seen["scale"] || !(d.Rate >= 0 && d.Rate <= 1) { // refuses NaN too
 			return wrong
 		}
 	default:
@@ -73,7 +75,7 @@ func (k *Key) decay(options string) error {
 	return nil
 }
 
-// Weigh returns the score of a number, or with diff its distance, from the distance of the number from the origin.
+// Weigh returns the score of a number by its distance from the origin, or with diff that distance. It returns false if there is no number.
 func (d *Decay) Weigh(v schema.Value) (weight float64, ok bool) {
 	var far float64
 	switch {
@@ -88,7 +90,7 @@ func (d *Decay) Weigh(v schema.Value) (weight float64, ok bool) {
 	switch {
 	case d.Func == "diff":
 		return far, true
-	case far == 0: // also where the rate is 0
+	case far == 0: // also if the rate is 0
 		return 1, true
 	case d.Func == "gauss":
 		return math.Exp(math.Log(d.Rate) * (far / d.Scale) * (far / d.Scale)), true
@@ -98,7 +100,7 @@ func (d *Decay) Weigh(v schema.Value) (weight float64, ok bool) {
 	return max(0, 1-far*(1-d.Rate)/d.Scale), true
 }
 
-// apart is how far two whole numbers are from each other, which may take 64 bits.
+// apart returns the distance of two integers, which may need 64 bits.
 func apart(a, b int64) uint64 {
 	if a < b {
 		a, b = b, a

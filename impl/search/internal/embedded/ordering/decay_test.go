@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// What is nearer is never worse, nothing is better than the origin, and at the scale from it a number has the score that is the rate.
+// A nearer number never has a lower score, none has a higher score than the origin, and at the scale's distance the score is the rate.
 func TestDecay_fallsFromTheOrigin(t *testing.T) {
 	s, err := schema.Parse([]byte(`{"name":"c","fields":[{"name":"n","type":"int64"},{"name":"x","type":"float"}]}`), 10)
 	require.NoError(t, err)

@@ -9,15 +9,16 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Geo is the distance of a field's nearest place from another.
+// Geo sorts by the distance of a field's nearest place from another place.
 type Geo struct {
 	Field *schema.Field
 	From  geo.Point
-	// Precision makes distances equal that lie in the same ring of that width, Exclude those within it; both in metres, 0 is none.
+	// Precision makes distances within the same ring of that width equal. Exclude makes all distances up to it equal. Both are in metres; 0
+	// means none.
 	Precision, Exclude float64
 }
 
-// geo reads "48.85, 2.35, precision: 2 km, exclude_radius: 5 mi".
+// geo parses "48.85, 2.35, precision: 2 km, exclude_radius: 5 mi".
 func (k *Key) geo(f *schema.Field, options string) error {
 	wrong := &schema.Error{Status: 400, Text: "Bad syntax for sorting field `" + f.Name + "`"}
 	parts := strings.Split(options, ",")
@@ -27,7 +28,7 @@ func (k *Key) geo(f *schema.Field, options string) error {
 	g := &Geo{Field: f}
 	for i, into := range []*float64{&g.From.Lat, &g.From.Lng} {
 		v, err := strconv.ParseFloat(strings.TrimSpace(parts[i]), 64)
-		if err != nil || !(math.Abs(v) <= []float64{90, 180}[i]) { // NaN is nowhere
+		if err != nil || !(math.Abs(v) <= []float64{90, 180}[i]) { // refuses NaN too
 			return wrong
 		}
 		*into = v
@@ -50,7 +51,7 @@ func (k *Key) geo(f *schema.Field, options string) error {
 	return nil
 }
 
-// Nearest returns the distance of the nearest of the places in metres.
+// Nearest returns the distance of the nearest of the places, in metres.
 func (g *Geo) Nearest(places []geo.Point) float64 {
 	best := math.Inf(1)
 	for _, p := range places {
@@ -59,7 +60,7 @@ func (g *Geo) Nearest(places []geo.Point) float64 {
 	return best
 }
 
-// Weigh returns the distance by which documents are ordered.
+// Weigh returns the distance by which documents are sorted.
 func (g *Geo) Weigh(places []geo.Point) float64 {
 	d := g.Nearest(places)
 	if d < g.Exclude {
@@ -68,5 +69,5 @@ func (g *Geo) Weigh(places []geo.Point) float64 {
 	if g.Precision > 0 {
 		return math.Ceil(d / g.Precision)
 	}
-	return math.Round(d) // distances are whole metres there
+	return math.Round(d) // Typesense's distances are whole metres
 }

@@ -1,4 +1,4 @@
-// Package ordering reads the sort_by language.
+// Package ordering parses the sort_by language.
 package ordering
 
 import (
@@ -9,32 +9,33 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// MaxKeys is the documented number of sort keys.
+// MaxKeys is the documented maximum number of sort keys.
 const MaxKeys = 3
 
-// MaxEvals bounds the conditions of one key, each of which is a search.
+// MaxEvals limits the conditions of one key, each of which is a search.
 const MaxEvals = 1000
 
-// Key is one sort key.
+// Key is a sort key.
 type Key struct {
 	// Field is nil for the text match score.
 	Field *schema.Field
 	Desc  bool
-	// MissingFirst puts documents without a value before the others; without it they are last in both directions.
+	// MissingFirst puts documents without a value first. Otherwise they are last in both directions.
 	MissingFirst bool
-	// Eval scores documents by the first of the conditions that they meet; 0 is none.
+	// Eval scores documents by the first condition that they meet; 0 for none.
 	Eval []Eval
-	// Buckets divides the hits, by text match or the distance of vectors, in so many parts; BucketSize in parts of so many. Inside a part all are equal.
+	// Buckets divides the hits, by text match or vector distance, into that many buckets, and BucketSize into buckets of that size. Hits in
+	// a bucket are equal.
 	Buckets, BucketSize int
-	// Geo orders by the distance from a place, in a field that holds places.
+	// Geo sorts by the distance from a place, for a field of places.
 	Geo *Geo
-	// Decay orders by how far the Field is from a number.
+	// Decay sorts by how far the Field is from a number.
 	Decay *Decay
-	// Distance orders by the distance of the vector.
+	// Distance sorts by the vector distance.
 	Distance bool
-	// GroupFound orders groups by how many documents they have.
+	// GroupFound sorts groups by their number of documents.
 	GroupFound bool
-	// Random orders by chance; documents come in the same order for the same Seed. Seed 0 is another order each time.
+	// Random sorts randomly. The order is the same for the same Seed, except that Seed 0 gives another order each time.
 	Random bool
 	Seed   uint64
 }
@@ -45,14 +46,14 @@ type Eval struct {
 	Score  int
 }
 
-// Late says that the key needs more than an index: it is applied to what an index found.
+// Late reports whether the key needs more than the index, so that it is applied to the result of the index.
 func (k Key) Late() bool {
 	return k.Eval != nil || k.Buckets > 0 || k.BucketSize > 0 || k.GroupFound || k.Geo != nil || k.Random || k.Decay != nil
 }
 
 var errMalformed = &schema.Error{Status: 400, Text: "Parameter `sort_by` is malformed."}
 
-// Parse reads a sort_by parameter for documents of schema s. An empty text gives no keys.
+// Parse parses a sort_by parameter for documents of schema s. An empty text gives no keys.
 func Parse(text string, s *schema.Schema) ([]Key, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
@@ -75,7 +76,7 @@ func Parse(text string, s *schema.Schema) ([]Key, error) {
 	return keys, nil
 }
 
-// split cuts at commas outside parentheses and brackets.
+// split splits at commas outside parentheses and brackets.
 func split(text string) ([]string, error) {
 	var parts []string
 	depth, start := 0, 0
@@ -156,7 +157,7 @@ func key(part string, s *schema.Schema) (Key, error) {
 	return k, nil
 }
 
-// random reads "(seed)", which may be empty or left out.
+// random parses "(seed)". The seed or the whole may be omitted.
 func (k *Key) random(options string, has bool) (err error) {
 	k.Random = true
 	seed, closed := strings.CutSuffix(strings.TrimSpace(options), ")")
@@ -169,16 +170,16 @@ func (k *Key) random(options string, has bool) (err error) {
 	return nil
 }
 
-// Chance is the place of a document in the order of a seed.
+// Chance returns the sort key of a document for a seed.
 func Chance(seed, seq uint64) uint64 {
-	x := seed*0x9e3779b97f4a7c15 + seq + 1 // SplitMix64's steps: every bit of both reaches every bit of the result
+	x := seed*0x9e3779b97f4a7c15 + seq + 1 // the steps of SplitMix64: every bit of both inputs affects every bit of the result
 	for _, m := range []uint64{0xbf58476d1ce4e5b9, 0x94d049bb133111eb} {
 		x = (x ^ x>>30) * m
 	}
 	return x ^ x>>31
 }
 
-// missing reads "missing_values: first|last|normal".
+// missing parses "missing_values: first|last|normal".
 func (k *Key) missing(options string) error {
 	name, v, ok := strings.Cut(options, ":")
 	if !ok || strings.TrimSpace(name) != "missing_values" {
@@ -196,7 +197,7 @@ func (k *Key) missing(options string) error {
 	return nil
 }
 
-// buckets reads "buckets: 5" or "bucket_size: 3".
+// buckets parses "buckets: 5" or "bucket_size: 3".
 func (k *Key) buckets(of, options string) error {
 	name, v, _ := strings.Cut(options, ":")
 	n, err := strconv.ParseUint(strings.TrimSpace(v), 10, 31)
@@ -215,7 +216,7 @@ func (k *Key) buckets(of, options string) error {
 
 var errEval = &schema.Error{Status: 400, Text: "Error parsing eval expression in sort_by clause."}
 
-// eval reads "(filter)" or "([(filter):score, ...])", which Typesense's documentation calls optional filtering.
+// eval parses "(filter)" or "([(filter):score, ...])", which Typesense's documentation calls optional filtering.
 func (k *Key) eval(text string, s *schema.Schema) error {
 	inner, ok := strings.CutPrefix(text, "(")
 	if !ok || !strings.HasSuffix(inner, ")") {

@@ -67,7 +67,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzEval is FuzzParse inside of an expression that gives documents points.
+// FuzzEval is FuzzParse inside an expression that assigns scores.
 func FuzzEval(f *testing.F) {
 	for _, in := range []string{"a:1", "[(a:1):2,(b:>3 && s:x):4]", "[(s:=`x, y`):1", "[]", "(a:1):2", "[(a:1):-2,(a:2):99999999999999999999]", "[((a:1) || b:2):3]", "a:[1..2]"} {
 		f.Add(in)

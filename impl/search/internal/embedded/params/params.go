@@ -1,4 +1,4 @@
-// Package params holds the one table of search parameters: their types, defaults, bounds and the texts of their errors.
+// Package params defines all search parameters in one table: their types, defaults, limits and error texts.
 package params
 
 import (
@@ -14,50 +14,51 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// MaxHits is the documented bound of hits on a page.
+// MaxHits is the documented maximum number of hits on a page.
 const MaxHits = 250
 
-// kind is how a parameter is read.
+// kind is how a parameter is parsed.
 type kind uint8
 
 const (
-	text    kind = iota // as it is
+	text    kind = iota // unchanged
 	number              // an unsigned integer of 32 bits
 	flag                // true or false (1 and 0 too); anything else is the default
-	list                // values with commas between them
-	refused             // a part of Typesense that this engine does not have
+	list                // values separated by commas
+	refused             // a feature of Typesense that this engine does not have
 )
 
-// Bounds of what one search names. A search is carried out for each of its fields, and an answer holds a tag as often as there is something to mark.
+// Limits for the names in one search. A search is carried out for each of its fields, and an answer contains a highlight tag for each
+// match.
 const (
-	// MaxFields bounds the fields that are searched, and those that are counted, patterns being as many as they stand for.
+	// MaxFields limits the fields that are searched, and the fields of facets. A pattern counts as many as it matches.
 	MaxFields = 255
-	// MaxGroupFields bounds the fields by which documents are grouped.
+	// MaxGroupFields limits the fields by which documents are grouped.
 	MaxGroupFields = 16
-	// maxNames bounds lists of other names.
+	// maxNames limits lists of other names.
 	maxNames = 10_000
-	// maxTagBytes bounds a highlight's tags, maxQueryBytes what is cut into words.
+	// maxTagBytes limits the tags of highlights, and maxQueryBytes texts that are split into words.
 	maxTagBytes, maxQueryBytes = 256, 64 << 10
 )
 
 // parameter is a line of the table.
 type parameter struct {
 	kind    kind
-	def     int // of a number, or 1 for a flag that is on
-	most    int // of a number; 0: none but its bits; of the values of a list, of the bytes of a text
-	status  int // of a number beyond most
+	def     int // default of a number; 1 for a flag that is on
+	most    int // of a number (0: only its bits), of the values of a list, of the bytes of a text
+	status  int // for a number beyond most
 	tooMuch string
-	// needs is another parameter, without which a refused one is wrong whatever the engine can do; missing says so.
+	// needs is another parameter without which a refused one is invalid in any case. missing is the text of that error.
 	needs, missing string
 }
 
-// hits is how many hits a page has.
+// hits is the number of hits on a page.
 var hits = parameter{kind: number, def: 10, most: MaxHits, status: http.StatusUnprocessableEntity, tooMuch: "Only upto 250 hits can be fetched per page."}
 
-// ofFields is a list that goes with fields, ofNames one of other names.
+// ofFields is a list that corresponds to fields, and ofNames a list of other names.
 var ofFields, ofNames = parameter{kind: list, most: MaxFields}, parameter{kind: list, most: maxNames}
 
-// table is the documented parameters of a search. What is not in it is ignored, as Typesense does with what it does not know.
+// table lists the documented parameters of a search. Unknown parameters are ignored, as in Typesense.
 var table = map[string]parameter{
 	"q": {most: maxQueryBytes}, "text_match_type": {}, "filter_by": {}, "sort_by": {}, "facet_by": {}, "facet_query": {most: maxQueryBytes}, "facet_strategy": {},
 	"preset": {}, "stopwords": {}, "drop_tokens_mode": {}, "split_join_tokens": {}, "collection": {}, "vector_query": {},
@@ -90,14 +91,14 @@ var table = map[string]parameter{
 	"remote_embedding_timeout_ms": {kind: refused},
 }
 
-// maxCandidates is how many words stand for one of the query when nobody says how many. The documentation says 4; the recorded answers of
-// 29.0 show more, and agree with 10. An explicit number is followed.
+// maxCandidates is the default number of words that stand for a word of the query. The documentation says 4, but the recorded responses of
+// 29.0 contain more, and agree with 10. An explicit number is used as given.
 const maxCandidates = 10
 
-// maxNumber stands for no bound.
+// maxNumber means no limit.
 const maxNumber = 1 << 31
 
-// mayJoin are the parameters beside filter_by in which Typesense takes "$collection(...)".
+// mayJoin are the parameters other than filter_by in which Typesense accepts "$collection(...)".
 var (
 	mayJoin = map[string]bool{"include_fields": true, "exclude_fields": true, "sort_by": true, "facet_by": true, "group_by": true}
 	joins   = regexp.MustCompile(`(?:^|[,(\[\s])\$[^,()]*\(`)
@@ -106,7 +107,7 @@ var (
 // Params are the parameters of one search.
 type Params struct{ values map[string]string }
 
-// Read checks the values. Of several faults the one of the first name counts.
+// Read validates the values. If several are invalid, it returns the error of the first one by name.
 func Read(values map[string]string) (Params, error) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		p, known := table[name]
@@ -146,7 +147,7 @@ func Read(values map[string]string) (Params, error) {
 	return Params{values}, nil
 }
 
-// TooMany refuses a search that names more than the engine takes at once.
+// TooMany returns the refusal of a search that names more than the engine accepts.
 func TooMany(name string, most int) error {
 	return refuse(http.StatusUnprocessableEntity, "Rejecting search: `%s` of the embedded engine names at most %d.", name, most)
 }
@@ -155,13 +156,13 @@ func refuse(status int, format string, args ...any) error {
 	return &schema.Error{Status: status, Text: fmt.Sprintf(format, args...)}
 }
 
-// Has says that the parameter was given.
+// Has reports whether the parameter was given.
 func (p Params) Has(name string) bool { _, ok := p.values[name]; return ok }
 
 // Text returns a parameter as it was given.
 func (p Params) Text(name string) string { return p.values[name] }
 
-// Number returns a number or its default.
+// Number returns a number, or its default.
 func (p Params) Number(name string) int {
 	if n, err := strconv.ParseUint(p.values[name], 10, 32); err == nil {
 		return int(min(n, maxNumber))
@@ -169,7 +170,7 @@ func (p Params) Number(name string) int {
 	return table[name].def
 }
 
-// Flag returns a switch or its default.
+// Flag returns a flag, or its default.
 func (p Params) Flag(name string) bool {
 	switch p.values[name] {
 	case "true", "1":
@@ -180,7 +181,7 @@ func (p Params) Flag(name string) bool {
 	return table[name].def == 1
 }
 
-// Names reads a list of names; blanks around them and empty ones do not count.
+// Names parses a list of names. It trims white space and skips empty names.
 func (p Params) Names(name string) []string {
 	var out []string
 	for item := range strings.SplitSeq(p.values[name], ",") {
@@ -191,7 +192,7 @@ func (p Params) Names(name string) []string {
 	return out
 }
 
-// PerField spreads the values of a list over n fields: one value is for all of them. It is nil when there is none.
+// PerField returns one value of a list for each of n fields. A single value applies to all. It returns nil if there are no values.
 func (p Params) PerField(name, what string, n int) ([]string, error) {
 	list := p.Names(name)
 	switch {
@@ -207,7 +208,7 @@ func (p Params) PerField(name, what string, n int) ([]string, error) {
 	return list, nil
 }
 
-// PerPage is the number of hits on a page: per_page, or else limit.
+// PerPage returns the number of hits on a page: per_page, or else limit.
 func (p Params) PerPage() int {
 	if p.Has("per_page") {
 		return p.Number("per_page")
@@ -215,8 +216,8 @@ func (p Params) PerPage() int {
 	return p.Number("limit")
 }
 
-// Window returns which hits are wanted. A page that is given wins over an offset; page is 0 when the offset says it, as the answer then shows
-// the offset.
+// Window returns which hits are requested. A given page takes precedence over an offset. page is 0 if the offset is used, because the
+// response then contains the offset.
 func (p Params) Window() (page, offset, count int) {
 	page, count = max(p.Number("page"), 1), p.PerPage()
 	offset = (page - 1) * count
@@ -229,8 +230,8 @@ func (p Params) Window() (page, offset, count int) {
 	return page, offset, count
 }
 
-// Flat turns the members of a JSON object into parameters: numbers and booleans become their text, lists are joined by commas. Objects
-// and nulls are left out.
+// Flat converts the members of a JSON object to parameters. Numbers and booleans become texts, and lists are joined by commas. Objects and
+// nulls are omitted.
 func Flat(object map[string]json.RawMessage) map[string]string {
 	out := make(map[string]string, len(object))
 	for name, raw := range object {
@@ -269,16 +270,16 @@ func scalar(v any) (string, bool) {
 	return "", false
 }
 
-// What a scoped key shows of documents stands a second time under these names, at which the fields of facets and groups are measured.
+// The include and exclude lists of a scoped key are repeated under these names. The fields of facets and groups are checked against them.
 const (
 	KeyIncludes = "include_fields\x00"
 	KeyExcludes = "exclude_fields\x00"
 )
 
-// AlsoFilter begins the names under which further filters stand, all of which hold beside filter_by.
+// AlsoFilter is the prefix of the names of additional filters, all of which apply together with filter_by.
 const AlsoFilter = "filter_by\x00"
 
-// Filters returns filter_by and the further filters.
+// Filters returns filter_by and the additional filters.
 func (p Params) Filters() []string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(p.values)) {

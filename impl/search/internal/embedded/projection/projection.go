@@ -1,4 +1,4 @@
-// Package projection cuts documents to the fields that are asked for.
+// Package projection reduces documents to the requested fields.
 package projection
 
 import (
@@ -8,23 +8,23 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// Projection says which fields of a document are shown.
+// Projection defines which fields of a document are shown.
 type Projection struct {
 	include, exclude []string
 }
 
-// New reads include_fields and exclude_fields.
+// New parses include_fields and exclude_fields.
 func New(include, exclude string) Projection {
 	return Projection{include: Names(include), exclude: Names(exclude)}
 }
 
-// Without leaves out further fields.
+// Without excludes further fields.
 func (p Projection) Without(names []string) Projection {
 	p.exclude = append(slices.Clip(p.exclude), names...)
 	return p
 }
 
-// Names reads a list of names; blanks around them and empty ones do not count.
+// Names parses a list of names. It trims white space and skips empty names.
 func Names(list string) []string {
 	var out []string
 	for name := range strings.SplitSeq(list, ",") {
@@ -49,7 +49,7 @@ func (p Projection) Apply(doc []byte) ([]byte, error) {
 	return schema.Document(p.object(d, "")).Encode()
 }
 
-// Object projects an object that lies at a path of a document.
+// Object projects an object at a path of a document.
 func (p Projection) Object(in map[string]any, path string) schema.Document {
 	if p.all() {
 		return in
@@ -57,7 +57,7 @@ func (p Projection) Object(in map[string]any, path string) schema.Document {
 	return p.object(in, path+".")
 }
 
-// Shows says whether a field, named by its path, is in the projection, or a part of it.
+// Shows reports whether a field, named by its path, or a part of it is shown.
 func (p Projection) Shows(name string) bool {
 	return p.relation(p.exclude, name) != covered && (len(p.include) == 0 || p.relation(p.include, name) != apart)
 }
@@ -66,8 +66,8 @@ type relation uint8
 
 const (
 	apart   relation = iota
-	above            // a name of the list lies inside this object
-	covered          // a name of the list covers this path
+	above            // a name in the list is inside this object
+	covered          // a name in the list covers this path
 )
 
 func (p Projection) relation(list []string, path string) relation {
@@ -104,7 +104,7 @@ func (p Projection) object(in map[string]any, prefix string) map[string]any {
 	return out
 }
 
-// value goes into objects and lists of objects; a plain value is shown only when it is covered itself.
+// value projects objects and lists of objects. A plain value is shown only if it is covered itself.
 func (p Projection) value(v any, path string, included relation) (any, bool) {
 	switch t := v.(type) {
 	case map[string]any:

@@ -8,7 +8,7 @@ type Alias struct {
 	Name       string `json:"name"`
 }
 
-// ParseAlias reads the body of PUT /aliases/{name}.
+// ParseAlias parses the body of PUT /aliases/{name}.
 func ParseAlias(name string, body []byte) (Alias, error) {
 	if !json.Valid(body) {
 		return Alias{}, errJSON

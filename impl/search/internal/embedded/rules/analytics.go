@@ -7,14 +7,14 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/settings"
 )
 
-// Analytics is a rule of analytics, as it is kept and shown.
+// Analytics is an analytics rule, as it is stored and shown.
 type Analytics struct {
 	Name   string                     `json:"name"`
 	Params map[string]json.RawMessage `json:"params"`
 	Type   string                     `json:"type"`
 }
 
-// ParseAnalytics reads the body of POST /analytics/rules, or with a name that of PUT /analytics/rules/{name}.
+// ParseAnalytics parses the body of POST /analytics/rules, or, with a name, that of PUT /analytics/rules/{name}.
 func ParseAnalytics(name string, body []byte) (Analytics, error) {
 	raw, err := object(body)
 	if err != nil {
@@ -51,16 +51,17 @@ func ParseAnalytics(name string, body []byte) (Analytics, error) {
 	return a, nil
 }
 
-// Counting is what a rule of analytics counts, and where.
+// Counting is what an analytics rule counts, and where.
 type Counting struct {
 	Name string
 	// Type is popular_queries, nohits_queries or counter.
 	Type string
-	// Collections are those that are searched. Automatic says that searches of them count by themselves, and not only those that are sent as events.
+	// Collections are the collections whose searches count. Automatic reports that searches count by themselves, and not only those sent as
+	// events.
 	Collections []string
 	Automatic   bool
 	Events      []CountedEvent
-	// Destination is the collection that holds the counts: of queries the Limit most frequent, of documents in the field Field.
+	// Destination is the collection that holds the counts: the Limit most frequent queries, or for documents the field Field.
 	Destination, Field string
 	Limit              int
 }
@@ -71,13 +72,13 @@ type CountedEvent struct {
 	Weight     float64
 }
 
-// maxKept bounds the queries of one rule, usuallyKept are those of one that says none, or no number that is any.
+// maxKept limits the queries of one rule. usuallyKept is the default, if the rule has no valid number.
 const (
 	maxKept     = 100_000
 	usuallyKept = 1000
 )
 
-// Countings reads what rules count. One that is not in the documented form, or logs only, counts nothing.
+// Countings returns what rules count. Rules that don't have the documented format, or that only log, count nothing.
 func Countings(list []settings.Record) (out []Counting) {
 	for _, record := range list {
 		var raw struct {
@@ -113,7 +114,7 @@ func Countings(list []settings.Record) (out []Counting) {
 	return out
 }
 
-// CheckEvent reads the body of POST /analytics/events, whose name must be that of an event in one of the rules.
+// CheckEvent checks the body of POST /analytics/events, whose name must be that of an event in one of the rules.
 func CheckEvent(body []byte, list []settings.Record) error {
 	raw, err := object(body)
 	if err != nil {
@@ -134,7 +135,7 @@ func CheckEvent(body []byte, list []settings.Record) error {
 			} `json:"params"`
 		}
 		if json.Unmarshal(record.Body, &rule) != nil {
-			continue // its events have another form
+			continue // its events have another format
 		}
 		for _, event := range rule.Params.Source.Events {
 			if event.Name == name {

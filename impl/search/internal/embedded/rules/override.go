@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// Override is one curation rule: when a search meets it, documents are pinned or hidden, or the search is changed.
+// Override is a curation rule: for matching searches it pins or hides documents, or changes the search.
 type Override struct {
 	EffectiveFrom       *int64          `json:"effective_from_ts,omitempty"`
 	EffectiveTo         *int64          `json:"effective_to_ts,omitempty"`
@@ -28,7 +28,7 @@ type Override struct {
 	StopProcessing      bool            `json:"stop_processing"`
 }
 
-// Rule says which searches are met: all that is given must hold.
+// Rule defines which searches match. All given conditions must hold.
 type Rule struct {
 	FilterBy string   `json:"filter_by,omitempty"`
 	Match    string   `json:"match,omitempty"`
@@ -36,20 +36,20 @@ type Rule struct {
 	Tags     []string `json:"tags,omitempty"`
 }
 
-// Included is a document at a position, counted from 1.
+// Included is a document pinned to a position, counted from 1.
 type Included struct {
 	ID       string `json:"id"`
 	Position int    `json:"position"`
 }
 
-// Excluded is a document that is not found.
+// Excluded is a hidden document.
 type Excluded struct {
 	ID string `json:"id"`
 }
 
 const needsAction = "Must contain one of: `includes`, `excludes`, `metadata`, `filter_by`, `sort_by`, `remove_matched_tokens`, `replace_query`."
 
-// ParseOverride reads the body of PUT .../overrides/{id}.
+// ParseOverride parses the body of PUT .../overrides/{id}.
 func ParseOverride(id string, body []byte) (Override, error) {
 	raw, err := object(body)
 	if err != nil {
@@ -132,39 +132,39 @@ func (o *Override) rest(raw map[string]json.RawMessage) error {
 	return nil
 }
 
-// Search is what curation sees of a search, and changes.
+// Search is the part of a search that curation uses and changes.
 type Search struct {
-	// Query is the q parameter; Words are its normalised words, and All says that it asks for everything ("*").
+	// Query is the q parameter, Words are its normalised words, and All reports that it requests all documents ("*").
 	Query string
 	Words []string
 	All   bool
-	// Filter and Sort are filter_by and sort_by; Tags is override_tags.
+	// Filter and Sort are filter_by and sort_by. Tags is override_tags.
 	Filter, Sort string
 	Tags         []string
-	// Now is in unix seconds.
+	// Now is in Unix seconds.
 	Now int64
 
-	// The rest is filled by Curate.
+	// The fields below are set by Curate.
 	Pins     []Included
 	Hidden   []string
 	Metadata json.RawMessage
-	// Changed says that Words no longer are those of the query.
+	// Changed reports that Words are no longer those of the query.
 	Changed bool
-	// Added are filters that hold beside the search's own.
+	// Added are filters that apply in addition to the search's own.
 	Added []string
-	// FilterPins says that the filter holds for pinned documents too.
+	// FilterPins reports that the filter applies to pinned documents too.
 	FilterPins bool
 }
 
-// Values tells the values of a facet field and checks filters, which depend on a collection.
+// Values looks up values of facet fields and checks filters, both of which depend on a collection.
 type Values interface {
-	// HasValue says whether a document's field has the words as one of its whole values, and returns the value as it is written.
+	// HasValue reports whether some document has these words as a whole value of the field, and returns the value as it is written.
 	HasValue(field string, words []string) (string, bool)
-	// GoodFilter says whether a filter can be carried out.
+	// GoodFilter reports whether a filter is valid.
 	GoodFilter(filter string) bool
 }
 
-// Curate applies the overrides in the order of their names, until one that ends it.
+// Curate applies the overrides in the order of their names, until one stops the processing.
 func Curate(list []Override, s *Search, v Values, a *text.Analyzer) {
 	for _, o := range list {
 		if o.apply(s, v, a) && o.StopProcessing {
@@ -173,7 +173,7 @@ func Curate(list []Override, s *Search, v Values, a *text.Analyzer) {
 	}
 }
 
-// apply changes the search when the override is met.
+// apply changes the search if the override matches, and reports whether it does.
 func (o *Override) apply(s *Search, v Values, a *text.Analyzer) bool {
 	if o.EffectiveFrom != nil && s.Now < *o.EffectiveFrom || o.EffectiveTo != nil && s.Now > *o.EffectiveTo || !o.tagged(s.Tags) {
 		return false
@@ -218,8 +218,8 @@ func (o *Override) apply(s *Search, v Values, a *text.Analyzer) bool {
 	return true
 }
 
-// tagged follows the documentation: an override with tags is looked at when the search names one of them (or all by "*"), one without
-// when the search names none.
+// tagged reports, as documented, whether an override applies to tags: one with tags applies if the search names one of them (or "*" for
+// all), and one without tags applies if the search names none or "*".
 func (o *Override) tagged(tags []string) bool {
 	if len(o.Rule.Tags) == 0 {
 		return len(tags) == 0 || slices.Contains(tags, "*")
@@ -227,7 +227,7 @@ func (o *Override) tagged(tags []string) bool {
 	return slices.ContainsFunc(tags, func(t string) bool { return t == "*" || slices.Contains(o.Rule.Tags, t) })
 }
 
-// met says where a query met a rule, and with which values for the rule's {placeholders}.
+// met is where a query matched a rule, and the values of the rule's {placeholders}.
 type met struct {
 	at, length int
 	values     map[string]string
@@ -268,7 +268,7 @@ func (o *Override) match(s *Search, v Values, a *text.Analyzer) (met, bool) {
 	return met{}, false
 }
 
-// part of a rule's query is a word or the {name} of a field.
+// part is a word of a rule's query, or the {name} of a field.
 type part struct {
 	word  string
 	field string
@@ -287,10 +287,10 @@ func ruleParts(query string, a *text.Analyzer) (out []part) {
 	return out
 }
 
-// maxValueWords bounds the words that a placeholder may stand for.
+// maxValueWords limits the words that a placeholder may stand for.
 const maxValueWords = 8
 
-// meet compares the beginning of the words with the parts. A placeholder takes the longest value that its field has.
+// meet compares the first words with the parts. A placeholder matches the longest value of its field.
 func meet(parts []part, words []string, v Values, values map[string]string) (n int, ok bool) {
 	if len(parts) == 0 {
 		return 0, true
@@ -318,7 +318,7 @@ func meet(parts []part, words []string, v Values, values map[string]string) (n i
 	return 0, false
 }
 
-// ParsePins reads pinned_hits: ids with positions, "3:1,5:2". An id without a position comes at the end.
+// ParsePins parses pinned_hits: IDs with positions, "3:1,5:2". An ID without a position goes to the end.
 func ParsePins(list string) ([]Included, error) {
 	var out []Included
 	for item := range strings.SplitSeq(list, ",") {

@@ -13,7 +13,7 @@ type Preset struct {
 	Value json.RawMessage `json:"value"`
 }
 
-// ParsePreset reads the body of PUT /presets/{name}. Any value is taken; it is looked at when a search names it.
+// ParsePreset parses the body of PUT /presets/{name}. Any value is accepted; it is validated when a search names it.
 func ParsePreset(name string, body []byte) (Preset, error) {
 	raw, err := object(body)
 	if err != nil {
@@ -26,7 +26,7 @@ func ParsePreset(name string, body []byte) (Preset, error) {
 	return Preset{name, v}, nil
 }
 
-// Params returns the parameters of one search.
+// Params returns the parameters of a preset for a single search.
 func (p Preset) Params() (map[string]json.RawMessage, error) {
 	var params map[string]json.RawMessage
 	if json.Unmarshal(p.Value, &params) != nil || params == nil {

@@ -1,5 +1,5 @@
-// Package rules holds what changes a search before it is carried out: synonyms, curation (overrides), stopwords and presets. They are
-// read strictly when they are stored and applied to the words of a query.
+// Package rules implements what changes a search before it is carried out: synonyms, curation (overrides), stopwords and presets. They are
+// strictly validated when they are stored, and applied to the words of a query.
 package rules
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/schema"
 )
 
-// The kinds under which the settings keep them. Synonyms and overrides belong to a collection (see settings.Kind).
+// The kinds under which the settings store them. Synonyms and overrides belong to a collection (see settings.Kind).
 const (
 	KindSynonyms  = "synonyms"
 	KindOverrides = "overrides"
@@ -23,7 +23,7 @@ func refuse(text string) error { return &schema.Error{Status: http.StatusBadRequ
 
 var errJSON = refuse("Bad JSON.")
 
-// object reads a JSON object.
+// object parses a JSON object.
 func object(body []byte) (map[string]json.RawMessage, error) {
 	var raw map[string]json.RawMessage
 	if !json.Valid(body) {
@@ -35,7 +35,7 @@ func object(body []byte) (map[string]json.RawMessage, error) {
 	return raw, nil
 }
 
-// rawText reads a string and nothing else.
+// rawText decodes a value that must be a string.
 func rawText(raw json.RawMessage, into *string) bool {
 	return len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, into) == nil
 }

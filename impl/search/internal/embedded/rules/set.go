@@ -2,19 +2,19 @@ package rules
 
 import "encoding/json"
 
-// The kinds of the sets that Typesense 30 has in place of a collection's own rules: any collection may name them.
+// The kinds of sets that Typesense 30 has instead of rules per collection. Any collection may use them.
 const (
 	KindSynonymSets  = "synonym_sets"
 	KindCurationSets = "curation_sets"
 )
 
-// Set is a named list of synonyms or of overrides.
+// Set is a named list of synonyms or overrides.
 type Set[T any] struct {
 	Items []T    `json:"items"`
 	Name  string `json:"name"`
 }
 
-// ParseSet reads the body of PUT /synonym_sets/{name} or /curation_sets/{name}; item reads one of its items.
+// ParseSet parses the body of PUT /synonym_sets/{name} or /curation_sets/{name}. item parses one of its items.
 func ParseSet[T any](name string, body []byte, item func(id string, body []byte) (T, error)) (Set[T], error) {
 	s := Set[T]{Name: name, Items: []T{}}
 	raw, err := object(body)

@@ -7,16 +7,16 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// maxNameBytes bounds the name of a dictionary.
+// maxNameBytes limits the length of a dictionary's name.
 const maxNameBytes = 255
 
-// Stemming is a stemming dictionary as it is kept and answered.
+// Stemming is a stemming dictionary, as it is stored and returned.
 type Stemming struct {
 	ID    string      `json:"id"`
 	Words []text.Stem `json:"words"`
 }
 
-// ParseStemming reads the JSON lines of an import: each is an object with a word and its root. Blank lines are skipped.
+// ParseStemming parses the JSON lines of an import, each an object with a word and its root. Blank lines are skipped.
 func ParseStemming(id string, body []byte) (Stemming, error) {
 	s := Stemming{ID: id}
 	if id == "" || len(id) > maxNameBytes {
@@ -44,7 +44,7 @@ func ParseStemming(id string, body []byte) (Stemming, error) {
 	return s, nil
 }
 
-// Dictionary reads a dictionary that is kept.
+// Dictionary parses a stored dictionary.
 func Dictionary(kept json.RawMessage) (*text.Dictionary, error) {
 	var s Stemming
 	if err := json.Unmarshal(kept, &s); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzParseStemming: what is taken is kept and read back as it was.
+// FuzzParseStemming: an accepted dictionary is stored and read back unchanged.
 func FuzzParseStemming(f *testing.F) {
 	f.Add([]byte(`{"word":"people","root":"person"}` + "\n\n" + `{"root":"b","word":"a","x":1}`))
 	f.Add([]byte(`{"word":"` + "\xff" + `","root":"\u0000"}`))

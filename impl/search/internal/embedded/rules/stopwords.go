@@ -14,7 +14,7 @@ type Stopwords struct {
 	Words  []string `json:"stopwords"`
 }
 
-// ParseStopwords reads the body of PUT /stopwords/{id}. Each item is split into its normalised words, as a text is.
+// ParseStopwords parses the body of PUT /stopwords/{id}. Each item is split into normalised words, as texts are.
 func ParseStopwords(id string, body []byte) (Stopwords, error) {
 	raw, err := object(body)
 	if err != nil {
@@ -44,7 +44,7 @@ func ParseStopwords(id string, body []byte) (Stopwords, error) {
 	return s, nil
 }
 
-// Without returns the words that are no stopwords.
+// Without returns the words that are not stopwords.
 func (s Stopwords) Without(words []string) []string {
 	drop := make(map[string]bool, len(s.Words))
 	for _, w := range s.Words {

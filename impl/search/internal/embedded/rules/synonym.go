@@ -9,7 +9,8 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// Synonym is one rule: each of the synonyms stands for every other, or with a root, each of them for the root alone (one way).
+// Synonym is a synonym rule. Each synonym stands for every other one. With a root, a query for the root also finds the synonyms, but not the
+// other way round.
 type Synonym struct {
 	ID       string   `json:"id"`
 	Root     string   `json:"root"`
@@ -21,7 +22,7 @@ type Synonym struct {
 	lists [][]string
 }
 
-// ParseSynonym reads the body of PUT .../synonyms/{id}.
+// ParseSynonym parses the body of PUT .../synonyms/{id}.
 func ParseSynonym(id string, body []byte) (Synonym, error) {
 	raw, err := object(body)
 	if err != nil {
@@ -58,7 +59,7 @@ func ParseSynonym(id string, body []byte) (Synonym, error) {
 	return s, nil
 }
 
-// Prepare splits the texts into words, with the symbols that the rule or the collection keeps.
+// Prepare splits the texts into words, with the symbols of the rule and the collection.
 func (s *Synonym) Prepare(separators, symbols []string) {
 	a := text.New(separators, append(slices.Clone(symbols), s.Symbols...))
 	s.root = a.Words(s.Root)
@@ -70,19 +71,19 @@ func (s *Synonym) Prepare(separators, symbols []string) {
 	}
 }
 
-// Options say how loosely the words of a query meet those of a rule.
+// Options define how words of a query may differ from those of a rule.
 type Options struct {
-	// Prefix lets the last word of a query be the beginning of a synonym's.
+	// Prefix lets the last word of a query be a prefix of a synonym's word.
 	Prefix bool
 	// Typos is the number of typos allowed in a word.
 	Typos int
 }
 
-// maxVariants bounds the queries that synonyms make of one.
+// maxVariants limits the queries that synonyms generate from one.
 const maxVariants = 100
 
-// Expand returns the queries that the rules make of the words, each once and without the words themselves. A replacement is made for one
-// place at a time and is not replaced again: synonyms do not chain.
+// Expand returns the queries that the rules generate from the words, without duplicates and without the words themselves. Each query
+// replaces one occurrence, and the replacement is not replaced again: synonyms do not chain.
 func Expand(list []Synonym, words []string, o Options) [][]string {
 	var out [][]string
 	seen := map[string]bool{strings.Join(words, " "): true}
@@ -93,11 +94,11 @@ func Expand(list []Synonym, words []string, o Options) [][]string {
 		}
 	}
 	for _, s := range list {
-		if s.Locale != "" && s.Locale != "en" { // a rule of a locale is for fields of that locale
+		if s.Locale != "" && s.Locale != "en" { // a rule with a locale applies to fields of that locale
 			continue
 		}
 		if len(s.root) > 0 {
-			// The root is compared exactly whatever the options say: recorded so of 29.0 (reference, section 9).
+			// The root is compared exactly, whatever the options: this was recorded from 29.0 (reference, section 9).
 			for _, at := range places(words, s.root, Options{}) {
 				for _, with := range s.lists {
 					add(at, len(s.root), with)
@@ -118,7 +119,7 @@ func Expand(list []Synonym, words []string, o Options) [][]string {
 	return out
 }
 
-// places returns where the words hold the phrase.
+// places returns the positions at which the words contain the phrase.
 func places(words, phrase []string, o Options) (out []int) {
 	for at := 0; at+len(phrase) <= len(words); at++ {
 		ok := true
@@ -135,7 +136,7 @@ func places(words, phrase []string, o Options) (out []int) {
 	return out
 }
 
-// maxLetters is the length up to which a word may have typos.
+// maxLetters is the maximum length of words that may have typos.
 const maxLetters = 100
 
 func meets(asked, word string, o Options, last bool) bool {

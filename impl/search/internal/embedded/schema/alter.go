@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// Alteration is what PATCH /collections/{name} asks for, in its order, and how it is answered: with every default of a field present.
+// Alteration is a parsed PATCH /collections/{name}, with the changes in their order. It is also the response, in which every field has all
+// its defaults.
 type Alteration struct {
 	Fields       []Altered       `json:"fields,omitempty"`
 	Metadata     json.RawMessage `json:"metadata,omitempty"`
@@ -13,14 +14,14 @@ type Alteration struct {
 	CurationSets json.RawMessage `json:"curation_sets,omitempty"`
 }
 
-// Altered drops the field called Name, or adds Field.
+// Altered drops the field Name, or adds Field.
 type Altered struct {
 	Drop  bool
 	Name  string
 	Field *Field
 }
 
-// MarshalJSON writes the change as Typesense answers it, with keys that mean nothing here.
+// MarshalJSON encodes the change as Typesense does, with keys that have no meaning here.
 func (a Altered) MarshalJSON() ([]byte, error) {
 	if a.Drop {
 		return json.Marshal(map[string]any{"drop": true, "embed": nil, "name": a.Name})
@@ -43,7 +44,7 @@ func (a Altered) MarshalJSON() ([]byte, error) {
 	return json.Marshal(all)
 }
 
-// Alter reads the body of a PATCH and returns the schema after it. Whether the documents fit is for the caller to find out.
+// Alter parses the body of a PATCH and returns the schema after it. The caller must check whether the documents fit.
 func (s *Schema) Alter(body []byte, maxFields int) (*Schema, *Alteration, error) {
 	var raw map[string]json.RawMessage
 	if !json.Valid(body) {

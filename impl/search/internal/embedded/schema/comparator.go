@@ -2,10 +2,10 @@ package schema
 
 import "strings"
 
-// comparators in the order in which they must be tried.
+// comparators is in the order in which they must be tried.
 var comparators = []string{">=", "<=", ">", "<", "!=", "="}
 
-// numbers reads what is written of numbers: do is told each item with the comparator before it.
+// numbers parses a filter value of numbers. It calls do for each item with the comparator before it.
 func numbers(f *Field, w Written, do func(comparator, text string) error) error {
 	if w.Negate && !w.Exact || w.Broken || len(w.Items) == 0 {
 		return comparatorError(f)
@@ -41,7 +41,7 @@ func bounds(comparator, s string) (low, high string, ok bool) {
 	return strings.TrimSpace(low), strings.TrimSpace(high), ok
 }
 
-// noRangeIndex refuses range_index for what is no number.
+// noRangeIndex refuses range_index for a field that is not numeric.
 func noRangeIndex(f *Field) error {
 	if f.RangeIndex {
 		return refuse("The `range_index` property is only allowed for the numerical fields`")

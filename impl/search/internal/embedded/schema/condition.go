@@ -1,18 +1,19 @@
 package schema
 
-// Condition is what a filter wants of the values of a field. The field's kind makes it of what is written.
+// Condition is a condition on the values of a field. The field's kind parses it.
 type Condition interface {
-	// Meets says whether one of a document's values meets it.
+	// Meets reports whether one of a document's values meets the condition.
 	Meets(f *Field, v Value) bool
 }
 
-// Weighed is a condition that takes its time: Work is that for one place of a document beside a single comparison.
+// Weighed is an expensive condition. Work is its cost per place of a document, relative to a single comparison.
 type Weighed interface {
 	Condition
 	Work() int
 }
 
-// LookedUp says that the index finds what meets a condition by its words or in the order of numbers. Of any other it looks at the values of each document.
+// LookedUp reports whether the index can evaluate a condition by its words or its sorted numbers. Any other condition is evaluated on the
+// values of each document.
 func LookedUp(c Condition) bool {
 	switch c.(type) {
 	case AnyWords, Wholes, Reals:
@@ -21,10 +22,10 @@ func LookedUp(c Condition) bool {
 	return false
 }
 
-// Written is the value of a filter as it is written: its items and what stood before them.
+// Written is the value of a filter as it was written: its items and the operator before them.
 type Written struct {
 	Negate, Exact bool
-	// List says that the items stood between brackets, Broken that one of these is missing.
+	// List reports that the items were in brackets, and Broken that a bracket is missing.
 	List, Broken bool
 	Items        []Item
 }
@@ -32,11 +33,11 @@ type Written struct {
 // Item is one alternative.
 type Item struct {
 	Text string
-	// Literal says that it stood between backticks.
+	// Literal reports that the text was in backticks.
 	Literal bool
 }
 
-// written reads each item of a value; false where there is none, or one is no such thing.
+// written parses each item of a value. It returns false if there is none, or one can't be parsed.
 func written[T any](w Written, parse func(text string) (T, bool)) (all []T, ok bool) {
 	for _, it := range w.Items {
 		one, ok := parse(it.Text)
@@ -64,7 +65,7 @@ func within[T int64 | float64](ranges []Range[T], values []T) bool {
 	return false
 }
 
-// Wholes wants a whole number, or a bool (0, 1), in one of the ranges. The index finds what meets it in the order of numbers.
+// Wholes requires an integer, or a boolean (0, 1), in one of the ranges. The index evaluates it by its sorted numbers.
 type Wholes []Range[int64]
 
 // Meets implements Condition.

@@ -22,7 +22,7 @@ const (
 	Drop
 )
 
-// ParseDirty reads a dirty_values parameter; empty is the schema's default.
+// ParseDirty parses a dirty_values parameter. "" means the default of the schema.
 func (s *Schema) ParseDirty(v string) (Dirty, error) {
 	switch v {
 	case "":
@@ -45,7 +45,7 @@ func (s *Schema) ParseDirty(v string) (Dirty, error) {
 // Document is a JSON object whose numbers keep their text.
 type Document map[string]any
 
-// ParseDocument reads one JSON object and nothing after it.
+// ParseDocument parses a body that consists of one JSON object.
 func ParseDocument(body []byte) (Document, error) {
 	v, err := decode(body)
 	if err != nil {
@@ -77,7 +77,7 @@ func decode(body []byte) (any, error) {
 	return v, nil
 }
 
-// loneSurrogate finds an escaped half of a pair without the other half, which Go's decoder replaces silently.
+// loneSurrogate finds an escaped surrogate without its other half. Go's decoder would replace it silently.
 func loneSurrogate(body []byte) bool {
 	unit := func(i int) (uint64, bool) {
 		if i+6 > len(body) || body[i] != '\\' || body[i+1] != 'u' {
@@ -109,7 +109,7 @@ func loneSurrogate(body []byte) bool {
 	return false
 }
 
-// Encode writes the document with sorted keys and untouched numbers.
+// Encode encodes the document with sorted keys and unchanged numbers.
 func (d Document) Encode() ([]byte, error) {
 	var buf bytes.Buffer
 	e := json.NewEncoder(&buf)
@@ -120,7 +120,8 @@ func (d Document) Encode() ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
-// Merge puts the values of patch over the document: objects are merged in depth, all else is replaced. Neither is changed.
+// Merge returns the document with the values of patch. Objects are merged recursively, and everything else is replaced. Neither argument is
+// modified.
 func (d Document) Merge(patch Document) Document {
 	out := make(Document, len(d)+len(patch))
 	for k, v := range d {
@@ -137,23 +138,23 @@ func (d Document) Merge(patch Document) Document {
 	return out
 }
 
-// Value holds a field's values in their type: one of the lists is used.
+// Value holds the typed values of a field. Only one of the lists is used.
 type Value struct {
 	Strings []string
-	Ints    []int64 // whole numbers and booleans (0, 1)
+	Ints    []int64 // integers and booleans (0, 1)
 	Floats  []float64
 }
 
-// Typed is a document as the index takes it.
+// Typed is a document in the form that is indexed.
 type Typed struct {
 	ID     string
 	Values map[string]Value
 }
 
-// Check validates doc, coerces it in place as dirty says and returns its typed values. New lists the fields that the
-// schema's patterns and objects make from it; they are not yet part of the schema.
+// Check validates doc, coerces it in place as dirty says, and returns its typed values. added holds the fields that the schema's patterns
+// and objects create from doc. They are not part of the schema yet.
 func (s *Schema) Check(doc Document, dirty Dirty) (typed *Typed, added []*Field, err error) {
-	// A schema may have learned thousands of fields of which a document has few: room is made for those it can have.
+	// A schema may have thousands of detected fields, of which a document has few. The map is sized for those that it can have.
 	typed = &Typed{Values: make(map[string]Value, min(len(s.Fields), len(doc)))}
 	typed.ID, _ = doc["id"].(string)
 	for _, f := range s.Fields {
@@ -179,7 +180,7 @@ func (s *Schema) Check(doc Document, dirty Dirty) (typed *Typed, added []*Field,
 	return typed, added, nil
 }
 
-// detected makes fields of values that no field declares, as the schema's patterns say.
+// detected creates fields for undeclared values, as the schema's patterns say.
 func (s *Schema) detected(doc Document, dirty Dirty, typed *Typed) (added []*Field, err error) {
 	for _, name := range slices.Sorted(maps.Keys(doc)) {
 		raw := doc[name]

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzDocument reads what may be a line of an import, for each way with values of a wrong type: what is taken is read again from the store, as an index is made anew,
-// with the same values, and no field is added.
+// FuzzDocument parses possible lines of an import, for each way to handle values of a wrong type. An accepted document is read again from
+// the store, as a rebuild of the index does, with the same values and without new fields.
 func FuzzDocument(f *testing.F) {
 	for _, in := range []string{
 		`{"id":"1","s":"x","n":1,"f":1.5,"b":true,"l":["a"],"at":[1.5,2],"o":{"a":{"b":1}},"os":[{"a":1},{"a":[2,3]}],"v":[1,0.5],"x_1":"auto"}`,
@@ -46,7 +46,7 @@ func FuzzDocument(f *testing.F) {
 	})
 }
 
-// refused says that there is an error, which is one for the caller.
+// refused reports whether there is an error, which must be one for the caller.
 func refused(t *testing.T, err error) bool {
 	var known *Error
 	if err != nil && (!errors.As(err, &known) || known.Status < 400 || known.Status > 499) {
@@ -55,7 +55,7 @@ func refused(t *testing.T, err error) bool {
 	return err != nil
 }
 
-// What is dropped inside an object is not stored, beside what stays as it came; the caller's objects are not changed.
+// Values that are dropped inside an object are not stored; the others stay unchanged. The caller's objects are not modified.
 func TestCheck_leavesOutWhatItDropsInsideObjects(t *testing.T) {
 	s, err := Parse([]byte(`{"name":"x","enable_nested_fields":true,"fields":[{"name":"o","type":"object"},{"name":"os","type":"object[]"},
 		{"name":"o.n","type":"int64","optional":true},{"name":"o.l","type":"int64[]","optional":true},{"name":"os.n","type":"int64[]","optional":true}]}`), 100)

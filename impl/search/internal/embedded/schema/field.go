@@ -1,5 +1,5 @@
-// Package schema holds what a collection says about its documents: the fields with their types and flags, the checks of
-// a schema, and the way from a JSON document to typed values.
+// Package schema defines the schema of a collection: the fields with their types and flags, the validation of a schema, and the conversion
+// of a JSON document to typed values.
 package schema
 
 import (
@@ -10,22 +10,22 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// Field is one field of a schema.
+// Field is a field of a schema.
 type Field struct {
 	Name string
-	// Array says that the type is a list.
+	// Array reports that the type is a list.
 	Array bool
 	// Facet, Optional, Index and Sort are the flags of the same name.
 	Facet, Optional, Index, Sort bool
-	// RangeIndex is a speed hint: kept and shown, without effect. Infix lets searches look inside words.
+	// RangeIndex is a performance hint: it is stored and shown, but has no effect. Infix enables searches inside words.
 	RangeIndex, Infix bool
-	// Hidden fields are not stored by Typesense (store: false): they are searched and never shown.
+	// Hidden fields are those with store: false, which Typesense does not store. They are searched and never shown.
 	Hidden bool
-	// Stem reduces words to their stems, by the rules of the Locale, or by those of the dictionary called StemDictionary alone.
+	// Stem reduces words to their stems by the rules of Locale. With StemDictionary, only that dictionary is used.
 	Stem           bool
 	StemDictionary string
 	Locale         string
-	// NumDim, Distance and HNSW describe a vector. HNSW is kept and shown: searches are exact.
+	// NumDim, Distance and HNSW describe a vector. HNSW is stored and shown only, because searches are exact.
 	NumDim   int
 	Distance string
 	HNSW     json.RawMessage
@@ -37,7 +37,7 @@ type Field struct {
 	analyzer *text.Analyzer
 }
 
-// Type is the field's type as Typesense writes it.
+// Type returns the field's type in Typesense's notation.
 func (f *Field) Type() string {
 	if f.Array {
 		return f.kind.name() + "[]"
@@ -45,39 +45,40 @@ func (f *Field) Type() string {
 	return f.kind.name()
 }
 
-// Text says that the field holds texts: their words are searched and highlighted.
+// Text reports whether the field holds texts, whose words are searched and highlighted.
 func (f *Field) Text() bool { return f.kind.words() }
 
-// Nests says that the field holds objects, whose members are fields of their own.
+// Nests reports whether the field holds objects, whose members are fields of their own.
 func (f *Field) Nests() bool { return f.kind.nests() }
 
-// Numeric says that the values have a sum, ranges and a distance from each other.
+// Numeric reports whether the values have a sum, ranges and distances.
 func (f *Field) Numeric() bool { return f.kind.numeric() }
 
-// Counted says that the field has values that a facet counts and groups have in common.
+// Counted reports whether the field can be used for facets and groups.
 func (f *Field) Counted() bool { return f.kind.counted() }
 
-// ByDistance says that documents are ordered by how far the field's places are from another.
+// ByDistance reports whether documents are sorted by the distance of the field's places from another place.
 func (f *Field) ByDistance() bool { return f.kind.byDistance() }
 
-// Columns are what the index keeps of the field.
+// Columns returns what the index stores for the field.
 func (f *Field) Columns() Columns { return f.kind.columns(f) }
 
-// Filter reads the value of a filter. over is asked now and then, since a list may have any length: its error ends the reading; nil is never asked.
+// Filter parses the value of a filter. over, unless nil, is called regularly, because a list may have any length. If it returns an error,
+// parsing ends with that error.
 func (f *Field) Filter(w Written, over func() error) (Condition, error) {
 	return f.kind.filter(f, w, over)
 }
 
-// Order is a value as it is compared; false says that there is none.
+// Order returns the sort key of a value, or false if there is none.
 func (f *Field) Order(v Value) (Order, bool) { return f.kind.order(f, v) }
 
 // Texts appends values as a facet shows them.
 func (f *Field) Texts(to []string, v Value) []string { return f.kind.texts(to, v) }
 
-// Number reads a value that Texts wrote of a field that is Numeric.
+// Number parses a value that Texts wrote for a Numeric field.
 func (f *Field) Number(text string) (float64, error) { return f.kind.number(text) }
 
-// Shown is a value as the key of a group shows it: a list is one key.
+// Shown returns a value as the key of a group. A list is a single key.
 func (f *Field) Shown(v Value) any {
 	list := f.kind.shown(v)
 	switch {
@@ -89,13 +90,13 @@ func (f *Field) Shown(v Value) any {
 	return list[0]
 }
 
-// Pattern says that the field's name is a pattern from which fields are made.
+// Pattern reports whether the field's name is a pattern from which fields are created.
 func (f *Field) Pattern() bool { return f.pattern != nil }
 
-// Analyzer is the field's text analyzer.
+// Analyzer returns the field's text analyzer.
 func (f *Field) Analyzer() *text.Analyzer { return f.analyzer }
 
-// isPattern follows Typesense: a name with an asterisk is a regular expression.
+// isPattern reports whether a name is a pattern. As in Typesense, a name with an asterisk is a regular expression.
 func isPattern(name string) bool { return strings.Contains(name, "*") }
 
 type fieldJSON struct {
@@ -118,7 +119,7 @@ type fieldJSON struct {
 	Distance       string          `json:"vec_dist,omitempty"`
 }
 
-// MarshalJSON writes the field with every default present, as Typesense does.
+// MarshalJSON encodes the field with every default, as Typesense does.
 func (f *Field) MarshalJSON() ([]byte, error) {
 	return json.Marshal(fieldJSON{
 		Facet: f.Facet, Index: f.Index, Name: f.Name, Optional: f.Optional, RangeIndex: f.RangeIndex, Sort: f.Sort, Store: !f.Hidden,
@@ -127,7 +128,7 @@ func (f *Field) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// newAnalyzer makes the field's analyzer in a schema; a field's own characters replace those of the schema.
+// newAnalyzer returns the analyzer of the field in a schema. Separators and symbols of the field replace those of the schema.
 func (f *Field) newAnalyzer(s *Schema) *text.Analyzer {
 	separators, symbols := s.Separators, s.Symbols
 	if len(f.Separators) > 0 {

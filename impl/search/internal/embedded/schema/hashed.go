@@ -6,11 +6,12 @@ import (
 	"slices"
 )
 
-// The fields that objects make come in the order in which Typesense 29.0 adds them. Its answers show that order to be the one of a
-// std::unordered_map of the GNU C++ library, first of the objects and then of all dotted names: both of the library's rules, how it hashes and where
-// it puts a name, are public. Clients see the order in the fields of a collection, in facets of a pattern and in groups by an object.
+// The fields created from objects are in the order in which Typesense 29.0 adds them. Its responses show that this is the order of a
+// std::unordered_map of the GNU C++ library, first for the objects and then for all dotted names. Both rules of the library, its hash
+// function and its placement, are public. Clients see the order in the fields of a collection, in facets by a pattern and in groups by an
+// object.
 
-// hashedOrder returns the names, which are different, in the order of such a map that they were put into one by one.
+// hashedOrder returns distinct names in the iteration order of such a map, into which they were inserted one by one.
 func hashedOrder(names []string) []string {
 	m := &hashedNames{names: names, next: make([]int, len(names)+1)}
 	for i := range names {
@@ -26,15 +27,15 @@ func hashedOrder(names []string) []string {
 	return out
 }
 
-// hashedNames is one list of all names, which are numbered from 1. Those of a bucket follow each other; before[bucket] is the number of the name
-// before them (0: the head of the list), less 1 where the bucket is empty.
+// hashedNames is a linked list of all names, which are numbered from 1. The names of a bucket are adjacent. before[bucket] is the number of
+// the name before them (0 for the head of the list), or negative for an empty bucket.
 type hashedNames struct {
 	names  []string
 	next   []int
 	before []int
 }
 
-// hashedSizes are the numbers of buckets that the library takes one after the other.
+// hashedSizes are the successive numbers of buckets that the library uses.
 var hashedSizes = []int{13, 29, 59, 127, 257, 541, 1109, 2357, 5087, 10273, 20753}
 
 func (m *hashedNames) buckets() int { return len(m.before) }
@@ -43,7 +44,7 @@ func (m *hashedNames) bucket(n int) int {
 	return int(hashName(m.names[n-1]) % uint64(len(m.before)))
 }
 
-// grow makes more buckets than there are names and puts the names into them again, in their order.
+// grow increases the number of buckets above the number of names, and inserts the names again in their order.
 func (m *hashedNames) grow(names int) {
 	size := 2*names + 1
 	for _, s := range hashedSizes {
@@ -65,7 +66,7 @@ func (m *hashedNames) grow(names int) {
 	}
 }
 
-// put puts a name first in its bucket, and the bucket of a first name first of all.
+// put inserts a name at the front of its bucket. The bucket of its first name is put at the front of the list.
 func (m *hashedNames) put(n int) {
 	b := m.bucket(n)
 	at := m.before[b]
@@ -79,12 +80,12 @@ func (m *hashedNames) put(n int) {
 	m.next[n], m.next[at] = m.next[at], n
 }
 
-// setPlaces is the number of places that a set has at least.
+// setPlaces is the minimum size of a set's table.
 const setPlaces = 128
 
-// SetOrder returns words, which are different, in the order in which Typesense tells those of a set of stopwords: by the place that the hash of a word has in
-// a table of at least 128. The documentation's example and what the tests of Typesense's clients for Go and Python expect agree with that (and the
-// order means nothing to a search). How the table grows is not known: here it is twice as large as its words at least.
+// SetOrder returns distinct words in the order in which Typesense returns those of a stopword set: by their hashes' positions in a table of
+// at least 128. The documentation's example and the tests of Typesense's Go and Python clients agree with that. The order has no effect on
+// searches. How the table grows is not known: here it is at least twice as large as the number of words.
 func SetOrder(words []string) []string {
 	places := uint64(setPlaces)
 	for int(places) < 2*len(words) {
@@ -95,7 +96,7 @@ func SetOrder(words []string) []string {
 	return out
 }
 
-// hashName is the library's std::hash of a string on machines of 64 bits: MurmurHash64A with its own seed.
+// hashName is the library's std::hash of a string on 64-bit machines: MurmurHash64A with the library's seed.
 func hashName(s string) uint64 {
 	const mul, seed = 0xc6a4a7935bd1e995, 0xc70f6907
 	mix := func(v uint64) uint64 { return v ^ v>>47 }

@@ -2,74 +2,78 @@ package schema
 
 import "encoding/json"
 
-// kind is a type of fields: what is a value of it, and what is done with its values. Each is a type of Go in a file of its own (kind_*.go) and a line in kinds.
-// Nobody else knows which there are: the other packages ask a Field, and TestKinds_areKnownToTheRegistryAlone keeps it so. What most kinds have in common is in plain.
+// kind is a type of field: which values it has and how they are processed. Each kind is a Go type in a file of its own (kind_*.go) and a
+// line in kinds. No other package knows the kinds: they use the methods of Field, and TestKinds_areKnownToTheRegistryAlone enforces that.
+// plain implements what most kinds have in common.
 type kind interface {
-	// name is the type as a schema writes it, without the brackets of a list; lists says that there is one with them.
+	// name is the type's name in a schema, without the brackets of a list. lists reports whether lists of it are allowed.
 	name() string
 	lists() bool
-	// check refuses flags that the kind can't have, and takes away such as mean nothing to it.
+	// check refuses flags that the kind can't have, and clears flags that have no meaning for it.
 	check(f *Field) error
-	// sorted says that fields are sorted by if the schema does not say it, sortable that they may be.
+	// sorted is the default of the sort flag. sortable reports whether the flag is allowed.
 	sorted(array bool) bool
 	sortable(array bool) bool
-	// detects says that a value that no field declares is of this kind.
+	// detects reports whether an undeclared value is of this kind.
 	detects(raw any) bool
 
-	// Put: read types what a document holds for a field, all of a list. stored is the value to store when changed says that it was coerced.
+	// Put: read converts what a document holds for a field, which for a list is all of it. If changed, the value was coerced, and stored is
+	// to be stored instead.
 	read(f *Field, raw any, dirty Dirty) (v Value, stored any, changed bool, err error)
-	// one types a single value and appends it to v, or nothing of one that does not fit. It returns the value to store.
+	// one converts a single value and appends it to v, unless it does not fit. It returns the value to store.
 	one(raw any, coerce bool, v *Value) (stored any, ok bool)
-	// composite says that a single value is a list of JSON.
+	// composite reports whether a single value is a JSON array.
 	composite() bool
-	// columns are what the index keeps of the values.
+	// columns returns what the index stores of the values.
 	columns(f *Field) Columns
 
-	// Filter: filter reads what is written after the field's name. over is asked now and then, and may be nil.
+	// Filter: filter parses the filter value after the field's name. over is called regularly, and may be nil.
 	filter(f *Field, w Written, over func() error) (Condition, error)
 
-	// Compare: order is a value as it is compared; false says that there is none. byDistance says that places are compared, by how far they are.
+	// Compare: order returns the sort key of a value, or false if there is none. byDistance reports whether values are places that are
+	// compared by distance.
 	order(f *Field, v Value) (Order, bool)
 	byDistance() bool
 
-	// Facet: counted says that there are values to count, numeric that they have a sum and ranges. texts appends them as a facet shows them, shown returns them as the key of a group
-	// does, and number reads what texts wrote.
+	// Facet: counted reports whether values can be counted, and numeric whether they have a sum and ranges. texts appends values as a facet
+	// shows them, shown returns them as the key of a group, and number parses what texts wrote.
 	counted() bool
 	numeric() bool
 	texts(to []string, v Value) []string
 	shown(v Value) []any
 	number(text string) (float64, error)
 
-	// Highlight: words says that words are searched and highlighted, nests that the values are objects, whose members are fields of their own and highlighted with them.
+	// Highlight: words reports whether words are searched and highlighted. nests reports whether the values are objects, whose members are
+	// fields of their own and highlighted with them.
 	words() bool
 	nests() bool
 }
 
-// deriver is a kind that belongs to names and has no values: the field takes another kind from the first value seen.
+// deriver is a kind without values of its own: a field with it takes another kind from the first value seen.
 type deriver interface {
 	kind
 	derive(found kind, array bool) (kind, bool)
 }
 
-// Columns are what the index keeps of a field.
+// Columns is what the index stores for a field.
 type Columns struct {
-	// Array says that a document has any number of values.
+	// Array reports that a document may have any number of values.
 	Array, Words, Facet, Ints, Floats, Order bool
-	// Dim is the number of numbers in a vector.
+	// Dim is the number of dimensions of a vector.
 	Dim int `json:",omitempty"`
 }
 
-// Any says that something is kept.
+// Any reports whether anything is stored.
 func (c Columns) Any() bool { return c.Words || c.Facet || c.Ints || c.Floats || c.Order || c.Dim > 0 }
 
-// Order is a value as it is compared: by one of the three.
+// Order is a sort key. Only one of the three is used.
 type Order struct {
 	Whole  int64
 	Number float64
 	Text   string
 }
 
-// plain is a kind that is stored alone: others say what they have more.
+// plain is a kind that is only stored. Other kinds embed it and override what they add.
 type plain struct{}
 
 func (plain) lists() bool                            { return true }
@@ -101,7 +105,7 @@ func (plain) filter(f *Field, _ Written, _ func() error) (Condition, error) {
 
 var errNumber = refuse("The value is no number.")
 
-// readValues is read for kinds whose values one types: what is a list in JSON is one of values.
+// readValues implements read for kinds whose values one converts. A JSON array is a list of values.
 func readValues(k kind, article string, f *Field, raw any, dirty Dirty) (v Value, stored any, changed bool, err error) {
 	coerce := dirty == CoerceOrReject || dirty == CoerceOrDrop
 	if !f.Array {
@@ -134,7 +138,7 @@ func readValues(k kind, article string, f *Field, raw any, dirty Dirty) (v Value
 	return v, out, changed, nil
 }
 
-// readWhole is read for kinds whose values fit as they are or not at all: those of a list all.
+// readWhole implements read for kinds without coercion. If a value of a list does not fit, the list is refused.
 func readWhole(k kind, article string, f *Field, raw any) (v Value, err error) {
 	list := []any{raw}
 	if f.Array {
@@ -154,7 +158,7 @@ func readWhole(k kind, article string, f *Field, raw any) (v Value, err error) {
 	return v, nil
 }
 
-// single says that raw is one value of JSON.
+// single reports whether raw is a JSON scalar other than null.
 func single(raw any) bool {
 	switch raw.(type) {
 	case string, json.Number, bool:
@@ -163,7 +167,7 @@ func single(raw any) bool {
 	return false
 }
 
-// anys are values as the key of a group shows them.
+// anys returns values as the key of a group.
 func anys[T any](values []T) (list []any) {
 	for _, v := range values {
 		list = append(list, v)

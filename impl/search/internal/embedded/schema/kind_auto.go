@@ -1,17 +1,17 @@
 package schema
 
-// autoKind takes the kind of the first value seen, anyKind makes a text of every value.
+// autoKind takes the kind of the first value seen. anyKind converts every value to a text.
 type (
 	autoKind struct{ unseen }
 	anyKind  struct{ unseen }
 )
 
-// unseen is a kind before there is a value.
+// unseen is the base of kinds that are replaced when a value is seen.
 type unseen struct{ plain }
 
 func (unseen) lists() bool { return false }
 
-// check lets every flag be: they hold for the fields that are made.
+// check accepts every flag, because the flags apply to the fields that are created.
 func (unseen) check(*Field) error { return nil }
 
 func (unseen) read(f *Field, _ any, _ Dirty) (Value, any, bool, error) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// boolKind is true or false, which are 1 and 0 in the index.
+// boolKind is a boolean, which is 1 or 0 in the index.
 type boolKind struct{ plain }
 
 func (boolKind) name() string             { return "bool" }

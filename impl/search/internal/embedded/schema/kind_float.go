@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// floatKind is a number of 32 bits.
+// floatKind is a 32-bit float.
 type floatKind struct{ plain }
 
 func (floatKind) name() string             { return "float" }
@@ -35,7 +35,7 @@ func (floatKind) number(text string) (float64, error) {
 	return float64(float32(x)), err
 }
 
-// shown shows of each number that it is a float.
+// shown writes each number such that it is recognisable as a float.
 func (floatKind) shown(v Value) (list []any) {
 	for _, x := range v.Floats {
 		text := strconv.FormatFloat(x, 'g', -1, 32)
@@ -56,7 +56,7 @@ func (k floatKind) read(f *Field, raw any, dirty Dirty) (Value, any, bool, error
 	return readValues(k, "a float", f, raw, dirty)
 }
 
-// one: what is beyond 32 bits counts as the largest number, since there is no JSON of an infinite sum or value.
+// one clamps numbers beyond 32 bits to the largest number, because JSON has no infinite sums or values.
 func (floatKind) one(raw any, coerce bool, v *Value) (any, bool) {
 	if !single(raw) {
 		return nil, false
@@ -104,7 +104,7 @@ func realInterval(f *Field, comparator, s string) (r Range[float64], err error) 
 	return r, nil
 }
 
-// realNumber reads a float as the index holds it: 32 bits wide.
+// realNumber parses a float with the precision of the index, which is 32 bits.
 func realNumber(f *Field, s, comparator string) (float64, error) {
 	n, err := strconv.ParseFloat(s, 64)
 	if err == nil && !math.IsNaN(n) && strings.Trim(s, "+-.0123456789eE") == "" {
@@ -116,7 +116,7 @@ func realNumber(f *Field, s, comparator string) (float64, error) {
 	return 0, comparatorError(f)
 }
 
-// asFloat narrows to 32 bits, as documented for the type; the stored text stays as it is.
+// asFloat narrows to 32 bits, as documented for the type. The stored text is not changed.
 func asFloat(raw any, coerce bool) (float64, any, bool) {
 	n, isNumber := raw.(json.Number)
 	if !isNumber {

@@ -1,6 +1,6 @@
 package schema
 
-// imageKind is an image, which is stored alone.
+// imageKind is an image, which is only stored.
 type imageKind struct{ plain }
 
 func (imageKind) name() string { return "image" }

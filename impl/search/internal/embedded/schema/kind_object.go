@@ -1,6 +1,6 @@
 package schema
 
-// objectKind is an object: its members are fields of their own, named by their path.
+// objectKind is an object, whose members are fields of their own, named by their path.
 type objectKind struct{ plain }
 
 func (objectKind) name() string { return "object" }

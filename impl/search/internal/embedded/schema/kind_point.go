@@ -8,7 +8,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/geo"
 )
 
-// pointKind is a place on earth: a pair of latitude and longitude, which are two floats of a Value.
+// pointKind is a place on earth, stored as two floats of a Value: latitude and longitude.
 type pointKind struct{ plain }
 
 func (pointKind) name() string       { return "geopoint" }
@@ -17,7 +17,7 @@ func (pointKind) sortable(bool) bool { return true }
 func (pointKind) composite() bool    { return true }
 func (pointKind) byDistance() bool   { return true }
 
-// columns: latitude and longitude of each place, one after the other, also of a field that is only sorted by.
+// columns stores latitude and longitude of each place consecutively, even for a field that is only used for sorting.
 func (pointKind) columns(*Field) Columns { return Columns{Array: true, Floats: true} }
 
 func (k pointKind) read(f *Field, raw any, _ Dirty) (Value, any, bool, error) {
@@ -41,7 +41,7 @@ func (pointKind) one(raw any, _ bool, v *Value) (any, bool) {
 	return raw, true
 }
 
-// point says that raw is a pair of latitude and longitude.
+// point reports whether raw is a pair of latitude and longitude.
 func point(raw any) bool {
 	pair, ok := raw.([]any)
 	if !ok || len(pair) != 2 {
@@ -68,7 +68,7 @@ func (pointKind) filter(f *Field, w Written, _ func() error) (Condition, error) 
 	return InAreas(want), nil
 }
 
-// InAreas wants a place in one of the areas.
+// InAreas requires a place in one of the areas.
 type InAreas []geo.Area
 
 // Meets implements Condition.

@@ -6,7 +6,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/geo"
 )
 
-// polygonKind is an area on earth, of which a Value has the corners as pointKind has places.
+// polygonKind is an area on earth. Its corners are stored in a Value as pointKind stores places.
 type polygonKind struct{ plain }
 
 func (polygonKind) name() string           { return "geopolygon" }
@@ -32,7 +32,7 @@ func (polygonKind) one(raw any, _ bool, v *Value) (any, bool) {
 	return raw, ok
 }
 
-// filter reads places, "(lat, lng)", of which the polygon shall hold one.
+// filter parses places, "(lat, lng)". The polygon must contain one of them.
 func (polygonKind) filter(f *Field, w Written, _ func() error) (Condition, error) {
 	wrong := refuse("Value of filter field `%s`: must be in the `(-44.50, 170.29)` format.", f.Name)
 	want, ok := written(w, geo.ParsePoint)
@@ -42,7 +42,7 @@ func (polygonKind) filter(f *Field, w Written, _ func() error) (Condition, error
 	return Around(want), nil
 }
 
-// Around wants a polygon that holds one of the places.
+// Around requires a polygon that contains one of the places.
 type Around []geo.Point
 
 // Meets implements Condition.

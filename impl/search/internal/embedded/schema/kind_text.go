@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// textKind is a text: its words are searched.
+// textKind is a text whose words are searched.
 type textKind struct{ plain }
 
 func (textKind) name() string        { return "string" }
@@ -47,7 +47,7 @@ func (textKind) columns(f *Field) Columns {
 	return Columns{Array: f.Array, Words: f.Index, Facet: f.Index && f.Facet, Order: f.Sort}
 }
 
-// order is that of the words, without case and accents.
+// order sorts by words, ignoring case and accents.
 func (textKind) order(f *Field, v Value) (o Order, ok bool) {
 	if len(v.Strings) == 0 || v.Strings[0] == "" {
 		return o, false
@@ -56,7 +56,7 @@ func (textKind) order(f *Field, v Value) (o Order, ok bool) {
 	return o, true
 }
 
-// itemsBetween is how many items are cut into words between two questions whether the time is over.
+// itemsBetween is how many items are split into words between two calls of over.
 const itemsBetween = 256
 
 func (textKind) filter(f *Field, w Written, over func() error) (Condition, error) {
@@ -87,15 +87,15 @@ func (textKind) filter(f *Field, w Written, over func() error) (Condition, error
 	return want, nil
 }
 
-// AnyWords wants one of the alternatives of a text. The index finds what meets it by its words.
+// AnyWords requires a text that matches one of the alternatives. The index evaluates it by words.
 type AnyWords []Words
 
 // Words is a condition on a string.
 type Words struct {
-	// Text is the value as written (ids are compared with it), List its normalised words.
+	// Text is the value as written, which is compared with IDs. List holds its normalised words.
 	Text string
 	List []string
-	// Exact wants the whole value, else all words must occur in it. Prefix lets the last word be the beginning of one.
+	// Exact requires the whole value to match; otherwise all words must occur in it. Prefix lets the last word be a prefix.
 	Exact, Prefix bool
 }
 
@@ -107,7 +107,7 @@ func (a AnyWords) Meets(f *Field, v Value) bool {
 	})
 }
 
-// fits compares the words of one value.
+// fits reports whether the words of one value match.
 func (w Words) fits(have []string) bool {
 	if len(w.List) == 0 {
 		return false

@@ -1,9 +1,9 @@
 package schema
 
-// vectorKind is a list of floats of a fixed length, which is measured as a whole: a list of floats with num_dim.
+// vectorKind is a list of floats of fixed length that is measured as a whole: a list of floats with num_dim.
 type vectorKind struct{ floatKind }
 
-// vectorOf is the kind of vectors of fields that are lists of k.
+// vectorOf returns the vector kind for fields that are lists of k.
 func vectorOf(k kind, array bool) (kind, bool) {
 	_, floats := k.(floatKind)
 	return vectorKind{}, floats && array
@@ -28,7 +28,7 @@ func (vectorKind) columns(f *Field) Columns {
 	return Columns{Array: f.Array, Dim: f.NumDim}
 }
 
-// read wants as many numbers as the field says, also when one of them was dropped.
+// read requires exactly as many numbers as the field has dimensions, even if one was dropped.
 func (k vectorKind) read(f *Field, raw any, dirty Dirty) (Value, any, bool, error) {
 	v, stored, changed, err := readValues(k, "a float", f, raw, dirty)
 	if list, _ := stored.([]any); err == nil && len(list) != f.NumDim {
@@ -37,7 +37,7 @@ func (k vectorKind) read(f *Field, raw any, dirty Dirty) (Value, any, bool, erro
 	return v, stored, changed, err
 }
 
-// one leaves numbers beyond 32 bits infinite: a vector of such has no distance.
+// one keeps numbers beyond 32 bits infinite. A vector with such numbers has no distance.
 func (vectorKind) one(raw any, coerce bool, v *Value) (any, bool) {
 	if !single(raw) {
 		return nil, false

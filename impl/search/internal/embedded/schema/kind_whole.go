@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// wholeKind is a whole number of so many bits.
+// wholeKind is an integer of the given number of bits.
 type wholeKind struct {
 	plain
 	bits int
@@ -25,7 +25,7 @@ func (wholeKind) order(_ *Field, v Value) (o Order, ok bool) { return wholeOrder
 
 func (wholeKind) number(text string) (float64, error) { return strconv.ParseFloat(text, 64) }
 
-// wholeOrder is the order of whole numbers.
+// wholeOrder returns the sort key of integers.
 func wholeOrder(v Value) (o Order, ok bool) {
 	if len(v.Ints) == 0 {
 		return o, false
@@ -40,7 +40,7 @@ func (wholeKind) texts(to []string, v Value) []string {
 	return to
 }
 
-// detects: a number without a fraction takes 64 bits.
+// detects reports whether raw is a number without a fraction. Such numbers get 64 bits.
 func (k wholeKind) detects(raw any) bool {
 	n, ok := raw.(json.Number)
 	if ok && k.bits == 64 {
@@ -117,8 +117,7 @@ func (k wholeKind) integer(f *Field, s, comparator string) (int64, error) {
 	return 0, comparatorError(f)
 }
 
-// asInt takes whole numbers written without fraction or exponent. Numbers beyond 64 bits are clamped in the index and
-// kept as they are in the document.
+// asInt accepts integers without a fraction or an exponent. Numbers beyond 64 bits are clamped in the index and unchanged in the document.
 func asInt(raw any, coerce bool) (int64, any, bool) {
 	n, isNumber := raw.(json.Number)
 	if isNumber {
@@ -154,7 +153,7 @@ func parseInt(s string) (int64, bool) {
 		return v, true
 	}
 	if strings.TrimLeft(s, "-0123456789") == "" && strings.Count(s, "-") <= 1 && len(s) > 1 && len(s) < 21 {
-		return v, v != 0 // out of range: ParseInt returns the nearest
+		return v, v != 0 // out of range: ParseInt returns the nearest value
 	}
 	return 0, false
 }

@@ -1,6 +1,6 @@
 package schema
 
-// kinds are the types of fields. What a value is of which nobody says the type is looked for in this order.
+// kinds are the types of fields. Undeclared values are tested against them in this order.
 var kinds = []kind{
 	textKind{},
 	boolKind{},
@@ -15,7 +15,7 @@ var kinds = []kind{
 	anyKind{},
 }
 
-// kindCalled finds a type by its name in a schema.
+// kindCalled returns the kind with this name in a schema.
 func kindCalled(name string) (k kind, array, ok bool) {
 	for _, k := range kinds {
 		if name == k.name() {
@@ -28,7 +28,7 @@ func kindCalled(name string) (k kind, array, ok bool) {
 	return nil, false, false
 }
 
-// detect finds the kind of a value that no field declares. Nulls, empty lists and, unless objects are taken, objects have none.
+// detect returns the kind of an undeclared value. Nulls and empty lists have none, and neither have objects unless objects is set.
 func detect(raw any, objects bool) (k kind, array, ok bool) {
 	if list, isList := raw.([]any); isList {
 		if len(list) == 0 {

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A kind is named in its file and in the registry, and in no other place: a further one is one file and one line. Other packages can't name one, and none asks a field
-// for the name of its type to decide something by it.
+// A kind is named in its file and in the registry only, so that a new kind takes one file and one line. Other packages can't name one, and
+// none makes decisions by the name of a field's type.
 func TestKinds_areKnownToTheRegistryAlone(t *testing.T) {
 	named := 0
 	files := parsed(t, ".")
@@ -41,7 +41,7 @@ func TestKinds_areKnownToTheRegistryAlone(t *testing.T) {
 	}
 }
 
-// decides says that a node compares what a method Type returns, or what is in a map by it.
+// decides reports whether a node compares the result of a Type method, or uses it as a map key.
 func decides(n ast.Node) bool {
 	typed := func(e ast.Expr) bool {
 		call, ok := e.(*ast.CallExpr)
@@ -65,7 +65,7 @@ func decides(n ast.Node) bool {
 	return false
 }
 
-// parsed reads the files of a directory, and of those in it, but for tests. Those of the directory itself are known by their base name.
+// parsed parses the Go files below a directory, without tests. Files in the directory itself are listed by their base name.
 func parsed(t *testing.T, dir string) map[string]*ast.File {
 	files := map[string]*ast.File{}
 	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -92,7 +92,7 @@ func TestDecides_findsWhatIsForbidden(t *testing.T) {
 	}
 }
 
-// Each type is there by its name, as a list where there is one, and its values come back from the methods of its field.
+// Each type can be used by its name, and as a list if allowed, and its values come back from the methods of its field.
 func TestKinds_putFilterCompareAndCount(t *testing.T) {
 	for _, c := range []struct{ typ, value, filter, shown string }{
 		{"string", `"The Light"`, "light", "The Light"},
@@ -125,7 +125,7 @@ func TestKinds_putFilterCompareAndCount(t *testing.T) {
 	}
 }
 
-// versionKind is "1.2", a number in the index: what a further type is made of.
+// versionKind is a version such as "1.2", which is a number in the index. It shows what a new type consists of.
 type versionKind struct{ wholeKind }
 
 func (versionKind) name() string { return "version" }
@@ -165,7 +165,7 @@ func (versionKind) texts(to []string, v Value) []string {
 	return to
 }
 
-// A further type is read in schemas and documents, filtered, compared and counted once it is in the registry; the index has a column for it.
+// A new type works in schemas and documents, filters, sorting and counts once it is in the registry. The index has a column for it.
 func TestKinds_aFurtherOneIsAFileAndALine(t *testing.T) {
 	before := kinds
 	defer func() { kinds = before }()

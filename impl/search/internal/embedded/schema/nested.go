@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// lookup finds the values of a field whose name is a path into objects. What lies in lists of objects is one list.
+// lookup returns the values of a field whose name is a path into objects. Values inside lists of objects form one list.
 func (f *Field) lookup(doc Document) (any, bool) {
 	if !strings.Contains(f.Name, ".") {
 		return nil, false
@@ -48,8 +48,9 @@ func collect(node any, path []string, found *[]any, list *bool) {
 	}
 }
 
-// leaveOut takes what does not fit out of the objects of a document, all of the field with a nil fits: an index that is made anew of the document holds no more than
-// this one. Values that are coerced stay in objects as they are. The objects are copied, for others may hold them.
+// leaveOut removes values that do not fit from the objects of a document, or all values of the field if fits is nil. An index rebuilt from
+// the document thus contains no more than the current one. Coerced values stay unchanged in objects. The objects are copied, because others
+// may refer to them.
 func (f *Field) leaveOut(doc Document, fits func(item any) bool) {
 	name, rest, _ := strings.Cut(f.Name, ".")
 	if node, ok := doc[name]; ok {
@@ -57,7 +58,7 @@ func (f *Field) leaveOut(doc Document, fits func(item any) bool) {
 	}
 }
 
-// without is a node without what does not fit at the end of the path; false says that nothing is left of it.
+// without returns a node without the values at the end of the path that do not fit. It returns false if nothing is left.
 func without(node any, path []string, fits func(item any) bool) (any, bool) {
 	switch t := node.(type) {
 	case []any:
@@ -89,14 +90,14 @@ func without(node any, path []string, fits func(item any) bool) (any, bool) {
 	return node, len(path) > 0 || node == nil || fits != nil && fits(node)
 }
 
-// inside makes fields of what objects hold and nobody declares: they have the dotted path as name, are optional, and take facet and
-// index from the object. They come in the order of hashedOrder.
+// inside creates fields for the undeclared values inside objects. They have the dotted path as their name, are optional, and take the facet
+// and index flags from the object. They are in the order of hashedOrder.
 func (s *Schema) inside(doc Document, added []*Field, dirty Dirty, typed *Typed) (out []*Field, err error) {
 	seen := map[string]bool{}
 	for _, f := range slices.Concat(s.Fields, added) {
 		seen[f.Name] = true
 	}
-	var paths []string // of all that objects hold, known or not
+	var paths []string // of everything inside objects, known or not
 	made := map[string]*Field{}
 	for _, object := range objectsOf(slices.Concat(s.Fields, added)) {
 		raw, ok := doc[object.Name]
@@ -155,7 +156,7 @@ type leaf struct {
 	array bool
 }
 
-// maxNesting bounds the depth to which objects are looked into.
+// maxNesting limits the depth to which objects are traversed.
 const maxNesting = 50
 
 func leaves(node any, path string, array bool, out []leaf) []leaf {
@@ -188,7 +189,7 @@ func sortedKeys(m map[string]any) []string {
 	return keys
 }
 
-// Elements returns the objects at a path of a document: those of a list, or one.
+// Elements returns the objects at a path of a document: those of a list, or a single one.
 func Elements(doc Document, path string) (out []Document) {
 	raw, ok := doc[path]
 	if !ok {
@@ -211,7 +212,7 @@ func Elements(doc Document, path string) (out []Document) {
 	return out
 }
 
-// gather is collect for objects.
+// gather is collect for whole values, such as objects.
 func gather(node any, path []string, found *[]any) {
 	if len(path) == 0 {
 		*found = append(*found, node)
@@ -229,7 +230,8 @@ func gather(node any, path []string, found *[]any) {
 	}
 }
 
-// Inside returns the field's values in one element of an object, whose path and a dot are the prefix. What does not fit is left out: it was not indexed either.
+// Inside returns the field's values in one element of an object. prefix is the object's path and a dot. Values that do not fit are omitted,
+// because they were not indexed either.
 func (f *Field) Inside(element Document, prefix string) (v Value) {
 	path := strings.TrimPrefix(f.Name, prefix)
 	if f.kind.composite() {
@@ -245,7 +247,7 @@ func (f *Field) Inside(element Document, prefix string) (v Value) {
 	return v
 }
 
-// located is lookup for values that are lists themselves: those in the objects of a list are one list of them.
+// located is lookup for values that are lists themselves. Values in a list of objects form one list of them.
 func (f *Field) located(doc Document, path string) (any, bool) {
 	var found []any
 	gather(map[string]any(doc), strings.Split(path, "."), &found)
@@ -272,7 +274,7 @@ func (f *Field) located(doc Document, path string) (any, bool) {
 	return list, true
 }
 
-// taken types what of a field's values fits.
+// taken converts those of a field's values that fit.
 func (f *Field) taken(raw any) (v Value) {
 	list := []any{raw}
 	if many, ok := raw.([]any); f.Array && ok {
@@ -284,7 +286,7 @@ func (f *Field) taken(raw any) (v Value) {
 	return v
 }
 
-// In returns the field's values in a document, as exact as the index has them; what does not fit is left out.
+// In returns the field's values in a document, with the precision of the index. Values that do not fit are omitted.
 func (f *Field) In(doc Document) Value {
 	raw, ok := doc[f.Name]
 	if !ok {
@@ -293,7 +295,7 @@ func (f *Field) In(doc Document) Value {
 	return f.taken(raw)
 }
 
-// Values types the fields of a document; what does not fit is left out, as it is in the index.
+// Values returns the typed values of fields in a document. Values that do not fit are omitted, as in the index.
 func Values(doc Document, fields []*Field) *Typed {
 	t := &Typed{Values: make(map[string]Value, len(fields))}
 	t.ID, _ = doc["id"].(string)

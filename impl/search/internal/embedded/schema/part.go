@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// ReadPart reads what the fields need of a stored document: their top-level members alone, and the id. A document of which little is needed is
-// read in a fraction of the time that ParseDocument takes.
+// ReadPart decodes only those top-level members of a stored document that the fields need, and the ID. If little of a document is needed,
+// this takes a fraction of the time of ParseDocument.
 func ReadPart(stored []byte, fields []*Field) (Document, error) {
 	doc := Document{}
 	err := members(stored, func(key, value []byte) error {
@@ -30,7 +30,7 @@ func ReadPart(stored []byte, fields []*Field) (Document, error) {
 	return doc, nil
 }
 
-// plainString reads a string; most have nothing to be unescaped.
+// plainString decodes a string. Most strings have no escapes.
 func plainString(raw []byte) (s string, err error) {
 	if len(raw) >= 2 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
 		return string(raw[1 : len(raw)-1]), nil
@@ -39,7 +39,7 @@ func plainString(raw []byte) (s string, err error) {
 	return s, err
 }
 
-// plainValue reads a value as ParseDocument does.
+// plainValue decodes a value as ParseDocument does.
 func plainValue(raw []byte) (any, error) {
 	if len(raw) == 0 {
 		return nil, errStored
@@ -57,7 +57,7 @@ func plainValue(raw []byte) (any, error) {
 	return decode(raw)
 }
 
-// wanted says whether a member is a field, or an object in which one lies.
+// wanted reports whether a member is one of the fields, or an object that contains one.
 func wanted(name string, fields []*Field) bool {
 	for _, f := range fields {
 		rest, ok := strings.CutPrefix(f.Name, name)
@@ -70,7 +70,7 @@ func wanted(name string, fields []*Field) bool {
 
 var errStored = errors.New("it is no object as Encode writes it")
 
-// members calls do with each member of an object that Encode wrote: without white space, and well formed.
+// members calls do for each member of an object that Encode wrote, which is well-formed and without white space.
 func members(b []byte, do func(key, value []byte) error) error {
 	if len(b) < 2 || b[0] != '{' {
 		return errStored
@@ -97,7 +97,7 @@ func members(b []byte, do func(key, value []byte) error) error {
 	return nil
 }
 
-// skip returns where the value that begins at i ends.
+// skip returns the end of the value that starts at i.
 func skip(b []byte, i int) int {
 	depth := 0
 	for ; i < len(b); i++ {

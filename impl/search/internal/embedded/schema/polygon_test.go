@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// circle is a text of n corners around a place.
+// circle returns a text of n corners around a place.
 func circle(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -64,7 +64,7 @@ func TestCorners_aPolygonGoesAroundOnce(t *testing.T) {
 	}
 }
 
-// FuzzCorners: reading ends, and what is taken is no larger than it may be.
+// FuzzCorners: parsing ends, and an accepted polygon is not too large.
 func FuzzCorners(f *testing.F) {
 	f.Add("0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0")
 	f.Add("0,0,1e-320,0,1,1,0,1")

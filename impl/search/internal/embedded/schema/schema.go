@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// Error is a schema, document or parameter that the engine refuses. Text is for the caller and carries no value of his.
+// Error is a refusal of a schema, document or parameter. Text is for the caller and contains none of the caller's values.
 type Error struct {
 	Status int
 	Text   string
@@ -25,7 +25,7 @@ func (e *Error) Error() string { return e.Text }
 
 func refuse(format string, args ...any) *Error { return &Error{400, fmt.Sprintf(format, args...)} }
 
-// Unsupported is the error for a part of Typesense that the embedded engine does not have.
+// Unsupported returns the error for a feature of Typesense that the embedded engine does not have.
 func Unsupported(name string) *Error {
 	return &Error{422, "`" + name + "` is not supported by the embedded engine."}
 }
@@ -37,29 +37,29 @@ type Schema struct {
 	DefaultSortingField string
 	Separators, Symbols []string
 	Metadata            json.RawMessage
-	// Nested is enable_nested_fields: objects are taken, and their values are fields named by their path.
+	// Nested is enable_nested_fields: objects are accepted, and their values are fields named by their path.
 	Nested bool
-	// SynonymSets and CurationSets are the names of the sets that hold for the collection.
+	// SynonymSets and CurationSets are the names of the sets that the collection uses.
 	SynonymSets, CurationSets []string
-	// CreatedAt is in unix seconds.
+	// CreatedAt is in Unix seconds.
 	CreatedAt int64
 
 	byName       map[string]*Field
 	dictionaries Dictionaries
 }
 
-// Field finds a field by its exact name; patterns are not found.
+// Field returns the field with exactly this name. Patterns are not found.
 func (s *Schema) Field(name string) (*Field, bool) {
 	f, ok := s.byName[name]
 	return f, ok
 }
 
-// Patterned says that the schema makes fields from documents.
+// Patterned reports whether the schema creates fields from documents.
 func (s *Schema) Patterned() bool {
 	return slices.ContainsFunc(s.Fields, (*Field).Pattern)
 }
 
-// HiddenFields are the names of the fields that are searched and not shown.
+// HiddenFields returns the names of the fields that are searched but not shown.
 func (s *Schema) HiddenFields() (names []string) {
 	for _, f := range s.Fields {
 		if f.Hidden {
@@ -69,7 +69,7 @@ func (s *Schema) HiddenFields() (names []string) {
 	return names
 }
 
-// Renamed returns a copy for a collection of another name.
+// Renamed returns a copy for a collection with another name.
 func (s *Schema) Renamed(name string) (*Schema, error) {
 	c := *s
 	c.Name = name
@@ -94,12 +94,12 @@ type schemaJSON struct {
 	Separators          []string        `json:"token_separators"`
 }
 
-// Render writes the collection as Typesense answers it. documents is the number of documents; a negative number leaves
-// it out (the stored form).
+// Render encodes the collection in Typesense's format. documents is the number of documents; a negative number omits it, which is the
+// stored form.
 func (s *Schema) Render(documents int) ([]byte, error) {
 	fields := s.Fields
 	if len(fields) == 0 {
-		fields = nil // an empty list is null there
+		fields = nil // Typesense renders an empty list as null
 	}
 	out := schemaJSON{
 		CreatedAt: s.CreatedAt, EnableNestedFields: s.Nested, DefaultSortingField: s.DefaultSortingField, Fields: fields, Metadata: s.Metadata,
@@ -118,7 +118,7 @@ func nonNil(list []string) []string {
 	return list
 }
 
-// Parse reads a schema as POST /collections takes it and checks it. maxFields bounds the number of fields.
+// Parse parses and validates the body of POST /collections. maxFields limits the number of fields.
 func Parse(body []byte, maxFields int) (*Schema, error) {
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(body, &raw); err != nil {
@@ -138,7 +138,7 @@ func Parse(body []byte, maxFields int) (*Schema, error) {
 	return s, s.finish()
 }
 
-// Load reads a schema that Render wrote.
+// Load parses a schema that Render wrote.
 func Load(body []byte) (*Schema, error) {
 	s, err := Parse(body, math.MaxInt32)
 	if err != nil {
@@ -200,7 +200,7 @@ func (s *Schema) head(raw map[string]json.RawMessage) error {
 	return nil
 }
 
-// sets reads the names of sets, where they are given.
+// sets parses the names of sets, if present.
 func (s *Schema) sets(raw map[string]json.RawMessage) error {
 	for name, into := range map[string]*[]string{"synonym_sets": &s.SynonymSets, "curation_sets": &s.CurationSets} {
 		if v, ok := raw[name]; ok && json.Unmarshal(v, into) != nil {
@@ -243,7 +243,7 @@ func (s *Schema) fields(v json.RawMessage, max int) error {
 		if err != nil {
 			return err
 		}
-		if f.Name == "id" { // the id is implied
+		if f.Name == "id" { // the ID is implied
 			continue
 		}
 		if f.Nests() && !s.Nested {
@@ -280,11 +280,10 @@ func parseField(raw map[string]json.RawMessage) (*Field, error) {
 	return f, f.check()
 }
 
-// UnsupportedFlags names the flags of a field that are refused.
+// UnsupportedFlags returns the names of the flags of a field that are refused.
 func UnsupportedFlags() []string { return slices.Clone(unsupportedFlags) }
 
-// unsupportedFlags are the flags of a field that are refused when they ask for something: without them its documents would mean
-// something else.
+// unsupportedFlags are the flags of a field that are refused if set, because without them the documents would have another meaning.
 var unsupportedFlags = []string{"reference", "async_reference", "embed"}
 
 func (f *Field) flags(raw map[string]json.RawMessage) error {
@@ -321,7 +320,7 @@ func (f *Field) flags(raw map[string]json.RawMessage) error {
 	return err
 }
 
-// vector reads what describes a vector.
+// vector parses the properties of a vector.
 func (f *Field) vector(raw map[string]json.RawMessage) error {
 	if v, ok := raw["num_dim"]; ok && (json.Unmarshal(v, &f.NumDim) != nil || f.NumDim < 0) {
 		return refuse("Property `num_dim` must be a positive integer.")
@@ -347,7 +346,7 @@ func (f *Field) vector(raw map[string]json.RawMessage) error {
 	return nil
 }
 
-// derives says that fields are made from the field: its name is a pattern, or its kind is that of the first value seen.
+// derives reports whether fields are created from this one, because its name is a pattern or its kind is that of the first value seen.
 func (f *Field) derives() bool {
 	_, unseen := f.kind.(deriver)
 	return unseen || isPattern(f.Name)
@@ -376,7 +375,7 @@ func (f *Field) check() error {
 	return nil
 }
 
-// finish checks the fields against each other and prepares what searching needs.
+// finish validates the fields against each other and prepares them for searches.
 func (s *Schema) finish() error {
 	s.byName = make(map[string]*Field, len(s.Fields))
 	fallbacks, seen := 0, make(map[string]bool, len(s.Fields))
@@ -411,14 +410,14 @@ func (s *Schema) adopt(f *Field) {
 	if f.Pattern() {
 		return
 	}
-	if f.analyzer == nil { // else the field is in use
+	if f.analyzer == nil { // otherwise the field is in use
 		f.analyzer = f.newAnalyzer(s)
 	}
 	s.byName[f.Name] = f
 }
 
-// Extend returns a copy of the schema that has the fields as well. The two schemas share the fields that s has, which are only
-// read from here on: searches go on with s meanwhile.
+// Extend returns a copy of the schema with additional fields. The two schemas share the fields of s, which are not modified after that,
+// because searches still use s.
 func (s *Schema) Extend(fields []*Field) *Schema {
 	c := *s
 	c.Fields = append(s.unmade(fields), fields...)
@@ -430,7 +429,7 @@ func (s *Schema) Extend(fields []*Field) *Schema {
 	return &c
 }
 
-// unmade are the fields but for those that others take the place of: their type was not known.
+// unmade returns the fields without those that are replaced by fields in made, because their type was unknown until now.
 func (s *Schema) unmade(made []*Field) []*Field {
 	known := func(f *Field) bool {
 		return f.Pattern() && !isPattern(f.Name) && slices.ContainsFunc(made, func(m *Field) bool { return m.Name == f.Name })
@@ -441,7 +440,7 @@ func (s *Schema) unmade(made []*Field) []*Field {
 	return slices.DeleteFunc(slices.Clone(s.Fields), known)
 }
 
-// derive makes a field called name from the first pattern that fits it, or nil.
+// derive creates a field called name from the first matching pattern. It returns nil if none matches.
 func (s *Schema) derive(name string, found kind, array bool) *Field {
 	p := s.patternFor(name)
 	if p == nil {
@@ -459,7 +458,7 @@ func (s *Schema) derive(name string, found kind, array bool) *Field {
 	return f
 }
 
-// patternFor prefers narrow patterns to the one that takes everything.
+// patternFor returns the pattern for a name. Specific patterns take precedence over ".*".
 func (s *Schema) patternFor(name string) *Field {
 	var fallback *Field
 	for _, f := range s.Fields {
@@ -475,5 +474,5 @@ func (s *Schema) patternFor(name string) *Field {
 	return fallback
 }
 
-// Analyzer is the analyzer for texts that belong to no field.
+// Analyzer returns the analyzer for texts that belong to no field.
 func (s *Schema) Analyzer() *text.Analyzer { return text.New(s.Separators, s.Symbols) }

@@ -119,7 +119,7 @@ func TestParseDocument_readsWhatEncodeWrote(t *testing.T) {
 	})
 }
 
-// Searches go on with the old schema while documents extend it: the fields of both are the same, so none may be written to.
+// Searches use the old schema while documents extend it. Both share the fields, so that none may be modified.
 func TestExtend_leavesTheFieldsThatAreThereAlone(t *testing.T) {
 	s := parse(t, `{"name":"c","fields":[{"name":"title","type":"string"},{"name":".*","type":"auto"}]}`)
 	title, ok := s.Field("title")
@@ -143,7 +143,7 @@ func TestExtend_leavesTheFieldsThatAreThereAlone(t *testing.T) {
 	}
 }
 
-// A field without a pattern in its name whose type nobody says is there from its first value on, with the type of that value, and stays so over a restart.
+// A field with type auto and a plain name is created with the type of its first value, and keeps that type across a restart.
 func TestCheck_aFieldOfUnsaidTypeTakesThatOfItsFirstValue(t *testing.T) {
 	s := parse(t, `{"name":"c","fields":[{"name":"x","type":"auto"},{"name":"y","type":"string*"}]}`)
 	doc, err := ParseDocument([]byte(`{"id":"1","x":"a text","y":7}`))

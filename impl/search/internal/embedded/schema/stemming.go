@@ -6,7 +6,7 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/embedded/text"
 )
 
-// Dictionaries finds a stemming dictionary by its name; nil says that there is none.
+// Dictionaries returns a stemming dictionary by its name, or nil if it does not exist.
 type Dictionaries func(name string) *text.Dictionary
 
 func (s *Schema) dictionary(name string) *text.Dictionary {
@@ -16,12 +16,12 @@ func (s *Schema) dictionary(name string) *text.Dictionary {
 	return s.dictionaries(name)
 }
 
-// UsesDictionary says that a field names the stemming dictionary.
+// UsesDictionary reports whether a field uses the stemming dictionary.
 func (s *Schema) UsesDictionary(name string) bool {
 	return slices.ContainsFunc(s.Fields, func(f *Field) bool { return f.StemDictionary == name })
 }
 
-// MissingDictionary returns an error for the first field whose stemming dictionary there is not. Its words would stay as they are.
+// MissingDictionary returns an error for the first field whose stemming dictionary does not exist. Its words would remain unstemmed.
 func (s *Schema) MissingDictionary() error {
 	for _, f := range s.Fields {
 		if f.StemDictionary != "" && s.dictionary(f.StemDictionary) == nil {
@@ -33,7 +33,7 @@ func (s *Schema) MissingDictionary() error {
 
 func errDictionary(name string) *Error { return refuse("Stemming dictionary `%s` not found.", name) }
 
-// With returns a copy of the schema whose fields take their stems from the dictionaries. The fields of s are only read.
+// With returns a copy of the schema whose fields use the dictionaries. The fields of s are not modified.
 func (s *Schema) With(dictionaries Dictionaries) *Schema {
 	c := *s
 	c.dictionaries = dictionaries

@@ -1,5 +1,5 @@
-// Package settings keeps what an engine holds beside documents: aliases, API keys, presets, stopwords, synonyms, curation and
-// analytics rules. There are few of them and they change seldom, so that all lie in one file, which each change replaces whole.
+// Package settings stores everything of an engine other than documents: aliases, API keys, presets, stopwords, synonyms, curation and
+// analytics rules. They are few and change rarely, so all are in one file, which each change replaces.
 package settings
 
 import (
@@ -17,21 +17,21 @@ import (
 	"sync/atomic"
 )
 
-// FileName is the name of the file in its directory. It is replaced whole by each change.
+// FileName is the name of the file in its directory. Each change replaces the whole file.
 const FileName = fileName
 
 const (
 	fileName = "settings.json"
 	format   = 1
-	// temporary ends the names of files that are to take its place.
+	// temporary is the suffix of temporary files.
 	temporary = ".tmp"
 )
 
-// Bounds of what is kept; a change beyond one fails with ErrFull.
+// Limits; a change beyond one fails with ErrFull.
 const (
 	MaxRecordBytes = 1 << 20
 	MaxBytes       = 32 << 20
-	// MaxLargeBytes bounds a record of KindStemming.
+	// MaxLargeBytes limits a record of KindStemming.
 	MaxLargeBytes = 8 << 20
 )
 
@@ -39,16 +39,16 @@ const (
 const KindStemming = "stemming"
 
 var (
-	// ErrFull says that a bound is reached.
+	// ErrFull reports that a limit is reached.
 	ErrFull = errors.New("no room for more settings")
-	// ErrDamaged says that the file can't be read as what was written.
+	// ErrDamaged reports that the file is not as it was written.
 	ErrDamaged = errors.New("the file settings.json is damaged: restore it from a copy, or remove it to begin without settings")
 )
 
 // records are the settings of one kind by name.
 type records map[string]json.RawMessage
 
-// Store is the settings of one data directory. Reading takes no lock. It is safe for concurrent use.
+// Store holds the settings of one data directory. Reads take no lock. It is safe for concurrent use.
 type Store struct {
 	path    string
 	sync    func(dir string) error // of a directory
@@ -56,7 +56,7 @@ type Store struct {
 	now     atomic.Pointer[snapshot]
 }
 
-// snapshot is never changed.
+// snapshot is immutable.
 type snapshot struct {
 	kinds      map[string]records
 	generation uint64
@@ -67,8 +67,8 @@ type file struct {
 	Kinds  map[string]records `json:"kinds"`
 }
 
-// Open reads the settings in dir, which exists. Without a file there are none yet. What a crash left of a change that was being written is
-// removed: it holds keys.
+// Open reads the settings in dir, which must exist. Without a file there are no settings. Temporary files that a crash left behind are
+// deleted, because they contain keys.
 func Open(dir string) (*Store, error) {
 	s := &Store{path: filepath.Join(dir, fileName), sync: SyncDir}
 	entries, err := os.ReadDir(dir)
@@ -101,7 +101,7 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// Generation grows with each change: what was made of the settings is as old as its generation.
+// Generation returns a number that grows with each change. Data derived from the settings is valid for one generation.
 func (s *Store) Generation() uint64 { return s.now.Load().generation }
 
 // Get returns the record of a kind with the name.
@@ -116,7 +116,7 @@ type Record struct {
 	Body json.RawMessage
 }
 
-// List returns the records of a kind in the order of their names.
+// List returns the records of a kind, sorted by name.
 func (s *Store) List(kind string) []Record {
 	list := s.now.Load().kinds[kind]
 	out := make([]Record, 0, len(list))
@@ -126,7 +126,7 @@ func (s *Store) List(kind string) []Record {
 	return out
 }
 
-// Change is made of a copy of the settings and kept when it returns nil.
+// Change is a modified copy of the settings, passed to the callback of Update.
 type Change struct{ kinds map[string]records }
 
 // Get returns a record.
@@ -145,7 +145,7 @@ func (c *Change) Put(kind, name string, body json.RawMessage) {
 	c.kinds[kind] = list
 }
 
-// Delete removes a record and says whether there was one.
+// Delete deletes a record and reports whether it existed.
 func (c *Change) Delete(kind, name string) bool {
 	if _, ok := c.kinds[kind][name]; !ok {
 		return false
@@ -156,10 +156,10 @@ func (c *Change) Delete(kind, name string) bool {
 	return true
 }
 
-// DeleteAll removes all records of a kind.
+// DeleteAll deletes all records of a kind.
 func (c *Change) DeleteAll(kind string) { delete(c.kinds, kind) }
 
-// CopyAll gives another kind the records of one.
+// CopyAll copies the records of one kind to another.
 func (c *Change) CopyAll(from, to string) {
 	if list, ok := c.kinds[from]; ok {
 		c.kinds[to] = list
@@ -169,8 +169,9 @@ func (c *Change) CopyAll(from, to string) {
 // Names returns the names of a kind's records, sorted.
 func (c *Change) Names(kind string) []string { return slices.Sorted(maps.Keys(c.kinds[kind])) }
 
-// Update makes a change durable and then visible. What do returns is returned as it is, and nothing is changed then. When the file is written
-// and only its directory can't be made durable, the change is visible, as it is after the next start, and an error is returned all the same.
+// Update makes a change durable and then visible. If do returns an error, Update returns it unchanged and nothing is changed. If the file
+// is written and only the sync of its directory fails, an error is returned although the change is visible, as it will be after the next
+// start.
 func (s *Store) Update(do func(*Change) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -206,7 +207,7 @@ func (s *Store) Update(do func(*Change) error) error {
 	return nil
 }
 
-// Copy writes the settings into another directory and calls do; no change is made in between.
+// Copy writes the settings to another directory and calls do. No change is made until do returns.
 func (s *Store) Copy(dir string, do func() error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -228,7 +229,7 @@ func render(f file) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// write replaces the file whole: a crash leaves the old one or the new one.
+// write replaces the file atomically: after a crash there is either the old or the new one.
 func (s *Store) write(body []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(s.path), fileName+".*"+temporary) // its mode is 0600
 	if err != nil {
@@ -244,7 +245,7 @@ func (s *Store) write(body []byte) error {
 	return nil
 }
 
-// SyncDir makes the names in a directory durable.
+// SyncDir makes the entries of a directory durable.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -253,7 +254,7 @@ func SyncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Kind joins a kind with the collection that its records belong to.
+// Kind combines a kind with the collection to which its records belong.
 func Kind(kind, collection string) string {
 	return kind + "/" + strings.ReplaceAll(collection, "/", "%2F")
 }

@@ -1,7 +1,7 @@
-// Package text turns a string into the words that are indexed and searched.
+// Package text splits a string into the words that are indexed and searched.
 //
-// As the Typesense documentation states, special characters are removed from a word and do not split it ("foo/bar" is
-// the word "foobar"), unless they are named as separators or as symbols to index.
+// As Typesense documents, special characters are removed from a word and do not split it ("foo/bar" is the word "foobar"), unless they are
+// configured as separators or as symbols to index.
 package text
 
 import (
@@ -14,13 +14,13 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// MaxWordBytes bounds one word: the rest of a longer one is not indexed, so that a document without blanks can't fill
-// the vocabulary.
+// MaxWordBytes limits the length of a word. The rest of a longer word is not indexed, so that a document without white space can't fill the
+// vocabulary.
 const MaxWordBytes = 256
 
-// Token is one word of a text.
+// Token is a word of a text.
 type Token struct {
-	// Text is the normalised word: folded, lower case, without special characters.
+	// Text is the normalised word: folded, in lower case, without special characters.
 	Text string
 	// Start and End are the byte offsets of the word in the text, without special characters at its ends.
 	Start, End int
@@ -30,37 +30,38 @@ type Token struct {
 type Analyzer struct {
 	inWord  func(r rune) bool
 	strip   stripFilter
-	filters []filter // in their order, strip first
+	filters []filter // in the order of application, strip first
 }
 
-// word is a word on its way through the filters. Its bytes are its own.
+// word is a word that passes through the filters. It owns its bytes.
 type word struct {
 	term       []byte
-	start, end int // as Token.Start and Token.End
+	start, end int // like Token.Start and Token.End
 }
 
-// filter changes words, leaves some out, or makes several of one. The words that it is given are its own.
+// filter changes words, removes some, or splits one into several. It may modify the words that it is given.
 type filter interface{ apply(words []word) []word }
 
-// New returns an analyzer for a field. separators split words in addition to white space, symbols are kept as part of
-// words; both lists hold single characters.
+// New returns an analyzer for a field. separators split words in addition to white space. symbols are kept as part of words. Both lists
+// contain single characters.
 func New(separators, symbols []string) *Analyzer {
 	return For(Rules{Separators: separators, Symbols: symbols})
 }
 
-// Rules are what a field's locale and flags say about its texts.
+// Rules are the properties of a field that affect its texts.
 type Rules struct {
 	Separators, Symbols []string
-	// Locale is a language's code. For tr and az the i without a dot stays what it is. For el accents are taken off, and texts of th, zh and ja are cut into pairs of letters where no blank
-	// parts words: every pair of a query must be found, and a dictionary is not needed.
+	// Locale is a language code. For tr and az the dotless i is kept. For el accents are removed. Texts in th, zh and ja are split into
+	// pairs of letters where no white space separates words. Every pair of a query must then be found, so that no dictionary is needed.
 	Locale string
-	// Stem reduces words to their stems by Snowball's rules of the locale, of English without one; a language without rules keeps its words.
+	// Stem reduces words to their stems by Snowball's rules for the locale, or for English without a locale. Words of a language without
+	// rules are kept.
 	Stem bool
-	// Dictionary reduces words to their roots instead: a word that is not in it stays as it is, as documented. Nil is none.
+	// Dictionary reduces words to their roots instead. A word that it does not contain is kept, as documented. Nil is none.
 	Dictionary *Dictionary
 }
 
-// For returns the analyzer of a field.
+// For returns the analyzer for the rules of a field.
 func For(r Rules) *Analyzer {
 	separators, symbols, language := r.Separators, r.Symbols, ""
 	if r.Stem && r.Dictionary == nil {
@@ -101,7 +102,7 @@ func runes(list []string) map[rune]bool {
 	return set
 }
 
-// Tokens returns the words of s in order. A word that holds only special characters is no word.
+// Tokens returns the words of s in order. A sequence of special characters only is not a word.
 func (a *Analyzer) Tokens(s string) []Token {
 	if s == "" {
 		return nil
@@ -122,9 +123,9 @@ func (a *Analyzer) Tokens(s string) []Token {
 	return out
 }
 
-// split cuts a text into what is between separators. The words share its bytes, and none reaches into another's.
+// split splits a text at separators. The words share its bytes, but can't be extended into each other.
 func (a *Analyzer) split(text []byte) []word {
-	words, start := make([]word, 0, len(text)/6+1), 0 // a guess
+	words, start := make([]word, 0, len(text)/6+1), 0 // an estimate
 	end := func(at int) {
 		if at > start {
 			words = append(words, word{text[start:at:at], start, at})
@@ -142,7 +143,7 @@ func (a *Analyzer) split(text []byte) []word {
 	return words
 }
 
-// Letters returns how many bytes of s hold its first n characters that are not special.
+// Letters returns the number of bytes of s that contain its first n characters other than special characters.
 func (a *Analyzer) Letters(s string, n int) int {
 	for i, r := range s {
 		if a.strip.kept(r) {
@@ -165,7 +166,7 @@ func (a *Analyzer) Words(s string) []string {
 	return out
 }
 
-// replaceInvalid puts blanks over undecodable bytes and replacement characters and keeps every offset.
+// replaceInvalid replaces invalid bytes and replacement characters by spaces, such that all offsets are preserved.
 func replaceInvalid(s string) string {
 	b := []byte(s)
 	for i := 0; i < len(b); {
@@ -180,7 +181,7 @@ func replaceInvalid(s string) string {
 	return string(b)
 }
 
-// stripFilter removes special characters and moves the offsets to the first and the last character that stays.
+// stripFilter removes special characters, and moves the offsets to the first and the last character that remains.
 type stripFilter struct{ keep map[rune]bool }
 
 func (f stripFilter) kept(r rune) bool {
@@ -190,12 +191,14 @@ func (f stripFilter) kept(r rune) bool {
 	return (unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r) && !pointing(r)) || emoji(r) || f.keep[r]
 }
 
-// pointing says that r is a Hebrew point or an Arabic vowel sign: texts are written with and without them, and compared without.
+// pointing reports whether r is a Hebrew point or an Arabic vowel sign. Texts are written with and without these, and compared without
+// them.
 func pointing(r rune) bool {
 	return unicode.Is(unicode.Mn, r) && (r >= 0x0591 && r <= 0x05C7 || r >= 0x0610 && r <= 0x061A || r >= 0x064B && r <= 0x065F || r == 0x0670 || r >= 0x06D6 && r <= 0x06ED)
 }
 
-// emoji says that r is a picture, which is a word as letters are: the blocks of symbols and dingbats, and all from the supplementary plane.
+// emoji reports whether r is a pictograph, which is kept like a letter: the blocks of symbols and dingbats, and those in the supplementary
+// plane.
 func emoji(r rune) bool {
 	return r >= 0x2600 && r <= 0x27BF || r >= 0x1F000 && r <= 0x1FAFF
 }
@@ -232,7 +235,7 @@ func (f stripFilter) strip(w *word) bool {
 	return true
 }
 
-// lowerFilter makes letters small.
+// lowerFilter converts letters to lower case.
 type lowerFilter struct{}
 
 func (lowerFilter) apply(words []word) []word {
@@ -242,7 +245,7 @@ func (lowerFilter) apply(words []word) []word {
 	return words
 }
 
-// lower is bytes.ToLower, in place where all is ASCII.
+// lower is bytes.ToLower, but in place if all is ASCII.
 func lower(term []byte) []byte {
 	for i, c := range term {
 		if c >= utf8.RuneSelf {
@@ -255,9 +258,9 @@ func lower(term []byte) []byte {
 	return term
 }
 
-// foldFilter takes accents and typographic variants off Latin letters; other scripts stay as they are.
+// foldFilter removes accents and typographic variants from Latin letters. Other scripts are not changed.
 type foldFilter struct {
-	// dotless keeps the small i without a dot, which is a letter of its own in Turkish and not an i that lacks something.
+	// dotless keeps the small dotless i, which in Turkish is a letter of its own.
 	dotless bool
 }
 
@@ -292,7 +295,7 @@ func ascii(b []byte) bool {
 	return true
 }
 
-// dropLatinMarks removes a combining mark that follows an ASCII letter: folding knows only composed letters.
+// dropLatinMarks removes combining marks after an ASCII letter, because folding knows only composed letters.
 func dropLatinMarks(b []byte) []byte {
 	if ascii(b) {
 		return b

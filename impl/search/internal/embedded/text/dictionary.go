@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Stem says that Word is a form of Root.
+// Stem maps a Word to its Root.
 type Stem struct {
 	Root string `json:"root"`
 	Word string `json:"word"`
@@ -16,17 +16,17 @@ type Dictionary struct {
 	stems []Stem
 
 	mu sync.Mutex
-	// made holds the roots as the analyzers of fields normalise words, by the rules of the analyzer: fields of the same rules share them.
+	// made caches the roots, normalised by the analyzers of fields, by the rules of the analyzer. Fields with the same rules share them.
 	made map[string]map[string]string
 }
 
-// NewDictionary makes a dictionary of stems; of two with one word the later one counts. An entry whose word or root is not one word to a field's
-// analyzer is never met there.
+// NewDictionary returns a dictionary of stems. If a word has several entries, the last one is used. An entry whose word or root is not a
+// single word for a field's analyzer has no effect there.
 func NewDictionary(stems []Stem) *Dictionary {
 	return &Dictionary{stems: stems, made: map[string]map[string]string{}}
 }
 
-// roots are the entries with their words normalised as a does, which is the analyzer for r up to the dictionary.
+// roots returns the entries with their words normalised by a, which is the analyzer for r without the dictionary.
 func (d *Dictionary) roots(r Rules, a *Analyzer) map[string]string {
 	key := fmt.Sprintf("%q %q %q", r.Separators, r.Symbols, r.Locale)
 	d.mu.Lock()
@@ -45,7 +45,7 @@ func (d *Dictionary) roots(r Rules, a *Analyzer) map[string]string {
 	return roots
 }
 
-// rootFilter replaces words by their roots. It comes after accents are taken off, so that a word finds its entry with and without them.
+// rootFilter replaces words by their roots. It runs after accents are removed, so that a word matches its entry with and without them.
 type rootFilter map[string]string
 
 func (f rootFilter) apply(words []word) []word {

@@ -5,27 +5,27 @@ import (
 	"unicode/utf8"
 )
 
-// Cost is what a word of the vocabulary costs as a match of a word of the query.
+// Cost is the cost of a word of the vocabulary as a match for a word of the query.
 type Cost struct {
-	// Typos is the number of edits (insertion, deletion, substitution, transposition of neighbours).
+	// Typos is the number of edits (insertion, deletion, substitution, transposition of adjacent letters).
 	Typos int
-	// Prefix says that the query's word stands for a part of the vocabulary's word only.
+	// Prefix reports that the query's word matches only a prefix of the vocabulary's word.
 	Prefix bool
 }
 
-// Matcher measures words against one word of a query. Words must be given so that neighbours share prefixes (sorted
-// order is best): the states of the common part are kept. It is not safe for concurrent use.
+// Matcher compares words with one word of a query. Consecutive words should share prefixes, as they do in sorted order, because the states
+// of the common prefix are kept. It is not safe for concurrent use.
 //
-// The cost of word w for query q is the smaller of the distance of q to the whole of w and, if prefixes are allowed,
-// of the distance of q to any prefix of w that is at least as long as q.
+// The cost of word w for query q is the smaller of two distances: that of q to the whole of w and, if prefixes are allowed, that of q to
+// any prefix of w that is at least as long as q.
 //
-// It is an automaton whose states are rows of the table of distances, made when they are first come to: a word that takes a way that was
-// taken before costs a look-up for each letter.
+// It is an automaton whose states are rows of the distance table, which are computed when they are first reached. A word that follows known
+// states costs one lookup per letter.
 type Matcher struct {
 	query  []rune
 	max    int
 	prefix bool
-	// letters are the classes of the letters of the query; every other letter has class 0.
+	// letters maps the letters of the query to classes. All other letters have class 0.
 	letters map[rune]int
 	ascii   [128]uint8
 	classes int
@@ -34,19 +34,19 @@ type Matcher struct {
 	known  map[string]int32
 	key    []byte
 
-	word string  // the last one
-	path []int32 // path[i] is the state after i bytes of it; only at the ends of its letters
-	size int     // the bytes of word that path covers
+	word string  // the last word
+	path []int32 // path[i] is the state after i bytes of it; set only at the ends of its letters
+	size int     // the number of bytes of word that path covers
 }
 
-// matchState is a row of the table of distances with what the next row depends on.
+// matchState is a row of the distance table, with everything on which the next row depends.
 type matchState struct {
-	row, before []uint8 // distances, at most max+1; before is the row before
+	row, before []uint8 // distances, at most max+1; before is the previous row
 	class       uint8   // of the last letter
 	depth       uint8   // letters so far, at most as many as the query has
 	best        uint8   // the smallest cost of a prefix so far, at most max+1
-	dead        bool    // no word that comes here can match
-	next        []int32 // by class; 0: not made yet
+	dead        bool    // no word that reaches this state can match
+	next        []int32 // by class; 0: not computed yet
 }
 
 // NewMatcher returns a matcher for query with at most max edits.
@@ -67,14 +67,14 @@ func NewMatcher(query string, max int, prefix bool) *Matcher {
 		first.row[j] = m.capped(j)
 		first.before[j] = uint8(max + 1)
 	}
-	m.states = append(m.states, matchState{}) // 0 is no state
+	m.states = append(m.states, matchState{}) // 0 is not a state
 	m.path = append(m.path[:0], m.state(first))
 	return m
 }
 
 func (m *Matcher) capped(v int) uint8 { return uint8(min(v, m.max+1)) }
 
-// state returns the number of a state, which it completes and keeps when it is new.
+// state returns the number of a state. A new state is completed and stored.
 func (m *Matcher) state(s matchState) int32 {
 	last := int(s.row[len(m.query)])
 	if m.prefix && int(s.depth) >= len(m.query) && last < int(s.best) {
@@ -119,8 +119,8 @@ func (m *Matcher) step(from int32, class int) int32 {
 	return n
 }
 
-// Match measures word. ok says that the cost is at most the matcher's maximum. When it is not, dead is the length in
-// bytes of the shortest prefix of word that no match can begin with, or 0 when there is none.
+// Match compares a word. ok reports whether the cost is at most the matcher's maximum. If not, dead is the length in bytes of the shortest
+// prefix of word with which no match can start, or 0 if there is none.
 func (m *Matcher) Match(word string) (cost Cost, ok bool, dead int) {
 	at := m.shared(word)
 	state := m.path[at]
@@ -155,7 +155,7 @@ func (m *Matcher) Match(word string) (cost Cost, ok bool, dead int) {
 	return Cost{}, false, 0
 }
 
-// shared returns how many bytes of the last word's way are word's way too, in whole letters.
+// shared returns how many bytes of word, in whole letters, it has in common with the last word whose states are known.
 func (m *Matcher) shared(word string) int {
 	most := min(m.size, len(word))
 	at := 0

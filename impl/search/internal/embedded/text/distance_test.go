@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// slow is the textbook distance with transpositions of neighbours.
+// slow is the textbook distance with transpositions of adjacent letters.
 func slow(a, b []rune) int {
 	d := make([][]int, len(a)+1)
 	for i := range d {

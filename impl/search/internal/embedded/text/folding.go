@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// foldings has a line for each text of ASCII letters, digits and signs: the text, a tab, and the characters that it stands for. They are those of Lucene's folding, as Bleve
-// has it (Apache License 2.0); a test holds them against Bleve, which is not part of the program.
+// foldings has a line for each text of ASCII letters, digits and signs: the text, a tab, and the characters that fold to it. They are those
+// of Lucene's folding as in Bleve (Apache License 2.0). A test compares them with Bleve, which is not part of the program.
 //
 //go:embed folding.txt
 var foldings string
@@ -25,7 +25,7 @@ var folded = sync.OnceValue(func() map[rune]string {
 	return out
 })
 
-// fold takes accents and typographic variants off characters that have a form in ASCII.
+// fold replaces characters that have an ASCII form by that form, without accents and typographic variants.
 func fold(term []byte) []byte {
 	out := make([]byte, 0, len(term))
 	for _, r := range string(term) {

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every character folds as Bleve folds it. FOUNTAIN_FOLDING=write writes the table again, for another version of Bleve.
+// Every character folds as in Bleve. FOUNTAIN_FOLDING=write writes the table again, for another version of Bleve.
 func TestFold_isBlevesForEveryCharacter(t *testing.T) {
 	bleve := asciifolding.New()
 	if os.Getenv("FOUNTAIN_FOLDING") == "write" {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// accentFilter takes the accents off letters of every script.
+// accentFilter removes the accents from letters of every script.
 type accentFilter struct{}
 
 func (accentFilter) apply(words []word) []word {
@@ -26,14 +26,15 @@ func (accentFilter) apply(words []word) []word {
 	return words
 }
 
-// pairFilter cuts words of scripts that have no blanks into overlapping pairs of letters. A mark belongs to the letter before it.
+// pairFilter splits words of scripts without white space into overlapping pairs of letters. A combining mark belongs to the letter before
+// it.
 type pairFilter struct{}
 
 func unspaced(r rune) bool {
 	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai)
 }
 
-// The pairs are those of the normalised word, whose letters are as long as in the text.
+// The pairs are taken from the normalised word, and only if its letters are as long as in the text.
 func (pairFilter) apply(words []word) []word {
 	out := make([]word, 0, len(words))
 	for _, w := range words {
@@ -50,7 +51,7 @@ func (pairFilter) apply(words []word) []word {
 	return out
 }
 
-// lettersOf returns where letters begin, and the end.
+// lettersOf returns the start of each letter, and the end of the word.
 func lettersOf(word []byte) (at []int) {
 	for i := 0; i < len(word); {
 		r, size := utf8.DecodeRune(word[i:])

@@ -22,7 +22,7 @@ import (
 	"github.com/blevesearch/snowballstem/turkish"
 )
 
-// stemmers are Snowball's, by the code of their language.
+// stemmers are Snowball's stemmers by language code.
 var stemmers = map[string]func(*snowballstem.Env) bool{
 	"ar": arabic.Stem,
 	"da": danish.Stem,
@@ -44,7 +44,7 @@ var stemmers = map[string]func(*snowballstem.Env) bool{
 	"tr": turkish.Stem,
 }
 
-// stemFilter reduces words to their stems. It comes before accents are taken off: the rules know them.
+// stemFilter reduces words to their stems. It runs before accents are removed, because the rules depend on them.
 type stemFilter struct{ stem func(*snowballstem.Env) bool }
 
 func (f stemFilter) apply(words []word) []word {
