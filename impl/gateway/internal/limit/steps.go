@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/internal/ratelimit"
 )
 
-// Steps are the gateway's limiting steps over one limiter.
+// Steps are the gateway's rate-limiting stations, which share one limiter.
 type Steps struct {
 	limiter *ratelimit.Limiter
 }
@@ -19,13 +19,13 @@ type Steps struct {
 // NewSteps returns the steps.
 func NewSteps(l *ratelimit.Limiter) *Steps { return &Steps{limiter: l} }
 
-// Preauth counts the request before anything is known of its sender but the address. Both tell the caller how they stand.
+// Preauth counts the request before authentication, when only the address is known. Like Subject, it reports the limits to the caller.
 func (s *Steps) Preauth(x *httpserver.Exchange) error { return s.count(x, true) }
 
 // Subject counts the request of an authenticated caller.
 func (s *Steps) Subject(x *httpserver.Exchange) error { return s.count(x, false) }
 
-// count counts the request against all policies of its phase: it takes of all or, when one refuses it, of none.
+// count counts the request against all policies of its phase. If one of them refuses it, it counts against none.
 func (s *Steps) count(x *httpserver.Exchange, preauth bool) error {
 	var room [4]ratelimit.Count
 	var applied [4]*contract.Rate
@@ -54,7 +54,7 @@ func (s *Steps) count(x *httpserver.Exchange, preauth bool) error {
 	return nil
 }
 
-// The names of the fields, as net/http has them.
+// The names of the fields in net/http's canonical form.
 const limitsName, policyName = "Ratelimit", "Ratelimit-Policy"
 
 func first(values []string) string {

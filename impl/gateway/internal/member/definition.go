@@ -1,5 +1,5 @@
-// Package member keeps the services of others that the gateway guards beside the family: their contracts, where they are, and what an operator
-// has allowed them. They come and go while the gateway serves; a contract that can't be taken leaves the one before in force.
+// Package member manages adopted services: their contracts, their targets, and what an operator allows them. Members come and go while the gateway
+// serves. If a new contract is refused, the previous one stays in force.
 package member
 
 import (
@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// Definition is what an operator says of a member.
+// Definition is a member as an operator has configured it.
 type Definition struct {
 	Name          string            // its audience, the beginning of its scopes, and "/<name>" of its paths
 	File          string            // the name of its contract in Files
@@ -23,20 +23,20 @@ type Definition struct {
 	Shadow        *Text             // the next version, which refuses nothing and tells what it would
 }
 
-// Text is a contract with the files that it refers to.
+// Text is a contract with the files that it references.
 type Text struct {
 	File   string
 	Files  map[string][]byte
 	Public []string
 }
 
-// equal reports whether two definitions mean the same.
+// equal reports whether two definitions have the same effect.
 func (d *Definition) equal(other *Definition) bool {
 	return d.Name == other.Name && d.sameText(other) && slices.Equal(d.Upstreams, other.Upstreams) && d.ActiveContent == other.ActiveContent &&
 		d.Disabled == other.Disabled && slices.Equal(d.Accept, other.Accept) && d.Shadow.equal(other.Shadow)
 }
 
-// sameText reports whether two definitions give the same contract.
+// sameText reports whether two definitions have the same contract.
 func (d *Definition) sameText(other *Definition) bool {
 	return d.File == other.File && maps.EqualFunc(d.Files, other.Files, bytes.Equal) && slices.Equal(d.Public, other.Public)
 }

@@ -33,8 +33,8 @@ const (
 	settle          = 2 * time.Second // how long files must have been left alone, so that none is read half written
 )
 
-// Directory reads members from the folders of a directory: each is a member's name, and holds member.yaml and the files of the contract. It looks
-// at them every second, and at once when it is told to.
+// Directory reads members from the folders of a directory. A folder's name is the member's name; it has member.yaml and the files of the contract. The
+// directory is checked for changes every second, and at once on a signal.
 type Directory struct {
 	registry *Registry
 	root     *os.Root
@@ -45,7 +45,7 @@ type Directory struct {
 	unread   prometheus.Gauge
 }
 
-// NewDirectory returns a source over a directory, which must be there. now has it read at once. Links that lead out of the directory are not followed.
+// NewDirectory returns a source for an existing directory. A value from now triggers a read at once. Links that lead out of the directory are not followed.
 func NewDirectory(r *Registry, dir string, now <-chan os.Signal) (*Directory, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -58,7 +58,7 @@ func NewDirectory(r *Registry, dir string, now <-chan os.Signal) (*Directory, er
 	return d, nil
 }
 
-// saying is member.yaml.
+// saying is the content of member.yaml.
 type saying struct {
 	Contract      string   `yaml:"contract"`
 	Upstreams     []string `yaml:"upstreams"`
@@ -92,7 +92,7 @@ func (d *Directory) Run(ctx context.Context) error {
 	}
 }
 
-// read makes what the directory says the members, when it has changed and nobody writes there now.
+// read updates the members if the directory has changed and its files have settled.
 func (d *Directory) read() error {
 	names, more, err := d.names()
 	if err != nil {
@@ -124,7 +124,7 @@ func (d *Directory) read() error {
 	return wrong
 }
 
-// names returns the first folders that hold a member, in the order of their names, and how many more there are.
+// names returns the first maxMembers folders by name, and the number of further ones.
 func (d *Directory) names() (names []string, more int, err error) {
 	dir, err := d.root.Open(".")
 	if err != nil {
@@ -151,7 +151,7 @@ func (d *Directory) names() (names []string, more int, err error) {
 	}
 }
 
-// tellMore tells of folders that are not read because there are too many.
+// tellMore reports folders that are not read because there are too many.
 func (d *Directory) tellMore(more int) {
 	d.unread.Set(float64(more))
 	if more != d.more && more > 0 {
@@ -160,7 +160,7 @@ func (d *Directory) tellMore(more int) {
 	d.more = more
 }
 
-// mark tells one state of the files of these members from another, and when the youngest was written.
+// mark returns a hash that changes with the members' files, and the time of the latest change.
 func (d *Directory) mark(names []string) (mark string, youngest time.Time, err error) {
 	sum := sha256.New()
 	note := func(name string, info fs.FileInfo) {
@@ -193,10 +193,10 @@ func (d *Directory) mark(names []string) (mark string, youngest time.Time, err e
 	return string(sum.Sum(nil)), youngest, nil
 }
 
-// errManyFiles says that a member's folder is not read to its end.
+// errManyFiles says that a member's folder has more entries than are read.
 var errManyFiles = fmt.Errorf("the folder holds more than %d files and folders", maxEntries)
 
-// walk visits a folder and what is below it, in the order of names, but nothing that is hidden. More than maxEntries are errManyFiles.
+// walk visits a folder and everything below it in the order of names, except hidden entries. It returns errManyFiles beyond maxEntries.
 func (d *Directory) walk(folder string, visit func(at string, e fs.DirEntry) error) error {
 	info, err := d.root.Stat(folder)
 	if err != nil {
@@ -240,7 +240,7 @@ func (d *Directory) below(folder string, left *int, visit func(at string, e fs.D
 	return nil
 }
 
-// member reads one folder.
+// member reads the member of a folder.
 func (d *Directory) member(name string) (Definition, error) {
 	raw, err := d.file(path.Join(name, sayingFile), maxSaying)
 	if err != nil {
@@ -273,7 +273,7 @@ func (d *Directory) member(name string) (Definition, error) {
 	return definition, nil
 }
 
-// texts reads the files of a folder, those of folders in it by their path.
+// texts reads the contract files of a folder and its subfolders, by their relative paths.
 func (d *Directory) texts(name string) (map[string][]byte, error) {
 	files, left := map[string][]byte{}, int64(maxText)
 	err := d.walk(name, func(at string, e fs.DirEntry) error {
@@ -296,7 +296,7 @@ func (d *Directory) texts(name string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// file reads a file of at most so many bytes.
+// file reads a regular file of at most most bytes.
 func (d *Directory) file(name string, most int64) ([]byte, error) {
 	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe would else be waited for
 	if err != nil {

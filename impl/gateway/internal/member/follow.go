@@ -7,8 +7,8 @@ import (
 	"github.com/fountainai/fountain/internal/contract/change"
 )
 
-// mayFollow says why a contract can't take the place of the one before: it breaks that one's clients, or asks for less, and the operator has not
-// accepted that by name.
+// mayFollow returns an error if a contract breaks clients of the one before, or guards less, unless the operator has accepted each such change by
+// name.
 func mayFollow(before, made *Member) error {
 	changes, err := change.Compare(before.version(), made.version())
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Do sends the request to a target and returns the begin of its answer, whatever that says. It repeats what may be repeated: on another target
-// when nothing was sent or the target refused it before it did anything (503 not_ready), also where the connection broke before an answer and
-// the request is repeatable. It returns ErrUnavailable when no target is left; then Wait tells when there is one.
+// Do sends the request to a target and returns the head of its answer, whatever the status. It repeats the request at another target when nothing was sent, or
+// when the target refused it before processing it (503 not_ready), or when the connection broke before an answer and the request is repeatable. It returns
+// ErrUnavailable when no target is left; Wait then waits for one.
 func (s *Service) Do(ctx context.Context, req *Request) (*Response, error) {
 	began := time.Now()
 	if !s.breakers.admit(req.Operation, began, req.Stream == nil) {
@@ -82,7 +82,7 @@ func (s *Service) attempts(ctx context.Context, req *Request) (*Response, error)
 	}
 }
 
-// settle looks at an answer: nil says that the target has refused the request before it did anything, so that it goes on to another.
+// settle evaluates an answer. It returns nil if the target refused the request before processing it, so that the request is sent to another target.
 func (s *Service) settle(t *Target, req *Request, res *Response) (*Response, error) {
 	switch res.Status {
 	case http.StatusServiceUnavailable:
@@ -104,16 +104,16 @@ func (s *Service) settle(t *Target, req *Request, res *Response) (*Response, err
 	return res, nil // one that has too much to do is not made better by leaving it out
 }
 
-// maxRefusal is the most that a problem document is read of to find its code, in bytes.
+// maxRefusal is the largest problem document that is read for its code, in bytes.
 const maxRefusal = 4 << 10
 
-// The codes of refusals that the gateway acts on.
+// The codes of refusals that the gateway reacts to.
 const (
 	codeNotReady   = "not_ready"  // the service refuses before anything else
 	codeOverloaded = "overloaded" // it has too much to do
 )
 
-// refusal returns the code of an answer that is a problem document; "" when it is none. The body can still be read.
+// refusal returns the code of an answer that is a problem document, else "". The body can still be read afterwards.
 func refusal(res *Response) string {
 	if res.kind != bodyLength || res.left > maxRefusal || !strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
 		return ""

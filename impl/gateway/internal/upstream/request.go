@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Request is what is sent to a service.
+// Request is a request to a service.
 type Request struct {
 	Method     string
 	Target     string    // path and query, sent byte for byte
@@ -23,10 +23,10 @@ type Request struct {
 	Repeats    int       // how often it may be sent again, when it is repeatable, after connections that broke
 }
 
-// Field is one line of a header. Its name is in canonical form.
+// Field is one field line of a header. Its name is in canonical form.
 type Field struct{ Name, Value string }
 
-// FieldsOf returns the fields of a header.
+// FieldsOf returns the field lines of a header.
 func FieldsOf(header http.Header) []Field {
 	fields := make([]Field, 0, len(header))
 	for name, values := range header {
@@ -37,13 +37,13 @@ func FieldsOf(header http.Header) []Field {
 	return fields
 }
 
-// repeatable reports whether the request may be sent again after it may have arrived.
+// repeatable reports whether the request may be sent again although it may already have been processed.
 func (r *Request) repeatable() bool { return r.Repeatable && r.Stream == nil }
 
-// errUnsendable is for a request whose text would not stay what it is on the wire.
+// errUnsendable says that the request has text that would be interpreted differently on the wire.
 var errUnsendable = errors.New("the request has a character that can't be sent")
 
-// framing are the fields that say where a message ends and whose it is: they are written here alone.
+// framing are the fields that delimit a message or route it. Only this package writes them.
 var framing = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Trailer": true, "Upgrade": true}
 
 // appendHead appends the request's head to b.
@@ -74,7 +74,7 @@ func (r *Request) appendHead(b []byte, host string) ([]byte, error) {
 	return append(b, "\r\n"...), nil
 }
 
-// appendLength says how long the body is.
+// appendLength appends the field that delimits the body.
 func (r *Request) appendLength(b []byte) []byte {
 	length := int64(len(r.Body))
 	switch {
@@ -119,7 +119,7 @@ func token(s string) bool {
 	return s != ""
 }
 
-// fieldText reports whether s has only what may stand in the value of a field (RFC 9110, section 5.5).
+// fieldText reports whether s is valid as a field value (RFC 9110, section 5.5).
 func fieldText(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {

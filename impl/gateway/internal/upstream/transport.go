@@ -7,10 +7,10 @@ import (
 	"net/http"
 )
 
-// maxOwnBody bounds the bodies that the gateway sends on its own behalf, in bytes.
+// maxOwnBody bounds the bodies of the gateway's own calls, in bytes.
 const maxOwnBody = 64 << 10
 
-// RoundTrip implements http.RoundTripper for the gateway's own calls: the host of the URL is a service's word, and whichever target is ready
+// RoundTrip implements http.RoundTripper for the gateway's own calls. The host of the URL is a service's word; any ready target of that service
 // answers.
 func (s *Set) RoundTrip(r *http.Request) (*http.Response, error) {
 	service := s.Service(r.URL.Host)
