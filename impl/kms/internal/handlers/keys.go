@@ -183,7 +183,7 @@ func (h api) VerifyAPIKey(ctx context.Context, r kmsapi.VerifyAPIKeyRequestObjec
 	return &answer, nil
 }
 
-// stateOf tells one body from another in a resource's ETag: when a key was last used, how often, and that it has expired make no version of it.
+// stateOf returns a hash of a body for its ETag. It covers what changes without a new version, such as the last use of a key.
 func stateOf(body any) string {
 	digest := fnv.New64a()
 	_ = json.NewEncoder(digest).Encode(body) // a body that can't be encoded is no answer either

@@ -8,8 +8,8 @@ import (
 	"github.com/fountainai/fountain/generated/kmsapi"
 )
 
-// secretAnswer is the 200 of getSecret. It writes the same as the generated one, by appending instead of by reflection. What it writes into holds a secret,
-// and is kept for no other answer.
+// secretAnswer is the 200 of getSecret. It writes the same JSON as the generated type, but by appending instead of reflection. Its buffer holds a secret, and is
+// not reused for other answers.
 type secretAnswer kmsapi.GetSecret200JSONResponse
 
 // VisitGetSecretResponse implements kmsapi.GetSecretResponseObject.

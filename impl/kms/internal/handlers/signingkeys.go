@@ -49,7 +49,7 @@ func (h api) signingKeyBody(k signing.Key) kmsapi.SigningKey {
 	}
 }
 
-// jwkBody is a key as it is published (RFC 7517, RFC 8037).
+// jwkBody returns the JWK of a key (RFC 7517, RFC 8037).
 func jwkBody(k signing.Key) kmsapi.Jwk {
 	x, y := k.Coordinates()
 	if k.Alg == signing.ES256 {
