@@ -19,7 +19,7 @@ func (c *Config) egress(family map[string][]*url.URL) egress.Options {
 		for _, u := range urls {
 			port := u.Port()
 			if port == "" {
-				port = u.Scheme // its well-known one
+				port = u.Scheme // package egress looks up its well-known port
 			}
 			deny = append(deny, net.JoinHostPort(u.Hostname(), port))
 		}

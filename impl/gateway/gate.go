@@ -42,7 +42,7 @@ type gate struct {
 	draining  atomic.Bool
 	hasKeys   atomic.Bool
 	start     start
-	require   []func() error // what must hold beside the keys, in public words
+	require   []func() error // further conditions of readiness; their errors are in public words
 }
 
 // stations are the checks of a request after its route is known.
@@ -56,7 +56,7 @@ func (g *gate) stations() httpserver.Stations {
 			return err
 		}
 		x.Code = x.Request.Header.Get("X-Otp")
-		x.Request.Header.Del("X-Otp") // nobody behind the gateway sees a code
+		x.Request.Header.Del("X-Otp") // no service behind the gateway gets a code
 		return g.limits.Preauth(x)
 	}
 	byToken := s.Authenticate

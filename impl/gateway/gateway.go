@@ -42,7 +42,7 @@ const (
 
 // Adopted is the operator's configuration of adopted services.
 type Adopted struct {
-	ContractsDir string `env:"CONTRACTS_DIR"` // with a folder for each adopted service that the kms does not keep; none by default
+	ContractsDir string `env:"CONTRACTS_DIR"` // has a folder for each adopted service that is not stored in the kms; default none
 	// MembersOrigin is a separate origin for adopted services, such as https://apps.example.org. They are then reachable only there, and the family is not.
 	// If it is "", they share the family's origin, and their answers are sandboxed.
 	MembersOrigin string `env:"MEMBERS_ORIGIN"`
@@ -67,13 +67,13 @@ type Config struct {
 	TwofactorURL string   `env:"TWOFACTOR_URL"`
 	SearchURL    string   `env:"SEARCH_URL"`
 	SequenceURL  string   `env:"SEQUENCE_URL"`
-	CORSOrigins  []string `env:"CORS_ORIGINS"` // of pages that may call from a browser, scheme://host[:port]; none by default
+	CORSOrigins  []string `env:"CORS_ORIGINS"` // origins of pages that may call from a browser, scheme://host[:port]; default none
 	Adopted
 	// UpstreamDeny are further listeners and stores of the family (host:port), besides those in the configuration, that no adopted service may have as target.
 	UpstreamDeny []string `env:"-"`
 
-	Redis   config.Redis `env:"-"` // over which gateways share their limits; config.RedisPrefix has its names
-	Version string       `env:"-"` // of the program, told by health
+	Redis   config.Redis `env:"-"` // shares limits between gateways; its variables have the prefix config.RedisPrefix
+	Version string       `env:"-"` // of the program, reported by health
 }
 
 // Validate checks the configuration without side effects. It fills in defaults.
@@ -203,7 +203,7 @@ func build(c Config, contracts []*contract.Contract, client *http.Client, revoca
 		return nil, err
 	}
 	upstreams := upstream.New(upstream.Options{Targets: targets, TLS: secured, Log: c.Log, Registerer: c.Registerer})
-	own := httpclient.Over(upstreams, callTimeout, c.Tracer) // the host of a URL is a service's word
+	own := httpclient.Over(upstreams, callTimeout, c.Tracer) // the host of its URLs is a service's word
 	keys := auth.NewJWKS(config.First(c.JWKSURL), client, c.Clock)
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return c.Issuer }, Keys: keys, Revocations: revocations, Clock: c.Clock})
 	cors, err := httpserver.NewCORS(c.CORSOrigins)
@@ -222,7 +222,7 @@ func build(c Config, contracts []*contract.Contract, client *http.Client, revoca
 	if err != nil {
 		return nil, err
 	}
-	probing, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer) // asks each target itself
+	probing, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer) // calls each target directly
 	if err != nil {
 		return nil, err
 	}

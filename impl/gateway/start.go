@@ -15,8 +15,8 @@ const maxStarting = 1024
 // start makes requests wait that arrive before the gateway can authorize them, until it can, for at most upstream.Patience after the start.
 // After that, or when too many are waiting, they proceed and are refused for what is missing. With the zero value no request waits.
 type start struct {
-	ended   chan struct{} // closed when the gateway is ready; nil: nothing waits
-	until   chan struct{} // closed when patience ends
+	ended   chan struct{} // closed when the gateway is ready; nil: no request waits
+	until   chan struct{} // closed when Patience is over
 	waiting atomic.Int64
 }
 

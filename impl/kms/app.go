@@ -333,9 +333,9 @@ func (a *app) announce(ctx context.Context, path string) {
 }
 
 const (
-	reissuePause = 5 * time.Second // in which a removed bootstrap token is missed
-	tidyPause    = time.Minute     // between two times that stored answers are blanked and deleted
-	flushPause   = 2 * time.Second // between two times that last uses are written
+	reissuePause = 5 * time.Second // between two checks for a removed bootstrap token
+	tidyPause    = time.Minute     // between two deletions of old stored answers
+	flushPause   = 2 * time.Second // between two writes of pending key uses
 	sweepPause   = 10 * time.Minute
 )
 

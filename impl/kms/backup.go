@@ -19,9 +19,9 @@ import (
 
 // The keys of the kms's facts in a backup's manifest.
 const (
-	FactRoot   = "rootKey"     // ids of the root keys that seal the keysets, with spaces between
-	FactIssuer = "issuer"      // of the tokens
-	FactUsers  = "activeUsers" // how many users can sign in
+	FactRoot   = "rootKey"     // IDs of the root keys that seal the keysets, separated by spaces
+	FactIssuer = "issuer"      // issuer of the tokens
+	FactUsers  = "activeUsers" // number of users who can sign in
 )
 
 // BackupPart returns the kms's part of backup and restore. It uses only the database settings of the configuration.

@@ -21,11 +21,11 @@ import (
 // EnableService and EnrolmentFor selects the action.
 type Recovery struct {
 	Administrator   string // make this user an active administrator
-	Password        string // with NewPassword: give this user a new password, and forgive failed sign-ins
+	Password        string // set NewPassword for this user, and clear failed sign-ins
 	Factors         string // void this user's second factors
-	Unlock          string // forgive this user's failed sign-ins
+	Unlock          string // clear this user's failed sign-ins
 	EnableService   string // enable this service
-	EnrolmentFor    string // make an enrolment token of this service
+	EnrolmentFor    string // create an enrolment token of this service
 	NewPassword     string
 	setPasswordHash string
 }
@@ -84,7 +84,7 @@ func explain(err error) error {
 }
 
 func recoverOn(ctx context.Context, c Config, db *store.DB, r Recovery) (done Recovered, err error) {
-	d, err := assemble(ctx, c, db, nil) // refuses a root key that does not open what is sealed here; no key is presented, so none is limited
+	d, err := assemble(ctx, c, db, nil) // refuses a root key that does not fit the database; no key is presented, so no limits are needed
 	if err != nil {
 		return Recovered{}, err
 	}

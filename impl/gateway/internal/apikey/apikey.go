@@ -72,7 +72,7 @@ func (t *Trader) Authenticate(x *httpserver.Exchange) (bool, error) {
 	}
 	text, err := auth.Bearer(x.Request)
 	if err != nil || !keytext.Looks(text) {
-		return false, nil // what is no key is judged as a token
+		return false, nil // any other text is checked as a token
 	}
 	id, ok := keytext.Parse(text)
 	if !ok {
@@ -80,7 +80,7 @@ func (t *Trader) Authenticate(x *httpserver.Exchange) (bool, error) {
 	}
 	what := trade{id: id, text: text, audience: x.Operation.Word}
 	p, err := t.principal(x.Request.Context(), what, x.Network())
-	if auth.IsInvalid(err) { // what the token stood on has changed since it was issued; the key may be good all the same
+	if auth.IsInvalid(err) { // the token was revoked or has become invalid since it was issued, but the key may still be valid
 		if t.kept.drop(what) {
 			p, err = t.principal(x.Request.Context(), what, x.Network())
 		}
@@ -137,7 +137,7 @@ func (t *Trader) ask(ctx context.Context, what trade, network string) (outcome, 
 		}
 		result := r.Val.(outcome)
 		if result.counted && !led {
-			return t.once(ctx, what, network) // one token counts for one request
+			return t.once(ctx, what, network) // with a limit, one token counts for one request
 		}
 		return result, nil
 	case <-ctx.Done():

@@ -16,9 +16,9 @@ const (
 // outcome is the kms's decision on a key for one service.
 type outcome struct {
 	token   string
-	refused error         // set when the kms does not take the key
-	counted bool          // the key has a limit of its own: the token is for this request alone
-	life    time.Duration // for how long it holds
+	refused error         // set if the kms refused the key
+	counted bool          // the key has a rate limit of its own: the token is for one request only
+	life    time.Duration // how long the outcome is valid
 }
 
 // kept caches outcomes by the full text of the key. A Go map hashes with its own random seed and compares in full, so no other text matches an
@@ -42,7 +42,7 @@ func (k *kept) get(what trade, now time.Time) (outcome, bool) {
 		e, there = k.refused[what]
 	}
 	k.mu.RUnlock()
-	if !there || e.counted || !now.Before(e.until) || e.until.Sub(now) > e.life { // or the clock was set back
+	if !there || e.counted || !now.Before(e.until) || e.until.Sub(now) > e.life { // the last condition: the clock was set back
 		return outcome{}, false
 	}
 	return e.outcome, true
@@ -69,7 +69,7 @@ func (k *kept) put(what trade, o outcome, now time.Time) {
 		return
 	}
 	if o.counted {
-		e.token = "" // for one request alone
+		e.token = "" // it was for one request only
 	}
 	delete(k.refused, what)
 	keep(k.entries, what, e, maxKept)

@@ -13,7 +13,7 @@ const (
 type places struct {
 	mu    sync.Mutex
 	taken int
-	of    map[string]int // by network; one that has none is not here
+	of    map[string]int // by network; only those with running exchanges
 }
 
 // take counts an exchange for a client of the network; false when a limit is reached.

@@ -70,7 +70,7 @@ func read() map[string]File {
 		}
 		content, err := unpacked(where)
 		if err != nil {
-			panic(err) // it is embedded, and a test has read it
+			panic(err) // it is embedded, and a test reads all of them
 		}
 		sum := sha256.Sum256(content)
 		out[name] = File{Content: content, MediaType: mediaTypes[path.Ext(name)], ETag: `"` + base64.RawURLEncoding.EncodeToString(sum[:18]) + `"`}

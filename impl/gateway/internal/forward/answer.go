@@ -41,7 +41,7 @@ func newJudge(o Options) *judge {
 func (j *judge) head(x *httpserver.Exchange, res *upstream.Response) error {
 	empty := res.Length == 0 || x.Request.Method == http.MethodHead
 	err := x.Operation.CheckEnvelope(contract.Head{Status: res.Status, Header: res.Header, Empty: empty})
-	if err == nil && len(res.Header["Content-Type"]) > 1 { // what was judged is the first; browsers take the last
+	if err == nil && len(res.Header["Content-Type"]) > 1 { // the first one was checked, but browsers use the last
 		err = problem.New(problem.BadUpstream, "The answer has several media types.").WithField("header", "Content-Type", string(contract.RuleResponseMedia), "is there several times")
 	}
 	if err == nil && x.Operation.Mount != "" && contract.Active(res.Header.Get("Content-Type")) && !j.active(x.Operation.Word) {
@@ -69,7 +69,7 @@ func (j *judge) whole(x *httpserver.Exchange, res *upstream.Response, body []byt
 	})
 	switch {
 	case err == nil:
-	case errors.Is(err, problem.Overloaded): // not checked: no violation
+	case errors.Is(err, problem.Overloaded): // it was not checked, so there is no violation
 		if mode.Kind == contract.ModeEnforce {
 			return err
 		}

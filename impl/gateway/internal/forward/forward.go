@@ -22,8 +22,8 @@ import (
 // Options configure a Forwarder.
 type Options struct {
 	Upstreams *upstream.Set
-	Active    func(member string) bool // whether an operator lets the member answer with media types that a browser runs; nil: none may
-	OwnOrigin bool                     // members are reached in an origin of their own, where their answers may act
+	Active    func(member string) bool // whether the operator lets the member answer with media types that browsers execute; nil: none may
+	OwnOrigin bool                     // members have an origin of their own, so their answers need no sandbox
 	// Passed is called with every complete answer of a member that was sent to a client; it may be nil.
 	Passed     func(x *httpserver.Exchange, status int, header http.Header, body []byte)
 	Log        *slog.Logger
@@ -99,7 +99,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 		defer f.held.give(x.Operation.Word, taken)
 	}
 	defer reuse(body)
-	x.Upstream = before + time.Since(began) // what follows is our own work, and the client's reading
+	x.Upstream = before + time.Since(began) // the rest is the gateway's own work, and the client's reading
 	if err != nil {
 		return failure(x, sent, err)
 	}
@@ -112,7 +112,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 		x.SetHeader("Content-Length", strconv.Itoa(len(body)))
 	}
 	x.Writer.WriteHeader(res.Status)
-	_ = writeBody(x.Writer, body) // a client that does not read it has gone
+	_ = writeBody(x.Writer, body) // a write error means that the client has disconnected
 	if f.passed != nil && x.Operation.Mount != "" {
 		f.passed(x, res.Status, res.Header, body)
 	}
@@ -150,7 +150,7 @@ func reach(x *httpserver.Exchange, service *upstream.Service, out *upstream.Requ
 // service.
 type sentBody struct {
 	io.ReadCloser
-	idle *idle // something comes
+	idle *idle // notified when something is read
 	mu   sync.Mutex
 	err  error
 }

@@ -50,7 +50,7 @@ func requestFields(x *httpserver.Exchange, names []string) []upstream.Field {
 			continue
 		case name == "Content-Type" && x.Body == nil && x.Stream == nil:
 			continue
-		case traced != nil && (name == traceparent || name == tracestate): // then the call is the parent, in place of what the client said
+		case traced != nil && (name == traceparent || name == tracestate): // then the gateway's own span is the parent, not the client's
 			continue
 		}
 		for _, value := range in[name] {
@@ -64,7 +64,7 @@ func requestFields(x *httpserver.Exchange, names []string) []upstream.Field {
 		out = append(out, upstream.Field{Name: mountPrefix, Value: op.Mount})
 	}
 	return append(append(out,
-		upstream.Field{Name: "Accept-Encoding", Value: "identity"}, // the answer is checked, so it must be plain
+		upstream.Field{Name: "Accept-Encoding", Value: "identity"}, // the answer is checked, so it must not be compressed
 		upstream.Field{Name: "X-Forwarded-For", Value: x.Client()},
 		upstream.Field{Name: "X-Forwarded-Host", Value: x.Request.Host},
 		upstream.Field{Name: "X-Forwarded-Proto", Value: x.Scheme},
@@ -119,7 +119,7 @@ func (f *Forwarder) responseHeader(x *httpserver.Exchange, res *upstream.Respons
 		if name == "Cache-Control" && decided && !op.DeclaresResponseHeader(status, name) {
 			continue
 		}
-		if name == "Vary" { // the gateway has said already on what it depends
+		if name == "Vary" { // keep what the gateway has already set
 			values = append(to["Vary"], values...)
 		}
 		to[name] = values

@@ -21,7 +21,7 @@ const (
 // held counts the bytes of members' answers that are held.
 type held struct {
 	mu  sync.Mutex
-	of  map[string]int64 // by the member's name; those with nothing are not there
+	of  map[string]int64 // by the member's name; only members with held bytes
 	all int64
 }
 

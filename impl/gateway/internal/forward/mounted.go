@@ -84,7 +84,7 @@ func relocate(reference string, op *contract.Operation, from *url.URL, asked str
 	}
 	for segment := range strings.SplitSeq(u.Path, "/") {
 		if segment == "." || segment == ".." {
-			return "" // they were escaped, and browsers unescape them
+			return "" // they were percent-encoded, and browsers decode them
 		}
 	}
 	at := url.URL{Path: op.Mount + u.Path, RawQuery: u.RawQuery, Fragment: u.Fragment}

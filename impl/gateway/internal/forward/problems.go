@@ -45,7 +45,7 @@ func bodyFailure(err error) error {
 	var tooLarge *http.MaxBytesError
 	var known *problem.Error
 	switch {
-	case errors.As(err, &known): // the check of a body that was passed on
+	case errors.As(err, &known): // from the check of a streamed body
 		return err
 	case errors.As(err, &tooLarge):
 		return problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.").Wrap(err)

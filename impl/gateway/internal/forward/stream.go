@@ -61,7 +61,7 @@ func (f *Forwarder) stream(x *httpserver.Exchange, res *upstream.Response, idle 
 	f.responseHeader(x, res)
 	x.Writer.WriteHeader(res.Status)
 	connection := http.NewResponseController(x.Writer)
-	_ = connection.Flush() // the head at once
+	_ = connection.Flush() // send the head at once
 	buffer := chunks.Get().(*[]byte)
 	defer chunks.Put(buffer)
 	for {
@@ -69,9 +69,9 @@ func (f *Forwarder) stream(x *httpserver.Exchange, res *upstream.Response, idle 
 		idle.over()
 		if n > 0 {
 			if _, err := x.Writer.Write((*buffer)[:n]); err != nil {
-				panic(http.ErrAbortHandler) // the client has gone
+				panic(http.ErrAbortHandler) // the client has disconnected
 			}
-			_ = connection.Flush() // a writer that can't flush has nothing to be flushed
+			_ = connection.Flush() // a writer that can't flush does not buffer
 		}
 		switch {
 		case err == io.EOF:

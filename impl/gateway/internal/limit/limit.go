@@ -28,7 +28,7 @@ func headers(limitsBefore, policyBefore string, counts []ratelimit.Count) (rateL
 		policies = appendItem(policies, c.Name, ";q=", int64(c.Limit.Burst()), ";w=", seconds(c.Limit.Window()))
 	}
 	end := len(limits)
-	both := string(append(limits, policies...)) // one allocation for two
+	both := string(append(limits, policies...)) // one allocation for both strings
 	return both[:end], both[end:]
 }
 

@@ -48,7 +48,7 @@ func (s *Steps) count(x *httpserver.Exchange, preauth bool) error {
 		return refusal(counts, policies)
 	}
 	h := x.Writer.Header()
-	limits, policy := headers(first(h[limitsName]), first(h[policyName]), counts) // an earlier station may have begun the lists
+	limits, policy := headers(first(h[limitsName]), first(h[policyName]), counts) // an earlier station may have set the fields already
 	set(x, limitsName, limits)
 	set(x, policyName, policy)
 	return nil

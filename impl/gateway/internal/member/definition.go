@@ -10,17 +10,17 @@ import (
 
 // Definition is a member as an operator has configured it.
 type Definition struct {
-	Name          string            // its audience, the beginning of its scopes, and "/<name>" of its paths
+	Name          string            // its audience, the prefix of its scopes, and its mount "/<name>"
 	File          string            // the name of its contract in Files
-	Files         map[string][]byte // the contract, and the files that it refers to
+	Files         map[string][]byte // the contract, and the files that it references
 	Upstreams     []string          // addresses: http://host:port or https://host:port
-	Public        []string          // operationIds that the contract opens to everybody, and the operator too
-	ActiveContent bool              // its answers may be of media types that a browser runs
-	Accept        []string          // names of changes that break clients, or are looser, and are accepted
+	Public        []string          // operationIds that the contract opens to everyone, and that the operator confirms
+	ActiveContent bool              // its answers may have media types that browsers execute
+	Accept        []string          // names of accepted changes that break clients or loosen checks
 	Disabled      bool              // it gets no requests
-	Revision      int64             // what the source counts its changes by; 0: it does not
-	Compared      bool              // the source has compared the contract with the one before
-	Shadow        *Text             // the next version, which refuses nothing and tells what it would
+	Revision      int64             // version number at the source; 0 if the source has none
+	Compared      bool              // the source has already compared the contract with the previous one
+	Shadow        *Text             // the next version, which refuses nothing and only reports; nil: none
 }
 
 // Text is a contract with the files that it references.

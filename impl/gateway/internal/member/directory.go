@@ -23,14 +23,14 @@ import (
 const (
 	directorySource = "the contracts directory"
 	sayingFile      = "member.yaml"   // in the folder of a member
-	lookEvery       = time.Second     // at the files of the directory
+	lookEvery       = time.Second     // between two checks of the directory
 	maxSaying       = 64 << 10        // bytes of member.yaml
-	maxFiles        = 32              // of one member
-	maxText         = 8 << 20         // bytes of them together
-	maxMembers      = 200             // folders; those after the first ones are not read
-	maxEntries      = 1000            // files and folders in the folder of a member
-	maxAcceptances  = 1000            // names of accepted changes, and of public operations
-	settle          = 2 * time.Second // how long files must have been left alone, so that none is read half written
+	maxFiles        = 32              // per member
+	maxText         = 8 << 20         // bytes of all files of a member
+	maxMembers      = 200             // folders; further ones, by name, are not read
+	maxEntries      = 1000            // files and folders in a member's folder
+	maxAcceptances  = 1000            // accepted changes, and public operations, of a member
+	settle          = 2 * time.Second // how long files must be unchanged before they are read, so that none is read half written
 )
 
 // Directory reads members from the folders of a directory. A folder's name is the member's name; it has member.yaml and the files of the contract. The
@@ -40,8 +40,8 @@ type Directory struct {
 	root     *os.Root
 	log      *slog.Logger
 	now      <-chan os.Signal
-	seen     string // the mark of what was read; "": read what is there
-	more     int    // folders that are not read
+	seen     string // mark of the last read; "" forces a read
+	more     int    // number of folders that are not read
 	unread   prometheus.Gauge
 }
 
@@ -120,7 +120,7 @@ func (d *Directory) read() error {
 		definitions = append(definitions, definition)
 	}
 	d.seen = mark
-	_ = d.registry.Replace(directorySource, definitions) // it has told what is wrong with which
+	_ = d.registry.Replace(directorySource, definitions) // the registry reports refused definitions itself
 	return wrong
 }
 
@@ -169,7 +169,7 @@ func (d *Directory) mark(names []string) (mark string, youngest time.Time, err e
 			youngest = info.ModTime()
 		}
 	}
-	root, err := d.root.Stat(".") // that a folder has gone shows in it alone
+	root, err := d.root.Stat(".") // only this shows that a folder was removed
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("look at the directory: %w", err)
 	}
@@ -178,7 +178,7 @@ func (d *Directory) mark(names []string) (mark string, youngest time.Time, err e
 		fmt.Fprintln(sum, name)
 		err := d.walk(name, func(at string, _ fs.DirEntry) error {
 			info, err := d.root.Stat(at)
-			if err != nil { // a link that leads out or nowhere: who reads it meets that, and the other members do not
+			if err != nil { // a link that leads out or nowhere: reading this member fails, the others are not affected
 				if info, err = d.root.Lstat(at); err != nil {
 					return err
 				}
@@ -186,7 +186,7 @@ func (d *Directory) mark(names []string) (mark string, youngest time.Time, err e
 			note(at, info)
 			return nil
 		})
-		if err != nil && !errors.Is(err, errManyFiles) { // that is told when the member is read
+		if err != nil && !errors.Is(err, errManyFiles) { // reading the member reports it
 			return "", time.Time{}, fmt.Errorf("look at the files: %w", err)
 		}
 	}
@@ -298,7 +298,7 @@ func (d *Directory) texts(name string) (map[string][]byte, error) {
 
 // file reads a regular file of at most most bytes.
 func (d *Directory) file(name string, most int64) ([]byte, error) {
-	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe would else be waited for
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // otherwise opening a named pipe would block
 	if err != nil {
 		return nil, fmt.Errorf("open file: %w", err)
 	}

@@ -14,7 +14,7 @@ func mayFollow(before, made *Member) error {
 	if err != nil {
 		return fmt.Errorf("compare with the contract in force: %w", err)
 	}
-	refused, _ := change.Refused(changes, made.Accept) // a name that accepts nothing was for a change that is in force already
+	refused, _ := change.Refused(changes, made.Accept) // ignored: names that match no change, since those changes are already in force
 	var errs []error
 	for _, c := range refused {
 		errs = append(errs, errors.New(c.String()))

@@ -20,11 +20,11 @@ import (
 const (
 	kmsSource    = "the kms"
 	kmsWord      = "kms"
-	relistEvery  = time.Minute // although nothing was announced
+	relistEvery  = time.Minute // even if no change was announced
 	firstRetry   = 100 * time.Millisecond
 	lastRetry    = 5 * time.Second
 	listPage     = 100
-	maxDocuments = 33 << 20 // bytes that are read of one answer
+	maxDocuments = 33 << 20 // bytes of an answer that are read at most
 )
 
 // Credential provides the token for requests to the kms.
@@ -85,7 +85,7 @@ func Announce(to chan<- struct{}) func(context.Context, revocation.Entry) error 
 		if e.Kind == revocation.Contract {
 			select {
 			case to <- struct{}{}:
-			default: // it will be read anyway
+			default: // a read is already pending
 			}
 		}
 		return nil
@@ -171,7 +171,7 @@ func (k *KMS) read(ctx context.Context) error {
 		definitions = append(definitions, one.definition)
 	}
 	k.known = next
-	_ = k.registry.Replace(kmsSource, definitions) // it has told what is wrong with which
+	_ = k.registry.Replace(kmsSource, definitions) // the registry reports refused definitions itself
 	return failed
 }
 
@@ -240,7 +240,7 @@ func (k *KMS) ask(ctx context.Context, into any, call func(kms.RequestEditorFn) 
 	case http.StatusOK:
 	case http.StatusNotFound:
 		return errGone
-	case http.StatusUnauthorized, http.StatusForbidden: // a token of before an upgrade has not the scope yet
+	case http.StatusUnauthorized, http.StatusForbidden: // a token from before an upgrade may lack the scope
 		k.credential.Forget(kmsWord)
 		fallthrough
 	default:

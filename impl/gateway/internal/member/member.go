@@ -13,10 +13,10 @@ import (
 type Member struct {
 	Definition
 	Contract *contract.Contract
-	Warnings []contract.Warning // what was adopted around
-	Shadow   *contract.Contract // nil: there is none, or it can't be read
+	Warnings []contract.Warning // parts of the contract that were left out or ignored
+	Shadow   *contract.Contract // nil: there is none, or it does not compile
 	targets  []*url.URL
-	text     []byte // of the contract, as it is served
+	text     []byte // the contract as it is served
 }
 
 // maxUpstreams is the limit of targets per member.

@@ -26,8 +26,8 @@ type Options struct {
 	Upstreams  *upstream.Set
 	Watcher    *services.Watcher
 	Admission  *admit.Station
-	Egress     *egress.Policy // where members may be
-	Client     *http.Client   // calls services of the family by their words
+	Egress     *egress.Policy // allowed targets of members
+	Client     *http.Client   // calls services of the family; the host is a service's word
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -39,9 +39,9 @@ type Registry struct {
 	refused *prometheus.GaugeVec
 
 	mu      sync.Mutex
-	sources map[string]map[string]*Definition // what each source says, by the member's name
-	faults  map[string]error                  // by name: why the last definition is not in force
-	stands  map[string]services.Standing      // by name: which definition is in force, and which is not
+	sources map[string]map[string]*Definition // definitions of each source, by the member's name
+	faults  map[string]error                  // why a member's last definition was refused, by name
+	stands  map[string]services.Standing      // which definition is in force and which was refused, by name
 }
 
 // state is a snapshot of the routes and members. It is immutable.
@@ -157,7 +157,7 @@ func (r *Registry) stand(gone map[string]*Definition, definitions []Definition, 
 		switch fault := faults[d.Name]; {
 		case fault == nil:
 			standing = services.Standing{Revision: d.Revision}
-		case errors.Is(fault, errNameTaken): // the other source's is in force
+		case errors.Is(fault, errNameTaken): // the other source's definition is in force
 			continue
 		case errors.Is(fault, errUpstreams):
 			standing.Refused, standing.Cause = d.Revision, "upstreams"

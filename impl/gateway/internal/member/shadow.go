@@ -81,7 +81,7 @@ func wouldRefuse(x *httpserver.Exchange, m *contract.Match) error {
 	if err := op.CheckParameters(x.Request, m); err != nil {
 		return err
 	}
-	if x.Stream != nil { // it has gone by
+	if x.Stream != nil { // a streamed body can't be checked afterwards
 		return nil
 	}
 	if int64(len(x.Body)) > op.Policy.Body.Max {

@@ -32,8 +32,8 @@ type Members interface {
 type Handlers struct {
 	Watcher *Watcher
 	Version string
-	Ready   func() error // why the gateway cannot work, in public words
-	Client  *http.Client // calls services by their words
+	Ready   func() error // why the gateway is not ready, in public words
+	Client  *http.Client // the host of its URLs is a service's word
 	Texts   *Texts
 	Members Members
 }

@@ -16,7 +16,7 @@ type Texts struct {
 	Adopted func(name string) []byte
 
 	mu      sync.Mutex
-	bundled map[string][]byte // of the family's, by word
+	bundled map[string][]byte // bundled documents of the family, by word
 }
 
 var errNoText = errors.New("no contract has this name")

@@ -23,6 +23,6 @@ func Unknown(w http.ResponseWriter, r *http.Request) bool {
 	h.Set("Content-Type", page.MediaType)
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(http.StatusNotFound)
-	_, _ = w.Write(page.Content) // a client that has left needs no answer
+	_, _ = w.Write(page.Content) // a write error means that the client has disconnected
 	return true
 }

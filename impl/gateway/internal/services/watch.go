@@ -22,25 +22,25 @@ import (
 )
 
 const (
-	pollEvery   = 2 * time.Second // once a target is ready
+	pollEvery   = 2 * time.Second // while a target is ready
 	pollStarter = 100 * time.Millisecond
 	pollTimeout = 2 * time.Second
-	missedMost  = 3 // answers that may be missing before a target is down: one that is busy is not gone
+	missedMost  = 3 // consecutive checks without an answer until a target is down, since a busy one may miss some
 )
 
 // Status is the state of one service.
 type Status struct {
 	Word, BasePath, State   string
-	ContractVersion, Digest string // info.version, and SHA-256 of the text as RFC 9530 writes digests
-	Adopted                 bool   // it is of others
-	Targets, Ready, Skewed  int    // how many targets there are, are ready, and keep another text of the contract
+	ContractVersion, Digest string // info.version, and the SHA-256 of the text in the form of RFC 9530
+	Adopted                 bool   // it is an adopted service
+	Targets, Ready, Skewed  int    // number of targets, of ready ones, and of those with a different text of the contract
 }
 
 // Standing says which version of an adopted contract is in force, and whether the last one was refused.
 type Standing struct {
-	Revision int64  // the version at the kms that is in force; 0: no version of the kms's
-	Refused  int64  // that of the last one, where it is refused; 0: no version of the kms's
-	Cause    string // what of it is refused: upstreams or contract; "": nothing is
+	Revision int64  // version at the kms that is in force; 0 if it is not from the kms
+	Refused  int64  // version at the kms that was refused last; 0 if it is not from the kms
+	Cause    string // what was refused: upstreams or contract; "" if nothing was
 }
 
 // Watcher periodically checks every target of every service for readiness.
@@ -51,7 +51,7 @@ type Watcher struct {
 
 	mu      sync.Mutex
 	watched map[string]*watched // by word
-	running context.Context     // nil: Run has not begun, or has ended
+	running context.Context     // nil before Run and after it has ended
 	asking  sync.WaitGroup
 }
 
@@ -60,7 +60,7 @@ type watched struct {
 	Status
 	service *upstream.Service
 	ask     Ask
-	leave   context.CancelFunc // nil: nobody asks yet
+	leave   context.CancelFunc // nil: it is not being checked
 }
 
 // Ask checks the state of a target. It returns the digest of the target's contract if the target reports one, and an error if the target did not answer.
@@ -88,7 +88,7 @@ func (w *Watcher) Watch(c *contract.Contract, ask Ask) {
 	}
 	before := w.watched[c.Word]
 	w.watched[c.Word] = made
-	if before != nil && before.service == service { // the same targets, whose health is known
+	if before != nil && before.service == service { // the targets are the same, and their health is known
 		before.Status, before.ask = made.Status, ask
 		w.watched[c.Word] = before
 		return
@@ -191,7 +191,7 @@ func (w *Watcher) watch(ctx context.Context, s *watched, target *upstream.Target
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-target.Asked(): // a request was refused there
+		case <-target.Asked(): // a request found the target not ready
 			timer.Reset(pollStarter)
 			<-timer.C
 		case <-timer.C:
@@ -228,7 +228,7 @@ func (w *Watcher) get(ctx context.Context, address string) (state upstream.Healt
 	if err != nil {
 		return upstream.Down, "", err
 	}
-	body, _ := io.ReadAll(io.LimitReader(res.Body, maxMetadata)) // whatever it is: the status says what counts
+	body, _ := io.ReadAll(io.LimitReader(res.Body, maxMetadata)) // an error does not matter: the status is sufficient
 	_ = res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		return upstream.Starting, "", nil

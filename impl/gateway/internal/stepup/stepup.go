@@ -95,7 +95,7 @@ func (s *Redeemer) Redeem(x *httpserver.Exchange) error {
 	if p.Kind != x.Principal.Kind || p.Subject != x.Principal.Subject || p.SessionID != x.Principal.SessionID {
 		return problem.New(problem.BadUpstream, "The second factor could not be checked.").Wrap(errors.New("the raised token is another caller's"))
 	}
-	if err := auth.Permit(p, x.Operation); err != nil { // it may carry less than the caller's own
+	if err := auth.Permit(p, x.Operation); err != nil { // the raised token may have fewer scopes than the caller's own
 		return err
 	}
 	if err := auth.RequireStepUp(p, x.Operation, s.clock.Now()); err != nil {
@@ -153,7 +153,7 @@ func decode(res *http.Response, err error, op *contract.Operation, value any) er
 	var said struct {
 		Code problem.Code `json:"code"`
 	}
-	_ = json.Unmarshal(raw, &said) // an answer that is no problem document is treated by its status alone
+	_ = json.Unmarshal(raw, &said) // for an answer that is no problem document only the status counts
 	cause := fmt.Errorf("status %d, code %q", res.StatusCode, said.Code)
 	switch {
 	case res.StatusCode == http.StatusTooManyRequests:

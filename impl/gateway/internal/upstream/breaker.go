@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	breakAfter = 10          // requests of an operation without an answer in time, and no answer of it between them
-	breakTook  = time.Second // what a request must have waited to count as that
-	breakFor   = time.Second // the first time; twice as long each time after it
+	breakAfter = 10          // consecutive requests of an operation without an answer in time
+	breakTook  = time.Second // the least time that such a request must have waited
+	breakFor   = time.Second // first pause; each following one is twice as long
 	breakMost  = 30 * time.Second
-	maxSilent  = 1024 // operations of one service that are watched at a time
+	maxSilent  = 1024 // operations per service that are watched at a time
 )
 
 // breakers stop sending requests of an operation to a service that accepts them but does not answer: each would hold its place until its timeout. Every
@@ -20,17 +20,17 @@ const (
 type breakers struct {
 	told func(operation string, open bool, pause time.Duration)
 
-	watched atomic.Int64 // len(silent); most of the time there is none, and nobody takes the lock
+	watched atomic.Int64 // len(silent); usually 0, and then the lock is not needed
 	mu      sync.Mutex
-	silent  map[string]*breaker // of operations that have not answered in time since they last answered
+	silent  map[string]*breaker // operations with unanswered requests since their last answer
 }
 
 // breaker is the state of one operation.
 type breaker struct {
-	late   int           // requests without an answer in time
-	pause  time.Duration // of the opening before; 0: closed
-	until  time.Time     // requests are refused
-	probes bool          // one request finds out whether the operation answers again
+	late   int           // requests not answered in time
+	pause  time.Duration // the current pause; 0: the breaker is closed
+	until  time.Time     // end of the pause
+	probes bool          // a probe is running
 }
 
 // admit reports whether a request may be sent. When an open breaker's pause is over, one probe may be sent, and others after it has ended. A request that is

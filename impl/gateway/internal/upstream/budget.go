@@ -3,8 +3,8 @@ package upstream
 import "sync/atomic"
 
 const (
-	budgetMost = 1000 // tenths of a repetition that are saved up at most
-	budgetCost = 10   // a repetition costs as much as ten requests bring in
+	budgetMost = 1000 // maximum balance, in tenths of a repeat
+	budgetCost = 10   // a repeat costs what ten requests earn
 )
 
 // budget limits repeats to a tenth of the requests, and to a burst of 100, so that a failing service does not get twice the load.

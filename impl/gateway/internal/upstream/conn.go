@@ -16,7 +16,7 @@ import (
 
 const (
 	readBuffer  = 4 << 10
-	writeBuffer = 64 << 10 // a body that fits into this beside its head is sent with it in one write
+	writeBuffer = 64 << 10 // head and body of at most this size are sent in one write
 )
 
 // past is a deadline that ends every read and write at once.
@@ -25,26 +25,26 @@ var past = time.Unix(1, 0)
 // conn is a connection to a target. It serves one request at a time.
 type conn struct {
 	net.Conn
-	raw    syscall.RawConn // of the TCP connection, also below TLS
-	buf    []byte          // read, and not yet used up: buf[r:w]
+	raw    syscall.RawConn // of the TCP connection, also under TLS
+	buf    []byte          // buffer; buf[r:w] is not consumed yet
 	r, w   int
-	out    []byte // the head, and a small body
+	out    []byte // the head, and a small body after it
 	reused bool
-	idle   time.Time // since when it has had no request
+	idle   time.Time // when it became idle
 
 	ctx      context.Context // of the request
-	abort    func()          // ends all reading and writing
+	abort    func()          // ends all reads and writes
 	peek     func(fd uintptr) bool
-	stale    bool        // found by peek
-	writing  chan error  // the end of a streamed body; nil: there is none
-	answered bool        // a byte of an answer has come
-	written  atomic.Bool // the streamed body was sent to its end
-	starving atomic.Bool // the streamed body has not come on, or has failed: the target is not what is waited for
+	stale    bool        // result of peek
+	writing  chan error  // receives the result of sending a streamed body; nil: none is sent
+	answered bool        // at least one byte of the answer was received
+	written  atomic.Bool // the streamed body was sent completely
+	starving atomic.Bool // the streamed body is waited for or has failed, so a delay is not the target's
 }
 
 func newConn(c net.Conn, raw syscall.RawConn) *conn {
 	made := &conn{Conn: c, raw: raw, buf: make([]byte, readBuffer)}
-	made.abort = func() { _ = c.SetDeadline(past) } // on a closed connection there is nothing to end
+	made.abort = func() { _ = c.SetDeadline(past) } // it fails on a closed connection, where there is nothing to end
 	made.peek = func(fd uintptr) bool {
 		var one [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
@@ -164,7 +164,7 @@ func (c *conn) exchange(t *Target, req *Request) (*head, error) {
 	}
 	sent := c.send(req)
 	h, err := c.awaitHead(req.Method)
-	if err != nil && !c.answered { // a service may answer and close before it has read all; then its answer counts
+	if err != nil && !c.answered { // a service may answer and close before it has read everything; then its answer counts
 		return nil, &BrokenError{either(sent, err)}
 	}
 	return h, err
@@ -194,7 +194,7 @@ func (c *conn) send(req *Request) error {
 		if err == nil {
 			c.written.Store(true)
 		} else {
-			c.abort() // the service waits for a rest that does not come
+			c.abort() // the service would wait for the rest of the body
 		}
 		done <- err
 	}()
@@ -230,7 +230,7 @@ func (c *conn) sendStream(req *Request) error {
 		}
 		return err
 	}
-	const room = 6 // for the size and its line end: 16 KiB is 4000
+	const room = 6 // for the size in hexadecimal, of up to four digits, and its line end
 	chunk := make([]byte, room+streamChunk+2)
 	for {
 		n, err := from.Read(chunk[room : room+streamChunk])
@@ -288,7 +288,7 @@ var headEnd = []byte("\r\n\r\n")
 
 // headText reads up to the empty line that ends a head, and returns what is before that.
 func (c *conn) headText() (string, error) {
-	from := 0 // what was looked at already
+	from := 0 // bytes that were already searched
 	for {
 		unread := c.buf[c.r:c.w]
 		at := bytes.Index(unread[from:], headEnd)

@@ -65,7 +65,7 @@ func (s *Service) attempts(ctx context.Context, req *Request) (*Response, error)
 			t.doubt(Down)
 		case errors.As(err, &broken):
 			t.hasFailed()
-			t.pool.sweep(0) // the others to this target are no better
+			t.pool.sweep(0) // other idle connections to this target are probably broken too
 			if !req.repeatable() || sent >= req.Repeats || !s.budget.spend() {
 				return nil, err
 			}
@@ -101,7 +101,7 @@ func (s *Service) settle(t *Target, req *Request, res *Response) (*Response, err
 		return nil, nil
 	}
 	res.Overloaded = code == codeOverloaded
-	return res, nil // one that has too much to do is not made better by leaving it out
+	return res, nil // excluding an overloaded target would not help
 }
 
 // maxRefusal is the largest problem document that is read for its code, in bytes.
@@ -109,8 +109,8 @@ const maxRefusal = 4 << 10
 
 // The codes of refusals that the gateway reacts to.
 const (
-	codeNotReady   = "not_ready"  // the service refuses before anything else
-	codeOverloaded = "overloaded" // it has too much to do
+	codeNotReady   = "not_ready"  // the service refused it before processing it
+	codeOverloaded = "overloaded" // the service refused it because of overload
 )
 
 // refusal returns the code of an answer that is a problem document, else "". The body can still be read afterwards.
@@ -119,11 +119,11 @@ func refusal(res *Response) string {
 		return ""
 	}
 	body := make([]byte, res.left)
-	n, _ := io.ReadFull(res, body) // whoever reads on meets the same error
+	n, _ := io.ReadFull(res, body) // an error appears again when the body is read
 	res.unread(body[:n])
 	var problem struct {
 		Code string `json:"code"`
 	}
-	_ = json.Unmarshal(body[:n], &problem) // another document has no code
+	_ = json.Unmarshal(body[:n], &problem) // any other document has no code
 	return problem.Code
 }

@@ -23,8 +23,8 @@ type head struct {
 	minor  int // of HTTP/1.x
 	header http.Header
 	kind   bodyKind
-	length int64 // said by Content-Length; -1: not said
-	close  bool  // the connection ends with this answer
+	length int64 // from Content-Length; -1: there is none
+	close  bool  // the connection is closed after this answer
 }
 
 // bodyKind is how the end of a body is determined (RFC 9112, section 6.3).
@@ -91,7 +91,7 @@ func parseFields(text string) (http.Header, error) {
 		return nil, malformed("it has more than %d fields", maxFields)
 	}
 	header := make(http.Header, count)
-	values := make([]string, count) // one allocation for all
+	values := make([]string, count) // one allocation for all values
 	for text != "" {
 		var line string
 		line, text, _ = strings.Cut(text, "\r\n")

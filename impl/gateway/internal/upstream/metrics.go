@@ -9,8 +9,8 @@ import (
 // counts has the counters of a service's metrics.
 type counts struct {
 	dialErrors, ejections     atomic.Int64
-	refused, notReady, broken atomic.Int64 // requests that were sent again, by reason
-	waiting                   atomic.Int64 // requests that wait for a target
+	refused, notReady, broken atomic.Int64 // repeated requests, by reason
+	waiting                   atomic.Int64 // requests waiting for a target
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {

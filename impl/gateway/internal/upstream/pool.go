@@ -11,8 +11,8 @@ type pool struct {
 	target *Target
 
 	mu   sync.Mutex
-	idle []*conn // the oldest first
-	open int     // all, idle or not
+	idle []*conn // least recently used first
+	open int     // all connections, idle or not
 }
 
 // get returns an idle connection that is still usable, or a new one.
@@ -71,7 +71,7 @@ func (p *pool) put(c *conn) {
 
 // discard closes a connection.
 func (p *pool) discard(c *conn) {
-	_ = c.Close() // nothing is expected of it any more
+	_ = c.Close() // its error does not matter
 	p.mu.Lock()
 	p.open--
 	p.mu.Unlock()
@@ -82,7 +82,7 @@ func (p *pool) sweep(age time.Duration) {
 	p.mu.Lock()
 	old := 0
 	for old < len(p.idle) && time.Since(p.idle[old].idle) >= age {
-		_ = p.idle[old].Close() // nothing is expected of it any more
+		_ = p.idle[old].Close() // its error does not matter
 		old++
 	}
 	rest := copy(p.idle, p.idle[old:])

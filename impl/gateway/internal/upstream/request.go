@@ -13,14 +13,14 @@ import (
 type Request struct {
 	Method     string
 	Target     string    // path and query, sent byte for byte
-	Fields     []Field   // of the header, in this order, without Host and what says how long the body is
+	Fields     []Field   // of the header, in this order, without Host and those that delimit the body
 	Body       []byte    // a body in memory
-	Stream     io.Reader // a body that is passed on as it comes; Body is nil then
-	Length     int64     // of Stream; -1: not known
-	Operation  string    // whose breaker counts
-	Probe      bool      // it asks how the target is: one that is not ready answers it too
-	Repeatable bool      // sending it twice does no more than sending it once; ignored with Stream
-	Repeats    int       // how often it may be sent again, when it is repeatable, after connections that broke
+	Stream     io.Reader // a body that is sent as it arrives; then Body is nil
+	Length     int64     // of Stream; -1: unknown
+	Operation  string    // the operation whose breaker applies
+	Probe      bool      // a health check, which is also sent to a target that is not ready
+	Repeatable bool      // processing it twice has the same effect as once; ignored with Stream
+	Repeats    int       // how often a repeatable request may be sent again after its connection broke
 }
 
 // Field is one field line of a header. Its name is in canonical form.

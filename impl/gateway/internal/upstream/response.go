@@ -10,19 +10,19 @@ import (
 type Response struct {
 	Status int
 	Header http.Header
-	Length int64 // what Content-Length says, also where no body comes; -1: nothing, and a body comes
+	Length int64 // value of Content-Length, also if there is no body; -1: unknown length
 	// Overloaded says that the service has refused the request because of overload.
 	Overloaded bool
 
 	conn   *conn
 	kind   bodyKind
-	left   int64 // of the body or of the chunk
+	left   int64 // unread bytes of the body or of the chunk
 	keep   bool  // the connection may be used again after the body
-	begun  bool  // the first chunk's size was read
+	begun  bool  // the size of the first chunk was read
 	ended  bool  // the body was read to its end
 	target *Target
-	stop   func() bool // ends the watch over the context
-	again  []byte      // of the body: read already, and to be read once more
+	stop   func() bool // stops watching the context
+	again  []byte      // bytes of the body that were put back
 	closed bool
 }
 

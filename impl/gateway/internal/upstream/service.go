@@ -18,14 +18,14 @@ type Service struct {
 	log      *slog.Logger
 	targets  []*Target
 	dial     Dial
-	usable   atomic.Pointer[[]*Target] // those that get requests now
+	usable   atomic.Pointer[[]*Target] // targets that get requests now
 	breakers breakers
 	budget   budget
 	counts   counts
 
 	mu    sync.Mutex
-	since time.Time     // when the last usable target went; zero: there is one
-	back  chan struct{} // closed when there is one again
+	since time.Time     // when the last usable target was lost; zero: there is one
+	back  chan struct{} // closed when there is a usable target again
 }
 
 func newService(word string, urls []*url.URL, config *tls.Config, dial Dial, log *slog.Logger) *Service {
@@ -91,10 +91,10 @@ func (s *Service) changed(t *Target, before, now Health) {
 // refresh computes which targets get requests, and releases waiting requests if there is one. The caller holds mu.
 func (s *Service) refresh() {
 	usable := s.those(func(t *Target) bool { return t.health().serves() && !t.ejected })
-	if len(usable) == 0 { // better one that fails sometimes than none
+	if len(usable) == 0 { // an ejected target is better than none
 		usable = s.those(func(t *Target) bool { return t.health().serves() })
 	}
-	if len(usable) == 0 { // the only instance works until it has drained
+	if len(usable) == 0 { // the only instance serves until it has drained
 		usable = s.those(func(t *Target) bool { return t.fading.Load() })
 	}
 	s.usable.Store(&usable)

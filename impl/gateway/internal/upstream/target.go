@@ -17,9 +17,9 @@ type Health int32
 
 // The states of a target.
 const (
-	Unknown  Health = iota // nobody has asked it yet: it gets requests
+	Unknown  Health = iota // not checked yet: it gets requests
 	Ready                  // it gets requests
-	Starting               // it answers, and says that it is not ready
+	Starting               // it answers that it is not ready
 	Down                   // it does not answer
 )
 
@@ -29,7 +29,7 @@ func (h Health) serves() bool { return h == Unknown || h == Ready }
 func (h Health) String() string { return [...]string{"unknown", "ready", "starting", "down"}[h] }
 
 const (
-	ejectAfter   = 5 // failures without a success between them
+	ejectAfter   = 5 // consecutive failures
 	ejectFor     = 2 * time.Second
 	ejectForMost = time.Minute
 )
@@ -42,16 +42,16 @@ type Target struct {
 	tls     *tls.Config // nil: plain
 	pool    pool
 	state   atomic.Int32 // a Health
-	pending atomic.Int64 // requests that it works on
-	failed  atomic.Int64 // without a success between them
-	fading  atomic.Bool  // it was ready, says that it is not, and has refused nothing yet: it drains, or lacks something
-	retired atomic.Bool  // its service has other targets now, or is gone
+	pending atomic.Int64 // requests in progress
+	failed  atomic.Int64 // consecutive failures
+	fading  atomic.Bool  // it was ready, reports that it is not, and has refused no request yet: it is draining, or lacks something
+	retired atomic.Bool  // it has been removed from its service, or its service was removed
 	asked   chan struct{}
 
 	mu        sync.Mutex
 	doubted   time.Time // when a request last found it not ready
-	ejections int       // without a success between them
-	ejected   bool      // under Service.mu
+	ejections int       // consecutive ejections
+	ejected   bool      // guarded by Service.mu
 }
 
 func newTarget(s *Service, u *url.URL, config *tls.Config) *Target {
@@ -97,7 +97,7 @@ func (t *Target) doubt(h Health) {
 	t.become(h, false)
 	select {
 	case t.asked <- struct{}{}:
-	default: // it will be asked already
+	default: // a check is already pending
 	}
 }
 

@@ -23,7 +23,7 @@ func (s *Set) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if r.Body != nil {
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxOwnBody+1))
-		_ = r.Body.Close() // it is read
+		_ = r.Body.Close() // it was read
 		if err != nil {
 			return nil, fmt.Errorf("read the body of an own call: %w", err)
 		}

@@ -22,15 +22,15 @@ import (
 // The limits of connections, waiting and repeats. They are not configurable: each is well above what normal operation needs and well below what would do
 // harm.
 const (
-	maxOpen     = 2048             // connections to one target, which is as many requests as it is given at a time
-	maxIdle     = 256              // of them without a request
-	idleTime    = 50 * time.Second // below the 60 s after which servers commonly close
+	maxOpen     = 2048             // connections per target, and so concurrent requests
+	maxIdle     = 256              // idle connections per target
+	idleTime    = 50 * time.Second // less than 60 s, after which servers commonly close
 	dialTime    = 2 * time.Second
 	tlsTime     = 5 * time.Second
-	maxWaiting  = 1024 // requests that wait for one service
+	maxWaiting  = 1024 // requests that wait for a target of one service
 	maxHead     = 64 << 10
 	maxFields   = 128
-	maxInterim  = 8 // 1xx answers before the one that counts
+	maxInterim  = 8 // 1xx answers before the final one
 	maxTrailers = 4 << 10
 )
 

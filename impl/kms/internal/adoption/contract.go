@@ -48,7 +48,7 @@ type Finding struct {
 
 // Change is a difference from an earlier document that breaks its clients or loosens a check.
 type Change struct {
-	Name    string `json:"name"` // by which it is accepted
+	Name    string `json:"name"` // the name by which it can be accepted
 	Kind    string `json:"kind"` // breaking or looser
 	Message string `json:"message"`
 }
@@ -56,10 +56,10 @@ type Change struct {
 // Verdict is the result of checking a document.
 type Verdict struct {
 	Version  string    // info.version
-	Scopes   []string  // that its operations ask for
-	Faults   []Finding // why it can't be adopted; none: it can
-	Warnings []Finding // what it is adopted around
-	Changes  []Change  // from the document before
+	Scopes   []string  // required by its operations
+	Faults   []Finding // why it can't be adopted; empty if it can
+	Warnings []Finding // parts that are left out or ignored
+	Changes  []Change  // compared with the previous document
 }
 
 // Judge checks OpenAPI documents.
@@ -76,9 +76,9 @@ type Edition struct {
 	Version      string // info.version
 	Warnings     []Finding
 	WarningCount int
-	Changes      []Change // of a shadow, from the live document
+	Changes      []Change // of a shadow, compared with the live document
 	ChangeCount  int
-	Size         int64 // as it is stored, in bytes
+	Size         int64 // of the stored document, in bytes
 	UpdatedAt    time.Time
 	UpdatedBy    string // the user's id
 }
@@ -87,10 +87,10 @@ type Edition struct {
 type Contract struct {
 	Name          string
 	ServiceID     string
-	Active        bool  // the service is
-	Version       int64 // raised by every put, and when the service is enabled or disabled; never that of another contract
+	Active        bool  // whether the service is active
+	Version       int64 // changes with every put, and when the service is enabled or disabled; unique across contracts
 	Upstreams     []string
-	ActiveContent bool // whether answers may be of a media type that a browser runs
+	ActiveContent bool // whether answers may have a media type that browsers execute
 	CreatedAt     time.Time
 	Live          Edition
 	Shadow        *Edition // nil: none

@@ -20,8 +20,8 @@ const maxWaiting = 8
 // Bench runs a Judge on one document at a time. It is safe for concurrent use.
 type Bench struct {
 	by      Judge
-	waiting chan struct{} // holds a value for each that waits or is judged
-	turn    chan struct{} // holds a value while one is judged
+	waiting chan struct{} // has a value for each document that is waiting or being checked
+	turn    chan struct{} // has a value while a document is being checked
 }
 
 // NewBench returns the bench of a judge.

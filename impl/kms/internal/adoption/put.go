@@ -19,14 +19,14 @@ type Draft struct {
 	Document
 	Upstreams     []string
 	ActiveContent bool
-	Accept        []string // names of changes that are wanted
+	Accept        []string // names of accepted changes
 	Shadow        bool
 }
 
 // Over is the precondition of a replacement.
 type Over struct {
-	Absent bool        // only when there is no contract
-	Match  *etag.Match // only such a version; nil: any, and none
+	Absent bool        // only if there is no contract
+	Match  *etag.Match // only if its version matches; nil: in any case
 }
 
 // state is the service and contract that a document was checked against.
@@ -78,7 +78,7 @@ func (a *Adoptions) Put(ctx context.Context, caller *auth.Principal, d Draft, ov
 		return err
 	})
 	if d.Shadow {
-		after.Live = seen.before.Live // the same, with its warnings
+		after.Live = seen.before.Live // it is unchanged; this one has its warnings
 	}
 	return after, made, err
 }
@@ -121,7 +121,7 @@ func (a *Adoptions) held(ctx context.Context, tx *store.Tx, caller *auth.Princip
 	if err := a.Standing.HoldAdministrator(ctx, tx, caller, acts...); err != nil {
 		return service.Service{}, err
 	}
-	if found { // again, now that its row is held
+	if found { // read again, now that its row is locked
 		named, found, err = a.Services.Get(ctx, tx, named.ID)
 		if err != nil {
 			return service.Service{}, fmt.Errorf("read service: %w", err)

@@ -49,26 +49,26 @@ type Key struct {
 	ID, Name, Start       string
 	Owner                 authority.Ref
 	Tenant                string   // the owner's; "": the default one
-	Scopes                []string // sorted; of a key that follows its owner: filled when it is shown
+	Scopes                []string // sorted; for a key that follows its owner, filled in when it is read
 	FollowsOwner          bool
 	CreatedAt, ExpiresAt  time.Time
 	LastUsedAt, RevokedAt time.Time // zero: never
 	ReplacedBy            string
 
-	Metadata map[string]string // words of the owner's own
+	Metadata map[string]string // defined by the owner
 	Limit    RateLimit
-	Uses     int64 // how often it was used, as far as that is written
+	Uses     int64 // number of uses that have been written
 	Version  int64
 
-	ParentID     string        // the key that this one replaced; "" when it was not made by rotation
+	ParentID     string        // the key that this one replaced; "" if it was not created by rotation
 	RootID       string        // the first key of the lineage
-	Life         time.Duration // that a key of the lineage is made to live
-	GrantedUntil time.Time     // the end that was granted to the lineage
+	Life         time.Duration // lifetime of each key of the lineage
+	GrantedUntil time.Time     // latest expiry granted to the lineage
 }
 
 // RateLimit bounds the uses of a key; the zero value is unlimited.
 type RateLimit struct {
-	Uses   int64 // in a window
+	Uses   int64 // per window
 	Window time.Duration
 }
 
@@ -125,7 +125,7 @@ type Rows interface {
 // Replacement is the result of Replace.
 type Replacement struct {
 	OldExpires time.Time
-	Prior      string // the successor that the old key had before; "" when none
+	Prior      string // the old key's earlier successor; "" for none
 }
 
 // Keys is the domain of API keys.
@@ -174,7 +174,7 @@ func (c Caller) ref() authority.Ref { return authority.Ref{Kind: c.Kind, ID: c.S
 func permit(c Caller, now authority.Owner, act authority.Act, owner authority.Owner, hidden error) error {
 	p := authority.May(now, act, owner)
 	if !p.Allowed {
-		if now.HasRole(authority.RoleAdmin) { // who may see all keys learns the true reason
+		if now.HasRole(authority.RoleAdmin) { // administrators may see all keys, so they get the real reason
 			return domain.Refuse(domain.Forbidden, "Keys of the family's services come by enrolment and are rotated by the services alone.")
 		}
 		return hidden
@@ -414,7 +414,7 @@ func (s *Keys) hold(ctx context.Context, tx *store.Tx, caller Caller, act author
 	if err != nil {
 		return Key{}, authority.Held{}, fmt.Errorf("read key: %w", err)
 	}
-	if !found { // the caller is judged all the same
+	if !found { // the caller is checked all the same
 		k.Owner = caller.ref()
 	}
 	held, err := s.standing.Hold(ctx, tx, caller.Principal, k.Owner)

@@ -30,8 +30,8 @@ type Rotation struct {
 
 // Order has the parameters of a rotation.
 type Order struct {
-	Overlap   time.Duration // for which the old key still works
-	ExpiresAt time.Time     // of the new key; zero: as long as keys of the lineage live, within what was granted
+	Overlap   time.Duration // how long the old key stays valid
+	ExpiresAt time.Time     // of the new key; zero: the lineage's lifetime, within what was granted
 }
 
 // MayRotate locks the caller's rows and the key's owner, and returns the key if the caller may replace it. With the token of another key the caller may not
@@ -82,7 +82,7 @@ func (s *Keys) renew(caller Caller, held authority.Held, k Key, expires time.Tim
 	if err := permit(caller, held.Caller, authority.CreateKey, owner, longer); err != nil {
 		return Key{}, err
 	}
-	if caller.SessionID == "" { // the token of a key could else keep its own line of keys alive for ever
+	if caller.SessionID == "" { // otherwise the token of a key could keep its own lineage alive forever
 		return Key{}, longer
 	}
 	k.GrantedUntil = expires

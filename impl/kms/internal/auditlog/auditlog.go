@@ -25,10 +25,10 @@ type Log struct{ Clock clock.Clock }
 
 // Event is an event as the domain describes it. No field may hold a secret.
 type Event struct {
-	Action  string // operationId, or what the kms does by itself
-	Target  string // id of what it was done to
+	Action  string // operationId, or the name of a background action
+	Target  string // ID of the object of the action
 	Outcome string // "ok" when empty
-	Actor   string // when the request carries no principal: the user who signs in, for example
+	Actor   string // if the request has no principal, such as the user who signs in
 	Kind    string // of Actor
 	Detail  map[string]string
 }

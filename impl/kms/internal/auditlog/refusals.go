@@ -88,7 +88,7 @@ func (r *Refusals) Flush(ctx context.Context, db *store.DB) (err error) {
 		}
 		return nil
 	})
-	if err != nil { // the next time tells them
+	if err != nil { // they are recorded by the next flush
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for action, n := range skipped {

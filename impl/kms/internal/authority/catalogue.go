@@ -22,7 +22,7 @@ type Catalogue struct {
 type Scope struct {
 	Name        string // <prefix>:<verb>
 	Service     string // the audience that it is for
-	Description string // of the family's scopes
+	Description string // only for the family's scopes
 }
 
 // NewCatalogue reads the contracts. It fails when two contracts name the same scope, since a token could not say which service it is for.

@@ -22,14 +22,14 @@ type whose int
 const (
 	ownKey     whose = iota // the caller's own
 	otherUser               // another user's
-	outside                 // a service's that is not of the family
-	familyOnes              // a service's of the family
+	outside                 // of a service outside the family
+	familyOnes              // of a service of the family
 )
 
 // grant says who may perform an act.
 type grant struct {
 	who    callers
-	stepUp bool // asks for a second factor
+	stepUp bool // requires a second factor
 }
 
 type callers int

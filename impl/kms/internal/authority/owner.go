@@ -17,10 +17,10 @@ type Owner struct {
 	Ref
 	Name   string // username, or name of the service
 	Active bool
-	Roles  []string // of a user
-	Scopes []string // what it may do
+	Roles  []string // only of users
+	Scopes []string // that it has now
 	Family bool     // a service that the kms registered itself
-	Epoch  int64    // tokens of lower epochs have ended
+	Epoch  int64    // tokens with a lower epoch are invalid
 	Tenant string   // "": the default one
 	// Mailbox reports that whoever reads the user's mail can choose their password, or has chosen it. It is false for services.
 	Mailbox bool
@@ -32,8 +32,8 @@ type Lock int
 // The locks.
 const (
 	Unlocked  Lock = iota
-	Shared         // nobody changes the row before the transaction ends
-	Exclusive      // nobody changes it, or reads it with a lock
+	Shared         // the row can't be changed until the transaction ends
+	Exclusive      // the row can't be changed, or read with a lock
 )
 
 // Owners reads owners.

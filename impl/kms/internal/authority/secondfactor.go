@@ -14,10 +14,10 @@ import (
 // SecondFactor is the second factor that one role requires, or all roles of a user together. The zero value adds no requirement to those of
 // the operations.
 type SecondFactor struct {
-	Always  bool          // at each sign-in too
-	Factors []string      // the types that are accepted, sorted; nil: all
+	Always  bool          // at each sign-in, not only at operations that require it
+	Factors []string      // the accepted types, sorted; nil: all
 	MaxAge  time.Duration // how long a session keeps the level of its sign-in; 0: for its whole life
-	Version int64         // of the role's policy; 0: it was never set
+	Version int64         // of the role's policy; 0: never set
 
 	// Sent applies to users: the types of sent codes that every role of theirs names. Only these types of sent codes complete a sign-in.
 	Sent []string

@@ -135,7 +135,7 @@ func (s *Standing) stands(ctx context.Context, tx *store.Tx, caller *auth.Princi
 			return Ended()
 		}
 	} else if caller.SessionID == "" {
-		return Ended() // neither a session nor a key: nothing that could be ended
+		return Ended() // neither a session nor a key could be revoked
 	}
 	ended, err := s.Rows.TokenEnded(ctx, tx, caller.TokenID)
 	if err != nil {

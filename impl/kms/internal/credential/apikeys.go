@@ -41,8 +41,8 @@ type Verdict struct {
 	Code   Code
 	Key    apikey.Key
 	Owner  authority.Owner
-	Scopes []string // what the key may do now: its own scopes that its owner has too
-	Rate   Rate     // of a key with a limit
+	Scopes []string // what the key may do now: those of its scopes that its owner has too
+	Rate   Rate     // only for a key with a limit
 }
 
 // Use counts the uses of a key that are not written yet.
@@ -152,7 +152,7 @@ func (s *Keys) check(ctx context.Context, text string) (Verdict, error) {
 	}
 	at := s.known.begin()
 	v, err := s.read(ctx, text)
-	if err == nil && v.Code == Valid && !v.Key.LastUsedAt.IsZero() { // the first use is written at once
+	if err == nil && v.Code == Valid && !v.Key.LastUsedAt.IsZero() { // a first use must be written, so it is not cached
 		s.known.put(text, v, at)
 	}
 	return v, err

@@ -19,7 +19,7 @@ type Clients struct {
 	Keys     *Keys
 	Mint     *signing.Mint
 	Audit    auditlog.Log
-	Recorder *audit.Recorder // of tokens, which no row is written for
+	Recorder *audit.Recorder // records the issue of tokens, which changes no row
 }
 
 // Authenticate checks a client's credentials: its ID is that of a key, its secret the key itself (RFC 6749, section 2.3). Others are refused with

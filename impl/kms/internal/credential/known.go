@@ -22,12 +22,12 @@ type known struct {
 
 	mu        sync.RWMutex
 	verdicts  map[string]*kept
-	forgotten int64 // how often something was forgotten
+	forgotten int64 // number of calls of forget
 }
 
 type kept struct {
 	verdict Verdict
-	read    time.Time // with the monotonic clock
+	read    time.Time // has a monotonic clock reading
 	stands  auth.Principal
 }
 
@@ -56,7 +56,7 @@ func (k *known) get(text string, now time.Time) (Verdict, bool) {
 		return Verdict{}, false
 	}
 	if ended, err := k.endings.Revoked(&one.stands); ended || err != nil {
-		return Verdict{}, false // its row says why
+		return Verdict{}, false // check then reads the row, which has the reason
 	}
 	return one.verdict, true
 }

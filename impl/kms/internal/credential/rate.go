@@ -11,7 +11,7 @@ import (
 // Rate is the state of a key's rate limit: at this replica, or at all of them where limits are shared through Redis.
 type Rate struct {
 	Limit, Remaining int64
-	ResetAt          time.Time     // when all of the limit is there again
+	ResetAt          time.Time     // when the full limit is available again
 	Retry            time.Duration // until the next use is allowed; 0 when this one is
 	Exceeded         bool
 }

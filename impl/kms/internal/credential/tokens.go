@@ -32,7 +32,7 @@ type Apps interface {
 // Tokens introspects and revokes access tokens.
 type Tokens struct {
 	DB       *store.DB
-	Verifier *auth.Verifier // checks everything about a token but who it is for
+	Verifier *auth.Verifier // checks everything about a token except its audience
 	Standing *authority.Standing
 	Clients  *Clients
 	Sessions Sessions
@@ -43,9 +43,9 @@ type Tokens struct {
 
 // Introspection is the current state of a token (RFC 7662, section 2.2).
 type Introspection struct {
-	Principal *auth.Principal // nil: not active
+	Principal *auth.Principal // nil: the token is not active
 	Owner     authority.Owner // as its row is now
-	Scopes    []string        // what the token carries and its owner may still do
+	Scopes    []string        // the token's scopes that its owner still has
 }
 
 // Introspect answers a client, authenticated by an API key, about a token. The rows behind the token are read under locks, so that the answer is

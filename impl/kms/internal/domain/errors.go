@@ -52,16 +52,16 @@ type Field struct {
 	In      string // body, path, query or header
 	Pointer string // JSON pointer in a body, else the parameter's name
 	Rule    string
-	Message string // never repeats what was sent, but for places in a contract
-	Name    string // by which a repeat of the request may accept it; "" for most
+	Message string // never repeats input, except places in a contract
+	Name    string // the name by which a repeated request can accept it; mostly ""
 }
 
 // Refusal is the error of a request that a rule does not allow.
 type Refusal struct {
 	Kind     Kind
 	Sentence string        // for the caller: a full sentence without internals
-	Fields   []Field       // what in the request is wrong, if that can be said
-	Retry    time.Duration // after which to try again; 0: it does not help
+	Fields   []Field       // the invalid parts of the request, if known
+	Retry    time.Duration // when to try again; 0: trying again does not help
 	cause    error
 }
 

@@ -168,7 +168,7 @@ func (h api) ExportAudit(ctx context.Context, r kmsapi.ExportAuditRequestObject)
 	reader, writer := io.Pipe()
 	go func() {
 		lines := json.NewEncoder(writer)
-		lines.SetEscapeHTML(false) // events have been escaped when they were stored, and keep their bytes
+		lines.SetEscapeHTML(false) // stored events are already escaped, and must keep their bytes
 		writer.CloseWithError(h.Audit.ExportBefore(ctx, after, most, before, func(l audit.Line) error { return lines.Encode(l) }))
 	}()
 	return kmsapi.ExportAudit200ApplicationXNdjsonResponse{Body: reader}, nil

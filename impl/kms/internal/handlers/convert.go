@@ -184,7 +184,7 @@ func verdictBody(v *credential.Verdict) kmsapi.APIKeyVerdict {
 	if v.Key.ID == "" {
 		return body
 	}
-	of := &struct { // in one piece: this is the busiest answer
+	of := &struct { // a single allocation, since this is the most frequent answer
 		keyID, ownerID string
 		kind           kmsapi.APIKeyVerdictOwnerKind
 		environment    kmsapi.APIKeyVerdictEnvironment

@@ -45,7 +45,7 @@ const Word = "kms"
 type Domain struct {
 	DB          *store.DB
 	Audit       *audit.Chain
-	Recorder    *audit.Recorder // of what no change goes with
+	Recorder    *audit.Recorder // records events that belong to no change
 	Witness     *witness.Witness
 	Retention   *retention.Retention
 	Answers     *idempotency.Store
@@ -60,13 +60,13 @@ type Domain struct {
 	Adoptions   *adoption.Adoptions
 	TokenFiles  *service.Files
 	APIKeys     *apikey.Keys
-	Presented   *credential.Keys // judges API keys
+	Presented   *credential.Keys // checks API keys
 	Clients     *credential.Clients
 	Tokens      *credential.Tokens
 	ProofKeys   *credential.ProofKeys
 	Secrets     *secret.Secrets
 	Policies    *policy.Policies // of secrets
-	DataKeys    *secret.Keyrings // of services
+	DataKeys    *secret.Keyrings // data keys of services
 	Keyrings    *keyring.Keyrings
 	Feed        *revocation.Feed
 	Mint        *signing.Mint
@@ -143,10 +143,10 @@ func (h *Handlers) dateNow() []string {
 type received struct {
 	id, secret string // HTTP Basic
 	basic      bool
-	unreadable bool // an Authorization header that is not HTTP Basic
+	unreadable bool // there is an Authorization header other than HTTP Basic
 	origin     []string
 	sentTo     string // the origin that the client sent it to
-	agent      string // what the client calls itself
+	agent      string // the User-Agent
 }
 
 type receivedKey struct{}

@@ -14,7 +14,7 @@ type secretAnswer kmsapi.GetSecret200JSONResponse
 
 // VisitGetSecretResponse implements kmsapi.GetSecretResponseObject.
 func (a *secretAnswer) VisitGetSecretResponse(w http.ResponseWriter) error {
-	const names = 160 // and times
+	const names = 160 // room for names and times
 	s := &a.Body
 	out, err := appendTime(append(make([]byte, 0, len(s.Name)+len(s.Value)+names), `{"createdAt":`...), s.CreatedAt)
 	if err == nil {

@@ -40,7 +40,7 @@ func (h api) RevokeSigningKey(ctx context.Context, r kmsapi.RevokeSigningKeyRequ
 
 func (h api) signingKeyBody(k signing.Key) kmsapi.SigningKey {
 	state := k.State(h.Clock.Now())
-	if state == signing.Unpublished { // of a clock that was ahead
+	if state == signing.Unpublished { // created by a clock that was ahead
 		state = signing.Next
 	}
 	return kmsapi.SigningKey{

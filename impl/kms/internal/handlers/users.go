@@ -77,7 +77,7 @@ func (h api) ListUsers(ctx context.Context, r kmsapi.ListUsersRequestObject) (km
 // GetUser implements getUser. Users who are not administrators see only themselves. Administrators must present a second factor to see others.
 func (h api) GetUser(ctx context.Context, r kmsapi.GetUserRequestObject) (kmsapi.GetUserResponseObject, error) {
 	who := caller(ctx)
-	if r.UserID != who.Subject && !(who.HasRole(authority.RoleAdmin) && who.HasScope("users:read")) { // an administrator's key may have less
+	if r.UserID != who.Subject && !(who.HasRole(authority.RoleAdmin) && who.HasScope("users:read")) { // an administrator's key may lack the scope
 		return nil, user.NotFound()
 	}
 	if r.UserID != who.Subject {

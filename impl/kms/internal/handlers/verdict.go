@@ -82,7 +82,7 @@ func appendTexts(out []byte, texts []string) []byte {
 func appendText(out []byte, text string) []byte {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			quoted, _ := json.Marshal(text) // a string can be encoded always
+			quoted, _ := json.Marshal(text) // a string can always be encoded
 			return append(out, quoted...)
 		}
 	}

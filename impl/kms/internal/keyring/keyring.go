@@ -36,7 +36,7 @@ const (
 	// DeletionWait is how long a keyring can be restored after its deletion was requested.
 	DeletionWait = 7 * 24 * time.Hour
 
-	batch = 20 // keys that are wrapped again, and keyrings that are deleted, in one tending
+	batch = 20 // keys rewrapped and keyrings deleted per call of Tend
 )
 
 // Keyring is a named sequence of keys of one algorithm.
@@ -44,22 +44,22 @@ type Keyring struct {
 	ID         string
 	Name       string
 	Algorithm  Algorithm
-	Version    int64 // of this description
+	Version    int64 // of the keyring's settings
 	Current    int64 // number of the key that encrypts, sums and signs
-	MinVersion int64 // the lowest number that still opens and verifies
+	MinVersion int64 // the lowest key number that still opens and verifies
 	MaxUses    int64 // encryptions after which a key is replaced
 	Services   []string
 	CreatedAt  time.Time
 	RotatedAt  time.Time
-	DeleteAt   time.Time // zero: it stays
-	Keys       []Key     // newest first; where they are asked for
+	DeleteAt   time.Time // zero: no deletion is scheduled
+	Keys       []Key     // newest first; only Get fills them in
 }
 
 // Key is one key of a keyring.
 type Key struct {
 	Number    int64
-	Public    []byte // empty for symmetric ones
-	Uses      int64  // encryptions that were reserved
+	Public    []byte // empty for symmetric keys
+	Uses      int64  // reserved encryptions
 	Sealed    []byte
 	WrappedBy uint32
 	CreatedAt time.Time
@@ -111,7 +111,7 @@ type Keyrings struct {
 	clock    clock.Clock
 
 	mu     sync.Mutex
-	blocks map[string]block // by the keyring's id: what is left of the uses that this process has reserved
+	blocks map[string]block // uses that this process has reserved and not made, by the keyring's ID
 }
 
 // block has the reserved uses of one key, and the key's maximum at the time of the reservation.
@@ -226,7 +226,7 @@ func (s *Keyrings) List(ctx context.Context, caller *auth.Principal, cursor stri
 	return found, page.Encode(listName, found[limit-1].Name), nil
 }
 
-const shownKeys = 100 // newest keys of a keyring that are described
+const shownKeys = 100 // the most keys that Get returns
 
 // Get returns a keyring with its newest keys. A missing keyring and one that the caller may not use are the same domain.NotFound.
 func (s *Keyrings) Get(ctx context.Context, caller *auth.Principal, name string) (found Keyring, err error) {
@@ -247,7 +247,7 @@ func (s *Keyrings) Get(ctx context.Context, caller *auth.Principal, name string)
 type Change struct {
 	MinVersion *int64
 	MaxUses    *int64
-	Services   []string // nil stays
+	Services   []string // nil: unchanged
 }
 
 // Update changes a keyring if over holds for its version (else domain.PreconditionFailed). A minimum version above the current key or below the present minimum

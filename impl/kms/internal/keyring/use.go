@@ -245,7 +245,7 @@ func (s *Keyrings) reserve(ctx context.Context, k Keyring) (int64, error) {
 		}
 	}
 	b.left--
-	if len(s.blocks) > 2*MaxKeyrings { // of keyrings that were deleted
+	if len(s.blocks) > 2*MaxKeyrings { // some are of deleted keyrings
 		clear(s.blocks)
 	}
 	s.blocks[k.ID] = b

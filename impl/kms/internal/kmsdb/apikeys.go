@@ -74,7 +74,7 @@ func metadata(words map[string]string) string {
 	}
 	raw, err := json.Marshal(words)
 	if err != nil {
-		panic(err) // strings always can
+		panic(err) // strings can always be encoded
 	}
 	return string(raw)
 }
@@ -180,7 +180,7 @@ func (APIKeys) RevokeLineage(ctx context.Context, tx *store.Tx, id string, at ti
 			UNION
 			SELECT k.id FROM api_keys k JOIN lineage l ON k.parent_id = l.id
 		) SELECT id FROM lineage)`}
-	if err := alive.Lock(ctx, tx); err != nil { // in the order in which Used writes
+	if err := alive.Lock(ctx, tx); err != nil { // in the same order as Used, to avoid deadlocks
 		return nil, err
 	}
 	err = tx.Select(ctx, &ids, "UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE "+alive.Where+" RETURNING id", at.UnixMicro(), reason, id)
@@ -212,7 +212,7 @@ func (APIKeys) RevokeUnused(ctx context.Context, tx *store.Tx, id string, at tim
 // revokeOwned revokes every key of an owner. The caller raises the owner's epoch, which ends the keys' tokens.
 func revokeOwned(ctx context.Context, tx *store.Tx, ownerKind, ownerID string, at time.Time, reason string) error {
 	owned := store.Rows{Table: "api_keys", Key: []string{"id"}, Where: "owner_kind = ? AND owner_id = ? AND revoked_at IS NULL", Args: []any{ownerKind, ownerID}}
-	if err := owned.Lock(ctx, tx); err != nil { // in the order in which Used writes
+	if err := owned.Lock(ctx, tx); err != nil { // in the same order as Used, to avoid deadlocks
 		return err
 	}
 	_, err := tx.Exec(ctx, "UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE "+owned.Where, append([]any{at.UnixMicro(), reason}, owned.Args...)...)
@@ -228,7 +228,7 @@ func (APIKeys) FirstUse(ctx context.Context, tx *store.Tx, id string, at time.Ti
 // Used implements credential.KeyRows. It ignores keys that do not exist any more. The time of the last use never goes back.
 func (APIKeys) Used(ctx context.Context, tx *store.Tx, uses map[string]credential.Use) (err error) {
 	defer tried.To(&err, "write uses of keys")
-	for _, id := range slices.Sorted(maps.Keys(uses)) { // in one order, so that two replicas never wait for each other
+	for _, id := range slices.Sorted(maps.Keys(uses)) { // in a fixed order, so that two replicas can't deadlock
 		u := uses[id]
 		if _, err := tx.Exec(ctx, `UPDATE api_keys SET uses = uses + ?, last_used_at = CASE WHEN last_used_at > ? THEN last_used_at ELSE ? END WHERE id = ?`,
 			u.Times, u.Last.UnixMicro(), u.Last.UnixMicro(), id); err != nil {

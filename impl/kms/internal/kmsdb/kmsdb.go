@@ -101,7 +101,7 @@ func (Settings) Setting(ctx context.Context, q store.Querier, name string) (valu
 // Change replaces an existing setting and returns its old value.
 func (Settings) Change(ctx context.Context, tx *store.Tx, name, value string) (was string, err error) {
 	defer tried.To(&err, "change setting")
-	if err := tx.Get(ctx, &was, "UPDATE settings SET value = value WHERE name = ? RETURNING value", name); err != nil { // locked: nobody else changes it meanwhile
+	if err := tx.Get(ctx, &was, "UPDATE settings SET value = value WHERE name = ? RETURNING value", name); err != nil { // locks the row against concurrent changes
 		return "", err
 	}
 	_, err = tx.Exec(ctx, "UPDATE settings SET value = ? WHERE name = ?", value, name)

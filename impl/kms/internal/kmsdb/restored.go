@@ -32,10 +32,10 @@ func (Restored) End(ctx context.Context, tx *store.Tx, at time.Time) (err error)
 	for _, statement := range []string{
 		"DELETE FROM settings WHERE name = 'claim:signing keys'",
 		"UPDATE revocation_head SET feed = '' WHERE id = 1",
-		"DELETE FROM reset_requests", // asked for before
+		"DELETE FROM reset_requests", // from before the restore
 		"DELETE FROM root_key_holders",
-		"UPDATE keyring_keys SET uses = 4294967296 WHERE keyring_id IN (SELECT id FROM keyrings WHERE algorithm = 'AES-256-GCM')", // how often they were used since can't be known: the next use is of a new key
-		"DELETE FROM consents", // people are asked again
+		"UPDATE keyring_keys SET uses = 4294967296 WHERE keyring_id IN (SELECT id FROM keyrings WHERE algorithm = 'AES-256-GCM')", // the uses since the backup are unknown, so the next use takes a new key
+		"DELETE FROM consents", // people are asked for consent again
 	} {
 		if _, err := tx.Exec(ctx, statement); err != nil {
 			return err

@@ -201,7 +201,7 @@ func (Secrets) Current(ctx context.Context, q store.Querier, names []string) (_ 
 	defer tried.To(&err, "read secrets")
 	found := make(map[string]secret.Sealed, len(names))
 	for some := range slices.Chunk(names, namesAtOnce) {
-		args := make([]any, 1<<bits.Len(uint(len(some)-1))) // a power of two, so that there are few texts to be kept compiled
+		args := make([]any, 1<<bits.Len(uint(len(some)-1))) // a power of two, to limit the number of prepared statements
 		for i := range args {
 			args[i] = some[min(i, len(some)-1)]
 		}
@@ -222,7 +222,7 @@ const rangesAtOnce = 100
 // List implements secret.Rows.
 func (Secrets) List(ctx context.Context, q store.Querier, among []policy.Range, after string, limit int) (secrets []secret.Secret, err error) {
 	defer tried.To(&err, "read secrets")
-	for some := range slices.Chunk(among, rangesAtOnce) { // in their order: what a later one has comes behind
+	for some := range slices.Chunk(among, rangesAtOnce) { // the chunks are sorted, so the results are too
 		args := []any{after}
 		for _, r := range some {
 			args = append(args, r.From, r.Before, r.Before)

@@ -19,7 +19,7 @@ type Standing struct{}
 // locking returns the clause that makes a SELECT lock the rows it reads.
 func locking(q store.Querier, lock authority.Lock) string {
 	if q.Dialect() != store.PostgreSQL {
-		return "" // the one writer of SQLite
+		return "" // SQLite has a single writer
 	}
 	switch lock {
 	case authority.Shared:

@@ -32,7 +32,7 @@ func (s *Mails) Claim(ctx context.Context, caller *auth.Principal, wait time.Dur
 			case <-timer.C:
 				return nil, nil
 			case <-ctx.Done():
-				return nil, nil // the sender left: there is nothing that failed
+				return nil, nil // the sender disconnected, which is no failure
 			case <-time.After(lookPause):
 				if due, err = s.Rows.Due(ctx, s.DB.Read(ctx), s.Clock.Now()); err != nil {
 					return nil, fmt.Errorf("look for mails: %w", err)
@@ -61,7 +61,7 @@ func (s *Mails) claim(ctx context.Context, caller *auth.Principal) (claimed []Cl
 	}
 	for _, o := range orders {
 		c, err := s.open(o)
-		if err != nil { // its lease ends, and it is given up when its time is over
+		if err != nil { // its lease runs out, and it fails when it expires
 			s.Log.ErrorContext(ctx, "a mail can't be read", "mail", o.ID, "error", err)
 			continue
 		}
@@ -84,7 +84,7 @@ func (s *Mails) onlyTwofactor(ctx context.Context, tx *store.Tx, caller *auth.Pr
 // Outcome is the result of sending a mail.
 type Outcome struct {
 	ID, Lease string
-	Status    Status // Waiting: it has to be tried again
+	Status    Status // Waiting: to be tried again
 	Reason    string
 }
 

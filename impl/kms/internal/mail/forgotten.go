@@ -16,7 +16,7 @@ import (
 
 // Request is a login for which a password reset was requested. It has not been matched to a user yet.
 type Request struct {
-	Asked  []byte // MAC of the login: people type passwords there, which a hash without a key gives to whoever guesses
+	Asked  []byte // MAC of the login: people type passwords into that field, which a plain hash would reveal to guessing
 	Sealed []byte
 	At     time.Time
 }
@@ -40,11 +40,11 @@ type RequestRows interface {
 const (
 	// RequestPause is the interval between checks for requests.
 	RequestPause = time.Second
-	mostRequests = 10_000 // that wait
+	mostRequests = 10_000 // waiting requests
 	requestLife  = 5 * time.Minute
 	requestBatch = 256
-	perHour      = 3  // mails to one user who asks
-	perDay       = 10 // of them
+	perHour      = 3  // mails per user on request
+	perDay       = 10 // mails per user on request
 	noticeLife   = 24 * time.Hour
 )
 
@@ -138,7 +138,7 @@ func (s *Mails) answer(ctx context.Context, tx *store.Tx, r Request) error {
 	login, err := s.Sealer.Open(r.Sealed, requestAAD(r.Asked))
 	if err != nil {
 		s.Log.ErrorContext(ctx, "a request for a new password can't be read", "error", err)
-		return nil // it will never be
+		return nil // it will never be readable
 	}
 	u, found, err := s.Users.Claimant(ctx, tx, string(login))
 	if err != nil || !found {

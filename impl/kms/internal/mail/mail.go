@@ -31,10 +31,10 @@ type Kind string
 
 // The kinds of mails.
 const (
-	PasswordReset     Kind = "password_reset"     // a link to choose a new password, ordered by an administrator
-	ForgottenPassword Kind = "forgotten_password" // the same, asked for by whoever says that it is theirs
-	PasswordChanged   Kind = "password_changed"   // tells that such a link was used
-	AddressChanged    Kind = "address_changed"    // tells the old address that mails go to another one, or nowhere
+	PasswordReset     Kind = "password_reset"     // a link to choose a new password, requested by an administrator
+	ForgottenPassword Kind = "forgotten_password" // the same, requested at the sign-in page by anyone who knows the login
+	PasswordChanged   Kind = "password_changed"   // reports that such a link was used
+	AddressChanged    Kind = "address_changed"    // tells the old address that it is no longer the account's
 	Invitation        Kind = "invitation"         // a link to enrol a first second factor
 )
 
@@ -44,7 +44,7 @@ type Status string
 // The states of a mail.
 const (
 	Waiting Status = "waiting"
-	Sent    Status = "sent" // a mail server has taken it over
+	Sent    Status = "sent" // a mail server has accepted it
 	Failed  Status = "failed"
 )
 
@@ -71,7 +71,7 @@ type Order struct {
 type Claimed struct {
 	Order
 	Address string
-	Link    string // "" where nothing is asked of the person
+	Link    string // "" for a mail without a link
 }
 
 // Rows are the queries for mails.
@@ -118,7 +118,7 @@ type Config struct {
 	Standing  *authority.Standing
 	Sealer    Sealer
 	Sums      MAC
-	PublicURL string // base of the links; never what a request says
+	PublicURL string // base URL of the links; never taken from a request
 	Clock     clock.Clock
 	Log       *slog.Logger
 }
@@ -130,7 +130,7 @@ type Mails struct {
 	count *prometheus.CounterVec
 
 	mu     sync.Mutex
-	more   chan struct{} // closed when a mail was written, or there will be none any more
+	more   chan struct{} // closed when a mail was written, and at shutdown
 	closed bool
 }
 
@@ -148,9 +148,9 @@ const (
 	batch      = 16
 	leaseTime  = time.Minute
 	maxWait    = 25 * time.Second
-	lookPause  = time.Second      // between two looks for what another replica wrote, and for what is due again
-	seenPause  = 15 * time.Second // between two notes that mails are asked for
-	seenFor    = 2 * time.Minute  // for which somebody who asked is taken to be there
+	lookPause  = time.Second      // between two checks for mails written by other replicas or due again
+	seenPause  = 15 * time.Second // between two writes of the time of the last claim
+	seenFor    = 2 * time.Minute  // how long after a claim mails count as being sent
 	retention  = 7 * 24 * time.Hour
 	listName   = "mails"
 	longestTry = 10 * time.Minute

@@ -26,7 +26,7 @@ type Status string
 // The results of an authorization request.
 const (
 	Redirect        Status = "redirect"         // the browser goes back to the client
-	SignInRequired  Status = "sign_in_required" // a fresh one
+	SignInRequired  Status = "sign_in_required" // a fresh sign-in
 	FactorRequired  Status = "factor_required"
 	ConsentRequired Status = "consent_required"
 )
@@ -35,8 +35,8 @@ const (
 type Answer struct {
 	Status   Status
 	Client   Client
-	Location string   // of Redirect
-	Scopes   []string // that consent is asked for
+	Location string   // only with Redirect
+	Scopes   []string // to ask consent for
 }
 
 // Consent is the person's decision on the consent page.

@@ -22,11 +22,11 @@ import (
 // Client is a web app that signs people in. Each code it exchanges starts a session of its own, which its tokens belong to.
 type Client struct {
 	ID, Name               string
-	SecretHash             []byte   // of a confidential client; nil: public
-	RedirectURIs           []string // compared as they are
+	SecretHash             []byte   // of a confidential client; nil for a public one
+	RedirectURIs           []string // compared byte by byte
 	PostLogoutRedirectURIs []string
-	Scopes                 []string // that it may ask for at services; sorted
-	Trusted                bool     // the team's own: nobody is asked for consent
+	Scopes                 []string // that it may request at services; sorted
+	Trusted                bool     // the team's own app: people are not asked for consent
 	Version                int64
 	CreatedAt, UpdatedAt   time.Time
 }

@@ -20,7 +20,7 @@ import (
 type Given struct {
 	ClientID, ClientName string
 	Scopes               []string
-	UpdatedAt            time.Time // when the person agreed last
+	UpdatedAt            time.Time // when the person last consented
 }
 
 const consentListName = "consents"
@@ -88,7 +88,7 @@ func (p *Provider) WithdrawConsent(ctx context.Context, caller *auth.Principal, 
 			return err
 		}
 		if !withdrawn {
-			return noConsent() // and nothing was ended
+			return noConsent() // the transaction is rolled back, so no session ends
 		}
 		return p.audit.Append(ctx, tx, auditlog.Event{
 			Action: "withdrawConsent", Target: clientID, Detail: map[string]string{"sessions": strconv.FormatInt(ended, 10)},

@@ -20,16 +20,16 @@ import (
 type Code struct {
 	ClientID    string
 	SessionID   string // the person's session
-	UserID      string // of the session
+	UserID      string // of the session's user
 	RedirectURI string
 	Challenge   string // RFC 7636, S256
 	Nonce       string
 	Scopes      []string // granted
 	Level       session.Level
-	AuthTime    time.Time // when the person last proved to be there
+	AuthTime    time.Time // when the person last authenticated
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
-	Gave        string // the client's session that it was traded for; "": unused
+	Gave        string // ID of the client's session that it was exchanged for; "" if unused
 }
 
 // Rows are the queries of the domain.

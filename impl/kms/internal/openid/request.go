@@ -56,12 +56,12 @@ type fault struct{ code, description string }
 type judged struct {
 	Request
 	client Client
-	fault  *fault // what is wrong with the rest
+	fault  *fault // the fault in the rest of the request; nil for none
 	prompt []string
-	maxAge time.Duration // that a sign-in may be old; 0: any age
-	acr    []string      // of which one must be met; none: any
-	asked  []string      // scopes
-	factor bool          // whether a role of the person asks for a second factor that the session lacks
+	maxAge time.Duration // maximum age of the sign-in; 0: any age
+	acr    []string      // one of these must be met; empty: any
+	asked  []string      // the requested scopes
+	factor bool          // whether a role of the person requires a second factor that the session lacks
 }
 
 // judge checks a request. An unregistered client or redirect URI is domain.ValidationFailed, without a redirect. The client's row gets the given lock.
@@ -80,7 +80,7 @@ func (p *Provider) judge(ctx context.Context, q store.Querier, r Request, lock a
 	}
 	j := judged{Request: r, client: c, prompt: strings.Fields(r.Prompt), asked: strings.Fields(r.Scope)}
 	for _, acr := range strings.Fields(r.ACRValues) {
-		if contract.ACRSatisfies(acr, contract.ACRPassword) { // others are nobody's here
+		if contract.ACRSatisfies(acr, contract.ACRPassword) { // other values are unknown here, and ignored
 			j.acr = append(j.acr, acr)
 		}
 	}

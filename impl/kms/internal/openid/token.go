@@ -40,7 +40,7 @@ type Presented struct {
 // whose person, session or client has ended. When a client presents a used code again, the session it was exchanged for is ended.
 func (p *Provider) Trade(ctx context.Context, in Presented, r signing.Request) (tokens Tokens, err error) {
 	defer tried.To(&err, "trade code")
-	if err := p.Authenticate(ctx, in.ClientID, in.Secret); err != nil { // before anything is locked for a stranger
+	if err := p.Authenticate(ctx, in.ClientID, in.Secret); err != nil { // before any row is locked for an unauthenticated client
 		return Tokens{}, err
 	}
 	if in.Code == "" || in.RedirectURI == "" || in.Verifier == "" {
@@ -91,7 +91,7 @@ func (p *Provider) trade(ctx context.Context, tx *store.Tx, in Presented, r sign
 		return true, p.endReused(ctx, tx, hash, client.ID)
 	}
 	if !slices.Contains(client.RedirectURIs, in.RedirectURI) {
-		return true, nil // it was taken away meanwhile; the code is used up
+		return true, nil // the URI was removed meanwhile; the code is used up
 	}
 	return false, p.begin(ctx, tx, owner, client, f, c.Nonce, r, tokens)
 }
@@ -145,7 +145,7 @@ func (p *Provider) access(u authority.Owner, client Client, f session.Family, r 
 	told := authority.Both(f.Scopes, []string{offline, profile})
 	if len(r.Scopes) > 0 {
 		r.Scopes = slices.DeleteFunc(slices.Clone(r.Scopes), func(scope string) bool { return has(told, scope) })
-		if len(r.Scopes) == 0 { // no scope at all would ask for every one
+		if len(r.Scopes) == 0 { // an empty list would request all scopes
 			r.Scopes = []string{openID}
 		}
 	}
@@ -158,7 +158,7 @@ func (p *Provider) access(u authority.Owner, client Client, f session.Family, r 
 		amr = []string{"pwd"}
 	}
 	name := ""
-	if has(f.Scopes, profile) { // the client can read its access token
+	if has(f.Scopes, profile) { // the client can read its access token, so the name needs the scope
 		name = u.Name
 	}
 	issued, err := p.Mint.Issue(signing.Grant{

@@ -14,14 +14,14 @@ var enough = math.Log2(1e10)
 
 // The costs of the pieces of a password for the attacker, in bits. The cost of a word is its rank on the block list.
 const (
-	wordLeast    = 7.0  // even the commonest word, since the guesser does not know where the pieces begin
+	wordLeast    = 7.0  // even for the most common word, since the attacker does not know where words begin
 	contextBits  = 4.0  // the username, the service's name
 	leetBits     = 2.0  // added for pa55w0rd
 	reversedBits = 1.0  // added for drowssap
-	copyBits     = 4.0  // what stood before, once more
+	copyBits     = 4.0  // a repeat of earlier text
 	stepBits     = 6.0  // 12345, fedcba
 	strideBits   = 8.0  // 2468, acegi
-	walkBits     = 6.0  // neighbours on a keyboard in one direction
+	walkBits     = 6.0  // adjacent keys in one direction
 	turnBits     = 2.0  // added for each change of direction
 	yearBits     = 7.0  // 1900 to 2099
 	dateBits     = 14.0 // 251126
@@ -33,7 +33,7 @@ const (
 type kind uint8
 
 const (
-	own     kind = 0 // characters that nothing explains
+	own     kind = 0 // characters in no other piece
 	word    kind = 1 << iota
 	named        // the username, the service
 	pattern      // copy, sequence, keyboard, date
@@ -99,7 +99,7 @@ func (s *split) solve() (bits float64, made kind) {
 	n := len(s.text)
 	copies := repeats(s.text)
 	for i := 0; i <= n; i++ {
-		s.reversedWords(i) // ends at i, so it comes before anything that begins there
+		s.reversedWords(i) // these end at i, so they come before pieces that begin there
 		if i == n {
 			break
 		}
@@ -207,9 +207,9 @@ var leetTables = []map[rune]rune{
 func repeats(text []rune) []int {
 	n := len(text)
 	longest := make([]int, n)
-	next := make([]int, n+1) // next[j]: common length of the texts from i+1 and from j
+	next := make([]int, n+1) // next[j]: length of the common prefix of text[i+1:] and text[j:]
 	for i := n - 1; i > 0; i-- {
-		for j := range i { // upwards: next[j+1] is still that of i+1
+		for j := range i { // ascending: next[j+1] still belongs to i+1
 			if text[i] != text[j] {
 				next[j] = 0
 				continue

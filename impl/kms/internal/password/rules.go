@@ -19,7 +19,7 @@ const (
 
 // Reason is a public reason for refusing a password. It reveals nothing else about the password.
 type Reason struct {
-	Keyword string // of the problem's field, from a closed set
+	Keyword string // of the problem's field, one of a fixed set
 	Message string
 }
 
@@ -74,7 +74,7 @@ func Check(password, username string) error {
 		return rejected(ErrTooLong)
 	}
 	text := blocklist.Fold(password)
-	text = text[:min(len(text), MaxLength)] // some characters unfold to whole words; what is left out could only add to the bits
+	text = text[:min(len(text), MaxLength)] // some characters fold to several; the rest could only add strength
 	if len(text) == 0 {                     // invisible characters only
 		return rejected(ErrTooSimple)
 	}
@@ -91,7 +91,7 @@ func Check(password, username string) error {
 			reasons = append(reasons, r.reason)
 		}
 	}
-	if len(reasons) == 0 { // few characters of its own, and invisible ones
+	if len(reasons) == 0 { // only a few ordinary characters, and invisible ones
 		reasons = append(reasons, ErrTooSimple)
 	}
 	return rejected(reasons...)

@@ -15,9 +15,9 @@ import (
 // Access is what a subject may do with a secret, whether or not the secret exists.
 type Access struct {
 	Subject      Subject
-	Active       bool // one that is disabled or deleted may do nothing
+	Active       bool // a disabled or deleted subject may do nothing
 	Capabilities []Capability
-	Through      []Policy // the policies that give them
+	Through      []Policy // the policies that grant them
 	// MissingScopes are scopes that the subject lacks, and without which it can't use some of the capabilities.
 	MissingScopes []string
 }
@@ -32,7 +32,7 @@ func (s *Policies) Explain(ctx context.Context, caller *auth.Principal, name str
 			return err
 		}
 		owner, own := held.Caller, askerOf(held.Caller)
-		owner.Scopes = authority.Both(owner.Scopes, caller.Scopes) // a key carries less than its owner may
+		owner.Scopes = authority.Both(owner.Scopes, caller.Scopes) // a key may have fewer scopes than its owner
 		found.Subject = Subject{own.kind, own.id}
 		if of != nil && *of != found.Subject {
 			if !held.Caller.HasRole(authority.RoleAdmin) {

@@ -89,8 +89,8 @@ func (s *Policies) Get(ctx context.Context, name string) (_ Policy, err error) {
 
 // Over is the precondition of a replacement.
 type Over struct {
-	Absent bool        // only when there is no such policy
-	Match  *etag.Match // only such a one; nil: any, and none
+	Absent bool        // only if there is no such policy
+	Match  *etag.Match // only if its version matches; nil: in any case
 }
 
 // Put creates or replaces a policy; made is true for a new one.
@@ -137,7 +137,7 @@ func (s *Policies) hold(ctx context.Context, tx *store.Tx, caller *auth.Principa
 		}
 	}
 	var refs []authority.Ref
-	ref := authority.Ref{Kind: of.Kind, ID: of.ID} // of users and services the kinds are the same words
+	ref := authority.Ref{Kind: of.Kind, ID: of.ID} // for users and services the kinds have the same names
 	if of.Kind != OfRole && of != (Subject{OfService, Each}) {
 		refs = append(refs, ref)
 	}

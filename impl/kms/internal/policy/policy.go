@@ -17,12 +17,12 @@ type Capability string
 
 // The capabilities, in canonical order.
 const (
-	List    Capability = "list"    // see its name, and its versions without their values
-	Read    Capability = "read"    // read its values, and wait for another one
-	Write   Capability = "write"   // store and promote versions, and undelete them
+	List    Capability = "list"    // see its name, and its versions without values
+	Read    Capability = "read"    // read its values, and wait for a new version
+	Write   Capability = "write"   // store, promote and undelete versions
 	Delete  Capability = "delete"  // delete versions, which can be undeleted
-	Destroy Capability = "destroy" // destroy versions for ever
-	Rotate  Capability = "rotate"  // say how it is rotated, see that, rotate it and go back
+	Destroy Capability = "destroy" // destroy versions permanently
+	Rotate  Capability = "rotate"  // set and see how it is rotated, rotate it and roll back
 )
 
 // Capabilities returns all capabilities, in canonical order.
@@ -102,7 +102,7 @@ type Subject struct {
 // The paths that are not prefixes of names.
 const (
 	Everything = "*"         // every secret
-	Own        = "{service}" // those of the name of the service that asks
+	Own        = "{service}" // the secrets of the calling service's name
 )
 
 // Policy grants a subject capabilities for the secrets of a path: the secret of that name, and those whose names continue it after a dot.
@@ -110,7 +110,7 @@ type Policy struct {
 	Name                 string
 	Subject              Subject
 	Path                 string
-	Capabilities         []Capability // in their order
+	Capabilities         []Capability // in canonical order
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
 }

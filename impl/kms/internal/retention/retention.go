@@ -26,7 +26,7 @@ import (
 // Order is the order to remove the events of an archive from a trail.
 type Order struct {
 	After int64            // number of the event after which the archive begins
-	End   audit.Checkpoint // that ends it
+	End   audit.Checkpoint // the archive's last event
 	By    string           // subject of the administrator
 }
 
@@ -42,17 +42,17 @@ type Rows interface {
 type Retention struct {
 	DB       *store.DB
 	Rows     Rows
-	Chain    *audit.Chain // the kms's
+	Chain    *audit.Chain // the kms's own trail
 	Standing *authority.Standing
 	Audit    auditlog.Log
 	Clock    clock.Clock
-	Keep     time.Duration // no event of the kms's trail that is younger is removed
+	Keep     time.Duration // minimum age of events of the kms's trail that may be removed
 }
 
 // Progress is how far an order has been executed.
 type Progress struct {
-	Ordered int64  // number of the last event that is to be removed
-	Removed *int64 // number of the last event that was; nil: it is another service's trail
+	Ordered int64  // number of the last event to be removed
+	Removed *int64 // number of the last removed event; nil for another service's trail
 }
 
 // Archive orders the removal of an archive's events. It fails with domain.ValidationFailed for a checkpoint that the trail has not signed, and with
@@ -87,7 +87,7 @@ func (r *Retention) pass(ctx context.Context, tx *store.Tx, caller *auth.Princip
 	}
 	before, err := r.Rows.Order(ctx, tx, o.End.Service)
 	if err != nil || before != nil && before.End.Seq == o.End.Seq && bytes.Equal(before.End.Hash, o.End.Hash) {
-		return err // it is there already
+		return err // the same order is already stored
 	}
 	if err := r.Rows.PutOrder(ctx, tx, o, r.Clock.Now()); err != nil {
 		return err

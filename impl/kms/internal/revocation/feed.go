@@ -37,7 +37,7 @@ const (
 	// MaxPage is the most entries that one page has.
 	MaxPage = 1000
 
-	pollPause  = 200 * time.Millisecond // between two looks for the endings of other replicas
+	pollPause  = 200 * time.Millisecond // between two checks for entries of other replicas
 	sweepPause = time.Minute
 )
 
@@ -67,9 +67,9 @@ type Feed struct {
 	watched map[string]func(context.Context) error // by kind
 
 	mu     sync.Mutex
-	read   int64         // position up to which the set knows everything
-	heard  time.Time     // when the database was last asked
-	more   chan struct{} // closed when there may be further endings, or the feed closes
+	read   int64         // position up to which the set is complete
+	heard  time.Time     // when the database was last read
+	more   chan struct{} // closed when there may be new entries, and at shutdown
 	closed bool
 }
 
@@ -159,7 +159,7 @@ func (f *Feed) Revoked(p *auth.Principal) (bool, error) {
 // Page is a page of the feed.
 type Page struct {
 	Feed     string // name of the feed
-	Position int64  // up to which the follower knows everything after this page
+	Position int64  // the follower has all entries up to here after this page
 	Entries  []revocation.Entry
 }
 
@@ -198,7 +198,7 @@ func (f *Feed) After(ctx context.Context, name string, position int64, limit int
 		case <-timer.C:
 			return page, nil
 		case <-ctx.Done():
-			return page, nil // the follower left: there is nothing that failed
+			return page, nil // the follower disconnected, which is no failure
 		}
 	}
 }
@@ -264,7 +264,7 @@ func (f *Feed) poll(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the feed: %w", err)
 		}
-		if len(entries) == 0 { // what is between was deleted
+		if len(entries) == 0 { // the entries in between were deleted
 			read = head
 			break
 		}

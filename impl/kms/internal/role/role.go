@@ -29,7 +29,7 @@ const MaxRoles = 200
 type Role struct {
 	Name                 string
 	Scopes               []string // sorted
-	Version              int64    // 0: the release's
+	Version              int64    // 0 for a built-in role
 	CreatedAt, UpdatedAt time.Time
 	SecondFactor         authority.SecondFactor
 }
@@ -215,8 +215,8 @@ func (s *Roles) Check(ctx context.Context, tx *store.Tx, names []string) (err er
 
 // Over is the precondition of a replacement.
 type Over struct {
-	Absent bool        // only when there is no such role
-	Match  *etag.Match // only such a version; nil: any, and none
+	Absent bool        // only if there is no such role
+	Match  *etag.Match // only if its version matches; nil: in any case
 }
 
 // Put creates or changes a role; made is true for a new one. Removing scopes ends the access tokens of all users who have the role.
@@ -234,7 +234,7 @@ func (s *Roles) Put(ctx context.Context, caller *auth.Principal, name string, sc
 		if err != nil {
 			return fmt.Errorf("hold role: %w", err)
 		}
-		if found && !authority.Covers(scopes, before.Scopes) { // their tokens will end
+		if found && !authority.Covers(scopes, before.Scopes) { // their tokens will be invalidated
 			if err := s.Rows.LockHolders(ctx, tx, []string{name}, caller.Subject); err != nil {
 				return fmt.Errorf("hold who has the role: %w", err)
 			}

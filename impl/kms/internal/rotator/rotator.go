@@ -23,15 +23,15 @@ import (
 )
 
 const (
-	callTime  = 5 * time.Second // of one request; secret.StepTime bounds those of a step together
-	maxAnswer = 1 << 20         // bytes of an answer
+	callTime  = 5 * time.Second // per request; secret.StepTime bounds those of a step together
+	maxAnswer = 1 << 20         // bytes
 )
 
 // Options configure the drivers.
 type Options struct {
-	Allow      []string // entries of package egress; none allows nothing
-	Deny       []string // listeners and stores of the family, which no entry allows
-	CAFile     string   // authorities trusted for the targets, instead of the system's
+	Allow      []string // entries of package egress; empty allows nothing
+	Deny       []string // listeners and stores of the family, which are denied in any case
+	CAFile     string   // CAs trusted for the targets, instead of the system's
 	Clock      clock.Clock
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
@@ -104,7 +104,7 @@ func (d door) call(ctx context.Context, method, url string, body []byte, headers
 	case err != nil:
 		return answer{}, secret.NoAnswer
 	}
-	defer func() { _ = response.Body.Close() }() // what was read is all that is used
+	defer func() { _ = response.Body.Close() }() // everything that is used was read
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	switch {
 	case err != nil:

@@ -69,7 +69,7 @@ func (d typesenseDriver) description(c secret.Call) string {
 func (d typesenseDriver) admin(ctx context.Context, c secret.Call, method, path string, body []byte) (got answer, err error) {
 	err = secret.NoCredential
 	for _, key := range c.Credentials {
-		if !httpguts.ValidHeaderFieldValue(key) { // with a line's end, for one
+		if !httpguts.ValidHeaderFieldValue(key) { // for example with a line break
 			continue
 		}
 		got, err = d.call(ctx, method, c.URL+path, body, map[string]string{keyHeader: key})
@@ -95,7 +95,7 @@ func (d typesenseDriver) set(ctx context.Context, c secret.Call) error {
 
 // test searches each collection with the key.
 func (d typesenseDriver) test(ctx context.Context, c secret.Call) error {
-	if !httpguts.ValidHeaderFieldValue(c.Value) { // a value of somebody's making, that is gone back to
+	if !httpguts.ValidHeaderFieldValue(c.Value) { // a value that a user stored, and that is rolled back to
 		return secret.Rejected
 	}
 	for _, collection := range c.Collections {

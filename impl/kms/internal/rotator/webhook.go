@@ -40,12 +40,12 @@ func (d webhookDriver) Check(ctx context.Context, r secret.Rotation) error {
 
 // webhookBody is the body of a call.
 type webhookBody struct {
-	ID      string          `json:"id"` // of what is to be done: the same one when it is sent again
+	ID      string          `json:"id"` // of the task: the same when it is sent again
 	Step    string          `json:"step"`
 	Secret  string          `json:"secret"`
 	Version int64           `json:"version"`
 	Value   string          `json:"value,omitempty"`
-	Current *webhookVersion `json:"current,omitempty"` // at the step end: what works instead
+	Current *webhookVersion `json:"current,omitempty"` // at the step end: the version that replaces it
 }
 
 type webhookVersion struct {

@@ -18,8 +18,8 @@ import (
 // The drivers. Random puts values nowhere: clients of the secret read it from the kms.
 const (
 	Random    = "random"
-	Webhook   = "webhook"   // has a rotator of a team put them
-	Typesense = "typesense" // makes them keys of an engine
+	Webhook   = "webhook"   // calls a rotator operated by a team
+	Typesense = "typesense" // stores them as keys of an engine
 )
 
 // End is the step that ends a version outside. It is not part of a rotation.
@@ -29,8 +29,8 @@ const End Step = "end"
 const StepTime = 15 * time.Second
 
 const (
-	maxEndings   = 100       // attempts to end a version outside; then it is given up, after some four days
-	lastEndRetry = time.Hour // between two of them
+	maxEndings   = 100       // attempts to end a version outside; after some four days it is given up
+	lastEndRetry = time.Hour // longest time between two attempts
 	endPause     = 10 * time.Second
 	shownEndings = 10
 )
@@ -40,11 +40,11 @@ type Failure string
 
 // The failures.
 const (
-	RefusedTarget  Failure = "refused_target"   // the operator does not allow a connection there
-	NoAnswer       Failure = "no_answer"        // in time
-	AnswerTooLarge Failure = "answer_too_large" // and not read to its end
-	Rejected       Failure = "rejected"         // the answer says no
-	NoCredential   Failure = "no_credential"    // the secret that is to sign, or the admin key, can't be read
+	RefusedTarget  Failure = "refused_target"   // the operator does not allow a connection to the target
+	NoAnswer       Failure = "no_answer"        // no answer in time
+	AnswerTooLarge Failure = "answer_too_large" // it was not read to its end
+	Rejected       Failure = "rejected"         // the target's answer is an error
+	NoCredential   Failure = "no_credential"    // the secret with the signing secret or the admin key can't be read
 	internalFault  Failure = "internal"
 )
 
@@ -66,11 +66,11 @@ type Call struct {
 	Step         Step
 	Version      int64
 	Value        string    // of the version; empty at End
-	Since        time.Time // tells this use of the version from an earlier one
-	Current      int64     // at End: what is current, with its value for a rotator that has room for one alone
+	Since        time.Time // distinguishes this use of the version from an earlier one
+	Current      int64     // at End: the current version, and its value for a rotator that holds a single one
 	CurrentValue string
-	Credentials  []string  // the current and the previous version of the secret that is named
-	Until        time.Time // when another replica may take the step
+	Credentials  []string  // current and previous version of the secret with the credential
+	Until        time.Time // when another replica may take over the step
 }
 
 // Driver puts versions of secrets where they are used outside the kms.
@@ -86,7 +86,7 @@ type Placement struct {
 	Name, Driver, URL, Credential string
 	Version                       int64
 	PlacedAt, EndAt               time.Time
-	HeldUntil                     time.Time // the lease of who ends it; no later attempt has the same one
+	HeldUntil                     time.Time // end of the lease of the replica that ends it; unique among attempts
 	Attempts                      int64
 	LastError                     Failure
 }
@@ -183,7 +183,7 @@ func (s *Secrets) sent(ctx context.Context, tx *store.Tx, c Call) error {
 		detail["current"] = fmt.Sprint(c.Current)
 	}
 	err := s.audit.Append(ctx, tx, auditlog.Event{Action: "sendSecretVersion", Target: c.Name, Detail: detail})
-	if err != nil || c.Driver != Typesense || c.Step == Test { // a test is by the new key
+	if err != nil || c.Driver != Typesense || c.Step == Test { // a test uses the new key
 		return err
 	}
 	return s.audit.Append(ctx, tx, auditlog.Event{Action: "sendSecretVersion", Target: c.Credential, Detail: map[string]string{
@@ -237,7 +237,7 @@ func (s *Secrets) endOutside(ctx context.Context) (err error) {
 	}
 	faults := make([]error, len(due))
 	var all sync.WaitGroup
-	for i, p := range due { // each by itself, as rotations are
+	for i, p := range due { // in parallel, as rotations are
 		all.Go(func() {
 			if fault := s.endOne(ctx, p); fault != nil {
 				faults[i] = fmt.Errorf("end secret %s version %d: %w", p.Name, p.Version, fault)
@@ -410,7 +410,7 @@ func (s *Secrets) mayReturn(ctx context.Context, tx *store.Tx, secret Secret, r 
 		return err
 	case placed && p.HeldUntil.After(domain.Now(s.clock)):
 		return domain.Refuse(domain.StateConflict, "The previous version is just being ended where it worked; try again.")
-	case placed && r.Driver != Random && !p.at(r): // or nobody would end it there
+	case placed && r.Driver != Random && !p.at(r): // otherwise it would never be ended there
 		return domain.Refuse(domain.StateConflict, "The previous version works at another target; name that one in the rotation, or wait until it is ended there.")
 	}
 	return nil

@@ -26,10 +26,10 @@ type Step string
 
 // The steps, in order.
 const (
-	Idle   Step = ""       // no rotation runs
+	Idle   Step = ""       // no rotation is running
 	Create Step = "create" // a new value is stored as the pending version
-	Set    Step = "set"    // it is put where it is to work
-	Test   Step = "test"   // it is tried
+	Set    Step = "set"    // it is put where it is used
+	Test   Step = "test"   // it is tested
 	Finish Step = "finish" // it becomes the current version
 )
 
@@ -43,8 +43,8 @@ const (
 	// RotationPause is the interval between checks for due steps.
 	RotationPause = 2 * time.Second
 
-	leaseLife   = 30 * time.Second // for which a replica is alone at a step
-	maxAttempts = 10               // at one step; then the rotation has failed
+	leaseLife   = 30 * time.Second // how long one replica has a step to itself
+	maxAttempts = 10               // per step; then the rotation has failed
 	firstRetry  = time.Second
 	lastRetry   = 5 * time.Minute
 	claimLimit  = 10
@@ -53,10 +53,10 @@ const (
 // Rotation is how a secret is rotated, and the progress of a running rotation. A zero time has not been reached.
 type Rotation struct {
 	Name, Driver string
-	Revision     int64         // of how it is rotated
+	Revision     int64         // of the settings
 	Length       int64         // of random values, in characters
-	Interval     time.Duration // between two rotations; 0: on demand alone
-	NextAt       time.Time     // when the schedule begins the next one
+	Interval     time.Duration // between two rotations; 0: only on demand
+	NextAt       time.Time     // when the schedule starts the next one
 
 	// For drivers that put versions outside the kms: the target, the secret with its credential, and how long the previous version stays valid there.
 	URL, Credential      string
@@ -65,15 +65,15 @@ type Rotation struct {
 
 	Step      Step
 	Version   int64 // the pending one; 0 before there is one
-	Attempts  int64 // at the step
+	Attempts  int64 // at the current step
 	StartedAt time.Time
 
 	LastOutcome string
 	LastVersion int64
 	LastEndedAt time.Time
-	LastError   Failure // of the last attempt; "" when it did not fail
+	LastError   Failure // of the last attempt; "" if it succeeded
 
-	Ending []Placement // versions that are to work outside no more
+	Ending []Placement // versions that are to be ended outside
 }
 
 // RotationRows are the queries for rotations.
@@ -120,7 +120,7 @@ func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rot
 		if err := s.maySend(ctx, tx, caller, r); err != nil {
 			return err
 		}
-		if err := s.check(ctx, r); err != nil { // after that the caller may: what the operator allows is nobody else's business
+		if err := s.check(ctx, r); err != nil { // after the caller's permission: others must not learn what the operator allows
 			return err
 		}
 		now, found, err := s.rotation(ctx, tx, r.Name)
@@ -171,7 +171,7 @@ const readScope = "secrets:read"
 // does not lock the second secret, so that two callers who name each other's secrets can't deadlock.
 func (s *Secrets) maySend(ctx context.Context, tx *store.Tx, caller *auth.Principal, r Rotation) error {
 	if r.Credential == "" {
-		return nil // nothing is sent: check refuses a driver without one
+		return nil // nothing is sent: check refuses other drivers without a credential
 	}
 	if !caller.HasScope(readScope) {
 		return domain.Refuse(domain.InsufficientScope, "Saying where a secret is sent needs the scope secrets:read, too.")
@@ -323,7 +323,7 @@ func (s *Secrets) rotateDue(ctx context.Context) error {
 		}
 	}
 	if len(due) == 0 {
-		return nil // nothing is written where there is nothing to do
+		return nil // no write when there is nothing to do
 	}
 	lease := id.New("lse")
 	var mine []Rotation
@@ -333,7 +333,7 @@ func (s *Secrets) rotateDue(ctx context.Context) error {
 	})
 	faults := make([]error, len(mine))
 	var all sync.WaitGroup
-	for i, r := range mine { // each by itself: one that waits for an answer from outside keeps no other
+	for i, r := range mine { // in parallel: waiting for one target must not delay the others
 		all.Go(func() { faults[i] = s.goOn(ctx, r, lease) })
 	}
 	all.Wait()
@@ -348,7 +348,7 @@ func (s *Secrets) goOn(ctx context.Context, r Rotation, lease string) error {
 			s.Count(r.Driver, r.Step)
 			return errors.Join(fmt.Errorf("rotate secret %s, step %s: %w", r.Name, r.Step, err), s.putOff(ctx, r, lease, failureOf(err)))
 		}
-		if !held { // another replica is at it, or it was given up
+		if !held { // another replica has it, or it was given up
 			return nil
 		}
 		r = next
@@ -376,7 +376,7 @@ func (s *Secrets) advance(ctx context.Context, name, lease string) (r Rotation, 
 		if r, held, err = s.rows.LeasedRotation(ctx, tx, name, lease); err != nil || !held {
 			return err
 		}
-		if r.Step != c.Step || r.Version != c.Version { // it was given up, and another one has begun
+		if r.Step != c.Step || r.Version != c.Version { // it was given up, and another one was started
 			held = false
 			return nil
 		}
@@ -391,7 +391,7 @@ var following = map[Step]Step{Create: Set, Set: Test, Test: Finish}
 // step takes one step in the caller's transaction; held is false when the lease is no longer current. If it returns a call, the step is complete only after the
 // driver has made it.
 func (s *Secrets) step(ctx context.Context, tx *store.Tx, name, lease string) (r Rotation, c *Call, held bool, err error) {
-	secret, found, err := s.rows.Lock(ctx, tx, name) // before its rotation, as everywhere
+	secret, found, err := s.rows.Lock(ctx, tx, name) // the secret is always locked before its rotation
 	if err != nil || !found {
 		return Rotation{Name: name}, nil, false, err
 	}
@@ -416,7 +416,7 @@ func (s *Secrets) step(ctx context.Context, tx *store.Tx, name, lease string) (r
 			c, held, err = s.outsideStep(ctx, tx, r, lease)
 			return r, c, held, err
 		}
-		if r.Step == Test { // at Set readers follow the secret: there is nothing to put anywhere
+		if r.Step == Test { // at Set there is nothing to do: clients read the secret from the kms
 			if err := s.opens(ctx, tx, secret, r); err != nil {
 				return r, nil, true, err
 			}
@@ -453,7 +453,7 @@ func (s *Secrets) proposeRandom(ctx context.Context, tx *store.Tx, name string, 
 	value := make([]byte, length)
 	_, _ = rand.Read(value) // never fails (crypto/rand)
 	for i, b := range value {
-		value[i] = alphabet[b%byte(len(alphabet))] // 256 is a multiple of 64: all are as likely
+		value[i] = alphabet[b%byte(len(alphabet))] // 256 is a multiple of 64, so all are equally likely
 	}
 	made, err := s.next(ctx, tx, name, Precondition{Pending: true})
 	if err != nil {
@@ -477,7 +477,7 @@ func (s *Secrets) opens(ctx context.Context, tx *store.Tx, secret Secret, r Rota
 		return errors.New("the pending version is not there")
 	}
 	value, err := s.open(Sealed{Secret{Name: r.Name, Version: r.Version}, found.WrappedKey, found.Value})
-	if err == nil && r.Version > secret.Version && int64(len(value)) != r.Length { // an earlier one, to go back to, may be of any
+	if err == nil && r.Version > secret.Version && int64(len(value)) != r.Length { // an earlier version that is rolled back to may have any length
 		err = errors.New("the pending version has another length")
 	}
 	return err
@@ -505,7 +505,7 @@ func (s *Secrets) finish(ctx context.Context, tx *store.Tx, secret Secret, r Rot
 
 // replaced schedules the end of all versions that are not current where they were put outside, after the overlap.
 func (s *Secrets) replaced(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) error {
-	if r.Driver != Random && secret.Previous != 0 { // it may be from before the driver, which is told all the same
+	if r.Driver != Random && secret.Previous != 0 { // it may be older than the driver's use; the driver is told all the same
 		err := s.rows.PlaceOnce(ctx, tx, Placement{Name: r.Name, Driver: r.Driver, URL: r.URL, Credential: r.Credential, Version: secret.Previous, PlacedAt: r.StartedAt})
 		if err != nil {
 			return err

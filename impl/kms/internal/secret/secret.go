@@ -27,7 +27,7 @@ type Secret struct {
 	Name                 string
 	Version              int64 // the current one
 	Previous, Pending    int64
-	Latest               int64     // the highest number that was given out
+	Latest               int64     // the highest number in use
 	CreatedAt, UpdatedAt time.Time // of the first and of the current version
 }
 
@@ -99,7 +99,7 @@ type Secrets struct {
 	gate   *policy.Gate
 	audit  auditlog.Log
 	clock  clock.Clock
-	keep   int64 // versions of each secret
+	keep   int64 // versions kept per secret
 
 	readings *groupcommit.Committer[*reading, struct{}]
 	waiting  sync.Map // lanes of callers whose rows another transaction holds
@@ -121,10 +121,10 @@ func New(db *store.DB, rows Rows, sealer Sealer, gate *policy.Gate, c clock.Cloc
 
 // Precondition is the precondition of storing a value. The zero value always holds.
 type Precondition struct {
-	Absent bool        // only when there is none
-	Match  *etag.Match // only over such a version; nil: any, and none
+	Absent bool        // only if there is no such secret
+	Match  *etag.Match // only if its version matches; nil: in any case
 
-	Pending bool // the version waits beside the current one
+	Pending bool // store the version as the pending one
 }
 
 // entered has a caller do something with a secret in one transaction, when a policy lets them; else nothing is done, and that is recorded. It and enteredTogether are the only ways

@@ -64,7 +64,7 @@ func (s Secret) Number(which string) int64 {
 		return s.Pending
 	}
 	number, err := strconv.ParseInt(which, 10, 64)
-	if err != nil { // the contract admits numbers and stages alone
+	if err != nil { // the contract allows only numbers and stages
 		return 0
 	}
 	return number
@@ -228,7 +228,7 @@ func (s Secret) dispensable(number int64) error {
 // Destruction is the result of destroying a version.
 type Destruction struct {
 	Version
-	Remains store.Remains // where copies may still lie in the database
+	Remains store.Remains // where copies may remain in the database
 }
 
 // Destroy overwrites the data key and the sealed value of a version, so that it can never be opened again. The current version is domain.StateConflict.

@@ -15,7 +15,7 @@ const (
 	// MaxWatch is how long a request may wait for a new version.
 	MaxWatch = 25 * time.Second
 
-	watchPause = time.Second // between two looks for what other replicas have changed
+	watchPause = time.Second // between two checks for changes by other replicas
 )
 
 // Watch returns the secret as soon as its current version is one that known is false for, or after wait. A missing secret and one that the caller may not read
@@ -42,10 +42,10 @@ func (s *Secrets) Watch(ctx context.Context, caller *auth.Principal, name string
 		case <-s.over:
 			return found, nil
 		case <-ctx.Done():
-			return found, nil // the caller left: there is nothing that failed
+			return found, nil // the caller disconnected, which is no failure
 		}
 	}
-	return s.described(ctx, caller, name, true) // who has ended meanwhile is told nothing
+	return s.described(ctx, caller, name, true) // a caller whose session has ended meanwhile gets nothing
 }
 
 // Run waits for ctx to end, and then releases all waiting requests.

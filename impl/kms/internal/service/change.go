@@ -71,7 +71,7 @@ func (s *Services) holdAffected(ctx context.Context, tx *store.Tx, caller *auth.
 		return fmt.Errorf("read service: %w", err)
 	}
 	if !ok {
-		return nil // which is told to whoever may know
+		return nil // administered reports it, after authorizing the caller
 	}
 	before, err := s.detailed(ctx, tx, found)
 	if err != nil {

@@ -21,10 +21,10 @@ import (
 )
 
 const (
-	fileTokenLife = time.Hour               // of a token that lies in a file; it is replaced when it is over
-	unusedGrace   = time.Minute             // a key that was not used for so long after it was made is taken for lost: a service uses its at once
-	renewBefore   = apikey.EnrolledLife / 5 // a lineage that ends sooner is replaced by a new enrolment in good time
-	usedMemory    = 30 * 24 * time.Hour     // how long after its end a token is known, so that a second use is noticed
+	fileTokenLife = time.Hour               // of a token in a file; it is replaced when it expires
+	unusedGrace   = time.Minute             // a key that is unused for so long after its creation counts as lost: services use theirs at once
+	renewBefore   = apikey.EnrolledLife / 5 // a lineage that ends sooner is replaced by a new enrolment in time
+	usedMemory    = 30 * 24 * time.Hour     // how long an expired token is kept, so that a second use is detected
 )
 
 // CheckInterval is the interval between two calls of Tend.
@@ -76,7 +76,7 @@ func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) e
 	if err != nil {
 		return err
 	}
-	if lies { // it was put there because a key was lost, which counts for lost until the token is used
+	if lies { // it was written because the key was lost, which holds until the token is used
 		grace = 0
 	}
 	needs := ok && found.Family && found.Status == Active
@@ -133,7 +133,7 @@ func readFile(path string) (string, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
 	}
-	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link, a socket
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link or a socket
 		return "", os.RemoveAll(path)
 	}
 	if err != nil {
@@ -170,7 +170,7 @@ func (f *Files) Used(ctx context.Context, serviceID string) {
 }
 
 func (f *Files) remove(name string) error {
-	if err := os.RemoveAll(f.Path(name)); err != nil { // the service may have put anything there
+	if err := os.RemoveAll(f.Path(name)); err != nil { // the service may have put anything there, such as a directory
 		return fmt.Errorf("remove enrolment file: %w", err)
 	}
 	return nil
@@ -187,7 +187,7 @@ func WriteFile(path, text string) error {
 	if err != nil {
 		return fmt.Errorf("make secret file: %w", err)
 	}
-	defer os.Remove(file.Name()) // is gone after Rename
+	defer os.Remove(file.Name()) // no effect after Rename
 	_, err = file.WriteString(text + "\n")
 	err = errors.Join(err, file.Sync(), file.Close())
 	if err == nil {

@@ -20,7 +20,7 @@ func (s *Services) RecoverEnable(ctx context.Context, tx *store.Tx, name string)
 	}
 	after := found
 	after.Status, after.Version, after.UpdatedAt = Active, found.Version+1, domain.Now(s.clock)
-	if _, err := s.rows.Update(ctx, tx, after, found.Version); err != nil { // its row is held: nobody changes it meanwhile
+	if _, err := s.rows.Update(ctx, tx, after, found.Version); err != nil { // its row is locked, so it can't change meanwhile
 		return fmt.Errorf("enable service: %w", err)
 	}
 	return s.audit.Append(ctx, tx, auditlog.Event{Action: "recoverService", Target: found.ID, Detail: map[string]string{"status": Active}})

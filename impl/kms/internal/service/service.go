@@ -31,15 +31,15 @@ const (
 // Service is a program that calls the family, or is called through it.
 type Service struct {
 	ID, Name             string
-	Scopes               []string // what it may do at others; sorted
-	Declared             []string // what others may do at it; sorted
+	Scopes               []string // that it has at other services; sorted
+	Declared             []string // that it defines for its callers; sorted
 	Tenant               string   // "": the default one
-	Family               bool     // the kms registered it and keeps its scopes as authority.Family says
+	Family               bool     // the kms registers it and sets its scopes (authority.Family)
 	Status               string
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
-	Epoch                int64     // tokens of lower epochs have ended
-	LastUsedAt           time.Time // of its keys; zero: never
+	Epoch                int64     // tokens with a lower epoch are invalid
+	LastUsedAt           time.Time // of any of its keys; zero: never
 }
 
 // Rows are the queries of the domain.
@@ -128,8 +128,8 @@ type Contracts interface {
 // Draft is a service to be registered.
 type Draft struct {
 	Name     string
-	Scopes   []string // what it may do at others
-	Declared []string // what others may do at it
+	Scopes   []string // that it has at other services
+	Declared []string // that it defines for its callers
 	Tenant   string
 }
 

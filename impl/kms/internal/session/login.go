@@ -49,7 +49,7 @@ func lower(username string) string {
 
 // checkCredentials counts the attempt in a commit of its own, which no later failure rolls back, and then checks the password.
 func (s *Sessions) checkCredentials(ctx context.Context, who []byte, username, secret string) (user.User, bool, error) {
-	release, err := s.Hasher.Acquire(ctx) // before the count: an attempt that is not judged must not count
+	release, err := s.Hasher.Acquire(ctx) // before counting: an attempt that is not checked must not count
 	if err != nil {
 		return user.User{}, false, err
 	}
@@ -67,7 +67,7 @@ func (s *Sessions) checkCredentials(ctx context.Context, who []byte, username, s
 		return user.User{}, false, fmt.Errorf("read credentials: %w", err)
 	}
 	if !admitted {
-		hash = "" // takes as long, and tells nothing about a password that is tried meanwhile
+		hash = "" // takes the same time, and reveals nothing about the password
 	}
 	right := s.Hasher.Verify(secret, hash)
 	return u, right && u.Status == user.Active, nil
@@ -113,7 +113,7 @@ func (s *Sessions) begin(ctx context.Context, who []byte, u user.User) (in Signe
 	if err != nil {
 		return SignedIn{}, err
 	}
-	if !began { // disabled at this moment
+	if !began { // it was disabled or deleted meanwhile
 		return SignedIn{}, s.refuse(ctx, u)
 	}
 	return in, nil

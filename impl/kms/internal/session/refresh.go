@@ -81,7 +81,7 @@ func (s *Sessions) Renew(ctx context.Context, text string, r Renewal) (_ signing
 			})
 		}
 		if issued, err = r.Access(ctx, tx, owner, f, raised); err != nil {
-			return err // nothing is used up by a request that asked for too much
+			return err // the transaction is rolled back, so a request for too much uses nothing up
 		}
 		issued.Refresh = successor
 		return s.audit.Append(ctx, tx, auditlog.Event{

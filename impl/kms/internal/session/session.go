@@ -27,9 +27,9 @@ import (
 
 // The lifetimes of a session.
 const (
-	idleLife     = 12 * time.Hour     // of a refresh token that nobody uses
-	absoluteLife = 7 * 24 * time.Hour // of a family, however busy
-	grace        = 10 * time.Second   // in which a used refresh token gives the same successor again
+	idleLife     = 12 * time.Hour     // of an unused refresh token
+	absoluteLife = 7 * 24 * time.Hour // of a family, however often it is used
+	grace        = 10 * time.Second   // in which a used refresh token returns the same successor
 	waitLife     = 5 * time.Minute    // of a session that waits for its second factor
 )
 
@@ -37,26 +37,26 @@ const (
 type Family struct {
 	ID, UserID, ClientID           string
 	AuthTime, CreatedAt, ExpiresAt time.Time
-	Waits                          bool     // for its second factor; it ends when none comes
-	Level                          Level    // zero: a password's
-	Parent                         string   // of a web app: the person's session, with which it ends
-	Scopes                         []string // of a web app: what was granted
-	UserAgent                      string   // what the client called itself at the sign-in; "" where it did not say
-	ClientName                     string   // of a web app; Families alone reads it
+	Waits                          bool     // whether it waits for its second factor; it expires without one
+	Level                          Level    // of its sign-in; zero for a password alone
+	Parent                         string   // only of a web app's session: the person's session, with which it ends
+	Scopes                         []string // only of a web app's session: the granted scopes
+	UserAgent                      string   // the client's User-Agent at the sign-in, or ""
+	ClientName                     string   // of a web app; only Families fills it in
 }
 
 // Level is the authentication level of a sign-in with a second factor, or with a passkey alone.
 type Level struct {
 	ACR    string
 	AMR    []string
-	Factor string    // the type of the factor, one of auth's
+	Factor string    // the type of the factor, one of package auth's
 	At     time.Time // when the factor was used
 }
 
 // Shown is the state of a refresh token that was presented again after its use.
 type Shown struct {
 	FamilyID       string
-	Live           bool // neither the family nor the token is over
+	Live           bool // neither the family nor the token has ended
 	Successor      []byte
 	SuccessorUntil time.Time // zero when the token is unused
 }

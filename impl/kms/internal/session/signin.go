@@ -26,7 +26,7 @@ type SignedIn struct {
 // Wait describes a sign-in that still requires its second factor. Its token has only the scopes of authority.SigningIn.
 type Wait struct {
 	Until   time.Time
-	Factors []string // the types that are accepted; nil: all but codes that are sent
+	Factors []string // the accepted types; nil: all but sent codes
 }
 
 // wait starts a session that waits for its second factor. The transaction has locked the user's row.

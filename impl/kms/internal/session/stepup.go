@@ -23,7 +23,7 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 	defer tried.To(&err, "step up")
 	word, family := s.Mint.Catalogue.Resource(resource)
 	if !family {
-		word = resource // a registered service by its name, or nothing that a scope reaches
+		word = resource // a registered service's name, or one for which no scope is found below
 	}
 	claims, err := auth.VerifyProof(ctx, proof, s.ProofKeys, s.Clock)
 	if err != nil {

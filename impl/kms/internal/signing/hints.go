@@ -18,7 +18,7 @@ func (r *Ring) Hints() auth.KeySource { return hints{r} }
 // Key implements auth.KeySource.
 func (h hints) Key(ctx context.Context, kid string) (string, crypto.PublicKey, error) {
 	if raw, err := base64.RawURLEncoding.Strict().DecodeString(kid); err != nil || len(raw) != 32 {
-		return "", nil, auth.ErrUnknownKey // no thumbprint: nothing to ask the database for
+		return "", nil, auth.ErrUnknownKey // not a thumbprint: no need to ask the database
 	}
 	k, found, err := h.ring.rows.SigningKey(ctx, h.ring.db.Read(ctx), kid)
 	if err != nil {

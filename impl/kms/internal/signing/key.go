@@ -30,8 +30,8 @@ const coordinate = 32
 // Key is a signing key. A zero time is not reached: the key never enters that state unless the time is set.
 type Key struct {
 	KID, Alg      string
-	Public        []byte // of EdDSA the key of 32 bytes, of ES256 the uncompressed point (SEC 1, section 2.3.3)
-	SealedPrivate []byte // nil when it was erased: the key signs no more
+	Public        []byte // for EdDSA the 32 bytes of the key, for ES256 the uncompressed point (SEC 1, section 2.3.3)
+	SealedPrivate []byte // nil when it was erased: the key can't sign any more
 
 	PublishedAt, ActiveAt, RetiringAt, GoneAt, RevokedAt time.Time
 }

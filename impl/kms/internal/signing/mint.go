@@ -34,12 +34,12 @@ type Signer interface {
 // Grant is the content of a token.
 type Grant struct {
 	Subject, Kind, ClientID, SessionID string
-	Username                           string // of users
+	Username                           string // only of users
 	Scopes, Audience, Roles            []string
 	ACR                                string
 	AMR                                []string
 	Factor                             string    // the type of the second factor behind ACR; "" for none
-	AuthTime                           time.Time // zero: nobody signed in
+	AuthTime                           time.Time // zero: there was no sign-in
 	Epoch                              int64     // of the subject
 	Tenant                             string    // of the subject; "": the default one
 	Life                               time.Duration

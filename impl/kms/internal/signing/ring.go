@@ -54,12 +54,12 @@ type Ring struct {
 	sealer *seal.Keyset
 	clock  clock.Clock
 
-	loading sync.Mutex // of two readings the later one counts
+	loading sync.Mutex // serialises loads, so that the latest read wins
 
 	mu      sync.RWMutex
 	keys    []Key
 	private map[string]crypto.Signer
-	public  map[string]crypto.PublicKey // as Key gives them, made once: it is asked for with every token
+	public  map[string]crypto.PublicKey // as returned by Key; converted once, since every token needs it
 }
 
 // Open returns the ring. On the first start it creates an active and a next key.

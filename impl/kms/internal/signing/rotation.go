@@ -32,8 +32,8 @@ const (
 	// TendPause is the interval between checks for a due rotation.
 	TendPause = 30 * time.Second
 
-	eraseAfter = time.Minute         // of retiring: a replica whose clock is behind may sign with it until then
-	listedFor  = 30 * 24 * time.Hour // that keys have gone
+	eraseAfter = time.Minute         // after retiring: until then a replica whose clock is behind may sign with it
+	listedFor  = 30 * 24 * time.Hour // how long keys are listed after they have gone
 )
 
 // Lead is how long a key is published before it signs. setAge is how long a verifier may cache the key set: any set that may still be in use then contains
@@ -52,8 +52,8 @@ type Rotation struct {
 	Feed     *feed.Feed
 	Audit    auditlog.Log
 	Clock    clock.Clock
-	Life     time.Duration // for which a key signs
-	SetAge   time.Duration // for which a verifier may keep the key set: the same at all replicas
+	Life     time.Duration // how long a key signs
+	SetAge   time.Duration // how long a verifier may cache the key set; the same at all replicas
 }
 
 // Rotate schedules the next key to sign, and returns it with its activation time. algorithm is that of the next key, or "" for no change. It fails with
@@ -90,7 +90,7 @@ func (r *Rotation) Tend(ctx context.Context) (err error) {
 		return err
 	}
 	if !r.due(keys, now) && !left {
-		return nil // nothing is written where there is nothing to do
+		return nil // no write when there is nothing to do
 	}
 	return r.change(ctx, func(ctx context.Context, tx *store.Tx) error {
 		keys, err := r.turn(ctx, tx)
@@ -103,7 +103,7 @@ func (r *Rotation) Tend(ctx context.Context) (err error) {
 		if !r.due(keys, now) { // another replica was first
 			return nil
 		}
-		if keys, err = r.Rows.SigningKeys(ctx, tx, now); err != nil { // without what was erased
+		if keys, err = r.Rows.SigningKeys(ctx, tx, now); err != nil { // read again without what was erased
 			return err
 		}
 		_, err = r.rotate(ctx, tx, keys, "")
@@ -290,7 +290,7 @@ func (r *Rotation) succeed(ctx context.Context, tx *store.Tx, keys []Key, algori
 		}
 	}
 	switch {
-	case signs.KID != "" && named < 0: // the one that was to follow has ended, or an old one: it goes on
+	case signs.KID != "" && named < 0: // its successor was revoked, or an old key: the active key continues
 		signs.RetiringAt, signs.GoneAt = time.Time{}, time.Time{}
 		err = r.Rows.UpdateSigningKey(ctx, tx, signs)
 	case signs.KID != "":
@@ -315,7 +315,7 @@ func (r *Rotation) succeed(ctx context.Context, tx *store.Tx, keys []Key, algori
 
 // Place is the position of the last key on a page.
 type Place struct {
-	At  time.Time `json:"at"` // when the last key was published; zero: at the beginning
+	At  time.Time `json:"at"` // when the last key was published; zero for the first page
 	KID string    `json:"kid"`
 }
 

@@ -68,7 +68,7 @@ func (s *Users) setPassword(ctx context.Context, tx *store.Tx, userID, but, hash
 	if err := s.rows.SetPassword(ctx, tx, userID, hash, now); err != nil {
 		return fmt.Errorf("store password: %w", err)
 	}
-	if err := s.rows.EndResets(ctx, tx, userID, now); err != nil { // a link that lies in a mailbox undoes nothing
+	if err := s.rows.EndResets(ctx, tx, userID, now); err != nil { // an old link in a mailbox must not undo the change
 		return fmt.Errorf("end password resets: %w", err)
 	}
 	if _, err := s.rows.EndSessions(ctx, tx, userID, but, now, reason); err != nil {
@@ -161,7 +161,7 @@ func (s *Users) Claimant(ctx context.Context, tx *store.Tx, login string) (_ Use
 	if _, found, err = s.standing.Rows.Owner(ctx, tx, userRef(u.ID), authority.Exclusive); err != nil || !found {
 		return User{}, false, err
 	}
-	u, found, err = s.rows.Get(ctx, tx, u.ID) // as it is now that nobody changes it
+	u, found, err = s.rows.Get(ctx, tx, u.ID) // read again, now that the row is locked
 	return u, found && u.Status == Active && u.Email != "", err
 }
 

@@ -17,9 +17,9 @@ import (
 // Recovery is what an operator on the machine can do for a user. Every recovery ends the user's sessions, keys and tokens.
 type Recovery struct {
 	Username      string
-	Administrator bool   // give the role admin, enable the user, and take back what second factor their roles ask for at sign-in
-	PasswordHash  string // of HashFor; "": leave the password
-	VoidFactors   bool   // end every second factor
+	Administrator bool   // grant the role admin, enable the user, and remove their roles' requirements of a second factor
+	PasswordHash  string // from HashFor; "" keeps the password
+	VoidFactors   bool   // void all second factors
 }
 
 // Recover carries out a recovery. An administrator gets a new invitation, because they may have no second factor any more. An unknown user is

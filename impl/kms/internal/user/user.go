@@ -41,8 +41,8 @@ type User struct {
 	Status               string
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
-	Epoch                int64  // tokens of lower epochs have ended
-	Email                string // where mails about the account go, as mailaddress.Parse gives it; "" for none
+	Epoch                int64  // tokens with a lower epoch are invalid
+	Email                string // for mails about the account, normalised by mailaddress.Parse; "" for none
 }
 
 // Administers reports whether the user is an active administrator.
@@ -222,7 +222,7 @@ func (s *Users) heldRoles(ctx context.Context, tx *store.Tx, names []string) (un
 // Created is a user who has just been created.
 type Created struct {
 	User
-	Invitation Invitation // of an administrator; else empty
+	Invitation Invitation // only for an administrator
 }
 
 // Create creates a user; a taken name is domain.AlreadyExists. A new administrator gets an invitation to enrol a second factor.
@@ -340,7 +340,7 @@ func (s *Users) List(ctx context.Context, cursor string, limit int) (_ []User, _
 type Change struct {
 	Roles  *[]string
 	Status *string
-	Email  *string // "" takes it away
+	Email  *string // "" removes the address
 }
 
 // Update applies the change if match holds for the user's version, else it fails with domain.PreconditionFailed. The last active administrator can't be
@@ -436,13 +436,13 @@ func (s *Users) applyConsequences(ctx context.Context, tx *store.Tx, before, aft
 		}
 	}
 	if after.Email != before.Email || before.Administers() && !after.Administers() {
-		if err := s.endInvitations(ctx, tx, after.ID); err != nil { // also not for whoever reads the old address, nor when they are an administrator again
+		if err := s.endInvitations(ctx, tx, after.ID); err != nil { // they must not work for whoever reads the old address, nor if the user becomes an administrator again
 			return err
 		}
 	}
 	detail := map[string]string{"status": after.Status, "roles": strings.Join(after.Roles, " ")}
 	if after.Email != before.Email {
-		if err := s.rows.EndResets(ctx, tx, after.ID, after.UpdatedAt); err != nil { // whoever reads the old address chooses no password any more
+		if err := s.rows.EndResets(ctx, tx, after.ID, after.UpdatedAt); err != nil { // whoever reads the old address must not be able to choose a password
 			return fmt.Errorf("end password resets: %w", err)
 		}
 		detail["email"] = "none"

@@ -13,8 +13,8 @@ import (
 
 // Files are the paths of the root keys.
 type Files struct {
-	Current  string // seals new keysets once a rotation has begun
-	Previous string // opens what is not resealed yet; need not exist
+	Current  string // the key that seals new keysets after a rotation
+	Previous string // opens keysets that are not resealed yet; need not exist
 }
 
 // roots are the root keys of this process. It is safe for concurrent use.
@@ -22,10 +22,10 @@ type roots struct {
 	files Files
 
 	mu      sync.RWMutex
-	known   map[string]*seal.Root // every key that was read since the start: one that leaves the files goes on until the process ends
-	held    []string              // ids of those in the files now, that of Current first
-	current string                // id of the key in Current; "" when it is refused
-	fault   error                 // what is wrong with the files
+	known   map[string]*seal.Root // all keys read since the start; one that is removed from the files stays usable until the process ends
+	held    []string              // IDs of the keys now in the files, that of Current first
+	current string                // ID of the key in Current; "" if the file is refused
+	fault   error                 // error of the last read
 }
 
 // read reads the files again. A file that is refused does not affect keys that were read before.

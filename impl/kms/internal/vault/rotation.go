@@ -23,34 +23,34 @@ const (
 	// TendPause is the interval at which the files are read and keysets are resealed.
 	TendPause = 5 * time.Second
 
-	seenEvery = 10 * time.Second // a replica says which keys it holds, also when nothing has changed
-	seenFor   = 30 * time.Second // a replica counts since it was seen
-	forgotten = time.Hour        // after which a replica that was killed is deleted
-	batch     = 20               // keysets that are resealed in one tending
+	seenEvery = 10 * time.Second // how often a replica announces its keys even if they have not changed
+	seenFor   = 30 * time.Second // how long after its last announcement a replica counts as running
+	forgotten = time.Hour        // after which a killed replica's row is deleted
+	batch     = 20               // keysets resealed per call of Tend
 )
 
 // State is the state of the root key's rotation.
 type State struct {
-	Active     string    // id of the root key that seals; "" in a database that no release with rotations has opened
-	Previous   string    // id of the one before; "": there was none
+	Active     string    // ID of the root key that seals; "" until the first release with rotations opens the database
+	Previous   string    // ID of the previous one; "" for none
 	RotatedAt  time.Time // zero: never
-	FinishedAt time.Time // when the last keyset was resealed; zero: never, or it goes on
+	FinishedAt time.Time // when the last keyset was resealed; zero: never, or not yet
 }
 
 // Holder is a replica with the root keys in its files.
 type Holder struct {
 	Replica  string
 	RootKeys []string
-	Fault    string // what is wrong with its files, in public words; "" when nothing is
+	Fault    string // why its files are refused, in public words; "" if they are not
 	SeenAt   time.Time
 }
 
 // Status is the state of the root key as administrators see it.
 type Status struct {
 	State
-	Sealed    int64  // keysets under the active key
-	Remaining int64  // keysets under others
-	Current   string // id of the key in the file of the replica that answers; "" when it is refused
+	Sealed    int64  // number of keysets under the active key
+	Remaining int64  // number of keysets under other keys
+	Current   string // ID of the key in the answering replica's file; "" if it is refused
 	Holders   []Holder
 }
 
@@ -64,7 +64,7 @@ type Rotation struct {
 
 	replica string
 	mu      sync.Mutex
-	said    Holder // what was stored last
+	said    Holder // the last stored announcement
 }
 
 // NewRotation returns the rotation of a vault's root key.
@@ -104,7 +104,7 @@ func (r *Rotation) status(ctx context.Context, q store.Querier) (s Status, err e
 // file holds the active key, a file is refused, another rotation is under way, or a running replica does not hold both keys.
 func (r *Rotation) Rotate(ctx context.Context, caller *auth.Principal) (s Status, err error) {
 	defer tried.To(&err, "rotate root key")
-	_ = r.Vault.roots.read() // the fault is told below
+	_ = r.Vault.roots.read() // may reports the fault below
 	if err := r.announce(ctx); err != nil {
 		return Status{}, err
 	}
@@ -215,7 +215,7 @@ func (r *Rotation) Tend(ctx context.Context) (err error) {
 		return errors.Join(fault, err)
 	}
 	if err := r.Vault.roots.holds(state.Active); err != nil {
-		return errors.Join(fault, err) // what is sealed under a key without a file would be lost with this process
+		return errors.Join(fault, err) // the sealed keysets would be lost with this process if its key has no file
 	}
 	sealedBy, err := rows.Roots(ctx, db.Read(ctx))
 	if err != nil {

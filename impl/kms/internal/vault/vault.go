@@ -19,13 +19,13 @@ import (
 // The names of the kms's own keysets. A keyring's keyset is named KeyringPrefix + the keyring's name.
 const (
 	Signing       = "signing"         // seals private signing keys
-	Refresh       = "refresh"         // seals successors of refresh tokens for their grace
-	APIKeys       = "api-keys"        // the pepper: sums API keys
+	Refresh       = "refresh"         // seals successors of refresh tokens for the grace period
+	APIKeys       = "api-keys"        // the pepper: computes the hashes of API keys
 	Secrets       = "secrets"         // seals the data keys of secrets
 	Answers       = "idempotency"     // seals stored answers
-	Fingerprints  = "idempotency-mac" // sums request bodies, and logins for which a new password is asked
+	Fingerprints  = "idempotency-mac" // computes MACs of request bodies, and of logins for password resets
 	Audit         = "audit"           // seals the key of the audit chain
-	Mails         = "mails"           // seals the links of mails on their way
+	Mails         = "mails"           // seals the contents of mails until they are sent
 	KeyringPrefix = "keyring."
 )
 
@@ -127,7 +127,7 @@ func (v *Vault) begin(ctx context.Context, sealedBy []string) error {
 func ensureRoot(path string, mayCreate bool) error {
 	_, err := os.Lstat(path)
 	if err == nil || !errors.Is(err, os.ErrNotExist) {
-		return nil // LoadRoot says what is wrong with it
+		return nil // LoadRoot reports other errors
 	}
 	if !mayCreate {
 		return fmt.Errorf("root key %s: %w; put the one back that the database was made with, or make one with `fountain keygen` for a new database", path, ErrNoRoot)
@@ -176,7 +176,7 @@ func (v *Vault) create(ctx context.Context, name string, create func() (*seal.Ke
 		return nil, err
 	}
 	err = v.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		state, err := v.rows.TakeRootTurn(ctx, tx) // no rotation comes between the sealing and the storing
+		state, err := v.rows.TakeRootTurn(ctx, tx) // excludes a rotation between sealing and storing
 		if err != nil {
 			return err
 		}

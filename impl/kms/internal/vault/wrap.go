@@ -34,7 +34,7 @@ func (v *Vault) Unwrap(ctx context.Context, sealed, aad []byte) ([]byte, error) 
 	if !errors.Is(err, seal.ErrOpen) {
 		return plain, err
 	}
-	v.forget(Wrapping) // another replica may have turned it over
+	v.forget(Wrapping) // another replica may have rotated it
 	if set, err = v.AEAD(ctx, Wrapping); err != nil {
 		return nil, err
 	}
@@ -43,8 +43,8 @@ func (v *Vault) Unwrap(ctx context.Context, sealed, aad []byte) ([]byte, error) 
 
 // Rewrapped is the state of the wrapping keyset.
 type Rewrapped struct {
-	Primary uint32 // the key that wraps
-	Older   bool   // there are others, of before
+	Primary uint32 // ID of the key that wraps
+	Older   bool   // there are older keys too
 }
 
 // Wraps returns the state of the wrapping keyset in the database.

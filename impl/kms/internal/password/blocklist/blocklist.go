@@ -131,7 +131,7 @@ func Build(passwords []string) ([]byte, int, error) {
 			continue
 		}
 		bucket, tag := Sum(folded).place()
-		if key := uint64(bucket)<<32 | uint64(tag); !seen[key] { // the commoner of two that fall together stays
+		if key := uint64(bucket)<<32 | uint64(tag); !seen[key] { // of two passwords with the same hash the more common one is kept
 			seen[key] = true
 			class := min(max(bits.Len(uint(rank))-minBits, 0), 1<<rankBits-1)
 			in[bucket] = append(in[bucket], tag<<rankBits|uint32(class))
