@@ -82,7 +82,7 @@ func TestAPIKey_carriesWhatItsOwnerSaysOfIt(t *testing.T) {
 	})
 }
 
-// Ten in a minute is ten at once and then one in six seconds, and beyond them the answer says when the next one is.
+// A limit of ten per minute is ten at once and then one every six seconds. Beyond it the answer says when the next use is allowed.
 func TestAPIKey_rateLimitHolds(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -137,7 +137,7 @@ func TestAPIKey_rateLimitHolds(t *testing.T) {
 	})
 }
 
-// What was read a moment ago is no good when it has ended since: every way of ending a key is seen by the next check at the same replica.
+// A cached result is not used when the key has ended since: the next check at the same replica detects every way of ending a key.
 func TestVerifyAPIKey_seesEveryEndAtOnce(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -184,7 +184,7 @@ func TestAPIKey_countsItsUses(t *testing.T) {
 	require.Eventually(t, func() bool { return h.keyOf(key.APIKey.ID, raised).Uses == 7 }, 10*time.Second, 50*time.Millisecond)
 }
 
-// Who asks whether a key or a service has changed is told of its uses and of the end of its time too, which make no version of it.
+// A conditional read of a key or service also reports uses and expiry, although these do not change the version.
 func TestReads_tellWhoHasTheVersionOfUsesAndEnds(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	admin, raised := h.administrator()

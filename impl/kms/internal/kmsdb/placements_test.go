@@ -30,7 +30,7 @@ func (s suite) placed(versions ...int64) secret.Placement {
 	return p
 }
 
-// free is the lease of what nobody is at.
+// free is the lease of a placement that no replica has.
 var free = time.UnixMicro(0).UTC()
 
 func (s suite) forgets(p secret.Placement) bool {
@@ -88,7 +88,7 @@ func TestPlacements_endWhatIsNotCurrentWhenItsTimeHasCome(t *testing.T) {
 	})
 }
 
-// Of all that find an end due one has it, until its lease is over.
+// Of all that find an end due, one has it until its lease is over.
 func TestPlacements_areEndedByOneAtATime(t *testing.T) {
 	each(t, func(s suite) {
 		rows, p := kmsdb.Secrets{}, s.placed(1)

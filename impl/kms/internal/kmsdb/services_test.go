@@ -165,7 +165,7 @@ func TestServices_raiseTheEpochOfWhatIsThere(t *testing.T) {
 	})
 }
 
-// enrolment is the tokens of the service svc_1.
+// enrolment has the tokens of the service svc_1.
 type enrolment struct {
 	suite
 	rows kmsdb.Services
