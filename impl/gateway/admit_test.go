@@ -61,7 +61,7 @@ func TestAdmit_refusesWhatTheServiceHasNoTimeFor(t *testing.T) {
 func TestAdmit_takesTheServiceAtItsWord(t *testing.T) {
 	h := newHouse(t)
 	var inside, asked atomic.Int64
-	done := make(chan struct{}) // for the work of those whom the service lets in
+	done := make(chan struct{}) // work of an admitted request
 	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
 		defer inside.Add(-1)
@@ -118,7 +118,7 @@ func TestAdmit_givesThePlaceBackBeforeTheClientReads(t *testing.T) {
 	h := newHouse(t)
 	bearer := "Bearer " + h.token(nil)
 	reads := make(chan struct{})
-	const clients = 64 // as many as run at once before anything is known of the operation
+	const clients = 64 // the initial limit of concurrent requests
 	var writing, ended sync.WaitGroup
 	writing.Add(clients)
 	defer ended.Wait()

@@ -253,7 +253,7 @@ func TestAPIKey_isTradedAgainWhenItsTokenWasEnded(t *testing.T) {
 
 	d.clock.Advance(2 * time.Second)
 	d.mu.Lock()
-	d.over = d.clock.Now().Add(time.Hour) // whatever is issued has ended already
+	d.over = d.clock.Now().Add(time.Hour) // every issued token has already been invalidated
 	d.mu.Unlock()
 	require.Equal(t, 401, d.create(key).StatusCode)
 	require.EqualValues(t, 3, d.asked.Load(), "the kms is asked once more, not for ever")

@@ -44,7 +44,7 @@ func TestAttack_aDocumentTakesNoPathOfOthers(t *testing.T) {
 			text = strings.Replace(text, "  /notes:\n", "  '"+path+"':\n", 1)
 			d := h.definition(text)
 			d.Compared = true
-			_ = h.g.members.Replace("test", []member.Definition{d}) // it may be refused
+			_ = h.g.members.Replace("test", []member.Definition{d}) // it may also be refused
 			for _, m := range h.g.members.Members() {
 				for _, op := range m.Contract.Operations {
 					require.Equal(t, "notes", op.Word, server)
@@ -164,7 +164,7 @@ func TestAttack_logsAndMetricsStayWhatTheyAre(t *testing.T) {
 	d := h.definition(text)
 	d.Compared = true
 	require.NoError(t, h.g.members.Replace("test", []member.Definition{d}))
-	for i := range 1500 { // each a place of its own
+	for i := range 1500 { // a different place each time
 		h.upstream = func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = fmt.Fprintf(w, `["a", {"forged\n%d": 1}, %d]`, i, i)
@@ -236,7 +236,7 @@ func TestAttack_theHealthCheckConnectsNowhereElse(t *testing.T) {
 		d := h.definition(notes)
 		d.Upstreams, d.Compared = []string{upstream}, true
 		err := h.g.members.Replace("test", []member.Definition{d})
-		if err == nil { // a name is judged when it is connected to
+		if err == nil { // a name is resolved and checked at the connection
 			a := h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil))
 			require.Contains(t, []int{502, 503}, a.StatusCode, upstream)
 		}

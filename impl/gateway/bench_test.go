@@ -89,7 +89,7 @@ type benchHouse struct {
 	clock        benchClock
 	admit        *admit.Station // of the gateway
 	members      *member.Registry
-	status       string // how every answer begins
+	status       string // the first bytes of every answer
 }
 
 func newBenchHouse(b testing.TB) *benchHouse {
@@ -232,7 +232,7 @@ func (h *benchHouse) client(b testing.TB, through bool, request func(authority, 
 func (h *benchHouse) caller(b testing.TB, address, request string) (roundTrip func()) {
 	conn, err := net.Dial("tcp", address)
 	require.NoError(b, err)
-	b.Cleanup(func() { _ = conn.Close() }) // it is of no use any more
+	b.Cleanup(func() { _ = conn.Close() }) // its error does not matter
 	text, buffer := []byte(request), make([]byte, 64<<10)
 	roundTrip = func() {
 		h.clock.nanoseconds.Add(int64(2 * time.Millisecond))
@@ -282,7 +282,7 @@ func benchService(b testing.TB, jwks string) string {
 	keys, list, created := answer("200 OK", jwks), answer("200 OK", `{"items":[`+benchElement+`]}`), answer("201 Created\r\nETag: \"1\"", benchElement)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
-	b.Cleanup(func() { _ = listener.Close() }) // it is of no use any more
+	b.Cleanup(func() { _ = listener.Close() }) // its error does not matter
 	serve := func(conn net.Conn) {
 		defer conn.Close()
 		buffer := make([]byte, 64<<10)

@@ -59,7 +59,7 @@ func readEvents(t *testing.T, res *http.Response, pieces chan<- string) (took []
 	for range 200 {
 		sent := time.Now()
 		pieces <- "data: {\"n\":1}\n"
-		if lines == nil { // a coding begins with the first event
+		if lines == nil { // compression begins with the first event
 			if res.Header.Get("Content-Encoding") == "gzip" {
 				unzipped, err := gzip.NewReader(body)
 				require.NoError(t, err)
@@ -87,19 +87,19 @@ func startCaddy(t *testing.T, gateway string) (url string, roots *x509.CertPool)
 	require.NoError(t, cmd.Start(), "CADDY names no binary; run: make edge")
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed, and says so
+		_ = cmd.Wait() // the error says that it was killed
 	})
 	lines := bufio.NewScanner(log)
 	for lines.Scan() && !strings.Contains(lines.Text(), "certificate obtained successfully") {
 	}
 	go func() {
-		_, _ = io.Copy(io.Discard, log) // else Caddy waits for a reader of its log
+		_, _ = io.Copy(io.Discard, log) // otherwise Caddy blocks on its log
 	}()
 	certificate, err := os.ReadFile(filepath.Join(home, "caddy", "pki", "authorities", "local", "root.crt"))
 	require.NoError(t, err)
 	roots = x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(certificate))
-	require.Eventually(t, func() bool { // it says that it has a certificate a moment before it serves it
+	require.Eventually(t, func() bool { // it logs the certificate shortly before it serves it
 		c, err := tls.Dial("tcp", "localhost:"+site, &tls.Config{RootCAs: roots})
 		return err == nil && c.Close() == nil
 	}, 30*time.Second, 10*time.Millisecond)

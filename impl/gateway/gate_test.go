@@ -128,7 +128,7 @@ func (h *house) serve(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":"k1","x":%q}]}`, x)
 		return
 	}
-	if r.Header.Get("Content-Type") == "application/x-ndjson" { // the test reads it as it comes
+	if r.Header.Get("Content-Type") == "application/x-ndjson" { // the test reads the stream itself
 		h.mu.Lock()
 		upstream := h.upstream
 		h.mu.Unlock()
@@ -189,7 +189,7 @@ func (h *house) do(method, path, body string, header ...string) answer {
 	raw, err := io.ReadAll(res.Body)
 	require.NoError(h.t, err)
 	var p struct{ Code string }
-	_ = json.Unmarshal(raw, &p) // most bodies are no problems
+	_ = json.Unmarshal(raw, &p) // most bodies are not problem documents
 	return answer{res, p.Code, string(raw)}
 }
 
@@ -254,7 +254,7 @@ func TestGate_refusesTheWrongCallerBeforeAnythingReachesAService(t *testing.T) {
 
 func TestGate_readsNoByteOfABodyBeforeAuthorization(t *testing.T) {
 	h := newHouse(t)
-	pipe, w := io.Pipe() // nobody writes: a gateway that reads would wait for ever
+	pipe, w := io.Pipe() // nothing is written, so a gateway that read it would block forever
 	defer w.Close()
 	req, err := http.NewRequest("POST", h.gate.URL+createPath, pipe)
 	require.NoError(t, err)
@@ -367,7 +367,7 @@ func TestGate_answersForServicesThatDoNot(t *testing.T) {
 	bearer := "Bearer " + h.token(nil)
 	h.upstream = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	require.Equal(t, 502, h.do("POST", createPath, createBody, "Authorization", bearer).StatusCode)
-	h.mu.Lock() // the aborted answer above ends without telling us
+	h.mu.Lock() // the abort above is not signalled to the test
 	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusCreated)

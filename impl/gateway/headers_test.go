@@ -129,14 +129,14 @@ func newWired(t testing.TB) *wired {
 
 // send sends a request that creates an element, with additional header lines, and returns the status of the last answer: 0 for none.
 func (d *wired) send(t testing.TB, lines, body string) (sent string, status int) {
-	d.house.clock.Advance(time.Second) // the limits allow so many
+	d.house.clock.Advance(time.Second) // as many as the limits allow
 	sent = fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n%s\r\n%s",
 		createPath, d.token(nil), len(body), lines, body)
 	conn, err := net.Dial("tcp", d.address)
 	require.NoError(t, err)
 	defer conn.Close()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
-	_, _ = io.WriteString(conn, sent) // it may be refused before its end
+	_, _ = io.WriteString(conn, sent) // it may be refused before it is read completely
 	for r := bufio.NewReader(conn); ; {
 		res, err := http.ReadResponse(r, nil)
 		if err != nil {
@@ -144,7 +144,7 @@ func (d *wired) send(t testing.TB, lines, body string) (sent string, status int)
 			require.False(t, errors.As(err, &late) && late.Timeout(), "neither answered nor closed: %q", lines)
 			return sent, status
 		}
-		_, _ = io.Copy(io.Discard, res.Body) // it may be cut short, which is not the matter here
+		_, _ = io.Copy(io.Discard, res.Body) // it may be truncated, which does not matter here
 		status = res.StatusCode
 	}
 }
@@ -231,7 +231,7 @@ func someLines(r *rand.Rand) string {
 	}
 	for range r.IntN(4) {
 		name, value := someNames[r.IntN(len(someNames))], someValues[r.IntN(len(someValues))]
-		if r.IntN(2) == 0 { // fields that pass come more often
+		if r.IntN(2) == 0 { // more often fields that pass
 			name = someNames[r.IntN(6)]
 		}
 		switch r.IntN(8) {
@@ -276,14 +276,14 @@ func FuzzForward_headers(f *testing.F) {
 			lines += someLines(rand.New(rand.NewPCG(seed, 1)))
 		}
 		if len(lines) > 8<<10 || len(text) > 8<<10 {
-			return // what is too large is another test's matter
+			return // too large requests are tested elsewhere
 		}
 		if lines != "" && !strings.HasSuffix(lines, "\r\n") {
-			lines += "\r\n" // else the head has no end, which the gateway awaits for a while
+			lines += "\r\n" // otherwise the head has no end, and the gateway waits for it for a while
 		}
 		data, err := json.Marshal(map[string]any{"id": "a", "data": map[string]string{"text": text}})
 		require.NoError(t, err)
-		d.t = t // f must not be asked for anything now
+		d.t = t // f must not read any input now
 		d.check(t, lines, string(data))
 	})
 }

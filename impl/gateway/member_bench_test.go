@@ -41,7 +41,7 @@ func BenchmarkGate_adopted(b *testing.B) {
 			}
 			each := func(i int) float64 { return float64(used[i].Nanoseconds()) / 1000 / float64(b.N*turn) }
 			nothing, family, adopted := each(0), each(1), each(2)
-			b.ReportMetric(0, "ns/op") // of all three together it tells nothing
+			b.ReportMetric(0, "ns/op") // the average of all three is meaningless
 			b.ReportMetric(nothing, "nothing-us")
 			b.ReportMetric(family, "family-us")
 			b.ReportMetric(adopted, "adopted-us")
@@ -114,7 +114,7 @@ func (h *benchHouse) adopt(t testing.TB) {
 	for _, name := range []string{"sequence.yaml", "common.yaml"} {
 		text, err := openapi.Files.ReadFile(name)
 		require.NoError(t, err)
-		files[name] = bytes.ReplaceAll(text, []byte("{max: 4GiB}"), []byte("{max: 16MiB}")) // the most that a document of others may say
+		files[name] = bytes.ReplaceAll(text, []byte("{max: 4GiB}"), []byte("{max: 16MiB}")) // the maximum for an adopted document
 	}
 	require.NoError(t, h.members.Replace("bench", []member.Definition{{
 		Name: benchMember, File: "sequence.yaml", Files: files, Upstreams: []string{"http://" + benchService(t, "")},

@@ -387,7 +387,7 @@ func TestMember_comesFromTheDirectory(t *testing.T) {
 
 	write("notes/member.yaml", "contract: notes.yaml\nupstream: ["+h.stranger+"]\n")
 	hangups <- os.Interrupt
-	hangups <- os.Interrupt // when it takes the second one it has done what the first one asked for
+	hangups <- os.Interrupt // when it receives the second signal it has handled the first
 	require.Equal(t, 200, status())
 	require.Contains(t, h.log.String(), "field upstream not found")
 

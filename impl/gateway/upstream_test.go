@@ -76,7 +76,7 @@ func TestGate_waitsForAServiceThatIsBeingRestarted(t *testing.T) {
 	close(answers)
 	answered := 0
 	for a := range answers {
-		require.Contains(t, []string{"not_found", "overloaded"}, a.Code, a.Text) // when it is back all of them want a place at once
+		require.Contains(t, []string{"not_found", "overloaded"}, a.Code, a.Text) // when it is back they all want a place at once
 		if a.Code == "not_found" {
 			answered++
 		}

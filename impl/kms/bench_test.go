@@ -164,7 +164,7 @@ func compareVerify(b *testing.B, log *slog.Logger) {
 	ours := newCaller(b, m.address, request(b, m.address, "/kms/v1/keys/verify", "application/json", body, m.token))
 	var bareCPU, oursCPU time.Duration
 	b.ResetTimer()
-	for done := 0; done < b.N; done += turn { // by turns, so that whatever else the machine does is shared
+	for done := 0; done < b.N; done += turn { // in turns, so that other load affects both
 		bareCPU += bare.calls(turn)
 		oursCPU += ours.calls(turn)
 	}

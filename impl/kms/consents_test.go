@@ -182,7 +182,7 @@ func TestWithdrawConsent_leavesNothingBesideIt(t *testing.T) {
 					w.allows()
 					refresh = w.trade(w.code("scope", "openid offline_access")).RefreshToken
 					got := apart.race(mint, func() {
-						_, _ = w.client.WithdrawConsentWithResponse(context.Background(), r.user.ID, w.app.Client.ID, bearer(w.access)) // what works afterwards tells
+						_, _ = w.client.WithdrawConsentWithResponse(context.Background(), r.user.ID, w.app.Client.ID, bearer(w.access)) // the checks afterwards tell the result
 					})
 					require.Empty(t, w.consents(w.access).JSON200.Items)
 					made += len(got)

@@ -103,7 +103,7 @@ func TestPutContract_asksForAnAdministratorWithASecondFactor(t *testing.T) {
 	require.Equal(t, http.StatusCreated, h.putContract("orders", raised, nil, body).StatusCode())
 
 	for name, one := range map[string]struct {
-		token, put, get string // "": it may
+		token, put, get string // "": it is accepted
 	}{
 		"an editor":                             {editor, "insufficient_scope", "insufficient_scope"},
 		"an administrator without a factor":     {plain, "insufficient_user_authentication", "insufficient_user_authentication"},

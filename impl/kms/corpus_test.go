@@ -76,7 +76,7 @@ func TestTokens_attackCorpus(t *testing.T) {
 		changed[k] = v
 		return parts[0] + "." + encode(changed) + "." + parts[2]
 	}
-	malleable := func() string { // the last character carries bits that mean nothing
+	malleable := func() string { // the last character has unused bits
 		const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 		last := strings.IndexByte(alphabet, good[len(good)-1])
 		return good[:len(good)-1] + string(alphabet[last^1])
@@ -151,7 +151,7 @@ func TestOperations_refuseWhomTheContractDoesNotName(t *testing.T) {
 	h.user("reader", "reader", raised)
 	h.user("editor", "editor", raised)
 	service := h.enrol("sequence")
-	sign := func() map[string]string { // afresh: logoutUser is among the operations, and ends their sessions
+	sign := func() map[string]string { // again each time: logoutUser is among the operations, and ends their sessions
 		return map[string]string{
 			"admin": h.login(adminName, adminPassword).AccessToken, "reader": h.login("reader", userPassword).AccessToken,
 			"editor": h.login("editor", userPassword).AccessToken, "service": h.token(service, "kms"),

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 type childConfig struct {
 	DataDir, DatabaseURLFile, RootKeyFile string
 	Rotators                              kms.Rotators
-	At                                    time.Time // where its clock stands still; zero: it has the machine's
+	At                                    time.Time // the fixed time of its clock; zero: the machine's clock
 }
 
 // child runs a kms until it is killed, and prints its address when it is ready.
@@ -97,7 +97,7 @@ func TestRefresh_sessionSurvivesKill(t *testing.T) {
 		t := h.t
 		h.bootstrap()
 		require.NoError(t, h.stop())
-		at := h.clock.Now() // or a slow machine would take longer to start a child than a lost answer may be asked for again
+		at := h.clock.Now() // otherwise, on a slow machine, starting a child could take longer than the grace of a lost answer
 		kill := h.spawnAt(at)
 		token := *h.login(adminName, adminPassword).RefreshToken
 		for round := range 5 {
@@ -105,7 +105,7 @@ func TestRefresh_sessionSurvivesKill(t *testing.T) {
 			for {
 				got, err := h.client.RefreshTokenWithResponse(context.Background(), api.Refresh{RefreshToken: token})
 				if err != nil {
-					break // killed: the answer is lost, the change may be there or not
+					break // killed: the answer is lost, and the change may have been committed or not
 				}
 				require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
 				token = *got.JSON200.RefreshToken

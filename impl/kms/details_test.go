@@ -123,7 +123,7 @@ func TestAPIKey_rateLimitHolds(t *testing.T) {
 		refused := h.ask(key.APIKey.ID, key.Key, "sequence")
 		require.Equal(t, http.StatusTooManyRequests, refused.StatusCode(), string(refused.Body))
 		require.Equal(t, "6", refused.HTTPResponse.Header.Get("Retry-After"))
-		h.clock.Advance(-time.Hour) // a clock that is set back makes nobody wait for the hour, and gives nobody a new limit
+		h.clock.Advance(-time.Hour) // setting the clock back neither makes callers wait for the hour nor resets the limit
 		refused = h.ask(key.APIKey.ID, key.Key, "sequence")
 		require.Equal(t, "6", refused.HTTPResponse.Header.Get("Retry-After"))
 		h.clock.Advance(6 * time.Second)
@@ -165,7 +165,7 @@ func TestVerifyAPIKey_seesEveryEndAtOnce(t *testing.T) {
 			owner := h.user(strings.ReplaceAll(name, " ", "-"), "editor", raised)
 			session := h.login(owner.Username, userPassword).AccessToken
 			key := h.ownKey(owner.ID, session, "elements:write")
-			for range 3 { // the first use is written, the second read, the third known
+			for range 3 { // the first use is written, the second one reads the row, the third one uses the cache
 				require.True(t, h.verify(key.Key, asks, "elements:write").Valid, name)
 			}
 			end(owner, key, session)
@@ -213,7 +213,7 @@ func TestReads_tellWhoHasTheVersionOfUsesAndEnds(t *testing.T) {
 		case "key":
 			require.True(t, h.verify(made.Key, raised).Valid)
 		case "role":
-			h.resourceServer("invoices", raised, []string{}, "invoices:read") // an administrator has it from then on
+			h.resourceServer("invoices", raised, []string{}, "invoices:read") // the administrator has the new scope from then on
 		default:
 			enrolled := h.tryEnrol(registered.Enrolment.Token)
 			require.Equal(t, http.StatusCreated, enrolled.StatusCode())

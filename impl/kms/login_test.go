@@ -154,7 +154,7 @@ func TestLogin_takesCapitalsForSmallLetters(t *testing.T) {
 		h.login(strings.ToUpper(adminName[:1])+adminName[1:], adminPassword)
 		h.login(strings.ToUpper(adminName), adminPassword)
 		require.Equal(t, http.StatusUnauthorized, h.attempt(strings.ToUpper(adminName), strings.ToUpper(adminPassword)).StatusCode(), "a password is what was chosen")
-		for _, other := range []string{"\u212aing", "ａｄａ", "ADA.", " ADA"} { // what folds to a name is none
+		for _, other := range []string{"\u212aing", "ａｄａ", "ADA.", " ADA"} { // a name that folds to another one is not that name
 			require.Equal(t, http.StatusUnauthorized, h.attempt(other, adminPassword).StatusCode(), other)
 		}
 	})
@@ -294,7 +294,7 @@ func TestLogin_manyAtOnceOfOnePersonDoNotLock(t *testing.T) {
 		for range 12 {
 			all.Go(func() {
 				got := h.attempt(adminName, adminPassword)
-				for got.StatusCode() == http.StatusServiceUnavailable { // its turn did not come in time, on a slow machine
+				for got.StatusCode() == http.StatusServiceUnavailable { // on a slow machine its turn may not have come in time
 					got = h.attempt(adminName, adminPassword)
 				}
 				if got.StatusCode() != http.StatusOK {

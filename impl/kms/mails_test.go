@@ -125,7 +125,7 @@ func TestMailPasswordReset_isSentOnceAndForgotten(t *testing.T) {
 		require.True(t, strings.HasPrefix(*mine.Link, issuer+"/kms/v1/auth/password-reset#pr_"), *mine.Link)
 		require.Empty(t, c.claim(), "it is taken up")
 		c.report(mine, "sent", "")
-		c.report(mine, "failed", "late") // of a lease that is over
+		c.report(mine, "failed", "late") // the lease has ended
 		listed := h.mails(raised)
 		require.Len(t, listed, 1)
 		require.Equal(t, api.MailStatusSent, listed[0].Status)
@@ -149,7 +149,7 @@ func TestMails_areTriedAgainAndGivenUp(t *testing.T) {
 		_, why = h.mailReset(grace.ID, nil, raised)
 		require.Empty(t, why)
 		first := c.one()
-		h.clock.Advance(61 * time.Second) // the lease of who has died
+		h.clock.Advance(61 * time.Second) // the lease of the process that died
 		second := c.one()
 		require.Equal(t, *first.Link, *second.Link)
 		c.report(first, "failed", "rejected")

@@ -25,7 +25,7 @@ type oauthAnswer struct {
 	IDToken          string `json:"id_token"`
 	Scope, Error     string
 	ErrorDescription string `json:"error_description"`
-	Type, Code       string // of a problem, which must not be there
+	Type, Code       string // the code of a problem, which must not appear
 }
 
 // post sends a form to the token endpoint like any OAuth client.

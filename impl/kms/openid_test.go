@@ -373,7 +373,7 @@ func TestTrade_refusesWhatTheCodeIsNotBoundTo(t *testing.T) {
 			require.Equal(t, c.status, got.status, "%s: %s", name, got.Error)
 			require.Equal(t, c.want, got.Error, name)
 		}
-		w.trade(code) // nothing of that has used it up
+		w.trade(code) // none of these attempts used it up
 		late := w.code()
 		h.clock.Advance(61 * time.Second)
 		require.Equal(t, "invalid_grant", h.post(w.form(late), w.itself).Error, "a code lives for a minute")

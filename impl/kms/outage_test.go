@@ -85,7 +85,7 @@ func (c *cable) plug() {
 func TestRun_databaseGoesAndComes(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		if c.URL == "" {
-			return // SQLite has no cable
+			return // SQLite has no connection to interrupt
 		}
 		address, err := url.Parse(c.URL)
 		require.NoError(t, err)

@@ -246,7 +246,7 @@ func TestMint_leavesNothingBesideItsOwnersEnd(t *testing.T) {
 // What is created from a session or key concurrently with its end ends with it: a session's tokens at sign-out, a key's tokens and successors at its revocation.
 func TestMint_leavesNothingBesideTheEndOfWhatItStandsOn(t *testing.T) {
 	signOut := func(r *racer) {
-		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(r.tokens.AccessToken)) // what works afterwards tells
+		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(r.tokens.AccessToken)) // the checks afterwards tell the result
 	}
 	revoke := func(r *racer) { r.a.revoke(r.key.APIKey.ID, r.raised) }
 	pairs := []struct {
@@ -299,7 +299,7 @@ func TestMint_comesBeforeTheEndOfWhatItStandsOn(t *testing.T) {
 		do     func(r *racer)
 	}{
 		"logoutUser": {"logoutUser", func(r *racer) string { return claims(r.a.t, r.tokens.AccessToken).SessionID }, func(r *racer) {
-			_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(r.tokens.AccessToken)) // the log tells
+			_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(r.tokens.AccessToken)) // the log tells the result
 		}},
 		"revokeApiKey": {"revokeApiKey", func(r *racer) string { return r.key.APIKey.ID }, func(r *racer) {
 			r.a.revoke(r.key.APIKey.ID, r.raised)
@@ -426,7 +426,7 @@ func (h *house) enrolmentFor(serviceID, raised string) string {
 func TestMint_leavesNothingOfASignInBesideAnEnd(t *testing.T) {
 	disable := func(r *racer, _ string) { r.a.change(r.user.ID, `{"status":"disabled"}`, r.raised) }
 	giveUp := func(r *racer, token string) {
-		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(token)) // what works afterwards tells
+		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(token)) // the checks afterwards tell the result
 	}
 	revoke := func(r *racer, token string) {
 		_, _ = r.a.client.RevokeSessionWithResponse(context.Background(), r.user.ID, claims(r.a.t, token).SessionID, bearer(r.raised))

@@ -34,7 +34,7 @@ func replicasWith(t *testing.T, change func(*kms.Config), f func(a, b *house)) {
 	t.Helper()
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		if c.URL == "" {
-			return // SQLite has one process
+			return // SQLite allows a single process
 		}
 		one := databaseOf(t, c)
 		change(&one)
@@ -262,7 +262,7 @@ func TestUpdateService_withdrawsInTheOrderOfUsers(t *testing.T) {
 						t.Error(err)
 					case got.StatusCode() == http.StatusOK:
 						done.Add(1)
-					case got.StatusCode() != http.StatusUnauthorized: // the tokens of administrators end with the scopes, and so did this one's
+					case got.StatusCode() != http.StatusUnauthorized: // withdrawing scopes ends administrators' tokens, including this one
 						t.Errorf("%d %s", got.StatusCode(), got.Body)
 					}
 				})

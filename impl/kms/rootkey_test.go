@@ -147,7 +147,7 @@ func TestRotateRootKey_refusesFilesThatAreNotSafe(t *testing.T) {
 func TestRotateRootKey_waitsForEveryReplica(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		if c.URL == "" {
-			return // SQLite has one process
+			return // SQLite allows a single process
 		}
 		one := databaseOf(t, c)
 		a := start(t, one)
@@ -195,7 +195,7 @@ func TestRotateRootKey_goesOnAfterKill(t *testing.T) {
 		require.Equal(t, http.StatusCreated, h.put("app.db", "kept", raised, nil).StatusCode())
 		require.NoError(t, h.stop())
 		for round := range rounds {
-			if round > 0 { // a child that was killed counts for a while
+			if round > 0 { // a killed child still counts for a while
 				db := h.database()
 				require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 					_, err := tx.Exec(ctx, "DELETE FROM root_key_holders")
@@ -209,7 +209,7 @@ func TestRotateRootKey_goesOnAfterKill(t *testing.T) {
 			h.clock.Advance(time.Since(h.clock.Now())) // the child has the real one
 			raised := p.raise(h.login(adminName, adminPassword).AccessToken, "kms")
 			require.Equal(t, http.StatusOK, h.rotateRoot(raised).StatusCode())
-			for range 10 * round { // the kill comes after so many answers, whatever the machine does
+			for range 10 * round { // the kill comes after a number of answers, however slow the machine is
 				require.Equal(t, "kept", h.get("app.db", raised).JSON200.Value)
 			}
 			kill()

@@ -197,7 +197,7 @@ func followed(a, b *house, h *held, at target, rotation api.SecretRotationPut) {
 	require.Equal(t, http.StatusOK, d.putRotation("app.db", rotation).StatusCode())
 	version := int64(1)
 	for _, step := range []string{"set", "test", "end"} {
-		for range 2 { // at the end there is a version outside to be ended from the second one on
+		for range 2 { // from the second one on, a version has to be ended outside at the end
 			d, version = raise(), version+1
 			reached, release := h.arm(step)
 			require.Equal(t, http.StatusAccepted, d.rotate("app.db").StatusCode(), "%s %d", step, version)
@@ -208,7 +208,7 @@ func followed(a, b *house, h *held, at target, rotation api.SecretRotationPut) {
 			}
 			a.clock.Advance(31 * time.Second)
 			ended := func() bool {
-				a.clock.Advance(100 * time.Millisecond) // what was put off goes on, too
+				a.clock.Advance(100 * time.Millisecond) // so that delayed steps continue
 				r := d.rotation("app.db").JSON200
 				for _, times := range at.placed() {
 					require.Equal(t, 1, times)

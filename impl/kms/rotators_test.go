@@ -196,7 +196,7 @@ func TestPutSecretRotation_namesNoListenerOfThisProcess(t *testing.T) {
 		wanted.URL = ptr(url + "/rotate")
 		require.Equal(t, want, d.putRotation("app.db", wanted).StatusCode(), url)
 	}
-	for name, url := range map[string]string{"app.own": own, "app.other": other.URL} { // by a name they are found out when they are connected to
+	for name, url := range map[string]string{"app.own": own, "app.other": other.URL} { // names are resolved and refused at the connection
 		h.put(name, "first", d.token, nil)
 		wanted := r.rotation()
 		wanted.URL = ptr(strings.Replace(url, "127.0.0.1", "localhost", 1) + "/rotate")
@@ -234,11 +234,11 @@ func TestRotation_byAWebhookIsEndedByAnotherAfterAKill(t *testing.T) {
 		a.put("app.db", "first", d.token, nil)
 		a.put("app.rotator", rotatorSecret, d.token, nil)
 		require.Equal(t, http.StatusOK, d.putRotation("app.db", r.rotation()).StatusCode())
-		require.NoError(t, a.stop()) // on PostgreSQL too: or it would be this one that goes first
+		require.NoError(t, a.stop()) // also on PostgreSQL: otherwise this one could act first
 		for round, step := range []string{"set", "test"} {
 			b := &house{t: t, config: config, dir: config.DataDir}
 			b.config.Rotators = r.Rotators
-			kill := b.spawnAt(now.Now()) // with a clock of its own it would take the token for one of the future
+			kill := b.spawnAt(now.Now()) // with a clock of its own it could refuse the token as issued in the future
 			killed := make(chan struct{})
 			r.mu.Lock()
 			r.acted = func(done string) {

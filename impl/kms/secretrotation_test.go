@@ -195,7 +195,7 @@ func TestRotateSecret_isEndedByAnotherAfterAKill(t *testing.T) {
 				b.config.DataDir = b.dir
 				require.NoError(t, os.Chmod(b.dir, 0o700))
 			}
-			kill := b.spawnAt(now.Now()) // with the machine's clock it could take the token for one of the future
+			kill := b.spawnAt(now.Now()) // with the machine's clock it could refuse the token as issued in the future
 			got, err := b.client.RotateSecretWithResponse(context.Background(), "app.db", bearer(raised))
 			require.NoError(t, err)
 			require.Equal(t, http.StatusAccepted, got.StatusCode(), string(got.Body))

@@ -234,7 +234,7 @@ func TestSecretVersions_areForWhoMayHaveTheSecret(t *testing.T) {
 func TestDestroySecretVersion_leavesNothingInTheFiles(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		if c.URL != "" {
-			return // its files are PostgreSQL's: the answer says so
+			return // the files are PostgreSQL's, which the answer says
 		}
 		h := start(t, databaseOf(t, c))
 		h.bootstrap()

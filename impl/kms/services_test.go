@@ -207,7 +207,7 @@ func TestFamilyScopes_followTheRelease(t *testing.T) {
 func TestEnrolService_tokenForALostKeyStays(t *testing.T) {
 	eachInTurn(t, func(h *house) {
 		t := h.t
-		h.enrol("twofactor") // the key is lost: nobody uses it
+		h.enrol("twofactor") // the key is lost and never used
 		require.NoError(t, h.stop())
 		h.run()
 		first := h.enrolToken("twofactor")

@@ -183,7 +183,7 @@ func TestMfaToken_opensNothingButTheEndOfItsSignIn(t *testing.T) {
 		tried := 0
 		for _, op := range c.Operations {
 			if op.Public {
-				continue // looks at no token: what it takes instead is tried below
+				continue // it checks no token; what it accepts instead is tested below
 			}
 			path := parameter.ReplaceAllStringFunc(op.Path, func(name string) string {
 				if value := values[strings.Trim(name, "{}")]; value != "" {

@@ -270,7 +270,7 @@ func TestRotateSigningKey_isWholeThroughKill(t *testing.T) {
 	}
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		if c.URL == "" {
-			return // SQLite has one process
+			return // SQLite allows a single process
 		}
 		one := databaseOf(t, c)
 		began, moved := clock.System.Now(), time.Duration(0)

@@ -104,7 +104,7 @@ func TestRun_rootKeyIsMadeOnlyForAnEmptySQLite(t *testing.T) {
 
 func TestRun_refusesARootKeyThatOthersRead(t *testing.T) {
 	c := databaseOfSQLite(t)
-	open, err := os.MkdirTemp("", "open-") // t.TempDir lies in a closed directory, which would do
+	open, err := os.MkdirTemp("", "open-") // the parent of t.TempDir is not accessible to others, which would be sufficient already
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(open)) })
 	require.NoError(t, os.Chmod(open, 0o755))

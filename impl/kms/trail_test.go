@@ -96,11 +96,11 @@ func TestTrail_isVerifiedExportedAndWitnessed(t *testing.T) {
 		export := func() string {
 			got, err := h.client.ExportAudit(t.Context(), &api.ExportAuditParams{}, bearer(raised))
 			if err != nil {
-				return "" // it was cut off before anything was on its way
+				return "" // it was aborted before any byte was sent
 			}
 			defer got.Body.Close()
 			require.Equal(t, http.StatusOK, got.StatusCode)
-			text, _ := io.ReadAll(got.Body) // it may be cut off
+			text, _ := io.ReadAll(got.Body) // it may be aborted
 			return string(text)
 		}
 		whole := export()

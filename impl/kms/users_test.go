@@ -223,7 +223,7 @@ func TestUpdateUser_disablingEndsSessionsAndKeys(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, http.StatusCreated, key.StatusCode(), string(key.Body))
 		h.token(key.JSON201, "sequence")
-		for _, status := range []string{"disabled", "active"} { // enabling brings back neither
+		for _, status := range []string{"disabled", "active"} { // enabling the user restores neither
 			h.change(grace.ID, `{"status":"`+status+`"}`, raised)
 			refreshed, err := h.client.RefreshTokenWithResponse(t.Context(), api.Refresh{RefreshToken: *tokens.RefreshToken})
 			require.NoError(t, err)

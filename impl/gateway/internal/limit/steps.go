@@ -72,9 +72,9 @@ func set(x *httpserver.Exchange, name, value string) {
 	x.SetHeader(name, value)
 }
 
-// keyOf returns what a policy counts by; a policy by subject does not apply where there is none. Policies of the same name in
-// different contracts are different limits, and so are those of different numbers in one contract: an operation that says a limit
-// of that name itself has it in place of the common one. Counted as one, what a narrow limit takes would use up the wide one.
+// keyOf returns the key that a policy counts by; false for a policy by subject or client when the request has none. Policies of the same name in different
+// contracts are different limits, and so are those with different numbers in one contract: an operation that declares a limit of that name has it instead of the
+// common one. If both were counted as one, requests under the narrow limit would use up the wide one.
 func keyOf(p *contract.Rate, x *httpserver.Exchange) (ratelimit.Key, bool) {
 	var room [24]byte
 	numbers := binary.BigEndian.AppendUint64(room[:0], uint64(p.Quota))
@@ -97,7 +97,8 @@ func keyOf(p *contract.Rate, x *httpserver.Exchange) (ratelimit.Key, bool) {
 	return ratelimit.Key{}, false
 }
 
-// Concurrency admits as many requests of an operation at a time as its contract says, and of one subject as many as that says: nobody takes all places.
+// Concurrency admits at most as many concurrent requests of an operation as its contract says, and at most as many of one subject as it says, so that no subject
+// can take all places.
 func (s *Steps) Concurrency(x *httpserver.Exchange) error {
 	if err := s.ofSubject(x); err != nil {
 		return err
@@ -115,13 +116,13 @@ func (s *Steps) Concurrency(x *httpserver.Exchange) error {
 	return nil
 }
 
-// flight is which requests of an operation run now.
+// flight counts the running requests of an operation.
 type flight struct {
 	running  atomic.Int64
 	subjects subjects
 }
 
-// flight returns what runs of an operation.
+// flight returns the counts of an operation.
 func (s *Steps) flight(op *contract.Operation) *flight {
 	return contract.Kept(op, s, func() *flight { return new(flight) })
 }

@@ -116,7 +116,7 @@ func BenchmarkForward(b *testing.B) {
 				b.ReportMetric(float64(took[way].Nanoseconds())/n/1000, way+"-us")
 				b.ReportMetric(float64(allocated[way])/n, way+"-allocs")
 			}
-			b.ReportMetric(0, "ns/op") // both ways together mean nothing
+			b.ReportMetric(0, "ns/op") // the average of both is meaningless
 		})
 	}
 }

@@ -21,7 +21,7 @@ const surplus = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 
 // Surplus bytes after an answer never become the answer to another request, even if TLS has already read them from the socket.
 func TestPool_usesNoTLSConnectionWithSurplusAgain(t *testing.T) {
-	long := strings.Repeat("x", 2*readBuffer) // its end is read past the buffer
+	long := strings.Repeat("x", 2*readBuffer) // the body is larger than the read buffer
 	for name, records := range map[string][]string{
 		"in the record of the body": {fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(long), long) + surplus},
 		"in the next record":        {okAnswer, surplus},

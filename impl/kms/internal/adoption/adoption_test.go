@@ -25,8 +25,8 @@ import (
 // judge is a Judge with the results that the test sets.
 type judge struct {
 	verdict adoption.Verdict
-	during  func()              // runs while a document is judged
-	against []adoption.Document // what was compared last: before and after
+	during  func()              // called while a document is checked
+	against []adoption.Document // the last compared documents: before and after
 }
 
 func (j *judge) Judge(before *adoption.Document, d adoption.Document) (adoption.Verdict, error) {
@@ -361,7 +361,7 @@ func TestFeed_tellsOfEveryChange(t *testing.T) {
 		page, err := r.Feed.After(t.Context(), "", heard, 1000, 0)
 		require.NoError(t, err)
 		for _, e := range page.Entries {
-			if e.Position <= heard { // another feed's name begins at the beginning
+			if e.Position <= heard { // a follower of another feed gets it from the beginning
 				continue
 			}
 			heard = e.Position

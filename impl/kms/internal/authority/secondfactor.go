@@ -99,7 +99,7 @@ func (p SecondFactor) Unmeetable() bool {
 	return p.Factors != nil && len(p.Factors) == 0 || p.Always && p.Factors != nil && len(p.AtSignIn()) == 0
 }
 
-// SecondFactors finds policies.
+// SecondFactors reads the policies of roles.
 type SecondFactors interface {
 	// SecondFactors returns, by role name, the policies of those roles that have one.
 	SecondFactors(ctx context.Context, q store.Querier, roles []string) (map[string]SecondFactor, error)

@@ -26,7 +26,7 @@ func TestRows_sayWhatTheyTried(t *testing.T) {
 					name := methods.Type().String() + "." + methods.Type().Method(i).Name
 					results := methods.Method(i).Call(anyArguments(ctx, tx, methods.Method(i).Type()))
 					if (name == "kmsdb.Roles.LockHolders" || name == "kmsdb.Services.LockCarriers") && tx.Dialect() == store.SQLite {
-						continue // they ask nothing: SQLite has one writer, and locks no rows
+						continue // they run no statement: SQLite has a single writer, and no row locks
 					}
 					err, _ := results[len(results)-1].Interface().(error)
 					require.ErrorIs(s, err, broken, name)

@@ -119,7 +119,7 @@ func TestPlacements_areEndedByOneAtATime(t *testing.T) {
 		require.False(s, claim(noon.Add(29*time.Second)))
 		require.True(s, claim(noon.Add(30*time.Second)))
 
-		late := p // its lease is over, and it comes back after all
+		late := p // a late answer, after its lease has ended
 		late.HeldUntil, late.Attempts = noon.Add(30*time.Second), 7
 		require.False(s, s.forgets(late))
 		s.write(func(ctx context.Context, tx *store.Tx) error { return rows.PutOffEnding(ctx, tx, late, noon) })

@@ -75,7 +75,7 @@ func readFrom(t *testing.T, url string) *reader {
 	r.Follower = ended.NewFollower(ended.Config{
 		KMSURL: url, Client: &http.Client{}, Credential: anyToken{}, Clock: clock.System, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 		Apply: func(_ context.Context, e ended.Entry) error {
-			r.gaps += e.Position - r.last - 1 // positions come from one row, so that none is left out
+			r.gaps += e.Position - r.last - 1 // positions come from one row, so none is skipped
 			r.last = e.Position
 			return nil
 		},
@@ -106,7 +106,7 @@ func heap() uint64 {
 func TestFollowers_missNothingOfManyEndingsBesideARestart(t *testing.T) {
 	each(t, func(t *testing.T, db *store.DB, feed *revocation.Feed, more func() (*store.DB, *revocation.Feed)) {
 		otherDB, other := db, feed
-		if db.Dialect() == store.PostgreSQL { // SQLite has one process
+		if db.Dialect() == store.PostgreSQL { // SQLite allows a single process
 			otherDB, other = more()
 		}
 		background, stop := context.WithCancel(t.Context())
@@ -142,7 +142,7 @@ func TestFollowers_missNothingOfManyEndingsBesideARestart(t *testing.T) {
 					for i := range ids {
 						ids[i] = name(w, n+i)
 					}
-					if n%(10*batch) == 0 { // what is rolled back takes no position
+					if n%(10*batch) == 0 { // a rolled-back transaction uses no position
 						err := to.Write(t.Context(), func(_ context.Context, tx *store.Tx) error {
 							by.Append(tx, ended.Session, "rolled-back", 0)
 							return errors.New("no")

@@ -127,8 +127,8 @@ type Precondition struct {
 	Pending bool // store the version as the pending one
 }
 
-// entered has a caller do something with a secret in one transaction, when a policy lets them; else nothing is done, and that is recorded. It and enteredTogether are the only ways
-// for a caller to a secret.
+// entered runs do for a caller and a secret in one transaction if a policy allows the operation; otherwise it does nothing and records the refusal. Callers reach
+// secrets only through entered and enteredTogether.
 func (s *Secrets) entered(ctx context.Context, caller *auth.Principal, op policy.Operation, name string, do func(ctx context.Context, tx *store.Tx) error) error {
 	return s.gate.Recorded(ctx, s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.gate.Enter(ctx, tx, caller, op, name); err != nil {

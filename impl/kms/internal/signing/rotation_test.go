@@ -265,7 +265,7 @@ func TestRotation_isForAdministrators(t *testing.T) {
 		_, err := tx.Exec(ctx, "UPDATE users SET roles = 'editor'")
 		return err
 	})
-	caller := s.admin // whose token still says so
+	caller := s.admin // the caller's token still has the role
 	_, err := s.Rotate(t.Context(), caller, "")
 	require.ErrorIs(t, err, domain.Forbidden)
 	_, err = s.Revoke(t.Context(), caller, s.keys()[0].KID)
@@ -279,7 +279,7 @@ func TestRotation_isForAdministrators(t *testing.T) {
 // has not tried a fetch for 10 seconds, and then it fetches.
 func TestSetAge_keepsTheSetSmallAndKeysPublishedLongEnough(t *testing.T) {
 	for age := signing.MinSetAge; age <= signing.DefaultSetAge; age += time.Second {
-		at := int((signing.Retention(age)+signing.Lead(age)-1)/signing.Lead(age)) + 3 // those that retire, the one that signs, the named one and the next
+		at := int((signing.Retention(age)+signing.Lead(age)-1)/signing.Lead(age)) + 3 // the retiring ones, the active one, the scheduled one and the next
 		require.LessOrEqual(t, at, 32, age)
 		require.GreaterOrEqual(t, signing.Lead(age), signing.Handover+2*signing.ReloadPause+10*time.Second, age)
 	}

@@ -115,7 +115,7 @@ func (w *world) opens() {
 func TestRotation_goesOnFromEveryStep(t *testing.T) {
 	each(t, func(w *world) {
 		for at := 0; ; at++ {
-			w.Clock.Advance(time.Minute) // those that were killed count no more
+			w.Clock.Advance(time.Minute) // killed replicas no longer count
 			require.NoError(w, seal.ReplaceRoot(w.files.Current))
 			v, err := vault.Open(w.Context(), w.DB, &steps{left: at}, w.files, w.Clock)
 			require.NoError(w, err)
