@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// // StandingRows are the queries of Standing.
+// StandingRows are the queries of Standing.
 type StandingRows interface {
 	Owners
 	SecondFactors

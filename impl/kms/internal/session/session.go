@@ -53,7 +53,7 @@ type Level struct {
 	At     time.Time // when the factor was used
 }
 
-// Shown is the state of a refresh token that was presented again after its use.
+// Shown is the state of a refresh token that Use refused.
 type Shown struct {
 	FamilyID       string
 	Live           bool // neither the family nor the token has ended
