@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A flood of requests of one operation does not all begin at its service: those beyond the limit are refused at once, say when to come again, and are
-// told apart in the log. An operation beside it goes on.
+// Of a flood of requests of one operation not all reach the service: those beyond the limit are refused at once with Retry-After, and are
+// marked in the log. Other operations are not affected.
 func TestAdmit_refusesWhatTheServiceHasNoTimeFor(t *testing.T) {
 	h := newHouse(t)
 	var inside, most atomic.Int64
@@ -57,11 +57,11 @@ func TestAdmit_refusesWhatTheServiceHasNoTimeFor(t *testing.T) {
 	require.Equal(t, 201, h.do("POST", createPath, createBody, "Authorization", bearer).StatusCode, "the places were given back")
 }
 
-// A service that says that it has too much to do is sent less at once from then on: what it would refuse, the gateway refuses before it.
+// A service that reports overload gets fewer concurrent requests from then on: the gateway refuses those that it would refuse.
 func TestAdmit_takesTheServiceAtItsWord(t *testing.T) {
 	h := newHouse(t)
 	var inside, asked atomic.Int64
-	done := make(chan struct{}) // for the work of those whom the service lets in
+	done := make(chan struct{}) // work of an admitted request
 	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
 		defer inside.Add(-1)
@@ -113,12 +113,12 @@ func (c *slowClient) Write(p []byte) (int, error) {
 	return c.ResponseWriter.Write(p)
 }
 
-// Clients that do not read their answers hold none of the service's places, so that they can't close an operation for others.
+// Clients that do not read their answers hold none of the service's places, so that they can't block an operation for others.
 func TestAdmit_givesThePlaceBackBeforeTheClientReads(t *testing.T) {
 	h := newHouse(t)
 	bearer := "Bearer " + h.token(nil)
 	reads := make(chan struct{})
-	const clients = 64 // as many as run at once before anything is known of the operation
+	const clients = 64 // the initial limit of concurrent requests
 	var writing, ended sync.WaitGroup
 	writing.Add(clients)
 	defer ended.Wait()

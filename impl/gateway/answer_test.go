@@ -14,10 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// dsn stands for what a failing service tells of itself.
+// dsn stands for internal details in the answer of a failing service.
 const dsn = "postgres://root:hunter2@db"
 
-// raw makes an upstream that answers with these header lines and body, whatever net/http thinks of them.
+// raw makes an upstream that answers with exactly these header lines and body, bypassing net/http's checks.
 func raw(t *testing.T, head, body string) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -27,8 +27,8 @@ func raw(t *testing.T, head, body string) func(http.ResponseWriter, *http.Reques
 	}
 }
 
-// A service's fault is a fault of the house: the client gets a problem that says so and nothing of what the service said, and the log
-// and the metric say what it was.
+// For an invalid answer of a service the client gets a problem that says so, and nothing of the answer. The log and the metric have the
+// details.
 func TestGate_keepsFaultsOfServicesFromTheClient(t *testing.T) {
 	const element = `{"id":"a","scope":"s","elementType":"line","number":1,"status":"active","version":1,"data":{},"createdAt":"2026-11-23T10:00:00Z","updatedAt":"2026-11-23T10:00:00Z"`
 	const js = "\nContent-Type: application/json\nETag: \"1\""
@@ -89,7 +89,7 @@ func (h *house) violations() map[string]float64 {
 	return out
 }
 
-// A problem that a service tells passes, and so does what the contract declares; other headers do not.
+// A problem of a service is passed on, and so is what the contract declares; other headers are not.
 func TestGate_passesDeclaredAnswersWithoutOtherHeaders(t *testing.T) {
 	h := newHouse(t)
 	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
@@ -120,7 +120,7 @@ func TestGate_passesDeclaredAnswersWithoutOtherHeaders(t *testing.T) {
 	require.Equal(t, "7", a.Header.Get("Retry-After"))
 }
 
-// What was checked is what is forwarded: no client can have a checked field dropped on the way.
+// The checked request is the forwarded one: a client can't have a checked field dropped on the way with Connection.
 func TestGate_connectionNamesNoFieldOfTheMessage(t *testing.T) {
 	h := newHouse(t)
 	bearer := "Bearer " + h.token(nil)
@@ -199,7 +199,7 @@ func TestGate_writesOneLineForEveryRequest(t *testing.T) {
 	require.NotContains(t, h.log.String(), "hunter2")
 }
 
-// A client that leaves is counted as 499, here and in the service, and is nobody's fault.
+// A client that disconnects is counted as 499, here and in the service, and not as a failure.
 func TestGate_countsAClientThatLeavesAs499(t *testing.T) {
 	h := newHouse(t)
 	arrived := make(chan struct{})
@@ -220,7 +220,7 @@ func TestGate_countsAClientThatLeavesAs499(t *testing.T) {
 	require.Equal(t, "INFO", line["level"])
 }
 
-// A body that breaks off is the client's fault, also where it is passed on as it comes.
+// A body that breaks off is the client's fault, also if it is streamed.
 func TestGate_aBodyThatBreaksOffIsNotTheServicesFault(t *testing.T) {
 	h := newHouse(t)
 	for _, body := range []string{"zz\r\n", "5\r\n{\"id\"XX", "5;x\r\n"} {
@@ -239,7 +239,7 @@ func TestGate_aBodyThatBreaksOffIsNotTheServicesFault(t *testing.T) {
 	require.Empty(t, h.seen)
 }
 
-// HEAD is GET without the body, whether or not the service tells the length of the body that it leaves out.
+// HEAD is GET without the body, whether or not the service reports the length of the omitted body.
 func TestGate_answersHead(t *testing.T) {
 	for _, length := range []string{"", "300"} {
 		h := newHouse(t)

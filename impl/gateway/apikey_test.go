@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/keytext"
 )
 
-// keyDesk is a house whose kms trades API keys as answer says.
+// keyDesk is a house whose kms answers exchanges of API keys with answer.
 type keyDesk struct {
 	*house
 	asked  atomic.Int64
@@ -44,7 +44,7 @@ func newKeyDeskWith(t *testing.T, change func(*Config)) *keyDesk {
 	return d
 }
 
-// says makes the kms answer a status and a JSON body.
+// says makes the kms answer with a status and a JSON body.
 func (d *keyDesk) says(status int, body string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -55,7 +55,7 @@ func (d *keyDesk) says(status int, body string) {
 	}
 }
 
-// issues makes the kms issue a token for any key; more goes into the answer.
+// issues makes the kms issue a token for any key; more is added to the answer.
 func (d *keyDesk) issues(more string, change func(*auth.Claims)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -106,7 +106,7 @@ func TestAPIKey_isTradedOnceForATokenThatTheServiceSees(t *testing.T) {
 	require.Equal(t, 2.0, d.trades("issued"))
 }
 
-// trades returns the metric of trades with an outcome.
+// trades returns the metric of exchanges with an outcome.
 func (d *keyDesk) trades(outcome string) float64 {
 	families, err := d.registry.Gather()
 	require.NoError(d.t, err)
@@ -174,7 +174,7 @@ func TestAPIKey_isTakenOnlyWhereTheContractSaysSo(t *testing.T) {
 	require.Zero(t, d.asked.Load())
 }
 
-// A refused key is asked about at most once a second, and works as soon as the kms takes it.
+// The kms is asked about a refused key at most once a second, and the key works as soon as the kms accepts it.
 func TestAPIKey_aRefusedKeyCostsTheKmsLittle(t *testing.T) {
 	d := newKeyDesk(t)
 	d.says(401, `{"error":"invalid_client"}`)
@@ -188,7 +188,7 @@ func TestAPIKey_aRefusedKeyCostsTheKmsLittle(t *testing.T) {
 	require.Equal(t, 201, d.create(key).StatusCode)
 }
 
-// A client with many unknown keys, each of which the kms takes long to judge, leaves room for the keys of others.
+// A client with many unknown keys, which the kms checks slowly, leaves room for the keys of others.
 func TestAPIKey_aFloodOfUnknownKeysLeavesRoomForOthers(t *testing.T) {
 	d := newKeyDeskWith(t, func(c *Config) { c.TrustedProxies = []string{"127.0.0.0/8"} })
 	_, good := keytext.New(keytext.Live)
@@ -222,7 +222,7 @@ func TestAPIKey_aFloodOfUnknownKeysLeavesRoomForOthers(t *testing.T) {
 	all.Wait()
 }
 
-// A key with a limit of its own counts with every request: its tokens are not kept.
+// A key with a rate limit of its own counts for every request: its tokens are not cached.
 func TestAPIKey_withALimitCountsEveryRequest(t *testing.T) {
 	d := newKeyDesk(t)
 	d.issues(`,"rateLimit":{"limit":5,"windowSeconds":60}`, nil)
@@ -238,7 +238,7 @@ func TestAPIKey_withALimitCountsEveryRequest(t *testing.T) {
 	require.EqualValues(t, 12, d.asked.Load())
 }
 
-// A token that was ended, as by a change of its owner's roles, is no reason to refuse a good key.
+// If a key's token was invalidated, for example by a change of its owner's roles, a valid key is still accepted.
 func TestAPIKey_isTradedAgainWhenItsTokenWasEnded(t *testing.T) {
 	d := newKeyDesk(t)
 	_, key := keytext.New(keytext.Live)
@@ -253,7 +253,7 @@ func TestAPIKey_isTradedAgainWhenItsTokenWasEnded(t *testing.T) {
 
 	d.clock.Advance(2 * time.Second)
 	d.mu.Lock()
-	d.over = d.clock.Now().Add(time.Hour) // whatever is issued has ended already
+	d.over = d.clock.Now().Add(time.Hour) // every issued token has already been invalidated
 	d.mu.Unlock()
 	require.Equal(t, 401, d.create(key).StatusCode)
 	require.EqualValues(t, 3, d.asked.Load(), "the kms is asked once more, not for ever")

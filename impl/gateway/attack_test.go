@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/gateway/internal/member"
 )
 
-// Who owns an adopted service owns its document, its upstream and all that it answers. These tests try what they could with that.
+// The owner of an adopted service controls its document, its upstream and all its answers. These tests try attacks with these.
 
 // raw makes the stranger answer with exactly this text, over a connection that is closed after it.
 func (h *house) raw(text string) {
@@ -31,7 +31,7 @@ func (h *house) raw(text string) {
 	}
 }
 
-// A member's paths are below its mount, whatever its document says of servers and paths, and those of others stay theirs.
+// A member's paths are below its mount, whatever its document says about servers and paths, and other paths do not change.
 func TestAttack_aDocumentTakesNoPathOfOthers(t *testing.T) {
 	h := memberHouse(t)
 	for _, server := range []string{
@@ -44,7 +44,7 @@ func TestAttack_aDocumentTakesNoPathOfOthers(t *testing.T) {
 			text = strings.Replace(text, "  /notes:\n", "  '"+path+"':\n", 1)
 			d := h.definition(text)
 			d.Compared = true
-			_ = h.g.members.Replace("test", []member.Definition{d}) // it may be refused
+			_ = h.g.members.Replace("test", []member.Definition{d}) // it may also be refused
 			for _, m := range h.g.members.Members() {
 				for _, op := range m.Contract.Operations {
 					require.Equal(t, "notes", op.Word, server)
@@ -66,7 +66,7 @@ func TestAttack_aDocumentTakesNoPathOfOthers(t *testing.T) {
 	}
 }
 
-// A request's path that two readers could read differently reaches no member, and what reaches one has lost its mount and nothing else.
+// A request with an ambiguous path reaches no member. One that reaches a member has lost its mount and nothing else.
 func TestAttack_aPathLeadsNowhereElse(t *testing.T) {
 	h := memberHouse(t)
 	d := h.definition(strings.ReplaceAll(notes, "  /notes:\n", "  /notes/{id}:\n    parameters: [{name: id, in: path, required: true, schema: {type: string}}]\n"))
@@ -92,7 +92,7 @@ func TestAttack_aPathLeadsNowhereElse(t *testing.T) {
 	}
 }
 
-// What a member refers to is below its mount or at a web address elsewhere: no form of it leads to the family's pages, which browsers read otherwise than we.
+// A member's references are below its mount or to other hosts: in no form do they lead to the family's pages, even as browsers interpret them.
 func TestAttack_aReferenceStaysBelowTheMount(t *testing.T) {
 	h := memberHouse(t)
 	for reference, reached := range map[string]string{
@@ -111,7 +111,7 @@ func TestAttack_aReferenceStaysBelowTheMount(t *testing.T) {
 	}
 }
 
-// An answer in which two readers could see different things, or that speaks to the connection, ends at the gateway.
+// An answer that is ambiguous or addresses the connection is stopped at the gateway.
 func TestAttack_anAnswerIsReadInOneWay(t *testing.T) {
 	h := memberHouse(t)
 	d := h.definition(strings.ReplaceAll(notes, "'200': {description: All., content:", "'200': {description: All., headers: {Transfer-Encoding: {schema: {type: string}}, "+
@@ -156,7 +156,7 @@ func TestAttack_anAnswerIsReadInOneWay(t *testing.T) {
 	require.NotEqual(t, "a", a.Header.Get("X-Request-Id"))
 }
 
-// What a document and its service say is one line of the log, and a label of a metric that is short and of a bounded number.
+// Whatever a document and its service say is one line of the log, and labels of metrics are short and bounded in number.
 func TestAttack_logsAndMetricsStayWhatTheyAre(t *testing.T) {
 	h := memberHouse(t)
 	long := strings.Repeat("x", 100_000)
@@ -164,7 +164,7 @@ func TestAttack_logsAndMetricsStayWhatTheyAre(t *testing.T) {
 	d := h.definition(text)
 	d.Compared = true
 	require.NoError(t, h.g.members.Replace("test", []member.Definition{d}))
-	for i := range 1500 { // each a place of its own
+	for i := range 1500 { // a different place each time
 		h.upstream = func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = fmt.Fprintf(w, `["a", {"forged\n%d": 1}, %d]`, i, i)
@@ -193,7 +193,7 @@ func TestAttack_logsAndMetricsStayWhatTheyAre(t *testing.T) {
 	require.Less(t, series, 5000)
 }
 
-// A folder of the operators' directory that leads elsewhere, or holds what can't be read, costs its own member alone.
+// A folder of the operators' directory that leads out of it, or has unreadable files, affects only its own member.
 func TestAttack_theDirectoryFollowsNoLinkOut(t *testing.T) {
 	h := memberHouse(t)
 	require.NoError(t, h.g.members.Replace("test", nil))
@@ -223,7 +223,7 @@ func TestAttack_theDirectoryFollowsNoLinkOut(t *testing.T) {
 	}
 }
 
-// Asking whether a member lives goes through the same gate as its requests: a target that became one of the family's is not connected to.
+// Health checks of members obey the egress policy too: a target that has become one of the family's is not connected to.
 func TestAttack_theHealthCheckConnectsNowhereElse(t *testing.T) {
 	h := memberHouse(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -236,7 +236,7 @@ func TestAttack_theHealthCheckConnectsNowhereElse(t *testing.T) {
 		d := h.definition(notes)
 		d.Upstreams, d.Compared = []string{upstream}, true
 		err := h.g.members.Replace("test", []member.Definition{d})
-		if err == nil { // a name is judged when it is connected to
+		if err == nil { // a name is resolved and checked at the connection
 			a := h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil))
 			require.Contains(t, []int{502, 503}, a.StatusCode, upstream)
 		}

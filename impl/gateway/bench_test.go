@@ -34,8 +34,8 @@ import (
 	"github.com/fountainai/fountain/internal/telemetry"
 )
 
-// These benchmarks drive the whole gate over loopback TCP in one process: HTTP/1.1 with keep-alive, a signed token, limits, log, metrics, the
-// request and its answer checked. Client and service are written on net.Conn and allocate nothing, so that allocs/op is the gateway's own.
+// These benchmarks run the whole gateway over loopback TCP in one process: HTTP/1.1 with keep-alive, a signed token, limits, log, metrics, and checks of
+// the request and its answer. Client and service use net.Conn and allocate nothing, so that allocs/op is the gateway's own.
 // cpu-us/op is user and system time of the whole process: subtract that of BenchmarkGate_nothing, which has the same client and service with
 // nothing in between.
 
@@ -47,7 +47,7 @@ func BenchmarkGate_nothing(b *testing.B) {
 	b.Run("post", func(b *testing.B) { newBenchHouse(b).run(b, false, benchPost) })
 }
 
-// What a refusal by admission costs: all that comes before it, for a caller who may call, and the answer.
+// The cost of a refusal by admission: of all checks before it, for an authorized caller, and of the answer.
 func BenchmarkGate_refused(b *testing.B) {
 	b.Run("get", func(b *testing.B) { newBenchHouse(b).runRefused(b, "listElements", benchGet) })
 	b.Run("post", func(b *testing.B) { newBenchHouse(b).runRefused(b, "createElement", benchPost) })
@@ -74,12 +74,12 @@ func benchPost(authority, token string) string {
 		"\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(benchBody)) + "\r\n\r\n" + benchBody
 }
 
-// benchClock goes a little further with each request, so that the contract's limits never refuse.
+// benchClock advances a little with each request, so that the contract's limits never refuse one.
 type benchClock struct{ nanoseconds atomic.Int64 }
 
 func (c *benchClock) Now() time.Time { return time.Unix(0, c.nanoseconds.Load()) }
 
-// Elapsed is what the limits count by.
+// Elapsed is the time of the limits.
 func (c *benchClock) Elapsed() time.Duration { return time.Duration(c.nanoseconds.Load()) }
 
 type benchHouse struct {
@@ -89,7 +89,7 @@ type benchHouse struct {
 	clock        benchClock
 	admit        *admit.Station // of the gateway
 	members      *member.Registry
-	status       string // how every answer begins
+	status       string // the first bytes of every answer
 }
 
 func newBenchHouse(b testing.TB) *benchHouse {
@@ -120,7 +120,7 @@ func (h *benchHouse) sign(b testing.TB, key ed25519.PrivateKey, change func(*aut
 	return token
 }
 
-// serve runs the gateway as Run does, with production's logger, and returns its address.
+// serve runs the gateway as Run does, with the production logger, and returns its address.
 func (h *benchHouse) serve(b testing.TB) string {
 	upstream := "http://" + h.behind
 	c := Config{TwofactorURL: upstream, SearchURL: upstream, SequenceURL: upstream, Version: "bench", Adopted: Adopted{UpstreamAllow: []string{"127.0.0.0/8"}}}
@@ -147,7 +147,7 @@ func (h *benchHouse) serve(b testing.TB) string {
 	return listener.Addr().String()
 }
 
-// run sends one request after the other on one connection.
+// run sends requests one after the other on one connection.
 func (h *benchHouse) run(b *testing.B, through bool, request func(authority, token string) string) {
 	roundTrip := h.client(b, through, request)
 	b.ReportAllocs()
@@ -158,11 +158,11 @@ func (h *benchHouse) run(b *testing.B, through bool, request func(authority, tok
 	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-us/op")
 }
 
-// refillAfter is how often the places are filled anew: what waits for one gives up after two seconds.
+// refillAfter is how often the places are filled again: waiting requests give up after two seconds.
 const refillAfter = time.Second
 
-// runRefused sends one request after the other to an operation of which as many run and as many wait as may before anything is known of it, none of
-// which ever ends.
+// runRefused sends requests one after the other to an operation with as many running and waiting requests as a new one may have; none of these
+// ever ends.
 func (h *benchHouse) runRefused(b *testing.B, operation string, request func(authority, token string) string) {
 	contracts, err := contract.LoadAll()
 	require.NoError(b, err)
@@ -197,7 +197,7 @@ func (h *benchHouse) runRefused(b *testing.B, operation string, request func(aut
 	b.ReportMetric(float64(used.Microseconds())/float64(b.N), "cpu-us/op")
 }
 
-// fill lets others wait for a place until there is no room for one more; leave has them go.
+// fill makes requests wait until there is no room for another one; leave releases them.
 func (h *benchHouse) fill(b *testing.B, op *contract.Operation) (leave func()) {
 	ctx, cancel := context.WithCancel(b.Context())
 	exchange := func() *httpserver.Exchange {
@@ -219,7 +219,7 @@ func (h *benchHouse) fill(b *testing.B, op *contract.Operation) (leave func()) {
 	}
 }
 
-// client returns what sends one request and reads its answer, over a connection that has been used before.
+// client returns a function that sends one request and reads its answer, over a connection that has been used before.
 func (h *benchHouse) client(b testing.TB, through bool, request func(authority, token string) string) (roundTrip func()) {
 	address := h.behind
 	if through {
@@ -232,7 +232,7 @@ func (h *benchHouse) client(b testing.TB, through bool, request func(authority, 
 func (h *benchHouse) caller(b testing.TB, address, request string) (roundTrip func()) {
 	conn, err := net.Dial("tcp", address)
 	require.NoError(b, err)
-	b.Cleanup(func() { _ = conn.Close() }) // it is of no use any more
+	b.Cleanup(func() { _ = conn.Close() }) // its error does not matter
 	text, buffer := []byte(request), make([]byte, 64<<10)
 	roundTrip = func() {
 		h.clock.nanoseconds.Add(int64(2 * time.Millisecond))
@@ -250,7 +250,7 @@ func (h *benchHouse) caller(b testing.TB, address, request string) (roundTrip fu
 	return roundTrip
 }
 
-// Nothing that a request passes begins to allocate unnoticed: what it takes is told in docs/performance.md. The margin is for pools that a garbage
+// Nothing in the path of a request begins to allocate unnoticed; docs/performance.md has the figures. The margin is for pools that a garbage
 // collection empties, and for the runtime's own work.
 func TestGate_allocatesLittleForARequest(t *testing.T) {
 	if raceEnabled {
@@ -265,7 +265,7 @@ func TestGate_allocatesLittleForARequest(t *testing.T) {
 	}
 }
 
-// cpuTime is the user and system time that this process has used.
+// cpuTime returns the user and system time that this process has used.
 func cpuTime(b *testing.B) time.Duration {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
@@ -274,7 +274,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// benchService plays every service on raw connections and returns its address. It allocates nothing for a request.
+// benchService serves as every service on raw connections and returns its address. It allocates nothing per request.
 func benchService(b testing.TB, jwks string) string {
 	answer := func(head, body string) []byte {
 		return []byte("HTTP/1.1 " + head + "\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body)
@@ -282,7 +282,7 @@ func benchService(b testing.TB, jwks string) string {
 	keys, list, created := answer("200 OK", jwks), answer("200 OK", `{"items":[`+benchElement+`]}`), answer("201 Created\r\nETag: \"1\"", benchElement)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
-	b.Cleanup(func() { _ = listener.Close() }) // it is of no use any more
+	b.Cleanup(func() { _ = listener.Close() }) // its error does not matter
 	serve := func(conn net.Conn) {
 		defer conn.Close()
 		buffer := make([]byte, 64<<10)
@@ -317,7 +317,7 @@ func benchService(b testing.TB, jwks string) string {
 
 var contentLength = []byte("\r\nContent-Length: ")
 
-// readMessage reads one HTTP message, whose length Content-Length says, into the buffer and returns its length.
+// readMessage reads one HTTP message, delimited by Content-Length, into the buffer and returns its length.
 func readMessage(conn net.Conn, buffer []byte) (int, error) {
 	n := 0
 	for {

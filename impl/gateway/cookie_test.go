@@ -15,7 +15,7 @@ const (
 	browserRefresh = "/kms/v1/auth/browser-session/refresh"
 )
 
-// A browser sends its session's cookie with every request to this host. Two operations get it, and no service of others does, whatever it declares.
+// A browser sends its session cookie with every request to this host. Only two operations get it, and no adopted service does, whatever it declares.
 func TestCookie_ofASessionReachesTwoOperationsAlone(t *testing.T) {
 	h := memberHouse(t)
 	var declared []string
@@ -68,7 +68,7 @@ func TestCookie_ofASessionReachesTwoOperationsAlone(t *testing.T) {
 	require.Empty(t, a.Header.Values("Set-Cookie"))
 }
 
-// The gateway itself refuses what no page of our origin sends; whose page it is, the kms judges.
+// The gateway refuses requests that no page of our origin sends; the kms checks which page it is.
 func TestCookie_isLookedAtForPagesOfOurOriginAlone(t *testing.T) {
 	h := newHouse(t)
 	pair := sessionCookie + "=rt_1"

@@ -14,7 +14,7 @@ import (
 
 const page = "https://app.example"
 
-// withPages is a house whose gateway lets the pages of app.example in.
+// withPages is a house whose gateway admits pages of app.example.
 func withPages(t *testing.T) *house {
 	h := newHouse(t)
 	c := h.config(h.behind)
@@ -74,7 +74,7 @@ func TestCORS_answersPreflightsFromTheContract(t *testing.T) {
 	require.Empty(t, h.seen, "no service is asked")
 }
 
-// A page reads every answer, refusals too; a page of another origin reads none.
+// An admitted page can read every answer, including refusals; a page of another origin can read none.
 func TestCORS_opensAnswersToPagesThatMay(t *testing.T) {
 	h := withPages(t)
 	bearer := "Bearer " + h.token(nil)

@@ -21,8 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An event of a stream is with the client before the service sends the next one: neither Caddy nor the gateway holds any back, whatever HTTP the
-// client speaks and whatever coding it takes. What it takes is printed for docs/performance.md.
+// Each event of a stream reaches the client before the service sends the next one: neither Caddy nor the gateway buffers it, for every HTTP version and
+// coding of the client. The durations are printed for docs/performance.md.
 func TestEdge_passesEachEventAsItComes(t *testing.T) {
 	pieces := make(chan string)
 	_, gateway := streaming(t, "30s", "text/event-stream", pieces)
@@ -52,14 +52,14 @@ func TestEdge_passesEachEventAsItComes(t *testing.T) {
 	}
 }
 
-// readEvents has the service send 200 events, each when the one before has been read, and returns how long each took.
+// readEvents makes the service send 200 events, each when the previous one was read, and returns the duration of each.
 func readEvents(t *testing.T, res *http.Response, pieces chan<- string) (took []time.Duration) {
 	var body io.Reader = res.Body
 	var lines *bufio.Reader
 	for range 200 {
 		sent := time.Now()
 		pieces <- "data: {\"n\":1}\n"
-		if lines == nil { // a coding begins with the first event
+		if lines == nil { // compression begins with the first event
 			if res.Header.Get("Content-Encoding") == "gzip" {
 				unzipped, err := gzip.NewReader(body)
 				require.NoError(t, err)
@@ -75,7 +75,7 @@ func readEvents(t *testing.T, res *http.Response, pieces chan<- string) (took []
 	return took
 }
 
-// startCaddy runs the Caddy that CADDY names, with the repository's Caddyfile, before a gateway. It returns the site's URL and whom to trust.
+// startCaddy runs the Caddy binary in CADDY with the repository's Caddyfile in front of a gateway. It returns the site's URL and the CAs to trust.
 func startCaddy(t *testing.T, gateway string) (url string, roots *x509.CertPool) {
 	t.Helper()
 	home, site, redirect := t.TempDir(), unused(t), unused(t)
@@ -87,26 +87,26 @@ func startCaddy(t *testing.T, gateway string) (url string, roots *x509.CertPool)
 	require.NoError(t, cmd.Start(), "CADDY names no binary; run: make edge")
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed, and says so
+		_ = cmd.Wait() // the error says that it was killed
 	})
 	lines := bufio.NewScanner(log)
 	for lines.Scan() && !strings.Contains(lines.Text(), "certificate obtained successfully") {
 	}
 	go func() {
-		_, _ = io.Copy(io.Discard, log) // else Caddy waits for a reader of its log
+		_, _ = io.Copy(io.Discard, log) // otherwise Caddy blocks on its log
 	}()
 	certificate, err := os.ReadFile(filepath.Join(home, "caddy", "pki", "authorities", "local", "root.crt"))
 	require.NoError(t, err)
 	roots = x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(certificate))
-	require.Eventually(t, func() bool { // it says that it has a certificate a moment before it serves it
+	require.Eventually(t, func() bool { // it logs the certificate shortly before it serves it
 		c, err := tls.Dial("tcp", "localhost:"+site, &tls.Config{RootCAs: roots})
 		return err == nil && c.Close() == nil
 	}, 30*time.Second, 10*time.Millisecond)
 	return "https://localhost:" + site, roots
 }
 
-// unused returns a port of this machine on which nothing listens now.
+// unused returns a port of this machine on which nothing listens.
 func unused(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -7,8 +7,8 @@ import (
 	"github.com/fountainai/fountain/internal/egress"
 )
 
-// egress says where the targets of adopted services may be: what UpstreamAllow allows, and never where the family itself is, whose services have
-// these targets.
+// egress returns the policy for targets of adopted services: those that UpstreamAllow allows, except the addresses of the family itself. family has the
+// targets of the family's services.
 func (c *Config) egress(family map[string][]*url.URL) egress.Options {
 	own := c.Addr
 	if c.Listener != nil {
@@ -19,7 +19,7 @@ func (c *Config) egress(family map[string][]*url.URL) egress.Options {
 		for _, u := range urls {
 			port := u.Port()
 			if port == "" {
-				port = u.Scheme // its well-known one
+				port = u.Scheme // package egress looks up its well-known port
 			}
 			deny = append(deny, net.JoinHostPort(u.Hostname(), port))
 		}

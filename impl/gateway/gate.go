@@ -42,10 +42,10 @@ type gate struct {
 	draining  atomic.Bool
 	hasKeys   atomic.Bool
 	start     start
-	require   []func() error // what must hold beside the keys, in public words
+	require   []func() error // further conditions of readiness; their errors are in public words
 }
 
-// stations are the way of a request after its route is known.
+// stations are the checks of a request after its route is known.
 func (g *gate) stations() httpserver.Stations {
 	s := httpserver.Checks(g.verifier)
 	s.PreauthLimit = func(x *httpserver.Exchange) error {
@@ -56,7 +56,7 @@ func (g *gate) stations() httpserver.Stations {
 			return err
 		}
 		x.Code = x.Request.Header.Get("X-Otp")
-		x.Request.Header.Del("X-Otp") // nobody behind the gateway sees a code
+		x.Request.Header.Del("X-Otp") // no service behind the gateway gets a code
 		return g.limits.Preauth(x)
 	}
 	byToken := s.Authenticate
@@ -93,7 +93,7 @@ func (g *gate) handler() http.Handler {
 	})
 }
 
-// awaitTarget lets a request for a service wait while that is being restarted. It refuses an operation against whose contract nothing can be checked.
+// awaitTarget makes a request wait while its service is being restarted. It refuses an operation whose contract can't be checked.
 func (g *gate) awaitTarget(x *httpserver.Exchange) error {
 	switch {
 	case x.Operation.Unsupported != "":
@@ -104,7 +104,7 @@ func (g *gate) awaitTarget(x *httpserver.Exchange) error {
 	return g.forwarder.Await(x)
 }
 
-// serve hands the request to the gateway's own operations or to the service.
+// serve passes the request to the gateway's own operations or to the service.
 func (g *gate) serve(x *httpserver.Exchange) (err error) {
 	if x.Operation.Mount != "" {
 		g.shadows.Request(x)
@@ -118,7 +118,7 @@ func (g *gate) serve(x *httpserver.Exchange) (err error) {
 	return nil
 }
 
-// ownHandler serves the gateway's own contract.
+// ownHandler returns the handler of the gateway's own contract.
 func (g *gate) ownHandler(own *http.Client) http.Handler {
 	handlers := &services.Handlers{
 		Watcher: g.watcher, Version: g.config.Version, Ready: g.ready, Client: own, Texts: &services.Texts{Adopted: g.members.Text}, Members: g.members,
@@ -145,7 +145,7 @@ func (g *gate) ready() error {
 	return nil
 }
 
-// becomeReady asks for the kms's keys until it has them, and waits until the other things that it needs were read.
+// becomeReady fetches the kms's keys, retrying until it has them, and then waits for the channels of read to be closed.
 func (g *gate) becomeReady(ctx context.Context, read ...<-chan struct{}) error {
 	if err := lifecycle.Retry(ctx, g.config.Log, "the keys of the kms", g.keys.Ready); err != nil {
 		return err

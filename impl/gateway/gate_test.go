@@ -36,7 +36,7 @@ const (
 	subject = "usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P"
 )
 
-// house is a gateway in front of one fake upstream that plays every service.
+// house is a gateway in front of one fake upstream that serves as every service.
 type house struct {
 	t        testing.TB
 	gate     *httptest.Server
@@ -55,7 +55,7 @@ type house struct {
 	body []string
 }
 
-// logBuffer is a log that a test reads while the gateway still writes.
+// logBuffer is a log that a test can read while the gateway writes.
 type logBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -98,7 +98,7 @@ func newHouseWith(t testing.TB, change func(*Config)) *house {
 	return h
 }
 
-// family are the contracts of the family.
+// family returns the contracts of the family.
 func family(t testing.TB) []*contract.Contract {
 	all, err := contract.LoadAll()
 	require.NoError(t, err)
@@ -128,7 +128,7 @@ func (h *house) serve(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":"k1","x":%q}]}`, x)
 		return
 	}
-	if r.Header.Get("Content-Type") == "application/x-ndjson" { // the test reads it as it comes
+	if r.Header.Get("Content-Type") == "application/x-ndjson" { // the test reads the stream itself
 		h.mu.Lock()
 		upstream := h.upstream
 		h.mu.Unlock()
@@ -151,7 +151,7 @@ func element(w http.ResponseWriter) {
 	_, _ = io.WriteString(w, `{"id":"a","scope":"s","elementType":"line","number":1,"status":"active","version":1,"data":{},"createdAt":"2026-11-23T10:00:00Z","updatedAt":"2026-11-23T10:00:00Z"}`)
 }
 
-// claims is a good token of an editor; change alters it.
+// token returns a valid token of an editor; change modifies its claims.
 func (h *house) token(change func(*auth.Claims)) string {
 	now := h.clock.Now()
 	c := &auth.Claims{
@@ -189,7 +189,7 @@ func (h *house) do(method, path, body string, header ...string) answer {
 	raw, err := io.ReadAll(res.Body)
 	require.NoError(h.t, err)
 	var p struct{ Code string }
-	_ = json.Unmarshal(raw, &p) // most bodies are no problems
+	_ = json.Unmarshal(raw, &p) // most bodies are not problem documents
 	return answer{res, p.Code, string(raw)}
 }
 
@@ -254,7 +254,7 @@ func TestGate_refusesTheWrongCallerBeforeAnythingReachesAService(t *testing.T) {
 
 func TestGate_readsNoByteOfABodyBeforeAuthorization(t *testing.T) {
 	h := newHouse(t)
-	pipe, w := io.Pipe() // nobody writes: a gateway that reads would wait for ever
+	pipe, w := io.Pipe() // nothing is written, so a gateway that read it would block forever
 	defer w.Close()
 	req, err := http.NewRequest("POST", h.gate.URL+createPath, pipe)
 	require.NoError(t, err)
@@ -337,7 +337,7 @@ func TestGate_limitsASubject(t *testing.T) {
 	require.Equal(t, 50, limited)
 }
 
-// Two gateways on one Redis are one limit: what a caller used up at one is used up at the other.
+// Two gateways on one Redis share a limit: what a caller has used at one is used at the other.
 func TestGate_sharesItsLimitsOverRedis(t *testing.T) {
 	shared := config.Redis{URL: redistest.Start(t).URL}
 	var houses [2]*house
@@ -367,7 +367,7 @@ func TestGate_answersForServicesThatDoNot(t *testing.T) {
 	bearer := "Bearer " + h.token(nil)
 	h.upstream = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	require.Equal(t, 502, h.do("POST", createPath, createBody, "Authorization", bearer).StatusCode)
-	h.mu.Lock() // the aborted answer above ends without telling us
+	h.mu.Lock() // the abort above is not signalled to the test
 	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusCreated)
@@ -391,7 +391,7 @@ func TestGate_answersForServicesThatDoNot(t *testing.T) {
 	require.NotEmpty(t, res.Header.Get("Retry-After"))
 }
 
-// stepUpServices plays twofactor, the kms and sequence for the code 123456.
+// stepUpServices serves as twofactor, the kms and sequence for the code 123456.
 func (h *house) stepUpServices() http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -459,7 +459,7 @@ func TestStepUp_aRefusedRequestNeverBurnsACode(t *testing.T) {
 	require.Empty(t, h.seen, "no code may have been redeemed")
 }
 
-// A right code of a type that a role of the user does not accept is told as that: another code would not help.
+// A correct code of a type that a role of the user does not accept is reported as such: another code would not help.
 func TestStepUp_tellsThatARoleAcceptsNoCode(t *testing.T) {
 	h := newHouse(t)
 	services := h.stepUpServices()
@@ -506,7 +506,7 @@ func TestGate_servesTheMetadataOfTheKmsAsItIs(t *testing.T) {
 	require.Equal(t, "/kms/v1/.well-known/oauth-authorization-server", h.seen[0].URL.Path)
 }
 
-// The pages of the gateway have addresses that a browser may ask for again: with a contract chosen, with a slash at the end, and with what it has kept.
+// The URLs of the gateway's pages can be requested again by a browser: with a selected contract, with a trailing slash, and conditionally.
 func TestGate_servesItsPagesToBrowsers(t *testing.T) {
 	h := newHouse(t)
 	for _, path := range []string{"/", "/console", "/docs", "/docs?contract=sequence", "/docs?contract=unknown-to-all"} {
@@ -542,7 +542,7 @@ func TestGate_servesItsPagesToBrowsers(t *testing.T) {
 	}
 }
 
-// A browser gets HTML and a program JSON, of every code in the table; what caches keep of one form is not given for the other.
+// For every code in the table browsers get HTML and programs JSON, and a cached form is not used for the other.
 func TestGate_servesAPageForEveryProblem(t *testing.T) {
 	h := newHouse(t)
 	const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -576,7 +576,7 @@ func TestGate_servesAPageForEveryProblem(t *testing.T) {
 	require.Equal(t, 406, h.do("GET", "/problems/gone", "", "Accept", "image/png").StatusCode)
 }
 
-// A reader of the contracts sees of each refusal what it looks like: no 403 is shown as a fault of the body.
+// In the served contracts every refusal has an example that fits its status: no 403 is shown as a validation error.
 func TestGate_servesContractsWhoseRefusalsAreShownByTheirStatus(t *testing.T) {
 	h := newHouse(t)
 	seen := map[string]bool{}

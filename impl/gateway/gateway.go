@@ -1,5 +1,5 @@
-// Package gateway is the family's one door. It lets a request through to a service only when that service's contract allows it.
-// Its configuration holds addresses and keys, never policy.
+// Package gateway is the family's single entry point. It forwards a request to a service only if that service's contract allows it.
+// Its configuration has addresses and keys, never policy.
 package gateway
 
 import (
@@ -36,17 +36,17 @@ import (
 
 const (
 	word = "gateway"
-	// callTimeout bounds the gateway's own calls: keys, second factors, readiness.
+	// callTimeout bounds the gateway's own calls: for keys, second factors and readiness.
 	callTimeout = 10 * time.Second
 )
 
-// Adopted says what an operator decides about adopted services.
+// Adopted is the operator's configuration of adopted services.
 type Adopted struct {
-	ContractsDir string `env:"CONTRACTS_DIR"` // with a folder for each adopted service that the kms does not keep; none by default
-	// MembersOrigin is an origin of the adopted services' own, https://apps.example.org: they are reached there alone, and the family nowhere there. ""
-	// has them in the family's origin, where their answers are sandboxed.
+	ContractsDir string `env:"CONTRACTS_DIR"` // has a folder for each adopted service that is not stored in the kms; default none
+	// MembersOrigin is a separate origin for adopted services, such as https://apps.example.org. They are then reachable only there, and the family is not.
+	// If it is "", they share the family's origin, and their answers are sandboxed.
 	MembersOrigin string `env:"MEMBERS_ORIGIN"`
-	// UpstreamAllow says where the targets of adopted services may be: entries of package egress. Nowhere by default.
+	// UpstreamAllow lists where the targets of adopted services may be, as entries of package egress. By default nowhere.
 	UpstreamAllow []string `env:"UPSTREAM_ALLOW"`
 }
 
@@ -58,25 +58,25 @@ func (a Adopted) Validate() error {
 	return nil
 }
 
-// Config configures the gateway. Issuer, JWKSURL, KMSURL, EnrolTokenFile, DataDir and the three addresses below are required. DataDir keeps
-// the gateway's own credential, which reads the kms's revocation feed and the contracts of adopted services, and nothing else.
+// Config is the configuration of the gateway. Issuer, JWKSURL, KMSURL, EnrolTokenFile, DataDir and the three URLs below are required. DataDir stores
+// the gateway's own credential, which is only allowed to read the kms's revocation feed and the contracts of adopted services.
 type Config struct {
 	config.Service
 
-	// Base URLs of the services' targets without /<word>/v1, several with commas. KMSURL is one, too, by which the gateway's own calls go.
+	// Base URLs of the services' targets without /<word>/v1, separated by commas. KMSURL has this form too; the gateway's own calls use its first URL.
 	TwofactorURL string   `env:"TWOFACTOR_URL"`
 	SearchURL    string   `env:"SEARCH_URL"`
 	SequenceURL  string   `env:"SEQUENCE_URL"`
-	CORSOrigins  []string `env:"CORS_ORIGINS"` // of pages that may call from a browser, scheme://host[:port]; none by default
+	CORSOrigins  []string `env:"CORS_ORIGINS"` // origins of pages that may call from a browser, scheme://host[:port]; default none
 	Adopted
-	// UpstreamDeny are host:port of the family's listeners and stores beside those that the configuration names: no adopted service is there.
+	// UpstreamDeny are further listeners and stores of the family (host:port), besides those in the configuration, that no adopted service may have as target.
 	UpstreamDeny []string `env:"-"`
 
-	Redis   config.Redis `env:"-"` // over which gateways share their limits; config.RedisPrefix has its names
-	Version string       `env:"-"` // of the program, told by health
+	Redis   config.Redis `env:"-"` // shares limits between gateways; its variables have the prefix config.RedisPrefix
+	Version string       `env:"-"` // of the program, reported by health
 }
 
-// Validate checks the configuration and touches nothing outside. It fills in what has a default.
+// Validate checks the configuration without side effects. It fills in defaults.
 func (c *Config) Validate() error {
 	c.Complete(word)
 	errs := []error{c.Service.Validate(), c.Redis.Validate()}
@@ -101,10 +101,10 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// maxTargets bounds the targets of one service.
+// maxTargets is the limit of targets per service.
 const maxTargets = 64
 
-// targets returns the addresses of the services' targets by word.
+// targets returns the URLs of the services' targets by word.
 func (c *Config) targets() (map[string][]*url.URL, error) {
 	out := map[string][]*url.URL{}
 	var errs []error
@@ -128,7 +128,7 @@ func (c *Config) targets() (map[string][]*url.URL, error) {
 	return out, errors.Join(errs...)
 }
 
-// Run serves until ctx ends, then drains. It starts whether or not the services behind it are there.
+// Run serves until ctx ends, then drains. It also starts while the services behind it are not available.
 func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of the gateway: %w", err)
@@ -192,7 +192,7 @@ func Run(ctx context.Context, c Config) error {
 	return group.Run(ctx)
 }
 
-// build makes the gateway's parts. client fetches the kms's keys and asks targets whether they are ready.
+// build assembles the gateway. client fetches the kms's keys and checks the readiness of targets.
 func build(c Config, contracts []*contract.Contract, client *http.Client, revocations auth.Revocations) (*gate, error) {
 	targets, err := c.targets()
 	if err != nil {
@@ -203,7 +203,7 @@ func build(c Config, contracts []*contract.Contract, client *http.Client, revoca
 		return nil, err
 	}
 	upstreams := upstream.New(upstream.Options{Targets: targets, TLS: secured, Log: c.Log, Registerer: c.Registerer})
-	own := httpclient.Over(upstreams, callTimeout, c.Tracer) // the host of a URL is a service's word
+	own := httpclient.Over(upstreams, callTimeout, c.Tracer) // the host of its URLs is a service's word
 	keys := auth.NewJWKS(config.First(c.JWKSURL), client, c.Clock)
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: func() string { return c.Issuer }, Keys: keys, Revocations: revocations, Clock: c.Clock})
 	cors, err := httpserver.NewCORS(c.CORSOrigins)
@@ -222,7 +222,7 @@ func build(c Config, contracts []*contract.Contract, client *http.Client, revoca
 	if err != nil {
 		return nil, err
 	}
-	probing, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer) // asks each target itself
+	probing, err := httpclient.New(c.TLS.CAFile, callTimeout, c.Tracer) // calls each target directly
 	if err != nil {
 		return nil, err
 	}

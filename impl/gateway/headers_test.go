@@ -24,11 +24,11 @@ import (
 	"github.com/fountainai/fountain/internal/httpserver"
 )
 
-// wire is a service that keeps the bytes of every request as they come, and answers each with an element.
+// wire is a service that stores the bytes of every request as they arrive, and answers each with an element.
 type wire struct {
 	l  net.Listener
 	mu sync.Mutex
-	// The requests since the last take: a head up to its empty line, and the body of its Content-Length. What can't be read so is kept as it is.
+	// The requests since the last take: a head up to its empty line, and a body delimited by Content-Length. What can't be parsed is stored as it is.
 	heads  []string
 	bodies []string
 }
@@ -127,16 +127,16 @@ func newWired(t testing.TB) *wired {
 	return d
 }
 
-// send sends a request that creates an element, with these header lines beside its own, and returns the status of the last answer: 0 for none.
+// send sends a request that creates an element, with additional header lines, and returns the status of the last answer: 0 for none.
 func (d *wired) send(t testing.TB, lines, body string) (sent string, status int) {
-	d.house.clock.Advance(time.Second) // the limits allow so many
+	d.house.clock.Advance(time.Second) // as many as the limits allow
 	sent = fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n%s\r\n%s",
 		createPath, d.token(nil), len(body), lines, body)
 	conn, err := net.Dial("tcp", d.address)
 	require.NoError(t, err)
 	defer conn.Close()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
-	_, _ = io.WriteString(conn, sent) // it may be refused before its end
+	_, _ = io.WriteString(conn, sent) // it may be refused before it is read completely
 	for r := bufio.NewReader(conn); ; {
 		res, err := http.ReadResponse(r, nil)
 		if err != nil {
@@ -144,21 +144,21 @@ func (d *wired) send(t testing.TB, lines, body string) (sent string, status int)
 			require.False(t, errors.As(err, &late) && late.Timeout(), "neither answered nor closed: %q", lines)
 			return sent, status
 		}
-		_, _ = io.Copy(io.Discard, res.Body) // it may be cut short, which is not the matter here
+		_, _ = io.Copy(io.Discard, res.Body) // it may be truncated, which does not matter here
 		status = res.StatusCode
 	}
 }
 
-// fixed are the fields that the gateway says itself, with their values; "" for one that differs.
+// fixed are the fields that the gateway sets, with their values; "" for one that varies.
 var fixed = map[string]string{
 	"accept-encoding": "identity", "x-forwarded-for": "127.0.0.1", "x-forwarded-host": "localhost", "x-forwarded-proto": "http", "x-request-id": "",
 	"x-request-timeout": "", "host": "", "content-length": "",
 }
 
-// passes are the fields of the client that may reach the service of createElement.
+// passes are the client's fields that may reach the service of createElement.
 var passes = []string{"accept", "accept-language", "authorization", "content-type", "traceparent", "tracestate", "user-agent", "idempotency-key"}
 
-// check sends a request and holds what reached the service against what was sent. It reports whether it did reach it.
+// check sends a request and compares what has reached the service with it. It reports whether it reached the service.
 func (d *wired) check(t testing.TB, lines, body string) bool {
 	sent, status := d.send(t, lines, body)
 	heads, bodies := d.wire.take()
@@ -187,7 +187,7 @@ func (d *wired) check(t testing.TB, lines, body string) bool {
 	return true
 }
 
-// fieldsOf reads a head by the letter of RFC 9112: lines that end with CRLF, a token and a colon, and a value between optional white space.
+// fieldsOf parses a head strictly by RFC 9112: lines that end with CRLF, a token and a colon, and a value between optional white space.
 func fieldsOf(t testing.TB, head string) map[string][]string {
 	lines := strings.Split(head, "\r\n")
 	require.Equal(t, "POST "+createPath+" HTTP/1.1", lines[0])
@@ -215,7 +215,7 @@ var (
 		"a\nX-B: c", "a\r\nX-B: c", "a\r\n folded", "\"quoted, \\\" text\"", "10.0.0.1", "DELETE", "identity", "gzip"}
 )
 
-// someLines makes header lines of a few fields, some of them broken.
+// someLines generates header lines of a few fields, some of them invalid.
 func someLines(r *rand.Rand) string {
 	const alphabet = "abcXYZ019!#$%&'*+-.^_`|~ :\t\r\n\x00\x7f\x80,;=\"()"
 	text := func(n int) string {
@@ -231,7 +231,7 @@ func someLines(r *rand.Rand) string {
 	}
 	for range r.IntN(4) {
 		name, value := someNames[r.IntN(len(someNames))], someValues[r.IntN(len(someValues))]
-		if r.IntN(2) == 0 { // fields that pass come more often
+		if r.IntN(2) == 0 { // more often fields that pass
 			name = someNames[r.IntN(6)]
 		}
 		switch r.IntN(8) {
@@ -248,7 +248,7 @@ func someLines(r *rand.Rand) string {
 	return lines
 }
 
-// What reaches a service is what was validated, byte for byte, and what the contract allows: nothing else, whatever a client sends.
+// A service gets exactly what was validated, byte for byte, and what the contract allows, whatever a client sends.
 func TestForward_headersAreThoseThatWereValidated(t *testing.T) {
 	d := newWired(t)
 	const requests = 2000
@@ -276,14 +276,14 @@ func FuzzForward_headers(f *testing.F) {
 			lines += someLines(rand.New(rand.NewPCG(seed, 1)))
 		}
 		if len(lines) > 8<<10 || len(text) > 8<<10 {
-			return // what is too large is another test's matter
+			return // too large requests are tested elsewhere
 		}
 		if lines != "" && !strings.HasSuffix(lines, "\r\n") {
-			lines += "\r\n" // else the head has no end, which the gateway awaits for a while
+			lines += "\r\n" // otherwise the head has no end, and the gateway waits for it for a while
 		}
 		data, err := json.Marshal(map[string]any{"id": "a", "data": map[string]string{"text": text}})
 		require.NoError(t, err)
-		d.t = t // f must not be asked for anything now
+		d.t = t // f must not read any input now
 		d.check(t, lines, string(data))
 	})
 }

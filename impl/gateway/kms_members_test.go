@@ -18,7 +18,7 @@ import (
 	"github.com/fountainai/fountain/internal/revocation"
 )
 
-// keeper is a kms that keeps contracts, and nothing else.
+// keeper is a kms that only stores contracts.
 type keeper struct {
 	mu       sync.Mutex
 	kept     []kms.ContractWithFiles
@@ -77,8 +77,8 @@ type ownToken struct{ forgotten atomic.Int64 }
 func (o *ownToken) Token(context.Context, string) (string, error) { return "of the gateway", nil }
 func (o *ownToken) Forget(string)                                 { o.forgotten.Add(1) }
 
-// The kms's contracts are read page by page at the start and after each announcement; while the kms refuses, or has one that can't be taken, what is in
-// force stays.
+// The kms's contracts are read page by page at the start and after each announcement. If the kms refuses, or a contract is refused, what is in force
+// stays.
 func TestMember_comesFromTheKMS(t *testing.T) {
 	k := &keeper{}
 	server := httptest.NewServer(http.HandlerFunc(k.serve))

@@ -16,11 +16,12 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
-// benchMember is a member whose document is the sequence's own: what differs in cost is that it is adopted.
+// benchMember is a member with sequence's document, so that a difference in cost comes from the adoption alone.
 const benchMember = "plays"
 
-// What a request of an adopted contract costs beside one of the family's own: the same request, answer and schemas, by turns in one run. A turn is short, so that
-// what else the machine does meets all three. nothing-us/op is client and service alone, which both figures contain; own is the ratio of what is left.
+// The cost of a request of an adopted contract compared with the family's own: the same request, answer and schemas, in turns in one run. A turn is short, so that
+// other load on the machine affects all three equally. nothing-us/op is client and service alone, which both figures include; own is the ratio of the
+// remainders.
 func BenchmarkGate_adopted(b *testing.B) {
 	for name, request := range map[string]func(authority, token string) string{"get": benchGet, "post": benchPost} {
 		b.Run(name, func(b *testing.B) {
@@ -40,7 +41,7 @@ func BenchmarkGate_adopted(b *testing.B) {
 			}
 			each := func(i int) float64 { return float64(used[i].Nanoseconds()) / 1000 / float64(b.N*turn) }
 			nothing, family, adopted := each(0), each(1), each(2)
-			b.ReportMetric(0, "ns/op") // of all three together it tells nothing
+			b.ReportMetric(0, "ns/op") // the average of all three is meaningless
 			b.ReportMetric(nothing, "nothing-us")
 			b.ReportMetric(family, "family-us")
 			b.ReportMetric(adopted, "adopted-us")
@@ -49,8 +50,8 @@ func BenchmarkGate_adopted(b *testing.B) {
 	}
 }
 
-// What an answer of 4 MiB of an adopted service costs, which does not say how long it is: the garbage that it leaves, client and service included, and how often
-// the collector runs for it.
+// The cost of a 4 MiB answer of an adopted service without a declared length: the garbage that it leaves, including client and service, and how often the
+// collector runs for it.
 func BenchmarkGate_large(b *testing.B) {
 	h := newBenchHouse(b)
 	large := []byte("[" + strings.Repeat(`"`+strings.Repeat("x", 1021)+`",`, 4<<10-1) + `"x"]`)
@@ -87,7 +88,7 @@ paths:
 	b.ReportMetric(float64(after.NumGC-before.NumGC)/float64(b.N), "collections/op")
 }
 
-// An adopted contract's request allocates little more than one of the family's own.
+// A request of an adopted contract allocates little more than one of the family's own.
 func TestGate_allocatesLittleMoreForAMember(t *testing.T) {
 	if raceEnabled {
 		t.Skip("pools forget at random under the race detector")
@@ -102,18 +103,18 @@ func TestGate_allocatesLittleMoreForAMember(t *testing.T) {
 	}
 }
 
-// adoptedRequest is a request of the sequence as one of the member.
+// adoptedRequest converts a request for sequence to one for the member.
 func adoptedRequest(text string) string {
 	return strings.Replace(text, "/sequence/v1/", "/"+benchMember+"/sequence/v1/", 1)
 }
 
-// adopt makes the gateway guard the member, at a service like that of the family.
+// adopt makes the gateway serve the member, with a service like the family's.
 func (h *benchHouse) adopt(t testing.TB) {
 	files := map[string][]byte{}
 	for _, name := range []string{"sequence.yaml", "common.yaml"} {
 		text, err := openapi.Files.ReadFile(name)
 		require.NoError(t, err)
-		files[name] = bytes.ReplaceAll(text, []byte("{max: 4GiB}"), []byte("{max: 16MiB}")) // the most that a document of others may say
+		files[name] = bytes.ReplaceAll(text, []byte("{max: 4GiB}"), []byte("{max: 16MiB}")) // the maximum for an adopted document
 	}
 	require.NoError(t, h.members.Replace("bench", []member.Definition{{
 		Name: benchMember, File: "sequence.yaml", Files: files, Upstreams: []string{"http://" + benchService(t, "")},

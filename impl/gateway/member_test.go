@@ -19,7 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 )
 
-// notes is the document of a service of others, which knows nothing of the family.
+// notes is the document of an adopted service, which knows nothing of the family.
 const notes = `openapi: 3.0.3
 info: {title: Notes, version: 1.0.0}
 servers: [{url: https://notes.example/v2}]
@@ -50,14 +50,14 @@ paths:
       responses: {'204': {description: It lives.}}
 `
 
-// definition is that of the member "notes" at the house's upstream.
+// definition returns the definition of the member "notes" at the house's upstream.
 func (h *house) definition(text string) member.Definition {
 	return member.Definition{
 		Name: "notes", File: "notes.yaml", Files: map[string][]byte{"notes.yaml": []byte(text)}, Upstreams: []string{h.stranger}, Public: []string{"getStatus"},
 	}
 }
 
-// memberHouse is a gateway that guards notes.
+// memberHouse is a gateway with the member notes.
 func memberHouse(t testing.TB) *house {
 	h := newHouseWith(t, func(c *Config) { c.UpstreamAllow = []string{"127.0.0.0/8"} })
 	stranger := httptest.NewServer(http.HandlerFunc(h.serve))
@@ -79,7 +79,7 @@ func memberHouse(t testing.TB) *house {
 	return h
 }
 
-// notesToken is a token for notes alone.
+// notesToken returns a token for notes only.
 func (h *house) notesToken(change func(*auth.Claims)) string {
 	return "Bearer " + h.token(func(c *auth.Claims) {
 		c.Audience, c.Scope, c.Roles = jwt.ClaimStrings{"notes"}, "notes:read notes:write", nil
@@ -102,7 +102,8 @@ func TestMember_isReachedUnderItsMount(t *testing.T) {
 	require.Len(t, h.seen, 1)
 }
 
-// An operation of the method OPTIONS is one like others. What a browser asks before a request, and paths without such an operation, the gateway answers.
+// OPTIONS operations of a contract are forwarded like others. The gateway itself answers browsers' preflight requests, and paths without such an
+// operation.
 func TestMember_getsTheOptionsThatItsContractHas(t *testing.T) {
 	h := memberHouse(t)
 	d := h.definition(strings.Replace(notes, "  /status:\n", `  /check:
@@ -124,7 +125,7 @@ func TestMember_getsTheOptionsThatItsContractHas(t *testing.T) {
 	require.Len(t, h.seen, 1)
 }
 
-// What a member receives is of no use elsewhere: a token for itself alone, and none where its contract asks for none.
+// A member gets nothing that is usable elsewhere: a token only for itself, and none where its contract requires none.
 func TestMember_getsNoCredentialsOfOthers(t *testing.T) {
 	h := memberHouse(t)
 	for name, token := range map[string]string{
@@ -153,7 +154,7 @@ func TestMember_getsNoCredentialsOfOthers(t *testing.T) {
 	require.Empty(t, h.seen[1].Header.Values("X-Otp"))
 }
 
-// An operation that the document opens stays closed until the operator opens it by name.
+// A public operation of the document stays closed until the operator opens it by name.
 func TestMember_staysClosedUnlessItIsOpenedByName(t *testing.T) {
 	h := memberHouse(t)
 	d := h.definition(notes)
@@ -214,7 +215,7 @@ func TestMember_answersActNotInTheFamilysOrigin(t *testing.T) {
 	}
 }
 
-// A definition that can't be taken leaves what is in force, and says why; the others are taken.
+// A refused definition leaves the previous one in force, with the reason reported; others are accepted.
 func TestMember_aBrokenDefinitionLeavesWhatIsInForce(t *testing.T) {
 	h := memberHouse(t)
 	works := func() {
@@ -254,7 +255,7 @@ func TestMember_aBrokenDefinitionLeavesWhatIsInForce(t *testing.T) {
 	require.Equal(t, 404, h.do("GET", "/notes/v2/notes", "", "Authorization", h.notesToken(nil)).StatusCode)
 }
 
-// A contract that breaks the clients of the one in force, or asks for less, takes its place only when the operator accepts each change by name.
+// A contract that breaks clients of the one in force, or loosens a check, replaces it only when the operator accepts each change by name.
 func TestMember_asksToAcceptWhatBreaksOrLoosens(t *testing.T) {
 	h := memberHouse(t)
 	looser := h.definition(strings.ReplaceAll(notes, "maxLength: 20", "maxLength: 3") + "x-fountain: {timeout: 20s, stepUp: {acr: aal2, maxAge: 60}}\n")
@@ -277,7 +278,7 @@ func TestMember_asksToAcceptWhatBreaksOrLoosens(t *testing.T) {
 	require.EqualValues(t, 1, metric(t, h.registry, "fountain_gateway_member_refused", "secured"))
 }
 
-// Contracts come, change and go while others are asked without pause: nobody's request fails, and no operation is unknown between two versions.
+// Contracts are added, changed and removed under constant requests: no request fails, and no operation is unknown between two versions.
 func TestMember_reloadsLoseNoRequest(t *testing.T) {
 	h := memberHouse(t)
 	h.upstream = func(w http.ResponseWriter, r *http.Request) {
@@ -328,7 +329,7 @@ func TestMember_reloadsLoseNoRequest(t *testing.T) {
 	require.Len(t, h.g.members.Members(), 2)
 }
 
-// The next version refuses nothing, and tells what it would refuse.
+// The next version refuses nothing, but reports what it would refuse.
 func TestMember_aShadowTellsWhatItWouldRefuse(t *testing.T) {
 	h := memberHouse(t)
 	d := h.definition(notes)
@@ -346,7 +347,7 @@ func TestMember_aShadowTellsWhatItWouldRefuse(t *testing.T) {
 	require.EqualValues(t, 2, metric(t, h.registry, "fountain_gateway_shadow_rejections_total", "invalid_body", "notes", "notes.createNote", "request"))
 }
 
-// The contract that a member's clients read has the mounted address and the family's tokens in it.
+// The contract that a member's clients read has the mounted address and the family's tokens.
 func TestMember_isInListAndDocuments(t *testing.T) {
 	h := memberHouse(t)
 	a := h.do("GET", "/openapi/notes.yaml", "")
@@ -363,7 +364,7 @@ func TestMember_isInListAndDocuments(t *testing.T) {
 	require.Contains(t, h.do("GET", "/gateway/v1/services", "").Text, `"adopted":true,"basePath":"/notes/v2"`)
 }
 
-// The operators' directory is read at the start, after changes and when it is asked for; what is broken there leaves what is in force.
+// The operators' directory is read at the start, after changes and on a signal; an invalid folder leaves the previous definition in force.
 func TestMember_comesFromTheDirectory(t *testing.T) {
 	h := memberHouse(t)
 	require.NoError(t, h.g.members.Replace("test", nil))
@@ -386,7 +387,7 @@ func TestMember_comesFromTheDirectory(t *testing.T) {
 
 	write("notes/member.yaml", "contract: notes.yaml\nupstream: ["+h.stranger+"]\n")
 	hangups <- os.Interrupt
-	hangups <- os.Interrupt // when it takes the second one it has done what the first one asked for
+	hangups <- os.Interrupt // when it receives the second signal it has handled the first
 	require.Equal(t, 200, status())
 	require.Contains(t, h.log.String(), "field upstream not found")
 
@@ -394,7 +395,7 @@ func TestMember_comesFromTheDirectory(t *testing.T) {
 	require.Eventually(t, func() bool { return status() == 404 }, 20*time.Second, 10*time.Millisecond, "it looks by itself")
 }
 
-// A directory with more folders than are read costs none of those that are, and a folder with more files than are read costs itself alone.
+// A directory with too many folders does not affect those that are read, and a folder with too many files affects only its own member.
 func TestMember_ofADirectoryWithTooManyFolders(t *testing.T) {
 	h := memberHouse(t)
 	require.NoError(t, h.g.members.Replace("test", nil))
@@ -429,7 +430,7 @@ func TestMember_ofADirectoryWithTooManyFolders(t *testing.T) {
 	}, 20*time.Second, 10*time.Millisecond, "changes are still seen")
 }
 
-// A member whose last version is refused says so, and which one is in force.
+// The gateway reports that a member's last version was refused, and which one is in force.
 func TestMember_tellsWhichVersionIsInForce(t *testing.T) {
 	h := memberHouse(t)
 	put := func(revision int64, upstream string) error {
@@ -454,7 +455,7 @@ func TestMember_tellsWhichVersionIsInForce(t *testing.T) {
 	require.NotContains(t, h.do("GET", "/gateway/v1/services", "").Text, `"revision"`)
 }
 
-// A service whose first contract is refused is no service, and the list says that it is refused, and why, until it is taken or retired.
+// A service whose first contract is refused is not served. The list has it with the reason, until a contract is accepted or it is retired.
 func TestMember_tellsThatItsFirstContractIsRefused(t *testing.T) {
 	h := memberHouse(t)
 	require.NoError(t, h.g.members.Replace("test", nil))
@@ -478,7 +479,7 @@ func TestMember_tellsThatItsFirstContractIsRefused(t *testing.T) {
 	require.NotContains(t, services(), `"refused"`, "it is retired")
 }
 
-// What a member answers is no script, style or frame of a page in the family's origin, whatever its media type.
+// A member's answer can't be used as a script, style or frame of a page in the family's origin, whatever its media type.
 func TestMember_answersBecomeNoPartOfAPage(t *testing.T) {
 	h := memberHouse(t)
 	for dest, status := range map[string]int{"script": 403, "serviceworker": 403, "style": 403, "iframe": 403, "empty": 200, "document": 200, "image": 200, "": 200} {
@@ -487,7 +488,7 @@ func TestMember_answersBecomeNoPartOfAPage(t *testing.T) {
 	require.Equal(t, 200, h.do("GET", "/docs/init.js", "", "Sec-Fetch-Dest", "script").StatusCode, "the family's own are")
 }
 
-// With an origin of their own members are reached there alone, and the family is not: then their answers may act there.
+// With an origin of their own, members are reachable only there, and the family is not; their answers may then act in that origin.
 func TestMember_mayHaveAnOriginOfItsOwn(t *testing.T) {
 	h := newHouseWith(t, func(c *Config) {
 		c.UpstreamAllow, c.MembersOrigin = []string{"127.0.0.0/8"}, "https://apps.example.test"
@@ -533,7 +534,7 @@ func TestMember_mayHaveAnOriginOfItsOwn(t *testing.T) {
 	}
 }
 
-// An answer of a member takes room while it is held, whether it says how long it is or not, and a member that has none left is told so: others go on.
+// A member's answer takes room while it is held, with or without a declared length. A member without room gets an error; others are not affected.
 func TestMember_answersTakeBoundedRoom(t *testing.T) {
 	h := memberHouse(t)
 	const size, callers = 7 << 20, 24 // more than twice of what may be held
@@ -577,7 +578,7 @@ func TestMember_answersTakeBoundedRoom(t *testing.T) {
 	require.Equal(t, 200, h.do("GET", "/notes/v2/notes", "", "Authorization", token).StatusCode, "the room is given back")
 }
 
-// Files are passed on while they are checked, and not held: what does not fit ends before the service has it whole.
+// Files are checked while they are streamed, and not held: an invalid one is aborted before the service has it completely.
 func TestMember_filesAreCheckedWhileTheyPass(t *testing.T) {
 	h := memberHouse(t)
 	d := h.definition(notes + `  /files:

@@ -9,7 +9,8 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// validateMembersOrigin checks that the members' origin is one, and another than the family's: pages of one host on two ports share cookies.
+// validateMembersOrigin checks that the members' origin is a valid origin with a different host than the family's: pages of one host share cookies across
+// ports.
 func (c *Config) validateMembersOrigin() error {
 	if c.MembersOrigin == "" {
 		return nil
@@ -26,14 +27,14 @@ func (c *Config) validateMembersOrigin() error {
 	return nil
 }
 
-// loads are what a page asks for that becomes a part of it (Fetch Metadata, Sec-Fetch-Dest).
+// loads are the values of Sec-Fetch-Dest (Fetch Metadata) for resources that become part of a page.
 var loads = map[string]bool{
 	"audioworklet": true, "embed": true, "frame": true, "iframe": true, "manifest": true, "object": true, "paintworklet": true, "script": true, "serviceworker": true,
 	"sharedworker": true, "style": true, "worker": true, "xslt": true,
 }
 
-// noPartOfAPage refuses to give what a member answers to a page as a script, a style or a frame, while members share the family's origin: its pages load
-// none, so whoever asks for one was put into them.
+// noPartOfAPage refuses to deliver a member's answer as a script, style or frame of a page while members share the family's origin. The family's pages load
+// none of these from members, so such a request was injected into a page.
 func (g *gate) noPartOfAPage(x *httpserver.Exchange) error {
 	if x.Operation.Mount == "" || g.config.MembersOrigin != "" || !loads[x.Request.Header.Get("Sec-Fetch-Dest")] {
 		return nil
@@ -41,7 +42,7 @@ func (g *gate) noPartOfAPage(x *httpserver.Exchange) error {
 	return problem.New(problem.Forbidden, "Answers of adopted services can't become a part of a page here.")
 }
 
-// atItsOrigin refuses a member at the family's host, and the family at the members' host, where there are two.
+// atItsOrigin refuses requests for members at the family's host, and for the family at the members' host, if the hosts differ.
 func (g *gate) atItsOrigin(x *httpserver.Exchange) error {
 	if g.config.MembersOrigin == "" {
 		return nil

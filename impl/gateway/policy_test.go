@@ -19,7 +19,7 @@ import (
 
 const batchPath = "/sequence/v1/scopes/s/line/element-batches"
 
-// A place is given back however the request ends: after an answer, a refusal that comes later, a fault of the service, and a client that leaves.
+// A place is freed however the request ends: by an answer, a later refusal, a fault of the service, or a client that disconnects.
 func TestConcurrency_givesEachPlaceBack(t *testing.T) {
 	h := newHouse(t)
 	const places = 64 // of createElements in its contract
@@ -70,7 +70,7 @@ func TestConcurrency_givesEachPlaceBack(t *testing.T) {
 	all.Wait()
 }
 
-// What a subject has used up at one service it still has at another: limits of the same name belong to their contracts.
+// A subject's limits at one service do not affect another: limits of the same name belong to their contracts.
 func TestLimit_ofASubjectBelongsToOneService(t *testing.T) {
 	h := newHouse(t)
 	h.upstream = func(w http.ResponseWriter, _ *http.Request) {
@@ -90,7 +90,7 @@ func TestLimit_ofASubjectBelongsToOneService(t *testing.T) {
 	require.Equal(t, 200, h.do("GET", "/twofactor/v1/factors", "", "Authorization", other).StatusCode)
 }
 
-// Every operation of the family has a limit for strangers, and answers 429 as its contract says when an address has used it up.
+// Every operation of the family has a limit for unauthenticated requests, and answers 429 as its contract says when an address has exhausted it.
 func TestLimit_refusesAtEveryOperation(t *testing.T) {
 	h := newHouse(t)
 	for _, c := range family(t) {
@@ -121,7 +121,7 @@ func TestLimit_refusesAtEveryOperation(t *testing.T) {
 	}
 }
 
-// The gateway believes no answer of the kms that it has not verified: what stands for the code must be raised, fresh, and the caller's.
+// The gateway verifies the kms's answer: the token for the code must be raised, fresh, and the caller's.
 func TestStepUp_takesNoWeakTokenFromTheKMS(t *testing.T) {
 	for name, change := range map[string]func(*auth.Claims){
 		"of the password alone": func(c *auth.Claims) { c.ACR = "aal1" },
@@ -157,7 +157,7 @@ func TestStepUp_takesNoWeakTokenFromTheKMS(t *testing.T) {
 	}
 }
 
-// A code belongs to a person: one that a service sends is neither looked at nor passed on.
+// A code belongs to a person: one that a service sends is neither redeemed nor forwarded.
 func TestStepUp_redeemsNoCodeOfAService(t *testing.T) {
 	h := newHouse(t)
 	h.upstream = h.stepUpServices()

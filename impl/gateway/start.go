@@ -9,27 +9,27 @@ import (
 	"github.com/fountainai/fountain/internal/httpserver"
 )
 
-// maxStarting bounds the requests that wait for the gateway's own start.
+// maxStarting bounds the requests that wait for the gateway to become ready.
 const maxStarting = 1024
 
-// start lets requests that come before the gateway can tell whether they are allowed wait until it can, for at most upstream.Patience from the
-// start on. After that, and when too many wait, they go on and are refused for what is missing. The zero value lets nothing wait.
+// start makes requests wait that arrive before the gateway can authorize them, until it can, for at most upstream.Patience after the start.
+// After that, or when too many are waiting, they proceed and are refused for what is missing. With the zero value no request waits.
 type start struct {
-	ended   chan struct{} // closed when the gateway is ready; nil: nothing waits
-	until   chan struct{} // closed when patience ends
+	ended   chan struct{} // closed when the gateway is ready; nil: no request waits
+	until   chan struct{} // closed when Patience is over
 	waiting atomic.Int64
 }
 
-// begin is called once, before the first request.
+// begin must be called once, before the first request.
 func (s *start) begin() {
 	s.ended, s.until = make(chan struct{}), make(chan struct{})
 	time.AfterFunc(upstream.Patience, func() { close(s.until) })
 }
 
-// end is called once, when the gateway is ready.
+// end must be called once, when the gateway is ready.
 func (s *start) end() { close(s.ended) }
 
-// await waits, and returns an error when the client left.
+// await waits if necessary. It returns an error only if the client has disconnected.
 func (s *start) await(x *httpserver.Exchange) error {
 	select {
 	case <-s.ended:

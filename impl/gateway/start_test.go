@@ -18,7 +18,7 @@ import (
 	"github.com/fountainai/fountain/internal/httpserver"
 )
 
-// starting is a door that has a gateway's start, and answers 204 to what got past it.
+// starting is a door with a gateway's start, and answers 204 to requests that pass it.
 type starting struct {
 	*start
 	door http.Handler
@@ -39,7 +39,7 @@ func newStarting(t *testing.T) *starting {
 	return s
 }
 
-// ask sends a request, whose answer comes over the channel.
+// ask sends a request and returns a channel for the status of its answer.
 func (s *starting) ask(ctx context.Context, path string) <-chan int {
 	status := make(chan int, 1)
 	go func() {
@@ -50,7 +50,7 @@ func (s *starting) ask(ctx context.Context, path string) <-chan int {
 	return status
 }
 
-// answered returns the status of a request that waits for nothing now, or 0.
+// answered returns the status of a request that should not wait now, or 0.
 func answered(status <-chan int) int {
 	synctest.Wait()
 	select {
@@ -80,7 +80,7 @@ func TestStart_letsRequestsWaitUntilTheGatewayIsReady(t *testing.T) {
 	})
 }
 
-// A gateway that does not become ready keeps nobody waiting for ever: who waited, and who comes later, is answered with what is missing.
+// If the gateway does not become ready, waiting and later requests are refused after a while for what is missing.
 func TestStart_losesItsPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStarting(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// streams is a contract with streams, in the place of sequence's: the family has none yet.
+// streams is a contract with streams, in place of sequence's: the family has none yet.
 const streams = `openapi: 3.0.3
 info: {title: Streams, version: 1.0.0}
 servers: [{url: /sequence/v1}]
@@ -65,7 +65,7 @@ components:
     oauth: {type: oauth2, flows: {clientCredentials: {tokenUrl: /kms/v1/oauth2/token, scopes: {}}}}
 `
 
-// streaming is a gateway of that contract. upstream sends what comes over pieces, and ends when it is closed.
+// streaming is a gateway with that contract. upstream sends what it receives from pieces, and ends when that is closed.
 func streaming(t *testing.T, idle, mediaType string, pieces <-chan string) (*house, string) {
 	h := newHouse(t)
 	c, err := contract.LoadFS(fstest.MapFS{"sequence.yaml": {Data: []byte(strings.ReplaceAll(streams, "IDLE", idle))}}, "sequence")
@@ -95,7 +95,7 @@ func streaming(t *testing.T, idle, mediaType string, pieces <-chan string) (*hou
 	return h, gate.URL
 }
 
-// Each piece of a stream reaches the client before the next one is there.
+// Each piece of a stream reaches the client before the next one is sent.
 func TestStream_passesEachPieceAsItComes(t *testing.T) {
 	for path, stream := range map[string]struct{ mediaType, piece string }{
 		"/events": {"text/event-stream", "data: 1\n"},
@@ -121,7 +121,7 @@ func TestStream_passesEachPieceAsItComes(t *testing.T) {
 	}
 }
 
-// An answer that is no stream is checked whole, also where the request body was one.
+// An answer that is no stream is checked completely, also if the request body was one.
 func TestStream_ofTheRequestHasItsAnswerChecked(t *testing.T) {
 	for _, kind := range []string{"application/json", "application/x-ndjson"} {
 		for answer, want := range map[string]int{`{"n":1}`: http.StatusOK, `{"n":"one"}`: http.StatusBadGateway, `{"n":`: http.StatusBadGateway} {
@@ -145,10 +145,10 @@ func TestStream_ofTheRequestHasItsAnswerChecked(t *testing.T) {
 	}
 }
 
-// waiting is a client that gives up on a stream which nobody ends.
+// waiting is a client that gives up on a stream that never ends.
 var waiting = http.Client{Timeout: 20 * time.Second}
 
-// A stream on which nothing comes is cut off, so that the client does not take it for one that has ended; one of which nothing came at all is 504.
+// An idle stream is aborted, so that the client does not take it for complete; if nothing came at all, the answer is 504.
 func TestStream_endsWhenNothingComes(t *testing.T) {
 	pieces := make(chan string)
 	h, url := streaming(t, "300ms", "text/event-stream", pieces)
@@ -170,7 +170,7 @@ func TestStream_endsWhenNothingComes(t *testing.T) {
 	require.NoError(t, res.Body.Close())
 }
 
-// A stream on which something always comes is cut off at its maxDuration.
+// A stream that is never idle is aborted at its maxDuration.
 func TestStream_endsAtItsLongestDuration(t *testing.T) {
 	pieces, done := make(chan string), make(chan struct{})
 	defer close(done)
@@ -191,7 +191,7 @@ func TestStream_endsAtItsLongestDuration(t *testing.T) {
 	require.NoError(t, res.Body.Close())
 }
 
-// receive takes the next value, and does not wait for one that never comes.
+// receive takes the next value, with a time-out.
 func receive[T any](t *testing.T, from <-chan T) T {
 	t.Helper()
 	select {
@@ -203,7 +203,7 @@ func receive[T any](t *testing.T, from <-chan T) T {
 	}
 }
 
-// Each line of a body reaches the service before the next one is there, and none that does not fit: the client learns why.
+// Each line of a body reaches the service before the next one is sent. An invalid one does not, and the client gets the reason.
 func TestStream_checksEachLineOfABodyAsItComes(t *testing.T) {
 	for last, want := range map[string]struct {
 		status int
@@ -258,8 +258,8 @@ func TestStream_checksEachLineOfABodyAsItComes(t *testing.T) {
 	}
 }
 
-// TestStream_leavesPlacesToOtherSubjects has one subject hold all the places that it may have: it gets no more with whichever token, others get theirs, and a
-// stream that ends, or whose client leaves, gives its place back.
+// TestStream_leavesPlacesToOtherSubjects has one subject hold all places that it may have. It gets no more with any of its tokens, while others get theirs. A
+// stream that ends, or whose client disconnects, frees its place.
 func TestStream_leavesPlacesToOtherSubjects(t *testing.T) {
 	pieces := make(chan string)
 	h, url := streaming(t, "30s", "text/event-stream", pieces)

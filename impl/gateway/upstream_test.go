@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/servicetest"
 )
 
-// behindMany is a gateway whose sequence has these targets.
+// behindMany is a gateway whose sequence service has these targets.
 func (h *house) behindMany(sequence string) (*gate, *prometheus.Registry) {
 	c := h.config(h.behind)
 	c.SequenceURL = sequence
@@ -30,8 +30,8 @@ func (h *house) behindMany(sequence string) (*gate, *prometheus.Registry) {
 	return g, registry
 }
 
-// A request for a service that is being restarted waits until it is back: meanwhile it holds none of the
-// operation's places.
+// A request for a service that is being restarted waits until it is back, without holding one of the operation's
+// places.
 func TestGate_waitsForAServiceThatIsBeingRestarted(t *testing.T) {
 	h := newHouse(t)
 	at := servicetest.FreeAddress(t)
@@ -76,7 +76,7 @@ func TestGate_waitsForAServiceThatIsBeingRestarted(t *testing.T) {
 	close(answers)
 	answered := 0
 	for a := range answers {
-		require.Contains(t, []string{"not_found", "overloaded"}, a.Code, a.Text) // when it is back all of them want a place at once
+		require.Contains(t, []string{"not_found", "overloaded"}, a.Code, a.Text) // when it is back they all want a place at once
 		if a.Code == "not_found" {
 			answered++
 		}
@@ -84,7 +84,7 @@ func TestGate_waitsForAServiceThatIsBeingRestarted(t *testing.T) {
 	require.GreaterOrEqual(t, answered, 64)
 }
 
-// A target that does not answer is no matter while another one does.
+// A target that does not answer has no effect while another one does.
 func TestGate_choosesAmongSeveralTargets(t *testing.T) {
 	h := newHouse(t)
 	_, registry := h.behindMany("http://127.0.0.1:1," + h.behind)
@@ -111,7 +111,7 @@ func TestConfig_takesSeveralAddresses(t *testing.T) {
 	}
 }
 
-// metric is the value of a metric with these values of its labels.
+// metric returns the value of a metric with these label values.
 func metric(t *testing.T, registry *prometheus.Registry, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := registry.Gather()

@@ -69,7 +69,7 @@ func TestChangePassword_endsTheOtherSessions(t *testing.T) {
 	})
 }
 
-// Whoever has found an open session can't guess the password by it without end.
+// An attacker with an open session can't guess the password without limit.
 func TestChangePassword_countsWrongOnesAsFailedSignIns(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
@@ -131,7 +131,7 @@ func TestResetPassword_worksOnceAndForAnHour(t *testing.T) {
 	})
 }
 
-// People tell their sessions apart by what each client called itself at the sign-in; what is no printable ASCII, or too long, is not kept of it.
+// People recognise their sessions by the User-Agent of the sign-in. Characters other than printable ASCII are dropped, and long values are cut.
 func TestSessions_tellWhatTheClientCalledItself(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -235,7 +235,7 @@ func TestDeleteUser_isForEver(t *testing.T) {
 	})
 }
 
-// A password may be typed in either form of its letters, whichever keyboard it was chosen on.
+// A password may be typed in either Unicode form, whichever one it was set in.
 func TestLogin_takesEitherUnicodeForm(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()

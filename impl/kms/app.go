@@ -47,14 +47,14 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// app is the domain over its database.
+// app is the domain on its database.
 type app struct {
 	config Config
 	db     *store.DB
 	domain *handlers.Domain
 }
 
-// build makes the domain on a database.
+// build assembles the domain on a database and prepares it for serving.
 func build(ctx context.Context, c Config, db *store.DB, shared *shared) (*app, error) {
 	domain, err := assemble(ctx, c, db, shared)
 	if err != nil {
@@ -90,7 +90,7 @@ func openKeysets(ctx context.Context, v *vault.Vault) (k keysets, err error) {
 	return k, nil
 }
 
-// assemble makes the domain. The root key comes first: a wrong one must not change anything. Commands that serve nothing have nothing shared.
+// assemble builds the domain. The root key is opened first, so that a wrong one changes nothing. shared is nil for commands that serve no requests.
 func assemble(ctx context.Context, c Config, db *store.DB, shared *shared) (*handlers.Domain, error) {
 	v, err := vault.Open(ctx, db, kmsdb.Keysets{}, vault.Files{Current: c.RootKeyFile, Previous: c.PreviousRootKeyFile}, c.Clock)
 	if err != nil {
@@ -134,7 +134,7 @@ func assemble(ctx context.Context, c Config, db *store.DB, shared *shared) (*han
 	return made, nil
 }
 
-// parts are what the domain is made of.
+// parts are the components that the domain is built from.
 type parts struct {
 	Config
 	db   *store.DB
@@ -202,14 +202,14 @@ func (p parts) domain() *handlers.Domain {
 	}
 }
 
-// rotation wires what changes the signing keys.
+// rotation builds the rotation of the signing keys.
 func (p parts) rotation(standing *authority.Standing) *signing.Rotation {
 	return &signing.Rotation{
 		DB: p.db, Rows: kmsdb.SigningKeys{}, Ring: p.ring, Standing: standing, Feed: p.feed, Audit: auditlog.Log{Clock: p.Clock}, Clock: p.Clock, Life: p.SigningKeyLife, SetAge: p.SigningKeySetAge,
 	}
 }
 
-// shared is made once, before there is a database: it has metrics, and the domain may be built more than once.
+// shared has the parts that are created once, before the database is available: they register metrics, and the domain may be built more than once.
 type shared struct {
 	limiter *ratelimit.Limiter
 	rotator *rotator.Rotator
@@ -233,7 +233,7 @@ func share(c Config) (s *shared, err error) {
 	return s, err
 }
 
-// rotator returns what puts secrets where they work. It connects to no listener of this process and not to the Redis, whatever the operator's list allows.
+// rotator returns the drivers of secret rotations. It denies connections to listeners of this process and to the Redis, whatever the operator's list allows.
 func (c Config) rotator() (*rotator.Rotator, error) {
 	own := c.Addr
 	if c.Listener != nil {
@@ -248,7 +248,7 @@ func (c Config) rotator() (*rotator.Rotator, error) {
 	})
 }
 
-// countRotations returns what counts failed steps of rotations.
+// countRotations returns the function that counts failed steps of rotations.
 func countRotations(registerer prometheus.Registerer) (func(driver string, step secret.Step), error) {
 	failed := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "fountain_secret_rotation_failures_total", Help: "Steps of rotations of secrets that failed, by driver and step (end: of a version that is to work outside no more).",
@@ -259,7 +259,7 @@ func countRotations(registerer prometheus.Registerer) (func(driver string, step 
 	return func(driver string, step secret.Step) { failed.WithLabelValues(driver, string(step)).Inc() }, nil
 }
 
-// countHeld returns what counts, and logs, that readings of secrets wait for the row of their caller.
+// countHeld returns the function that counts and logs readings of secrets that wait for a locked row of their caller.
 func (c Config) countHeld() (func(ctx context.Context, readings int, by *auth.Principal), error) {
 	held := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "fountain_secret_readings_held_total", Help: "Readings of secrets that were put aside for a row of a caller's that another transaction holds, on PostgreSQL.",
@@ -278,7 +278,7 @@ func (c Config) countHeld() (func(ctx context.Context, readings int, by *auth.Pr
 // issuerSetting is the name of the setting that holds the issuer.
 const issuerSetting = "issuer"
 
-// fixIssuer stores the issuer at the first start and demands the same one ever after: every token and every service knows it.
+// fixIssuer stores the issuer at the first start and requires the same one at every later start, since tokens and services depend on it.
 func fixIssuer(ctx context.Context, db *store.DB, configured string) (string, error) {
 	const name = issuerSetting
 	stored, err := kmsdb.Settings{}.Setting(ctx, db.Read(ctx), name)
@@ -303,7 +303,7 @@ func fixIssuer(ctx context.Context, db *store.DB, configured string) (string, er
 	return stored, nil
 }
 
-// prepare does what every start does before the service is ready.
+// prepare runs the steps of every start before the service is ready.
 func (a *app) prepare(ctx context.Context) error {
 	if err := a.domain.RootKey.Announce(ctx); err != nil {
 		return err
@@ -333,13 +333,13 @@ func (a *app) announce(ctx context.Context, path string) {
 }
 
 const (
-	reissuePause = 5 * time.Second // in which a removed bootstrap token is missed
-	tidyPause    = time.Minute     // between two times that stored answers are blanked and deleted
-	flushPause   = 2 * time.Second // between two times that last uses are written
+	reissuePause = 5 * time.Second // between two checks for a removed bootstrap token
+	tidyPause    = time.Minute     // between two deletions of old stored answers
+	flushPause   = 2 * time.Second // between two writes of pending key uses
 	sweepPause   = 10 * time.Minute
 )
 
-// runBackground does what is due in intervals until ctx ends.
+// runBackground runs the periodic tasks until ctx ends.
 func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error {
 	group, ctx := errgroup.WithContext(ctx)
 	d := a.domain
@@ -372,7 +372,7 @@ func (a *app) runBackground(ctx context.Context, life *lifecycle.Service) error 
 	return group.Wait()
 }
 
-// reloadKeys returns what reads the signing keys again; it says once when they were made by a clock that was ahead.
+// reloadKeys returns the task that reloads the signing keys. It logs once when they were created by a clock that was ahead.
 func (a *app) reloadKeys() func(ctx context.Context) error {
 	said := false
 	return func(ctx context.Context) error {
@@ -386,7 +386,7 @@ func (a *app) reloadKeys() func(ctx context.Context) error {
 	}
 }
 
-// sweepSessions says when the clock was ahead: people could have been locked out until then.
+// sweepSessions deletes ended sessions, and logs when locks had been set by a clock that was ahead: people could have been locked out until then.
 func (a *app) sweepSessions(ctx context.Context) error {
 	ahead, err := a.domain.Sessions.Sweep(ctx)
 	if ahead > 0 {
@@ -395,7 +395,7 @@ func (a *app) sweepSessions(ctx context.Context) error {
 	return err
 }
 
-// reissue writes a new bootstrap token when somebody has asked for one by removing the old.
+// reissue writes a new bootstrap token if the old one's file was removed, which is how an operator asks for one.
 func (a *app) reissue(ctx context.Context) error {
 	path, err := a.domain.Bootstrap.Reissue(ctx)
 	a.announce(ctx, path)

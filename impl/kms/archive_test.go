@@ -31,7 +31,7 @@ func (h *house) exported(token string, p api.ExportAuditParams) (string, audit.A
 	return string(text), part
 }
 
-// keepTrail starts the kms anew with a least age of what is removed from its trail.
+// keepTrail restarts the kms with a minimum age of events that may be removed from its trail.
 func (h *house) keepTrail(least time.Duration) {
 	h.t.Helper()
 	require.NoError(h.t, h.stop())
@@ -39,7 +39,7 @@ func (h *house) keepTrail(least time.Duration) {
 	h.run()
 }
 
-// ofService is the checkpoint as one of another service.
+// ofService returns the checkpoint as if it were another service's.
 func ofService(t *testing.T, c audit.Checkpoint, service string) audit.Checkpoint {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
@@ -53,7 +53,7 @@ func apiCheckpoint(c audit.Checkpoint) api.AuditCheckpoint {
 	return api.AuditCheckpoint{Service: c.Service, Seq: c.Seq, Hash: c.Hash, At: c.At, KeyID: c.KeyID, PublicKey: c.PublicKey, Signature: c.Signature}
 }
 
-// An administrator has the events of an archive removed, and nobody else; what is too young, or would be in no archive, stays.
+// Only an administrator can have the events of an archive removed. Events that are too young, or that would be in no archive, stay.
 func TestArchive_removesWhatIsInAnArchive(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -118,7 +118,7 @@ func TestArchive_removesWhatIsInAnArchive(t *testing.T) {
 	})
 }
 
-// The kms hands an order on to the service whose trail it is of, and to no other.
+// The kms passes an order only to the service whose trail it concerns.
 func TestArchive_isOrderedFromOtherServices(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t

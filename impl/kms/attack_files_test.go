@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The directory of a token is shared with the service that it is for. What that one puts in the token's place neither stops nor
-// feeds the kms: a pipe would have it wait for ever, a directory would not be replaced, a link could lead anywhere.
+// The directory of a token file is shared with the service that reads it. Whatever that service puts in the token's place must neither block the kms nor be
+// read by it: a pipe would block forever, a directory would not be replaced, and a link could lead anywhere.
 func TestEnrolmentFiles_takeThePlaceOfWhateverLiesThere(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	path := filepath.Join(h.dir, "enrol", "search", "token")

@@ -31,7 +31,7 @@ func TestRotateAPIKey_givesNoStrongerKeyToAKey(t *testing.T) {
 		"and a session replaces its user's")
 }
 
-// A stored answer holds the key's text: whoever may not make the key may not have the answer again either.
+// A stored answer has the key's text. A caller who may not create the key may not have the stored answer either.
 func TestIdempotency_replaysNoKeyToACallerWhoCouldNotMakeIt(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	admin, raised := h.administrator()
@@ -71,8 +71,8 @@ func TestIdempotency_replaysNoKeyToACallerWhoCouldNotMakeIt(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, create(own, weak).StatusCode())
 }
 
-// All spellings of a name share one count of failed sign-ins. Two people with names of one count could forgive each other's failures, and
-// so guess without end.
+// All spellings of a name share one count of failed sign-ins. Two people whose names share a count could clear each other's failures, and guess without
+// limit.
 func TestCreateUser_refusesANameThatSharesAnothersLock(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()

@@ -18,7 +18,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// database opens the stopped kms's database beside it.
+// database opens the database of the stopped kms.
 func (h *house) database() *store.DB {
 	h.t.Helper()
 	c := store.Config{
@@ -45,7 +45,7 @@ func (h *house) offline(f func(db *store.DB)) {
 	h.run()
 }
 
-// records returns the whole audit chain, after it was verified.
+// records returns the whole audit chain after verifying it.
 func (h *house) records() (all []audit.Record) {
 	h.t.Helper()
 	h.offline(func(db *store.DB) {
@@ -66,7 +66,7 @@ func (h *house) records() (all []audit.Record) {
 	return all
 }
 
-// events returns the records whose detail says security.
+// events returns the records with this value of the detail security.
 func (h *house) events(security string) (found []audit.Record) {
 	h.t.Helper()
 	for _, r := range h.records() {

@@ -17,14 +17,14 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// What the facts of the kms's part say, and with them the manifest of a backup.
+// The keys of the kms's facts in a backup's manifest.
 const (
-	FactRoot   = "rootKey"     // ids of the root keys that seal the keysets, with spaces between
-	FactIssuer = "issuer"      // of the tokens
-	FactUsers  = "activeUsers" // how many users can sign in
+	FactRoot   = "rootKey"     // IDs of the root keys that seal the keysets, separated by spaces
+	FactIssuer = "issuer"      // issuer of the tokens
+	FactUsers  = "activeUsers" // number of users who can sign in
 )
 
-// BackupPart is the database of the kms for backup and restore. Of the configuration it needs what says where the database is.
+// BackupPart returns the kms's part of backup and restore. It uses only the database settings of the configuration.
 func BackupPart(c Config) (backup.Part, error) {
 	database, err := schema.Database(handlers.Word, c.Service)
 	return backup.Part{Name: handlers.Word, Database: database, Facts: facts, Mark: markRestored}, err
@@ -43,12 +43,12 @@ func facts(ctx context.Context, q store.Querier) (map[string]string, error) {
 	return map[string]string{FactRoot: strings.Join(roots, " "), FactIssuer: issuer, FactUsers: strconv.FormatInt(active, 10)}, err
 }
 
-// ErrChooseUsers says that the operator has to say what becomes of the users.
+// ErrChooseUsers says that the operator must decide what happens to the users.
 var ErrChooseUsers = errors.New("who was disabled after the backup can't be known: name an administrator who stays enabled while all others are disabled" +
 	" (--administrator), or say that nobody was disabled since (--keep-users)")
 
-// CheckBackup refuses an archive that can't become the kms of this configuration: its root key is here and another one, or nobody says what becomes of the users.
-// rootMissing says that the root key has still to be brought back.
+// CheckBackup refuses an archive that can't be restored to this configuration: the local root key is a different one, or the operator has not decided what
+// happens to the users. rootMissing says that the root key file does not exist yet and must be put back.
 func CheckBackup(c Config, m backup.Manifest, administrator string, keepUsers bool) (rootMissing bool, err error) {
 	i := slices.IndexFunc(m.Parts, func(p backup.Copy) bool { return p.Name == handlers.Word })
 	if i < 0 {
@@ -88,7 +88,7 @@ func CheckBackup(c Config, m backup.Manifest, administrator string, keepUsers bo
 	return false, nil
 }
 
-// markRestored ends what must not come back to life (DESIGN: a restore resurrects nothing).
+// markRestored ends everything that must not become valid again by a restore (DESIGN: a restore resurrects nothing).
 func markRestored(ctx context.Context, tx *store.Tx, r *backup.Restored) error {
 	rows := kmsdb.Restored{}
 	keys, err := rows.Keys(ctx, tx, r.At)

@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/seal"
 )
 
-// An archive is taken when every root key that seals in it is in one of the two files, and otherwise not.
+// An archive is accepted if and only if every root key that seals its keysets is in one of the two files.
 func TestCheckBackup_takesTheRootKeysOfBothFiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "root.key")
 	id := func(path string) string {

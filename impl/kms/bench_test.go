@@ -29,7 +29,7 @@ import (
 	"github.com/fountainai/fountain/internal/telemetry"
 )
 
-// measured is a kms with one administrator, their token and a key of theirs.
+// measured is a kms with one administrator, their token and one of their keys.
 type measured struct {
 	address, dir, token, key, keyID string
 }
@@ -54,7 +54,7 @@ func startMeasured(b *testing.B, log *slog.Logger) measured {
 	return measured{strings.TrimPrefix(running.URL, "http://"), dir, login.JSON200.AccessToken, made.JSON201.Key, made.JSON201.APIKey.ID}
 }
 
-// caller sends one request after the other on one connection, with as little work of its own as can be.
+// caller sends requests one after the other on one connection, with as little overhead as possible.
 type caller struct {
 	b      *testing.B
 	conn   net.Conn
@@ -89,7 +89,7 @@ func (c *caller) call() []byte {
 	return body
 }
 
-// cpu is what the process has used so far: client, kernel and server together.
+// cpu returns the CPU time that the process has used: client, kernel and server together.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -98,7 +98,7 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// turn is how many calls come one after the other.
+// turn is the number of calls in a row.
 const turn = 100
 
 // calls returns the CPU time of n calls.
@@ -122,8 +122,8 @@ func request(b *testing.B, address, path, contentType string, body []byte, token
 }
 
 // BenchmarkVerifyAPIKey compares the check of a known key with a bare chi handler that reads the same body and gives the same answer. CPU
-// times are of client, kernel and server together; bare/kms is 1 where both are as good. The bare handler writes no log; logged is with the
-// kms's access log, a line for each request into a file, written as `fountain serve` does.
+// times are of client, kernel and server together; bare/kms is 1 if both are equal. The bare handler writes no log; logged is with the
+// kms's access log, one line per request to a file, as `fountain serve` writes it.
 func BenchmarkVerifyAPIKey(b *testing.B) {
 	b.Run("silent", func(b *testing.B) { compareVerify(b, slog.New(slog.DiscardHandler)) })
 	b.Run("logged", func(b *testing.B) {
@@ -143,7 +143,7 @@ func compareVerify(b *testing.B, log *slog.Logger) {
 	answer := newCaller(b, m.address, request(b, m.address, "/kms/v1/keys/verify", "application/json", body, m.token)).call()
 	require.Contains(b, string(answer), `"valid":true`)
 
-	// The answer is decoded once and not for each request: bare does no more than it must.
+	// The answer is decoded once and not per request: bare must do no more than necessary.
 	var verdict api.APIKeyVerdict
 	require.NoError(b, json.Unmarshal(answer, &verdict))
 	router := chi.NewRouter()
@@ -164,7 +164,7 @@ func compareVerify(b *testing.B, log *slog.Logger) {
 	ours := newCaller(b, m.address, request(b, m.address, "/kms/v1/keys/verify", "application/json", body, m.token))
 	var bareCPU, oursCPU time.Duration
 	b.ResetTimer()
-	for done := 0; done < b.N; done += turn { // by turns, so that whatever else the machine does is shared
+	for done := 0; done < b.N; done += turn { // in turns, so that other load affects both
 		bareCPU += bare.calls(turn)
 		oursCPU += ours.calls(turn)
 	}
@@ -176,7 +176,7 @@ func compareVerify(b *testing.B, log *slog.Logger) {
 	b.ReportMetric(float64(bareCPU)/float64(oursCPU), "bare/kms")
 }
 
-// BenchmarkIssueToken_clientCredentials is a token for an API key.
+// BenchmarkIssueToken_clientCredentials measures issuing a token for an API key.
 func BenchmarkIssueToken_clientCredentials(b *testing.B) {
 	m := startMeasured(b, slog.New(slog.DiscardHandler))
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {m.keyID}, "client_secret": {m.key}, "resource": {"sequence"}}
@@ -203,8 +203,10 @@ func (m measured) service(b *testing.B) string {
 	return issued.JSON200.AccessToken
 }
 
-// BenchmarkGetSecret compares a service's reading of its secret, which is durable in the audit trail before it is answered, with a bare chi handler that gives the same answer, and with the kms's
-// own getKmsHealth, which has the door and no token, policy or record. CPU times are of client, kernel and server together; bare/kms and health/kms are 1 where both are as good. alone is one client, each event of which has a commit of its own; together are 64, whose events share commits.
+// BenchmarkGetSecret compares a service's reading of its secret, which is durable in the audit trail before the answer, with a bare chi handler that gives the
+// same answer, and with the kms's own getKmsHealth, which passes the same entry checks but has no token, policy or record. CPU times are of client, kernel and
+// server together; bare/kms and health/kms are 1 if both are equal. alone is one client, where each event has a commit of its own; together are 64 clients,
+// whose events share commits.
 func BenchmarkGetSecret(b *testing.B) {
 	b.Run("alone", func(b *testing.B) { compareGetSecret(b, 1) })
 	b.Run("together", func(b *testing.B) { compareGetSecret(b, 64) })
@@ -257,7 +259,7 @@ func compareGetSecret(b *testing.B, clients int) {
 	b.ReportMetric(float64(bareCPU)/float64(oursCPU), "bare/kms")
 }
 
-// callsOf returns the CPU time of a turn of each caller, all at once.
+// callsOf returns the CPU time of one turn of each caller, all concurrently.
 func callsOf(all []*caller) time.Duration {
 	before := cpu()
 	var group sync.WaitGroup

@@ -16,7 +16,7 @@ import (
 
 const sessionCookie = "__Host-fountain-session"
 
-// seen is an answer as a browser has it.
+// seen is an answer as a browser sees it.
 type seen struct {
 	*http.Response
 	text string
@@ -31,7 +31,7 @@ func (s seen) token(t *testing.T) string {
 	return body["access_token"].(string)
 }
 
-// cookie is the one that the answer sets, or nil.
+// cookie returns the cookie that the answer sets, or nil.
 func (s seen) cookie(t *testing.T) *http.Cookie {
 	t.Helper()
 	if len(s.Header["Set-Cookie"]) == 0 {
@@ -45,7 +45,7 @@ func (s seen) cookie(t *testing.T) *http.Cookie {
 	return one
 }
 
-// page sends a request as a page does; header is names and values.
+// page sends a request like a page does; header alternates names and values.
 func (h *house) page(method, path, body string, header ...string) seen {
 	h.t.Helper()
 	req, err := http.NewRequestWithContext(h.t.Context(), method, h.url+"/kms/v1"+path, strings.NewReader(body))
@@ -62,7 +62,7 @@ func (h *house) page(method, path, body string, header ...string) seen {
 	return seen{res, string(text)}
 }
 
-// forPage is the login of grace by a page, with what it sends beside.
+// forPage signs grace in from a page, with additional headers.
 func (h *house) forPage(header ...string) seen {
 	h.t.Helper()
 	return h.page("POST", "/auth/login", `{"username":"grace","password":"`+userPassword+`","refreshIn":"cookie"}`, header...)
@@ -70,13 +70,13 @@ func (h *house) forPage(header ...string) seen {
 
 const browserRefresh = "/auth/browser-session/refresh"
 
-// goesOn asks for the next access token with a cookie, as a page of the family does.
+// goesOn requests the next access token with a cookie, like a page of the family.
 func (h *house) goesOn(cookie string) seen {
 	h.t.Helper()
 	return h.page("POST", browserRefresh, "{}", "Origin", h.url, "Sec-Fetch-Site", "same-origin", "Cookie", sessionCookie+"="+cookie)
 }
 
-// withGrace makes grace, an editor.
+// withGrace creates grace, an editor.
 func (h *house) withGrace() {
 	h.t.Helper()
 	h.bootstrap()
@@ -214,7 +214,7 @@ func TestBrowserSession_endsWithTheSignOutOfItsPersonAlone(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, h.goesOn(again.cookie(t).Value).StatusCode)
 }
 
-// The session that waits for its second factor has no cookie; the end of the sign-in gives it, and a sign-in by passkey.
+// A session that waits for its second factor has no cookie. The completion of the sign-in sets it, and so does a sign-in by passkey.
 func TestBrowserSession_beginsWithTheSecondFactor(t *testing.T) {
 	s := newSigning(start(t, databaseOfSQLite(t)))
 	h := s.house

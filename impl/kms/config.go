@@ -16,34 +16,34 @@ import (
 	"github.com/fountainai/fountain/internal/seal"
 )
 
-// Config configures the kms. DataDir is required, and Issuer at the first start.
+// Config is the configuration of the kms. DataDir is required, and Issuer at the first start.
 type Config struct {
 	config.Service
 
 	RootKeyFile string `env:"ROOT_KEY_FILE"` // default <DataDir>/root.key
-	// PreviousRootKeyFile holds the root key before, while a rotation goes on; default <RootKeyFile>.previous. It need not exist.
+	// PreviousRootKeyFile holds the previous root key during a rotation; default <RootKeyFile>.previous. It need not exist.
 	PreviousRootKeyFile string `env:"PREVIOUS_ROOT_KEY_FILE"`
 
-	EnrolDir  string `env:"ENROL_DIR"`  // enrolment tokens are put into <EnrolDir>/<word>/token; default <DataDir>/enrol
+	EnrolDir  string `env:"ENROL_DIR"`  // enrolment tokens are written to <EnrolDir>/<word>/token; default <DataDir>/enrol
 	PublicURL string `env:"PUBLIC_URL"` // base of the endpoints' URLs in the metadata; default the issuer
 
-	Rotators // where secrets are put that are rotated outside
+	Rotators // targets of secret rotations outside the kms
 
-	SigningKeyLife time.Duration `env:"SIGNING_KEY_LIFE"` // for which a key signs tokens before the next one does; default 90 days
-	// SigningKeySetAge is how long a verifier may keep the key set; a key is published for twice as long before it signs. Default 5 minutes, which is the most.
+	SigningKeyLife time.Duration `env:"SIGNING_KEY_LIFE"` // how long a key signs tokens before it is replaced; default 90 days
+	// SigningKeySetAge is how long a verifier may cache the key set. A key is published for twice as long before it signs. The default and maximum is 5 minutes.
 	SigningKeySetAge time.Duration `env:"SIGNING_KEY_SET_AGE"`
-	SecretVersions   int64         `env:"SECRET_VERSIONS"` // that are kept of each secret; default 50
+	SecretVersions   int64         `env:"SECRET_VERSIONS"` // number of versions kept per secret; default 50
 
-	Redis            config.Redis      `env:"-"` // over which replicas share the limits of keys; config.RedisPrefix has its names
-	Version          string            `env:"-"` // of the program, told by health
-	OnBootstrapToken func(path string) `env:"-"` // told where a bootstrap token lies; default: a line in the log
+	Redis            config.Redis      `env:"-"` // shares the rate limits of keys between replicas; its variables have the prefix config.RedisPrefix
+	Version          string            `env:"-"` // of the program, reported by health
+	OnBootstrapToken func(path string) `env:"-"` // called with the path of the bootstrap token; default: a line in the log
 }
 
-// Rotators says what an operator decides about rotations that reach beyond the kms.
+// Rotators is the operator's configuration of rotations that reach targets outside the kms.
 type Rotators struct {
-	RotationAllow  []string `env:"ROTATION_ALLOW"`   // where rotators and engines may be: entries of package egress. Nowhere by default
-	RotationCAFile string   `env:"ROTATION_CA_FILE"` // authorities trusted for them, instead of the system's
-	// RotationDeny are host:port of further listeners of this process, which no rotation reaches, whatever RotationAllow says.
+	RotationAllow  []string `env:"ROTATION_ALLOW"`   // allowed addresses of rotators and engines, as entries of package egress; default none
+	RotationCAFile string   `env:"ROTATION_CA_FILE"` // CAs trusted for them, instead of the system's
+	// RotationDeny are further listeners of this process (host:port) that no rotation may reach, whatever RotationAllow says.
 	RotationDeny []string `env:"-"`
 }
 
@@ -55,7 +55,7 @@ func (r Rotators) Validate() error {
 	return nil
 }
 
-// Validate checks the configuration, reports all faults at once, and touches nothing outside. It fills in what has a default.
+// Validate checks the configuration without side effects, and reports all faults at once. It fills in defaults.
 func (c *Config) Validate() error {
 	c.Complete(handlers.Word)
 	if c.DataDir != "" && c.RootKeyFile == "" {
@@ -97,7 +97,7 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// httpURL reports whether s is the base of URLs: what follows is put behind it as it is.
+// httpURL reports whether s can be the base of URLs, to which paths are appended unchanged.
 func httpURL(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil &&

@@ -11,14 +11,14 @@ import (
 	api "github.com/fountainai/fountain/clients/kms"
 )
 
-// stranger is a web app of others, which grace has allowed to sign her in.
+// stranger is a web app of another team that grace has allowed to sign her in.
 func stranger(h *house) *webapp {
 	w := newWebapp(h, func(c *api.ClientCreate) { c.Trusted = nil })
 	w.allows()
 	return w
 }
 
-// allows lets grace say yes.
+// allows gives grace's consent.
 func (w *webapp) allows() {
 	w.t.Helper()
 	got := w.authorize(w.access, w.request("scope", "openid profile offline_access elements:read"), "granted")
@@ -82,7 +82,7 @@ func TestWithdrawConsent_endsWhatTheAppHas(t *testing.T) {
 	})
 }
 
-// Nobody but the person, by a session of their own, sees or withdraws what they have allowed.
+// Only the person, with a session of their own, can see or withdraw their consents.
 func TestConsents_areThePersonsOwn(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	w := stranger(h)
@@ -111,13 +111,13 @@ func TestConsents_areThePersonsOwn(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, w.withdraw(w.access, w.app.Client.ID).StatusCode(), "a session that has ended withdraws nothing")
 }
 
-// as makes an editor and returns the token of their session.
+// as creates an editor and returns the token of their session.
 func (h *house) as(name, raised string) string {
 	h.user(name, "editor", raised)
 	return h.login(name, userPassword).AccessToken
 }
 
-// The consents to a client go with its registration: a later client gets none of them, and a person has nothing left to see.
+// The consents to a client are deleted with its registration: a later client inherits none, and the person no longer sees any.
 func TestDeleteClient_endsConsents(t *testing.T) {
 	each(t, func(h *house) {
 		t, w := h.t, stranger(h)
@@ -151,7 +151,7 @@ func TestListConsents_goesPageByPage(t *testing.T) {
 	require.Equal(t, []string{"Reports", "Second"}, seen)
 }
 
-// What an app gets for a person beside the withdrawal, by a code or a refresh at either replica, is over when the withdrawal is.
+// Whatever an app obtains for a person concurrently with the withdrawal, by a code or a refresh at either replica, has ended when the withdrawal is complete.
 func TestWithdrawConsent_leavesNothingBesideIt(t *testing.T) {
 	races(t, func(t *testing.T, r *racer) {
 		w := &webapp{house: r.a, raised: r.raised, grace: r.user}
@@ -182,7 +182,7 @@ func TestWithdrawConsent_leavesNothingBesideIt(t *testing.T) {
 					w.allows()
 					refresh = w.trade(w.code("scope", "openid offline_access")).RefreshToken
 					got := apart.race(mint, func() {
-						_, _ = w.client.WithdrawConsentWithResponse(context.Background(), r.user.ID, w.app.Client.ID, bearer(w.access)) // what works afterwards tells
+						_, _ = w.client.WithdrawConsentWithResponse(context.Background(), r.user.ID, w.app.Client.ID, bearer(w.access)) // the checks afterwards tell the result
 					})
 					require.Empty(t, w.consents(w.access).JSON200.Items)
 					made += len(got)

@@ -13,7 +13,7 @@ import (
 	api "github.com/fountainai/fountain/clients/kms"
 )
 
-// consumer is a service of others that verifies tokens with clients/fountain/verify and follows the feed with its own key.
+// consumer is a service of another team that verifies tokens with clients/fountain/verify and follows the feed with its own key.
 func (h *house) consumer(name string, key *api.APIKeyWithSecret) *verify.Verifier {
 	h.t.Helper()
 	base := h.url + "/kms/v1"
@@ -29,7 +29,7 @@ func (h *house) consumer(name string, key *api.APIKeyWithSecret) *verify.Verifie
 	return v
 }
 
-// A service that an administrator gives revocations:read at its registration learns by the feed what has ended, with its own key alone.
+// A service that was registered with revocations:read learns from the feed what has ended, with only its own key.
 func TestConsumer_learnsByTheFeedWhatHasEnded(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -61,7 +61,7 @@ func TestConsumer_learnsByTheFeedWhatHasEnded(t *testing.T) {
 	})
 }
 
-// Without the scope a service of others reads no feed, and then it accepts no token.
+// Without the scope, a service of another team can't read the feed, and then accepts no token.
 func TestConsumer_withoutTheScopeReadsNoFeed(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()

@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract/change"
 )
 
-// judge is the adoption.Judge by the compiler that the gateways have too.
+// judge implements adoption.Judge with the same compiler as the gateways.
 type judge struct{}
 
 // Judge implements adoption.Judge.
@@ -52,7 +52,7 @@ func warningOf(w contract.Warning) adoption.Finding {
 	return out
 }
 
-// needed returns the scopes that the operations ask for, sorted.
+// needed returns the scopes that the operations require, sorted.
 func needed(c *contract.Contract) []string {
 	scopes := map[string]bool{}
 	for _, op := range c.Operations {
@@ -65,7 +65,7 @@ func needed(c *contract.Contract) []string {
 	return slices.Sorted(maps.Keys(scopes))
 }
 
-// compare returns what a client of the live document would notice, and what the next one guards less.
+// compare returns the changes that break clients of the live document, and those that loosen a check.
 func compare(live, next change.Version) ([]adoption.Change, error) {
 	found, err := change.Compare(live, next)
 	if errors.Is(err, change.ErrTooDifferent) {
@@ -92,10 +92,10 @@ func adopt(d adoption.Document) (change.Version, []contract.Warning, error) {
 	return v, warnings, err
 }
 
-// placed splits what the compiler says of one fault: file and line, with the way to it in files of very long lines, and what is wrong there.
+// placed splits a fault reported by the compiler into its place (file and line, with the pointer in files of very long lines) and its message.
 var placed = regexp.MustCompile(`^([^ :]+:[0-9]+(?: \([^)]*\))?): (?s:(.*))$`)
 
-// faults lists what is joined in an error of the compiler.
+// faults returns the faults that are joined in an error of the compiler.
 func faults(err error) []adoption.Finding {
 	var many interface{ Unwrap() []error }
 	if errors.As(err, &many) {
@@ -113,7 +113,7 @@ func faults(err error) []adoption.Finding {
 	return []adoption.Finding{{Message: err.Error()}}
 }
 
-// waiting tells how many documents of adopted services wait to be judged, or are.
+// waiting returns the gauge of documents that wait to be checked or are being checked.
 func waiting(b *adoption.Bench) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fountain_kms_contracts_waiting", Help: "Documents of adopted services that wait to be judged, or are.",

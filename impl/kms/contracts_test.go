@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// documentOf returns an OpenAPI document of a service whose operations are the lines of paths.
+// documentOf returns an OpenAPI document of a service with the operations in paths.
 func documentOf(name, paths string) string {
 	return fmt.Sprintf(`openapi: 3.0.3
 info: {title: %[1]s, version: 1.4.0}
@@ -75,7 +75,7 @@ func (h *house) retireContract(name, token string) int {
 	return got.StatusCode()
 }
 
-// changesOf returns the names of contracts that the feed tells of after a position.
+// changesOf returns the names of contracts with an entry in the feed after a position.
 func (h *house) changesOf(token string, after *int64) (names []string) {
 	h.t.Helper()
 	got, err := h.client.ListRevocationsWithResponse(h.t.Context(), &api.ListRevocationsParams{After: after}, bearer(token))
@@ -103,7 +103,7 @@ func TestPutContract_asksForAnAdministratorWithASecondFactor(t *testing.T) {
 	require.Equal(t, http.StatusCreated, h.putContract("orders", raised, nil, body).StatusCode())
 
 	for name, one := range map[string]struct {
-		token, put, get string // "": it may
+		token, put, get string // "": it is accepted
 	}{
 		"an editor":                             {editor, "insufficient_scope", "insufficient_scope"},
 		"an administrator without a factor":     {plain, "insufficient_user_authentication", "insufficient_user_authentication"},
@@ -134,7 +134,7 @@ func TestPutContract_asksForAnAdministratorWithASecondFactor(t *testing.T) {
 	}
 }
 
-// The gateway of a family from before contracts reads them with the key that it has.
+// After an upgrade from a release without contracts, the gateway can read them with its existing key.
 func TestGateway_readsContractsAfterAnUpgrade(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	key := h.enrol("gateway")
@@ -232,7 +232,7 @@ func TestContracts_areAdoptedReplacedAndRetired(t *testing.T) {
 	})
 }
 
-// recordsContracts demands the audit events of a contract that was put with two digests and retired twice.
+// recordsContracts requires the audit events of a contract that was put with two digests and retired twice.
 func (h *house) recordsContracts(first, last string) {
 	h.t.Helper()
 	var told []string
@@ -300,7 +300,7 @@ func TestPutContract_namesWhatIsWrongWithADocument(t *testing.T) {
 	require.Equal(t, http.StatusCreated, status, messages)
 }
 
-// What the document opens stays closed unless it is named, and opening what was closed is a change that must be accepted.
+// Operations that the document opens stay closed unless they are named, and opening one that was closed is a change that must be accepted.
 func TestPutContract_opensOnlyWhatIsNamed(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
@@ -320,7 +320,7 @@ func TestPutContract_opensOnlyWhatIsNamed(t *testing.T) {
 	require.Equal(t, []string{"getThing"}, got.JSON200.Public)
 }
 
-// Whoever calls the live contract is not broken, and nothing that it guards is guarded less, without a word of the administrator's.
+// A change that breaks callers of the live contract, or loosens a check, is refused until the administrator accepts it.
 func TestPutContract_namesWhatBreaksOrGuardsLess(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
@@ -375,7 +375,7 @@ func TestListContracts_pagesByNameWithoutTexts(t *testing.T) {
 	require.Equal(t, "invalid_cursor", code(wrong.Body))
 }
 
-// Whatever meets at two replicas: of puts over one version one wins, and a service that is deleted leaves no contract behind.
+// Concurrent changes at two replicas: of puts over one version only one succeeds, and a deleted service leaves no contract behind.
 func TestContracts_racesAtTwoReplicas(t *testing.T) {
 	replicas(t, func(a, b *house) {
 		t := a.t

@@ -28,7 +28,7 @@ func encode(v any) string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// J1 to J5: everything that is sold as a token is 401, at once, and never 500.
+// J1 to J5: every forged or invalid token gets a 401, quickly, and never a 500.
 func TestTokens_attackCorpus(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	admin := h.bootstrap()
@@ -76,7 +76,7 @@ func TestTokens_attackCorpus(t *testing.T) {
 		changed[k] = v
 		return parts[0] + "." + encode(changed) + "." + parts[2]
 	}
-	malleable := func() string { // the last character carries bits that mean nothing
+	malleable := func() string { // the last character has unused bits
 		const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 		last := strings.IndexByte(alphabet, good[len(good)-1])
 		return good[:len(good)-1] + string(alphabet[last^1])
@@ -144,14 +144,14 @@ func TestTokens_attackCorpus(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, early.StatusCode())
 }
 
-// J12: every operation refuses every caller whom the contract does not name, in the order authentication, scope, principal, role.
+// J12: every operation refuses every caller whom the contract does not admit, in the order authentication, scope, principal, role.
 func TestOperations_refuseWhomTheContractDoesNotName(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
 	h.user("reader", "reader", raised)
 	h.user("editor", "editor", raised)
 	service := h.enrol("sequence")
-	sign := func() map[string]string { // afresh: logoutUser is among the operations, and ends their sessions
+	sign := func() map[string]string { // again each time: logoutUser is among the operations, and ends their sessions
 		return map[string]string{
 			"admin": h.login(adminName, adminPassword).AccessToken, "reader": h.login("reader", userPassword).AccessToken,
 			"editor": h.login("editor", userPassword).AccessToken, "service": h.token(service, "kms"),
@@ -184,7 +184,7 @@ func TestOperations_refuseWhomTheContractDoesNotName(t *testing.T) {
 	}
 }
 
-// principal is whom a token speaks for.
+// principal returns the principal of a token.
 func (h *house) principal(token string) *auth.Principal {
 	c := claims(h.t, token)
 	return &auth.Principal{Subject: c.Subject, Kind: c.Principal, Scopes: strings.Fields(c.Scope), Roles: c.Roles}
@@ -214,7 +214,7 @@ func (h *house) call(op *contract.Operation, token string) rawAnswer {
 	return rawAnswer{answer.StatusCode, string(raw)}
 }
 
-// K11, T19: what is secret is in no log and no refusal, whatever way it came in.
+// K11, T19: no secret appears in a log or a refusal, however it was sent.
 func TestLogs_holdNoSecret(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	bootstrap := h.bootstrapToken()
@@ -272,7 +272,7 @@ func TestLogs_holdNoSecret(t *testing.T) {
 	}
 }
 
-// Nobody who sends rubbish gets anything but a problem that says so.
+// An invalid request gets only a problem that says what is wrong.
 func TestRequests_rubbishIsNeverAnError(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	h.bootstrap()
@@ -306,7 +306,7 @@ func TestRequests_rubbishIsNeverAnError(t *testing.T) {
 	}
 }
 
-// J9: the published set, what verifies and what signs agree at every moment.
+// J9: the published key set, the keys that verify and the key that signs agree at every moment.
 func TestJwks_isTheSetOfTheClock(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -335,7 +335,7 @@ func TestJwks_isTheSetOfTheClock(t *testing.T) {
 	})
 }
 
-// It keeps the OAuth endpoint's refusals out of the problem form and the others in it.
+// The OAuth endpoint's errors have OAuth's form; those of all other operations are problems.
 func TestErrors_haveTheFormOfTheirEndpoint(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	got, err := h.client.LoginUserWithResponse(t.Context(), nil, api.Login{Username: "nobody", Password: "x"})

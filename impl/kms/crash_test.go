@@ -35,14 +35,14 @@ func TestMain(m *testing.M) {
 	os.Exit(servicetest.Main(m, "kms"))
 }
 
-// childConfig is what a child process is told.
+// childConfig is the configuration of a child process.
 type childConfig struct {
 	DataDir, DatabaseURLFile, RootKeyFile string
 	Rotators                              kms.Rotators
-	At                                    time.Time // where its clock stands still; zero: it has the machine's
+	At                                    time.Time // the fixed time of its clock; zero: the machine's clock
 }
 
-// child runs a kms until it is killed and prints its address once it is ready.
+// child runs a kms until it is killed, and prints its address when it is ready.
 func child(raw string) {
 	var told childConfig
 	if err := json.Unmarshal([]byte(raw), &told); err != nil {
@@ -62,13 +62,13 @@ func child(raw string) {
 	panic(kms.Run(context.Background(), c))
 }
 
-// spawn starts a child for the house and points its client at it.
+// spawn starts a child for the house and directs its client to it.
 func (h *house) spawn() (kill func()) {
 	h.t.Helper()
 	return h.spawnAt(time.Time{})
 }
 
-// spawnAt starts a child whose clock stands still.
+// spawnAt starts a child whose clock is fixed.
 func (h *house) spawnAt(at time.Time) (kill func()) {
 	h.t.Helper()
 	raw, err := json.Marshal(childConfig{h.config.DataDir, h.config.DatabaseURLFile, h.config.RootKeyFile, h.config.Rotators, at})
@@ -90,14 +90,14 @@ func (h *house) spawnAt(at time.Time) (kill func()) {
 	return once
 }
 
-// An honest client that repeats what was not answered keeps its session through kill -9, and its old token never lives on beside
-// the new one.
+// A client that repeats unanswered requests keeps its session through kill -9, and its old token never stays valid beside the
+// new one.
 func TestRefresh_sessionSurvivesKill(t *testing.T) {
 	eachInTurn(t, func(h *house) {
 		t := h.t
 		h.bootstrap()
 		require.NoError(t, h.stop())
-		at := h.clock.Now() // or a slow machine would take longer to start a child than a lost answer may be asked for again
+		at := h.clock.Now() // otherwise, on a slow machine, starting a child could take longer than the grace of a lost answer
 		kill := h.spawnAt(at)
 		token := *h.login(adminName, adminPassword).RefreshToken
 		for round := range 5 {
@@ -105,7 +105,7 @@ func TestRefresh_sessionSurvivesKill(t *testing.T) {
 			for {
 				got, err := h.client.RefreshTokenWithResponse(context.Background(), api.Refresh{RefreshToken: token})
 				if err != nil {
-					break // killed: the answer is lost, the change may be there or not
+					break // killed: the answer is lost, and the change may have been committed or not
 				}
 				require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
 				token = *got.JSON200.RefreshToken
@@ -122,7 +122,7 @@ func TestRefresh_sessionSurvivesKill(t *testing.T) {
 	})
 }
 
-// A token that was being used when the kms was killed gives one key or none, never two.
+// An enrolment token that was in use when the kms was killed yields one key or none, never two.
 func TestEnrolService_oneKeyThroughKill(t *testing.T) {
 	eachInTurn(t, func(h *house) {
 		t := h.t
@@ -157,7 +157,7 @@ func TestEnrolService_oneKeyThroughKill(t *testing.T) {
 	})
 }
 
-// A sign-in that was being completed when the kms was killed is complete, with its proof used up, or waits, with its proof unused: never one without the other.
+// After a kill during the completion of a sign-in, either it is complete and the proof is used, or it waits and the proof is unused.
 func TestCompleteSignIn_isWholeThroughKill(t *testing.T) {
 	eachInTurn(t, func(h *house) {
 		t, s := h.t, newSigning(h)

@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/credential"
 )
 
-// The service's side and the kms's side of enrolment, rotation and loss, together.
+// The service's and the kms's sides of enrolment, rotation and loss work together.
 func TestCredential_livesWithTheRealKms(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	h.bootstrap()
@@ -36,7 +36,7 @@ func TestCredential_livesWithTheRealKms(t *testing.T) {
 	}
 	first := keyOf()
 	h.clock.Advance(46 * 24 * time.Hour) // half of the key's life
-	// Time goes on: a rotation that met the moment of the leap is tried again after a pause.
+	// The clock advances: a rotation that failed at the moment of the jump is tried again after a pause.
 	soon := func(condition func() bool) {
 		t.Helper()
 		require.Eventually(t, func() bool { h.clock.Advance(50 * time.Millisecond); return condition() }, 20*time.Second, 10*time.Millisecond)
@@ -44,7 +44,7 @@ func TestCredential_livesWithTheRealKms(t *testing.T) {
 	soon(func() bool { return keyOf() != first })
 	second := keyOf()
 
-	// Disabled and enabled again, it has lost its key: it is not ready, finds the new token, and is ready without a restart.
+	// After it was disabled and enabled again, its key is lost: it is not ready, finds the new token, and becomes ready without a restart.
 	raised := p.raise(h.login(adminName, adminPassword).AccessToken, "kms")
 	found, err := h.client.GetAPIKeyWithResponse(t.Context(), second, nil, bearer(raised))
 	require.NoError(t, err)

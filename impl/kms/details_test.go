@@ -82,7 +82,7 @@ func TestAPIKey_carriesWhatItsOwnerSaysOfIt(t *testing.T) {
 	})
 }
 
-// Ten in a minute is ten at once and then one in six seconds, and beyond them the answer says when the next one is.
+// A limit of ten per minute is ten at once and then one every six seconds. Beyond it the answer says when the next use is allowed.
 func TestAPIKey_rateLimitHolds(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -123,7 +123,7 @@ func TestAPIKey_rateLimitHolds(t *testing.T) {
 		refused := h.ask(key.APIKey.ID, key.Key, "sequence")
 		require.Equal(t, http.StatusTooManyRequests, refused.StatusCode(), string(refused.Body))
 		require.Equal(t, "6", refused.HTTPResponse.Header.Get("Retry-After"))
-		h.clock.Advance(-time.Hour) // a clock that is set back makes nobody wait for the hour, and gives nobody a new limit
+		h.clock.Advance(-time.Hour) // setting the clock back neither makes callers wait for the hour nor resets the limit
 		refused = h.ask(key.APIKey.ID, key.Key, "sequence")
 		require.Equal(t, "6", refused.HTTPResponse.Header.Get("Retry-After"))
 		h.clock.Advance(6 * time.Second)
@@ -137,7 +137,7 @@ func TestAPIKey_rateLimitHolds(t *testing.T) {
 	})
 }
 
-// What was read a moment ago is no good when it has ended since: every way of ending a key is seen by the next check at the same replica.
+// A cached result is not used when the key has ended since: the next check at the same replica detects every way of ending a key.
 func TestVerifyAPIKey_seesEveryEndAtOnce(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -165,7 +165,7 @@ func TestVerifyAPIKey_seesEveryEndAtOnce(t *testing.T) {
 			owner := h.user(strings.ReplaceAll(name, " ", "-"), "editor", raised)
 			session := h.login(owner.Username, userPassword).AccessToken
 			key := h.ownKey(owner.ID, session, "elements:write")
-			for range 3 { // the first use is written, the second read, the third known
+			for range 3 { // the first use is written, the second one reads the row, the third one uses the cache
 				require.True(t, h.verify(key.Key, asks, "elements:write").Valid, name)
 			}
 			end(owner, key, session)
@@ -184,7 +184,7 @@ func TestAPIKey_countsItsUses(t *testing.T) {
 	require.Eventually(t, func() bool { return h.keyOf(key.APIKey.ID, raised).Uses == 7 }, 10*time.Second, 50*time.Millisecond)
 }
 
-// Who asks whether a key or a service has changed is told of its uses and of the end of its time too, which make no version of it.
+// A conditional read of a key or service also reports uses and expiry, although these do not change the version.
 func TestReads_tellWhoHasTheVersionOfUsesAndEnds(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	admin, raised := h.administrator()
@@ -213,7 +213,7 @@ func TestReads_tellWhoHasTheVersionOfUsesAndEnds(t *testing.T) {
 		case "key":
 			require.True(t, h.verify(made.Key, raised).Valid)
 		case "role":
-			h.resourceServer("invoices", raised, []string{}, "invoices:read") // an administrator has it from then on
+			h.resourceServer("invoices", raised, []string{}, "invoices:read") // the administrator has the new scope from then on
 		default:
 			enrolled := h.tryEnrol(registered.Enrolment.Token)
 			require.Equal(t, http.StatusCreated, enrolled.StatusCode())

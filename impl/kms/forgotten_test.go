@@ -13,7 +13,7 @@ import (
 	api "github.com/fountainai/fountain/clients/kms"
 )
 
-// forgets asks for a link and returns all of the answer that could tell something.
+// forgets requests a link and returns everything of the answer that could reveal something.
 func (h *house) forgets(login string) string {
 	h.t.Helper()
 	got, err := h.client.RequestPasswordResetWithResponse(h.t.Context(), api.PasswordResetRequest{Login: login})
@@ -26,7 +26,7 @@ func (h *house) forgets(login string) string {
 	return fmt.Sprint(got.StatusCode(), header, body)
 }
 
-// eventually waits for the mail that a request brings.
+// eventually waits for the mail that a request causes.
 func (c *carrier) eventually() (m api.ClaimedMail) {
 	c.h.t.Helper()
 	wait := "wait=25"
@@ -41,7 +41,7 @@ func (c *carrier) eventually() (m api.ClaimedMail) {
 	return m
 }
 
-// forgetful is a house with grace, who has an address.
+// forgetful is a house with grace, who has a mail address.
 func forgetful(h *house) (raised string, c *carrier, grace *api.UserCreated) {
 	_, raised, c = h.postOffice()
 	grace = h.user("grace", "editor", raised)
@@ -50,7 +50,8 @@ func forgetful(h *house) (raised string, c *carrier, grace *api.UserCreated) {
 	return raised, c, grace
 }
 
-// A person gets back in by the link, at their address alone; the second factor that a role asks for is still asked for, and their sessions have ended.
+// The link goes only to the person's address and lets them choose a password. It ends their sessions, and the second factor that a role requires is still
+// required.
 func TestRequestPasswordReset_sendsALinkThatResetsNoSecondFactor(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -79,7 +80,7 @@ func TestRequestPasswordReset_sendsALinkThatResetsNoSecondFactor(t *testing.T) {
 	})
 }
 
-// The answer says nothing, and nothing is sent to who is not there, is disabled or has no address, nor to an address that is not exactly the user's.
+// The answer reveals nothing. No mail is sent for users who do not exist, are disabled or have no address, or to an address that is not exactly the user's.
 func TestRequestPasswordReset_tellsAndSendsStrangersNothing(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -105,7 +106,7 @@ func TestRequestPasswordReset_tellsAndSendsStrangersNothing(t *testing.T) {
 	})
 }
 
-// One link works, the newest, for 30 minutes; a person gets three mails an hour, whoever asks and however they are called.
+// Only the newest link works, for 30 minutes. A user gets at most three mails an hour, whoever requests them and by whichever login.
 func TestRequestPasswordReset_hasOneLinkForHalfAnHourAndThreeAnHour(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -133,7 +134,7 @@ func TestRequestPasswordReset_hasOneLinkForHalfAnHourAndThreeAnHour(t *testing.T
 	})
 }
 
-// Two uses of one link at the same moment change the password once, also at two replicas.
+// Of concurrent uses of one link, also at two replicas, only one changes the password.
 func TestResetPassword_hasOneWinnerOfManyUses(t *testing.T) {
 	race := func(t *testing.T, houses ...*house) {
 		raised, c, grace := forgetful(houses[0])

@@ -30,7 +30,7 @@ const (
 	adminPassword = "correct horse battery staple"
 )
 
-// house is a running kms and everything around it.
+// house is a running kms with its environment.
 type house struct {
 	t      *testing.T
 	config kms.Config
@@ -52,13 +52,13 @@ func each(t *testing.T, f func(h *house)) {
 	})
 }
 
-// eachInTurn is each for tests that start processes: between fork and exec a child holds the locks of whatever is open here.
+// eachInTurn is each for tests that start processes: between fork and exec a child holds the locks of all open files.
 func eachInTurn(t *testing.T, f func(h *house)) {
 	t.Helper()
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) { f(start(t, databaseOf(t, c))) })
 }
 
-// databaseOf returns a configuration on the database that storetest has made.
+// databaseOf returns a configuration for the database that storetest has created.
 func databaseOf(t *testing.T, c store.Config) kms.Config {
 	t.Helper()
 	out := kms.Config{Service: config.Service{DataDir: t.TempDir(), Issuer: issuer}}
@@ -70,7 +70,7 @@ func databaseOf(t *testing.T, c store.Config) kms.Config {
 	return out
 }
 
-// databaseOfSQLite returns a configuration for tests that say nothing about the database.
+// databaseOfSQLite returns a configuration for tests that do not depend on the database.
 func databaseOfSQLite(t *testing.T) kms.Config {
 	t.Helper()
 	return databaseOf(t, store.Config{})
@@ -87,7 +87,7 @@ func start(t *testing.T, c kms.Config) *house {
 	return h
 }
 
-// run starts the kms of the house, again after a stop.
+// run starts the kms of the house, also again after a stop.
 func (h *house) run() {
 	h.t.Helper()
 	c := h.config
@@ -98,7 +98,7 @@ func (h *house) run() {
 	h.use(running.URL)
 }
 
-// use points the house's clients at a kms.
+// use directs the house's clients to a kms.
 func (h *house) use(url string) {
 	h.t.Helper()
 	var err error
@@ -107,7 +107,7 @@ func (h *house) use(url string) {
 	require.NoError(h.t, err)
 }
 
-// bearer sends a token.
+// bearer adds a token to a request.
 func bearer(token string) api.RequestEditorFn {
 	return func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -115,7 +115,7 @@ func bearer(token string) api.RequestEditorFn {
 	}
 }
 
-// bootstrapToken reads the token's file.
+// bootstrapToken reads the token file.
 func (h *house) bootstrapToken() string {
 	h.t.Helper()
 	raw, err := os.ReadFile(filepath.Join(h.dir, "bootstrap.token"))
@@ -123,7 +123,7 @@ func (h *house) bootstrapToken() string {
 	return strings.TrimSpace(string(raw))
 }
 
-// bootstrap makes the first administrator.
+// bootstrap creates the first administrator.
 func (h *house) bootstrap() *api.UserCreated {
 	h.t.Helper()
 	got, err := h.client.BootstrapAdminWithResponse(h.t.Context(), api.AdminBootstrap{
@@ -143,7 +143,7 @@ func (h *house) login(username, password string) *api.TokenResponse {
 	return got.JSON200
 }
 
-// enrolToken reads the token that lies for a family service.
+// enrolToken reads the token file of a family service.
 func (h *house) enrolToken(name string) string {
 	h.t.Helper()
 	raw, err := os.ReadFile(filepath.Join(h.dir, "enrol", name, "token"))
@@ -160,7 +160,7 @@ func (h *house) enrol(name string) *api.APIKeyWithSecret {
 	return got.JSON201
 }
 
-// token trades a key for a token for one service.
+// token exchanges a key for a token for one service.
 func (h *house) token(key *api.APIKeyWithSecret, resource string) string {
 	h.t.Helper()
 	got := h.ask(key.APIKey.ID, key.Key, resource)
@@ -187,7 +187,7 @@ func code(body []byte) string {
 	return fmt.Sprintf("no code in %q", body)
 }
 
-// withoutIfMatch takes the header away that the generated client always sends.
+// withoutIfMatch removes the header that the generated client always sends.
 func withoutIfMatch(_ context.Context, r *http.Request) error {
 	r.Header.Del("If-Match")
 	return nil

@@ -9,20 +9,20 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Moved is what a move of the issuer has changed.
+// Moved is the result of MoveIssuer.
 type Moved struct {
-	From     string // the issuer until now; equal to the new one when nothing was changed
+	From     string // the previous issuer; equal to the new one if nothing was changed
 	AuditSeq int64  // number of the event in the kms's audit log
 }
 
-// MoveIssuer changes the issuer that was fixed at the first start, for an operator on the machine: another name for the family. Access tokens of the one before
-// are refused from the next start on; sessions, refresh tokens and API keys go on, and get tokens of the new one. It needs the root key. On
-// SQLite no kms may run (ErrRunning); on PostgreSQL each is started anew afterwards.
+// MoveIssuer changes the issuer that was fixed at the first start, for an operator on the machine. From the next start on, access tokens of the old issuer are
+// refused. Sessions, refresh tokens and API keys stay valid, and get tokens of the new issuer. It needs the root key. On SQLite no kms may be running
+// (ErrRunning); on PostgreSQL every kms must be restarted afterwards.
 func MoveIssuer(ctx context.Context, c Config, to string) (Moved, error) {
 	if !httpURL(to) {
 		return Moved{}, errors.New("the issuer must be an absolute http or https URL without user, query, fragment and final slash")
 	}
-	c.Issuer = "" // whatever it is: it is what changes
+	c.Issuer = "" // the configured issuer does not matter: it is about to change
 	db, err := openStopped(ctx, &c)
 	if err != nil {
 		return Moved{}, err
@@ -32,7 +32,7 @@ func MoveIssuer(ctx context.Context, c Config, to string) (Moved, error) {
 }
 
 func moveIssuerOn(ctx context.Context, c Config, db *store.DB, to string) (moved Moved, err error) {
-	d, err := assemble(ctx, c, db, nil) // refuses a root key that does not open what is sealed here, and a kms that was never started
+	d, err := assemble(ctx, c, db, nil) // refuses a root key that does not fit the database, and a kms that was never started
 	if err != nil {
 		return Moved{}, err
 	}

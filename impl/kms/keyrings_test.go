@@ -49,7 +49,7 @@ func (h *house) decrypt(name, token string, sealed []byte, bound string) *api.De
 	return got
 }
 
-// answers is what every operation on a keyring answers with, by its name.
+// answers returns the status of every operation on a keyring, by name.
 func (h *house) answers(name, token string, key int64) map[string]int {
 	h.t.Helper()
 	ctx, c, who, out := h.t.Context(), h.client, bearer(token), map[string]int{}
@@ -84,7 +84,7 @@ func (h *house) answers(name, token string, key int64) map[string]int {
 	return out
 }
 
-// administers is what the operations of administrators answer with.
+// administers returns the statuses of the operations for administrators.
 func (h *house) administers(name, token string) map[string]int {
 	h.t.Helper()
 	ctx, c, who := h.t.Context(), h.client, bearer(token)
@@ -112,7 +112,8 @@ func all(t *testing.T, want int, got map[string]int, but ...string) {
 	}
 }
 
-// Who may not is refused everywhere: without a second factor, with another role, and a service that the keyring does not name, for which it is not there.
+// Unauthorized callers are refused everywhere: without a second factor, with another role, and as a service that the keyring does not list, for which it does not
+// exist.
 func TestKeyrings_areOpenToWhomTheyName(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -179,7 +180,7 @@ func TestKeyrings_areOpenToWhomTheyName(t *testing.T) {
 	})
 }
 
-// What a service seals with is its own, also where a keyring had its name before it was registered.
+// The keys that a service seals with are its own, even if a keyring had its name before it was registered.
 func TestKeyrings_neverTakeThePlaceOfAServicesOwn(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -200,7 +201,7 @@ func TestKeyrings_neverTakeThePlaceOfAServicesOwn(t *testing.T) {
 	})
 }
 
-// Neither the database nor the log keeps what was encrypted, opened or handed out, also when the client asks for a repeatable answer.
+// Neither the database nor the log has what was encrypted, opened or returned, even for requests with an Idempotency-Key.
 func TestKeyrings_leaveNoPlaintextBehind(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	h.bootstrap()
@@ -248,7 +249,7 @@ func TestKeyrings_leaveNoPlaintextBehind(t *testing.T) {
 	require.NoError(t, h.stop())
 }
 
-// What is not written as the contract says is 422 before anybody is asked.
+// A value that violates the contract is 422 before any authorization.
 func TestKeyrings_refuseWhatIsTooLong(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	h.bootstrap()
@@ -322,7 +323,7 @@ func TestKeyrings_sumSignAndGiveUpKeys(t *testing.T) {
 			require.Equal(t, http.StatusNotModified, same.StatusCode())
 		}
 
-		// Data keys and data do not open as each other; deleted keyrings do nothing, and are gone in the end.
+		// Data keys and data do not open as each other. Deleted keyrings can't be used, and are finally removed.
 		dataKey, err := c.CreateDataKeyWithResponse(ctx, "seals", who)
 		require.NoError(t, err)
 		opened, err := c.UnwrapDataKeyWithResponse(ctx, "seals", api.WrappedDataKey{Wrapped: dataKey.JSON201.Wrapped}, who)
@@ -351,7 +352,7 @@ func TestKeyrings_sumSignAndGiveUpKeys(t *testing.T) {
 	})
 }
 
-// A key is replaced before it has encrypted more often than is allowed, however many replicas use it, and whatever was reserved before.
+// A key is replaced before it exceeds its allowed encryptions, however many replicas use it and whatever was reserved before.
 func TestKeyrings_replaceAKeyBeforeItIsUsedTooOften(t *testing.T) {
 	use := func(t *testing.T, houses ...*house) {
 		h := houses[0]
@@ -387,7 +388,7 @@ func TestKeyrings_replaceAKeyBeforeItIsUsedTooOften(t *testing.T) {
 	replicas(t, func(a, b *house) { use(a.t, a, b) })
 }
 
-// What was encrypted opens after three rotations and a root key's, whose wrapping of keys was killed on its way; afterwards nothing is wrapped by the old key.
+// Old ciphertexts open after three rotations of the keyring and one of the root key, whose rewrapping was killed. Afterwards no key is wrapped by the old one.
 func TestKeyrings_openWhatIsOldAfterRotationsAndKill(t *testing.T) {
 	eachInTurn(t, func(h *house) {
 		t := h.t

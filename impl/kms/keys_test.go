@@ -82,7 +82,7 @@ func TestVerifyAPIKey_saysWhatAKeyIs(t *testing.T) {
 			require.Nil(t, v.KeyID)
 			require.Nil(t, v.OwnerID)
 		}
-		// K2: a key that is not there yet is not remembered as such; and of one that is unknown nothing is told.
+		// K2: a missing key is not cached as missing, and nothing about an unknown key is revealed.
 		h.offline(func(db *store.DB) {
 			require.NoError(t, db.Write(context.Background(), func(ctx context.Context, tx *store.Tx) error {
 				_, err := tx.Exec(ctx, "UPDATE api_keys SET hash = ? WHERE id = ?", []byte("another"), key.APIKey.ID)
@@ -168,7 +168,7 @@ func TestRotateAPIKey_bothWorkForTheOverlap(t *testing.T) {
 	})
 }
 
-// K4: of many rotations at once one succeeds.
+// K4: of many concurrent rotations one succeeds.
 func TestRotateAPIKey_32AtOnceHaveOneSuccessor(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -242,7 +242,7 @@ func TestRotateCurrentAPIKey_byTheServiceItself(t *testing.T) {
 	})
 }
 
-// Whoever holds the key of a service can do without a second factor what an administrator can't: making one asks for it.
+// A holder of a service's key could do without a second factor what an administrator can't, so creating such a key requires one.
 func TestCreateAPIKey_forOthersAsksForASecondFactor(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
@@ -265,7 +265,7 @@ func TestCreateAPIKey_forOthersAsksForASecondFactor(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, h.revoke(made.JSON201.APIKey.ID, weak), "somebody else's key")
 		require.Equal(t, http.StatusOK, h.revoke(made.JSON201.APIKey.ID, raised))
 	}
-	// Others make keys for themselves alone, with what they have, and see no others.
+	// Other users create keys only for themselves, with scopes they have, and see no others.
 	token := h.login("grace", userPassword).AccessToken
 	require.Equal(t, http.StatusForbidden, create("service", reports.Service.ID, token).StatusCode())
 	mine := create("user", grace.ID, token)

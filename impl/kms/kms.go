@@ -1,5 +1,5 @@
-// Package kms is the authority of the family: users and their sessions, services and their keys, tokens and the keys that sign
-// them, secrets, and the data keys that the other services seal with.
+// Package kms is the identity and key service of the family: users and their sessions, services and their API keys, tokens and signing keys, secrets, and
+// the data keys that the other services seal with.
 package kms
 
 import (
@@ -17,11 +17,11 @@ import (
 	"github.com/fountainai/fountain/internal/lifecycle"
 )
 
-// schema is what the database of the kms holds.
+// schema has the migrations and tables of the kms's database.
 var schema = lifecycle.Schema{Migrations: []fs.FS{audit.Migrations, idempotency.Migrations, kmsdb.Migrations}, Tables: slices.Concat(lifecycle.SharedTables, kmsdb.Tables)}
 
-// Run serves until ctx ends, then drains and returns nil. It answers health from the first moment on and waits for a database that is
-// not there yet; a wrong configuration, root key or issuer is an error, and changes nothing.
+// Run serves until ctx ends, then drains and returns nil. It answers health checks from the start and waits for a database that is not
+// available yet. A wrong configuration, root key or issuer is an error, and changes nothing.
 func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of kms: %w", err)
@@ -53,7 +53,7 @@ type program struct {
 	app      atomic.Pointer[app]
 }
 
-// work builds the domain, as soon as the database is there, and then does what is due in intervals.
+// work builds the domain as soon as the database is available, and then runs the periodic tasks.
 func (s *program) work(ctx context.Context) error {
 	db, err := s.life.Database(ctx, schema)
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *program) work(ctx context.Context) error {
 	return built.runBackground(ctx, s.life)
 }
 
-// endCommits writes what waits for a commit before the database is closed.
+// endCommits flushes pending group commits before the database is closed.
 func (s *program) endCommits() error {
 	built := s.app.Load()
 	if built == nil {
@@ -85,7 +85,8 @@ func (s *program) endCommits() error {
 	return built.domain.Recorder.Close()
 }
 
-// leave has rotations of the root key wait no more for this replica. They find out by themselves when the database can't be told: a kms ends in order without it.
+// leave removes this replica from those that a rotation of the root key waits for. A failure is only logged: the other replicas notice by themselves that it
+// is gone.
 func (s *program) leave() error {
 	built := s.app.Load()
 	if built == nil {
@@ -99,10 +100,10 @@ func (s *program) leave() error {
 	return nil
 }
 
-// leaveTimeout bounds the last statement of a kms that ends.
+// leaveTimeout bounds the last statement at shutdown.
 const leaveTimeout = 5 * time.Second
 
-// signs says in public words that no token can be signed; nil when one can, and before the start, which readiness knows by itself.
+// signs returns an error when no token can be signed. It returns nil before the start, which readiness reports itself.
 func (s *program) signs() error {
 	if built := s.app.Load(); built != nil {
 		return built.domain.Ring.Ready()
@@ -110,7 +111,7 @@ func (s *program) signs() error {
 	return nil
 }
 
-// issuer is the one that was fixed at the first start.
+// issuer returns the issuer that was fixed at the first start; "" before the domain is built.
 func (s *program) issuer() string {
 	if built := s.app.Load(); built != nil {
 		return built.domain.Mint.Issuer

@@ -11,8 +11,8 @@ import (
 	"github.com/fountainai/fountain/internal/upkeep"
 )
 
-// upkept tells what operators' commands have left in the data directory of this kms: when the last backup was made, when one last passed a check, and whether
-// one has failed a check since.
+// upkept exports what operators' commands have recorded in the data directory: when the last backup was made, when one last passed a check, and whether one
+// has failed a check since.
 type upkept struct {
 	dir                  string
 	clock                clock.Clock
@@ -33,7 +33,7 @@ func newUpkept(dir string, c clock.Clock, log *slog.Logger) *upkept {
 // Describe implements prometheus.Collector.
 func (u *upkept) Describe(to chan<- *prometheus.Desc) { to <- u.made; to <- u.passed; to <- u.failed }
 
-// Collect implements prometheus.Collector. What nobody can tell is told as never, for which there are alerts, and logged.
+// Collect implements prometheus.Collector. What can't be read is exported as never, for which there are alerts, and logged.
 func (u *upkept) Collect(to chan<- prometheus.Metric) {
 	last, err := upkeep.LastBackup(u.dir, u.clock.Now())
 	if err != nil {
@@ -55,7 +55,7 @@ func (u *upkept) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// seconds is a time as Prometheus has it; 0 for none.
+// seconds converts a time to Unix seconds; 0 for the zero time.
 func seconds(at time.Time) float64 {
 	if at.IsZero() {
 		return 0

@@ -15,7 +15,7 @@ import (
 	api "github.com/fountainai/fountain/clients/kms"
 )
 
-// rotateTo rotates a key with an end of the new one.
+// rotateTo rotates a key with an expiry for the new one.
 func (h *house) rotateTo(keyID, token string, end time.Time) *api.RotateAPIKeyResult {
 	h.t.Helper()
 	got, err := h.client.RotateAPIKeyWithResponse(h.t.Context(), keyID, nil, api.APIKeyRotate{ExpiresAt: &end}, bearer(token))
@@ -23,7 +23,7 @@ func (h *house) rotateTo(keyID, token string, end time.Time) *api.RotateAPIKeyRe
 	return got
 }
 
-// Rotating a key passes on no more time than was granted, however often and however late it is done.
+// Rotations never extend the time that was granted, however often and late they happen.
 func TestRotateAPIKey_neverOutlivesWhatWasGranted(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -47,7 +47,7 @@ func TestRotateAPIKey_neverOutlivesWhatWasGranted(t *testing.T) {
 		require.Equal(t, end.UTC(), second.APIKey.ExpiresAt)
 		require.Equal(t, []string{key.APIKey.ID, key.APIKey.ID}, []string{second.APIKey.RootID, *second.APIKey.RotatedFrom})
 
-		// More time is for whoever could make such a key: not for the token of the key itself.
+		// A later expiry is for callers who could create such a key, not for the token of the key itself.
 		later := h.clock.Now().Add(24 * time.Hour)
 		byKey := h.token(&api.APIKeyWithSecret{APIKey: second.APIKey, Key: second.Key}, "kms")
 		refused := h.rotateTo(second.APIKey.ID, byKey, later)
@@ -124,7 +124,7 @@ func TestCreateAPIKey_boundsTheKeysOfAnOwner(t *testing.T) {
 	require.Equal(t, "limit_reached", code(got.Body))
 }
 
-// Whoever holds a key of a family service is that service: no administrator makes one, whatever they have shown.
+// The holder of a key of a family service is that service, so no administrator can create one, even with a second factor.
 func TestFamilyServices_getKeysByEnrolmentAlone(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
@@ -149,7 +149,7 @@ func TestFamilyServices_getKeysByEnrolmentAlone(t *testing.T) {
 	}
 }
 
-// patchService changes a service's status over a version.
+// patchService changes a service's status if it is at a version.
 func (h *house) patchService(serviceID string, version int64, status, token string) *api.UpdateServiceResult {
 	h.t.Helper()
 	got, err := h.client.UpdateServiceWithResponse(h.t.Context(), serviceID, &api.UpdateServiceParams{IfMatch: quoted(version)},
@@ -246,7 +246,7 @@ func TestGetJwks_answers304ToWhoHasTheSet(t *testing.T) {
 	}
 }
 
-// A token of a session may name several services of the family; a key's names one.
+// A session's token may be for several services of the family; a key's token is for one.
 func TestIssueToken_takesSeveralResources(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
@@ -273,7 +273,7 @@ func TestIssueToken_takesSeveralResources(t *testing.T) {
 	require.Equal(t, []any{http.StatusBadRequest, "invalid_target"}, []any{status, code([]byte(body))})
 	status, _ = post(credentials + "&resource=sequence&unknown=ignored")
 	require.Equal(t, http.StatusOK, status, "RFC 6749, section 3.2: unknown parameters are ignored")
-	// Some decoders take this for a list of a thousand million places.
+	// Some decoders read this as a list of 10^9 elements.
 	status, body = post(credentials + "&resource=sequence&resource%5B1000000000%5D=x")
 	require.Equal(t, []any{http.StatusBadRequest, "invalid_request"}, []any{status, code([]byte(body))})
 }

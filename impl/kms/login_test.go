@@ -25,7 +25,7 @@ func (h *house) attempt(username, password string) *api.LoginUserResult {
 	return got
 }
 
-// P5: 32 people with the token at once are one administrator.
+// P5: 32 concurrent requests with the token create one administrator.
 func TestBootstrapAdmin_makesOneAdministratorOf32(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -145,7 +145,7 @@ func TestLogin_refusesAllAlike(t *testing.T) {
 	})
 }
 
-// A phone writes the first letter of a name large. The name is the same, and so are the count of its failures and its end.
+// Phones capitalise the first letter of a name. The name is the same, and so are its count of failures and its lock.
 func TestLogin_takesCapitalsForSmallLetters(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -154,13 +154,13 @@ func TestLogin_takesCapitalsForSmallLetters(t *testing.T) {
 		h.login(strings.ToUpper(adminName[:1])+adminName[1:], adminPassword)
 		h.login(strings.ToUpper(adminName), adminPassword)
 		require.Equal(t, http.StatusUnauthorized, h.attempt(strings.ToUpper(adminName), strings.ToUpper(adminPassword)).StatusCode(), "a password is what was chosen")
-		for _, other := range []string{"\u212aing", "ａｄａ", "ADA.", " ADA"} { // what folds to a name is none
+		for _, other := range []string{"\u212aing", "ａｄａ", "ADA.", " ADA"} { // a name that folds to another one is not that name
 			require.Equal(t, http.StatusUnauthorized, h.attempt(other, adminPassword).StatusCode(), other)
 		}
 	})
 }
 
-// P2, J11: the lock holds for every spelling, for the right password too, and ends by itself.
+// P2, J11: the lock applies to every spelling, also with the correct password, and ends by itself.
 func TestLogin_locksAfterFiveFailuresWhateverTheSpelling(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -208,7 +208,7 @@ func TestLogin_lockGrowsToFifteenMinutesAndNoFurther(t *testing.T) {
 	h.login(adminName, adminPassword)
 }
 
-// The clock was a year ahead at the first start and is set right: people sign in, whoever mistyped then waits for no year, and the log says both.
+// The clock was a year ahead at the first start and was corrected. People can sign in, locks do not last a year, and the log reports both.
 func TestLogin_worksAfterAClockThatWasAhead(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -238,8 +238,8 @@ func TestLogin_worksAfterAClockThatWasAhead(t *testing.T) {
 	})
 }
 
-// P1: that a name is unknown must not show in the time. What takes the time is a hash, and each takes its memory anew: so many bytes are allocated as hashes are made, on a
-// machine that has other work, too.
+// P1: the duration must not reveal that a name is unknown. Most of the time is the hash, which allocates its memory each time, so the allocated bytes count the
+// hashes even on a busy machine.
 func TestLogin_takesAsLongForNobody(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	h.bootstrap()
@@ -258,7 +258,7 @@ func TestLogin_takesAsLongForNobody(t *testing.T) {
 	}
 }
 
-// P3: a flood is answered by 503 with Retry-After, never by memory.
+// P3: a flood is answered with 503 and Retry-After, and does not exhaust memory.
 func TestLogin_floodIsRefusedWithRetryAfter(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	h.bootstrap()
@@ -286,7 +286,7 @@ func TestLogin_floodIsRefusedWithRetryAfter(t *testing.T) {
 	h.login(adminName, adminPassword)
 }
 
-// The attempts of one person are judged one by one: many at once with the right password all succeed.
+// Attempts of one person are checked one at a time: many concurrent ones with the correct password all succeed.
 func TestLogin_manyAtOnceOfOnePersonDoNotLock(t *testing.T) {
 	each(t, func(h *house) {
 		h.bootstrap()
@@ -294,7 +294,7 @@ func TestLogin_manyAtOnceOfOnePersonDoNotLock(t *testing.T) {
 		for range 12 {
 			all.Go(func() {
 				got := h.attempt(adminName, adminPassword)
-				for got.StatusCode() == http.StatusServiceUnavailable { // its turn did not come in time, on a slow machine
+				for got.StatusCode() == http.StatusServiceUnavailable { // on a slow machine its turn may not have come in time
 					got = h.attempt(adminName, adminPassword)
 				}
 				if got.StatusCode() != http.StatusOK {
@@ -306,7 +306,7 @@ func TestLogin_manyAtOnceOfOnePersonDoNotLock(t *testing.T) {
 	})
 }
 
-// Of many wrong guesses at once no more than five are judged: the right one among the later ones does not get in.
+// Of many concurrent wrong guesses at most five are checked: the correct one among the later ones fails.
 func TestLogin_parallelGuessesShareOneBudget(t *testing.T) {
 	each(t, func(h *house) {
 		h.bootstrap()

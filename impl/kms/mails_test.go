@@ -15,13 +15,13 @@ import (
 	api "github.com/fountainai/fountain/clients/kms"
 )
 
-// carrier is twofactor, as it takes up mails.
+// carrier is twofactor as it claims mails.
 type carrier struct {
 	h     *house
 	token string
 }
 
-// postOffice is a house with an administrator, their raised token, and twofactor, which does not send mails yet.
+// postOffice is a house with an administrator, their raised token, and twofactor, which does not claim mails yet.
 func (h *house) postOffice() (admin *api.UserCreated, raised string, c *carrier) {
 	h.t.Helper()
 	p := h.prover()
@@ -29,7 +29,7 @@ func (h *house) postOffice() (admin *api.UserCreated, raised string, c *carrier)
 	return admin, p.raise(h.login(adminName, adminPassword).AccessToken, "kms"), &carrier{h, h.token(p.key, "kms")}
 }
 
-// opens asks for mails for the first time, by which mails are on.
+// opens claims mails for the first time, which turns mails on.
 func (c *carrier) opens() {
 	c.h.t.Helper()
 	require.Empty(c.h.t, c.claim())
@@ -43,7 +43,7 @@ func (c *carrier) claim() []api.ClaimedMail {
 	return got.JSON200.Items
 }
 
-// one claims the one mail that there is.
+// one claims the only waiting mail.
 func (c *carrier) one() api.ClaimedMail {
 	c.h.t.Helper()
 	claimed := c.claim()
@@ -62,7 +62,7 @@ func (c *carrier) report(m api.ClaimedMail, outcome, reason string) {
 	require.Equal(c.h.t, http.StatusNoContent, got.StatusCode(), string(got.Body))
 }
 
-// mailReset orders a mail and returns it, or the code of the refusal.
+// mailReset requests a mail and returns it, or the code of the refusal.
 func (h *house) mailReset(userID string, to *string, token string) (*api.Mail, string) {
 	h.t.Helper()
 	got, err := h.client.MailPasswordResetWithResponse(h.t.Context(), userID, nil, api.MailOrder{To: to}, bearer(token))
@@ -74,7 +74,7 @@ func (h *house) mailReset(userID string, to *string, token string) (*api.Mail, s
 	return got.JSON201, ""
 }
 
-// mails are what an administrator sees, the newest first.
+// mails returns the mails that an administrator sees, newest first.
 func (h *house) mails(raised string) []api.Mail {
 	h.t.Helper()
 	got, err := h.client.ListMailsWithResponse(h.t.Context(), nil, bearer(raised))
@@ -83,7 +83,7 @@ func (h *house) mails(raised string) []api.Mail {
 	return got.JSON200.Items
 }
 
-// withEmail gives a user an address.
+// withEmail sets a user's address.
 func (h *house) withEmail(userID, email, raised string) (int, string) {
 	h.t.Helper()
 	got, err := h.client.UpdateUserWithResponse(h.t.Context(), userID, &api.UpdateUserParams{IfMatch: "*"}, api.UserUpdate{Email: &email}, bearer(raised))
@@ -91,7 +91,7 @@ func (h *house) withEmail(userID, email, raised string) (int, string) {
 	return got.StatusCode(), code(got.Body)
 }
 
-// resetBy chooses a password with the token of a link, and returns the status.
+// resetBy sets a password with the token of a link, and returns the status.
 func (h *house) resetBy(link, password string) int {
 	h.t.Helper()
 	_, token, found := strings.Cut(link, "#")
@@ -125,7 +125,7 @@ func TestMailPasswordReset_isSentOnceAndForgotten(t *testing.T) {
 		require.True(t, strings.HasPrefix(*mine.Link, issuer+"/kms/v1/auth/password-reset#pr_"), *mine.Link)
 		require.Empty(t, c.claim(), "it is taken up")
 		c.report(mine, "sent", "")
-		c.report(mine, "failed", "late") // of a lease that is over
+		c.report(mine, "failed", "late") // the lease has ended
 		listed := h.mails(raised)
 		require.Len(t, listed, 1)
 		require.Equal(t, api.MailStatusSent, listed[0].Status)
@@ -137,7 +137,7 @@ func TestMailPasswordReset_isSentOnceAndForgotten(t *testing.T) {
 	})
 }
 
-// A mail that was not sent is tried again, given up in time, and seen by administrators and in the log. A process that dies with it loses nothing.
+// A mail that could not be sent is tried again and finally fails, which administrators and the log show. A process that dies while sending loses no mail.
 func TestMails_areTriedAgainAndGivenUp(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -149,7 +149,7 @@ func TestMails_areTriedAgainAndGivenUp(t *testing.T) {
 		_, why = h.mailReset(grace.ID, nil, raised)
 		require.Empty(t, why)
 		first := c.one()
-		h.clock.Advance(61 * time.Second) // the lease of who has died
+		h.clock.Advance(61 * time.Second) // the lease of the process that died
 		second := c.one()
 		require.Equal(t, *first.Link, *second.Link)
 		c.report(first, "failed", "rejected")
@@ -184,7 +184,7 @@ func TestMails_areTriedAgainAndGivenUp(t *testing.T) {
 	})
 }
 
-// The audit trail says to whom a link went, so far as its owner recognises the address, and never the link.
+// The audit trail has the masked address of a link, and never the link itself.
 func TestMails_areInTheAuditTrailWithoutLinkAndAddress(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised, c := h.postOffice()
@@ -231,7 +231,7 @@ func TestMailInvitation_leadsToThePageOfFactors(t *testing.T) {
 	require.Equal(t, "state_conflict", code(refused.Body), "she needs none")
 }
 
-// invited mails an administrator an invitation and returns its token.
+// invited mails an invitation to an administrator and returns its token.
 func (h *house) invited(c *carrier, userID, raised string) string {
 	h.t.Helper()
 	to := "ada@example.org"
@@ -245,7 +245,7 @@ func (h *house) invited(c *carrier, userID, raised string) string {
 	return token
 }
 
-// invitation is the status of the check of an invitation.
+// invitation returns the status of the check of an invitation.
 func (h *house) invitation(c *carrier, userID, token string) int {
 	h.t.Helper()
 	got, err := h.client.CheckInvitationWithResponse(h.t.Context(), api.InvitationCheck{UserID: userID, Token: token}, bearer(c.token))
@@ -253,7 +253,7 @@ func (h *house) invitation(c *carrier, userID, token string) int {
 	return got.StatusCode()
 }
 
-// Whoever reads a mailbox has both links: a password that the one gave must not go with the other.
+// A reader of the mailbox has both links: the password set with one must not combine with the other.
 func TestResetPassword_endsInvitations(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -271,7 +271,8 @@ func TestResetPassword_endsInvitations(t *testing.T) {
 	})
 }
 
-// An invitation holds for the administrator who was invited, at the address that they had: not for whoever reads the old one, and not for who is one again.
+// An invitation is valid only for the invited administrator at their address at that time: not for readers of the old address, nor if they become an
+// administrator again.
 func TestUpdateUser_endsInvitations(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -304,7 +305,7 @@ func TestUpdateUser_endsInvitations(t *testing.T) {
 	})
 }
 
-// Who had the address hears of it, once and without a link; a first address has nobody to tell.
+// The old address is told once, without a link. Setting a first address sends nothing.
 func TestUpdateUser_tellsTheOldAddress(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -324,7 +325,7 @@ func TestUpdateUser_tellsTheOldAddress(t *testing.T) {
 	})
 }
 
-// Only administrators with a second factor order and see mails, and only twofactor sends them.
+// Only administrators with a second factor can request and see mails, and only twofactor can claim them.
 func TestMails_areForAdministratorsAndTwofactorAlone(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised, c := h.postOffice()
@@ -350,7 +351,7 @@ func TestMails_areForAdministratorsAndTwofactorAlone(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, got.StatusCode())
 }
 
-// No two users have one mailbox: a link goes to one person.
+// Mail addresses are unique, so that a link goes to one person.
 func TestUsers_shareNoMailAddress(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -375,7 +376,7 @@ func TestUsers_shareNoMailAddress(t *testing.T) {
 	})
 }
 
-// The base of a link is a setting. What a request says of the host changes nothing.
+// The base URL of links is configured; a request's host does not affect it.
 func TestMails_linkToTheConfiguredPlaceAlone(t *testing.T) {
 	config := databaseOfSQLite(t)
 	config.PublicURL = "https://fountain.example"
@@ -394,7 +395,7 @@ func TestMails_linkToTheConfiguredPlaceAlone(t *testing.T) {
 	require.True(t, strings.HasPrefix(*c.one().Link, "https://fountain.example/kms/v1/auth/password-reset#"))
 }
 
-// Of many senders that ask at the same moment, at two replicas too, one gets a mail.
+// Of many concurrent claims, also at two replicas, one gets the mail.
 func TestClaimMails_givesEachMailToOneSender(t *testing.T) {
 	race := func(houses ...*house) {
 		t := houses[0].t

@@ -8,7 +8,7 @@ import (
 	"github.com/fountainai/fountain/internal/lifecycle"
 )
 
-// Migrate brings the database of the kms up to date and ends. Run does the same at every start.
+// Migrate brings the kms's database schema up to date and returns. Run does the same at every start.
 func Migrate(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of kms: %w", err)

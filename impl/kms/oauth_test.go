@@ -25,10 +25,10 @@ type oauthAnswer struct {
 	IDToken          string `json:"id_token"`
 	Scope, Error     string
 	ErrorDescription string `json:"error_description"`
-	Type, Code       string // of a problem, which must not be there
+	Type, Code       string // the code of a problem, which must not appear
 }
 
-// post sends a form to the token endpoint as any OAuth client would.
+// post sends a form to the token endpoint like any OAuth client.
 func (h *house) post(form url.Values, edit func(*http.Request)) (out oauthAnswer) {
 	h.t.Helper()
 	r, err := http.NewRequest(http.MethodPost, h.url+"/kms/v1/oauth2/token", strings.NewReader(form.Encode()))
@@ -173,7 +173,7 @@ func TestIssueToken_usersKeyIsOneFactorAndNoSession(t *testing.T) {
 	out, err := h.client.LogoutUserWithResponse(t.Context(), nil, bearer(token))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusForbidden, out.StatusCode())
-	// A key begets no stronger key.
+	// A key can't create a stronger key.
 	for scope, want := range map[string]int{"secrets:read": http.StatusCreated, "secrets:write": http.StatusUnprocessableEntity} {
 		got, err := h.client.CreateAPIKeyWithResponse(t.Context(), nil, api.APIKeyCreate{
 			Name: "child", OwnerKind: new(api.APIKeyCreateOwnerKind("user")), OwnerID: new(admin.ID), Scopes: []string{scope},

@@ -52,7 +52,7 @@ func newWebapp(h *house, edit func(*api.ClientCreate)) *webapp {
 	return w
 }
 
-// reports is a web app of the team.
+// reports is a web app of the own team.
 func reports() api.ClientCreate {
 	return api.ClientCreate{
 		Name: "Reports", Type: api.ClientCreateTypeConfidential, RedirectUris: []string{callback}, PostLogoutRedirectUris: &[]string{afterwards},
@@ -73,7 +73,7 @@ func challengeFor(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// request is a good one; edits are names and values, "" takes a name away.
+// request returns a valid request; edits alternates names and values, "" removes a name.
 func (w *webapp) request(edits ...string) api.AuthorizationRequest {
 	words := map[string]string{
 		"response_type": "code", "client_id": w.app.Client.ID, "redirect_uri": callback, "scope": "openid profile", "state": "st&te", "nonce": "n-1",
@@ -103,7 +103,7 @@ func (w *webapp) authorize(token string, r api.AuthorizationRequest, consent str
 	return got
 }
 
-// sent is the query that the browser brings back to the client.
+// sent returns the query that the browser brings back to the client.
 func (w *webapp) sent(a *api.Authorization) url.Values {
 	w.t.Helper()
 	require.NotNil(w.t, a)
@@ -139,7 +139,7 @@ func (w *webapp) form(code string, edits ...string) url.Values {
 
 func (w *webapp) itself(r *http.Request) { basic(w.app.Client.ID, *w.app.ClientSecret)(r) }
 
-// trade trades a code; it must succeed.
+// trade exchanges a code, which must succeed.
 func (w *webapp) trade(code string, edits ...string) oauthAnswer {
 	w.t.Helper()
 	got := w.post(w.form(code, edits...), w.itself)
@@ -183,7 +183,7 @@ func TestCodeFlow_tellsAWebAppWhoSignedIn(t *testing.T) {
 		require.Equal(t, http.StatusOK, info.StatusCode(), string(info.Body))
 		require.Equal(t, []string{w.grace.ID, "grace"}, []string{info.JSON200.Sub, *info.JSON200.PreferredUsername})
 
-		// The ID token is no access token, and the access token opens nothing of the kms but userinfo.
+		// The ID token is no access token, and the access token is accepted by no operation of the kms but userinfo.
 		require.Equal(t, http.StatusUnauthorized, w.userinfo(got.IDToken).StatusCode())
 		require.Equal(t, http.StatusForbidden, w.userinfo(w.access).StatusCode(), "a person's own token is no app's")
 		require.Equal(t, http.StatusForbidden, w.authorize(got.AccessToken, w.request(), "").StatusCode(), "an app signs nobody in elsewhere")
@@ -203,7 +203,7 @@ func sortedWords(text string) string {
 	return strings.Join(slices.Sorted(slices.Values(strings.Fields(text))), " ")
 }
 
-// Errors go to a registered redirect URI alone, and to nobody else's address, however alike it looks (RFC 9700, section 2.1).
+// Errors are redirected only to a registered URI, not to any similar one (RFC 9700, section 2.1).
 func TestAuthorize_sendsNothingToAnAddressThatIsNotRegistered(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	w := newWebapp(h, nil)
@@ -299,7 +299,7 @@ func TestAuthorize_asksForWhatTheClientAsksFor(t *testing.T) {
 	require.Equal(t, "aal1", claims(t, answer.AccessToken).ACR, "an app steps nobody up")
 }
 
-// A role that asks for a second factor from now on asks those who are signed in already, before they enter an app.
+// If a role begins to require a second factor, people who are already signed in must present it before they enter an app.
 func TestAuthorize_asksForTheFactorThatARoleAsksForSince(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	w := newWebapp(h, nil)
@@ -373,7 +373,7 @@ func TestTrade_refusesWhatTheCodeIsNotBoundTo(t *testing.T) {
 			require.Equal(t, c.status, got.status, "%s: %s", name, got.Error)
 			require.Equal(t, c.want, got.Error, name)
 		}
-		w.trade(code) // nothing of that has used it up
+		w.trade(code) // none of these attempts used it up
 		late := w.code()
 		h.clock.Advance(61 * time.Second)
 		require.Equal(t, "invalid_grant", h.post(w.form(late), w.itself).Error, "a code lives for a minute")
@@ -385,7 +385,7 @@ func TestTrade_refusesWhatTheCodeIsNotBoundTo(t *testing.T) {
 	})
 }
 
-// A code works once. Of many at once one alone gets tokens, and all that come after it end what it got: somebody else has the code too.
+// A code can be exchanged once. Of concurrent exchanges one gets tokens, and any later one ends that session, since the code has leaked.
 func TestTrade_hasOneWinnerAndEndsWhatAReplayedCodeGave(t *testing.T) {
 	each(t, func(h *house) {
 		t, w := h.t, newWebapp(h, nil)
@@ -441,7 +441,7 @@ func (w *webapp) renew(refresh string, edits ...string) oauthAnswer {
 	return w.post(form, w.itself)
 }
 
-// What a client got stands on the person, their session and the client: when one of them ends, so does it, and a code that was not traded yet.
+// A client's tokens and unexchanged codes depend on the person, their session and the client, and end with any of them.
 func TestTrade_standsOnPersonSessionAndClient(t *testing.T) {
 	for name, end := range map[string]func(w *webapp){
 		"the person signs out": func(w *webapp) {
@@ -499,7 +499,7 @@ func TestRefreshOfAClient_rotatesAndIsItsOwnAlone(t *testing.T) {
 		require.Equal(t, "invalid_grant", w.renew(second.RefreshToken).Error, "so all of the client's session is over")
 		require.True(t, h.usable(theirs.AccessToken, w.grace.ID))
 
-		// A client revokes what is its own (RFC 7009).
+		// A client can revoke its own tokens (RFC 7009).
 		mine := w.trade(w.code("scope", "openid offline_access"))
 		revoke := func(edit func(*http.Request)) int {
 			r, err := http.NewRequest(http.MethodPost, h.url+"/kms/v1/oauth2/revoke", strings.NewReader(url.Values{"token": {mine.RefreshToken}}.Encode()))
@@ -549,7 +549,7 @@ func TestEndSession_signsOutWhomTheIDTokenNames(t *testing.T) {
 	})
 }
 
-// The key that signed an ID token is gone after half an hour; the session lives for days. What a revoked key has signed is a hint no more.
+// The key that signed an ID token is gone after half an hour, but the session lives for days. What a revoked key has signed is no longer accepted as a hint.
 func TestIDTokenHint_outlivesTheKeyUntilItIsRevoked(t *testing.T) {
 	each(t, func(h *house) {
 		t, w := h.t, newWebapp(h, nil)
@@ -677,7 +677,7 @@ func TestProviderMetadata_saysWhatThereIs(t *testing.T) {
 	require.Equal(t, both["openid-configuration"], both["oauth-authorization-server"])
 }
 
-// The pages keep out of frames, load nothing of others and send their address, which says who signs in where, to nobody.
+// The pages can't be framed, load nothing from other origins, and send their address, which says who signs in where, to no one.
 func TestPagesOfTheProvider_areStrict(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	for _, path := range []string{
@@ -695,7 +695,7 @@ func TestPagesOfTheProvider_areStrict(t *testing.T) {
 	}
 }
 
-// The audit trail says what a person let an app have.
+// The audit trail has the scopes that a person granted to an app.
 func TestAuthorize_recordsTheScopesThatWereGranted(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	w := newWebapp(h, nil)
@@ -709,7 +709,7 @@ func TestAuthorize_recordsTheScopesThatWereGranted(t *testing.T) {
 	require.Fail(t, "it is not in the audit trail")
 }
 
-// A reset token in the query would be in logs, in the history and in the Referer header: such an address gives no page.
+// A reset token in the query would appear in logs, in the history and in the Referer header, so such an address is refused.
 func TestPasswordResetPage_takesNoTokenInItsQuery(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	answer, err := h.http.Get(h.url + "/kms/v1/auth/password-reset?token=pr_Zm91bnRhaW4tZm91bnRhaW4")

@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// cable is a TCP connection to the database that can be pulled out.
+// cable is a TCP connection to the database that can be interrupted.
 type cable struct {
 	listener net.Listener
 	target   string
@@ -80,12 +80,12 @@ func (c *cable) plug() {
 	c.out = false
 }
 
-// A database that goes away makes the kms unavailable, not wrong: 503 with Retry-After, keys to verify by still published, nothing
-// half-written, and all well again when it is back.
+// Without its database the kms is unavailable, but does nothing wrong: it answers 503 with Retry-After, still publishes its verification keys, leaves nothing
+// half-written, and recovers when the database is back.
 func TestRun_databaseGoesAndComes(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		if c.URL == "" {
-			return // SQLite has no cable
+			return // SQLite has no connection to interrupt
 		}
 		address, err := url.Parse(c.URL)
 		require.NoError(t, err)

@@ -22,8 +22,8 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 )
 
-// raceRounds is how often each mint meets each end: enough to find a missing lock in CI, and 5,000 times where the long proofs run
-// (FOUNTAIN_PROVE, or FOUNTAIN_RACE_ROUNDS to choose).
+// raceRounds is the number of rounds of each combination: enough to find a missing lock in CI, and 5,000 in the long proofs (FOUNTAIN_PROVE, or
+// FOUNTAIN_RACE_ROUNDS to choose).
 func raceRounds(t *testing.T) int {
 	t.Helper()
 	if n, err := strconv.Atoi(os.Getenv("FOUNTAIN_RACE_ROUNDS")); err == nil {
@@ -35,7 +35,7 @@ func raceRounds(t *testing.T) int {
 	return 6
 }
 
-// racer is one user of a race, signed in anew for each round.
+// racer is a user in a race, who signs in again for each round.
 type racer struct {
 	a, b   *house // the replicas: ends happen at a, mints at both
 	raised string // an administrator's token
@@ -54,7 +54,7 @@ func (r *racer) round() {
 	r.byKey = r.a.token(r.key, "kms")
 }
 
-// minted is what a mint made: the id by which the audit log names it, and a way to see whether it works.
+// minted is something that was created: the ID in the audit log, and a check whether it works.
 type minted struct {
 	id    string
 	works func() bool
@@ -67,7 +67,7 @@ func (r *racer) keyMinted(key *api.APIKeyWithSecret) []minted {
 	return []minted{{key.APIKey.ID, func() bool { return r.a.verify(key.Key, r.raised).Valid }}}
 }
 
-// mints are the ways to something that outlives the caller's token. Each is tried through both replicas at once.
+// mints are the ways to create something that outlives the caller's token. Each is tried at both replicas at once.
 var mints = map[string]func(r *racer, h *house) []minted{
 	"createApiKey by a session": func(r *racer, h *house) []minted { return r.keyMinted(h.tryKey(r.user.ID, r.tokens.AccessToken)) },
 	"createApiKey by a key":     func(r *racer, h *house) []minted { return r.keyMinted(h.tryKey(r.user.ID, r.byKey)) },
@@ -122,7 +122,7 @@ var mints = map[string]func(r *racer, h *house) []minted{
 	},
 }
 
-// tryKey makes a key, nil when it is refused.
+// tryKey creates a key; nil when it is refused.
 func (h *house) tryKey(userID, token string) *api.APIKeyWithSecret {
 	got, err := h.client.CreateAPIKeyWithResponse(context.Background(), nil, api.APIKeyCreate{
 		Name: "raced", OwnerKind: new(api.APIKeyCreateOwnerKind("user")), OwnerID: new(userID), Scopes: []string{"keys:read"},
@@ -133,7 +133,7 @@ func (h *house) tryKey(userID, token string) *api.APIKeyWithSecret {
 	return got.JSON201
 }
 
-// At the replica where something was ended it is refused from the answer on, and at the other within a second.
+// What was ended at one replica is refused there from the answer on, and at the other one within a second.
 func TestEnd_reachesTheOtherReplicaWithinASecond(t *testing.T) {
 	races(t, func(t *testing.T, r *racer) {
 		var longest time.Duration
@@ -174,13 +174,13 @@ func TestEnd_reachesTheOtherReplicaWithinASecond(t *testing.T) {
 	})
 }
 
-// usable reports whether a token still opens the user's own account.
+// usable reports whether a token still gives access to the user's own account.
 func (h *house) usable(token, userID string) bool {
 	got, err := h.client.GetUserWithResponse(context.Background(), userID, nil, bearer(token))
 	return err == nil && got.StatusCode() == http.StatusOK
 }
 
-// race lets the mint run eight times, half of them at each replica, beside the end.
+// race runs the mint eight times, half of them at each replica, concurrently with the end.
 func (r *racer) race(mint func(*racer, *house) []minted, end func()) (made []minted) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -200,7 +200,7 @@ func (r *racer) race(mint func(*racer, *house) []minted, end func()) (made []min
 	return made
 }
 
-// races runs them on two replicas of PostgreSQL, and on SQLite, where both are the same process.
+// races runs f on two replicas with PostgreSQL, and on SQLite, where both are the same process.
 func races(t *testing.T, f func(t *testing.T, r *racer)) {
 	t.Helper()
 	run := func(a, b *house) {
@@ -218,7 +218,7 @@ func races(t *testing.T, f func(t *testing.T, r *racer)) {
 	run(h, h)
 }
 
-// Whatever is made beside the end of its owner ends with it: after the user was enabled again, nothing of before works.
+// Whatever is created concurrently with the end of its owner ends with it: after the user is enabled again, nothing from before works.
 func TestMint_leavesNothingBesideItsOwnersEnd(t *testing.T) {
 	races(t, func(t *testing.T, r *racer) {
 		for _, name := range slices.Sorted(maps.Keys(mints)) {
@@ -243,10 +243,10 @@ func TestMint_leavesNothingBesideItsOwnersEnd(t *testing.T) {
 	})
 }
 
-// What is made of a session or a key beside its end ends with it: a session's tokens with its sign-out, a key's tokens and successors with its revocation.
+// What is created from a session or key concurrently with its end ends with it: a session's tokens at sign-out, a key's tokens and successors at its revocation.
 func TestMint_leavesNothingBesideTheEndOfWhatItStandsOn(t *testing.T) {
 	signOut := func(r *racer) {
-		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(r.tokens.AccessToken)) // what works afterwards tells
+		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(r.tokens.AccessToken)) // the checks afterwards tell the result
 	}
 	revoke := func(r *racer) { r.a.revoke(r.key.APIKey.ID, r.raised) }
 	pairs := []struct {
@@ -290,8 +290,7 @@ func (r *racer) refreshAdmin() {
 	r.raised = r.prover.raise(r.a.login(adminName, adminPassword).AccessToken, "kms")
 }
 
-// Nothing is made by a session or a key after its end: the audit log, which is written in the order of the commits, has every creation
-// before the end that it ran beside.
+// Nothing is created by a session or a key after its end: in the audit log, which is in commit order, every creation precedes the concurrent end.
 func TestMint_comesBeforeTheEndOfWhatItStandsOn(t *testing.T) {
 	type pair struct{ mint, end string }
 	ends := map[string]struct {
@@ -300,7 +299,7 @@ func TestMint_comesBeforeTheEndOfWhatItStandsOn(t *testing.T) {
 		do     func(r *racer)
 	}{
 		"logoutUser": {"logoutUser", func(r *racer) string { return claims(r.a.t, r.tokens.AccessToken).SessionID }, func(r *racer) {
-			_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(r.tokens.AccessToken)) // the log tells
+			_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(r.tokens.AccessToken)) // the log tells the result
 		}},
 		"revokeApiKey": {"revokeApiKey", func(r *racer) string { return r.key.APIKey.ID }, func(r *racer) {
 			r.a.revoke(r.key.APIKey.ID, r.raised)
@@ -343,7 +342,7 @@ func TestMint_comesBeforeTheEndOfWhatItStandsOn(t *testing.T) {
 	})
 }
 
-// positions are the numbers of the first event of each action and target; a rotation's is the key that it made.
+// positions returns the number of the first event for each action and target; for a rotation the target is the new key.
 func positions(records []audit.Record) map[string]int64 {
 	at := map[string]int64{}
 	for _, e := range records {
@@ -355,7 +354,7 @@ func positions(records []audit.Record) map[string]int64 {
 	return at
 }
 
-// clearKeys revokes what the rounds have left, since an owner has at most a hundred keys.
+// clearKeys revokes the keys left by the rounds, since an owner has at most a hundred.
 func (r *racer) clearKeys() {
 	for {
 		limit := int32(200)
@@ -375,7 +374,7 @@ func (r *racer) clearKeys() {
 	}
 }
 
-// A service's end, too, leaves no key beside it: neither by enrolment nor by its own rotation.
+// The end of a service leaves no concurrently created key either, neither by enrolment nor by its own rotation.
 func TestMint_leavesNothingBesideItsServicesEnd(t *testing.T) {
 	races(t, func(t *testing.T, r *racer) {
 		reports := r.a.register("reports", r.raised, "elements:read")
@@ -423,11 +422,11 @@ func (h *house) enrolmentFor(serviceID, raised string) string {
 	return got.JSON201.Token
 }
 
-// A sign-in that ends beside the end of its user, or of the session that waits, leaves nothing that works: neither by a second factor nor by a passkey.
+// A sign-in that completes concurrently with the end of its user or its waiting session leaves nothing that works, neither by a second factor nor by a passkey.
 func TestMint_leavesNothingOfASignInBesideAnEnd(t *testing.T) {
 	disable := func(r *racer, _ string) { r.a.change(r.user.ID, `{"status":"disabled"}`, r.raised) }
 	giveUp := func(r *racer, token string) {
-		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(token)) // what works afterwards tells
+		_, _ = r.a.client.LogoutUserWithResponse(context.Background(), nil, bearer(token)) // the checks afterwards tell the result
 	}
 	revoke := func(r *racer, token string) {
 		_, _ = r.a.client.RevokeSessionWithResponse(context.Background(), r.user.ID, claims(r.a.t, token).SessionID, bearer(r.raised))

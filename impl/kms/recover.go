@@ -17,34 +17,34 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Recovery is what an operator on the machine of the kms does when nobody can do it through the API any more. One of the first four names
-// what.
+// Recovery is what an operator on the kms's machine can do when it is no longer possible through the API. Exactly one of Administrator, Password, Factors, Unlock,
+// EnableService and EnrolmentFor selects the action.
 type Recovery struct {
 	Administrator   string // make this user an active administrator
-	Password        string // with NewPassword: give this user a new password, and forgive failed sign-ins
+	Password        string // set NewPassword for this user, and clear failed sign-ins
 	Factors         string // void this user's second factors
-	Unlock          string // forgive this user's failed sign-ins
+	Unlock          string // clear this user's failed sign-ins
 	EnableService   string // enable this service
-	EnrolmentFor    string // make an enrolment token of this service
+	EnrolmentFor    string // create an enrolment token of this service
 	NewPassword     string
 	setPasswordHash string
 }
 
-// Recovered is what was done.
+// Recovered is the result of a recovery.
 type Recovered struct {
 	AuditSeq       int64  // number of the event in the kms's audit log
 	Invitation     string // for the first factor of an administrator; "" when none was made
 	EnrolmentToken string
 }
 
-// ErrRunning says that a kms runs on the SQLite database: it must be stopped first.
+// ErrRunning says that a kms is running on the SQLite database. It must be stopped first.
 var ErrRunning = errors.New("a kms is running on this data directory: stop it first")
 
-// ErrRefused wraps what the rules of the kms refuse; its text is for people.
+// ErrRefused wraps refusals by the rules of the kms; the error's text is meant for people.
 var ErrRefused = errors.New("refused")
 
-// Recover opens the database of the kms, unseals it with the root key, and does one recovery. The person's sessions, keys and tokens end;
-// factors are voided by a signed record that twofactor reads from the revocation feed. On SQLite no kms may run (ErrRunning).
+// Recover opens the database of the kms, unseals it with the root key, and carries out one recovery. It ends the user's sessions, keys and tokens. Factors
+// are voided by a signed record that twofactor reads from the revocation feed. On SQLite no kms may be running (ErrRunning).
 func Recover(ctx context.Context, c Config, r Recovery) (Recovered, error) {
 	db, err := openStopped(ctx, &c)
 	if err != nil {
@@ -54,7 +54,7 @@ func Recover(ctx context.Context, c Config, r Recovery) (Recovered, error) {
 	return done, errors.Join(explain(err), db.Close())
 }
 
-// openStopped completes the configuration and opens the database of a kms that does not run (ErrRunning).
+// openStopped completes the configuration and opens the database. On SQLite the kms must be stopped (ErrRunning).
 func openStopped(ctx context.Context, c *Config) (*store.DB, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("configuration of kms: %w", err)
@@ -74,7 +74,7 @@ func openStopped(ctx context.Context, c *Config) (*store.DB, error) {
 	return db, nil
 }
 
-// explain gives a refusal its sentence.
+// explain turns a refusal into an error with its sentence.
 func explain(err error) error {
 	var refusal *domain.Refusal
 	if errors.As(err, &refusal) {
@@ -84,7 +84,7 @@ func explain(err error) error {
 }
 
 func recoverOn(ctx context.Context, c Config, db *store.DB, r Recovery) (done Recovered, err error) {
-	d, err := assemble(ctx, c, db, nil) // refuses a root key that does not open what is sealed here; no key is presented, so none is limited
+	d, err := assemble(ctx, c, db, nil) // refuses a root key that does not fit the database; no key is presented, so no limits are needed
 	if err != nil {
 		return Recovered{}, err
 	}

@@ -20,7 +20,7 @@ func (h *house) refresh(token string) *api.RefreshTokenResult {
 	return got
 }
 
-// J10: however many clients or tabs show the same token at once, there is one successor, and nobody is thrown out.
+// J10: however many clients or tabs present the same token at once, there is one successor, and no session is ended.
 func TestRefresh_64AtOnceHaveOneSuccessor(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t

@@ -24,7 +24,7 @@ func (h *house) sends(token, method, path, body string, headers ...string) servi
 	return servicetest.Call(h.t, h.http, token, method, h.url+"/kms/v1"+path, body, headers...)
 }
 
-// An administrator who mistypes an id is told that there is none, and the trail does not say that anything was done.
+// An administrator who mistypes an ID gets a not_found, and the trail has no event of a change.
 func TestAdministration_ofWhatIsNotThereDoesNothing(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised, c := h.postOffice()
@@ -57,7 +57,7 @@ func TestAdministration_ofWhatIsNotThereDoesNothing(t *testing.T) {
 	}
 }
 
-// The answer of a request that is repeated by its Idempotency-Key may hold a secret: it is given for the same request alone, and the key makes nothing for another.
+// A stored answer of a request with an Idempotency-Key may have a secret. It is returned only for the same request, and the key creates nothing for another one.
 func TestIdempotencyKey_isForOneRequest(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	w := newWebapp(h, nil)
@@ -78,7 +78,7 @@ func TestIdempotencyKey_isForOneRequest(t *testing.T) {
 		require.JSONEq(t, string(first.Body), string(again.Body), name)
 		servicetest.Refused(t, h.sends(raised, "POST", paths[1], "", key...), http.StatusUnprocessableEntity, "idempotency_conflict")
 	}
-	// A service that asked with another overlap has not had its answer: it must not take the older one for it.
+	// A service that asked with another overlap has not had its answer, and must not get the older one for it.
 	search := h.enrol("search")
 	token := h.token(search, "kms")
 	rotates := func(overlap int) servicetest.Answer {
@@ -88,7 +88,7 @@ func TestIdempotencyKey_isForOneRequest(t *testing.T) {
 	servicetest.Refused(t, rotates(60), http.StatusUnprocessableEntity, "idempotency_conflict")
 }
 
-// An invitation is for an administrator, and gives one second factor: who reads it afterwards adds none.
+// An invitation is for an administrator and one second factor: it can't be used again afterwards.
 func TestInvitation_givesOneFactorToAnAdministrator(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised, c := h.postOffice()
@@ -115,7 +115,7 @@ func TestInvitation_givesOneFactorToAnAdministrator(t *testing.T) {
 	servicetest.Refused(t, h.sends(raised, "POST", "/users/"+grace.ID+"/password-resets", ""), http.StatusConflict, "state_conflict")
 }
 
-// A web app is changed over the version that was seen, and to nothing unsafe; who has it as it is need not load it again.
+// A web app can be changed only over the version that was read, and not to something unsafe. Conditional reads save loading an unchanged one.
 func TestClient_isChangedOverWhatWasSeenAlone(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	w := newWebapp(h, nil)
@@ -131,7 +131,7 @@ func TestClient_isChangedOverWhatWasSeenAlone(t *testing.T) {
 	require.Equal(t, http.StatusOK, now.Status)
 	require.Equal(t, "Renamed", now.Text(t, "name"))
 
-	// The same holds for a user, whose roles must not be shown as they were.
+	// The same holds for a user, whose old roles must not be shown.
 	me := "/users/" + w.grace.ID
 	tag = h.sends(w.raised, "GET", me, "").Header.Get("ETag")
 	require.Equal(t, http.StatusNotModified, h.sends(w.raised, "GET", me, "", "If-None-Match", tag).Status)
@@ -139,7 +139,7 @@ func TestClient_isChangedOverWhatWasSeenAlone(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.sends(w.raised, "GET", me, "", "If-None-Match", tag).Status)
 }
 
-// What is sent with a key is bounded, and what was refused is not told back: the text may be a key that somebody has mistyped.
+// What is stored with a key is bounded, and refused values are not repeated: they may be mistyped keys.
 func TestAPIKey_takesNothingOutOfItsBounds(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	admin, raised := h.administrator()
@@ -166,7 +166,7 @@ func TestAPIKey_takesNothingOutOfItsBounds(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, h.get("app.db", raised).StatusCode())
 }
 
-// Roles and web apps are read as a whole at every decision: there is a bound on them, and one that is deleted makes room.
+// Roles and web apps are read completely for each decision, so their number is bounded; deleting one makes room.
 func TestRolesAndClients_haveABound(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	w := newWebapp(h, nil)
@@ -198,7 +198,7 @@ func TestRolesAndClients_haveABound(t *testing.T) {
 	require.Equal(t, http.StatusCreated, h.putRole("further", w.raised, nil, "elements:read").StatusCode())
 }
 
-// A browser that has a page asks whether it is still the same. Its answer brings the same strict policy, which the browser applies to the page that it has.
+// A browser revalidates its copy of a page. The answer has the same strict policy, which the browser applies to its copy.
 func TestPages_areNotSentAgainToWhoHasThem(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	for _, path := range []string{"/oauth2/authorize", "/oauth2/logout", "/auth/password-reset"} {
@@ -212,7 +212,7 @@ func TestPages_areNotSentAgainToWhoHasThem(t *testing.T) {
 	}
 }
 
-// A service tells the kms where its trail ends, and takes the kms's end home, which covers that record: who changes one trail is found by the other.
+// A service sends the kms the end of its trail, and gets the kms's end, which covers that record: tampering with one trail is detected by the other.
 func TestWitnessAudit_recordsTheEndOfAnotherTrail(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
@@ -239,7 +239,7 @@ func TestWitnessAudit_recordsTheEndOfAnotherTrail(t *testing.T) {
 	require.True(t, verified.JSON200.Intact)
 }
 
-// Nobody is told that a password was changed, or that a link is on its way, when that can't be kept; when it can again, all is as it was.
+// A change of password or a sent link is reported only if it was stored. After a failure everything is as before.
 func TestPasswords_areNotChangedWhereTheyCantBeKept(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised, c := h.postOffice()

@@ -24,7 +24,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// replicas runs two kms on one PostgreSQL, started at once on an empty database, and hands them to f; there is none on SQLite.
+// replicas runs two kms on one PostgreSQL, started at once on an empty database, and passes them to f. There are none on SQLite.
 func replicas(t *testing.T, f func(a, b *house)) {
 	t.Helper()
 	replicasWith(t, func(*kms.Config) {}, f)
@@ -34,7 +34,7 @@ func replicasWith(t *testing.T, change func(*kms.Config), f func(a, b *house)) {
 	t.Helper()
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		if c.URL == "" {
-			return // SQLite has one process
+			return // SQLite allows a single process
 		}
 		one := databaseOf(t, c)
 		change(&one)
@@ -54,7 +54,7 @@ func replicasWith(t *testing.T, change func(*kms.Config), f func(a, b *house)) {
 	})
 }
 
-// Ten in an hour are ten at all replicas together where they share a Redis.
+// A limit of ten per hour is ten at all replicas together if they share a Redis.
 func TestReplicas_shareTheLimitOfAKeyOverRedis(t *testing.T) {
 	replicasWith(t, func(c *kms.Config) { c.Redis = config.Redis{URL: redistest.Start(t).URL} }, func(a, b *house) {
 		t := a.t
@@ -87,7 +87,7 @@ func TestReplicas_areOneAuthority(t *testing.T) {
 		}
 		require.Equal(t, kids(a), kids(b), "signing keys are made once")
 
-		// Either's bootstrap token would do; one administrator comes of both.
+		// Either bootstrap token works; together they create one administrator.
 		var made atomic.Int64
 		var all sync.WaitGroup
 		for _, h := range []*house{a, b} {
@@ -110,7 +110,7 @@ func TestReplicas_areOneAuthority(t *testing.T) {
 			}, 15*time.Second, 50*time.Millisecond, "neither replica's token is left lying")
 		}
 
-		// A token of one is good at the other, and a session is one session.
+		// A token of one replica is accepted by the other, and a session is the same at both.
 		tokens := a.login(adminName, adminPassword)
 		listed, err := b.client.ListAPIKeysWithResponse(t.Context(), &api.ListAPIKeysParams{Owner: new(api.ListAPIKeysParamsOwner("me"))}, bearer(tokens.AccessToken))
 		require.NoError(t, err)
@@ -157,7 +157,7 @@ func TestReplicas_enrolOnceAndShareTheSecrets(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, made.JSON201.Plaintext, opened.JSON200.Plaintext)
 
-		// One of them goes; the other goes on, and forgets the file that nobody needs.
+		// One of them stops. The other continues, and removes the file that is no longer needed.
 		require.NoError(t, a.stop())
 		require.Equal(t, "xyz", b.get("search.typesense", token).JSON200.Value)
 		require.NoError(t, b.stop())
@@ -167,7 +167,7 @@ func TestReplicas_enrolOnceAndShareTheSecrets(t *testing.T) {
 	})
 }
 
-// K1: once revoking was answered, the replica that answered takes the key for good no more, and the other one not a second later.
+// K1: after a revocation was answered, that replica no longer accepts the key, and the other one not for longer than a second.
 func TestReplicas_revokedMeansRefusedHereAtOnceAndThereWithinASecond(t *testing.T) {
 	replicas(t, func(a, b *house) {
 		t := a.t
@@ -208,8 +208,8 @@ func TestReplicas_revokedMeansRefusedHereAtOnceAndThereWithinASecond(t *testing.
 	})
 }
 
-// Two who withdraw scopes at the same moment, or one and whoever changes one of the users who had them, come to the users in one order: else each would hold whom the other waits
-// for, until the database breaks one of both off. Here the roles name the users in the other order than their ids are in.
+// Concurrent withdrawals of scopes, and changes of affected users, lock the users in one order. Otherwise they would deadlock, and the database would abort
+// one. Here the roles name the users in the opposite order of their IDs.
 func TestUpdateService_withdrawsInTheOrderOfUsers(t *testing.T) {
 	replicas(t, func(a, b *house) {
 		t := a.t
@@ -262,7 +262,7 @@ func TestUpdateService_withdrawsInTheOrderOfUsers(t *testing.T) {
 						t.Error(err)
 					case got.StatusCode() == http.StatusOK:
 						done.Add(1)
-					case got.StatusCode() != http.StatusUnauthorized: // the tokens of administrators end with the scopes, and so did this one's
+					case got.StatusCode() != http.StatusUnauthorized: // withdrawing scopes ends administrators' tokens, including this one
 						t.Errorf("%d %s", got.StatusCode(), got.Body)
 					}
 				})

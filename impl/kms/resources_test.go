@@ -44,7 +44,7 @@ func refreshFor(token string, resources ...string) url.Values {
 	return url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "resource": resources}
 }
 
-// A token for a registered service has that one audience, whoever asks for it; the family refuses it, and the service alone may ask about it.
+// A token for a registered service has that single audience, whoever requests it. The family refuses it, and only the service may introspect it.
 func TestResourceServer_itsTokensAreForItAlone(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -97,7 +97,7 @@ func TestResourceServer_itsTokensAreForItAlone(t *testing.T) {
 	})
 }
 
-// Every word of the family, every beginning of its scopes and every first word of the gateway's own paths is refused as a service's name.
+// The family's words, the prefixes of its scopes and the first segments of the gateway's paths are refused as names of services.
 func TestRegisterService_refusesReservedNames(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
@@ -136,7 +136,7 @@ func TestRegisterService_refusesReservedNames(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, got.StatusCode(), "a scope that no service declares")
 }
 
-// What is no longer declared is gone at once: from tokens, keys, roles and services.
+// A scope that is no longer declared is removed at once from tokens, keys, roles and services.
 func TestUpdateService_withdrawsWhatItNoLongerDeclares(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -167,7 +167,7 @@ func TestUpdateService_withdrawsWhatItNoLongerDeclares(t *testing.T) {
 		require.Equal(t, []string{"orders:read"}, now.JSON200.Scopes)
 		require.NotNil(t, now.JSON200.LastUsedAt)
 
-		// What is declared again is not handed out by itself.
+		// A scope that is declared again is not granted automatically.
 		got = h.updateService(got.JSON200, raised, api.ServiceUpdate{DeclaredScopes: &[]string{"orders:read", "orders:write"}})
 		require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
 		require.Equal(t, "orders:read", claims(t, h.token(key, "orders")).Scope)
@@ -190,7 +190,7 @@ func TestUpdateService_withdrawsWhatItNoLongerDeclares(t *testing.T) {
 	})
 }
 
-// refused demands that a token has ended.
+// refused requires that a token is no longer accepted.
 func (h *house) refused(token string) {
 	h.t.Helper()
 	got, err := h.client.ListRolesWithResponse(h.t.Context(), nil, bearer(token))
@@ -286,7 +286,7 @@ func TestRoles_areDefinedChangedAndDeleted(t *testing.T) {
 	})
 }
 
-// A tenant is given once, and copied into every token and key.
+// A tenant is set once, and copied into every token and key.
 func TestTenant_isInEveryTokenAndKey(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -328,8 +328,8 @@ func TestTenant_isInEveryTokenAndKey(t *testing.T) {
 	})
 }
 
-// A scope that is withdrawn beside its being given out is in no role afterwards, and a role that is deleted beside its being given to a user
-// is no user's.
+// A scope that is withdrawn while it is being granted is in no role afterwards, and a role that is deleted while it is being assigned
+// is assigned to no user.
 func TestRoles_racesLeaveNothingBehind(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -373,7 +373,7 @@ func TestRoles_racesLeaveNothingBehind(t *testing.T) {
 	})
 }
 
-// The largest of everything still fits into an audit event and into a token.
+// The largest permitted values still fit into an audit event and into a token.
 func TestUpdateService_takesTheLargestThereIs(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()

@@ -39,7 +39,7 @@ func (h *house) rootFile() string {
 	return filepath.Join(h.dir, "root.key")
 }
 
-// resealed waits until nothing is sealed by the key before.
+// resealed waits until nothing is sealed by the previous key.
 func (h *house) resealed(raised string) api.RootKey {
 	h.t.Helper()
 	var k api.RootKey
@@ -98,7 +98,7 @@ func TestRotateRootKey_sealsEverythingAgainAndNeedsTheOldKeyNoMore(t *testing.T)
 	})
 }
 
-// What could leave a kms with sealed text that it can't open is refused, and changes nothing.
+// A rotation that could leave sealed text which the kms can't open is refused, and changes nothing.
 func TestRotateRootKey_refusesFilesThatAreNotSafe(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	h.bootstrap()
@@ -136,18 +136,18 @@ func TestRotateRootKey_refusesFilesThatAreNotSafe(t *testing.T) {
 	require.NoError(t, os.WriteFile(seal.PreviousFile(file), right, 0o600))
 	require.Equal(t, http.StatusOK, h.rotateRoot(raised).StatusCode(), "both are there")
 	h.resealed(raised)
-	// A start without either of what seals is refused, as before.
+	// As before, a start with neither of the sealing keys is refused.
 	require.NoError(t, h.stop())
 	put(right, 0o600)
 	require.NoError(t, os.Remove(seal.PreviousFile(file)))
 	require.ErrorContains(t, fails(t, h.config), "not the root key")
 }
 
-// A replica that lacks a key, running or starting, keeps a rotation from beginning; with both keys either does it, and both serve on.
+// A replica that lacks a key, running or starting, prevents a rotation. With both keys at both, either can rotate, and both keep serving.
 func TestRotateRootKey_waitsForEveryReplica(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		if c.URL == "" {
-			return // SQLite has one process
+			return // SQLite allows a single process
 		}
 		one := databaseOf(t, c)
 		a := start(t, one)
@@ -181,7 +181,7 @@ func TestRotateRootKey_waitsForEveryReplica(t *testing.T) {
 	})
 }
 
-// A rotation whose kms is killed goes on at the next start, and no request fails beside it. (The vault's tests kill it before each of its writes.)
+// A rotation whose kms is killed continues at the next start, and no concurrent request fails. (The vault's tests kill it before each of its writes.)
 func TestRotateRootKey_goesOnAfterKill(t *testing.T) {
 	rounds := 2
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
@@ -195,7 +195,7 @@ func TestRotateRootKey_goesOnAfterKill(t *testing.T) {
 		require.Equal(t, http.StatusCreated, h.put("app.db", "kept", raised, nil).StatusCode())
 		require.NoError(t, h.stop())
 		for round := range rounds {
-			if round > 0 { // a child that was killed counts for a while
+			if round > 0 { // a killed child still counts for a while
 				db := h.database()
 				require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 					_, err := tx.Exec(ctx, "DELETE FROM root_key_holders")
@@ -209,7 +209,7 @@ func TestRotateRootKey_goesOnAfterKill(t *testing.T) {
 			h.clock.Advance(time.Since(h.clock.Now())) // the child has the real one
 			raised := p.raise(h.login(adminName, adminPassword).AccessToken, "kms")
 			require.Equal(t, http.StatusOK, h.rotateRoot(raised).StatusCode())
-			for range 10 * round { // the kill comes after so many answers, whatever the machine does
+			for range 10 * round { // the kill comes after a number of answers, however slow the machine is
 				require.Equal(t, "kept", h.get("app.db", raised).JSON200.Value)
 			}
 			kill()

@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms"
 )
 
-// held is a target whose answer to a step is on its way for as long as the test likes; the step has been done.
+// held is a target that performs a step and delays its answer for as long as the test wants.
 type held struct {
 	http.Handler
 	stepOf func(r *http.Request, body []byte) string
@@ -31,7 +31,7 @@ type held struct {
 	release chan struct{}
 }
 
-// arm holds the next answer to a step.
+// arm delays the next answer to a step.
 func (h *held) arm(step string) (reached <-chan struct{}, release func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -65,7 +65,7 @@ func (h *held) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // target is where a driver puts versions in these tests.
 type target interface {
 	http.Handler
-	// placed returns how often each version works there.
+	// placed returns how many times each version is valid there.
 	placed() map[int64]int
 }
 
@@ -79,7 +79,7 @@ func (r *team) placed() map[int64]int {
 	return out
 }
 
-// engine has keys as Typesense has them.
+// engine stores keys like Typesense.
 type engine struct {
 	mu   sync.Mutex
 	last int64
@@ -139,7 +139,7 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stepOfWebhook and stepOfEngine tell which step a request is.
+// stepOfWebhook and stepOfEngine return the step of a request.
 func stepOfWebhook(_ *http.Request, body []byte) string {
 	var told struct{ Step string }
 	_ = json.Unmarshal(body, &told)
@@ -158,8 +158,8 @@ func stepOfEngine(r *http.Request, _ []byte) string {
 	return ""
 }
 
-// A replica that loses its lease at a step, while what it has done outside is not answered, is followed by the other one; its answer comes late and changes nothing. Each version
-// works outside once, and at last the current one alone.
+// A replica that loses its lease while its call is unanswered is replaced by the other one; its late answer changes nothing. Each version is valid outside once,
+// and finally only the current one.
 func TestRotation_outsideIsEndedByTheOtherReplica(t *testing.T) {
 	for driver, c := range map[string]struct {
 		at     target
@@ -183,7 +183,7 @@ func rotationBy(driver, url string) api.SecretRotationPut {
 	return body
 }
 
-// followed holds the answer to each step in turn.
+// followed delays the answer to each step in turn.
 func followed(a, b *house, h *held, at target, rotation api.SecretRotationPut) {
 	t := a.t
 	a.bootstrap()
@@ -197,7 +197,7 @@ func followed(a, b *house, h *held, at target, rotation api.SecretRotationPut) {
 	require.Equal(t, http.StatusOK, d.putRotation("app.db", rotation).StatusCode())
 	version := int64(1)
 	for _, step := range []string{"set", "test", "end"} {
-		for range 2 { // at the end there is a version outside to be ended from the second one on
+		for range 2 { // from the second one on, a version has to be ended outside at the end
 			d, version = raise(), version+1
 			reached, release := h.arm(step)
 			require.Equal(t, http.StatusAccepted, d.rotate("app.db").StatusCode(), "%s %d", step, version)
@@ -208,7 +208,7 @@ func followed(a, b *house, h *held, at target, rotation api.SecretRotationPut) {
 			}
 			a.clock.Advance(31 * time.Second)
 			ended := func() bool {
-				a.clock.Advance(100 * time.Millisecond) // what was put off goes on, too
+				a.clock.Advance(100 * time.Millisecond) // so that delayed steps continue
 				r := d.rotation("app.db").JSON200
 				for _, times := range at.placed() {
 					require.Equal(t, 1, times)

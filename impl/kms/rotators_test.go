@@ -28,7 +28,7 @@ import (
 
 const rotatorSecret = "what requests to the rotator are signed by"
 
-// team is a rotator of a team: it does what it is told, however often, and refuses what is not signed.
+// team is a rotator operated by a team: it executes repeated calls, and refuses unsigned ones.
 type team struct {
 	*httptest.Server
 	kms.Rotators
@@ -46,7 +46,7 @@ func newTeam(t *testing.T) *team {
 	return r
 }
 
-// newTeamOf is a team's address at which somebody else answers.
+// newTeamOf is a team's address that another handler answers.
 func newTeamOf(t *testing.T, by http.Handler) *team {
 	r := &team{}
 	r.serve(t, by)
@@ -102,7 +102,7 @@ func (r *team) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	}
 }
 
-// working is what a version is outside; "" for nothing.
+// working returns the value of a version outside; "" for none.
 func (r *team) working(version int64) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -177,7 +177,7 @@ func TestRotation_byAWebhook(t *testing.T) {
 	})
 }
 
-// An operator who allows all of this machine has not allowed the family: a rotation reaches no listener of its process, by address or by name.
+// An operator who allows all addresses of this machine has not allowed the family: a rotation reaches no listener of its process, by address or by name.
 func TestPutSecretRotation_namesNoListenerOfThisProcess(t *testing.T) {
 	r, config := newTeam(t), databaseOfSQLite(t)
 	var reached atomic.Bool
@@ -196,7 +196,7 @@ func TestPutSecretRotation_namesNoListenerOfThisProcess(t *testing.T) {
 		wanted.URL = ptr(url + "/rotate")
 		require.Equal(t, want, d.putRotation("app.db", wanted).StatusCode(), url)
 	}
-	for name, url := range map[string]string{"app.own": own, "app.other": other.URL} { // by a name they are found out when they are connected to
+	for name, url := range map[string]string{"app.own": own, "app.other": other.URL} { // names are resolved and refused at the connection
 		h.put(name, "first", d.token, nil)
 		wanted := r.rotation()
 		wanted.URL = ptr(strings.Replace(url, "127.0.0.1", "localhost", 1) + "/rotate")
@@ -211,7 +211,7 @@ func TestPutSecretRotation_namesNoListenerOfThisProcess(t *testing.T) {
 	require.Empty(t, r.told)
 }
 
-// A kms that is killed right after its rotator has acted is followed by another one, which tells the rotator the same: what works outside is what is current.
+// A kms that is killed right after its rotator has acted is followed by another one, which repeats the call: the version that works outside is the current one.
 func TestRotation_byAWebhookIsEndedByAnotherAfterAKill(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		r, config := newTeam(t), databaseOf(t, c)
@@ -234,11 +234,11 @@ func TestRotation_byAWebhookIsEndedByAnotherAfterAKill(t *testing.T) {
 		a.put("app.db", "first", d.token, nil)
 		a.put("app.rotator", rotatorSecret, d.token, nil)
 		require.Equal(t, http.StatusOK, d.putRotation("app.db", r.rotation()).StatusCode())
-		require.NoError(t, a.stop()) // on PostgreSQL too: or it would be this one that goes first
+		require.NoError(t, a.stop()) // also on PostgreSQL: otherwise this one could act first
 		for round, step := range []string{"set", "test"} {
 			b := &house{t: t, config: config, dir: config.DataDir}
 			b.config.Rotators = r.Rotators
-			kill := b.spawnAt(now.Now()) // with a clock of its own it would take the token for one of the future
+			kill := b.spawnAt(now.Now()) // with a clock of its own it could refuse the token as issued in the future
 			killed := make(chan struct{})
 			r.mu.Lock()
 			r.acted = func(done string) {

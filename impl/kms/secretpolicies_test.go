@@ -32,7 +32,7 @@ func (d policyDoor) put(name string, subject api.SecretPolicySubject, path strin
 	return got
 }
 
-// let puts a policy that must be taken.
+// let puts a policy that must be accepted.
 func (d policyDoor) let(name string, subject api.SecretPolicySubject, path string, may ...api.SecretCapability) {
 	d.h.t.Helper()
 	got := d.put(name, subject, path, nil, may...)
@@ -77,13 +77,13 @@ func roleOf(name string) api.SecretPolicySubject {
 	return api.SecretPolicySubject{Kind: "role", ID: name}
 }
 
-// secretCall is how an operation on a secret is called.
+// secretCall describes the call of an operation on a secret.
 type secretCall struct {
 	op   *contract.Operation
 	body string
 }
 
-// secretCalls are the operations of the contract on one secret. One that is new and takes a body is not called before its body is here, and then fails.
+// secretCalls returns the contract's operations on one secret. A new operation with a body fails the test until a body is added here.
 func secretCalls(t *testing.T) (calls []secretCall) {
 	c, err := contract.Load("kms")
 	require.NoError(t, err)
@@ -97,7 +97,7 @@ func secretCalls(t *testing.T) (calls []secretCall) {
 	return calls
 }
 
-// on calls it on the name as it stands in a request line.
+// on calls the operation with the name as it appears in a request line.
 func (c secretCall) on(h *house, name, token string) rawAnswer {
 	h.t.Helper()
 	path := strings.NewReplacer("{secretName}", name, "{secretVersion}", "1").Replace(c.op.Path)
@@ -116,7 +116,7 @@ func (c secretCall) on(h *house, name, token string) rawAnswer {
 	return rawAnswer{answer.StatusCode, string(raw)}
 }
 
-// told is what a refusal says, without what is of one request alone.
+// told returns a refusal without the parts that differ between requests.
 func (a rawAnswer) told(t *testing.T) string {
 	var p struct {
 		Status             int
@@ -126,14 +126,14 @@ func (a rawAnswer) told(t *testing.T) string {
 	return fmt.Sprint(p.Status, p.Type, p.Code, p.Detail)
 }
 
-// needs says which capability each operation needs: once more, apart from the code.
+// needs has the capability that each operation requires, independently of the code.
 var needs = map[string]api.SecretCapability{
 	"putSecret": "write", "getSecret": "read", "watchSecret": "read", "listSecretVersions": "list", "getSecretVersion": "read", "deleteSecretVersion": "delete", "undeleteSecretVersion": "write",
 	"destroySecretVersion": "destroy", "promoteSecretVersion": "write", "putSecretRotation": "rotate", "getSecretRotation": "rotate", "deleteSecretRotation": "rotate", "rotateSecret": "rotate", "rollbackSecretRotation": "rotate",
 }
 
-// Every operation on a secret, with every capability, at names inside and outside of the path and at spellings of them: what is not allowed is refused, looks the same
-// whether there is such a secret or not, and changes nothing.
+// Every operation on a secret, with every capability, at names inside and outside of the path and at variants of them: what is not allowed is refused, looks the
+// same whether or not the secret exists, and changes nothing.
 func TestSecretPolicies_holdAtEveryOperation(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
@@ -205,7 +205,7 @@ func TestSecretPolicies_holdAtEveryOperation(t *testing.T) {
 	require.Equal(t, "read", (*denied[0].Detail)["needs"])
 }
 
-// ready brings a secret to where an operation that is allowed can do something: more than one version, and a rotation.
+// ready prepares a secret so that an allowed operation can succeed: with several versions and a rotation.
 func (d versionDoor) ready(name string) {
 	d.h.t.Helper()
 	require.Less(d.h.t, d.h.put(name, "value", d.token, nil).StatusCode(), 300)
@@ -213,7 +213,7 @@ func (d versionDoor) ready(name string) {
 	require.Equal(d.h.t, http.StatusOK, d.putRotation(name, byRandom).StatusCode())
 }
 
-// People have what policies give their roles and themselves, together; scopes and second factors are asked for besides.
+// People have the union of what policies grant their roles and themselves; scopes and second factors are required in addition.
 func TestSecretPolicies_forPeopleAreThoseOfTheirRoles(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -266,7 +266,7 @@ func TestSecretPolicies_forPeopleAreThoseOfTheirRoles(t *testing.T) {
 	})
 }
 
-// A role that a policy is for stays: whoever made one of its name later would find it entitled.
+// A role that a policy names can't be deleted: a later role of the same name would inherit the policy.
 func TestDeleteRole_keepsTheRoleOfAPolicy(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
@@ -284,7 +284,8 @@ func TestDeleteRole_keepsTheRoleOfAPolicy(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, p.put("payments-reads", roleOf("payments"), "team.pay", nil, "read").StatusCode(), "nor is there a policy before its role")
 }
 
-// Administrators make policies with a second factor, whatever policies say; that they may read no secret any more is no way to be locked out, and each change is in the trail.
+// Administrators manage policies with a second factor, whatever policies say. Losing access to secrets does not lock them out, and each change is in the
+// trail.
 func TestSecretPolicies_areMadeByAdministrators(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -379,7 +380,7 @@ func TestSecretPolicies_areAThousandAtMost(t *testing.T) {
 	require.Equal(t, http.StatusOK, p.put("one-more", roleOf("admin"), "team.x", nil, "read").StatusCode(), "a change is none more")
 }
 
-// Whoever says where a secret is sent may read it and its credential: a rotation is no way round the policies.
+// A caller who configures where a secret is sent must be able to read it and its credential, so rotations do not circumvent the policies.
 func TestSecretPolicies_holdForCredentialsOfRotations(t *testing.T) {
 	r, config := newTeam(t), databaseOfSQLite(t)
 	config.Rotators = r.Rotators
@@ -418,7 +419,7 @@ func TestSecretPolicies_holdForCredentialsOfRotations(t *testing.T) {
 	versionDoor{h, raised}.rotated("team.db", 2)
 }
 
-// What was deleted at one replica is refused at both from the next request on, also where requests never stop.
+// A policy that was deleted at one replica no longer applies at either one from the next request on, even if requests never stop.
 func TestSecretPolicies_deletedHoldAtBothReplicasAtOnce(t *testing.T) {
 	replicas(t, func(a, b *house) {
 		t := a.t
@@ -470,7 +471,7 @@ func TestSecretPolicies_deletedHoldAtBothReplicasAtOnce(t *testing.T) {
 	})
 }
 
-// A request that waits for another version is told nothing when it was taken from the caller meanwhile.
+// A request that waits for a version gets nothing if the caller has lost access meanwhile.
 func TestWatchSecret_tellsNothingAfterThePolicyWasDeleted(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
@@ -488,7 +489,7 @@ func TestWatchSecret_tellsNothingAfterThePolicyWasDeleted(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, <-answered)
 }
 
-// An upgrade gives nobody more and nobody less: administrators all, each service what is of its name, and nobody else anything.
+// An upgrade changes no access: administrators have all secrets, each service those of its name, and others none.
 func TestSecretPolicies_beginWithWhatHeldBefore(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t

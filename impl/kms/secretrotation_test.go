@@ -45,7 +45,7 @@ func (d versionDoor) rotate(name string) *api.RotateSecretResult {
 	return got
 }
 
-// rotated waits until a version is current and no rotation runs.
+// rotated waits until a version is current and no rotation is running.
 func (d versionDoor) rotated(name string, version int64) {
 	d.h.t.Helper()
 	require.Eventually(d.h.t, func() bool {
@@ -138,7 +138,7 @@ func TestSecretRotation_isForWhoMayHaveTheSecret(t *testing.T) {
 	})
 }
 
-// Two replicas make one version of a rotation, however often both look for work.
+// Two replicas create one version per rotation, however often both check for work.
 func TestRotateSecret_isDoneOnceByTwoReplicas(t *testing.T) {
 	replicas(t, func(a, b *house) {
 		t := a.t
@@ -162,7 +162,7 @@ func TestRotateSecret_isDoneOnceByTwoReplicas(t *testing.T) {
 	})
 }
 
-// What a killed replica has begun the other one ends, when the lease is over; on SQLite the next process does.
+// A rotation that a killed replica has begun is completed by the other one when the lease is over; on SQLite by the next process.
 func TestRotateSecret_isEndedByAnotherAfterAKill(t *testing.T) {
 	rounds := 2
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
@@ -195,7 +195,7 @@ func TestRotateSecret_isEndedByAnotherAfterAKill(t *testing.T) {
 				b.config.DataDir = b.dir
 				require.NoError(t, os.Chmod(b.dir, 0o700))
 			}
-			kill := b.spawnAt(now.Now()) // with the machine's clock it could take the token for one of the future
+			kill := b.spawnAt(now.Now()) // with the machine's clock it could refuse the token as issued in the future
 			got, err := b.client.RotateSecretWithResponse(context.Background(), "app.db", bearer(raised))
 			require.NoError(t, err)
 			require.Equal(t, http.StatusAccepted, got.StatusCode(), string(got.Body))

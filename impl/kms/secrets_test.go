@@ -92,7 +92,7 @@ func TestSecrets_versionsAndPreconditions(t *testing.T) {
 	})
 }
 
-// K10: a sealed value opens only in its own place, and only if nobody touched it.
+// K10: a sealed value opens only in its own row, and only unmodified.
 func TestSecrets_movedOrTouchedRowsDoNotOpen(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -159,7 +159,7 @@ func TestSecrets_aServiceReachesItsOwnAlone(t *testing.T) {
 		require.Equal(t, []string{"search", "search.a.b", "search.typesense"}, names)
 		require.NotContains(t, string(listed.Body), `"value"`)
 
-		// The token of a service that was disabled reaches nothing.
+		// The token of a disabled service is not accepted.
 		h.setService(claims(t, service).Subject, "disabled", raised)
 		none, err := h.client.ListSecretsWithResponse(t.Context(), nil, bearer(service))
 		require.NoError(t, err)
@@ -173,7 +173,7 @@ func TestSecrets_aServiceReachesItsOwnAlone(t *testing.T) {
 	})
 }
 
-// K12, K13: no spelling of a path reaches another secret.
+// K12, K13: no variant of a path reaches another secret.
 func TestSecrets_refusesTricksInNames(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()

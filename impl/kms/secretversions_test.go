@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// versionDoor calls the operations on versions of a secret with one token and keeps what each answered.
+// versionDoor calls the operations on versions of a secret with one token, and records the answers.
 type versionDoor struct {
 	h     *house
 	token string
@@ -230,11 +230,11 @@ func TestSecretVersions_areForWhoMayHaveTheSecret(t *testing.T) {
 	})
 }
 
-// Neither the database nor its log holds the key or the value of a version that was destroyed, while the kms runs.
+// While the kms runs, neither the database nor its log has the key or the value of a destroyed version.
 func TestDestroySecretVersion_leavesNothingInTheFiles(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		if c.URL != "" {
-			return // its files are PostgreSQL's: the answer says so
+			return // the files are PostgreSQL's, which the answer says
 		}
 		h := start(t, databaseOf(t, c))
 		h.bootstrap()
@@ -301,7 +301,7 @@ func TestPutSecret_keepsTheNewestVersions(t *testing.T) {
 	})
 }
 
-// Who waits for another version learns of it, whichever replica has stored it; who waits for none gets 304.
+// A waiting request returns when any replica has stored a new version; a conditional read without waiting gets 304.
 func TestWatchSecret_endsWithTheNextVersion(t *testing.T) {
 	watched := func(a, b *house) {
 		t := a.t
@@ -344,7 +344,7 @@ func TestWatchSecret_endsWithTheNextVersion(t *testing.T) {
 	replicas(t, watched)
 }
 
-// Of many who promote over the same version one wins, at two replicas, too.
+// Of concurrent promotions over the same version one succeeds, also at two replicas.
 func TestPromoteSecretVersion_hasOneWinner(t *testing.T) {
 	contest := func(a, b *house) {
 		t := a.t

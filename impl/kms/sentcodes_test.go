@@ -19,7 +19,7 @@ func sentHouse(h *house) (p *prover, raised string, grace *api.UserCreated) {
 	return p, raised, h.user("grace", "editor", raised)
 }
 
-// A code that was sent ends a sign-in where the role names its type, and nowhere else; a proof is not used up by the refusal of its type.
+// A sent code completes a sign-in only if the role names its type. A proof that is refused for its type is not used up.
 func TestCompleteSignIn_takesSentCodesWhereTheRoleNamesThem(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -44,7 +44,7 @@ func TestCompleteSignIn_takesSentCodesWhereTheRoleNamesThem(t *testing.T) {
 				require.Equal(t, []string{"aal2", factor}, []string{c.ACR, c.Factor})
 			}
 		}
-		// Another role that does not name them takes them away; the policy's change counts at the next refresh of a session that was begun so.
+		// Another role that does not name them excludes them. The change applies at the next refresh of a session that began with one.
 		waits := h.waits()
 		mailed := h.complete(waits.MfaToken, p.proofOf(waits.MfaToken, auth.FactorEmail)).JSON200
 		h.change(grace.ID, `{"roles":["editor","reader"]}`, raised)
@@ -55,8 +55,8 @@ func TestCompleteSignIn_takesSentCodesWhereTheRoleNamesThem(t *testing.T) {
 	})
 }
 
-// Who reads a person's mail must not have both of their factors: where a password can be chosen by mail, or was, a code by mail is none. There is no way round by
-// a step-up, by taking the address away afterwards, or by changing the password.
+// A reader of a person's mail must not have both factors: while a password can be set by mail, or was, a code by mail is no second factor. A step-up, removing the
+// address afterwards, or changing the password does not circumvent this.
 func TestCodesByMail_areNoSecondFactorForWhoReadsTheMail(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -82,7 +82,7 @@ func TestCodesByMail_areNoSecondFactorForWhoReadsTheMail(t *testing.T) {
 	})
 }
 
-// A level that no such factor has is no level: the kms does not take twofactor's word for it.
+// The kms refuses a level that the proof's factor can't have, even if twofactor signed it.
 func TestProof_ofASentCodeNeverRaisesToPhishingResistant(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	p, raised, _ := sentHouse(h)
@@ -96,7 +96,7 @@ func TestProof_ofASentCodeNeverRaisesToPhishingResistant(t *testing.T) {
 	}
 }
 
-// An administrator who has given a code by mail can't set a policy after which such a code would end no sign-in of theirs.
+// An administrator who presented a code by mail can't set a policy under which such a code would not complete their sign-in.
 func TestPutSecondFactorPolicy_keepsWhoGaveASentCodeIn(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	p, _, _ := sentHouse(h)
@@ -110,8 +110,8 @@ func TestPutSecondFactorPolicy_keepsWhoGaveASentCodeIn(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.putPolicy("admin", bySMS, policy(always, "sms", "totp")).StatusCode())
 }
 
-// A password that was chosen by a mailed link is known to who reads the mail, also after the address was taken away; one that an administrator handed over a token
-// for is not.
+// A password set by a mailed link is known to readers of the mail, even after the address was removed. One set with a token that an administrator handed over
+// is not.
 func TestCodesByMail_stayOffAfterAPasswordWasChosenByMail(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t

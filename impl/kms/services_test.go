@@ -168,7 +168,7 @@ func TestCreateEnrolmentToken_theNewOneAloneWorks(t *testing.T) {
 	})
 }
 
-// K5: an answer that was lost is given again for ten minutes, and never a second service.
+// K5: a lost answer can be had again for ten minutes, without registering a second service.
 func TestRegisterService_lostAnswerIsHadAgain(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -189,7 +189,7 @@ func TestRegisterService_lostAnswerIsHadAgain(t *testing.T) {
 	})
 }
 
-// What a release adds to a family service's scopes reaches the key that it has.
+// Scopes that a release adds to a family service apply to its existing key.
 func TestFamilyScopes_followTheRelease(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	key := h.enrol("search")
@@ -203,11 +203,11 @@ func TestFamilyScopes_followTheRelease(t *testing.T) {
 	require.Equal(t, "keyrings:use keys:rotate-own revocations:read secrets:read secrets:write", got.JSON200.Scope)
 }
 
-// A service that was killed between being given its key and keeping it finds a new token after the next start of the kms, until it has used that.
+// A service that was killed between receiving and storing its key finds a new token after the next start of the kms, until it has used that.
 func TestEnrolService_tokenForALostKeyStays(t *testing.T) {
 	eachInTurn(t, func(h *house) {
 		t := h.t
-		h.enrol("twofactor") // the key is lost: nobody uses it
+		h.enrol("twofactor") // the key is lost and never used
 		require.NoError(t, h.stop())
 		h.run()
 		first := h.enrolToken("twofactor")

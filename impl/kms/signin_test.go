@@ -40,14 +40,14 @@ func (h *house) putPolicy(role, raised string, p api.SecondFactorPolicyPut) *api
 	return got
 }
 
-// asks sets what second factor a role asks for.
+// asks sets the second-factor policy of a role.
 func (h *house) asks(role, raised string, p api.SecondFactorPolicyPut) {
 	h.t.Helper()
 	got := h.putPolicy(role, raised, p)
 	require.Equal(h.t, http.StatusOK, got.StatusCode(), string(got.Body))
 }
 
-// waits signs grace in up to the second factor.
+// waits signs grace in with the password, so that the session waits for the second factor.
 func (h *house) waits() *api.MfaRequired {
 	h.t.Helper()
 	got := h.attempt("grace", userPassword)
@@ -62,7 +62,7 @@ func (h *house) complete(token, proof string) *api.CompleteSignInResult {
 	return got
 }
 
-// proofOf is a good proof for the session of a token, by a type of factor.
+// proofOf returns a valid proof for the session of a token, by a type of factor.
 func (p *prover) proofOf(token, factor string) string {
 	c := p.claimsFor(token)
 	c.Factor = factor
@@ -72,7 +72,7 @@ func (p *prover) proofOf(token, factor string) string {
 	return p.sign(c)
 }
 
-// signIn is a good proof with which a passkey of the user signs in.
+// signIn returns a valid proof for a sign-in with a passkey of the user.
 func (p *prover) signIn(userID string, spoil func(*auth.ProofClaims)) string {
 	p.h.t.Helper()
 	now := p.h.clock.Now()
@@ -98,7 +98,7 @@ func (h *house) passkey(proof string) *api.SignInWithPasskeyResult {
 	return got
 }
 
-// signing is a house whose editors sign in with a second factor, and grace, who is one.
+// signing is a house whose editors need a second factor at sign-in, and grace, who is one.
 type signing struct {
 	*house
 	p      *prover
@@ -149,7 +149,7 @@ func TestLogin_waitsForTheSecondFactorWhereARoleAsksForIt(t *testing.T) {
 	})
 }
 
-// An administrator who signed in with a second factor is not asked for another one while it is recent enough for the operation.
+// An administrator who signed in with a second factor needs no other one while it is recent enough for the operation.
 func TestCompleteSignIn_countsAsAStepUpWhileItIsRecent(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	s := newSigning(h)
@@ -169,8 +169,8 @@ func TestCompleteSignIn_countsAsAStepUpWhileItIsRecent(t *testing.T) {
 	require.Equal(t, http.StatusOK, list(s.p.raise(refreshed.AccessToken, "kms")))
 }
 
-// The token of a sign-in that lacks its second factor opens nothing at the kms but the end of that sign-in and its giving up: each operation of the
-// contract is tried.
+// The token of a sign-in that waits for its second factor can only complete or cancel that sign-in. Every operation of the contract is
+// tried.
 func TestMfaToken_opensNothingButTheEndOfItsSignIn(t *testing.T) {
 	each(t, func(h *house) {
 		t, s := h.t, newSigning(h)
@@ -183,7 +183,7 @@ func TestMfaToken_opensNothingButTheEndOfItsSignIn(t *testing.T) {
 		tried := 0
 		for _, op := range c.Operations {
 			if op.Public {
-				continue // looks at no token: what it takes instead is tried below
+				continue // it checks no token; what it accepts instead is tested below
 			}
 			path := parameter.ReplaceAllStringFunc(op.Path, func(name string) string {
 				if value := values[strings.Trim(name, "{}")]; value != "" {
@@ -212,7 +212,7 @@ func TestMfaToken_opensNothingButTheEndOfItsSignIn(t *testing.T) {
 	})
 }
 
-// The wait is known where the kms is asked about tokens, is ended by whatever ends sessions, and ends by itself after five minutes.
+// Introspection knows a waiting session. Whatever ends sessions ends it, and it expires after five minutes.
 func TestMfaToken_isGoodWhileItsSignInWaits(t *testing.T) {
 	each(t, func(h *house) {
 		t, s := h.t, newSigning(h)
@@ -299,7 +299,7 @@ func TestCompleteSignIn_refusesWhatIsNotThisSignInsProof(t *testing.T) {
 		got := h.complete(full, s.p.proofOf(full, auth.FactorTOTP))
 		require.Equal(t, http.StatusForbidden, got.StatusCode(), "a session's own token completes nothing")
 
-		// One proof serves one purpose: of the sign-in, then not of a step-up, and the other way round.
+		// A proof can be used once, either for the sign-in or for a step-up.
 		proof := s.p.proofOf(waits.MfaToken, auth.FactorTOTP)
 		trade := s.p.trade(waits.MfaToken, proof, "kms")
 		require.Equal(t, http.StatusForbidden, trade.StatusCode(), "a sign-in that waits is not raised: %s", trade.Body)
@@ -343,7 +343,7 @@ func TestCompleteSignIn_hasOneWinnerOfManyAtOnce(t *testing.T) {
 	})
 }
 
-// What types of factor a role accepts holds at the sign-in, at a step-up and at a refresh, from the moment at which the policy is there.
+// The types of factors that a role accepts apply at the sign-in, at step-ups and at refreshes, from the moment the policy is set.
 func TestPolicy_saysWhichFactorsAreAccepted(t *testing.T) {
 	each(t, func(h *house) {
 		t, s := h.t, newSigning(h)
@@ -381,7 +381,7 @@ func TestPolicy_saysWhichFactorsAreAccepted(t *testing.T) {
 	})
 }
 
-// A session keeps the level of its sign-in for as long as the role says; then it falls, or ends where the level is asked for.
+// A session keeps the level of its sign-in for the role's maxAge. Then it falls to a password's, or the session ends if the level is required.
 func TestPolicy_saysHowLongASessionKeepsItsLevel(t *testing.T) {
 	each(t, func(h *house) {
 		t, s := h.t, newSigning(h)
@@ -412,7 +412,7 @@ func TestPolicy_saysHowLongASessionKeepsItsLevel(t *testing.T) {
 	})
 }
 
-// A session that a password alone began ends at its next refresh when its user's role asks for a second factor at sign-in from now on.
+// A session that began with a password alone ends at its next refresh if the role has begun to require a second factor at sign-in.
 func TestPolicy_endsSessionsThatBeganBeforeIt(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -426,7 +426,7 @@ func TestPolicy_endsSessionsThatBeganBeforeIt(t *testing.T) {
 	})
 }
 
-// Nobody locks themselves out: who has the role must have shown what it asks for afterwards.
+// Administrators can't lock themselves out: a holder of the role must have presented a factor that it still accepts afterwards.
 func TestPutSecondFactorPolicy_isForWhoMeetsIt(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -481,7 +481,7 @@ func TestPutSecondFactorPolicy_isForWhoMeetsIt(t *testing.T) {
 
 		waits := h.attempt(adminName, adminPassword)
 		require.Equal(t, http.StatusAccepted, waits.StatusCode())
-		// A raised token of before, of a factor that is not accepted any more, takes nothing away from those who meet the policy.
+		// A raised token with a factor that is no longer accepted can't change the policy for those who meet it.
 		byKey := signedIn(waits.JSON202.MfaToken, auth.FactorPasskey)
 		require.Equal(t, http.StatusOK, h.putPolicy("admin", byKey, policy(always, api.FactorWordPasskey)).StatusCode())
 		late := h.putPolicy("editor", code1, policy(always, api.FactorWordTotp))
@@ -496,7 +496,7 @@ func TestPutSecondFactorPolicy_isForWhoMeetsIt(t *testing.T) {
 	})
 }
 
-// The way back from a policy that nobody can meet any more.
+// Recovery from a policy that nobody can meet.
 func TestRecover_administratorTakesBackWhatTheirRolesAskFor(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()
@@ -529,7 +529,7 @@ func TestSignInWithPasskey_beginsAPhishingResistantSession(t *testing.T) {
 	})
 }
 
-// Every failure looks the same, and none begins a session.
+// All failures look the same, and none starts a session.
 func TestSignInWithPasskey_refusesAllAlike(t *testing.T) {
 	each(t, func(h *house) {
 		t, s := h.t, newSigning(h)

@@ -45,7 +45,7 @@ func (h *house) revokeSigning(kid, raised string) *api.RevokeSigningKeyResult {
 	return got
 }
 
-// inState returns the one key of a state; of next ones the one that is named, or is not.
+// inState returns the single key in a state; named selects among keys in the state next.
 func inState(t *testing.T, keys []api.SigningKey, state api.SigningKeyState, named bool) api.SigningKey {
 	t.Helper()
 	var found []api.SigningKey
@@ -121,8 +121,8 @@ func TestRotateSigningKey_listsRotatesAndRevokes(t *testing.T) {
 	})
 }
 
-// Whoever verifies refuses what a revoked key has signed within seconds: the replica that was asked, the other one, and a service of others; also
-// tokens that they have verified before.
+// All verifiers refuse within seconds what a revoked key has signed: both replicas, and a service of another team, even for tokens
+// that they have verified before.
 func TestRevokeSigningKey_isRefusedEverywhere(t *testing.T) {
 	seen := func(t *testing.T, a, b *house) {
 		a.bootstrap()
@@ -148,7 +148,7 @@ func TestRevokeSigningKey_isRefusedEverywhere(t *testing.T) {
 		require.Eventually(t, func() bool { return b.me(login.AccessToken) == http.StatusUnauthorized }, 5*time.Second, 5*time.Millisecond)
 		require.Eventually(t, func() bool { _, err := v.Verify(t.Context(), notes); return err != nil }, 5*time.Second, 5*time.Millisecond)
 		t.Logf("refused by all after %s", time.Since(begun))
-		// And everybody goes on.
+		// And everything else continues.
 		require.Eventually(t, func() bool { return b.refresh(*login.RefreshToken).StatusCode() == http.StatusOK }, 5*time.Second, 10*time.Millisecond)
 		for _, h := range []*house{a, b} {
 			require.Equal(t, http.StatusOK, h.me(h.login("grace", userPassword).AccessToken))
@@ -164,7 +164,7 @@ func TestRevokeSigningKey_isRefusedEverywhere(t *testing.T) {
 	replicas(t, func(a, b *house) { seen(a.t, a, b) })
 }
 
-// me is the status of the caller's own sessions.
+// me returns the status of reading the caller's own sessions.
 func (h *house) me(token string) int {
 	got, err := h.client.ListSessionsWithResponse(context.Background(), h.subject(token), nil, bearer(token))
 	if err != nil {
@@ -175,7 +175,7 @@ func (h *house) me(token string) int {
 
 func (h *house) subject(token string) string { return claims(h.t, token).Subject }
 
-// traffic issues tokens at one replica and has them verified by both and by a verifier that only has the key set, until it is stopped.
+// traffic issues tokens at one replica and has them verified by both and by a verifier with only the key set, until it is stopped.
 type traffic struct {
 	good, bad atomic.Int64
 	stop      func()
@@ -224,7 +224,7 @@ func (h *house) traffic(key *api.APIKeyWithSecret, others ...*house) *traffic {
 	return out
 }
 
-// Rotations under load, of both algorithms in turn: nobody who verifies notices, at either replica or with the published set alone.
+// Rotations under load, alternating between both algorithms, cause no failed verification, at either replica or with the published set alone.
 func TestRotateSigningKey_failsNoRequest(t *testing.T) {
 	rotations := 2
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
@@ -262,7 +262,7 @@ func TestRotateSigningKey_failsNoRequest(t *testing.T) {
 	replicas(t, func(a, b *house) { turn(a.t, a, b) })
 }
 
-// A rotation whose replica is killed is there or is not: one key signs, one waits, and the other replica turns them over.
+// A rotation whose replica is killed has happened completely or not at all: one key signs, one is next, and the other replica can rotate.
 func TestRotateSigningKey_isWholeThroughKill(t *testing.T) {
 	rounds := 3
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
@@ -270,7 +270,7 @@ func TestRotateSigningKey_isWholeThroughKill(t *testing.T) {
 	}
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		if c.URL == "" {
-			return // SQLite has one process
+			return // SQLite allows a single process
 		}
 		one := databaseOf(t, c)
 		began, moved := clock.System.Now(), time.Duration(0)

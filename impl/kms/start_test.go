@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// fails runs a kms that must not start and returns why.
+// fails runs a kms that must not start and returns its error.
 func fails(t *testing.T, c kms.Config) error {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -43,7 +43,7 @@ func content(t *testing.T, path string) string {
 	return string(raw)
 }
 
-// K9: with another root key nothing starts and nothing is touched.
+// K9: with a wrong root key the kms does not start and changes nothing.
 func TestRun_wrongRootKeyTouchesNothing(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -74,7 +74,7 @@ func TestRun_wrongRootKeyTouchesNothing(t *testing.T) {
 	})
 }
 
-// again raises the administrator of a house that has one, by a prover of its own.
+// again raises the administrator of an existing house with a prover of its own.
 func (h *house) again() string {
 	h.t.Helper()
 	h.offline(func(db *store.DB) { // as if twofactor's key had never been used
@@ -104,7 +104,7 @@ func TestRun_rootKeyIsMadeOnlyForAnEmptySQLite(t *testing.T) {
 
 func TestRun_refusesARootKeyThatOthersRead(t *testing.T) {
 	c := databaseOfSQLite(t)
-	open, err := os.MkdirTemp("", "open-") // t.TempDir lies in a closed directory, which would do
+	open, err := os.MkdirTemp("", "open-") // the parent of t.TempDir is not accessible to others, which would be sufficient already
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(open)) })
 	require.NoError(t, os.Chmod(open, 0o755))
@@ -147,7 +147,7 @@ func TestConfig_namesEveryFaultAtOnce(t *testing.T) {
 	require.NotContains(t, err.Error(), "u:p")
 }
 
-// A restored backup resurrects nothing that was made before it was marked.
+// A restored backup makes nothing valid again that was created before the restore mark.
 func TestRestoreMark_endsAllThatIsOlder(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t

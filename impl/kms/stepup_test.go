@@ -46,13 +46,13 @@ func proofKey(public ed25519.PublicKey) api.ProofKey {
 	return api.ProofKey{Kty: "OKP", Crv: "Ed25519", X: base64.RawURLEncoding.EncodeToString(public)}
 }
 
-// thumbprint is RFC 7638 by the letter, apart from the implementation.
+// thumbprint is RFC 7638 to the letter, independent of the implementation.
 func thumbprint(public ed25519.PublicKey) string {
 	sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + base64.RawURLEncoding.EncodeToString(public) + `"}`))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// claims reads a token without looking at its signature.
+// claims decodes a token without verifying its signature.
 func claims(t *testing.T, token string) (c auth.Claims) {
 	t.Helper()
 	_, _, err := jwt.NewParser().ParseUnverified(token, &c)
@@ -60,7 +60,7 @@ func claims(t *testing.T, token string) (c auth.Claims) {
 	return c
 }
 
-// claimsFor are those of a good proof for the session of an access token.
+// claimsFor returns the claims of a valid proof for the session of an access token.
 func (p *prover) claimsFor(access string) *auth.ProofClaims {
 	session, now := claims(p.h.t, access), p.h.clock.Now()
 	return &auth.ProofClaims{
@@ -205,7 +205,7 @@ func TestCompleteStepUp_refusesWhatIsNotThisSessionsProof(t *testing.T) {
 	require.Equal(t, "invalid_token", code(got.Body), "a session that has ended cannot be raised")
 }
 
-// A proof must not do as an access token anywhere, nor an access token as a proof (above).
+// A proof must not be accepted as an access token, nor an access token as a proof (above).
 func TestProof_isNoAccessToken(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	h.bootstrap()
@@ -234,7 +234,7 @@ func TestPutProofKey_onlyTwofactorAndOnlyUnderTheKeysOwnName(t *testing.T) {
 	}
 	require.Equal(t, http.StatusForbidden, put(thumbprint(public), h.login(adminName, adminPassword).AccessToken).StatusCode())
 
-	// Another service with the scope is still not twofactor.
+	// Another service with the scope is still not accepted as twofactor.
 	admin := p.raise(h.login(adminName, adminPassword).AccessToken, "kms")
 	made, err := h.client.RegisterServiceWithResponse(t.Context(), nil, api.ServiceCreate{Name: "twofactor2", Scopes: []string{"proofs:register"}}, bearer(admin))
 	require.NoError(t, err)
@@ -281,7 +281,7 @@ func TestRefresh_neverRaises(t *testing.T) {
 	require.Equal(t, claims(t, tokens.AccessToken).AuthTime, refreshed.AuthTime)
 }
 
-// A token has no more than its parts say: what nobody wrote into it is not there either.
+// A token has exactly the expected claims.
 func TestAccessToken_saysWhatRFC9068Asks(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	h.bootstrap()

@@ -24,7 +24,7 @@ func (h *house) trail(token string, p api.ListAuditEventsParams) []api.AuditEven
 	return got.JSON200.Items
 }
 
-// Every reading of a secret and every grant is in the trail with who, from where, and what.
+// The trail has every reading of a secret and every grant, with the actor, the address and the details.
 func TestTrail_tellsReadingsAndGrants(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -53,7 +53,7 @@ func TestTrail_tellsReadingsAndGrants(t *testing.T) {
 	})
 }
 
-// Only who has the scope reads the trail, and a role for auditors can have it without being an administrator.
+// Only callers with the scope can read the trail. A role for auditors can have it without being an administrator.
 func TestTrail_isForAuditors(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -96,11 +96,11 @@ func TestTrail_isVerifiedExportedAndWitnessed(t *testing.T) {
 		export := func() string {
 			got, err := h.client.ExportAudit(t.Context(), &api.ExportAuditParams{}, bearer(raised))
 			if err != nil {
-				return "" // it was cut off before anything was on its way
+				return "" // it was aborted before any byte was sent
 			}
 			defer got.Body.Close()
 			require.Equal(t, http.StatusOK, got.StatusCode)
-			text, _ := io.ReadAll(got.Body) // it may be cut off
+			text, _ := io.ReadAll(got.Body) // it may be aborted
 			return string(text)
 		}
 		whole := export()

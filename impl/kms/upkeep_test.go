@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/upkeep"
 )
 
-// What commands leave beside the kms is for administrators with a second factor alone: it says where archives lie and what is weak.
+// Records of operators' commands are only for administrators with a second factor: they reveal where archives are and what is weak.
 func TestUpkeep_isToldToAdministratorsWithASecondFactor(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	h.bootstrap()
@@ -59,7 +59,7 @@ func TestUpkeep_isToldToAdministratorsWithASecondFactor(t *testing.T) {
 	require.JSONEq(t, `{"at":"2026-11-30T03:00:00Z","version":"0.1.0","quick":false,"worst":"warning","findings":[{"check":"clock","level":"ok","what":"the clocks agree"},
 		{"service":"kms","check":"disk","level":"warning","what":"nearly full","do":"free some room"}]}`, string(told.Body))
 
-	// A damaged record of a backup says so at its place, and hides no other; it shows nothing of what is in the file.
+	// A damaged record of a backup is listed with its fault, and hides no other; nothing of its content is shown.
 	require.NoError(t, os.WriteFile(filepath.Join(h.dir, "backups", "20261130T040000.000000000Z-bak_02.json"), []byte("{sneak"), 0o600))
 	require.NoError(t, os.Mkdir(filepath.Join(h.dir, "backups", "somebody.json"), 0o700))
 	beside, err := h.client.ListBackupsWithResponse(t.Context(), nil, bearer(raised))
@@ -79,7 +79,7 @@ func TestUpkeep_isToldToAdministratorsWithASecondFactor(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, rest.JSON200.Items, 1, "a page goes on behind a damaged record")
 
-	// A damaged file is a fault of this machine: it is logged by its name, and the answer shows nothing of it.
+	// A damaged file is logged by name, and the answer shows nothing of it.
 	require.NoError(t, os.WriteFile(filepath.Join(h.dir, "doctor.json"), []byte("{sneak"), 0o600))
 	damaged, err := h.client.GetDiagnosisWithResponse(t.Context(), bearer(raised))
 	require.NoError(t, err)

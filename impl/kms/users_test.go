@@ -17,7 +17,7 @@ import (
 
 const userPassword = "a quiet harbour at dawn"
 
-// user makes a user with one role.
+// user creates a user with one role.
 func (h *house) user(username, role, raised string) *api.UserCreated {
 	h.t.Helper()
 	got, err := h.client.CreateUserWithResponse(h.t.Context(), nil,
@@ -28,7 +28,7 @@ func (h *house) user(username, role, raised string) *api.UserCreated {
 	return got.JSON201
 }
 
-// patch changes a user over a version.
+// patch changes a user if they are at a version.
 func (h *house) patch(userID string, version int64, body, raised string) *api.UpdateUserResult {
 	h.t.Helper()
 	got, err := h.client.UpdateUserWithBodyWithResponse(h.t.Context(), userID, &api.UpdateUserParams{IfMatch: fmt.Sprintf("%q", fmt.Sprint(version))},
@@ -37,7 +37,7 @@ func (h *house) patch(userID string, version int64, body, raised string) *api.Up
 	return got
 }
 
-// change changes a user as it is now.
+// change changes a user at their current version.
 func (h *house) change(userID, body, raised string) *api.User {
 	h.t.Helper()
 	now, err := h.client.GetUserWithResponse(h.t.Context(), userID, nil, bearer(raised))
@@ -48,7 +48,7 @@ func (h *house) change(userID, body, raised string) *api.User {
 	return got.JSON200
 }
 
-// administrator bootstraps and returns a raised token for the kms.
+// administrator bootstraps the kms and returns a raised token for it.
 func (h *house) administrator() (*api.UserCreated, string) {
 	h.t.Helper()
 	admin := h.bootstrap()
@@ -170,7 +170,7 @@ func TestUpdateUser_onlyOverTheVersionThatWasSeen(t *testing.T) {
 	})
 }
 
-// The last administrator stays one, however two of them try to get rid of each other.
+// The last administrator can't be removed, even if two of them try to demote each other.
 func TestUpdateUser_neverTheLastAdministrator(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -223,7 +223,7 @@ func TestUpdateUser_disablingEndsSessionsAndKeys(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, http.StatusCreated, key.StatusCode(), string(key.Body))
 		h.token(key.JSON201, "sequence")
-		for _, status := range []string{"disabled", "active"} { // enabling brings back neither
+		for _, status := range []string{"disabled", "active"} { // enabling the user restores neither
 			h.change(grace.ID, `{"status":"`+status+`"}`, raised)
 			refreshed, err := h.client.RefreshTokenWithResponse(t.Context(), api.Refresh{RefreshToken: *tokens.RefreshToken})
 			require.NoError(t, err)

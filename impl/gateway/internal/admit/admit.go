@@ -1,5 +1,5 @@
-// Package admit keeps the services behind the gateway from drowning: it lets as many requests of each operation through at once as the service gets done
-// in about the time that it takes when it is quiet, and refuses the others at once.
+// Package admit protects services from overload. For each operation it admits only as many concurrent requests as the service can complete
+// in about the time that they take under low load, and refuses the others.
 package admit
 
 import (
@@ -23,7 +23,7 @@ type Station struct {
 	limit    *prometheus.Desc
 }
 
-// New returns a Station for the services of these words, and registers the metric of its limits.
+// New returns a Station for the services with these words, and registers the metric of its limits.
 func New(words []string, to prometheus.Registerer) *Station {
 	s := &Station{
 		limit: prometheus.NewDesc("fountain_gateway_admission_limit",
@@ -34,7 +34,7 @@ func New(words []string, to prometheus.Registerer) *Station {
 	return s
 }
 
-// Keep makes these the services. What is known of those that were there before is kept. It is not called twice at the same time.
+// Keep replaces the set of services. It keeps the state of those that remain. It must not be called concurrently.
 func (s *Station) Keep(words []string) {
 	before := s.services.Load()
 	services := make(map[string]*admission.Adaptive, len(words))
@@ -48,8 +48,8 @@ func (s *Station) Keep(words []string) {
 	s.services.Store(&services)
 }
 
-// Admit lets the request through, or refuses it as overloaded. The place is given back when the answer is known (Exchange.Answered), so that a client
-// which reads slowly holds none. A stream, of the answer or of the request body, has none: it takes as long as it takes.
+// Admit admits the request, or refuses it with problem.Overloaded. The request's place is freed when the answer is known (Exchange.Answered), so that a
+// slow reader holds none. Streams, of the answer or of the request body, take no place, since they last arbitrarily long.
 func (s *Station) Admit(x *httpserver.Exchange) error {
 	service := (*s.services.Load())[x.Operation.Word]
 	if service == nil || streams(x) {
@@ -66,14 +66,15 @@ func (s *Station) Admit(x *httpserver.Exchange) error {
 	return nil
 }
 
-// streams reports whether how long the request takes says nothing of the service. A body that was read whole, of an operation that takes streams too, is a request like any other.
+// streams reports whether the duration of the request says nothing about the load of the service. It is false for a body that was read completely, even if the
+// operation also takes streams.
 func streams(x *httpserver.Exchange) bool {
 	s := x.Operation.Policy.Stream
 	return s != nil && (s.Kind == contract.StreamLongPoll || x.Stream != nil || x.Operation.StreamsAnswer())
 }
 
-// outcome says what a status, or the error in its place, tells of how much the service can do. Refusals are quick, and would teach a quiet duration that the
-// operation's real work never has.
+// outcome converts a status, or the error in its place, to what it tells about the service's load. Refusals do not count as done: they are quick, and would
+// make the operation's normal duration appear too short.
 func outcome(status int, err error) admission.Outcome {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, problem.UpstreamTimeout):

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// What is read whole takes a place, of an operation that takes streams too; a stream, of the request body or of the answer, takes none.
+// A request that is read completely takes a place, even if the operation also takes streams. A stream, of the request body or of the answer, takes none.
 func TestAdmit_ofAnOperationThatTakesStreamsToo(t *testing.T) {
 	search, err := contract.Load("search")
 	require.NoError(t, err)

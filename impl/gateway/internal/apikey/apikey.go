@@ -1,5 +1,5 @@
-// Package apikey takes an API key in the place of a bearer token where the contract says apiKey: true. The key is traded at the kms for a
-// token of the operation's service, which goes on in its place: no service behind the gateway ever sees a key.
+// Package apikey accepts an API key as bearer token where the contract says apiKey: true. It exchanges the key at the kms for a token of the operation's
+// service, and forwards that token instead: no service behind the gateway ever sees a key.
 package apikey
 
 import (
@@ -20,10 +20,10 @@ import (
 )
 
 const (
-	// margin is how long before its end a kept token is not used any more: it still has to reach the service.
+	// margin is how long before its expiry a cached token is no longer used, since it still has to reach the service.
 	margin = time.Minute
-	// refusalLife is how long a refused key is refused without asking again, so that a caller who does not stop costs the kms one request
-	// in this time. A key that begins to work waits no longer.
+	// refusalLife is how long a refused key is refused without asking again. A caller who keeps trying costs the kms one request in this time. A key that
+	// becomes valid waits no longer than that.
 	refusalLife = time.Second
 )
 
@@ -36,7 +36,7 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
-// Trader trades keys. It is safe for concurrent use.
+// Trader exchanges API keys for tokens. It is safe for concurrent use.
 type Trader struct {
 	tokens   *tokens
 	verifier *auth.Verifier
@@ -47,7 +47,7 @@ type Trader struct {
 	trades   *prometheus.CounterVec
 }
 
-// New makes a Trader.
+// New returns a Trader.
 func New(o Options) (*Trader, error) {
 	to, err := newTokens(o.KMSURL, o.Client)
 	if err != nil {
@@ -63,16 +63,16 @@ func New(o Options) (*Trader, error) {
 	return t, nil
 }
 
-// Authenticate puts a token in the place of an API key and its principal into the exchange. It reports false when the request brings no
-// key, or the operation takes none. Errors: invalid_token for a key that does not hold, insufficient_scope for one without a scope of the
-// service, rate_limited by the key's own limit, unavailable and overloaded when the kms can't be asked.
+// Authenticate replaces an API key with a token and sets the exchange's principal. It returns false when the request has no key, or the operation accepts
+// none. Errors: problem.InvalidToken for an invalid key, problem.InsufficientScope for one without a scope of the service, problem.RateLimited by the
+// key's own limit, problem.Unavailable and problem.Overloaded when the kms can't be asked.
 func (t *Trader) Authenticate(x *httpserver.Exchange) (bool, error) {
 	if x.Operation.Public || !x.Operation.Policy.APIKey {
 		return false, nil
 	}
 	text, err := auth.Bearer(x.Request)
 	if err != nil || !keytext.Looks(text) {
-		return false, nil // what is no key is judged as a token
+		return false, nil // any other text is checked as a token
 	}
 	id, ok := keytext.Parse(text)
 	if !ok {
@@ -80,7 +80,7 @@ func (t *Trader) Authenticate(x *httpserver.Exchange) (bool, error) {
 	}
 	what := trade{id: id, text: text, audience: x.Operation.Word}
 	p, err := t.principal(x.Request.Context(), what, x.Network())
-	if auth.IsInvalid(err) { // what the token stood on has changed since it was issued; the key may be good all the same
+	if auth.IsInvalid(err) { // the token was revoked or has become invalid since it was issued, but the key may still be valid
 		if t.kept.drop(what) {
 			p, err = t.principal(x.Request.Context(), what, x.Network())
 		}
@@ -93,11 +93,11 @@ func (t *Trader) Authenticate(x *httpserver.Exchange) (bool, error) {
 	return true, nil
 }
 
-// trade is one key that is to become a token for one service.
+// trade identifies the exchange of one key for a token of one service.
 type trade struct{ id, text, audience string }
 
-// principal returns that of a kept token, or of a new one. A kept token is verified like any other, so a key, an owner or a service that was
-// ended is refused as soon as the revocation feed tells it. network is the client's.
+// principal returns the principal of a cached or new token. A cached token is verified like any other, so that a key, owner or service that was ended is
+// refused as soon as the revocation feed reports it. network is the client's network.
 func (t *Trader) principal(ctx context.Context, what trade, network string) (*auth.Principal, error) {
 	result, known := t.kept.get(what, t.clock.Now())
 	if !known {
@@ -119,7 +119,7 @@ func (t *Trader) principal(ctx context.Context, what trade, network string) (*au
 	return p, nil
 }
 
-// ask trades the key. Requests of one key wait for one trade, unless the key has a limit of its own: then each counts.
+// ask exchanges the key. Concurrent requests with one key share one exchange, unless the key has a rate limit of its own: then each request must count.
 func (t *Trader) ask(ctx context.Context, what trade, network string) (outcome, error) {
 	if t.kept.counted(what) {
 		return t.once(ctx, what, network)
@@ -127,7 +127,7 @@ func (t *Trader) ask(ctx context.Context, what trade, network string) (outcome, 
 	led := false
 	done := t.running.DoChan(what.audience+" "+what.text, func() (any, error) {
 		led = true
-		// It goes on for the others when the first one leaves; the client's timeout bounds it.
+		// It continues for the others when the first request is cancelled; the client's timeout bounds it.
 		return t.once(context.WithoutCancel(ctx), what, network)
 	})
 	select {
@@ -137,7 +137,7 @@ func (t *Trader) ask(ctx context.Context, what trade, network string) (outcome, 
 		}
 		result := r.Val.(outcome)
 		if result.counted && !led {
-			return t.once(ctx, what, network) // one token counts for one request
+			return t.once(ctx, what, network) // with a limit, one token counts for one request
 		}
 		return result, nil
 	case <-ctx.Done():
@@ -145,7 +145,7 @@ func (t *Trader) ask(ctx context.Context, what trade, network string) (outcome, 
 	}
 }
 
-// once asks the kms and keeps what it says.
+// once asks the kms and caches the outcome.
 func (t *Trader) once(ctx context.Context, what trade, network string) (outcome, error) {
 	if !t.places.take(network) {
 		return outcome{}, problem.New(problem.Overloaded, "Too many API keys are being checked right now.").WithRetryAfter(time.Second)
@@ -172,13 +172,13 @@ func label(result outcome, err error) string {
 	return "issued"
 }
 
-// refusal is the answer to a key that does not hold, in the words of RFC 6750, section 3.1.
+// refusal returns the problem for an invalid key, as of RFC 6750, section 3.1.
 func refusal(why error) error {
 	return problem.New(problem.InvalidToken, "The API key does not hold.").
 		WithHeader("WWW-Authenticate", `Bearer realm="fountain", error="invalid_token"`).Wrap(why)
 }
 
-// scopeless is the answer to a key that has no scope of the service.
+// scopeless returns the problem for a key that has no scope of the service.
 func scopeless(audience string) error {
 	return problem.New(problem.InsufficientScope, "The API key has no scope of this service.").
 		WithHeader("WWW-Authenticate", `Bearer realm="fountain", error="insufficient_scope"`).Wrap(fmt.Errorf("no scope of %s", audience))

@@ -6,23 +6,23 @@ import (
 )
 
 const (
-	// maxKept bounds the kept tokens: one has a key and a token, about 1 KiB.
+	// maxKept bounds the cached tokens. An entry has a key and a token, about 1 KiB.
 	maxKept = 16384
-	// maxRefused bounds the kept refusals, which have room of their own: anybody can make up keys that are refused, and those of a flood must not
-	// drive out the tokens of keys that hold.
+	// maxRefused bounds the cached refusals. They have a map of their own: anyone can invent keys that are refused, and a flood of them must not evict the
+	// tokens of valid keys.
 	maxRefused = 4096
 )
 
-// outcome is what the kms said of a key for one service.
+// outcome is the kms's decision on a key for one service.
 type outcome struct {
 	token   string
-	refused error         // set when the kms does not take the key
-	counted bool          // the key has a limit of its own: the token is for this request alone
-	life    time.Duration // for how long it holds
+	refused error         // set if the kms refused the key
+	counted bool          // the key has a rate limit of its own: the token is for one request only
+	life    time.Duration // how long the outcome is valid
 }
 
-// kept are outcomes by the whole text of the key: a map of Go hashes with a seed of its own and compares in full, so that no other text
-// finds an entry.
+// kept caches outcomes by the full text of the key. A Go map hashes with its own random seed and compares in full, so no other text matches an
+// entry.
 type kept struct {
 	mu      sync.RWMutex
 	entries map[trade]entry
@@ -34,7 +34,7 @@ type entry struct {
 	until time.Time
 }
 
-// get returns the outcome that still holds.
+// get returns the cached outcome if it is still valid.
 func (k *kept) get(what trade, now time.Time) (outcome, bool) {
 	k.mu.RLock()
 	e, there := k.entries[what]
@@ -42,20 +42,20 @@ func (k *kept) get(what trade, now time.Time) (outcome, bool) {
 		e, there = k.refused[what]
 	}
 	k.mu.RUnlock()
-	if !there || e.counted || !now.Before(e.until) || e.until.Sub(now) > e.life { // or the clock was set back
+	if !there || e.counted || !now.Before(e.until) || e.until.Sub(now) > e.life { // the last condition: the clock was set back
 		return outcome{}, false
 	}
 	return e.outcome, true
 }
 
-// counted reports whether the key is known to have a limit of its own.
+// counted reports whether the key is known to have a rate limit of its own.
 func (k *kept) counted(what trade) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	return k.entries[what].counted
 }
 
-// put keeps an outcome in the place of the one before.
+// put caches an outcome and replaces an earlier one.
 func (k *kept) put(what trade, o outcome, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -69,13 +69,13 @@ func (k *kept) put(what trade, o outcome, now time.Time) {
 		return
 	}
 	if o.counted {
-		e.token = "" // for one request alone
+		e.token = "" // it was for one request only
 	}
 	delete(k.refused, what)
 	keep(k.entries, what, e, maxKept)
 }
 
-// keep adds an entry; where there is no room, others make place, whichever the map names first.
+// keep adds an entry; beyond most entries it evicts arbitrary others.
 func keep(in map[trade]entry, what trade, e entry, most int) {
 	in[what] = e
 	for other := range in {
@@ -88,7 +88,7 @@ func keep(in map[trade]entry, what trade, e entry, most int) {
 	}
 }
 
-// drop forgets a token; false when there was none to forget.
+// drop removes a cached token; false when there was none.
 func (k *kept) drop(what trade) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A flood of made-up keys, each refused, drives out neither the token of a key that holds nor what is known of a key with a limit of its own, and
-// fills no memory.
+// A flood of invented keys that are refused evicts neither the tokens of valid keys nor what is known of keys with a rate limit, and uses bounded
+// memory.
 func TestKept_losesNothingToAFloodOfRefusedKeys(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	var k kept
@@ -27,7 +27,7 @@ func TestKept_losesNothingToAFloodOfRefusedKeys(t *testing.T) {
 	require.LessOrEqual(t, len(k.entries)+len(k.refused), maxKept+maxRefused)
 }
 
-// What the kms says last of a key is what holds.
+// The kms's last decision on a key is the one that applies.
 func TestKept_holdsTheLastOutcomeOfAKey(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	var k kept

@@ -3,20 +3,20 @@ package apikey
 import "sync"
 
 const (
-	// maxTrades bounds how many keys are traded at the same time.
+	// maxTrades bounds the concurrent exchanges of keys.
 	maxTrades = 256
-	// maxOfNetwork bounds those of one client's network, so that who sends many unknown keys leaves room for others.
+	// maxOfNetwork bounds those of one client network, so that a client with many unknown keys leaves room for others.
 	maxOfNetwork = 64
 )
 
-// places are those of the trades that run now.
+// places counts the running exchanges.
 type places struct {
 	mu    sync.Mutex
 	taken int
-	of    map[string]int // by network; one that has none is not here
+	of    map[string]int // by network; only those with running exchanges
 }
 
-// take takes a place for a client of the network; false: there is none for it.
+// take counts an exchange for a client of the network; false when a limit is reached.
 func (p *places) take(network string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,10 +15,10 @@ import (
 	"github.com/fountainai/fountain/internal/requestid"
 )
 
-// maxAnswer is the most that is read of an answer of the kms, in bytes.
+// maxAnswer is the largest answer of the kms that is read, in bytes.
 const maxAnswer = 64 << 10
 
-// tokens is the kms's token endpoint (RFC 6749, section 4.4).
+// tokens is the client of the kms's token endpoint (RFC 6749, section 4.4).
 type tokens struct {
 	address string
 	client  *http.Client
@@ -40,7 +40,7 @@ type said struct {
 	Error       string          `json:"error"`
 }
 
-// issue asks for a token. What the kms says of the key is the outcome; the error is that it could not be asked, or does not answer now.
+// issue requests a token. The outcome is the kms's decision on the key; an error means that the kms could not be asked or did not decide.
 func (t *tokens) issue(ctx context.Context, what trade) (outcome, error) {
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {what.id}, "client_secret": {what.text}, "resource": {what.audience}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.address, strings.NewReader(form.Encode()))
@@ -66,7 +66,7 @@ func (t *tokens) issue(ctx context.Context, what trade) (outcome, error) {
 	return judge(res, answer, what)
 }
 
-// judge turns an answer into an outcome.
+// judge converts an answer to an outcome.
 func judge(res *http.Response, answer said, what trade) (outcome, error) {
 	switch {
 	case res.StatusCode == http.StatusOK && answer.AccessToken != "":

@@ -1,9 +1,9 @@
-// Package docsui holds the gateway's pages: the start page, and the documentation page over Swagger UI as the npm package swagger-ui-dist has it (dist/,
-// refreshed by `make docs-ui`, never edited) with our own page and scripts (page/). Everything is embedded and served from the gateway's origin; the
-// pages contain no inline script or style, so that CSP can be strict. The sign-in is that of all pages: the modules of package console, which are served
-// beside the page's own.
+// Package docsui has the gateway's start page and its documentation page. The documentation page uses Swagger UI from the npm package swagger-ui-dist
+// (dist/, refreshed by `make docs-ui`, never edited) with our own page and scripts (page/). Everything is embedded and served from the gateway's origin. The
+// pages have no inline scripts or styles, so that the CSP can be strict. Sign-in uses the shared modules of package console, which are served beside the
+// pages' own.
 //
-// The documentation page reads /openapi/<word>.yaml of every service, and, because the contracts refer to it, /openapi/common.yaml.
+// The documentation page reads /openapi/<word>.yaml of every service, and /openapi/common.yaml, which the contracts reference.
 package docsui
 
 import (
@@ -20,15 +20,16 @@ import (
 	"github.com/fountainai/fountain/console"
 )
 
-// CSP is the Content-Security-Policy that belongs on the pages. Swagger UI lives with it: its styles are one file or are set by script, its pictures are
-// that file's data: URLs, and its requests (contracts, Try it out) go to its own origin.
+// CSP is the Content-Security-Policy of the pages. Swagger UI works with it: its styles are in one file or set by script, its images are data: URLs in
+// that file, and its requests (contracts, Try it out) go to its own origin.
 const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 //go:embed dist page
 var files embed.FS
 
-// folders are where the files are, by their names. The names of licences are in small letters, as every name is that the contract allows.
+// folders are the places of the embedded files, by the names that they are served under. Names of licences are in lower case, as the contract requires for all
+// names.
 var folders = map[string]string{
 	"swagger-ui.css":       "dist/swagger-ui.css.gz",
 	"swagger-ui-bundle.js": "dist/swagger-ui-bundle.js.gz",
@@ -58,7 +59,7 @@ type File struct {
 	ETag      string // quoted (RFC 9110, section 8.8.3): a hash of the content
 }
 
-// served are all files by their names. They are unpacked when one is first asked for: most processes serve none.
+// served has all files by name. They are unpacked when the first one is requested: most processes serve none.
 var served = sync.OnceValue(read)
 
 func read() map[string]File {
@@ -69,7 +70,7 @@ func read() map[string]File {
 		}
 		content, err := unpacked(where)
 		if err != nil {
-			panic(err) // it is embedded, and a test has read it
+			panic(err) // it is embedded, and a test reads all of them
 		}
 		sum := sha256.Sum256(content)
 		out[name] = File{Content: content, MediaType: mediaTypes[path.Ext(name)], ETag: `"` + base64.RawURLEncoding.EncodeToString(sum[:18]) + `"`}
@@ -77,7 +78,7 @@ func read() map[string]File {
 	return out
 }
 
-// unpacked returns an embedded file; one that ends in .gz as it was before it was compressed.
+// unpacked returns an embedded file, decompressed if its name ends in .gz.
 func unpacked(name string) ([]byte, error) {
 	content, err := files.ReadFile(name)
 	if err != nil || path.Ext(name) != ".gz" {
@@ -96,13 +97,13 @@ func StartPage() File { return served()["start.html"] }
 // DocsPage returns the documentation page.
 func DocsPage() File { return served()["index.html"] }
 
-// UnknownPage returns the page that tells a person that there is nothing at an address.
+// UnknownPage returns the page for addresses where there is nothing.
 func UnknownPage() File { return served()["unknown.html"] }
 
-// Favicon returns the icon that browsers ask for where a page names none.
+// Favicon returns the icon that browsers request when a page names none.
 func Favicon() File { return served()["favicon.ico"] }
 
-// Asset returns the file of a page that stands under a name in /docs/; false for every other name.
+// Asset returns the file that is served under a name in /docs/; false for all other names.
 func Asset(name string) (File, bool) {
 	if file, ok := served()[name]; ok {
 		return file, file.MediaType != "text/html" && file.MediaType != "image/x-icon"

@@ -42,7 +42,7 @@ func TestAsset_knowsNoOtherName(t *testing.T) {
 	}
 }
 
-// The sign-in is the one of every page, and a file of the page goes before one of the same name.
+// The sign-in modules are shared by all pages; a page's own file takes precedence over a shared one of the same name.
 func TestAsset_servesTheSignInOfEveryPage(t *testing.T) {
 	for _, name := range []string{"signin.js", "session.js", "stepup.js", "form.css"} {
 		shared, there := console.Asset(name)
@@ -60,7 +60,7 @@ func TestAsset_servesTheSignInOfEveryPage(t *testing.T) {
 	}
 }
 
-// The scripts' imports are loads too.
+// The imports of the scripts are checked too.
 func TestPages_loadOnlyWhatIsServed(t *testing.T) {
 	texts := map[string][]byte{"start": StartPage().Content, "docs": DocsPage().Content}
 	for name, file := range served() {
@@ -85,7 +85,7 @@ func TestPages_loadOnlyWhatIsServed(t *testing.T) {
 	require.Greater(t, loads, 10)
 }
 
-// The policy has no 'unsafe-inline': an inline script or style would be dead.
+// The policy has no 'unsafe-inline', so inline scripts and styles would not work.
 func TestPages_haveNothingInline(t *testing.T) {
 	inline := regexp.MustCompile(`(?i)<style|style=|\son[a-z]+=|<script>|<script [^>]*>[^<]`)
 	for name, page := range pages {
@@ -94,7 +94,7 @@ func TestPages_haveNothingInline(t *testing.T) {
 	require.NotContains(t, CSP, "unsafe")
 }
 
-// A browser would ask for the file that the comment names.
+// A browser would request the file that the comment names.
 func TestAsset_namesNoSourceMap(t *testing.T) {
 	for name, file := range served() {
 		require.False(t, bytes.Contains(file.Content, []byte("sourceMappingURL=")), name)

@@ -19,7 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/requestid"
 )
 
-// judge holds the answers of services against their contracts.
+// judge checks the answers of services against their contracts.
 type judge struct {
 	log        *slog.Logger
 	active     func(member string) bool
@@ -36,12 +36,12 @@ func newJudge(o Options) *judge {
 	return j
 }
 
-// head judges what is known before the body: an answer with a status, a media type, a coding or a cookie that the contract does not declare
-// never reaches the client, nor does a failure that is not told by a problem document.
+// head checks what is known before the body. An answer with a status, media type, coding or cookie that the contract does not declare never reaches the client,
+// nor does an error that is not a problem document.
 func (j *judge) head(x *httpserver.Exchange, res *upstream.Response) error {
 	empty := res.Length == 0 || x.Request.Method == http.MethodHead
 	err := x.Operation.CheckEnvelope(contract.Head{Status: res.Status, Header: res.Header, Empty: empty})
-	if err == nil && len(res.Header["Content-Type"]) > 1 { // what was judged is the first; browsers take the last
+	if err == nil && len(res.Header["Content-Type"]) > 1 { // the first one was checked, but browsers use the last
 		err = problem.New(problem.BadUpstream, "The answer has several media types.").WithField("header", "Content-Type", string(contract.RuleResponseMedia), "is there several times")
 	}
 	if err == nil && x.Operation.Mount != "" && contract.Active(res.Header.Get("Content-Type")) && !j.active(x.Operation.Word) {
@@ -54,7 +54,7 @@ func (j *judge) head(x *httpserver.Exchange, res *upstream.Response) error {
 	return j.found(x, res.Status, err)
 }
 
-// whole judges an answer whose body has been read, by the operation's validate.response.
+// whole checks an answer whose body has been read, as the operation's validate.response says.
 func (j *judge) whole(x *httpserver.Exchange, res *upstream.Response, body []byte) error {
 	op := x.Operation
 	mode := op.Policy.Validate.Response
@@ -69,7 +69,7 @@ func (j *judge) whole(x *httpserver.Exchange, res *upstream.Response, body []byt
 	})
 	switch {
 	case err == nil:
-	case errors.Is(err, problem.Overloaded): // not checked: no violation
+	case errors.Is(err, problem.Overloaded): // it was not checked, so there is no violation
 		if mode.Kind == contract.ModeEnforce {
 			return err
 		}
@@ -81,7 +81,7 @@ func (j *judge) whole(x *httpserver.Exchange, res *upstream.Response, body []byt
 	return nil
 }
 
-// found counts and logs violations, and returns what the client is told: not where, for that is between operator and service.
+// found counts and logs violations, and returns the problem for the client. It does not name the place, which concerns only operator and service.
 func (j *judge) found(x *httpserver.Exchange, status int, err error) error {
 	ctx, operation := x.Request.Context(), x.Operation.Label()
 	fields := problem.From(err).Fields
@@ -95,16 +95,16 @@ func (j *judge) found(x *httpserver.Exchange, status int, err error) error {
 		Wrap(fmt.Errorf("%s %s violates %s", first.In, first.Pointer, first.Keyword))
 }
 
-// maxPlaces bounds the different places that the metric tells apart: a service that makes up property names must not fill the memory.
+// maxPlaces bounds the distinct places in the metric: a service that invents property names must not exhaust the memory.
 const maxPlaces = 1000
 
-// places turns pointers into labels.
+// places converts pointers to labels.
 type places struct {
 	mu   sync.Mutex
 	seen map[string]bool
 }
 
-// label returns the pointer with * for the index of an item, or "other" when there are too many.
+// label returns the pointer with * for indexes of items, or "other" when there already are too many labels.
 func (p *places) label(operation, pointer string) string {
 	parts := strings.Split(pointer, "/")
 	for i, part := range parts {

@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	// smallBody is up to what size, in bytes, the body of an answer is read and written at once.
+	// smallBody is the size in bytes up to which the body of an answer is read and written at once.
 	smallBody = 64 << 10
-	// pieceOfBody is how much of a larger one is read or written before others have their turn.
+	// pieceOfBody is how much of a larger body is read or written before yielding the processor.
 	pieceOfBody = 256 << 10
-	// largestKept is the size of the largest memory that is used again.
+	// largestKept is the size of the largest buffer that is reused, in bytes.
 	largestKept = 16 << 20
 )
 
-// buffers keeps the memory of large answers for the next ones, by powers of two. Else each would leave garbage of two to four times its size, and the collector
-// would take the processors from everybody. It takes what nobody has used for a while.
+// buffers has reusable buffers for large answers, by powers of two. Otherwise each answer would leave garbage of two to four times its size, and garbage
+// collection would take CPU time from all requests. The collector frees buffers that are unused for a while.
 var buffers [32]sync.Pool
 
-// buffer returns memory of at least n bytes.
+// buffer returns a buffer of at least n bytes.
 func buffer(n int64) []byte {
 	class := bits.Len64(uint64(n - 1))
 	if n > largestKept {
@@ -35,7 +35,7 @@ func buffer(n int64) []byte {
 	return make([]byte, 1<<class)
 }
 
-// reuse gives the memory of readBody back. Nobody may read it any more.
+// reuse returns a buffer of readBody for reuse. The body must not be used afterwards.
 func reuse(body []byte) {
 	if size := cap(body); size >= smallBody && size <= largestKept && size&(size-1) == 0 {
 		kept := body[:size]
@@ -43,7 +43,7 @@ func reuse(body []byte) {
 	}
 }
 
-// readBody reads all of a body, which may have at most so many bytes, into memory that reuse takes back. length is how long it says to be, or negative.
+// readBody reads a body of at most most bytes into a buffer for reuse. length is its declared length, or negative.
 func readBody(from io.Reader, length, most int64) ([]byte, error) {
 	if length > most {
 		return nil, upstream.ErrTooLarge
@@ -75,7 +75,7 @@ func readBody(from io.Reader, length, most int64) ([]byte, error) {
 	}
 }
 
-// writeBody writes a body, a large one piece by piece.
+// writeBody writes a body, a large one in pieces.
 func writeBody(to io.Writer, body []byte) error {
 	for len(body) > pieceOfBody {
 		if _, err := to.Write(body[:pieceOfBody]); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
 )
 
-// A body is read as it was sent, whatever its size and whether it says it, and no more of one that is too large than fits; memory that was used before shows in
-// none.
+// A body is read as it was sent, whatever its size and whether or not its length is declared. Of a body that is too large no more than the limit is read. Reused
+// buffers leave no traces.
 func TestReadBody_readsWhatWasSent(t *testing.T) {
 	const most = 3 << 20
 	for _, size := range []int{0, 1, smallBody - 1, smallBody, smallBody + 1, pieceOfBody, 1 << 20, 1<<20 + 1, most} {
@@ -40,7 +40,7 @@ func TestReadBody_readsWhatWasSent(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 }
 
-// What is written is the body, in one piece or in several.
+// The whole body is written, in one piece or several.
 func TestWriteBody_writesAll(t *testing.T) {
 	for _, size := range []int{0, 1, pieceOfBody, pieceOfBody + 1, 3*pieceOfBody - 1} {
 		text := bytes.Repeat([]byte("x"), size)

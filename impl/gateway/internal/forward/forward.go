@@ -1,5 +1,5 @@
-// Package forward hands a request that passed every check to the service behind the gateway, byte for byte as it was
-// checked, and holds the answer against the contract before the client sees any of it.
+// Package forward forwards a request that has passed every check to the service behind the gateway, byte for byte as it was
+// checked, and checks the answer against the contract before the client gets any of it.
 package forward
 
 import (
@@ -22,15 +22,15 @@ import (
 // Options configure a Forwarder.
 type Options struct {
 	Upstreams *upstream.Set
-	Active    func(member string) bool // whether an operator lets the member answer with media types that a browser runs; nil: none may
-	OwnOrigin bool                     // members are reached in an origin of their own, where their answers may act
-	// Passed is told every whole answer that a client has got of a member; nil: nobody is.
+	Active    func(member string) bool // whether the operator lets the member answer with media types that browsers execute; nil: none may
+	OwnOrigin bool                     // members have an origin of their own, so their answers need no sandbox
+	// Passed is called with every complete answer of a member that was sent to a client; it may be nil.
 	Passed     func(x *httpserver.Exchange, status int, header http.Header, body []byte)
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
 
-// Forwarder forwards. It is safe for concurrent use.
+// Forwarder forwards requests. It is safe for concurrent use.
 type Forwarder struct {
 	upstreams *upstream.Set
 	judge     *judge
@@ -39,7 +39,7 @@ type Forwarder struct {
 	passed    func(x *httpserver.Exchange, status int, header http.Header, body []byte)
 }
 
-// New makes a Forwarder.
+// New returns a Forwarder.
 func New(o Options) *Forwarder {
 	switch {
 	case o.OwnOrigin:
@@ -50,7 +50,7 @@ func New(o Options) *Forwarder {
 	return &Forwarder{upstreams: o.Upstreams, judge: newJudge(o), passed: o.Passed, confines: !o.OwnOrigin}
 }
 
-// Await lets a request wait for a service that is being restarted, before it takes a place or a code is redeemed for it.
+// Await makes a request wait for a service that is being restarted, before it takes a concurrency place or its code is redeemed.
 func (f *Forwarder) Await(x *httpserver.Exchange) error {
 	service := f.upstreams.Service(x.Operation.Word)
 	if service == nil || service.Available() || httpserver.Probe(x.Operation) {
@@ -65,7 +65,7 @@ func (f *Forwarder) Await(x *httpserver.Exchange) error {
 	return nil
 }
 
-// Serve forwards the exchange and writes the answer. Nothing is written when it returns an error.
+// Serve forwards the request and writes the answer. If it returns an error it has written nothing.
 func (f *Forwarder) Serve(x *httpserver.Exchange) error {
 	err := f.serve(x)
 	x.Answered(0, err)
@@ -99,7 +99,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 		defer f.held.give(x.Operation.Word, taken)
 	}
 	defer reuse(body)
-	x.Upstream = before + time.Since(began) // what follows is our own work, and the client's reading
+	x.Upstream = before + time.Since(began) // the rest is the gateway's own work, and the client's reading
 	if err != nil {
 		return failure(x, sent, err)
 	}
@@ -112,17 +112,17 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 		x.SetHeader("Content-Length", strconv.Itoa(len(body)))
 	}
 	x.Writer.WriteHeader(res.Status)
-	_ = writeBody(x.Writer, body) // a client that does not read it has gone
+	_ = writeBody(x.Writer, body) // a write error means that the client has disconnected
 	if f.passed != nil && x.Operation.Mount != "" {
 		f.passed(x, res.Status, res.Header, body)
 	}
 	return nil
 }
 
-// errOverloaded is why a service has refused a request.
+// errOverloaded says that a service has refused a request because of overload.
 var errOverloaded = problem.New(problem.Overloaded, "The service has too much to do.")
 
-// refused returns why the service did nothing for the request, or nil.
+// refused returns the error with which the service refused the request because of overload, or nil.
 func refused(res *upstream.Response) error {
 	if res.Overloaded {
 		return errOverloaded
@@ -130,7 +130,7 @@ func refused(res *upstream.Response) error {
 	return nil
 }
 
-// reach sends the request, and waits while the service has no target: that a service is being restarted shows only when it is called.
+// reach sends the request, and waits while the service has no target. It waits here too, since a restart may be noticed only by the call itself.
 func reach(x *httpserver.Exchange, service *upstream.Service, out *upstream.Request) (*upstream.Response, error) {
 	giveUp := time.Now().Add(upstream.Patience)
 	fields := out.Fields
@@ -146,11 +146,11 @@ func reach(x *httpserver.Exchange, service *upstream.Service, out *upstream.Requ
 	}
 }
 
-// sentBody is the body on its way to the service. It keeps the error with which reading from the client failed, so that this is not taken
-// for a fault of the service.
+// sentBody is the body on its way to the service. It records an error of reading from the client, so that this is not taken for a fault of the
+// service.
 type sentBody struct {
 	io.ReadCloser
-	idle *idle // something comes
+	idle *idle // notified when something is read
 	mu   sync.Mutex
 	err  error
 }
@@ -174,8 +174,7 @@ func (b *sentBody) failed() error {
 	return b.err
 }
 
-// request makes what goes to the service: to one of the family the target as it came, which is what was matched. sent is the client's body where it is passed on
-// as it comes.
+// request returns the request for the service. The family's services get the target unchanged, as it was matched. sent is the client's body if it is streamed.
 func (f *Forwarder) request(x *httpserver.Exchange, idle *idle) (out *upstream.Request, sent *sentBody) {
 	in := x.Request
 	out = &upstream.Request{Method: in.Method, Target: target(x), Fields: requestFields(x, f.passedOn(x.Operation)), Body: x.Body, Operation: x.Operation.Label()}
@@ -187,8 +186,8 @@ func (f *Forwarder) request(x *httpserver.Exchange, idle *idle) (out *upstream.R
 	return out, sent
 }
 
-// repeatable reports whether doing the request twice does no more than doing it once: by its method (RFC 9110, section 9.2.2), or because it has
-// an Idempotency-Key that the contract knows.
+// repeatable reports whether processing the request twice has the same effect as once: by its method (RFC 9110, section 9.2.2), or because it has
+// an Idempotency-Key that the contract supports.
 func repeatable(x *httpserver.Exchange) bool {
 	op := x.Operation
 	switch op.Policy.Idempotency {
@@ -198,8 +197,8 @@ func repeatable(x *httpserver.Exchange) bool {
 	return op.Idempotent() && !conditional(x.Request)
 }
 
-// conditional reports whether the request makes a change only over what it names. When the first attempt was carried out, its repeat would be refused because of that (RFC 9110, section 13.1), and the
-// caller would take its own change for somebody else's.
+// conditional reports whether the request is a change with a precondition. If the first attempt was processed, a repeat would fail the precondition (RFC 9110,
+// section 13.1), and the caller would take its own change for another client's.
 func conditional(r *http.Request) bool {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return false

@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	// heldOfOne is how many bytes of answers of one member are held at once, and heldOfAll of all members together: an answer is held while it comes in, is
-	// checked, and is read by the client. The family's services are trusted with their own bounds.
+	// heldOfOne bounds the bytes of answers of one member that are held at a time, and heldOfAll those of all members. An answer is held while it is received,
+	// checked and read by the client. The family's services are trusted to keep their own limits.
 	heldOfOne, heldOfAll = 64 << 20, 256 << 20
-	// heldPiece is how much is taken at a time for an answer that does not say how long it is.
+	// heldPiece is how much is reserved at a time for an answer of unknown length.
 	heldPiece = 64 << 10
 )
 
-// held counts what is held of the answers of members.
+// held counts the bytes of members' answers that are held.
 type held struct {
 	mu  sync.Mutex
-	of  map[string]int64 // by the member's name; those with nothing are not there
+	of  map[string]int64 // by the member's name; only members with held bytes
 	all int64
 }
 
-// take takes room for n bytes, or returns false.
+// take reserves n bytes, or returns false.
 func (h *held) take(member string, n int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -49,11 +49,11 @@ func (h *held) give(member string, n int64) {
 	}
 }
 
-// errHeld says that there is no room for one more answer of a member.
+// errHeld says that there is no room for another answer of a member.
 var errHeld = problem.New(problem.Overloaded, "The service's answers take more room than it has here. Try again later.").WithRetryAfter(time.Second)
 
-// readAll reads the answer's body into memory that reuse takes back. One of a member takes room among those of its member, which the caller gives back,
-// whether there is an error or not.
+// readAll reads the answer's body into a buffer for reuse. For a member it reserves taken bytes, which the caller must give back, also after an
+// error.
 func (f *Forwarder) readAll(x *httpserver.Exchange, res *upstream.Response) (body []byte, taken int64, err error) {
 	op := x.Operation
 	most := op.Policy.Response.Max
@@ -79,7 +79,7 @@ func (f *Forwarder) readAll(x *httpserver.Exchange, res *upstream.Response) (bod
 	return body, taken, err
 }
 
-// readGrowing reads an answer of a member that does not say how long it is, and takes room as it comes.
+// readGrowing reads a member's answer of unknown length, and reserves room as it arrives.
 func (f *Forwarder) readGrowing(member string, res *upstream.Response, most int64) (body []byte, taken int64, err error) {
 	defer res.Close()
 	got := int64(0)

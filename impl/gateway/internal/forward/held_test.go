@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The answers of one member take no more memory than is meant for one, those of all no more than is meant for all, and what is given back can be taken again.
+// The held answers of one member and of all members are bounded, and returned room can be taken again.
 func TestHeld_boundsTheAnswersOfEachMemberAndOfAll(t *testing.T) {
 	var h held
 	require.True(t, h.take("a", heldOfOne))

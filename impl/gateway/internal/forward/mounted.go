@@ -10,13 +10,13 @@ import (
 	"github.com/fountainai/fountain/internal/httpserver"
 )
 
-// A member's service is one of others, mounted at "/<name>". It does not know its mount, it gets no credentials but a token for itself, and its
-// answers stand beside the family's own pages in one origin, so that they must not act there.
+// A member is an adopted service, mounted at "/<name>". It does not know its mount, and gets no credentials but a token for itself. Its answers share an origin
+// with the family's pages, so they must have no effect there.
 
-// mountPrefix tells a member's service under which path its own is reached.
+// mountPrefix is the header that tells a member the path that it is mounted at.
 const mountPrefix = "X-Forwarded-Prefix"
 
-// target returns what is asked of the service: the target as it came, without the mount and what the contract does not declare.
+// target returns the request target for the service: the original one, for a member without the mount and undeclared query parameters.
 func target(x *httpserver.Exchange) string {
 	op := x.Operation
 	if op.Mount == "" {
@@ -32,23 +32,24 @@ func target(x *httpserver.Exchange) string {
 	return path
 }
 
-// withheld reports whether a header of the request is not for the member: credentials of an operation that looks at none may be for anybody.
+// withheld reports whether a request header is not forwarded to the member: Authorization at public operations, since the credentials may be meant for any
+// service.
 func withheld(op *contract.Operation, name string) bool {
 	return op.Mount != "" && op.Public && name == "Authorization"
 }
 
-// familyCookie reports whether a cookie is one of the family's own pages, which no member gets.
+// familyCookie reports whether a cookie belongs to the family's own pages. Members never get those.
 func familyCookie(name string) bool {
 	name = strings.ToLower(name)
 	name = strings.TrimPrefix(strings.TrimPrefix(name, "__host-"), "__secure-")
 	return strings.HasPrefix(name, "fountain")
 }
 
-// sandboxed is the Content-Security-Policy of every answer of a member: what it holds runs nothing, and is of no origin.
+// sandboxed is the Content-Security-Policy of every answer of a member: its content runs no scripts and has an opaque origin.
 var sandboxed = []string{"sandbox; default-src 'none'; frame-ancestors 'none'"}
 
-// actsInOrigin are the response headers by which a browser is told something about our whole origin, or is asked for credentials. A member's are
-// dropped, whatever its contract declares.
+// actsInOrigin are response headers that affect our whole origin in a browser, or ask for credentials. They are dropped from members' answers,
+// whatever the contract declares.
 var actsInOrigin = map[string]bool{
 	"Accept-Ch": true, "Alt-Svc": true, "Clear-Site-Data": true, "Content-Security-Policy": true, "Content-Security-Policy-Report-Only": true,
 	"Cross-Origin-Embedder-Policy": true, "Cross-Origin-Opener-Policy": true, "Cross-Origin-Resource-Policy": true, "Document-Policy": true, "Link": true,
@@ -58,17 +59,17 @@ var actsInOrigin = map[string]bool{
 	"X-Sourcemap": true, "X-Robots-Tag": true,
 }
 
-// dropped reports whether a header of a member's answer reaches no client.
+// dropped reports whether a header is dropped from members' answers.
 func dropped(name string) bool {
 	return actsInOrigin[name] || strings.HasPrefix(name, "Access-Control-")
 }
 
-// located are the response headers whose value is a reference to somewhere in the service.
+// located are the response headers whose value is a reference to a resource of the service.
 var located = []string{"Location", "Content-Location"}
 
-// relocate makes a reference of the member's service one that leads there through the gateway; asked is what was asked of the service. What leads elsewhere is
-// passed on when it is a web address; "" is for what no member may say. A reference is resolved here and written anew, for browsers read some forms as others
-// do not, and dot segments would lead out of the mount.
+// relocate converts a reference of a member to one through the gateway. asked is the target that was requested from the service. A reference to another host is
+// kept if it is a web URL; "" is returned for one that must not be sent. The reference is resolved here and written anew, since browsers interpret some forms
+// differently from others, and dot segments could lead out of the mount.
 func relocate(reference string, op *contract.Operation, from *url.URL, asked string) string {
 	base, err := from.Parse(asked)
 	if err != nil {
@@ -83,7 +84,7 @@ func relocate(reference string, op *contract.Operation, from *url.URL, asked str
 	}
 	for segment := range strings.SplitSeq(u.Path, "/") {
 		if segment == "." || segment == ".." {
-			return "" // they were escaped, and browsers unescape them
+			return "" // they were percent-encoded, and browsers decode them
 		}
 	}
 	at := url.URL{Path: op.Mount + u.Path, RawQuery: u.RawQuery, Fragment: u.Fragment}
@@ -93,7 +94,7 @@ func relocate(reference string, op *contract.Operation, from *url.URL, asked str
 	return at.String()
 }
 
-// confine says how a browser is to take a member's answer, and where what it refers to is.
+// confine adds the sandbox to a member's answer, and converts its references.
 func (f *Forwarder) confine(to http.Header, x *httpserver.Exchange, res *upstream.Response) {
 	if f.confines {
 		to["Content-Security-Policy"] = sandboxed
@@ -108,5 +109,5 @@ func (f *Forwarder) confine(to http.Header, x *httpserver.Exchange, res *upstrea
 	}
 }
 
-// activeContent is the keyword of the violation that an answer of these types is, where the operator has not accepted it.
+// activeContent is the keyword of the violation for an answer with executable content that the operator has not accepted.
 const activeContent = "activeContent"

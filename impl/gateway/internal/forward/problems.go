@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// failure turns what went wrong between gateway and service into what the client is told.
+// failure converts an error between gateway and service to a problem for the client.
 func failure(x *httpserver.Exchange, sent *sentBody, err error) error {
 	var known *problem.Error
 	var dial *upstream.DialError
@@ -40,12 +40,12 @@ func failure(x *httpserver.Exchange, sent *sentBody, err error) error {
 	return problem.New(problem.BadUpstream, "The service ended the connection before it answered.").Wrap(err)
 }
 
-// bodyFailure is for a body that did not come whole from the client.
+// bodyFailure returns the problem for a body that could not be read completely from the client.
 func bodyFailure(err error) error {
 	var tooLarge *http.MaxBytesError
 	var known *problem.Error
 	switch {
-	case errors.As(err, &known): // the check of a body that was passed on
+	case errors.As(err, &known): // from the check of a streamed body
 		return err
 	case errors.As(err, &tooLarge):
 		return problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.").Wrap(err)

@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/httpserver"
 )
 
-// A request is sent again as often as its contract's retry says, and once where it says nothing.
+// A request is repeated as often as its contract's retry says, and once by default.
 func TestRequest_isRepeatedAsOftenAsItsContractSays(t *testing.T) {
 	for name, c := range map[string]struct {
 		retry *contract.Retry
@@ -29,7 +29,7 @@ func TestRequest_isRepeatedAsOftenAsItsContractSays(t *testing.T) {
 	}
 }
 
-// A change over a version is refused when it comes again after it was made.
+// A conditional change is not repeated, since the repeat would be refused if the first attempt was processed.
 func TestRequest_withAConditionIsNotRepeated(t *testing.T) {
 	for name, c := range map[string]struct {
 		method, header string

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The memory of large bodies serves the next ones: a body of 1 MiB leaves no garbage of its size. (Under the race
-// detector pools forget at random.)
+// Buffers of large bodies are reused: a body of 1 MiB leaves no garbage of its size. (With the race
+// detector, pools drop items at random.)
 func TestReuse_givesMemoryToTheNext(t *testing.T) {
 	text := make([]byte, 1<<20)
 	got := testing.Benchmark(func(b *testing.B) {

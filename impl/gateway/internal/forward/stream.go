@@ -13,17 +13,19 @@ import (
 	"github.com/fountainai/fountain/internal/httpserver"
 )
 
-// errIdle is why a stream was ended on which nothing came.
+// errIdle is the cause of the end of an idle stream.
 var errIdle = errors.New("nothing came for longer than the contract's stream.idle")
 
-// idle ends a stream on which nothing comes, of the request body or of the answer. Where the operation is none it is nil, and does nothing.
+// idle ends a stream, of the request body or of the answer, that transfers nothing for too long. It is nil for operations that do not stream; its methods then do
+// nothing.
 type idle struct {
 	most   time.Duration
 	timer  *time.Timer
 	cancel context.CancelCauseFunc
 }
 
-// watch begins to watch an operation that streams its request body or its answer. A long poll does not: it ends, and is checked as any answer.
+// watch starts watching an operation that streams its request body or its answer. A long poll is not watched: it ends by itself, and its answer is checked like any
+// other.
 func watch(x *httpserver.Exchange) *idle {
 	s := x.Operation.Policy.Stream
 	if s == nil || s.Kind == contract.StreamLongPoll {
@@ -34,7 +36,7 @@ func watch(x *httpserver.Exchange) *idle {
 	return &idle{most: s.Idle, timer: time.AfterFunc(s.Idle, func() { cancel(errIdle) }), cancel: cancel}
 }
 
-// over says that something has come.
+// over records that something was transferred.
 func (i *idle) over() {
 	if i != nil {
 		i.timer.Reset(i.most)
@@ -53,13 +55,13 @@ const chunk = 32 << 10
 
 var chunks = sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
 
-// stream copies an answer that has no fixed end as it comes. What breaks off at the service is cut off at the client: nothing else tells
-// that it is not whole.
+// stream copies an answer as it arrives. If it breaks off at the service, the connection to the client is aborted: nothing else tells the client that the answer is
+// incomplete.
 func (f *Forwarder) stream(x *httpserver.Exchange, res *upstream.Response, idle *idle) error {
 	f.responseHeader(x, res)
 	x.Writer.WriteHeader(res.Status)
 	connection := http.NewResponseController(x.Writer)
-	_ = connection.Flush() // the head at once
+	_ = connection.Flush() // send the head at once
 	buffer := chunks.Get().(*[]byte)
 	defer chunks.Put(buffer)
 	for {
@@ -67,9 +69,9 @@ func (f *Forwarder) stream(x *httpserver.Exchange, res *upstream.Response, idle 
 		idle.over()
 		if n > 0 {
 			if _, err := x.Writer.Write((*buffer)[:n]); err != nil {
-				panic(http.ErrAbortHandler) // the client has gone
+				panic(http.ErrAbortHandler) // the client has disconnected
 			}
-			_ = connection.Flush() // a writer that can't flush has nothing to be flushed
+			_ = connection.Flush() // a writer that can't flush does not buffer
 		}
 		switch {
 		case err == io.EOF:

@@ -15,8 +15,8 @@ import (
 	"github.com/fountainai/fountain/internal/httpserver"
 )
 
-// Each piece of a request body begins the time of stream.idle anew, as a piece of the answer does: a long upload whose answer comes behind its end is not cut off. The end of the
-// body does not.
+// Each piece of a request body restarts the time of stream.idle, like a piece of the answer: a long upload with an answer after its end is not cut off. The end
+// of the body does not restart it.
 func TestIdle_countsPiecesOfTheRequestBody(t *testing.T) {
 	op := &contract.Operation{ID: "x", Word: "sample", Method: http.MethodPost, Policy: contract.Policy{Stream: &contract.Stream{Kind: "ndjson", Idle: time.Hour}}}
 	x := &httpserver.Exchange{Operation: op, Principal: &auth.Principal{}, Request: httptest.NewRequest(http.MethodPost, "/sample/v1/x", nil)}

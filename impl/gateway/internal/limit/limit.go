@@ -1,4 +1,4 @@
-// Package limit counts requests against the contract's rate policies, and tells callers how they stand.
+// Package limit enforces the contract's rate policies, and reports the limits to callers.
 package limit
 
 import (
@@ -11,14 +11,14 @@ import (
 	"github.com/fountainai/fountain/internal/ratelimit"
 )
 
-// limitOf is a policy as the limiter takes it.
+// limitOf converts a policy to a limit of the limiter.
 func limitOf(p *contract.Rate) ratelimit.Limit {
 	return ratelimit.NewLimit(p.Quota, p.Window, p.Burst, p.Cost)
 }
 
-// headers returns the RateLimit and RateLimit-Policy fields (draft-ietf-httpapi-ratelimit-headers) of the counts. The quota told is the burst,
-// which is all that a caller can ever have at once, and the window is how long it takes to come back whole. A policy's name needs no escapes:
-// the contract's reader refuses what would. The items follow on those before them.
+// headers returns the RateLimit and RateLimit-Policy fields (draft-ietf-httpapi-ratelimit-headers) for the counts, appended to the items before them.
+// The reported quota is the burst, which is the most a caller can have at once, and the window is the time in which it is restored. Names of policies need
+// no escaping: the contract's reader refuses those that would.
 func headers(limitsBefore, policyBefore string, counts []ratelimit.Count) (rateLimit, policy string) {
 	var room [1024]byte
 	limits, policies := append(room[:0:512], limitsBefore...), append(room[512:512], policyBefore...)
@@ -28,11 +28,11 @@ func headers(limitsBefore, policyBefore string, counts []ratelimit.Count) (rateL
 		policies = appendItem(policies, c.Name, ";q=", int64(c.Limit.Burst()), ";w=", seconds(c.Limit.Window()))
 	}
 	end := len(limits)
-	both := string(append(limits, policies...)) // one allocation for two
+	both := string(append(limits, policies...)) // one allocation for both strings
 	return both[:end], both[end:]
 }
 
-// appendItem appends one item of a list (RFC 9651 section 3.1).
+// appendItem appends an item of a list (RFC 9651, section 3.1).
 func appendItem(to []byte, name, first string, a int64, second string, b int64) []byte {
 	if len(to) > 0 {
 		to = append(to, ", "...)
@@ -42,10 +42,10 @@ func appendItem(to []byte, name, first string, a int64, second string, b int64) 
 	return strconv.AppendInt(append(to, second...), b, 10)
 }
 
-// seconds rounds up.
+// seconds returns the duration in seconds, rounded up.
 func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
-// refusal is the problem of a request that was not allowed: of all that refused it the one policy that it has to wait for longest.
+// refusal returns the problem for a refused request. If several policies refused it, the problem describes the one with the longest wait.
 func refusal(counts []ratelimit.Count, policies []*contract.Rate) error {
 	at := 0
 	for i := range counts {
@@ -64,5 +64,5 @@ func refusal(counts []ratelimit.Count, policies []*contract.Rate) error {
 		WithHeader("RateLimit", rateLimit).WithHeader("RateLimit-Policy", policy).WithRetryAfter(counts[at].Retry)
 }
 
-// counted says of each key whose requests are counted.
+// counted describes for each key which requests are counted.
 var counted = map[string]string{"ip": "from this address", "sub": "of this caller", "client": "of this client", "operation": "of this operation"}

@@ -24,7 +24,7 @@ func limiter(t testing.TB) *ratelimit.Limiter {
 	return l
 }
 
-// refused is what the limiter says of a request against policies whose bursts are used up.
+// refused returns the refusal of a request under policies with exhausted bursts.
 func refused(t testing.TB, policies ...*contract.Rate) error {
 	l := limiter(t)
 	counts := make([]ratelimit.Count, len(policies))
@@ -49,7 +49,7 @@ func TestRefusal_namesTheLimitAndTheWait(t *testing.T) {
 		`address, unless the gateway trusts that proxy.`, problem.From(refused(t, &p)).Detail)
 }
 
-// Where several limits refuse, the one named is the one to wait for, and all of them are told.
+// If several limits refuse, the one with the longest wait is named, and all are reported.
 func TestRefusal_namesTheLongestWaitOfAll(t *testing.T) {
 	short, long := policy(60, 1), policy(6, 1)
 	long.Name = "per-hour"

@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/internal/ratelimit"
 )
 
-// Steps are the gateway's limiting steps over one limiter.
+// Steps are the gateway's rate-limiting stations, which share one limiter.
 type Steps struct {
 	limiter *ratelimit.Limiter
 }
@@ -19,13 +19,13 @@ type Steps struct {
 // NewSteps returns the steps.
 func NewSteps(l *ratelimit.Limiter) *Steps { return &Steps{limiter: l} }
 
-// Preauth counts the request before anything is known of its sender but the address. Both tell the caller how they stand.
+// Preauth counts the request before authentication, when only the address is known. Like Subject, it reports the limits to the caller.
 func (s *Steps) Preauth(x *httpserver.Exchange) error { return s.count(x, true) }
 
 // Subject counts the request of an authenticated caller.
 func (s *Steps) Subject(x *httpserver.Exchange) error { return s.count(x, false) }
 
-// count counts the request against all policies of its phase: it takes of all or, when one refuses it, of none.
+// count counts the request against all policies of its phase. If one of them refuses it, it counts against none.
 func (s *Steps) count(x *httpserver.Exchange, preauth bool) error {
 	var room [4]ratelimit.Count
 	var applied [4]*contract.Rate
@@ -48,13 +48,13 @@ func (s *Steps) count(x *httpserver.Exchange, preauth bool) error {
 		return refusal(counts, policies)
 	}
 	h := x.Writer.Header()
-	limits, policy := headers(first(h[limitsName]), first(h[policyName]), counts) // an earlier station may have begun the lists
+	limits, policy := headers(first(h[limitsName]), first(h[policyName]), counts) // an earlier station may have set the fields already
 	set(x, limitsName, limits)
 	set(x, policyName, policy)
 	return nil
 }
 
-// The names of the fields, as net/http has them.
+// The names of the fields in net/http's canonical form.
 const limitsName, policyName = "Ratelimit", "Ratelimit-Policy"
 
 func first(values []string) string {
@@ -72,9 +72,9 @@ func set(x *httpserver.Exchange, name, value string) {
 	x.SetHeader(name, value)
 }
 
-// keyOf returns what a policy counts by; a policy by subject does not apply where there is none. Policies of the same name in
-// different contracts are different limits, and so are those of different numbers in one contract: an operation that says a limit
-// of that name itself has it in place of the common one. Counted as one, what a narrow limit takes would use up the wide one.
+// keyOf returns the key that a policy counts by; false for a policy by subject or client when the request has none. Policies of the same name in different
+// contracts are different limits, and so are those with different numbers in one contract: an operation that declares a limit of that name has it instead of the
+// common one. If both were counted as one, requests under the narrow limit would use up the wide one.
 func keyOf(p *contract.Rate, x *httpserver.Exchange) (ratelimit.Key, bool) {
 	var room [24]byte
 	numbers := binary.BigEndian.AppendUint64(room[:0], uint64(p.Quota))
@@ -97,7 +97,8 @@ func keyOf(p *contract.Rate, x *httpserver.Exchange) (ratelimit.Key, bool) {
 	return ratelimit.Key{}, false
 }
 
-// Concurrency admits as many requests of an operation at a time as its contract says, and of one subject as many as that says: nobody takes all places.
+// Concurrency admits at most as many concurrent requests of an operation as its contract says, and at most as many of one subject as it says, so that no subject
+// can take all places.
 func (s *Steps) Concurrency(x *httpserver.Exchange) error {
 	if err := s.ofSubject(x); err != nil {
 		return err
@@ -115,13 +116,13 @@ func (s *Steps) Concurrency(x *httpserver.Exchange) error {
 	return nil
 }
 
-// flight is which requests of an operation run now.
+// flight counts the running requests of an operation.
 type flight struct {
 	running  atomic.Int64
 	subjects subjects
 }
 
-// flight returns what runs of an operation.
+// flight returns the counts of an operation.
 func (s *Steps) flight(op *contract.Operation) *flight {
 	return contract.Kept(op, s, func() *flight { return new(flight) })
 }

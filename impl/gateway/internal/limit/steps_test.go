@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/ratelimit"
 )
 
-// Whoever has one IPv6 address has 2^64 of them: a limit by address that counted each would limit nobody.
+// The holder of one IPv6 network has 2^64 addresses, so a limit per single address would limit no one.
 func TestPreauth_countsAnIPv6NetworkAsOne(t *testing.T) {
 	op := &contract.Operation{ID: "loginUser", Word: "kms"}
 	op.Policy.Rate = []contract.Rate{{Name: "login-per-ip", Key: "ip", Preauth: true, Quota: 60, Window: 60e9, Burst: 2, Cost: 1}}
@@ -44,7 +44,7 @@ func TestPreauth_countsAnIPv6NetworkAsOne(t *testing.T) {
 		"a limit of the same name of another service")
 }
 
-// Each key counts what it names, and a request takes what it costs.
+// Each key counts what it names, and a request takes its cost.
 func TestSubject_countsByItsKeyAndCost(t *testing.T) {
 	ada, program := &auth.Principal{Subject: "usr_1", ClientID: "key_1"}, &auth.Principal{Subject: "usr_1", ClientID: "key_2"}
 	bob := &auth.Principal{Subject: "usr_2", ClientID: "key_1"}
@@ -68,8 +68,8 @@ func TestSubject_countsByItsKeyAndCost(t *testing.T) {
 	}
 }
 
-// An operation that says a limit of the common one's name has it in place of the common one: what it takes is taken of no other operation,
-// and what others took refuses nothing at it. Operations that say the same limit share it, also where a request costs more.
+// An operation that declares a limit with the common one's name has it instead of the common one: it takes nothing from other operations, and they
+// take nothing from it. Operations that declare the same limit share it, even with different costs.
 func TestSubject_aLimitInPlaceOfTheCommonOneIsItsOwn(t *testing.T) {
 	steps := NewSteps(limiter(t))
 	common := contract.Rate{Name: "per-subject", Key: "sub", Quota: 1200, Window: time.Minute, Burst: 4, Cost: 1}
@@ -92,7 +92,7 @@ func TestSubject_aLimitInPlaceOfTheCommonOneIsItsOwn(t *testing.T) {
 	require.ErrorIs(t, ask("getTodo", common), problem.RateLimited, "what costs more was taken of the same limit")
 }
 
-// Both limits are told, also where nothing was refused, and never a quota that nobody can have.
+// Both limits are reported, also without a refusal, and the quota is one that callers can actually have.
 func TestSteps_tellHowTheCallerStands(t *testing.T) {
 	op := &contract.Operation{ID: "listThings", Word: "sample"}
 	op.Policy.Rate = []contract.Rate{
@@ -107,7 +107,7 @@ func TestSteps_tellHowTheCallerStands(t *testing.T) {
 	require.Equal(t, `"per-ip";q=1000;w=1, "per-subject";q=2;w=12`, x.Writer.Header().Get("RateLimit-Policy"))
 }
 
-// One station's work for a request: two policies by address of which one applies, told in the headers.
+// The work of one station for a request: two policies by address of which one applies, reported in the headers.
 func BenchmarkPreauth(b *testing.B) {
 	op := &contract.Operation{ID: "listThings", Word: "sample"}
 	op.Policy.Rate = []contract.Rate{

@@ -9,13 +9,13 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// subjects counts the requests of one operation that run now by whose they are. Whoever has none is not in it. The zero value is ready.
+// subjects counts the running requests of one operation by subject. Subjects without a running request are not in the map. The zero value is ready to use.
 type subjects struct {
 	mu      sync.Mutex
 	running map[string]int
 }
 
-// take takes one of a subject's places; false: it has most of them already.
+// take counts a request of a subject; false if the subject already has most running.
 func (s *subjects) take(subject string, most int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,7 +29,7 @@ func (s *subjects) take(subject string, most int) bool {
 	return true
 }
 
-// give gives it back.
+// give ends a request of a subject.
 func (s *subjects) give(subject string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,7 +38,8 @@ func (s *subjects) give(subject string) {
 	}
 }
 
-// ofSubject takes one of the places that the caller has of the operation, whichever of its tokens, sessions and keys it comes with. A public operation has no caller.
+// ofSubject limits the caller's concurrent requests of the operation, across all of their tokens, sessions and keys. Public operations have no caller and no
+// such limit.
 func (s *Steps) ofSubject(x *httpserver.Exchange) error {
 	most := x.Operation.Policy.PerSubject
 	if most == 0 || x.Principal == nil {

@@ -1,5 +1,5 @@
-// Package member keeps the services of others that the gateway guards beside the family: their contracts, where they are, and what an operator
-// has allowed them. They come and go while the gateway serves; a contract that can't be taken leaves the one before in force.
+// Package member manages adopted services: their contracts, their targets, and what an operator allows them. Members come and go while the gateway
+// serves. If a new contract is refused, the previous one stays in force.
 package member
 
 import (
@@ -8,35 +8,35 @@ import (
 	"slices"
 )
 
-// Definition is what an operator says of a member.
+// Definition is a member as an operator has configured it.
 type Definition struct {
-	Name          string            // its audience, the beginning of its scopes, and "/<name>" of its paths
+	Name          string            // its audience, the prefix of its scopes, and its mount "/<name>"
 	File          string            // the name of its contract in Files
-	Files         map[string][]byte // the contract, and the files that it refers to
+	Files         map[string][]byte // the contract, and the files that it references
 	Upstreams     []string          // addresses: http://host:port or https://host:port
-	Public        []string          // operationIds that the contract opens to everybody, and the operator too
-	ActiveContent bool              // its answers may be of media types that a browser runs
-	Accept        []string          // names of changes that break clients, or are looser, and are accepted
+	Public        []string          // operationIds that the contract opens to everyone, and that the operator confirms
+	ActiveContent bool              // its answers may have media types that browsers execute
+	Accept        []string          // names of accepted changes that break clients or loosen checks
 	Disabled      bool              // it gets no requests
-	Revision      int64             // what the source counts its changes by; 0: it does not
-	Compared      bool              // the source has compared the contract with the one before
-	Shadow        *Text             // the next version, which refuses nothing and tells what it would
+	Revision      int64             // version number at the source; 0 if the source has none
+	Compared      bool              // the source has already compared the contract with the previous one
+	Shadow        *Text             // the next version, which refuses nothing and only reports; nil: none
 }
 
-// Text is a contract with the files that it refers to.
+// Text is a contract with the files that it references.
 type Text struct {
 	File   string
 	Files  map[string][]byte
 	Public []string
 }
 
-// equal reports whether two definitions mean the same.
+// equal reports whether two definitions have the same effect.
 func (d *Definition) equal(other *Definition) bool {
 	return d.Name == other.Name && d.sameText(other) && slices.Equal(d.Upstreams, other.Upstreams) && d.ActiveContent == other.ActiveContent &&
 		d.Disabled == other.Disabled && slices.Equal(d.Accept, other.Accept) && d.Shadow.equal(other.Shadow)
 }
 
-// sameText reports whether two definitions give the same contract.
+// sameText reports whether two definitions have the same contract.
 func (d *Definition) sameText(other *Definition) bool {
 	return d.File == other.File && maps.EqualFunc(d.Files, other.Files, bytes.Equal) && slices.Equal(d.Public, other.Public)
 }

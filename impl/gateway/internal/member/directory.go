@@ -23,29 +23,29 @@ import (
 const (
 	directorySource = "the contracts directory"
 	sayingFile      = "member.yaml"   // in the folder of a member
-	lookEvery       = time.Second     // at the files of the directory
+	lookEvery       = time.Second     // between two checks of the directory
 	maxSaying       = 64 << 10        // bytes of member.yaml
-	maxFiles        = 32              // of one member
-	maxText         = 8 << 20         // bytes of them together
-	maxMembers      = 200             // folders; those after the first ones are not read
-	maxEntries      = 1000            // files and folders in the folder of a member
-	maxAcceptances  = 1000            // names of accepted changes, and of public operations
-	settle          = 2 * time.Second // how long files must have been left alone, so that none is read half written
+	maxFiles        = 32              // per member
+	maxText         = 8 << 20         // bytes of all files of a member
+	maxMembers      = 200             // folders; further ones, by name, are not read
+	maxEntries      = 1000            // files and folders in a member's folder
+	maxAcceptances  = 1000            // accepted changes, and public operations, of a member
+	settle          = 2 * time.Second // how long files must be unchanged before they are read, so that none is read half written
 )
 
-// Directory reads members from the folders of a directory: each is a member's name, and holds member.yaml and the files of the contract. It looks
-// at them every second, and at once when it is told to.
+// Directory reads members from the folders of a directory. A folder's name is the member's name; it has member.yaml and the files of the contract. The
+// directory is checked for changes every second, and at once on a signal.
 type Directory struct {
 	registry *Registry
 	root     *os.Root
 	log      *slog.Logger
 	now      <-chan os.Signal
-	seen     string // the mark of what was read; "": read what is there
-	more     int    // folders that are not read
+	seen     string // mark of the last read; "" forces a read
+	more     int    // number of folders that are not read
 	unread   prometheus.Gauge
 }
 
-// NewDirectory returns a source over a directory, which must be there. now has it read at once. Links that lead out of the directory are not followed.
+// NewDirectory returns a source for an existing directory. A value from now triggers a read at once. Links that lead out of the directory are not followed.
 func NewDirectory(r *Registry, dir string, now <-chan os.Signal) (*Directory, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -58,7 +58,7 @@ func NewDirectory(r *Registry, dir string, now <-chan os.Signal) (*Directory, er
 	return d, nil
 }
 
-// saying is member.yaml.
+// saying is the content of member.yaml.
 type saying struct {
 	Contract      string   `yaml:"contract"`
 	Upstreams     []string `yaml:"upstreams"`
@@ -92,7 +92,7 @@ func (d *Directory) Run(ctx context.Context) error {
 	}
 }
 
-// read makes what the directory says the members, when it has changed and nobody writes there now.
+// read updates the members if the directory has changed and its files have settled.
 func (d *Directory) read() error {
 	names, more, err := d.names()
 	if err != nil {
@@ -120,11 +120,11 @@ func (d *Directory) read() error {
 		definitions = append(definitions, definition)
 	}
 	d.seen = mark
-	_ = d.registry.Replace(directorySource, definitions) // it has told what is wrong with which
+	_ = d.registry.Replace(directorySource, definitions) // the registry reports refused definitions itself
 	return wrong
 }
 
-// names returns the first folders that hold a member, in the order of their names, and how many more there are.
+// names returns the first maxMembers folders by name, and the number of further ones.
 func (d *Directory) names() (names []string, more int, err error) {
 	dir, err := d.root.Open(".")
 	if err != nil {
@@ -151,7 +151,7 @@ func (d *Directory) names() (names []string, more int, err error) {
 	}
 }
 
-// tellMore tells of folders that are not read because there are too many.
+// tellMore reports folders that are not read because there are too many.
 func (d *Directory) tellMore(more int) {
 	d.unread.Set(float64(more))
 	if more != d.more && more > 0 {
@@ -160,7 +160,7 @@ func (d *Directory) tellMore(more int) {
 	d.more = more
 }
 
-// mark tells one state of the files of these members from another, and when the youngest was written.
+// mark returns a hash that changes with the members' files, and the time of the latest change.
 func (d *Directory) mark(names []string) (mark string, youngest time.Time, err error) {
 	sum := sha256.New()
 	note := func(name string, info fs.FileInfo) {
@@ -169,7 +169,7 @@ func (d *Directory) mark(names []string) (mark string, youngest time.Time, err e
 			youngest = info.ModTime()
 		}
 	}
-	root, err := d.root.Stat(".") // that a folder has gone shows in it alone
+	root, err := d.root.Stat(".") // only this shows that a folder was removed
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("look at the directory: %w", err)
 	}
@@ -178,7 +178,7 @@ func (d *Directory) mark(names []string) (mark string, youngest time.Time, err e
 		fmt.Fprintln(sum, name)
 		err := d.walk(name, func(at string, _ fs.DirEntry) error {
 			info, err := d.root.Stat(at)
-			if err != nil { // a link that leads out or nowhere: who reads it meets that, and the other members do not
+			if err != nil { // a link that leads out or nowhere: reading this member fails, the others are not affected
 				if info, err = d.root.Lstat(at); err != nil {
 					return err
 				}
@@ -186,17 +186,17 @@ func (d *Directory) mark(names []string) (mark string, youngest time.Time, err e
 			note(at, info)
 			return nil
 		})
-		if err != nil && !errors.Is(err, errManyFiles) { // that is told when the member is read
+		if err != nil && !errors.Is(err, errManyFiles) { // reading the member reports it
 			return "", time.Time{}, fmt.Errorf("look at the files: %w", err)
 		}
 	}
 	return string(sum.Sum(nil)), youngest, nil
 }
 
-// errManyFiles says that a member's folder is not read to its end.
+// errManyFiles says that a member's folder has more entries than are read.
 var errManyFiles = fmt.Errorf("the folder holds more than %d files and folders", maxEntries)
 
-// walk visits a folder and what is below it, in the order of names, but nothing that is hidden. More than maxEntries are errManyFiles.
+// walk visits a folder and everything below it in the order of names, except hidden entries. It returns errManyFiles beyond maxEntries.
 func (d *Directory) walk(folder string, visit func(at string, e fs.DirEntry) error) error {
 	info, err := d.root.Stat(folder)
 	if err != nil {
@@ -240,7 +240,7 @@ func (d *Directory) below(folder string, left *int, visit func(at string, e fs.D
 	return nil
 }
 
-// member reads one folder.
+// member reads the member of a folder.
 func (d *Directory) member(name string) (Definition, error) {
 	raw, err := d.file(path.Join(name, sayingFile), maxSaying)
 	if err != nil {
@@ -273,7 +273,7 @@ func (d *Directory) member(name string) (Definition, error) {
 	return definition, nil
 }
 
-// texts reads the files of a folder, those of folders in it by their path.
+// texts reads the contract files of a folder and its subfolders, by their relative paths.
 func (d *Directory) texts(name string) (map[string][]byte, error) {
 	files, left := map[string][]byte{}, int64(maxText)
 	err := d.walk(name, func(at string, e fs.DirEntry) error {
@@ -296,9 +296,9 @@ func (d *Directory) texts(name string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// file reads a file of at most so many bytes.
+// file reads a regular file of at most most bytes.
 func (d *Directory) file(name string, most int64) ([]byte, error) {
-	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe would else be waited for
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // otherwise opening a named pipe would block
 	if err != nil {
 		return nil, fmt.Errorf("open file: %w", err)
 	}

@@ -7,14 +7,14 @@ import (
 	"github.com/fountainai/fountain/internal/contract/change"
 )
 
-// mayFollow says why a contract can't take the place of the one before: it breaks that one's clients, or asks for less, and the operator has not
-// accepted that by name.
+// mayFollow returns an error if a contract breaks clients of the one before, or guards less, unless the operator has accepted each such change by
+// name.
 func mayFollow(before, made *Member) error {
 	changes, err := change.Compare(before.version(), made.version())
 	if err != nil {
 		return fmt.Errorf("compare with the contract in force: %w", err)
 	}
-	refused, _ := change.Refused(changes, made.Accept) // a name that accepts nothing was for a change that is in force already
+	refused, _ := change.Refused(changes, made.Accept) // ignored: names that match no change, since those changes are already in force
 	var errs []error
 	for _, c := range refused {
 		errs = append(errs, errors.New(c.String()))

@@ -20,20 +20,20 @@ import (
 const (
 	kmsSource    = "the kms"
 	kmsWord      = "kms"
-	relistEvery  = time.Minute // although nothing was announced
+	relistEvery  = time.Minute // even if no change was announced
 	firstRetry   = 100 * time.Millisecond
 	lastRetry    = 5 * time.Second
 	listPage     = 100
-	maxDocuments = 33 << 20 // bytes that are read of one answer
+	maxDocuments = 33 << 20 // bytes of an answer that are read at most
 )
 
-// Credential gives the token by which the kms is asked.
+// Credential provides the token for requests to the kms.
 type Credential interface {
 	Token(ctx context.Context, audience string) (string, error)
 	Forget(audience string)
 }
 
-// KMS reads what members the kms keeps, at the start and whenever the feed announces a change.
+// KMS reads the members that the kms stores: at the start and whenever the feed announces a change.
 type KMS struct {
 	registry   *Registry
 	client     *kms.Client
@@ -45,7 +45,7 @@ type KMS struct {
 	known      map[string]said // by name
 }
 
-// said is a definition with what tells it from another one. A version alone does not: it is another's after a backup of the kms was restored.
+// said is a definition with its edition. The version alone does not identify it: after a restore of the kms's database a number may be used for another one.
 type said struct {
 	edition    edition
 	definition Definition
@@ -65,7 +65,7 @@ func editionOf(c kms.Contract) edition {
 	return e
 }
 
-// NewKMS returns a source over the kms. changed tells it to read again; Announce fills it.
+// NewKMS returns the source of the members that the kms stores. A value from changed triggers a read; Announce sends these values.
 func NewKMS(r *Registry, c Credential, changed <-chan struct{}) (*KMS, error) {
 	client, err := kms.NewClient("http://"+kmsWord+"/kms/v1", kms.WithHTTPClient(r.Client))
 	if err != nil {
@@ -79,20 +79,20 @@ func NewKMS(r *Registry, c Credential, changed <-chan struct{}) (*KMS, error) {
 	return k, nil
 }
 
-// Announce returns what passes the feed's announcements of changed contracts on; it is revocation.Config.Apply.
+// Announce returns a function, to be used as revocation.Config.Apply, that sends a value when the feed announces a changed contract.
 func Announce(to chan<- struct{}) func(context.Context, revocation.Entry) error {
 	return func(_ context.Context, e revocation.Entry) error {
 		if e.Kind == revocation.Contract {
 			select {
 			case to <- struct{}{}:
-			default: // it will be read anyway
+			default: // a read is already pending
 			}
 		}
 		return nil
 	}
 }
 
-// Ready says in public words why the members are not known; nil when they are.
+// Ready returns an error, in public words, until the members were read for the first time.
 func (k *KMS) Ready() error {
 	select {
 	case <-k.first:
@@ -102,10 +102,10 @@ func (k *KMS) Ready() error {
 	}
 }
 
-// Heard is closed when the members were read for the first time.
+// Heard returns a channel that is closed when the members were read for the first time.
 func (k *KMS) Heard() <-chan struct{} { return k.first }
 
-// Run reads until ctx ends.
+// Run reads the members until ctx ends.
 func (k *KMS) Run(ctx context.Context) error {
 	pause, failing, heard := firstRetry, false, false
 	for ctx.Err() == nil {
@@ -141,7 +141,7 @@ func (k *KMS) Run(ctx context.Context) error {
 	return nil
 }
 
-// read lists the contracts, reads those that have changed, and makes them the members. A contract that can't be taken is told by the registry, and is
+// read lists the contracts, reads those that have changed, and updates the members. A contract that the registry refuses is reported by the registry, and is
 // no reason to read again.
 func (k *KMS) read(ctx context.Context) error {
 	listed, err := k.list(ctx)
@@ -171,7 +171,7 @@ func (k *KMS) read(ctx context.Context) error {
 		definitions = append(definitions, one.definition)
 	}
 	k.known = next
-	_ = k.registry.Replace(kmsSource, definitions) // it has told what is wrong with which
+	_ = k.registry.Replace(kmsSource, definitions) // the registry reports refused definitions itself
 	return failed
 }
 
@@ -219,10 +219,10 @@ func texts(files []kms.ContractFile) map[string][]byte {
 	return out
 }
 
-// errGone says that a contract was retired between being listed and being read.
+// errGone says that a contract was retired after it had been listed.
 var errGone = errors.New("the contract is retired")
 
-// ask calls the kms and reads its answer.
+// ask calls the kms and decodes its answer.
 func (k *KMS) ask(ctx context.Context, into any, call func(kms.RequestEditorFn) (*http.Response, error)) error {
 	token, err := k.credential.Token(ctx, kmsWord)
 	if err != nil {
@@ -240,7 +240,7 @@ func (k *KMS) ask(ctx context.Context, into any, call func(kms.RequestEditorFn) 
 	case http.StatusOK:
 	case http.StatusNotFound:
 		return errGone
-	case http.StatusUnauthorized, http.StatusForbidden: // a token of before an upgrade has not the scope yet
+	case http.StatusUnauthorized, http.StatusForbidden: // a token from before an upgrade may lack the scope
 		k.credential.Forget(kmsWord)
 		fallthrough
 	default:

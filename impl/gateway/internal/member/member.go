@@ -9,23 +9,23 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// Member is a service of others as the gateway guards it now. It is immutable.
+// Member is an adopted service as the gateway serves it. It is immutable.
 type Member struct {
 	Definition
 	Contract *contract.Contract
-	Warnings []contract.Warning // what was adopted around
-	Shadow   *contract.Contract // nil: there is none, or it can't be read
+	Warnings []contract.Warning // parts of the contract that were left out or ignored
+	Shadow   *contract.Contract // nil: there is none, or it does not compile
 	targets  []*url.URL
-	text     []byte // of the contract, as it is served
+	text     []byte // the contract as it is served
 }
 
-// maxUpstreams bounds the targets of one member.
+// maxUpstreams is the limit of targets per member.
 const maxUpstreams = 64
 
-// errUpstreams says that a member may not be where it is said to be.
+// errUpstreams says that a member's targets are invalid or not allowed.
 var errUpstreams = errors.New("upstreams")
 
-// build makes a member of what was said. before is the member as it is now; its contract is kept where the text is the same.
+// build makes a member from its definition. before is the current member, or nil; its compiled contract is reused if the text is the same.
 func (r *Registry) build(d Definition, before *Member) (*Member, error) {
 	if err := contract.CheckMemberName(d.Name, r.Family); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
@@ -52,7 +52,7 @@ func (r *Registry) build(d Definition, before *Member) (*Member, error) {
 	return m, nil
 }
 
-// compile reads the contract.
+// compile compiles the contract.
 func (m *Member) compile() error {
 	adoption := contract.Adoption{Name: m.Name, File: m.File, Files: m.Files, Public: m.Public}
 	var err error
@@ -65,7 +65,7 @@ func (m *Member) compile() error {
 	return nil
 }
 
-// shadow compiles the next version. One that can't be read is told, and holds up nothing.
+// shadow compiles the next version of the contract. If that fails, it logs the error and returns nil; the live contract is not affected.
 func (r *Registry) shadow(d Definition, before *Member) *contract.Contract {
 	if before != nil && before.Definition.Shadow.equal(d.Shadow) {
 		return before.Shadow

@@ -26,25 +26,25 @@ type Options struct {
 	Upstreams  *upstream.Set
 	Watcher    *services.Watcher
 	Admission  *admit.Station
-	Egress     *egress.Policy // where members may be
-	Client     *http.Client   // calls services of the family by their words
+	Egress     *egress.Policy // allowed targets of members
+	Client     *http.Client   // calls services of the family; the host is a service's word
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
 
-// Registry is the routes of the family and of the members. It is httpserver.Routes, and safe for concurrent use.
+// Registry has the routes of the family and of the members. It implements httpserver.Routes, and is safe for concurrent use.
 type Registry struct {
 	Options
 	live    atomic.Pointer[state]
 	refused *prometheus.GaugeVec
 
 	mu      sync.Mutex
-	sources map[string]map[string]*Definition // what each source says, by the member's name
-	faults  map[string]error                  // by name: why the last definition is not in force
-	stands  map[string]services.Standing      // by name: which definition is in force, and which is not
+	sources map[string]map[string]*Definition // definitions of each source, by the member's name
+	faults  map[string]error                  // why a member's last definition was refused, by name
+	stands  map[string]services.Standing      // which definition is in force and which was refused, by name
 }
 
-// state is what holds at one moment. It is immutable.
+// state is a snapshot of the routes and members. It is immutable.
 type state struct {
 	table   *contract.Table
 	members map[string]*Member // by name
@@ -78,16 +78,16 @@ func (r *Registry) Allow(escapedPath string) (string, error) {
 	return r.live.Load().table.Allow(escapedPath)
 }
 
-// Member returns the member of a name, or nil.
+// Member returns the member with a name, or nil.
 func (r *Registry) Member(name string) *Member { return r.live.Load().members[name] }
 
-// Active reports whether a member may answer with media types that a browser runs.
+// Active reports whether a member may answer with media types that browsers execute.
 func (r *Registry) Active(name string) bool {
 	m := r.Member(name)
 	return m != nil && m.ActiveContent
 }
 
-// Text returns the document of a member as the gateway serves it; nil when there is no such member.
+// Text returns a member's document as the gateway serves it; nil when there is no such member.
 func (r *Registry) Text(name string) []byte {
 	if m := r.Member(name); m != nil {
 		return m.text
@@ -95,7 +95,7 @@ func (r *Registry) Text(name string) []byte {
 	return nil
 }
 
-// Members returns all members by name.
+// Members returns all members, by name.
 func (r *Registry) Members() []*Member {
 	members := r.live.Load().members
 	out := make([]*Member, 0, len(members))
@@ -105,8 +105,8 @@ func (r *Registry) Members() []*Member {
 	return out
 }
 
-// Replace makes these the members that a source says, in place of what it said before. A definition that can't be taken leaves the member of its
-// name as it is; the error names each with the reason. What another source says already is refused. The change is one step for requests.
+// Replace replaces the members of a source. If a definition is refused, the member of that name stays as it is; the error names each refused one with the
+// reason. A name that another source already uses is refused. Requests see the whole change at once.
 func (r *Registry) Replace(source string, definitions []Definition) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -142,10 +142,10 @@ func (r *Registry) Replace(source string, definitions []Definition) error {
 	return err
 }
 
-// errNameTaken says that two sources have a member of one name.
+// errNameTaken says that another source already has a member of this name.
 var errNameTaken = errors.New("says a member of this name already")
 
-// stand notes which definitions of a source are in force now.
+// stand records which definitions of a source are now in force.
 func (r *Registry) stand(gone map[string]*Definition, definitions []Definition, faults map[string]error) {
 	for name := range gone {
 		if r.saidElsewhere("", name) == "" {
@@ -157,7 +157,7 @@ func (r *Registry) stand(gone map[string]*Definition, definitions []Definition, 
 		switch fault := faults[d.Name]; {
 		case fault == nil:
 			standing = services.Standing{Revision: d.Revision}
-		case errors.Is(fault, errNameTaken): // the other source's is in force
+		case errors.Is(fault, errNameTaken): // the other source's definition is in force
 			continue
 		case errors.Is(fault, errUpstreams):
 			standing.Refused, standing.Cause = d.Revision, "upstreams"
@@ -168,7 +168,7 @@ func (r *Registry) stand(gone map[string]*Definition, definitions []Definition, 
 	}
 }
 
-// Standing implements services.Members: it returns which definition of a member is in force, and which is not.
+// Standing implements services.Members: it returns which definition of a member is in force, and which one was refused.
 func (r *Registry) Standing(name string) services.Standing {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -190,7 +190,7 @@ func (r *Registry) Unserved() []string {
 	return names
 }
 
-// Kept returns what a source has said of a member, for a source that can't read it now; the zero value when it has said nothing.
+// Kept returns the last definition of a member from a source that can't read it now; the zero value when there is none.
 func (r *Registry) Kept(source, name string) Definition {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -209,7 +209,7 @@ func (r *Registry) saidElsewhere(source, name string) string {
 	return ""
 }
 
-// take puts what a definition says into next, or leaves next as it is.
+// take adds a definition to next. On an error next is unchanged.
 func (r *Registry) take(next map[string]*Member, d *Definition) error {
 	before := next[d.Name]
 	switch {
@@ -232,7 +232,7 @@ func (r *Registry) take(next map[string]*Member, d *Definition) error {
 	return nil
 }
 
-// put makes these the members: first what they need, then their routes, and then what is needed no more is taken away.
+// put makes next the members. It first adds targets and watchers, then switches the routes, and then removes what is no longer used.
 func (r *Registry) put(next map[string]*Member) error {
 	before := r.live.Load()
 	contracts := slices.Clone(r.Family)
@@ -260,7 +260,7 @@ func (r *Registry) put(next map[string]*Member) error {
 	return nil
 }
 
-// words returns the names of all services behind the gateway.
+// words returns the words of all services behind the gateway.
 func (r *Registry) words(members map[string]*Member) []string {
 	words := slices.Collect(maps.Keys(members))
 	for _, c := range r.Family {
@@ -271,7 +271,7 @@ func (r *Registry) words(members map[string]*Member) []string {
 	return words
 }
 
-// tell writes what has changed into the log and the metric: each fault once, and each end of one.
+// tell logs changes and updates the metric. Each fault is logged when it begins or changes, not repeatedly.
 func (r *Registry) tell(gone, said map[string]*Definition, faults map[string]error) {
 	for name := range gone {
 		if said[name] == nil {

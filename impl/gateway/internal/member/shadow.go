@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Shadows hold requests and answers of members against the next versions of their contracts. They refuse nothing, and tell what those would.
+// Shadows checks requests and answers of members against the next versions of their contracts. It refuses nothing, but reports what those would refuse.
 type Shadows struct {
 	registry *Registry
 	log      *slog.Logger
@@ -24,10 +24,10 @@ type Shadows struct {
 	told map[finding]bool
 }
 
-// finding is something that a shadow would refuse.
+// finding identifies something that a shadow contract would refuse.
 type finding struct{ member, operation, side, code, in, pointer, keyword string }
 
-// maxFindings bounds the different findings that are written into the log, each once.
+// maxFindings bounds the number of distinct findings that are logged. Each is logged once.
 const maxFindings = 1000
 
 // NewShadows returns the shadows of a registry's members.
@@ -40,7 +40,7 @@ func NewShadows(r *Registry) *Shadows {
 	return s
 }
 
-// shadow returns the next version of a member's contract and what the request matches there; nil when there is none.
+// shadow returns the next version of a member's contract and the request's match in it; nil when there is none.
 func (s *Shadows) shadow(x *httpserver.Exchange) (c *contract.Contract, m contract.Match, err error) {
 	member := s.registry.Member(x.Operation.Word)
 	if member == nil || member.Shadow == nil {
@@ -50,7 +50,7 @@ func (s *Shadows) shadow(x *httpserver.Exchange) (c *contract.Contract, m contra
 	return member.Shadow, m, err
 }
 
-// Request judges a request that has passed every check of the live contract.
+// Request checks a request that has passed all checks of the live contract.
 func (s *Shadows) Request(x *httpserver.Exchange) {
 	c, m, err := s.shadow(x)
 	if c == nil {
@@ -81,7 +81,7 @@ func wouldRefuse(x *httpserver.Exchange, m *contract.Match) error {
 	if err := op.CheckParameters(x.Request, m); err != nil {
 		return err
 	}
-	if x.Stream != nil { // it has gone by
+	if x.Stream != nil { // a streamed body can't be checked afterwards
 		return nil
 	}
 	if int64(len(x.Body)) > op.Policy.Body.Max {
@@ -90,7 +90,7 @@ func wouldRefuse(x *httpserver.Exchange, m *contract.Match) error {
 	return httpserver.InTurn(x.Request.Context(), op, len(x.Body), func() error { return op.CheckBody(x.Request.Header.Get("Content-Type"), x.Body) })
 }
 
-// Answer judges an answer that the client gets.
+// Answer checks an answer that was sent to the client.
 func (s *Shadows) Answer(x *httpserver.Exchange, status int, header http.Header, body []byte) {
 	c, m, err := s.shadow(x)
 	if c == nil || err != nil || m.Operation.Unsupported != "" {
@@ -105,7 +105,7 @@ func (s *Shadows) Answer(x *httpserver.Exchange, status int, header http.Header,
 	s.tell(x, "answer", err)
 }
 
-// tell counts what a shadow would refuse, and logs each kind of it once.
+// tell counts what a shadow contract would refuse, and logs each distinct finding once.
 func (s *Shadows) tell(x *httpserver.Exchange, side string, err error) {
 	if err == nil {
 		return

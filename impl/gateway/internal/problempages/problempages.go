@@ -1,4 +1,4 @@
-// Package problempages makes the pages about the codes of problems out of the text in docs/problems: as HTML for people, and in parts for JSON.
+// Package problempages renders the pages about problem codes from the texts in docs/problems: as HTML for people, and as their parts for JSON.
 package problempages
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Page is what there is to say about one code. The texts are Markdown.
+// Page is the page of one code. The texts are Markdown.
 type Page struct {
 	Code    problem.Code
 	Meaning string
@@ -26,17 +26,17 @@ type Page struct {
 	HTML    []byte // the whole document
 }
 
-// Pages are all pages.
+// Pages has all pages.
 type Pages struct {
 	List   []*Page // by status, then by code
 	HTML   []byte  // the document that lists them
 	byCode map[string]*Page
 }
 
-// Page returns that of a code, or nil.
+// Page returns the page of a code, or nil.
 func (p *Pages) Page(code string) *Page { return p.byCode[code] }
 
-// Load returns the pages, which are made once: about 80 of a few lines each.
+// Load returns the pages. They are rendered on the first call; there are about 80 short ones.
 var Load = sync.OnceValues(load)
 
 func load() (*Pages, error) {
@@ -59,7 +59,7 @@ func load() (*Pages, error) {
 	return all, nil
 }
 
-// The words before the two parts of a page.
+// The marks before the two parts of a page.
 const (
 	meaningMark = "**What it means.** "
 	remedyMark  = "**What to do.** "
@@ -70,7 +70,7 @@ var templates embed.FS
 
 var documents = template.Must(template.ParseFS(templates, "page/*.html"))
 
-// markdown leaves out raw HTML and links to scripts, which is what goldmark does unless it is told otherwise.
+// markdown omits raw HTML and script links, which is goldmark's default.
 var markdown = goldmark.New(goldmark.WithExtensions(extension.Table))
 
 func read(code problem.Code) (*Page, error) {
@@ -87,7 +87,7 @@ func read(code problem.Code) (*Page, error) {
 	if err := markdown.Convert(text, &rendered); err != nil {
 		return nil, fmt.Errorf("render: %w", err)
 	}
-	// The template takes the body as it is: goldmark has escaped it.
+	// The template inserts the body unescaped: goldmark has already escaped it.
 	err = documents.ExecuteTemplate(&out, "page.html", struct {
 		Title string
 		Body  template.HTML

@@ -28,7 +28,7 @@ func TestLoad_hasAPageForEveryCodeAndNoOther(t *testing.T) {
 	require.Nil(t, pages.Page("made_up"))
 }
 
-// The policy of the pages lets nothing inline in. The texts are written for readers of the repository as well, whose links lead nowhere from here.
+// The pages' CSP allows nothing inline. The texts are also for readers of the repository, whose relative links do not work here.
 func TestLoad_makesNothingThatThePolicyRefuses(t *testing.T) {
 	pages, err := Load()
 	require.NoError(t, err)

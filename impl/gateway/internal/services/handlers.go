@@ -20,32 +20,32 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
-// Members tells of the adopted services.
+// Members reports on the adopted services.
 type Members interface {
-	// Standing returns what of an adopted service's contract is in force.
+	// Standing returns which version of an adopted service's contract is in force.
 	Standing(name string) Standing
-	// Unserved returns the names of the services that were adopted and of which nothing is in force, because no version of their contract is taken.
+	// Unserved returns the names of adopted services of which no version is in force, because every one was refused.
 	Unserved() []string
 }
 
-// Handlers are the gateway's own operations.
+// Handlers implements the gateway's own operations.
 type Handlers struct {
 	Watcher *Watcher
 	Version string
-	Ready   func() error // why the gateway cannot work, in public words
-	Client  *http.Client // calls services by their words
+	Ready   func() error // why the gateway is not ready, in public words
+	Client  *http.Client // the host of its URLs is a service's word
 	Texts   *Texts
 	Members Members
 }
 
 var _ gatewayapi.StrictServerInterface = (*Handlers)(nil)
 
-// GetGatewayHealth tells that the process lives.
+// GetGatewayHealth reports that the process is alive.
 func (h *Handlers) GetGatewayHealth(context.Context, gatewayapi.GetGatewayHealthRequestObject) (gatewayapi.GetGatewayHealthResponseObject, error) {
 	return gatewayapi.GetGatewayHealth200JSONResponse{Status: commonapi.HealthStatusOk, Service: "gateway", Version: h.Version}, nil
 }
 
-// GetGatewayReadiness tells whether the gateway can let requests through.
+// GetGatewayReadiness reports whether the gateway can serve requests.
 func (h *Handlers) GetGatewayReadiness(context.Context, gatewayapi.GetGatewayReadinessRequestObject) (gatewayapi.GetGatewayReadinessResponseObject, error) {
 	if err := h.Ready(); err != nil {
 		return nil, problem.New(problem.NotReady, "The gateway is not ready: "+err.Error()+".").WithRetryAfter(time.Second)
@@ -76,7 +76,7 @@ func (h *Handlers) ListGatewayServices(context.Context, gatewayapi.ListGatewaySe
 	return gatewayapi.ListGatewayServices200JSONResponse(list), nil
 }
 
-// stand tells which version of an adopted contract is in force, and what is refused of the last one.
+// stand adds which version of an adopted contract is in force, and why the last one was refused.
 func (h *Handlers) stand(one *gatewayapi.ServiceStatus) {
 	standing := h.Members.Standing(one.Name)
 	if standing.Revision > 0 {
@@ -87,10 +87,10 @@ func (h *Handlers) stand(one *gatewayapi.ServiceStatus) {
 	}
 }
 
-// maxRefused is how many refused services are told, as the contract says.
+// maxRefused is the most refused services that are listed, as the contract says.
 const maxRefused = 256
 
-// refusal tells what of the last version of a contract is refused.
+// refusal returns why the last version of a contract was refused.
 func refusal(s Standing) *gatewayapi.ServiceRefusal {
 	r := &gatewayapi.ServiceRefusal{Cause: gatewayapi.ServiceRefusalCause(s.Cause)}
 	if s.Refused > 0 {
@@ -99,20 +99,20 @@ func refusal(s Standing) *gatewayapi.ServiceRefusal {
 	return r
 }
 
-// maxMetadata is the most that is read of the kms's metadata, in bytes.
+// maxMetadata is the largest metadata of the kms that is read, in bytes.
 const maxMetadata = 64 << 10
 
-// GetAuthorizationServer answers with the kms's own document.
+// GetAuthorizationServer returns the kms's document.
 func (h *Handlers) GetAuthorizationServer(ctx context.Context, _ gatewayapi.GetAuthorizationServerRequestObject) (gatewayapi.GetAuthorizationServerResponseObject, error) {
 	return h.metadata(ctx, "http://kms/kms/v1/.well-known/oauth-authorization-server")
 }
 
-// GetOpenIDProvider answers with the kms's own document.
+// GetOpenIDProvider returns the kms's document.
 func (h *Handlers) GetOpenIDProvider(ctx context.Context, _ gatewayapi.GetOpenIDProviderRequestObject) (gatewayapi.GetOpenIDProviderResponseObject, error) {
 	return h.metadata(ctx, "http://kms/kms/v1/.well-known/openid-configuration")
 }
 
-// metadata reads a document of the kms.
+// metadata reads a metadata document of the kms.
 func (h *Handlers) metadata(ctx context.Context, address string) (metadata, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -133,8 +133,8 @@ func (h *Handlers) metadata(ctx context.Context, address string) (metadata, erro
 	return metadata(raw), nil
 }
 
-// metadata is a JSON document that is answered as it is. The generated response type has lost the methods of json.RawMessage and
-// would write the bytes as a base64 string.
+// metadata is a JSON document that is returned unchanged. The generated response type lacks the methods of json.RawMessage and
+// would encode the bytes as a base64 string.
 type metadata []byte
 
 // VisitGetAuthorizationServerResponse writes the document.
@@ -150,7 +150,7 @@ func (m metadata) write(w http.ResponseWriter) error {
 	return err
 }
 
-// GetContract serves a contract's text, whose ETag is a hash of it: every replica of one release gives the same.
+// GetContract returns a contract's text. The ETag is a hash of it, so every replica of one release returns the same.
 func (h *Handlers) GetContract(_ context.Context, request gatewayapi.GetContractRequestObject) (gatewayapi.GetContractResponseObject, error) {
 	text, err := h.Texts.Text(request.Document)
 	if err != nil {
@@ -163,7 +163,7 @@ func (h *Handlers) GetContract(_ context.Context, request gatewayapi.GetContract
 	}, nil
 }
 
-// revalidated has browsers ask each time whether what they have is still current: a page, its scripts and contracts are always of one version.
+// revalidated makes browsers check before each use that their copy is current, so that a page, its scripts and contracts are of one version.
 const revalidated = "no-cache"
 
 // GetStartPage serves the page at the root.
@@ -186,7 +186,7 @@ func (h *Handlers) GetFavicon(context.Context, gatewayapi.GetFaviconRequestObjec
 	}, nil
 }
 
-// GetDocs serves the documentation page. Which contract it shows is read from the address by its script.
+// GetDocs serves the documentation page. Its script selects the contract from the URL.
 func (h *Handlers) GetDocs(context.Context, gatewayapi.GetDocsRequestObject) (gatewayapi.GetDocsResponseObject, error) {
 	page := docsui.DocsPage()
 	return gatewayapi.GetDocs200TextHTMLResponse{
@@ -197,12 +197,12 @@ func (h *Handlers) GetDocs(context.Context, gatewayapi.GetDocsRequestObject) (ga
 	}, nil
 }
 
-// RedirectToDocs leads from /docs/ to the page.
+// RedirectToDocs redirects from /docs/ to the page.
 func (h *Handlers) RedirectToDocs(context.Context, gatewayapi.RedirectToDocsRequestObject) (gatewayapi.RedirectToDocsResponseObject, error) {
 	return gatewayapi.RedirectToDocs308Response{Headers: gatewayapi.RedirectToDocs308ResponseHeaders{Location: "/docs"}}, nil
 }
 
-// GetConsole serves the console. Which view it shows is read from the address by its script.
+// GetConsole serves the console. Its script selects the view from the URL.
 func (h *Handlers) GetConsole(context.Context, gatewayapi.GetConsoleRequestObject) (gatewayapi.GetConsoleResponseObject, error) {
 	page := console.Page()
 	return gatewayapi.GetConsole200TextHTMLResponse{

@@ -22,7 +22,7 @@ const (
 
 type preferredKey struct{}
 
-// Negotiated lets the operations whose answers have two forms know which one the request prefers: JSON, unless HTML is liked better, as browsers do.
+// Negotiated selects the form of answers that have two: JSON, unless the request prefers HTML, as browsers do.
 func Negotiated(next gatewayapi.StrictHandlerFunc, operation string) gatewayapi.StrictHandlerFunc {
 	if operation != "ListProblemPages" && operation != "GetProblemPage" {
 		return next
@@ -32,7 +32,7 @@ func Negotiated(next gatewayapi.StrictHandlerFunc, operation string) gatewayapi.
 	}
 }
 
-// twoForms is an answer as JSON or as HTML. It adds to the Vary of the server, over which the generated response would write.
+// twoForms is an answer as JSON or as HTML. It adds to the server's Vary header, which the generated response type would overwrite.
 type twoForms struct {
 	mediaType string
 	content   []byte
@@ -81,7 +81,7 @@ func (h *Handlers) ListProblemPages(ctx context.Context, _ gatewayapi.ListProble
 	return inForm(ctx, pages.HTML, list)
 }
 
-// GetProblemPage tells what one code means.
+// GetProblemPage returns the page of one code.
 func (h *Handlers) GetProblemPage(ctx context.Context, request gatewayapi.GetProblemPageRequestObject) (gatewayapi.GetProblemPageResponseObject, error) {
 	pages, err := problempages.Load()
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/fountainai/fountain/impl/gateway/internal/upstream"
 )
 
-// skew knows which targets keep another text of their contract than the gateway checks. They get requests all the same: while a new version is put in
-// place both are there. One that stays so answers what the gateway refuses, or refuses what the gateway lets through.
+// skew records which targets have a different text of their contract than the gateway. They still get requests, since both texts exist while a new version is
+// deployed. A lasting difference makes the gateway refuse the target's answers, or the target refuse requests that the gateway admits.
 type skew struct {
 	log     *slog.Logger
 	targets *prometheus.GaugeVec
@@ -28,7 +28,7 @@ func newSkew(log *slog.Logger, to prometheus.Registerer) *skew {
 	return s
 }
 
-// note takes what a target said of its contract, and logs a change.
+// note records the digest that a target reported, and logs a change.
 func (s *skew) note(ctx context.Context, service Status, target *upstream.Target, digest string) {
 	other := digest != service.Digest
 	s.mu.Lock()
@@ -48,7 +48,7 @@ func (s *skew) note(ctx context.Context, service Status, target *upstream.Target
 	s.log.InfoContext(ctx, "service keeps the gateway's contract again", "upstream", service.Word, "target", target.URL.Host)
 }
 
-// count returns how many targets of a service keep another text, and makes the metric tell it from the beginning.
+// count returns the number of targets with a different text, and sets the metric, which therefore exists from the start.
 func (s *skew) count(word string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,7 +57,7 @@ func (s *skew) count(word string) int {
 	return n
 }
 
-// of is called with the lock.
+// of counts them. The caller holds the lock.
 func (s *skew) of(word string) int {
 	n := 0
 	for _, other := range s.seen[word] {
@@ -68,7 +68,7 @@ func (s *skew) of(word string) int {
 	return n
 }
 
-// forget begins anew with the targets of a service.
+// forget drops what is known of a service's targets.
 func (s *skew) forget(word string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +76,7 @@ func (s *skew) forget(word string) {
 	s.targets.WithLabelValues(word).Set(0)
 }
 
-// drop takes a service out of the metric.
+// drop removes a service from the metric.
 func (s *skew) drop(word string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,18 +10,18 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
-// Texts gives the documents that /openapi serves.
+// Texts provides the documents served under /openapi.
 type Texts struct {
-	// Adopted returns the document of a service of others, which is one file; nil when there is none of this name.
+	// Adopted returns the document of an adopted service, which is one file; nil when there is no such service.
 	Adopted func(name string) []byte
 
 	mu      sync.Mutex
-	bundled map[string][]byte // of the family's, by word
+	bundled map[string][]byte // bundled documents of the family, by word
 }
 
 var errNoText = errors.New("no contract has this name")
 
-// Text returns a document by the last part of its path: "kms.yaml", or "kms.bundled.yaml", which has no references to other files.
+// Text returns a document by the last segment of its path: "kms.yaml", or "kms.bundled.yaml", which has no references to other files.
 func (t *Texts) Text(document string) ([]byte, error) {
 	name := strings.TrimSuffix(document, ".yaml")
 	word, bundled := strings.CutSuffix(name, ".bundled")
@@ -37,7 +37,7 @@ func (t *Texts) Text(document string) ([]byte, error) {
 	return openapi.Read(name)
 }
 
-// bundle makes a bundled document once: it stays the same while the program runs.
+// bundle bundles a document once and caches it.
 func (t *Texts) bundle(word string) ([]byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Unknown answers a person's browser at an address where there is nothing with a page that leads on. It reports false for programs, which get the problem:
-// those that do not ask by GET for HTML before JSON.
+// Unknown serves a page to browsers that request an address where there is nothing. It returns false for other requests, which get the problem document:
+// those that are not a GET that prefers HTML over JSON.
 func Unknown(w http.ResponseWriter, r *http.Request) bool {
 	w.Header().Add("Vary", "Accept")
 	if r.Method != http.MethodGet || contract.Preferred(r.Header, problem.MediaType, typeHTML) != typeHTML {
@@ -23,6 +23,6 @@ func Unknown(w http.ResponseWriter, r *http.Request) bool {
 	h.Set("Content-Type", page.MediaType)
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(http.StatusNotFound)
-	_, _ = w.Write(page.Content) // a client that has left needs no answer
+	_, _ = w.Write(page.Content) // a write error means that the client has disconnected
 	return true
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/impl/gateway/internal/services"
 )
 
-// Somebody who follows a broken link reads where to go on; a program gets the problem that it knows how to read.
+// A person who follows a broken link gets a page with further links; a program gets the problem document.
 func TestUnknown_answersBrowsersAlone(t *testing.T) {
 	const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 	for _, c := range []struct {

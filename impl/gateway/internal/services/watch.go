@@ -1,4 +1,4 @@
-// Package services knows the family's services: where they are, whether they are ready, and which contract they keep.
+// Package services monitors the services behind the gateway: their targets, their readiness, and the contracts that they report.
 package services
 
 import (
@@ -22,28 +22,28 @@ import (
 )
 
 const (
-	pollEvery   = 2 * time.Second // once a target is ready
+	pollEvery   = 2 * time.Second // while a target is ready
 	pollStarter = 100 * time.Millisecond
 	pollTimeout = 2 * time.Second
-	missedMost  = 3 // answers that may be missing before a target is down: one that is busy is not gone
+	missedMost  = 3 // consecutive checks without an answer until a target is down, since a busy one may miss some
 )
 
-// Status is one service.
+// Status is the state of one service.
 type Status struct {
 	Word, BasePath, State   string
-	ContractVersion, Digest string // info.version, and SHA-256 of the text as RFC 9530 writes digests
-	Adopted                 bool   // it is of others
-	Targets, Ready, Skewed  int    // how many targets there are, are ready, and keep another text of the contract
+	ContractVersion, Digest string // info.version, and the SHA-256 of the text in the form of RFC 9530
+	Adopted                 bool   // it is an adopted service
+	Targets, Ready, Skewed  int    // number of targets, of ready ones, and of those with a different text of the contract
 }
 
-// Standing says which version of an adopted contract is in force, and whether the last one is refused.
+// Standing says which version of an adopted contract is in force, and whether the last one was refused.
 type Standing struct {
-	Revision int64  // the version at the kms that is in force; 0: no version of the kms's
-	Refused  int64  // that of the last one, where it is refused; 0: no version of the kms's
-	Cause    string // what of it is refused: upstreams or contract; "": nothing is
+	Revision int64  // version at the kms that is in force; 0 if it is not from the kms
+	Refused  int64  // version at the kms that was refused last; 0 if it is not from the kms
+	Cause    string // what was refused: upstreams or contract; "" if nothing was
 }
 
-// Watcher asks every target of every service again and again whether it is ready.
+// Watcher periodically checks every target of every service for readiness.
 type Watcher struct {
 	client    *http.Client
 	upstreams *upstream.Set
@@ -51,22 +51,22 @@ type Watcher struct {
 
 	mu      sync.Mutex
 	watched map[string]*watched // by word
-	running context.Context     // nil: Run has not begun, or has ended
+	running context.Context     // nil before Run and after it has ended
 	asking  sync.WaitGroup
 }
 
-// watched is a service whose targets are asked.
+// watched is a service whose targets are checked.
 type watched struct {
 	Status
 	service *upstream.Service
 	ask     Ask
-	leave   context.CancelFunc // nil: nobody asks yet
+	leave   context.CancelFunc // nil: it is not being checked
 }
 
-// Ask finds out how a target is. It returns the digest of the target's contract where it tells one, and why the target said nothing.
+// Ask checks the state of a target. It returns the digest of the target's contract if the target reports one, and an error if the target did not answer.
 type Ask func(ctx context.Context, target *upstream.Target) (state upstream.Health, digest string, err error)
 
-// NewWatcher returns a watcher of those services that have an address.
+// NewWatcher returns a watcher of the services that have targets.
 func NewWatcher(contracts []*contract.Contract, upstreams *upstream.Set, client *http.Client, log *slog.Logger, to prometheus.Registerer) *Watcher {
 	w := &Watcher{client: client, upstreams: upstreams, skew: newSkew(log, to), watched: map[string]*watched{}}
 	for _, c := range contracts {
@@ -77,7 +77,7 @@ func NewWatcher(contracts []*contract.Contract, upstreams *upstream.Set, client 
 	return w
 }
 
-// Watch asks the targets that a contract's service has now, in place of those that were asked before.
+// Watch starts checking the current targets of a contract's service, instead of its previous ones.
 func (w *Watcher) Watch(c *contract.Contract, ask Ask) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -88,7 +88,7 @@ func (w *Watcher) Watch(c *contract.Contract, ask Ask) {
 	}
 	before := w.watched[c.Word]
 	w.watched[c.Word] = made
-	if before != nil && before.service == service { // the same targets, whose health is known
+	if before != nil && before.service == service { // the targets are the same, and their health is known
 		before.Status, before.ask = made.Status, ask
 		w.watched[c.Word] = before
 		return
@@ -98,7 +98,7 @@ func (w *Watcher) Watch(c *contract.Contract, ask Ask) {
 	w.begin(made)
 }
 
-// Leave asks the targets of a service no more.
+// Leave stops checking the targets of a service.
 func (w *Watcher) Leave(word string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -113,7 +113,7 @@ func (s *watched) stop() {
 	}
 }
 
-// begin is called with the lock.
+// begin starts checking. The caller holds the lock.
 func (w *Watcher) begin(s *watched) {
 	if w.running == nil {
 		return
@@ -125,7 +125,7 @@ func (w *Watcher) begin(s *watched) {
 	}
 }
 
-// List returns the services by word. One is ready when any of its targets is.
+// List returns the services by word. A service is ready when any of its targets is.
 func (w *Watcher) List() []Status {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -140,7 +140,7 @@ func (w *Watcher) List() []Status {
 	return out
 }
 
-// Run asks until ctx ends.
+// Run checks the targets until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {
 	w.mu.Lock()
 	w.running = ctx
@@ -156,7 +156,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// now returns what is watched at this moment: a new version of the contract does not begin the asking anew.
+// now returns the current status and check of a service: they change with a new version of the contract, without restarting the checks.
 func (w *Watcher) now(s *watched) (Status, Ask) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -191,7 +191,7 @@ func (w *Watcher) watch(ctx context.Context, s *watched, target *upstream.Target
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-target.Asked(): // a request was refused there
+		case <-target.Asked(): // a request found the target not ready
 			timer.Reset(pollStarter)
 			<-timer.C
 		case <-timer.C:
@@ -199,14 +199,14 @@ func (w *Watcher) watch(ctx context.Context, s *watched, target *upstream.Target
 	}
 }
 
-// readiness asks the readiness operation that every service of the family has.
+// readiness returns a check by the readiness operation, which every service of the family has.
 func (w *Watcher) readiness(basePath string) Ask {
 	return func(ctx context.Context, target *upstream.Target) (upstream.Health, string, error) {
 		return w.get(ctx, target.URL.JoinPath(basePath, "ready").String())
 	}
 }
 
-// Connecting is the Ask for services of others: a target that accepts a connection is ready, for nothing more is known of it.
+// Connecting is the check for adopted services: a target that accepts a connection is ready, since nothing else about it is known.
 func Connecting(ctx context.Context, target *upstream.Target) (upstream.Health, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
@@ -216,7 +216,7 @@ func Connecting(ctx context.Context, target *upstream.Target) (upstream.Health, 
 	return upstream.Ready, "", nil
 }
 
-// get returns what a target says of itself, the digest of its contract where it tells one, and why it said nothing.
+// get returns the state of a target and the digest of its contract if it reports one, and an error if it did not answer.
 func (w *Watcher) get(ctx context.Context, address string) (state upstream.Health, digest string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
@@ -228,7 +228,7 @@ func (w *Watcher) get(ctx context.Context, address string) (state upstream.Healt
 	if err != nil {
 		return upstream.Down, "", err
 	}
-	body, _ := io.ReadAll(io.LimitReader(res.Body, maxMetadata)) // whatever it is: the status says what counts
+	body, _ := io.ReadAll(io.LimitReader(res.Body, maxMetadata)) // an error does not matter: the status is sufficient
 	_ = res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		return upstream.Starting, "", nil

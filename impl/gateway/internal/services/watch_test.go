@@ -23,7 +23,7 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
-// A service is what the best of its targets says of itself.
+// The state of a service is the best one of its targets.
 func TestWatcher_tellsTheBestOfTheTargets(t *testing.T) {
 	var status [2]atomic.Int64
 	var targets []*url.URL
@@ -61,7 +61,7 @@ func TestWatcher_tellsTheBestOfTheTargets(t *testing.T) {
 	require.Len(t, w.List(), 1)
 }
 
-// A target that keeps another contract is told, once for each change, and still gets requests.
+// A target with a different contract is reported once per change, and still gets requests.
 func TestWatcher_tellsOfTargetsThatKeepAnotherContract(t *testing.T) {
 	text := []byte("openapi: 3.0.3")
 	var digest atomic.Value
@@ -97,7 +97,7 @@ func TestWatcher_tellsOfTargetsThatKeepAnotherContract(t *testing.T) {
 	require.Equal(t, 1, strings.Count(log.String(), "contract again"))
 }
 
-// A service of others comes and goes while the watcher runs. All that is known of it is whether it accepts connections.
+// Adopted services come and go while the watcher runs. Only whether they accept connections is known.
 func TestWatch_followsServicesThatComeAndGo(t *testing.T) {
 	set := upstream.New(upstream.Options{Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	registry := prometheus.NewRegistry()

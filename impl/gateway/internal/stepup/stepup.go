@@ -1,5 +1,5 @@
-// Package stepup redeems a code that came with a request (X-OTP) for a raised token: it verifies the code at twofactor and trades
-// the proof at the kms, both with the caller's own token. The gateway has no right of its own to either.
+// Package stepup exchanges a code sent with a request (X-OTP) for a raised token. It verifies the code at twofactor and exchanges the resulting proof at
+// the kms, both with the caller's own token. The gateway has no rights of its own for either.
 package stepup
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/fountainai/fountain/internal/requestid"
 )
 
-// maxAnswer is the most that is read of an answer of twofactor or the kms, in bytes.
+// maxAnswer is the largest answer of twofactor or the kms that is read, in bytes.
 const maxAnswer = 64 << 10
 
 // Redeemer redeems codes. It is safe for concurrent use.
@@ -47,14 +47,14 @@ func New(twofactorURL, kmsURL string, doer *http.Client, v *auth.Verifier, c clo
 	return &Redeemer{twofactor: tc, kms: kc, verifier: v, clock: c}, nil
 }
 
-// Ask decides by the token alone whether a second factor is needed. A request that brings a code where the contract takes one goes
-// on and is redeemed later, when nothing else can refuse it any more; so a refused request never burns a code.
+// Ask decides by the token alone whether a second factor is required. If the request has a code and the contract accepts one, it proceeds and the code is
+// redeemed last, after all other checks, so that a refused request never uses up a code.
 func (s *Redeemer) Ask(x *httpserver.Exchange) error {
 	op := x.Operation
 	if op.Public || op.Policy.StepUp == nil {
 		return nil
 	}
-	// A token for a service of others is of no use at twofactor, so that no code can be redeemed with it.
+	// A token for an adopted service is not accepted by twofactor, so no code can be redeemed with it.
 	may := x.Code != "" && op.AcceptsOTP() && op.Mount == "" && x.Principal.Kind == auth.KindUser
 	if op.Policy.StepUp.Dynamic {
 		x.Redeem = may
@@ -68,7 +68,7 @@ func (s *Redeemer) Ask(x *httpserver.Exchange) error {
 	return err
 }
 
-// Redeem redeems the code when Ask said so, and puts the raised token in the place of the caller's.
+// Redeem redeems the code if Ask has said so, and replaces the caller's token with the raised one.
 func (s *Redeemer) Redeem(x *httpserver.Exchange) error {
 	if !x.Redeem {
 		return nil
@@ -95,7 +95,7 @@ func (s *Redeemer) Redeem(x *httpserver.Exchange) error {
 	if p.Kind != x.Principal.Kind || p.Subject != x.Principal.Subject || p.SessionID != x.Principal.SessionID {
 		return problem.New(problem.BadUpstream, "The second factor could not be checked.").Wrap(errors.New("the raised token is another caller's"))
 	}
-	if err := auth.Permit(p, x.Operation); err != nil { // it may carry less than the caller's own
+	if err := auth.Permit(p, x.Operation); err != nil { // the raised token may have fewer scopes than the caller's own
 		return err
 	}
 	if err := auth.RequireStepUp(p, x.Operation, s.clock.Now()); err != nil {
@@ -124,7 +124,7 @@ func (s *Redeemer) raise(ctx context.Context, x *httpserver.Exchange, proof stri
 	return answer.AccessToken, nil
 }
 
-// bearer sends the caller's own token and request id.
+// bearer adds the caller's own token and request ID to a request.
 func bearer(x *httpserver.Exchange) func(context.Context, *http.Request) error {
 	return func(ctx context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+x.Principal.Token)
@@ -133,8 +133,8 @@ func bearer(x *httpserver.Exchange) func(context.Context, *http.Request) error {
 	}
 }
 
-// decode reads a 200 into value and turns everything else into what the caller may know: a refused code asks for another, a lock
-// says how long, and whatever else went wrong is not the caller's fault.
+// decode decodes a 200 into value and turns any other result into a problem for the caller: a refused code asks for another one, a lock
+// says how long it lasts, and all other failures are not the caller's.
 func decode(res *http.Response, err error, op *contract.Operation, value any) error {
 	if err != nil {
 		return problem.New(problem.UpstreamUnavailable, "The second factor cannot be checked right now.").WithRetryAfter(time.Second).Wrap(err)
@@ -153,7 +153,7 @@ func decode(res *http.Response, err error, op *contract.Operation, value any) er
 	var said struct {
 		Code problem.Code `json:"code"`
 	}
-	_ = json.Unmarshal(raw, &said) // an answer that is no problem document is treated by its status alone
+	_ = json.Unmarshal(raw, &said) // for an answer that is no problem document only the status counts
 	cause := fmt.Errorf("status %d, code %q", res.StatusCode, said.Code)
 	switch {
 	case res.StatusCode == http.StatusTooManyRequests:
@@ -173,14 +173,14 @@ func decode(res *http.Response, err error, op *contract.Operation, value any) er
 	}
 }
 
-// What a caller whose code was not redeemed is told.
+// Details for a caller whose code was not redeemed.
 const (
 	wrongCode   = "The code in X-OTP was not accepted."
 	otherFactor = "The code in X-OTP was right, but a role of the user does not accept codes of authenticators."
 	noSession   = "The token was got with an API key, which no code can raise: sign in with user name and password. The code in X-OTP was not used."
 )
 
-// refused is the challenge again, with a sentence that says that the code was seen.
+// refused returns the challenge with a detail that says that the code was received.
 func refused(op *contract.Operation, detail string, cause error) error {
 	e := problem.From(auth.Challenge(op.Policy.StepUp)).Wrap(cause)
 	e.Detail = detail

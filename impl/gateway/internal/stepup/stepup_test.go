@@ -14,7 +14,8 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Whether a code is redeemed: only a user's, only where the contract takes one, and where it asks for nothing only when the domain may.
+// A code is redeemed only for users, and only where the contract accepts one. If the token needs no second factor by the contract, the code is redeemed only at
+// dynamic operations, whose service may ask for one.
 func TestAsk_redeemsAUsersCodeWhereTheContractTakesOne(t *testing.T) {
 	now := clock.NewFake(time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC))
 	s := &Redeemer{clock: now}
@@ -48,7 +49,7 @@ func TestAsk_redeemsAUsersCodeWhereTheContractTakesOne(t *testing.T) {
 	}
 }
 
-// An API key's token is told that no code raises it, before the code is sent anywhere: the Redeemer here has no services to send it to.
+// With an API key's token the caller is told that no code can raise it, before the code is sent anywhere: this Redeemer has no services.
 func TestRedeem_tellsAnAPIKeyThatNoCodeRaisesIt(t *testing.T) {
 	op := &contract.Operation{ID: "x", Word: "sample", Policy: contract.Policy{StepUp: &contract.StepUp{ACR: "aal2", MaxAge: time.Minute, For: []string{"user"}}}}
 	err := (&Redeemer{}).Redeem(&httpserver.Exchange{Operation: op, Code: "123456", Redeem: true, Principal: &auth.Principal{Kind: auth.KindUser}, Request: httptest.NewRequest("POST", "/", nil)})

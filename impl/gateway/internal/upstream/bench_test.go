@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/internal/httpclient"
 )
 
-// tinyUpstream answers every request with the same 200 bytes and allocates nothing while it does.
+// tinyUpstream answers every request with the same 200 bytes without allocating.
 func tinyUpstream(tb testing.TB) *url.URL {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(tb, err)
@@ -75,9 +75,9 @@ func benchHeader() http.Header {
 	}
 }
 
-// BenchmarkForward sends the same requests to the same upstream by http.Transport and by this package, a hundred by turns, and beside them bare
-// bytes over one socket, which is the least that it can take. It reports CPU time of the process, the upstream's included, and allocations, for
-// each request.
+// BenchmarkForward sends the same requests to the same upstream with http.Transport and with this package, a hundred at a time in turns, and for comparison
+// sends the bare bytes over one socket, which is the minimum. It reports CPU time of the process, including the upstream's, and allocations per
+// request.
 func BenchmarkForward(b *testing.B) {
 	for name, body := range map[string][]byte{"GET": nil, "POST300": bytes.Repeat([]byte("x"), 300)} {
 		b.Run(name, func(b *testing.B) {
@@ -116,12 +116,12 @@ func BenchmarkForward(b *testing.B) {
 				b.ReportMetric(float64(took[way].Nanoseconds())/n/1000, way+"-us")
 				b.ReportMetric(float64(allocated[way])/n, way+"-allocs")
 			}
-			b.ReportMetric(0, "ns/op") // both ways together mean nothing
+			b.ReportMetric(0, "ns/op") // the average of both is meaningless
 		})
 	}
 }
 
-// bare returns what writes the bytes of a request to a socket and reads those of its answer.
+// bare returns a function that writes the bytes of a request to a socket and reads those of its answer.
 func bare(b *testing.B, at *url.URL, method string, body []byte) func() error {
 	c, err := net.Dial("tcp", at.Host)
 	require.NoError(b, err)
@@ -171,7 +171,7 @@ func byUs(ctx context.Context, service *Service, method string, body []byte) err
 	return err
 }
 
-// cpu is the processor time that this process has used.
+// cpu returns the CPU time that this process has used.
 func cpu(b *testing.B) time.Duration {
 	var used syscall.Rusage
 	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &used))

@@ -7,34 +7,34 @@ import (
 )
 
 const (
-	breakAfter = 10          // requests of an operation without an answer in time, and no answer of it between them
-	breakTook  = time.Second // what a request must have waited to count as that
-	breakFor   = time.Second // the first time; twice as long each time after it
+	breakAfter = 10          // consecutive requests of an operation without an answer in time
+	breakTook  = time.Second // the least time that such a request must have waited
+	breakFor   = time.Second // first pause; each following one is twice as long
 	breakMost  = 30 * time.Second
-	maxSilent  = 1024 // operations of one service that are watched at a time
+	maxSilent  = 1024 // operations per service that are watched at a time
 )
 
-// breakers leave operations alone of which a service takes requests and answers none: each would hold its place for the whole of its time. Every operation
-// has its own, so that one that hangs takes none of the others with it. Other faults cost nothing to find out again, and the targets' health and ejection
-// deal with them.
+// breakers stop sending requests of an operation to a service that accepts them but does not answer: each would hold its place until its timeout. Every
+// operation has its own breaker, so that one that hangs does not affect the others. Other failures are cheap to detect again, and are handled by the
+// targets' health and ejection.
 type breakers struct {
 	told func(operation string, open bool, pause time.Duration)
 
-	watched atomic.Int64 // len(silent); most of the time there is none, and nobody takes the lock
+	watched atomic.Int64 // len(silent); usually 0, and then the lock is not needed
 	mu      sync.Mutex
-	silent  map[string]*breaker // of operations that have not answered in time since they last answered
+	silent  map[string]*breaker // operations with unanswered requests since their last answer
 }
 
-// breaker is that of one operation.
+// breaker is the state of one operation.
 type breaker struct {
-	late   int           // requests without an answer in time
-	pause  time.Duration // of the opening before; 0: closed
-	until  time.Time     // requests are refused
-	probes bool          // one request finds out whether the operation answers again
+	late   int           // requests not answered in time
+	pause  time.Duration // the current pause; 0: the breaker is closed
+	until  time.Time     // end of the pause
+	probes bool          // a probe is running
 }
 
-// admit reports whether a request may go on. Where the breaker was open, one may, and others when it has ended. One that is no probe, because its
-// sender decides how long it takes, keeps nobody waiting.
+// admit reports whether a request may be sent. When an open breaker's pause is over, one probe may be sent, and others after it has ended. A request that is
+// no probe, because its sender determines how long it takes, does not make others wait.
 func (b *breakers) admit(operation string, now time.Time, probe bool) bool {
 	if b.watched.Load() == 0 {
 		return true
@@ -52,7 +52,7 @@ func (b *breakers) admit(operation string, now time.Time, probe bool) bool {
 	return true
 }
 
-// answered tells that the service has answered a request of the operation.
+// answered records that the service has answered a request of the operation.
 func (b *breakers) answered(operation string) {
 	if b.watched.Load() == 0 {
 		return
@@ -67,7 +67,7 @@ func (b *breakers) answered(operation string) {
 	}
 }
 
-// timedOut tells that a request got no answer in the time that it had.
+// timedOut records that a request was not answered in its time.
 func (b *breakers) timedOut(operation string, now time.Time) {
 	b.mu.Lock()
 	of := b.silent[operation]
@@ -96,7 +96,7 @@ func (b *breakers) timedOut(operation string, now time.Time) {
 	}
 }
 
-// ended tells that a request has shown nothing: its client left, or it broke.
+// ended records that a request ended without evidence, because its client disconnected or its connection broke.
 func (b *breakers) ended(operation string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -105,7 +105,7 @@ func (b *breakers) ended(operation string) {
 	}
 }
 
-// open returns how many operations are left alone.
+// open returns the number of operations whose breaker is open.
 func (b *breakers) open() (n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -3,21 +3,21 @@ package upstream
 import "sync/atomic"
 
 const (
-	budgetMost = 1000 // tenths of a repetition that are saved up at most
-	budgetCost = 10   // a repetition costs as much as ten requests bring in
+	budgetMost = 1000 // maximum balance, in tenths of a repeat
+	budgetCost = 10   // a repeat costs what ten requests earn
 )
 
-// budget bounds repetitions to a tenth of the requests, and a hundred at once: a service that fails is not asked twice as much.
+// budget limits repeats to a tenth of the requests, and to a burst of 100, so that a failing service does not get twice the load.
 type budget struct{ tenths atomic.Int64 }
 
-// earn is for each request that is sent the first time.
+// earn is called for each request that is sent the first time.
 func (b *budget) earn() {
 	if b.tenths.Load() < budgetMost {
 		b.tenths.Add(1)
 	}
 }
 
-// spend reports whether one request may be repeated.
+// spend reports whether a request may be repeated, and counts the repeat.
 func (b *budget) spend() bool {
 	if b.tenths.Add(-budgetCost) >= 0 {
 		return true

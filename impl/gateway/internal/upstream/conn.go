@@ -16,35 +16,35 @@ import (
 
 const (
 	readBuffer  = 4 << 10
-	writeBuffer = 64 << 10 // a body that fits into this beside its head is sent with it in one write
+	writeBuffer = 64 << 10 // head and body of at most this size are sent in one write
 )
 
 // past is a deadline that ends every read and write at once.
 var past = time.Unix(1, 0)
 
-// conn is one connection to a target. One request uses it at a time.
+// conn is a connection to a target. It serves one request at a time.
 type conn struct {
 	net.Conn
-	raw    syscall.RawConn // of the TCP connection, also below TLS
-	buf    []byte          // read, and not yet used up: buf[r:w]
+	raw    syscall.RawConn // of the TCP connection, also under TLS
+	buf    []byte          // buffer; buf[r:w] is not consumed yet
 	r, w   int
-	out    []byte // the head, and a small body
+	out    []byte // the head, and a small body after it
 	reused bool
-	idle   time.Time // since when it has had no request
+	idle   time.Time // when it became idle
 
 	ctx      context.Context // of the request
-	abort    func()          // ends all reading and writing
+	abort    func()          // ends all reads and writes
 	peek     func(fd uintptr) bool
-	stale    bool        // found by peek
-	writing  chan error  // the end of a streamed body; nil: there is none
-	answered bool        // a byte of an answer has come
-	written  atomic.Bool // the streamed body was sent to its end
-	starving atomic.Bool // the streamed body has not come on, or has failed: the target is not what is waited for
+	stale    bool        // result of peek
+	writing  chan error  // receives the result of sending a streamed body; nil: none is sent
+	answered bool        // at least one byte of the answer was received
+	written  atomic.Bool // the streamed body was sent completely
+	starving atomic.Bool // the streamed body is waited for or has failed, so a delay is not the target's
 }
 
 func newConn(c net.Conn, raw syscall.RawConn) *conn {
 	made := &conn{Conn: c, raw: raw, buf: make([]byte, readBuffer)}
-	made.abort = func() { _ = c.SetDeadline(past) } // on a closed connection there is nothing to end
+	made.abort = func() { _ = c.SetDeadline(past) } // it fails on a closed connection, where there is nothing to end
 	made.peek = func(fd uintptr) bool {
 		var one [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
@@ -54,14 +54,14 @@ func newConn(c net.Conn, raw syscall.RawConn) *conn {
 	return made
 }
 
-// alive reports whether nothing has come on an idle connection: neither its end nor bytes that nobody asked for.
+// alive reports whether nothing was received on an idle connection, neither its end nor unexpected bytes.
 func (c *conn) alive() bool {
 	c.stale = true
 	return c.raw.Read(c.peek) == nil && !c.stale && c.drained()
 }
 
-// drained reports whether TLS holds no bytes either. It reads ahead of what it is asked for, and what it has read is no more on the socket. With
-// a deadline that is over a read returns what is held and does not touch the socket.
+// drained reports whether TLS has no buffered bytes. TLS reads ahead, and what it has read is no longer on the socket. With a deadline in the past, a read
+// returns buffered data without reading the socket.
 func (c *conn) drained() bool {
 	secured, ok := c.Conn.(*tls.Conn)
 	if !ok {
@@ -75,10 +75,10 @@ func (c *conn) drained() bool {
 	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && secured.SetReadDeadline(time.Time{}) == nil
 }
 
-// quiet reports whether the last request has left nothing behind.
+// quiet reports whether the last request has left no unread or unsent bytes.
 func (c *conn) quiet() bool { return c.r == c.w && (c.writing == nil || c.written.Load()) }
 
-// Connect reports whether the target accepts a connection, by making one and closing it.
+// Connect opens a connection to the target and closes it again, to check that the target accepts it.
 func (t *Target) Connect(ctx context.Context) error {
 	c, err := t.dial(ctx)
 	if err != nil {
@@ -87,7 +87,7 @@ func (t *Target) Connect(ctx context.Context) error {
 	return c.Close()
 }
 
-// dial connects to a target. Its errors are *DialError, or the end of ctx.
+// dial connects to the target. Its errors are *DialError, or those of ctx.
 func (t *Target) dial(ctx context.Context) (*conn, error) {
 	plain, err := t.service.dial(ctx, "tcp", t.address)
 	if err != nil {
@@ -116,7 +116,7 @@ func (t *Target) dial(ctx context.Context) (*conn, error) {
 	return newConn(secured, raw), nil
 }
 
-// roundTrip sends the request and reads the head of its answer. The answer holds the connection; after an error it is of no more use.
+// roundTrip sends the request and reads the head of the answer. The answer owns the connection. After an error the connection must not be used again.
 func (c *conn) roundTrip(ctx context.Context, t *Target, req *Request) (*Response, error) {
 	c.ctx, c.answered, c.writing = ctx, false, nil
 	stop := afterEnd(ctx, c.abort)
@@ -134,7 +134,7 @@ func (c *conn) roundTrip(ctx context.Context, t *Target, req *Request) (*Respons
 	return res, nil
 }
 
-// response is the answer that begins with a head.
+// response returns the answer that begins with a head.
 func (c *conn) response(h *head) *Response {
 	res := &Response{Status: h.status, Header: h.header, Length: h.length, conn: c, kind: h.kind, keep: !h.close}
 	switch {
@@ -147,7 +147,7 @@ func (c *conn) response(h *head) *Response {
 	return res
 }
 
-// afterEnd is context.AfterFunc, by the context's own means where it has some.
+// afterEnd is context.AfterFunc; it uses the context's own Watch method if it has one.
 func afterEnd(ctx context.Context, f func()) (stop func() bool) {
 	if own, ok := ctx.(interface {
 		Watch(f func()) (stop func() bool)
@@ -164,13 +164,13 @@ func (c *conn) exchange(t *Target, req *Request) (*head, error) {
 	}
 	sent := c.send(req)
 	h, err := c.awaitHead(req.Method)
-	if err != nil && !c.answered { // a service may answer and close before it has read all; then its answer counts
+	if err != nil && !c.answered { // a service may answer and close before it has read everything; then its answer counts
 		return nil, &BrokenError{either(sent, err)}
 	}
 	return h, err
 }
 
-// send writes head and body. A streamed body is written beside the reading of the answer, which may begin before its end.
+// send writes head and body. A streamed body is written concurrently with reading the answer, which may begin before the body's end.
 func (c *conn) send(req *Request) error {
 	if req.Stream == nil && len(c.out)+len(req.Body) <= writeBuffer {
 		c.out = append(c.out, req.Body...)
@@ -194,7 +194,7 @@ func (c *conn) send(req *Request) error {
 		if err == nil {
 			c.written.Store(true)
 		} else {
-			c.abort() // the service waits for a rest that does not come
+			c.abort() // the service would wait for the rest of the body
 		}
 		done <- err
 	}()
@@ -206,7 +206,7 @@ const streamChunk = 16 << 10
 
 var errShortStream = errors.New("the body is not as long as it was said to be")
 
-// source is a streamed body as it comes from its sender.
+// source is a streamed body. It records while it waits for its sender.
 type source struct {
 	io.Reader
 	starving *atomic.Bool
@@ -230,7 +230,7 @@ func (c *conn) sendStream(req *Request) error {
 		}
 		return err
 	}
-	const room = 6 // for the size and its line end: 16 KiB is 4000
+	const room = 6 // for the size in hexadecimal, of up to four digits, and its line end
 	chunk := make([]byte, room+streamChunk+2)
 	for {
 		n, err := from.Read(chunk[room : room+streamChunk])
@@ -251,7 +251,7 @@ func (c *conn) sendStream(req *Request) error {
 	}
 }
 
-// putSize writes n in hexadecimal and a line end to the end of b, and returns where it begins.
+// putSize writes n in hexadecimal and a line end to the end of b, and returns the index where it begins.
 func putSize(b []byte, n int) int {
 	at := len(b) - 2
 	copy(b[at:], "\r\n")
@@ -262,8 +262,8 @@ func putSize(b []byte, n int) int {
 	return at
 }
 
-// awaitHead reads the head of the answer, past interim ones. A 101 is the last that is HTTP on this connection: it answers nothing that was
-// asked for, and whoever judges answers refuses it.
+// awaitHead reads the head of the final answer and skips interim ones. After a 101 the connection is no longer HTTP. The gateway never asks for an upgrade, so
+// the check of the answer refuses it.
 func (c *conn) awaitHead(method string) (*head, error) {
 	for range maxInterim {
 		text, err := c.headText()
@@ -286,9 +286,9 @@ func (c *conn) awaitHead(method string) (*head, error) {
 
 var headEnd = []byte("\r\n\r\n")
 
-// headText reads up to the empty line that ends a head, and returns what is before it.
+// headText reads up to the empty line that ends a head, and returns what is before that.
 func (c *conn) headText() (string, error) {
-	from := 0 // what was looked at already
+	from := 0 // bytes that were already searched
 	for {
 		unread := c.buf[c.r:c.w]
 		at := bytes.Index(unread[from:], headEnd)
@@ -307,7 +307,7 @@ func (c *conn) headText() (string, error) {
 	}
 }
 
-// eofInside is io.ErrUnexpectedEOF for an end within something.
+// eofInside returns io.ErrUnexpectedEOF for an EOF after had bytes, and nil for any other error.
 func eofInside(err error, had int) error {
 	if err == io.EOF && had > 0 {
 		return io.ErrUnexpectedEOF
@@ -315,7 +315,7 @@ func eofInside(err error, had int) error {
 	return nil
 }
 
-// fill reads more behind what is unread, and makes room for it.
+// fill reads more bytes into the buffer, and makes room for them.
 func (c *conn) fill() error {
 	if c.r > 0 {
 		c.w = copy(c.buf, c.buf[c.r:c.w])
@@ -333,7 +333,7 @@ func (c *conn) fill() error {
 	return err
 }
 
-// line reads a line of at most so many bytes, which ends with CR LF, and returns it without that end. It is valid until the next read.
+// line reads a line of at most most bytes, which ends with CR LF, and returns it without that end. It is valid until the next read.
 func (c *conn) line(most int) ([]byte, error) {
 	for {
 		unread := c.buf[c.r:c.w]
@@ -356,7 +356,7 @@ func (c *conn) line(most int) ([]byte, error) {
 	}
 }
 
-// read reads body bytes: what is there already, else from the connection.
+// read reads bytes of the body, first from the buffer, then from the connection.
 func (c *conn) read(p []byte) (int, error) {
 	if c.r < c.w {
 		n := copy(p, c.buf[c.r:c.w])
@@ -366,7 +366,7 @@ func (c *conn) read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// cause is why reading failed: the end of the request's time is no fault of the connection.
+// cause returns the error of the request's context if a read failed because of its deadline, which is not a fault of the connection.
 func (c *conn) cause(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) && c.ctx.Err() != nil {
 		return c.ctx.Err()
@@ -374,7 +374,7 @@ func (c *conn) cause(err error) error {
 	return err
 }
 
-// rest prepares the connection for being idle: what one large answer needed is not kept.
+// rest prepares the connection for being idle. It drops large buffers.
 func (c *conn) rest(now time.Time) {
 	c.ctx, c.reused, c.idle, c.r, c.w = nil, true, now, 0, 0
 	if len(c.buf) > 4*readBuffer {

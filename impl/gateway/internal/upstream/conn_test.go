@@ -25,7 +25,7 @@ import (
 	"github.com/fountainai/fountain/internal/httpclient"
 )
 
-// What arrives is what was given: the target byte for byte, every field, the whole body.
+// The request arrives as given: the target byte for byte, every field, and the whole body.
 func TestSend_sendsTheBytesThatItWasGiven(t *testing.T) {
 	arrived := make(chan *http.Request, 1)
 	s := serviceOf(t, listen(t, func(c net.Conn, r *http.Request) bool {
@@ -71,7 +71,7 @@ func without(h http.Header, name string) http.Header {
 	return h
 }
 
-// A connection is used again after an answer that was read to its end, and after nothing else.
+// A connection is reused only after an answer that was read to its end.
 func TestPool_keepsOnlyConnectionsThatAreAtRest(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer string
@@ -115,7 +115,7 @@ func TestPool_keepsOnlyConnectionsThatAreAtRest(t *testing.T) {
 	}
 }
 
-// A peer that closes, or says something unasked, between two requests costs no request: it is seen before the connection is used.
+// A peer that closes, or sends something unexpected, between two requests makes no request fail: this is detected before the connection is used.
 func TestPool_seesThatAConnectionHasEnded(t *testing.T) {
 	closed := make(chan struct{})
 	there := listen(t, func(c net.Conn, r *http.Request) bool {
@@ -142,7 +142,7 @@ func TestPool_seesThatAConnectionHasEnded(t *testing.T) {
 	}
 }
 
-// The end of the caller's time and a caller that leaves end the request at once, and the connection is not used again.
+// The end of the caller's time and its cancellation end the request at once, and the connection is not reused.
 func TestDo_endsWithItsContext(t *testing.T) {
 	there := listen(t, func(c net.Conn, r *http.Request) bool {
 		if r.URL.Path == "/half" {
@@ -176,7 +176,7 @@ func TestDo_endsWithItsContext(t *testing.T) {
 	require.Zero(t, s.targets[0].pending.Load())
 }
 
-// An answer may come before the body has been sent, and begin while it is.
+// An answer may come before the body was sent completely, and begin while it is being sent.
 func TestDo_streamsInBothDirections(t *testing.T) {
 	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
@@ -222,7 +222,7 @@ func TestDo_streamsInBothDirections(t *testing.T) {
 	require.Error(t, err)
 }
 
-// What a service says before it closes counts, although the body was not read to its end.
+// What a service answers before it closes is used, even if it did not read the whole body.
 func TestDo_readsAnAnswerThatCameInsteadOfTheReading(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -262,7 +262,7 @@ func TestReadAll_isBounded(t *testing.T) {
 	}
 }
 
-// A target gets no more requests at a time than there may be connections.
+// The concurrent requests of a target are bounded by its maximum number of connections.
 func TestPool_isBounded(t *testing.T) {
 	s := serviceOf(t, listen(t, answering(okAnswer)).url())
 	s.targets[0].pool.open = maxOpen
@@ -274,7 +274,7 @@ func TestPool_isBounded(t *testing.T) {
 	mustAsk(t, s, get())
 }
 
-// https targets are verified against the authorities of the setting, and spoken to in HTTP/1.1.
+// https targets are verified against the configured CAs, and HTTP/1.1 is negotiated.
 func TestDial_speaksTLS(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
 	server.EnableHTTP2 = true

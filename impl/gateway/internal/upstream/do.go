@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Do sends the request to a target and returns the begin of its answer, whatever that says. It repeats what may be repeated: on another target
-// when nothing was sent or the target refused it before it did anything (503 not_ready), also where the connection broke before an answer and
-// the request is repeatable. It returns ErrUnavailable when no target is left; then Wait tells when there is one.
+// Do sends the request to a target and returns the head of its answer, whatever the status. It repeats the request at another target when nothing was sent, or
+// when the target refused it before processing it (503 not_ready), or when the connection broke before an answer and the request is repeatable. It returns
+// ErrUnavailable when no target is left; Wait then waits for one.
 func (s *Service) Do(ctx context.Context, req *Request) (*Response, error) {
 	began := time.Now()
 	if !s.breakers.admit(req.Operation, began, req.Stream == nil) {
@@ -65,7 +65,7 @@ func (s *Service) attempts(ctx context.Context, req *Request) (*Response, error)
 			t.doubt(Down)
 		case errors.As(err, &broken):
 			t.hasFailed()
-			t.pool.sweep(0) // the others to this target are no better
+			t.pool.sweep(0) // other idle connections to this target are probably broken too
 			if !req.repeatable() || sent >= req.Repeats || !s.budget.spend() {
 				return nil, err
 			}
@@ -82,7 +82,7 @@ func (s *Service) attempts(ctx context.Context, req *Request) (*Response, error)
 	}
 }
 
-// settle looks at an answer: nil says that the target has refused the request before it did anything, so that it goes on to another.
+// settle evaluates an answer. It returns nil if the target refused the request before processing it, so that the request is sent to another target.
 func (s *Service) settle(t *Target, req *Request, res *Response) (*Response, error) {
 	switch res.Status {
 	case http.StatusServiceUnavailable:
@@ -101,29 +101,29 @@ func (s *Service) settle(t *Target, req *Request, res *Response) (*Response, err
 		return nil, nil
 	}
 	res.Overloaded = code == codeOverloaded
-	return res, nil // one that has too much to do is not made better by leaving it out
+	return res, nil // excluding an overloaded target would not help
 }
 
-// maxRefusal is the most that a problem document is read of to find its code, in bytes.
+// maxRefusal is the largest problem document that is read for its code, in bytes.
 const maxRefusal = 4 << 10
 
-// The codes of refusals that the gateway acts on.
+// The codes of refusals that the gateway reacts to.
 const (
-	codeNotReady   = "not_ready"  // the service refuses before anything else
-	codeOverloaded = "overloaded" // it has too much to do
+	codeNotReady   = "not_ready"  // the service refused it before processing it
+	codeOverloaded = "overloaded" // the service refused it because of overload
 )
 
-// refusal returns the code of an answer that is a problem document; "" when it is none. The body can still be read.
+// refusal returns the code of an answer that is a problem document, else "". The body can still be read afterwards.
 func refusal(res *Response) string {
 	if res.kind != bodyLength || res.left > maxRefusal || !strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
 		return ""
 	}
 	body := make([]byte, res.left)
-	n, _ := io.ReadFull(res, body) // whoever reads on meets the same error
+	n, _ := io.ReadFull(res, body) // an error appears again when the body is read
 	res.unread(body[:n])
 	var problem struct {
 		Code string `json:"code"`
 	}
-	_ = json.Unmarshal(body[:n], &problem) // another document has no code
+	_ = json.Unmarshal(body[:n], &problem) // any other document has no code
 	return problem.Code
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A refused connection has carried nothing: the request goes to another target, whatever its method.
+// A refused connection has carried nothing: the request is sent to another target, whatever its method.
 func TestDo_repeatsARefusedConnectionForAnyMethod(t *testing.T) {
 	for range 20 {
 		there := listen(t, answering(okAnswer))
@@ -30,7 +30,7 @@ func TestDo_repeatsARefusedConnectionForAnyMethod(t *testing.T) {
 	}
 }
 
-// A request that may have arrived is sent again only when that does no harm, and only as often as it may.
+// A request that may have arrived is repeated only if that is harmless, and only as often as allowed.
 func TestDo_repeatsABrokenConnectionForWhatMayBeRepeated(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -60,7 +60,7 @@ func TestDo_repeatsABrokenConnectionForWhatMayBeRepeated(t *testing.T) {
 	}
 }
 
-// An answer that has begun is never asked for again.
+// A request is not repeated once its answer has begun.
 func TestDo_repeatsNothingAfterTheFirstByteOfAnAnswer(t *testing.T) {
 	for _, begin := range []string{"H", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", "HTTP/1.1 103 Early\r\n\r\n"} {
 		there := listen(t, func(c net.Conn, r *http.Request) bool { answering(begin)(c, r); return false })
@@ -72,7 +72,7 @@ func TestDo_repeatsNothingAfterTheFirstByteOfAnAnswer(t *testing.T) {
 
 const notReadyAnswer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%s"
 
-// A service that refuses as not_ready has done nothing; any other 503 is an answer, which reaches the caller whole.
+// A service that refuses with not_ready has done nothing; any other 503 is an answer, which reaches the caller completely.
 func TestDo_goesElsewhereWhenATargetIsNotReady(t *testing.T) {
 	refusal, other := `{"code":"not_ready","status":503}`, `{"code":"unavailable","status":503}`
 	refusing := listen(t, answering(fmt.Sprintf(notReadyAnswer, len(refusal), refusal)))
@@ -92,7 +92,7 @@ func TestDo_goesElsewhereWhenATargetIsNotReady(t *testing.T) {
 	require.Equal(t, other, body)
 }
 
-// A service that has too much to do is told from one that fails otherwise; its answer reaches the caller whole, and it is asked on.
+// Overload is distinguished from other failures. The answer reaches the caller completely, and the target stays in use.
 func TestDo_tellsThatAServiceHasTooMuchToDo(t *testing.T) {
 	for text, want := range map[string]bool{`{"code":"overloaded","status":503}`: true, `{"code":"engine_unavailable"}`: false, `overloaded`: false} {
 		s := serviceOf(t, listen(t, answering(fmt.Sprintf(notReadyAnswer, len(text), text))).url())
@@ -106,7 +106,7 @@ func TestDo_tellsThatAServiceHasTooMuchToDo(t *testing.T) {
 	}
 }
 
-// Who asks how a target is gets its answer, and a bad one changes nothing for the others.
+// A health check gets the answer of a target that is not ready, which does not affect other requests.
 func TestDo_asksATargetThatIsNotReadyHowItIs(t *testing.T) {
 	refusal := `{"code":"not_ready","status":503}`
 	s := serviceOf(t, listen(t, answering(fmt.Sprintf(notReadyAnswer, len(refusal), refusal))).url())
@@ -160,7 +160,7 @@ func TestWait_isForAServiceThatIsBeingRestarted(t *testing.T) {
 	require.ErrorIs(t, s.Wait(context.Background()), ErrUnavailable, "it is not being restarted")
 }
 
-// A report from before a request found the target gone does not bring it back.
+// A report from before a request found the target unavailable does not make it available.
 func TestReport_isOutdatedByARequest(t *testing.T) {
 	s := serviceOf(t, nobody(t))
 	asked := time.Now()
@@ -177,7 +177,7 @@ func TestReport_isOutdatedByARequest(t *testing.T) {
 	require.True(t, s.Available())
 }
 
-// A target that says that it is not ready gets no request, and its connections are closed.
+// A target that reports that it is not ready gets no requests, and its connections are closed.
 func TestReport_takesATargetThatDrainsOutOfTheChoice(t *testing.T) {
 	a, b := listen(t, answering(okAnswer)), listen(t, answering(okAnswer))
 	s := serviceOf(t, a.url(), b.url())
@@ -196,7 +196,7 @@ func TestReport_takesATargetThatDrainsOutOfTheChoice(t *testing.T) {
 	require.Equal(t, before, a.requests.Load())
 }
 
-// The only instance that says that it stops is still asked, until it refuses; one that is starting is not.
+// The only instance that reports that it is stopping still gets requests, until it refuses one; one that is starting does not.
 func TestReport_leavesTheOnlyInstanceUntilItRefuses(t *testing.T) {
 	there := listen(t, answering(okAnswer))
 	s := serviceOf(t, there.url())
@@ -213,7 +213,7 @@ func TestReport_leavesTheOnlyInstanceUntilItRefuses(t *testing.T) {
 	require.False(t, s.Available(), "it is being started again")
 }
 
-// Refusals for want of room leave a target in the choice: the others would have more to do.
+// Refusals because of overload do not eject a target: the others would get more load.
 func TestEject_isNotForOverload(t *testing.T) {
 	busy := answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
 	s := serviceOf(t, listen(t, busy).url(), listen(t, busy).url())
@@ -234,7 +234,7 @@ func TestPick_choosesTheLessBusyOfTwo(t *testing.T) {
 	}
 }
 
-// A target whose requests fail is left out for a while; never more than half of them, and never the last.
+// A target whose requests fail is excluded for a while; never more than half of the targets, and never the last.
 func TestEject_leavesOutTargetsThatFail(t *testing.T) {
 	urls := []*url.URL{}
 	for range 4 {
@@ -269,7 +269,7 @@ func TestEject_leavesOutTargetsThatFail(t *testing.T) {
 	}
 }
 
-// Repetitions are bounded to a tenth of the requests and a hundred at once.
+// Repeats are bounded to a tenth of the requests and a burst of a hundred.
 func TestBudget_boundsRepetitions(t *testing.T) {
 	s := serviceOf(t, listen(t, hangUp).url())
 	const requests = 400
@@ -280,7 +280,7 @@ func TestBudget_boundsRepetitions(t *testing.T) {
 	require.InDelta(t, budgetMost/budgetCost+requests/10, s.counts.broken.Load(), 2)
 }
 
-// An operation whose requests are taken and not answered is left alone, asked by one request after a while, and longer each time.
+// An operation whose requests are accepted and not answered gets none for a while, then one probe, with increasing pauses.
 func TestBreaker_leavesASilentOperationAlone(t *testing.T) {
 	var told []string
 	b := &breakers{told: func(operation string, open bool, pause time.Duration) {
@@ -313,7 +313,7 @@ func TestBreaker_leavesASilentOperationAlone(t *testing.T) {
 	require.Equal(t, []string{"x true 1s", "x true 2s", "x false 0s"}, told)
 }
 
-// An operation that hangs takes none of the others with it, and answers of theirs do not hide that it hangs.
+// An operation that hangs does not affect others, and their answers do not hide that it hangs.
 func TestDo_leavesASilentOperationAloneAndNoOther(t *testing.T) {
 	silent := make(chan struct{})
 	s := serviceOf(t, listen(t, func(c net.Conn, r *http.Request) bool {
@@ -347,7 +347,7 @@ func TestDo_leavesASilentOperationAloneAndNoOther(t *testing.T) {
 	require.Equal(t, "ok", mustAsk(t, s, r))
 }
 
-// What is watched is bounded.
+// The number of watched operations is bounded.
 func TestBreaker_watchesABoundedNumberOfOperations(t *testing.T) {
 	b := &breakers{told: func(string, bool, time.Duration) {}}
 	for i := range 2 * maxSilent {
@@ -361,7 +361,7 @@ func TestBreaker_watchesABoundedNumberOfOperations(t *testing.T) {
 	require.Zero(t, b.watched.Load())
 }
 
-// A streamed body, which comes as slowly as its sender likes, keeps nobody from finding out whether the service answers again.
+// A streamed body, which may be arbitrarily slow, does not prevent another request from probing the service.
 func TestBreaker_takesNoStreamForAProbe(t *testing.T) {
 	b := &breakers{told: func(string, bool, time.Duration) {}}
 	now := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
@@ -375,7 +375,7 @@ func TestBreaker_takesNoStreamForAProbe(t *testing.T) {
 	require.False(t, b.admit("x", now, false), "a probe runs")
 }
 
-// Clients whose bodies break off or do not come make no target look bad: nothing is ejected, and the breaker stays closed.
+// Client bodies that break off or do not arrive are not blamed on the target: nothing is ejected, and the breaker stays closed.
 func TestDo_blamesNoTargetForABodyThatDoesNotCome(t *testing.T) {
 	a, b := listen(t, answering(okAnswer)), listen(t, answering(okAnswer))
 	s := serviceOf(t, a.url(), b.url())
@@ -408,7 +408,7 @@ func TestDo_blamesNoTargetForABodyThatDoesNotCome(t *testing.T) {
 	require.Zero(t, s.counts.ejections.Load())
 }
 
-// A target that does not read a body, or answers none that it has read, is to blame all the same.
+// A target that does not read a body, or does not answer after reading it, is blamed all the same.
 func TestDo_blamesTheTargetForABodyThatItDoesNotTake(t *testing.T) {
 	s := serviceOf(t, listen(t, hangUp).url(), listen(t, hangUp).url())
 	for range 4 * ejectAfter {

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// bytesConn is a connection on which these bytes come, a few at a time, and then the end.
+// bytesConn is a connection that delivers these bytes, a few at a time, and then ends.
 type bytesConn struct {
 	net.Conn
 	from io.Reader
@@ -30,7 +30,7 @@ func (c *bytesConn) Read(p []byte) (int, error) {
 
 func (c *bytesConn) Close() error { return nil }
 
-// answer is what a reader makes of the bytes of one answer.
+// answer is the result of reading one answer.
 type answer struct {
 	status int
 	header http.Header
@@ -75,7 +75,7 @@ func readTheirs(data []byte, method string) (*answer, error) {
 	}
 }
 
-// withoutOwn leaves out what net/http itself writes into a header.
+// withoutOwn removes what net/http itself adds to a header.
 func withoutOwn(h http.Header) http.Header {
 	out := h.Clone()
 	if out.Get("Pragma") != "" {
@@ -87,7 +87,7 @@ func withoutOwn(h http.Header) http.Header {
 	return out
 }
 
-// What is taken for an answer here is the same answer for net/http: the same status, header and body, and the same bytes after it.
+// What is accepted as an answer here is the same answer to net/http: with the same status, header and body, and the same bytes after it.
 func FuzzResponse(f *testing.F) {
 	for _, seed := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhelloHTTP/1.1 200 OK\r\n\r\n",
@@ -124,7 +124,7 @@ func FuzzResponse(f *testing.F) {
 	})
 }
 
-// What is sent is read by net/http as the one request that was given, or it is not sent.
+// net/http reads what is sent as the one request that was given; otherwise nothing is sent.
 func FuzzRequest(f *testing.F) {
 	f.Add("GET", "/a?b=%20", "X-A", "b", []byte(nil))
 	f.Add("POST", "/a\r\nX: y", "content-length", "7", []byte("{}"))
@@ -160,7 +160,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// What two readers could read differently is no answer.
+// Ambiguous answers are refused.
 func TestResponse_refusesWhatIsAmbiguous(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\n"
 	for name, text := range map[string]string{

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// MalformedError says that an answer is no HTTP/1.1, or could be read in two ways.
+// MalformedError says that an answer is not valid HTTP/1.1, or is ambiguous.
 type MalformedError struct{ what string }
 
 func (e *MalformedError) Error() string { return "malformed answer: " + e.what }
@@ -17,17 +17,17 @@ func malformed(format string, args ...any) error {
 	return &MalformedError{fmt.Sprintf(format, args...)}
 }
 
-// head is the begin of an answer.
+// head is the head of an answer.
 type head struct {
 	status int
 	minor  int // of HTTP/1.x
 	header http.Header
 	kind   bodyKind
-	length int64 // said by Content-Length; -1: not said
-	close  bool  // the connection ends with this answer
+	length int64 // from Content-Length; -1: there is none
+	close  bool  // the connection is closed after this answer
 }
 
-// bodyKind is how the end of a body is found (RFC 9112, section 6.3).
+// bodyKind is how the end of a body is determined (RFC 9112, section 6.3).
 type bodyKind int
 
 const (
@@ -37,7 +37,7 @@ const (
 	bodyToClose
 )
 
-// parseHead reads an answer's head, whose last empty line is cut off.
+// parseHead parses an answer's head without its final empty line.
 func parseHead(text, method string) (*head, error) {
 	line, rest, _ := strings.Cut(text, "\r\n")
 	h := &head{length: -1}
@@ -51,7 +51,7 @@ func parseHead(text, method string) (*head, error) {
 	return h, h.frame(method)
 }
 
-// statusLine reads "HTTP/1.1 200 OK"; the reason may be missing.
+// statusLine parses a line like "HTTP/1.1 200 OK"; the reason may be missing.
 func (h *head) statusLine(line string) error {
 	version, rest, _ := strings.Cut(line, " ")
 	switch version {
@@ -81,7 +81,7 @@ func digits(s string) bool {
 	return s != ""
 }
 
-// parseFields reads field lines, each ended by CR LF but for the last. All names and values are parts of text.
+// parseFields parses field lines that are separated by CR LF. Names and values are substrings of text.
 func parseFields(text string) (http.Header, error) {
 	if text == "" {
 		return http.Header{}, nil
@@ -91,7 +91,7 @@ func parseFields(text string) (http.Header, error) {
 		return nil, malformed("it has more than %d fields", maxFields)
 	}
 	header := make(http.Header, count)
-	values := make([]string, count) // one allocation for all
+	values := make([]string, count) // one allocation for all values
 	for text != "" {
 		var line string
 		line, text, _ = strings.Cut(text, "\r\n")
@@ -114,7 +114,7 @@ func parseFields(text string) (http.Header, error) {
 	return header, nil
 }
 
-// frame finds out how the answer's end is found. A length that two readers could see differently is an error.
+// frame determines how the body is delimited. A length that two readers could interpret differently is an error.
 func (h *head) frame(method string) error {
 	coding, lengths := h.header["Transfer-Encoding"], h.header["Content-Length"]
 	h.close = h.minor == 0 || saysClose(h.header["Connection"])

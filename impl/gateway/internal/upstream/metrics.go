@@ -6,11 +6,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// counts are what the metrics tell of a service.
+// counts has the counters of a service's metrics.
 type counts struct {
 	dialErrors, ejections     atomic.Int64
-	refused, notReady, broken atomic.Int64 // requests that were sent again, by reason
-	waiting                   atomic.Int64 // requests that wait for a target
+	refused, notReady, broken atomic.Int64 // repeated requests, by reason
+	waiting                   atomic.Int64 // requests waiting for a target
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -27,7 +27,7 @@ var (
 	breakerDesc     = describe("breaker_open", "How many operations the service is left alone with because it does not answer them in time.")
 )
 
-// collector tells the metrics of all services when they are asked for.
+// collector collects the metrics of all services when they are scraped.
 type collector struct{ set *Set }
 
 // Describe implements prometheus.Collector.

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// pool keeps the connections to one target. The one used last is used first, so that those that are not needed grow old.
+// pool holds the connections to one target. It reuses the most recently used one first, so that superfluous ones reach their idle timeout.
 type pool struct {
 	target *Target
 
 	mu   sync.Mutex
-	idle []*conn // the oldest first
-	open int     // all, idle or not
+	idle []*conn // least recently used first
+	open int     // all connections, idle or not
 }
 
-// get returns an idle connection that is still good, or a new one.
+// get returns an idle connection that is still usable, or a new one.
 func (p *pool) get(ctx context.Context) (*conn, error) {
 	for {
 		c, err := p.take()
@@ -40,7 +40,7 @@ func (p *pool) get(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// take returns the youngest idle connection, or nil: then a new one is counted, and must be made.
+// take returns the most recently used idle connection. If there is none it returns nil, and counts a new connection that the caller must open.
 func (p *pool) take() (*conn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,7 +56,7 @@ func (p *pool) take() (*conn, error) {
 	return nil, nil
 }
 
-// put keeps a connection for the next request. A target that gets none has no use for it.
+// put keeps a connection for the next request. It closes it if there are enough, or if the target gets no requests.
 func (p *pool) put(c *conn) {
 	c.rest(time.Now())
 	p.mu.Lock()
@@ -71,18 +71,18 @@ func (p *pool) put(c *conn) {
 
 // discard closes a connection.
 func (p *pool) discard(c *conn) {
-	_ = c.Close() // nothing is expected of it any more
+	_ = c.Close() // its error does not matter
 	p.mu.Lock()
 	p.open--
 	p.mu.Unlock()
 }
 
-// sweep closes the idle connections that are older than age.
+// sweep closes the connections that have been idle for age or longer.
 func (p *pool) sweep(age time.Duration) {
 	p.mu.Lock()
 	old := 0
 	for old < len(p.idle) && time.Since(p.idle[old].idle) >= age {
-		_ = p.idle[old].Close() // nothing is expected of it any more
+		_ = p.idle[old].Close() // its error does not matter
 		old++
 	}
 	rest := copy(p.idle, p.idle[old:])
@@ -92,7 +92,7 @@ func (p *pool) sweep(age time.Duration) {
 	p.mu.Unlock()
 }
 
-// count returns how many connections are open and how many of them idle.
+// count returns the number of open connections and of idle ones among them.
 func (p *pool) count() (open, idle int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

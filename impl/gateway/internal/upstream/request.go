@@ -9,24 +9,24 @@ import (
 	"strings"
 )
 
-// Request is what is sent to a service.
+// Request is a request to a service.
 type Request struct {
 	Method     string
 	Target     string    // path and query, sent byte for byte
-	Fields     []Field   // of the header, in this order, without Host and what says how long the body is
+	Fields     []Field   // of the header, in this order, without Host and those that delimit the body
 	Body       []byte    // a body in memory
-	Stream     io.Reader // a body that is passed on as it comes; Body is nil then
-	Length     int64     // of Stream; -1: not known
-	Operation  string    // whose breaker counts
-	Probe      bool      // it asks how the target is: one that is not ready answers it too
-	Repeatable bool      // sending it twice does no more than sending it once; ignored with Stream
-	Repeats    int       // how often it may be sent again, when it is repeatable, after connections that broke
+	Stream     io.Reader // a body that is sent as it arrives; then Body is nil
+	Length     int64     // of Stream; -1: unknown
+	Operation  string    // the operation whose breaker applies
+	Probe      bool      // a health check, which is also sent to a target that is not ready
+	Repeatable bool      // processing it twice has the same effect as once; ignored with Stream
+	Repeats    int       // how often a repeatable request may be sent again after its connection broke
 }
 
-// Field is one line of a header. Its name is in canonical form.
+// Field is one field line of a header. Its name is in canonical form.
 type Field struct{ Name, Value string }
 
-// FieldsOf returns the fields of a header.
+// FieldsOf returns the field lines of a header.
 func FieldsOf(header http.Header) []Field {
 	fields := make([]Field, 0, len(header))
 	for name, values := range header {
@@ -37,13 +37,13 @@ func FieldsOf(header http.Header) []Field {
 	return fields
 }
 
-// repeatable reports whether the request may be sent again after it may have arrived.
+// repeatable reports whether the request may be sent again although it may already have been processed.
 func (r *Request) repeatable() bool { return r.Repeatable && r.Stream == nil }
 
-// errUnsendable is for a request whose text would not stay what it is on the wire.
+// errUnsendable says that the request has text that would be interpreted differently on the wire.
 var errUnsendable = errors.New("the request has a character that can't be sent")
 
-// framing are the fields that say where a message ends and whose it is: they are written here alone.
+// framing are the fields that delimit a message or route it. Only this package writes them.
 var framing = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Trailer": true, "Upgrade": true}
 
 // appendHead appends the request's head to b.
@@ -74,7 +74,7 @@ func (r *Request) appendHead(b []byte, host string) ([]byte, error) {
 	return append(b, "\r\n"...), nil
 }
 
-// appendLength says how long the body is.
+// appendLength appends the field that delimits the body.
 func (r *Request) appendLength(b []byte) []byte {
 	length := int64(len(r.Body))
 	switch {
@@ -119,7 +119,7 @@ func token(s string) bool {
 	return s != ""
 }
 
-// fieldText reports whether s has only what may stand in the value of a field (RFC 9110, section 5.5).
+// fieldText reports whether s is valid as a field value (RFC 9110, section 5.5).
 func fieldText(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {

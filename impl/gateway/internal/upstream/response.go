@@ -6,33 +6,33 @@ import (
 	"net/url"
 )
 
-// Response is an answer whose body has not been read. It is not safe for concurrent use.
+// Response is an answer whose body has not been read yet. It is not safe for concurrent use.
 type Response struct {
 	Status int
 	Header http.Header
-	Length int64 // what Content-Length says, also where no body comes; -1: nothing, and a body comes
-	// Overloaded says that the service has refused the request because it has too much to do.
+	Length int64 // value of Content-Length, also if there is no body; -1: unknown length
+	// Overloaded says that the service has refused the request because of overload.
 	Overloaded bool
 
 	conn   *conn
 	kind   bodyKind
-	left   int64 // of the body or of the chunk
+	left   int64 // unread bytes of the body or of the chunk
 	keep   bool  // the connection may be used again after the body
-	begun  bool  // the first chunk's size was read
+	begun  bool  // the size of the first chunk was read
 	ended  bool  // the body was read to its end
 	target *Target
-	stop   func() bool // ends the watch over the context
-	again  []byte      // of the body: read already, and to be read once more
+	stop   func() bool // stops watching the context
+	again  []byte      // bytes of the body that were put back
 	closed bool
 }
 
-// From returns the address of the target that answered.
+// From returns the URL of the target that answered.
 func (r *Response) From() *url.URL { return r.target.URL }
 
-// unread puts body bytes back.
+// unread puts bytes of the body back, to be read again.
 func (r *Response) unread(body []byte) { r.again = body }
 
-// Read implements io.Reader. A body that ends too early is io.ErrUnexpectedEOF.
+// Read implements io.Reader. A body that ends early is io.ErrUnexpectedEOF.
 func (r *Response) Read(p []byte) (int, error) {
 	if r.closed {
 		return 0, io.ErrClosedPipe
@@ -53,7 +53,7 @@ func (r *Response) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// end is io.EOF where the body has ended.
+// end returns io.EOF if the body has ended.
 func (r *Response) end() error {
 	if r.ended {
 		return io.EOF
@@ -89,7 +89,7 @@ func (r *Response) read(p []byte) (int, error) {
 	return n, err
 }
 
-// nextChunk reads up to the next chunk's data, or the trailers (RFC 9112, section 7.1). Chunk extensions are refused: nobody has agreed on one.
+// nextChunk reads up to the next chunk's data, or the trailers (RFC 9112, section 7.1). Chunk extensions are refused, since none were agreed on.
 func (r *Response) nextChunk() error {
 	if r.begun {
 		if line, err := r.conn.line(0); err != nil || len(line) > 0 {
@@ -127,7 +127,7 @@ func either(first, second error) error {
 	return second
 }
 
-// maxSizeDigits bounds the text of a chunk's size.
+// maxSizeDigits bounds the digits of a chunk's size.
 const maxSizeDigits = 12
 
 func chunkSize(line []byte) (n int64, err error) {
@@ -150,7 +150,7 @@ func chunkSize(line []byte) (n int64, err error) {
 	return n, nil
 }
 
-// ReadAll reads the whole body, which may have at most so many bytes, and closes the answer.
+// ReadAll reads the whole body and closes the answer. A body of more than most bytes is ErrTooLarge.
 func (r *Response) ReadAll(most int64) ([]byte, error) {
 	defer r.Close()
 	if r.ended && r.again == nil {
@@ -171,7 +171,7 @@ func (r *Response) ReadAll(most int64) ([]byte, error) {
 	return body, err
 }
 
-// Close gives the connection back when the body was read to its end, and closes it otherwise. It always returns nil.
+// Close returns the connection to the pool if the body was read to its end, and closes the connection otherwise. It always returns nil.
 func (r *Response) Close() error {
 	if r.closed {
 		return nil

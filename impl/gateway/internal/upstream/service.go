@@ -18,14 +18,14 @@ type Service struct {
 	log      *slog.Logger
 	targets  []*Target
 	dial     Dial
-	usable   atomic.Pointer[[]*Target] // those that get requests now
+	usable   atomic.Pointer[[]*Target] // targets that get requests now
 	breakers breakers
 	budget   budget
 	counts   counts
 
 	mu    sync.Mutex
-	since time.Time     // when the last usable target went; zero: there is one
-	back  chan struct{} // closed when there is one again
+	since time.Time     // when the last usable target was lost; zero: there is one
+	back  chan struct{} // closed when there is a usable target again
 }
 
 func newService(word string, urls []*url.URL, config *tls.Config, dial Dial, log *slog.Logger) *Service {
@@ -43,7 +43,7 @@ func newService(word string, urls []*url.URL, config *tls.Config, dial Dial, log
 	return s
 }
 
-// retire closes the connections without a request, and has the others closed after theirs. A nil service has none.
+// retire closes the idle connections; the others are closed after their requests. A nil service is allowed.
 func (s *Service) retire() {
 	if s == nil {
 		return
@@ -57,7 +57,7 @@ func (s *Service) retire() {
 // Targets returns all targets.
 func (s *Service) Targets() []*Target { return s.targets }
 
-// Health returns the best of the targets' states, and how many targets are ready.
+// Health returns the best state of the targets, and the number of ready targets.
 func (s *Service) Health() (best Health, ready int) {
 	best = Down
 	for _, t := range s.targets {
@@ -74,7 +74,7 @@ func (s *Service) Health() (best Health, ready int) {
 	return best, ready
 }
 
-// changed makes a target's new state count.
+// changed applies the new state of a target.
 func (s *Service) changed(t *Target, before, now Health) {
 	level := slog.LevelInfo
 	if before == Ready {
@@ -88,13 +88,13 @@ func (s *Service) changed(t *Target, before, now Health) {
 	s.refresh()
 }
 
-// refresh finds out which targets get requests, and lets those go on that wait for one. The caller holds mu.
+// refresh computes which targets get requests, and releases waiting requests if there is one. The caller holds mu.
 func (s *Service) refresh() {
 	usable := s.those(func(t *Target) bool { return t.health().serves() && !t.ejected })
-	if len(usable) == 0 { // better one that fails sometimes than none
+	if len(usable) == 0 { // an ejected target is better than none
 		usable = s.those(func(t *Target) bool { return t.health().serves() })
 	}
-	if len(usable) == 0 { // the only instance works until it has drained
+	if len(usable) == 0 { // the only instance serves until it has drained
 		usable = s.those(func(t *Target) bool { return t.fading.Load() })
 	}
 	s.usable.Store(&usable)
@@ -118,8 +118,8 @@ func (s *Service) those(which func(*Target) bool) []*Target {
 	return out
 }
 
-// eject takes a target that fails again and again out of the choice for a while. At most half of the targets are out at a time, and never
-// the last that works.
+// eject temporarily excludes a target that fails repeatedly. At most half of the targets are excluded at a time, and never the last usable
+// one.
 func (s *Service) eject(t *Target, pause time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +140,7 @@ func (s *Service) eject(t *Target, pause time.Duration) bool {
 	return true
 }
 
-// admit lets an ejected target be chosen again.
+// admit ends the ejection of a target.
 func (s *Service) admit(t *Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,7 +150,7 @@ func (s *Service) admit(t *Target) {
 	s.refresh()
 }
 
-// pick returns the less busy of two targets, another one than not where there is one; nil when there is none.
+// pick returns the less busy one of two random usable targets, and if possible another one than not; nil when there is none.
 func (s *Service) pick(not *Target) *Target {
 	usable := *s.usable.Load()
 	switch len(usable) {
@@ -170,7 +170,7 @@ func (s *Service) pick(not *Target) *Target {
 	return a
 }
 
-// starting returns a target that answers although it is not ready, or nil.
+// starting returns a target that answers but is not ready, or nil.
 func (s *Service) starting() *Target {
 	for _, t := range s.targets {
 		if t.health() == Starting {
@@ -183,8 +183,8 @@ func (s *Service) starting() *Target {
 // Available reports whether a target gets requests now.
 func (s *Service) Available() bool { return len(*s.usable.Load()) > 0 }
 
-// Wait waits until a target gets requests. It returns ErrUnavailable when the service has been without one for longer than Patience, or when
-// too many wait already, and the error of ctx.
+// Wait waits until a target gets requests. It returns ErrUnavailable when the service has had none for longer than Patience, or when too many requests are
+// already waiting, and otherwise the error of ctx.
 func (s *Service) Wait(ctx context.Context) error {
 	s.mu.Lock()
 	if s.since.IsZero() {

@@ -12,24 +12,24 @@ import (
 	"time"
 )
 
-// Health is what is known of a target.
+// Health is the state of a target.
 type Health int32
 
 // The states of a target.
 const (
-	Unknown  Health = iota // nobody has asked it yet: it gets requests
+	Unknown  Health = iota // not checked yet: it gets requests
 	Ready                  // it gets requests
-	Starting               // it answers, and says that it is not ready
+	Starting               // it answers that it is not ready
 	Down                   // it does not answer
 )
 
 func (h Health) serves() bool { return h == Unknown || h == Ready }
 
-// String returns the word for the log.
+// String returns the state's name for the log.
 func (h Health) String() string { return [...]string{"unknown", "ready", "starting", "down"}[h] }
 
 const (
-	ejectAfter   = 5 // failures without a success between them
+	ejectAfter   = 5 // consecutive failures
 	ejectFor     = 2 * time.Second
 	ejectForMost = time.Minute
 )
@@ -42,16 +42,16 @@ type Target struct {
 	tls     *tls.Config // nil: plain
 	pool    pool
 	state   atomic.Int32 // a Health
-	pending atomic.Int64 // requests that it works on
-	failed  atomic.Int64 // without a success between them
-	fading  atomic.Bool  // it was ready, says that it is not, and has refused nothing yet: it drains, or lacks something
-	retired atomic.Bool  // its service has other targets now, or is gone
+	pending atomic.Int64 // requests in progress
+	failed  atomic.Int64 // consecutive failures
+	fading  atomic.Bool  // it was ready, reports that it is not, and has refused no request yet: it is draining, or lacks something
+	retired atomic.Bool  // it has been removed from its service, or its service was removed
 	asked   chan struct{}
 
 	mu        sync.Mutex
 	doubted   time.Time // when a request last found it not ready
-	ejections int       // without a success between them
-	ejected   bool      // under Service.mu
+	ejections int       // consecutive ejections
+	ejected   bool      // guarded by Service.mu
 }
 
 func newTarget(s *Service, u *url.URL, config *tls.Config) *Target {
@@ -75,10 +75,10 @@ func newTarget(s *Service, u *url.URL, config *tls.Config) *Target {
 
 func (t *Target) health() Health { return Health(t.state.Load()) }
 
-// Asked tells when somebody wants to know at once whether the target is ready.
+// Asked returns a channel that gets a value when the target's health should be checked at once.
 func (t *Target) Asked() <-chan struct{} { return t.asked }
 
-// Report tells what the target said, asked at that time. What a request has found out since then counts more than a good report.
+// Report records the health of the target that was checked at asked. A report of Ready is ignored if a request has found the target not ready since then.
 func (t *Target) Report(h Health, asked time.Time) {
 	t.pool.sweep(idleTime)
 	t.mu.Lock()
@@ -89,7 +89,7 @@ func (t *Target) Report(h Health, asked time.Time) {
 	}
 }
 
-// doubt notes that a request has found the target not ready, and has it asked again at once.
+// doubt records that a request has found the target not ready, and triggers a health check at once.
 func (t *Target) doubt(h Health) {
 	t.mu.Lock()
 	t.doubted = time.Now()
@@ -97,7 +97,7 @@ func (t *Target) doubt(h Health) {
 	t.become(h, false)
 	select {
 	case t.asked <- struct{}{}:
-	default: // it will be asked already
+	default: // a check is already pending
 	}
 }
 
@@ -113,7 +113,7 @@ func (t *Target) become(h Health, fading bool) {
 	t.service.changed(t, before, h)
 }
 
-// send sends the request over one connection, an idle one where that is allowed.
+// send sends the request over one connection, which may be an idle one.
 func (t *Target) send(ctx context.Context, req *Request) (*Response, error) {
 	t.pending.Add(1)
 	c, err := t.pool.get(ctx)
@@ -129,7 +129,8 @@ func (t *Target) send(ctx context.Context, req *Request) (*Response, error) {
 	return res, err
 }
 
-// unreachable reports whether an error says that nobody listens there, and not that this process or this request is at its end.
+// unreachable reports whether the error says that the target does not accept connections, rather than that the limits of this process or the time of this
+// request are exhausted.
 func unreachable(err error) bool {
 	var dial *DialError
 	var network *net.DNSError
@@ -141,7 +142,7 @@ func unreachable(err error) bool {
 		errors.As(err, &network) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// succeeded and failed count what became of requests.
+// succeeded and hasFailed count the results of requests.
 func (t *Target) succeeded() {
 	if t.failed.Load() == 0 {
 		return

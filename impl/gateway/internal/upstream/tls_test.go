@@ -19,9 +19,9 @@ import (
 
 const surplus = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 
-// What a service sends behind its answer answers no other request, also where it lies in the TLS connection and no more on the socket.
+// Surplus bytes after an answer never become the answer to another request, even if TLS has already read them from the socket.
 func TestPool_usesNoTLSConnectionWithSurplusAgain(t *testing.T) {
-	long := strings.Repeat("x", 2*readBuffer) // its end is read past the buffer
+	long := strings.Repeat("x", 2*readBuffer) // the body is larger than the read buffer
 	for name, records := range map[string][]string{
 		"in the record of the body": {fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(long), long) + surplus},
 		"in the next record":        {okAnswer, surplus},
@@ -35,7 +35,7 @@ func TestPool_usesNoTLSConnectionWithSurplusAgain(t *testing.T) {
 	}
 }
 
-// A TLS connection with nothing on it is used again.
+// A TLS connection without surplus bytes is reused.
 func TestPool_usesAQuietTLSConnectionAgain(t *testing.T) {
 	s, conns := secured(t, okAnswer)
 	for range 5 {
@@ -44,7 +44,7 @@ func TestPool_usesAQuietTLSConnectionAgain(t *testing.T) {
 	require.EqualValues(t, 1, conns.Load())
 }
 
-// gathering is a connection that sends what was written to it when it is told to.
+// gathering is a connection that buffers what is written until it is told to send it.
 type gathering struct {
 	net.Conn
 	out []byte

@@ -7,10 +7,10 @@ import (
 	"net/http"
 )
 
-// maxOwnBody bounds the bodies that the gateway sends on its own behalf, in bytes.
+// maxOwnBody bounds the bodies of the gateway's own calls, in bytes.
 const maxOwnBody = 64 << 10
 
-// RoundTrip implements http.RoundTripper for the gateway's own calls: the host of the URL is a service's word, and whichever target is ready
+// RoundTrip implements http.RoundTripper for the gateway's own calls. The host of the URL is a service's word; any ready target of that service
 // answers.
 func (s *Set) RoundTrip(r *http.Request) (*http.Response, error) {
 	service := s.Service(r.URL.Host)
@@ -23,7 +23,7 @@ func (s *Set) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if r.Body != nil {
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxOwnBody+1))
-		_ = r.Body.Close() // it is read
+		_ = r.Body.Close() // it was read
 		if err != nil {
 			return nil, fmt.Errorf("read the body of an own call: %w", err)
 		}

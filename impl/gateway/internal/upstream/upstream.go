@@ -1,6 +1,6 @@
-// Package upstream sends requests to the services behind the gateway over connections of its own. A service has one target or several; a
-// request goes to the less busy of two that are ready. Nothing is sent twice that may have been done once, unless it may be repeated: a refused
-// connection is tried elsewhere for any request, a connection that broke before the first byte of an answer for idempotent ones.
+// Package upstream sends requests to the services behind the gateway over its own connections. A service has one or more targets; a request goes to the
+// less busy one of two ready targets. A request that may have been processed is sent again only if it is repeatable. A refused connection is tried at another
+// target for any request; a connection that broke before the first byte of the answer, only for repeatable ones.
 package upstream
 
 import (
@@ -19,36 +19,37 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// What bounds the connections, the waiting and the repeating. None of it is a setting: each is far from what works well and from what hurts.
+// The limits of connections, waiting and repeats. They are not configurable: each is well above what normal operation needs and well below what would do
+// harm.
 const (
-	maxOpen     = 2048             // connections to one target, which is as many requests as it is given at a time
-	maxIdle     = 256              // of them without a request
-	idleTime    = 50 * time.Second // below the 60 s after which servers commonly close
+	maxOpen     = 2048             // connections per target, and so concurrent requests
+	maxIdle     = 256              // idle connections per target
+	idleTime    = 50 * time.Second // less than 60 s, after which servers commonly close
 	dialTime    = 2 * time.Second
 	tlsTime     = 5 * time.Second
-	maxWaiting  = 1024 // requests that wait for one service
+	maxWaiting  = 1024 // requests that wait for a target of one service
 	maxHead     = 64 << 10
 	maxFields   = 128
-	maxInterim  = 8 // 1xx answers before the one that counts
+	maxInterim  = 8 // 1xx answers before the final one
 	maxTrailers = 4 << 10
 )
 
-// Patience is how long a service may be without a target before requests stop waiting for it: a restart takes less.
+// Patience is how long requests wait for a service that has no usable target. It is longer than a restart takes.
 const Patience = 5 * time.Second
 
 // Errors of Do and Wait.
 var (
 	// ErrUnavailable says that no target of the service is ready, and that nothing was sent.
 	ErrUnavailable = errors.New("no target of the service is ready")
-	// ErrFull says that the target has as many requests as it is given at a time.
+	// ErrFull says that the target has as many concurrent requests as it may get.
 	ErrFull = errors.New("the target has too many requests")
-	// ErrOpen says that the service has not answered requests of the operation in time again and again, and is left alone with them for a while.
+	// ErrOpen says that the breaker of the operation is open: the service has repeatedly not answered its requests in time.
 	ErrOpen = errors.New("the service does not answer this operation in time and is left alone with it")
-	// ErrTooLarge says that an answer is larger than it may be.
+	// ErrTooLarge says that an answer is larger than allowed.
 	ErrTooLarge = errors.New("the answer is larger than allowed")
 )
 
-// DialError says that no connection was made: nothing was sent.
+// DialError says that no connection could be made, and so nothing was sent.
 type DialError struct{ cause error }
 
 func (e *DialError) Error() string { return "connect to the target: " + e.cause.Error() }
@@ -56,8 +57,8 @@ func (e *DialError) Error() string { return "connect to the target: " + e.cause.
 // Unwrap returns the cause.
 func (e *DialError) Unwrap() error { return e.cause }
 
-// BrokenError says that the connection ended after the request was begun and before the first byte of an answer: nobody knows whether the
-// request was done.
+// BrokenError says that the connection ended after the request was begun and before the first byte of an answer. It is unknown whether the request was
+// processed.
 type BrokenError struct{ cause error }
 
 func (e *BrokenError) Error() string {
@@ -67,7 +68,7 @@ func (e *BrokenError) Error() string {
 // Unwrap returns the cause.
 func (e *BrokenError) Unwrap() error { return e.cause }
 
-// starvedError is why a request has failed whose streamed body did not come, or not in time: that says nothing of the target.
+// starvedError is the error of a request whose streamed body did not arrive, or not in time. It says nothing about the target.
 type starvedError struct{ cause error }
 
 func (e *starvedError) Error() string { return "the body did not come: " + e.cause.Error() }
@@ -83,10 +84,10 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
-// Dial connects to an address; net.Dialer.DialContext is one.
+// Dial connects to an address, like net.Dialer.DialContext.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Set is all services. It is safe for concurrent use.
+// Set has all services. It is safe for concurrent use.
 type Set struct {
 	tls *tls.Config
 	log *slog.Logger
@@ -95,7 +96,7 @@ type Set struct {
 	services atomic.Pointer[map[string]*Service] // by word; never changed in place
 }
 
-// New makes a Set. Its targets get requests until somebody reports that they are not ready.
+// New returns a Set. Its targets get requests until they are reported as not ready.
 func New(o Options) *Set {
 	config := o.TLS.Clone()
 	if config == nil {
@@ -112,11 +113,11 @@ func New(o Options) *Set {
 	return set
 }
 
-// Service returns the service of a word, or nil.
+// Service returns the service with a word, or nil.
 func (s *Set) Service(word string) *Service { return (*s.services.Load())[word] }
 
-// Put makes these the targets of a service. dial connects to them; nil is a plain net.Dialer. A service that has just these targets stays as it
-// is, with its connections and what is known of its health. Requests under way at the targets before are ended by nothing.
+// Put sets the targets of a service. dial connects to them; nil means net.Dialer. A service that already has exactly these targets is kept, with its
+// connections and health. Requests in progress at the previous targets are not interrupted.
 func (s *Set) Put(word string, urls []*url.URL, dial Dial) *Service {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -130,7 +131,7 @@ func (s *Set) Put(word string, urls []*url.URL, dial Dial) *Service {
 	return made
 }
 
-// Remove takes a service away. Requests under way there are ended by nothing.
+// Remove removes a service. Its requests in progress are not interrupted.
 func (s *Set) Remove(word string) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -139,7 +140,7 @@ func (s *Set) Remove(word string) {
 	before.retire()
 }
 
-// replace is called with the lock.
+// replace sets or removes (nil) a service. The caller holds the lock.
 func (s *Set) replace(word string, by *Service) {
 	services := maps.Clone(*s.services.Load())
 	if services[word] = by; by == nil {

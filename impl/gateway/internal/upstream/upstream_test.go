@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A service comes, moves and goes while requests are under way: those at its old targets end well, and no connection stays behind.
+// A service is added, moved and removed while requests are in progress: those at its old targets complete, and no connection remains.
 func TestPut_losesNoRequestUnderWay(t *testing.T) {
 	set := New(Options{Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	require.Nil(t, set.Service("x"))
@@ -48,7 +48,7 @@ func TestPut_losesNoRequestUnderWay(t *testing.T) {
 	set.Remove("x") // there is none
 }
 
-// What is put again with the same targets keeps its connections, and what is known of its health.
+// Putting a service with the same targets again keeps its connections and its health.
 func TestPut_keepsAServiceWithTheSameTargets(t *testing.T) {
 	set := New(Options{Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	there := listen(t, answering(okAnswer))
@@ -57,7 +57,7 @@ func TestPut_keepsAServiceWithTheSameTargets(t *testing.T) {
 	require.NotSame(t, made, set.Put("x", []*url.URL{there.url(), nobody(t)}, nil))
 }
 
-// Every connection to a service's targets is made by its own dial, those by which its health is asked too.
+// Every connection to a service's targets uses its dial function, including health checks.
 func TestPut_connectsByTheDialThatIsGiven(t *testing.T) {
 	set := New(Options{Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	there := listen(t, answering(okAnswer))

@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/servicetest"
 )
 
-// target is a server whose every connection is served by a function of the test.
+// target is a server whose connections are served by a function of the test.
 type target struct {
 	t        *testing.T
 	listener net.Listener
@@ -107,7 +107,7 @@ func serviceOf(t *testing.T, urls ...*url.URL) *Service {
 	return set.Service("x")
 }
 
-// nobody is an address at which nobody listens.
+// nobody returns an address at which nothing listens.
 func nobody(t *testing.T) *url.URL {
 	return &url.URL{Scheme: "http", Host: servicetest.FreeAddress(t)}
 }

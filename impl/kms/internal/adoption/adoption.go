@@ -16,11 +16,11 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Services finds registered services.
+// Services reads registered services.
 type Services interface {
 	Get(ctx context.Context, q store.Querier, id string) (service.Service, bool, error)
 	ByName(ctx context.Context, q store.Querier, name string) (service.Service, bool, error)
-	// Details fills in what services declare.
+	// Details fills in the services' declared scopes.
 	Details(ctx context.Context, q store.Querier, services []service.Service) error
 }
 
@@ -37,10 +37,10 @@ type Adoptions struct {
 
 func (a *Adoptions) audit() auditlog.Log { return auditlog.Log{Clock: a.Clock} }
 
-// announce tells the gateways that what the kms knows of an adopted service has changed.
+// announce notifies the gateways, through the revocation feed, that an adopted service has changed.
 func (a *Adoptions) announce(tx *store.Tx, name string) { a.Feed.Append(tx, ended.Contract, name, 0) }
 
-// mayRead refuses services other than the gateway, whatever scopes they were given. Of users the door has asked who they are.
+// mayRead refuses services other than the gateway, whatever scopes they have. Users were already authorized by the contract's policy.
 func (a *Adoptions) mayRead(ctx context.Context, caller *auth.Principal) error {
 	if caller.Kind == auth.KindUser {
 		return nil
@@ -72,7 +72,7 @@ func (a *Adoptions) Get(ctx context.Context, caller *auth.Principal, name string
 
 const listName = "contracts"
 
-// List returns a page of contracts by name, without documents and warnings, and the cursor of the next one, or "".
+// List returns a page of contracts by name, without documents and warnings, and the cursor of the next page, or "".
 func (a *Adoptions) List(ctx context.Context, caller *auth.Principal, cursor string, limit int) ([]Contract, string, error) {
 	if err := a.mayRead(ctx, caller); err != nil {
 		return nil, "", err
@@ -116,7 +116,7 @@ func (a *Adoptions) Ended(ctx context.Context, tx *store.Tx, name string) error 
 	return err
 }
 
-// end deletes a contract; false when there is none. The service's row is held.
+// end deletes a contract; false when there is none. The transaction has locked the service's row.
 func (a *Adoptions) end(ctx context.Context, tx *store.Tx, name string) (bool, error) {
 	c, found, err := a.Rows.Get(ctx, tx, name)
 	if err != nil {

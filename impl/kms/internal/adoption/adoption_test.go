@@ -22,11 +22,11 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// judge is a Judge that says what the test wants.
+// judge is a Judge with the results that the test sets.
 type judge struct {
 	verdict adoption.Verdict
-	during  func()              // runs while a document is judged
-	against []adoption.Document // what was compared last: before and after
+	during  func()              // called while a document is checked
+	against []adoption.Document // the last compared documents: before and after
 }
 
 func (j *judge) Judge(before *adoption.Document, d adoption.Document) (adoption.Verdict, error) {
@@ -65,7 +65,7 @@ func newRoom(t *testing.T) *room {
 	return r
 }
 
-// draft is one that can be put.
+// draft returns a valid draft.
 func draft(text string) adoption.Draft {
 	return adoption.Draft{
 		Document:  adoption.Document{Service: "press", File: "api.yaml", Files: []adoption.File{{Name: "api.yaml", Text: text}}},
@@ -77,7 +77,7 @@ func (r *room) put(d adoption.Draft, over adoption.Over) (adoption.Contract, boo
 	return r.adoptions.Put(r.Context(), r.admin, d, over)
 }
 
-// must puts.
+// must puts a draft successfully.
 func (r *room) must(d adoption.Draft) adoption.Contract {
 	r.Helper()
 	c, _, err := r.put(d, adoption.Over{})
@@ -92,7 +92,7 @@ func (r *room) get() adoption.Contract {
 	return c
 }
 
-// declare gives press the scopes.
+// declare sets the declared scopes of press.
 func (r *room) declare(scopes ...string) {
 	r.Helper()
 	now, err := r.services.Get(r.Context(), r.press.ID)
@@ -116,7 +116,7 @@ func (r *room) setStatus(status string) {
 	require.NoError(r, err)
 }
 
-// refused returns the refusal of a put.
+// refused requires that a put is refused with the kind, and returns the refusal.
 func (r *room) refused(kind domain.Kind, d adoption.Draft, over adoption.Over) *domain.Refusal {
 	r.Helper()
 	_, _, err := r.put(d, over)
@@ -193,7 +193,7 @@ func TestPut_refusesWhatTheJudgeFinds(t *testing.T) {
 	r.must(d)
 }
 
-// Between judging and storing everything may change; what is stored was judged against what is there.
+// Everything may change between the check and the storing; a stored document was checked against the state at its commit.
 func TestPut_isRefusedWhenTheWorldChangedMeanwhile(t *testing.T) {
 	for name, one := range map[string]struct {
 		during func(r *room)
@@ -223,7 +223,7 @@ func TestPut_isRefusedWhenTheWorldChangedMeanwhile(t *testing.T) {
 	}
 }
 
-// onAnotherBench runs f while the bench is taken.
+// onAnotherBench runs f while the bench is busy.
 func (r *room) onAnotherBench(f func()) {
 	bench := r.adoptions.Judge
 	r.adoptions.Judge = adoption.NewBench(r.judge)
@@ -339,7 +339,7 @@ func TestPut_givesEachChangeANameThatARequestCanSay(t *testing.T) {
 	r.must(d)
 }
 
-// No version comes again, so that whoever has an old one notices what was adopted anew.
+// Version numbers are never reused, so that a holder of an old one notices a new adoption.
 func TestRetire_endsTheContractAlone(t *testing.T) {
 	r := newRoom(t)
 	first := r.must(draft("one"))
@@ -353,7 +353,7 @@ func TestRetire_endsTheContractAlone(t *testing.T) {
 	require.Greater(t, r.must(draft("one")).Version, first.Version)
 }
 
-// The gateways hear of every change, in its order, and no token ends by it.
+// The gateways are notified of every change, in order, and no token is invalidated.
 func TestFeed_tellsOfEveryChange(t *testing.T) {
 	r := newRoom(t)
 	var heard int64
@@ -361,7 +361,7 @@ func TestFeed_tellsOfEveryChange(t *testing.T) {
 		page, err := r.Feed.After(t.Context(), "", heard, 1000, 0)
 		require.NoError(t, err)
 		for _, e := range page.Entries {
-			if e.Position <= heard { // another feed's name begins at the beginning
+			if e.Position <= heard { // a follower of another feed gets it from the beginning
 				continue
 			}
 			heard = e.Position
@@ -422,7 +422,7 @@ func TestContracts_areReadByTheGatewayAloneOfServices(t *testing.T) {
 	}
 }
 
-// The judge works on one document at a time; few may wait, and the others are told to come again.
+// Documents are checked one at a time; only a few may wait, and others are asked to retry.
 func TestPut_isOverloadedRatherThanQueuedForEver(t *testing.T) {
 	r := newRoom(t)
 	working, free := make(chan struct{}, 100), make(chan struct{})

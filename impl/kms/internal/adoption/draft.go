@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 )
 
-// check refuses what no document could make good (domain.InvalidContract, domain.ValidationFailed), and brings files and lists into their order.
+// check refuses drafts that are invalid whatever the document says, with domain.ValidationFailed, and sorts files and lists.
 func (d *Draft) check() error {
 	d.Files, d.Public, d.Upstreams = slices.Clone(d.Files), sorted(d.Public), unique(d.Upstreams)
 	slices.SortFunc(d.Files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
@@ -63,7 +63,7 @@ func wrong(pointer, rule, message string) *domain.Refusal {
 	return domain.Refuse(domain.ValidationFailed, "The contract can't be put like this.").WithField("body", pointer, rule, message)
 }
 
-// address reports whether an upstream is a scheme, a host and a port, and nothing else.
+// address reports whether an upstream consists of a scheme, a host and a port only.
 func address(upstream string) bool {
 	u, err := url.Parse(upstream)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Scheme+"://"+u.Host != upstream {
@@ -79,7 +79,7 @@ func sorted(words []string) []string {
 	return slices.Compact(words)
 }
 
-// unique keeps the first of equal words.
+// unique removes duplicates and keeps the order.
 func unique(words []string) []string {
 	var out []string
 	for _, w := range words {

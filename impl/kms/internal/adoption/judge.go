@@ -14,14 +14,14 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/service"
 )
 
-// maxWaiting is how many documents may wait for their turn to be judged.
+// maxWaiting is how many documents may wait to be checked.
 const maxWaiting = 8
 
-// Bench lets a Judge work on one document at a time. It is safe for concurrent use.
+// Bench runs a Judge on one document at a time. It is safe for concurrent use.
 type Bench struct {
 	by      Judge
-	waiting chan struct{} // holds a value for each that waits or is judged
-	turn    chan struct{} // holds a value while one is judged
+	waiting chan struct{} // has a value for each document that is waiting or being checked
+	turn    chan struct{} // has a value while a document is being checked
 }
 
 // NewBench returns the bench of a judge.
@@ -29,10 +29,10 @@ func NewBench(j Judge) *Bench {
 	return &Bench{by: j, waiting: make(chan struct{}, maxWaiting+1), turn: make(chan struct{}, 1)}
 }
 
-// Waiting returns how many documents wait or are judged.
+// Waiting returns how many documents are waiting or being checked.
 func (b *Bench) Waiting() int { return len(b.waiting) }
 
-// judge judges when it is its turn; domain.Overloaded when too many wait.
+// judge waits for its turn and checks the document; domain.Overloaded when too many wait.
 func (b *Bench) judge(ctx context.Context, before *Document, d Document) (Verdict, error) {
 	select {
 	case b.waiting <- struct{}{}:
@@ -53,8 +53,9 @@ func (b *Bench) judge(ctx context.Context, before *Document, d Document) (Verdic
 	return verdict, nil
 }
 
-// judge returns the edition that the draft makes, and the scopes that its operations ask for. It refuses a document that can't be adopted
-// (domain.InvalidContract), and one whose changes from the live one are not accepted (domain.ContractBreaking); a shadow keeps those instead.
+// judge returns the edition for the draft, and the scopes that its operations require. It refuses a document that can't be adopted with
+// domain.InvalidContract, and one with breaking changes that are not accepted with domain.ContractBreaking. A shadow is not refused for changes; they are
+// stored with it.
 func (a *Adoptions) judge(ctx context.Context, d Draft, seen state) (e Edition, scopes []string, err error) {
 	var before *Document
 	if seen.found {
@@ -84,7 +85,7 @@ func (a *Adoptions) judge(ctx context.Context, d Draft, seen state) (e Edition, 
 	return e, verdict.Scopes, err
 }
 
-// edition is a document as it is stored.
+// edition returns the document in its stored form.
 func edition(d Document, v Verdict) (Edition, error) {
 	e := Edition{
 		Document: d, Digest: digest(d), Version: cut(v.Version), WarningCount: len(v.Warnings), ChangeCount: len(v.Changes),
@@ -106,7 +107,7 @@ func edition(d Document, v Verdict) (Edition, error) {
 	return e, nil
 }
 
-// digest is the SHA-256 of the document's file names and texts, each with its length before it.
+// digest returns the SHA-256 of the document's file names and texts, each preceded by its length.
 func digest(d Document) string {
 	sum := sha256.New()
 	write := func(part string) { fmt.Fprintf(sum, "%d:%s", len(part), part) }
@@ -156,7 +157,7 @@ func breaking(changes []Change) error {
 	return r
 }
 
-// callable makes a name that a request can say: printable ASCII of at most maxName characters, and no other change's.
+// callable returns a unique name that a request can contain: printable ASCII of at most maxName characters.
 func callable(name string) string {
 	var plain strings.Builder
 	for i := range len(name) {
@@ -173,7 +174,7 @@ func callable(name string) string {
 	return plain.String()[:maxName-17] + "~" + hex.EncodeToString(sum[:8])
 }
 
-// cut shortens a sentence to what an answer takes.
+// cut shortens a text to maxSentence characters.
 func cut(sentence string) string {
 	runes := []rune(sentence)
 	if len(runes) <= maxSentence {

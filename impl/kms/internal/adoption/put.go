@@ -14,37 +14,37 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Draft is a document to be put.
+// Draft is a document to be stored.
 type Draft struct {
 	Document
 	Upstreams     []string
 	ActiveContent bool
-	Accept        []string // names of changes that are wanted
+	Accept        []string // names of accepted changes
 	Shadow        bool
 }
 
-// Over says what is to be replaced.
+// Over is the precondition of a replacement.
 type Over struct {
-	Absent bool        // only when there is no contract
-	Match  *etag.Match // only such a version; nil: any, and none
+	Absent bool        // only if there is no contract
+	Match  *etag.Match // only if its version matches; nil: in any case
 }
 
-// state is what a put was judged against.
+// state is the service and contract that a document was checked against.
 type state struct {
 	service service.Service
 	before  Contract
 	found   bool
 }
 
-// Put adopts a service, or replaces its document; made is true for a new contract. The document is judged outside the transaction that stores it,
-// which holds the service and is refused when what it was compared with is not the live one any more (domain.PreconditionFailed under a
-// precondition, else domain.StateConflict).
+// Put adopts a service, or replaces its document; made is true for a new contract. The document is checked outside the transaction that stores it. That
+// transaction locks the service, and refuses the document when the live one has changed since: domain.PreconditionFailed under a precondition, else
+// domain.StateConflict.
 func (a *Adoptions) Put(ctx context.Context, caller *auth.Principal, d Draft, over Over) (after Contract, made bool, err error) {
 	if err := d.check(); err != nil {
 		return Contract{}, false, err
 	}
 	var seen state
-	// First whether it may be at all: judging takes seconds.
+	// Authorization comes before the check of the document, which takes seconds.
 	err = a.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		seen, err = a.hold(ctx, tx, caller, d, over)
 		return err
@@ -78,12 +78,12 @@ func (a *Adoptions) Put(ctx context.Context, caller *auth.Principal, d Draft, ov
 		return err
 	})
 	if d.Shadow {
-		after.Live = seen.before.Live // the same, with its warnings
+		after.Live = seen.before.Live // it is unchanged; this one has its warnings
 	}
 	return after, made, err
 }
 
-// hold holds what the caller, an administrator, stands on and the service, and returns what a put would meet.
+// hold locks the rows of the caller, who must be an administrator, and the service, and returns the state that the document will be checked against.
 func (a *Adoptions) hold(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft, over Over) (state, error) {
 	found, err := a.held(ctx, tx, caller, d.Service)
 	if err != nil {
@@ -108,7 +108,7 @@ func (a *Adoptions) hold(ctx context.Context, tx *store.Tx, caller *auth.Princip
 	return now, nil
 }
 
-// held holds what the caller, an administrator, stands on and the service of the name, and returns the service.
+// held locks the rows of the caller, who must be an administrator, and the service with the name, and returns the service.
 func (a *Adoptions) held(ctx context.Context, tx *store.Tx, caller *auth.Principal, name string) (service.Service, error) {
 	named, found, err := a.Services.ByName(ctx, tx, name)
 	if err != nil {
@@ -121,7 +121,7 @@ func (a *Adoptions) held(ctx context.Context, tx *store.Tx, caller *auth.Princip
 	if err := a.Standing.HoldAdministrator(ctx, tx, caller, acts...); err != nil {
 		return service.Service{}, err
 	}
-	if found { // again, now that its row is held
+	if found { // read again, now that its row is locked
 		named, found, err = a.Services.Get(ctx, tx, named.ID)
 		if err != nil {
 			return service.Service{}, fmt.Errorf("read service: %w", err)
@@ -137,7 +137,7 @@ func (a *Adoptions) held(ctx context.Context, tx *store.Tx, caller *auth.Princip
 	return detailed[0], nil
 }
 
-// store writes what was put. The service's row is held.
+// store stores the draft. The transaction has locked the service's row.
 func (a *Adoptions) store(ctx context.Context, tx *store.Tx, now state, d Draft, e Edition) (Contract, error) {
 	after := now.before
 	after.Name, after.ServiceID, after.Active = d.Service, now.service.ID, true
@@ -171,7 +171,7 @@ func (a *Adoptions) store(ctx context.Context, tx *store.Tx, now state, d Draft,
 	}})
 }
 
-// take makes room, and returns the next version.
+// take changes the used room, and returns the next version; domain.LimitReached when the limit would be exceeded.
 func (a *Adoptions) take(ctx context.Context, tx *store.Tx, more Room) (int64, error) {
 	version, taken, err := a.Rows.Take(ctx, tx, more, Room{MaxContracts, MaxBytes})
 	if err != nil {

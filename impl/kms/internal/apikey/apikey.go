@@ -1,4 +1,4 @@
-// Package apikey keeps API keys: who may make, see, rotate and end them, and how long they and their successors live.
+// Package apikey is the domain of API keys: who may create, see, rotate and revoke them, and how long they and their successors are valid.
 package apikey
 
 import (
@@ -23,17 +23,17 @@ import (
 )
 
 const (
-	// DefaultLife is how long a key lives where nothing else is asked for.
+	// DefaultLife is the lifetime of a key if none is requested.
 	DefaultLife = 90 * 24 * time.Hour
-	// MaxLife is the longest life that can be granted.
+	// MaxLife is the longest lifetime that can be requested.
 	MaxLife = 365 * 24 * time.Hour
-	// EnrolledLife is how long a service may go on by rotating the key that it got by enrolment.
+	// EnrolledLife is how long a service may keep rotating the key that it got by enrolment.
 	EnrolledLife = 365 * 24 * time.Hour
-	// MaxWorking is how many keys of one owner work at a time.
+	// MaxWorking is the limit of valid keys per owner.
 	MaxWorking = 100
 )
 
-// Status is what a key is at a time; it is never stored.
+// Status is a key's state at a time; it is computed, never stored.
 type Status string
 
 // The states of a key.
@@ -49,30 +49,30 @@ type Key struct {
 	ID, Name, Start       string
 	Owner                 authority.Ref
 	Tenant                string   // the owner's; "": the default one
-	Scopes                []string // sorted; of a key that follows its owner: filled when it is shown
+	Scopes                []string // sorted; for a key that follows its owner, filled in when it is read
 	FollowsOwner          bool
 	CreatedAt, ExpiresAt  time.Time
 	LastUsedAt, RevokedAt time.Time // zero: never
 	ReplacedBy            string
 
-	Metadata map[string]string // words of the owner's own
+	Metadata map[string]string // defined by the owner
 	Limit    RateLimit
-	Uses     int64 // how often it was used, as far as that is written
+	Uses     int64 // number of uses that have been written
 	Version  int64
 
-	ParentID     string        // the key that this one replaced; "" when it was not made by rotation
+	ParentID     string        // the key that this one replaced; "" if it was not created by rotation
 	RootID       string        // the first key of the lineage
-	Life         time.Duration // that a key of the lineage is made to live
-	GrantedUntil time.Time     // the end that was granted to the lineage
+	Life         time.Duration // lifetime of each key of the lineage
+	GrantedUntil time.Time     // latest expiry granted to the lineage
 }
 
-// RateLimit bounds how often a key is used; zero: it is not bounded.
+// RateLimit bounds the uses of a key; the zero value is unlimited.
 type RateLimit struct {
-	Uses   int64 // in a window
+	Uses   int64 // per window
 	Window time.Duration
 }
 
-// Environment is what the key's text says it is for.
+// Environment returns the environment that the key's text names.
 func (k Key) Environment() keytext.Environment {
 	e, _ := keytext.EnvironmentOf(k.Start)
 	return e
@@ -91,41 +91,41 @@ func (k Key) Status(now time.Time) Status {
 	return Active
 }
 
-// Pepper sums keys; *seal.Keyset is one.
+// Pepper computes the keyed hashes of keys; *seal.Keyset implements it.
 type Pepper interface {
 	Sum(data []byte) ([]byte, error)
 	Sums(data []byte) ([][]byte, error)
 }
 
-// Rows is what the domain asks of the database. Keys from before a restore count as revoked.
+// Rows are the queries of the domain. Keys from before a restore count as revoked.
 type Rows interface {
-	// Insert adds a key with the sum of its text.
+	// Insert stores a key with the hash of its text.
 	Insert(ctx context.Context, tx *store.Tx, k Key, hash []byte) error
-	// Get finds a key by id.
+	// Get returns the key with an ID.
 	Get(ctx context.Context, q store.Querier, id string) (Key, bool, error)
-	// List returns keys, newest first, those before the given id; an empty owner means everybody's.
+	// List returns keys, newest first, starting after the key with ID before. An empty owner selects the keys of all owners.
 	List(ctx context.Context, q store.Querier, owner authority.Ref, before string, limit int) ([]Key, error)
-	// Update writes name, metadata and limit over the version from; false when that is not the version any more.
+	// Update writes name, metadata and limit if the key is at version from; false otherwise.
 	Update(ctx context.Context, tx *store.Tx, k Key, from int64) (bool, error)
-	// Working counts the owner's keys that work at the time.
+	// Working returns the number of the owner's valid keys at the time.
 	Working(ctx context.Context, q store.Querier, owner authority.Ref, at time.Time) (int, error)
-	// Replace makes a working key expire at the latest at expires, replaced by successor. It is false when the key does not work any more, or
-	// was replaced before, unless that was before patience; then the earlier successor's id is returned.
+	// Replace records that a valid key was replaced by successor, and sets its expiry to expires unless it expires earlier. It is false when the key is
+	// not valid. It is also false when the key was already replaced, unless that was before patience; then the ID of the earlier successor is returned.
 	Replace(ctx context.Context, tx *store.Tx, id, successor string, at, expires, patience time.Time) (Replacement, bool, error)
-	// RevokeLineage ends a key and all that descend from it, and returns the ids of those that were not revoked before.
+	// RevokeLineage revokes a key and all its descendants, and returns the IDs of those that it has revoked.
 	RevokeLineage(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) ([]string, error)
-	// Revoke ends one key; false when it was revoked before.
+	// Revoke revokes one key; false when it was already revoked.
 	Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error)
-	// RevokeUnused ends a key that nobody has used; false when somebody has.
+	// RevokeUnused revokes a key that has never been used; false when it has been used.
 	RevokeUnused(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error)
-	// Sweep deletes keys that ended before the time, at most limit of them, and returns how many.
+	// Sweep deletes at most limit keys that ended before the time, and returns how many.
 	Sweep(ctx context.Context, tx *store.Tx, before time.Time, limit int) (int64, error)
 }
 
-// Replacement is what Replace did.
+// Replacement is the result of Replace.
 type Replacement struct {
 	OldExpires time.Time
-	Prior      string // the successor that the old key had before; "" when none
+	Prior      string // the old key's earlier successor; "" for none
 }
 
 // Keys is the domain of API keys.
@@ -144,10 +144,10 @@ func New(db *store.DB, rows Rows, standing *authority.Standing, pepper Pepper, f
 	return &Keys{db: db, rows: rows, standing: standing, pepper: pepper, feed: feed, audit: auditlog.Log{Clock: c}, clock: c}
 }
 
-// Standing is what the callers of operations on keys are held by.
+// Standing returns what locks the callers of operations on keys.
 func (s *Keys) Standing() *authority.Standing { return s.standing }
 
-// Draft is a key to be made.
+// Draft is a key to be created.
 type Draft struct {
 	Name      string
 	Owner     authority.Ref // empty: the caller
@@ -159,10 +159,10 @@ type Draft struct {
 	Limit       RateLimit
 }
 
-// RequireStepUp asks for a second factor: it refuses unless the caller has just shown one.
+// RequireStepUp returns an error unless the caller has just presented a second factor.
 type RequireStepUp func() error
 
-// Caller is who asks, and how a second factor is asked of them.
+// Caller is the principal of an operation on keys, with the check of their second factor.
 type Caller struct {
 	*auth.Principal
 	StepUp RequireStepUp
@@ -170,12 +170,11 @@ type Caller struct {
 
 func (c Caller) ref() authority.Ref { return authority.Ref{Kind: c.Kind, ID: c.Subject} }
 
-// permit refuses unless the table of grants lets the caller do the act with a key of the owner. hidden is the refusal for a caller who must
-// not learn that there is such a key.
+// permit refuses the act unless the table of grants allows it. hidden is the refusal for a caller who must not learn that the key exists.
 func permit(c Caller, now authority.Owner, act authority.Act, owner authority.Owner, hidden error) error {
 	p := authority.May(now, act, owner)
 	if !p.Allowed {
-		if now.HasRole(authority.RoleAdmin) { // who may see all keys learns the true reason
+		if now.HasRole(authority.RoleAdmin) { // administrators may see all keys, so they get the real reason
 			return domain.Refuse(domain.Forbidden, "Keys of the family's services come by enrolment and are rotated by the services alone.")
 		}
 		return hidden
@@ -186,8 +185,8 @@ func permit(c Caller, now authority.Owner, act authority.Act, owner authority.Ow
 	return nil
 }
 
-// Create makes a key for its owner, as far as the table of grants allows; its scopes are a part of the owner's. The owner's row is locked, so
-// that the bound on its keys holds and no key is made beside the owner's end.
+// Create creates a key for an owner, if the table of grants allows it. Its scopes must be among the owner's. The owner's row is locked, so that
+// the limit on its keys holds and no key is created while the owner is being disabled.
 func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller Caller, d Draft) (_ Key, _ string, err error) {
 	defer tried.To(&err, "create key")
 	owner, err := s.MayCreate(ctx, tx, caller, &d)
@@ -215,8 +214,8 @@ func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller Caller, d Draft)
 	return s.make(ctx, tx, k)
 }
 
-// MayCreate holds what the caller stands on and the owner's row, decides whether the caller may make such a key, and returns the owner. It
-// completes the draft.
+// MayCreate locks the caller's rows and the owner's, checks that the caller may create such a key, and returns the owner. It fills in the draft's
+// owner if it is empty.
 func (s *Keys) MayCreate(ctx context.Context, tx *store.Tx, caller Caller, d *Draft) (authority.Owner, error) {
 	if d.Owner == (authority.Ref{}) {
 		d.Owner = caller.ref()
@@ -245,7 +244,7 @@ func (s *Keys) MayCreate(ctx context.Context, tx *store.Tx, caller Caller, d *Dr
 	return owner, nil
 }
 
-// unlimited refuses a caller whose token was issued for a key with a rate limit: the keys that it made would have none.
+// unlimited refuses a caller whose token was issued for a key with a rate limit, since the keys it created would not share that limit.
 func (s *Keys) unlimited(ctx context.Context, tx *store.Tx, caller Caller) error {
 	if caller.SessionID != "" {
 		return nil
@@ -260,7 +259,7 @@ func (s *Keys) unlimited(ctx context.Context, tx *store.Tx, caller Caller) error
 	return nil
 }
 
-// end checks a key's end that a caller asks for.
+// end checks a requested expiry.
 func (s *Keys) end(at, now time.Time) (time.Time, error) {
 	at = at.UTC().Truncate(time.Microsecond)
 	if !at.After(now) || at.After(now.Add(MaxLife)) {
@@ -270,7 +269,7 @@ func (s *Keys) end(at, now time.Time) (time.Time, error) {
 	return at, nil
 }
 
-// room refuses an owner who has as many working keys as one may have. The owner's row is locked.
+// room refuses an owner who already has MaxWorking valid keys. The caller has locked the owner's row.
 func (s *Keys) room(ctx context.Context, tx *store.Tx, owner authority.Ref, now time.Time) error {
 	n, err := s.rows.Working(ctx, tx, owner, now)
 	if err != nil {
@@ -287,8 +286,8 @@ func beyond() error {
 		WithField("body", "/scopes", "subset", "holds a scope that the owner or the caller does not have")
 }
 
-// Grant makes the key of a service that has just enrolled: it has whatever scopes its owner has at the time, and may be rotated by the
-// service until EnrolledLife is over. The caller holds the service's row.
+// Grant creates the key of a service that has just enrolled. The key always has its owner's current scopes, and the service may rotate it for
+// EnrolledLife. The caller has locked the service's row.
 func (s *Keys) Grant(ctx context.Context, tx *store.Tx, owner authority.Owner, name string) (_ Key, _ string, err error) {
 	defer tried.To(&err, "grant key")
 	now := domain.Now(s.clock)
@@ -300,7 +299,7 @@ func (s *Keys) Grant(ctx context.Context, tx *store.Tx, owner authority.Owner, n
 	return k, text, err
 }
 
-// make gives the key its id and text, stores and records it.
+// make generates the key's ID and text, and stores and records the key.
 func (s *Keys) make(ctx context.Context, tx *store.Tx, k Key) (Key, string, error) {
 	k, text := k.withText()
 	if err := s.insert(ctx, tx, k, text); err != nil {
@@ -309,7 +308,7 @@ func (s *Keys) make(ctx context.Context, tx *store.Tx, k Key) (Key, string, erro
 	return k, text, s.audit.Append(ctx, tx, auditlog.Event{Action: "createApiKey", Target: k.ID, Detail: auditlog.Granted(map[string]string{"owner": k.Owner.ID}, k.Scopes, nil)})
 }
 
-// withText gives the key a new id and text, of the environment that Start begins with. A key without a parent begins a lineage.
+// withText returns the key with a new ID and text, for the environment that Start begins with. A key without a parent starts a lineage.
 func (k Key) withText() (Key, string) {
 	keyID, text := keytext.New(k.Environment())
 	k.Uses, k.Version = 0, 1
@@ -333,7 +332,7 @@ func (s *Keys) insert(ctx context.Context, tx *store.Tx, k Key, text string) err
 	return nil
 }
 
-// shown fills the scopes of a key that follows its owner.
+// shown fills in the scopes of a key that follows its owner.
 func (s *Keys) shown(ctx context.Context, q store.Querier, k Key) (Key, error) {
 	if !k.FollowsOwner {
 		return k, nil
@@ -368,15 +367,15 @@ func (s *Keys) Get(ctx context.Context, caller Caller, keyID string) (_ Key, err
 	return s.shown(ctx, q, k)
 }
 
-// asOwner is what the token says of the caller: enough for reading descriptions.
+// asOwner returns the caller as the token describes them. This is sufficient for reads, which do not lock the caller's row.
 func asOwner(p *auth.Principal) authority.Owner {
 	return authority.Owner{Ref: authority.Ref{Kind: p.Kind, ID: p.Subject}, Roles: p.Roles, Scopes: p.Scopes, Active: true}
 }
 
 const listName = "keys"
 
-// List returns a page of the keys that the caller may see, newest first, and the cursor of the next one, or "". An administrator who does not
-// ask for their own alone sees all, with a second factor.
+// List returns a page of the keys that the caller may see, newest first, and the cursor of the next page, or "". An administrator sees the keys of all owners,
+// with a second factor, unless ownAlone is set.
 func (s *Keys) List(ctx context.Context, caller Caller, ownAlone bool, cursor string, limit int) (_ []Key, _ string, err error) {
 	defer tried.To(&err, "list keys")
 	var before string
@@ -409,13 +408,13 @@ func (s *Keys) List(ctx context.Context, caller Caller, ownAlone bool, cursor st
 	return keys, next, nil
 }
 
-// hold reads a key and holds what the caller stands on and the key's owner, for an act of the caller.
+// hold reads a key, locks the caller's rows and the key's owner, and checks that the caller may perform the act on the key.
 func (s *Keys) hold(ctx context.Context, tx *store.Tx, caller Caller, act authority.Act, keyID string) (Key, authority.Held, error) {
 	k, found, err := s.rows.Get(ctx, tx, keyID)
 	if err != nil {
 		return Key{}, authority.Held{}, fmt.Errorf("read key: %w", err)
 	}
-	if !found { // the caller is judged all the same
+	if !found { // the caller is checked all the same
 		k.Owner = caller.ref()
 	}
 	held, err := s.standing.Hold(ctx, tx, caller.Principal, k.Owner)
@@ -430,8 +429,8 @@ func (s *Keys) hold(ctx context.Context, tx *store.Tx, caller Caller, act author
 	return k, held, permit(caller, held.Caller, act, owner, notFound())
 }
 
-// Revoke ends a key, every key that descends from it, and all their tokens, at once and for ever; the keys that it descends from go on. It
-// returns how many keys were ended; repeating is safe. A key that the caller may not see is domain.NotFound.
+// Revoke permanently ends a key, every key that descends from it, and all their tokens, at once. The keys that it descends from stay valid. It returns the
+// number of keys that it has revoked; repeating it is safe. A key that the caller may not see is domain.NotFound.
 func (s *Keys) Revoke(ctx context.Context, caller Caller, keyID string) (n int, err error) {
 	defer tried.To(&err, "revoke key")
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -448,8 +447,8 @@ func (s *Keys) Revoke(ctx context.Context, caller Caller, keyID string) (n int, 
 	return n, err
 }
 
-// Retire ends one key that was rotated, before its overlap is over; its successors go on. A key that was not rotated is
-// domain.StateConflict. Repeating is safe.
+// Retire ends one key that was rotated, before its overlap is over; its successors stay valid. A key that was not rotated is
+// domain.StateConflict. Repeating it is safe.
 func (s *Keys) Retire(ctx context.Context, caller Caller, keyID string) (err error) {
 	defer tried.To(&err, "retire key")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -471,7 +470,7 @@ func (s *Keys) Retire(ctx context.Context, caller Caller, keyID string) (err err
 	})
 }
 
-// tell records the end of keys and puts it into the feed.
+// tell records the end of keys and appends it to the revocation feed.
 func (s *Keys) tell(ctx context.Context, tx *store.Tx, action string, ids []string) error {
 	for _, id := range ids {
 		s.feed.Append(tx, ended.Key, id, 0)
@@ -483,7 +482,7 @@ func (s *Keys) tell(ctx context.Context, tx *store.Tx, action string, ids []stri
 }
 
 const (
-	// Retention is how long a key that has ended stays to be seen.
+	// Retention is how long a key that has ended can still be read.
 	Retention  = 30 * 24 * time.Hour
 	sweepLimit = 1000
 )

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// DefaultOverlap is how long a replaced key works where nothing else is asked for.
+	// DefaultOverlap is how long a replaced key stays valid if nothing else is requested.
 	DefaultOverlap = time.Hour
-	// patience is how old a replacement must be before it may be taken for lost and made again: two rotations at once
-	// must not both succeed, the later one killing the other's key.
+	// patience is how old a replacement must be before it may count as lost and be repeated. Otherwise two concurrent rotations could both
+	// succeed, and the second would revoke the key of the first.
 	patience = time.Minute
 )
 
-// Rotation is a key and the one that it replaces.
+// Rotation is a new key and the key that it replaces.
 type Rotation struct {
 	Key        Key
 	Text       string
@@ -28,14 +28,14 @@ type Rotation struct {
 	OldExpires time.Time
 }
 
-// Order is how a key is to be rotated.
+// Order has the parameters of a rotation.
 type Order struct {
-	Overlap   time.Duration // for which the old key still works
-	ExpiresAt time.Time     // of the new key; zero: as long as keys of the lineage live, within what was granted
+	Overlap   time.Duration // how long the old key stays valid
+	ExpiresAt time.Time     // of the new key; zero: the lineage's lifetime, within what was granted
 }
 
-// MayRotate holds what the caller stands on and the key's owner, and returns the key when the caller may replace it. A key replaces no
-// stronger one beside itself, since its holder would have that one's text.
+// MayRotate locks the caller's rows and the key's owner, and returns the key if the caller may replace it. With the token of another key the caller may not
+// replace a stronger key, since it would learn the text of the successor.
 func (s *Keys) MayRotate(ctx context.Context, tx *store.Tx, caller Caller, keyID string) (Key, authority.Held, error) {
 	k, held, err := s.hold(ctx, tx, caller, authority.RotateKey, keyID)
 	if err != nil {
@@ -47,10 +47,10 @@ func (s *Keys) MayRotate(ctx context.Context, tx *store.Tx, caller Caller, keyID
 	return k, held, nil
 }
 
-// Rotate replaces a key, as far as MayRotate allows: the new one has its name, owner, scopes and length of life, the old one works for the
-// overlap. Only a working key that was not replaced before can be replaced (domain.StateConflict), or one whose successor nobody has used,
-// which then is revoked: an answer that was lost must not lock a client out. The successor ends when its lineage was to end; a later end is
-// for a caller who could make such a key now.
+// Rotate replaces a key, if MayRotate allows it. The new key has the same name, owner, scopes and lifetime; the old one stays valid for the overlap. The key
+// must be valid and not yet replaced, else it is domain.StateConflict. A replacement may be repeated if its successor has never been used; that successor
+// is then revoked. This way an answer that was lost does not lock a client out. The successor expires no later than what was granted to its lineage;
+// a later expiry is only for a caller who could create such a key now.
 func (s *Keys) Rotate(ctx context.Context, tx *store.Tx, caller Caller, keyID string, o Order) (_ Rotation, err error) {
 	defer tried.To(&err, "rotate key")
 	k, held, err := s.MayRotate(ctx, tx, caller, keyID)
@@ -66,7 +66,7 @@ func (s *Keys) Rotate(ctx context.Context, tx *store.Tx, caller Caller, keyID st
 	return s.rotate(ctx, tx, k, owner, o, "rotateApiKey")
 }
 
-// renew lets the key's successor live to another end than it would. To grant more than was granted takes what making such a key takes.
+// renew sets another expiry for the key's successor. An expiry beyond what was granted requires the rights to create such a key.
 func (s *Keys) renew(caller Caller, held authority.Held, k Key, expires time.Time) (Key, error) {
 	now := domain.Now(s.clock)
 	expires, err := s.end(expires, now)
@@ -82,14 +82,14 @@ func (s *Keys) renew(caller Caller, held authority.Held, k Key, expires time.Tim
 	if err := permit(caller, held.Caller, authority.CreateKey, owner, longer); err != nil {
 		return Key{}, err
 	}
-	if caller.SessionID == "" { // the token of a key could else keep its own line of keys alive for ever
+	if caller.SessionID == "" { // otherwise the token of a key could keep its own lineage alive forever
 		return Key{}, longer
 	}
 	k.GrantedUntil = expires
 	return k, nil
 }
 
-// RotateCurrent replaces the key by which the calling service got its token, within what was granted at its enrolment.
+// RotateCurrent replaces the key that the calling service's token was issued for, within what was granted at its enrolment.
 func (s *Keys) RotateCurrent(ctx context.Context, tx *store.Tx, caller Caller, overlap time.Duration) (_ Rotation, err error) {
 	defer tried.To(&err, "rotate own key")
 	held, err := s.standing.Hold(ctx, tx, caller.Principal, caller.ref())
@@ -143,7 +143,7 @@ func (s *Keys) rotate(ctx context.Context, tx *store.Tx, old Key, owner authorit
 	return Rotation{Key: successor, Text: text, Replaces: old.ID, OldExpires: done.OldExpires}, nil
 }
 
-// revokeUnused ends a successor that was never used; one that was used is domain.StateConflict.
+// revokeUnused revokes a successor that was never used; one that was used is domain.StateConflict.
 func (s *Keys) revokeUnused(ctx context.Context, tx *store.Tx, keyID string, now time.Time) error {
 	unused, err := s.rows.RevokeUnused(ctx, tx, keyID, now, "replaced before it was used")
 	if err != nil {

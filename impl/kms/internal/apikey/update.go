@@ -12,15 +12,15 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Change is what an update asks for; nil leaves as it is.
+// Change is a partial update of a key; nil fields stay as they are.
 type Change struct {
 	Name     *string
 	Metadata *map[string]string
 	Limit    *RateLimit
 }
 
-// Update changes a working key over a version that match holds for. Another one is domain.PreconditionFailed, a key that has ended
-// domain.StateConflict. The limit is changed by whoever is signed in: the token of a key can't lift it (domain.Forbidden).
+// Update changes a valid key if match holds for its version, else it fails with domain.PreconditionFailed. A key that has ended is domain.StateConflict.
+// Changing the limit requires a session: the token of a key can't lift the limit (domain.Forbidden).
 func (s *Keys) Update(ctx context.Context, caller Caller, keyID string, match etag.Match, c Change) (_ Key, err error) {
 	defer tried.To(&err, "update key")
 	var after Key

@@ -1,4 +1,4 @@
-// Package auditlog writes the events of the kms to its audit chain: who is taken from the request, what and to whom from the caller.
+// Package auditlog writes the kms's events to its audit chain. It takes the actor from the request; the caller provides the action and its target.
 package auditlog
 
 import (
@@ -20,15 +20,15 @@ const (
 	Denied = "denied"
 )
 
-// Log appends to the audit chain in the caller's transaction, so that nothing happens unrecorded.
+// Log appends to the audit chain in the caller's transaction, so that no change is committed without its event.
 type Log struct{ Clock clock.Clock }
 
-// Event is what the domain says; no field may hold a secret.
+// Event is an event as the domain describes it. No field may hold a secret.
 type Event struct {
-	Action  string // operationId, or what the kms does by itself
-	Target  string // id of what it was done to
+	Action  string // operationId, or the name of a background action
+	Target  string // ID of the object of the action
 	Outcome string // "ok" when empty
-	Actor   string // when the request carries no principal: the user who signs in, for example
+	Actor   string // if the request has no principal, such as the user who signs in
 	Kind    string // of Actor
 	Detail  map[string]string
 }
@@ -39,7 +39,7 @@ func (l Log) Append(ctx context.Context, tx *store.Tx, e Event) (err error) {
 	return audit.Append(ctx, tx, l.event(ctx, e))
 }
 
-// Record writes one event that no change goes with, and returns when it is durable.
+// Record writes an event that belongs to no other change, and returns when it is durable.
 func (l Log) Record(ctx context.Context, r *audit.Recorder, e Event) (err error) {
 	defer tried.To(&err, "record event")
 	return r.Record(ctx, l.event(ctx, e))
@@ -61,7 +61,7 @@ func (l Log) event(ctx context.Context, e Event) audit.Event {
 	}
 }
 
-// Granted adds to a detail what was granted.
+// Granted adds the granted scopes and roles to the details of an event.
 func Granted(detail map[string]string, scopes, roles []string) map[string]string {
 	detail["scopes"] = strings.Join(scopes, " ")
 	if len(roles) > 0 {

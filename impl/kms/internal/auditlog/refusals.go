@@ -10,11 +10,11 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// maxRefusals is how many refusals of an action are recorded one by one in a minute at a replica.
+// maxRefusals is how many refusals per action and minute a replica records individually.
 const maxRefusals = 60
 
-// Refusals records what is refused to strangers, who can cause as many refusals as they like: beyond maxRefusals in a minute they are counted,
-// and their number becomes one event. It is safe for concurrent use.
+// Refusals records refusals of unauthenticated requests, which anyone can cause without limit. Beyond maxRefusals in a minute they are only counted,
+// and one event has their number. It is safe for concurrent use.
 type Refusals struct {
 	Log
 	mu     sync.Mutex
@@ -44,7 +44,7 @@ func (r *Refusals) Append(ctx context.Context, tx *store.Tx, e Event) error {
 	return r.Log.Append(ctx, tx, e)
 }
 
-// admit counts a refusal; it returns whether it is recorded itself, and how many of an earlier minute were not.
+// admit counts a refusal. It returns whether to record it individually, and the number of refusals of an earlier minute that were only counted.
 func (r *Refusals) admit(action string) (record bool, skipped int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -65,7 +65,7 @@ func (r *Refusals) admit(action string) (record bool, skipped int64) {
 	return true, skipped
 }
 
-// Flush records how many refusals of past minutes were not recorded one by one.
+// Flush records the number of refusals of past minutes that were only counted.
 func (r *Refusals) Flush(ctx context.Context, db *store.DB) (err error) {
 	defer tried.To(&err, "record skipped refusals")
 	r.mu.Lock()
@@ -88,7 +88,7 @@ func (r *Refusals) Flush(ctx context.Context, db *store.DB) (err error) {
 		}
 		return nil
 	})
-	if err != nil { // the next time tells them
+	if err != nil { // they are recorded by the next flush
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for action, n := range skipped {

@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// A flood of refusals costs sixty rows a minute and one that says how many more there were.
+// A flood of refusals costs sixty rows a minute and one with the number of further ones.
 func TestRefusals_boundTheRowsOfAFlood(t *testing.T) {
 	storetest.Each(t, []fs.FS{audit.Migrations}, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db, now := open(t), clock.NewFake(time.Now().Truncate(time.Minute))

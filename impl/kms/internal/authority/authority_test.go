@@ -16,7 +16,7 @@ func contracts(t *testing.T) []*contract.Contract {
 	return all
 }
 
-// usable returns the scopes by which some operation can be called, by principal.
+// usable returns the scopes with which some operation can be called, by users and by services.
 func usable(t *testing.T) (byUser, byService map[string]bool) {
 	byUser, byService = map[string]bool{}, map[string]bool{}
 	for _, c := range contracts(t) {
@@ -54,7 +54,7 @@ func TestRoleScopes_areThoseOfTheContracts(t *testing.T) {
 	require.Empty(t, ScopesOf([]string{"owner", ""}, Definitions{}))
 }
 
-// What is handed out in parts is handed to people: a web app is not their way to secrets.
+// Defined roles may have the scopes for secrets, web apps may not.
 func TestDelegable_isAssignableWithoutSecrets(t *testing.T) {
 	catalogue, err := NewCatalogue("https://issuer", contracts(t))
 	require.NoError(t, err)

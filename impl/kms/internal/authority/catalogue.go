@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// Catalogue knows every service of the contracts and which of them each scope belongs to. It is immutable.
+// Catalogue knows the service of every contract, and the service that each scope belongs to. It is immutable.
 type Catalogue struct {
 	issuer string
 	family []*contract.Contract
@@ -18,14 +18,14 @@ type Catalogue struct {
 	scopes []Scope           // sorted
 }
 
-// Scope is something that can be done at a service.
+// Scope is a permission at one service.
 type Scope struct {
 	Name        string // <prefix>:<verb>
 	Service     string // the audience that it is for
-	Description string // of the family's scopes
+	Description string // only for the family's scopes
 }
 
-// NewCatalogue reads the contracts. A scope that two of them name is an error: a token could not say which one it is for.
+// NewCatalogue reads the contracts. It fails when two contracts name the same scope, since a token could not say which service it is for.
 func NewCatalogue(issuer string, contracts []*contract.Contract) (*Catalogue, error) {
 	c := &Catalogue{issuer: issuer, family: contracts, words: map[string]string{}, owner: map[string]string{}}
 	for _, one := range contracts {
@@ -45,30 +45,30 @@ func NewCatalogue(issuer string, contracts []*contract.Contract) (*Catalogue, er
 // Scopes returns every scope of the contracts, sorted by name.
 func (c *Catalogue) Scopes() []Scope { return slices.Clone(c.scopes) }
 
-// Known reports whether some contract names the scope.
+// Known reports whether a contract of the family names the scope.
 func (c *Catalogue) Known(scope string) bool { return c.owner[scope] != "" }
 
-// Reserved reports whether a name can't be that of a registered service: it is a service of the family or the beginning of its scopes, or
+// Reserved reports whether a name is unavailable for a registered service: it is a service of the family, a prefix of the family's scopes, or
 // a path of the gateway.
 func (c *Catalogue) Reserved(name string) bool { return contract.Reserved(name, c.family) }
 
-// prefix is what stands before the colon of a scope: for scopes of registered services the service's name.
+// prefix returns the part of a scope before the colon. For scopes of registered services this is the service's name.
 func prefix(scope string) string {
 	before, _, _ := strings.Cut(scope, ":")
 	return before
 }
 
-// Declares reports whether a scope can be one that the registered service of this name declares.
+// Declares reports whether the registered service of this name may declare the scope.
 func (c *Catalogue) Declares(service, scope string) bool {
 	return !c.Known(scope) && prefix(scope) == service
 }
 
-// Family returns those of the scopes that are of the family's services.
+// Family returns the scopes that belong to the family's services, in the same order.
 func (c *Catalogue) Family(scopes []string) []string {
 	return slices.DeleteFunc(slices.Clone(scopes), func(scope string) bool { return !c.Known(scope) })
 }
 
-// Servers returns the names of the registered services that the scopes reach, sorted.
+// Servers returns the names of the registered services that the scopes belong to, sorted.
 func (c *Catalogue) Servers(scopes []string) []string {
 	var names []string
 	for _, scope := range scopes {
@@ -80,7 +80,7 @@ func (c *Catalogue) Servers(scopes []string) []string {
 	return slices.Compact(names)
 }
 
-// Audience returns the words of the family's services that the scopes reach, sorted.
+// Audience returns the words of the family's services that the scopes belong to, sorted.
 func (c *Catalogue) Audience(scopes []string) []string {
 	var words []string
 	for _, scope := range scopes {
@@ -92,7 +92,7 @@ func (c *Catalogue) Audience(scopes []string) []string {
 	return slices.Compact(words)
 }
 
-// Within returns those of the scopes that belong to the service: one of the family by its word, a registered one by its name.
+// Within returns the scopes that belong to the service: a service of the family is given by its word, a registered one by its name.
 func (c *Catalogue) Within(service string, scopes []string) []string {
 	var in []string
 	for _, scope := range scopes {
@@ -103,7 +103,8 @@ func (c *Catalogue) Within(service string, scopes []string) []string {
 	return in
 }
 
-// Resource returns the word of the family's service that a resource indicator (RFC 8707) names: the word itself or <issuer>/<word>/v1.
+// Resource returns the word of the family's service that a resource indicator (RFC 8707) names. The indicator is the word itself or
+// <issuer>/<word>/v1; ok is false for any other.
 func (c *Catalogue) Resource(resource string) (word string, ok bool) {
 	if _, ok := c.words[resource]; ok {
 		return resource, true
@@ -116,7 +117,7 @@ func (c *Catalogue) Resource(resource string) (word string, ok bool) {
 	return "", false
 }
 
-// Both returns the scopes that are in a and in b, in the order of a.
+// Both returns the intersection of a and b, in the order of a.
 func Both(a, b []string) []string {
 	var out []string
 	for _, scope := range a {
@@ -127,5 +128,5 @@ func Both(a, b []string) []string {
 	return out
 }
 
-// Covers reports whether every scope of need is in have.
+// Covers reports whether have contains every scope of need.
 func Covers(have, need []string) bool { return len(Both(need, have)) == len(need) }

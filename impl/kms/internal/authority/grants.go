@@ -4,7 +4,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 )
 
-// Act is something that a caller does with API keys.
+// Act is an operation on API keys.
 type Act int
 
 // The acts.
@@ -16,20 +16,20 @@ const (
 	UpdateKey
 )
 
-// whose says whose key an act is about, seen from the caller.
+// whose classifies the owner of a key relative to the caller.
 type whose int
 
 const (
 	ownKey     whose = iota // the caller's own
 	otherUser               // another user's
-	outside                 // a service's that is not of the family
-	familyOnes              // a service's of the family
+	outside                 // of a service outside the family
+	familyOnes              // of a service of the family
 )
 
-// grant says who may do something.
+// grant says who may perform an act.
 type grant struct {
 	who    callers
-	stepUp bool // asks for a second factor
+	stepUp bool // requires a second factor
 }
 
 type callers int
@@ -40,7 +40,7 @@ const (
 	administrators
 )
 
-// grants is the one table of who may do what with whose key. The scopes of a key are bounded besides: see Covers, and Reaches.
+// grants defines who may perform which act on whose keys. The scopes of a key are limited separately: see Covers and Reaches.
 var grants = map[Act]map[whose]grant{
 	//             the caller's own       another user's               an outside service's         a family service's
 	CreateKey: {ownKey: {anyone, false}, otherUser: {administrators, true}, outside: {administrators, true}, familyOnes: {nobody, false}}, // by enrolment alone
@@ -50,13 +50,13 @@ var grants = map[Act]map[whose]grant{
 	RevokeKey: {ownKey: {anyone, false}, otherUser: {administrators, true}, outside: {administrators, true}, familyOnes: {administrators, true}},
 }
 
-// Permit is what the table says.
+// Permit is the decision of the grants table.
 type Permit struct {
 	Allowed bool
 	StepUp  bool // only with a second factor
 }
 
-// May says whether the caller may do the act with a key of the owner.
+// May returns whether the caller may perform the act on a key of the owner.
 func May(caller Owner, act Act, owner Owner) Permit {
 	g := grants[act][relation(caller, owner)]
 	switch g.who {
@@ -80,8 +80,8 @@ func relation(caller, owner Owner) whose {
 	return outside
 }
 
-// Reaches reports whether the caller can hand on the scopes. A session stands for all that its user may do; a token that was issued for
-// an API key only for what it carries, so that a key can't make a stronger one.
+// Reaches reports whether the caller may pass the scopes on to a key. With a session, the caller may pass on everything that its user may do. A token
+// issued for an API key may pass on only the scopes it carries, so that a key can't create a stronger key.
 func Reaches(caller *auth.Principal, now Owner, scopes []string) bool {
 	if caller.SessionID != "" {
 		return true

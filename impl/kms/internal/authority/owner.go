@@ -6,38 +6,38 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Ref names the row of a user or of a service.
+// Ref identifies the row of a user or of a service.
 type Ref struct {
 	Kind string // auth.KindUser or auth.KindService
 	ID   string
 }
 
-// Owner is a user or a service as its row is at one moment: what keys, sessions and tokens stand on.
+// Owner is a user or a service as read from its row: the owner of keys, sessions and tokens.
 type Owner struct {
 	Ref
 	Name   string // username, or name of the service
 	Active bool
-	Roles  []string // of a user
-	Scopes []string // what it may do
+	Roles  []string // only of users
+	Scopes []string // that it has now
 	Family bool     // a service that the kms registered itself
-	Epoch  int64    // tokens of lower epochs have ended
+	Epoch  int64    // tokens with a lower epoch are invalid
 	Tenant string   // "": the default one
-	// Mailbox says of a user that who reads their mail can choose their password, or has chosen it.
+	// Mailbox reports that whoever reads the user's mail can choose their password, or has chosen it. It is false for services.
 	Mailbox bool
 }
 
-// Lock says how a row is locked while it is read. SQLite has one writer at a time, and locks nothing further.
+// Lock is how a row is locked when it is read. SQLite has a single writer, and takes no further locks.
 type Lock int
 
 // The locks.
 const (
 	Unlocked  Lock = iota
-	Shared         // nobody changes the row before the transaction ends
-	Exclusive      // nobody changes it, or reads it with a lock
+	Shared         // the row can't be changed until the transaction ends
+	Exclusive      // the row can't be changed, or read with a lock
 )
 
-// Owners finds owners.
+// Owners reads owners.
 type Owners interface {
-	// Owner reads a user or a service; false when there is none. Outside a transaction lock is Unlocked.
+	// Owner reads a user or a service; false when there is none. Outside a transaction lock must be Unlocked.
 	Owner(ctx context.Context, q store.Querier, ref Ref, lock Lock) (Owner, bool, error)
 }

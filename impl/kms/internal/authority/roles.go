@@ -1,5 +1,5 @@
-// Package authority says which scopes a role gives, which service each scope belongs to, and who the services of the family
-// are. It is the only place that knows.
+// Package authority defines which scopes each role grants, which service each scope belongs to, and which services make up the family. It is
+// the only source of these facts.
 package authority
 
 import (
@@ -8,23 +8,24 @@ import (
 	"sort"
 )
 
-// The roles of users.
+// The built-in roles of users.
 const (
 	RoleAdmin  = "admin"
 	RoleEditor = "editor"
 	RoleReader = "reader"
 )
 
-// own is what every user may do with what is theirs: session, factors, codes that are sent, and API keys.
+// own are the scopes that every user has for their own session, factors, sent codes and API keys.
 var own = []string{"session:manage", "factors:manage", "challenges:use", "keys:read", "keys:write"}
 
-// CompleteSignIn is the scope to end one's own sign-in with a second factor. No role gives it.
+// CompleteSignIn is the scope to complete one's own sign-in with a second factor. No role grants it.
 const CompleteSignIn = "session:complete"
 
-// SigningIn is what a token carries whose session waits for its second factor: get a proof, enrol a first factor, end the sign-in or give it up.
+// SigningIn returns the scopes of a token whose session waits for its second factor. They allow the user to obtain a proof, enrol a first factor,
+// and complete or cancel the sign-in.
 func SigningIn() []string { return []string{"challenges:use", "factors:manage", CompleteSignIn} }
 
-// roleScopes is the one table from roles to scopes. admin has every scope of which some operation is open to users.
+// roleScopes maps each built-in role to its scopes. admin has every scope that some operation open to users requires.
 var roleScopes = map[string][]string{
 	RoleAdmin: slices.Concat(own, []string{
 		"audit:read", "audit:write", "signing-keys:read", "signing-keys:write", "root-key:read", "root-key:write", "upkeep:read", "keyrings:read", "keyrings:write", "keyrings:use", "users:read", "users:write", "services:read", "services:write", "contracts:read", "keys:verify", "secrets:read", "secrets:write", "secret-policies:read", "secret-policies:write",
@@ -34,20 +35,20 @@ var roleScopes = map[string][]string{
 	RoleReader: slices.Concat(own, []string{"elements:read", "documents:search", "collections:read"}),
 }
 
-// BuiltIn reports whether the role is the release's.
+// BuiltIn reports whether the role is built in, not defined by an administrator.
 func BuiltIn(role string) bool { return roleScopes[role] != nil }
 
-// BuiltIns returns the roles of the release, sorted.
+// BuiltIns returns the built-in roles, sorted.
 func BuiltIns() []string { return slices.Sorted(maps.Keys(roleScopes)) }
 
-// Definitions are the roles that administrators have defined, and the scopes that registered services declare.
+// Definitions are the roles defined by administrators, each with its scopes, and the scopes declared by registered services.
 type Definitions struct {
 	Roles    map[string][]string
 	Declared []string
 }
 
-// ScopesOf returns the scopes that the roles give together, sorted. Every role gives what each user may do with what is theirs; admin gives
-// all that is declared.
+// ScopesOf returns the union of the scopes that the roles grant, sorted. Every role includes what each user may do with their own
+// objects; admin includes all declared scopes.
 func ScopesOf(roles []string, d Definitions) []string {
 	var all []string
 	for _, role := range roles {
@@ -64,25 +65,26 @@ func ScopesOf(roles []string, d Definitions) []string {
 	return slices.Compact(all)
 }
 
-// ReadAudit is the scope to read and verify the audit trail: an auditor need not be an administrator.
+// ReadAudit is the scope to read and verify the audit trail. A defined role may carry it, so an auditor need not be an administrator.
 const ReadAudit = "audit:read"
 
-// secretScopes are those of secrets: of no use to a role of which no policy says with which.
+// secretScopes are the scopes for secrets. A role gains nothing by them until a policy says which secrets it may use.
 var secretScopes = []string{"secrets:read", "secrets:write"}
 
-// Assignable reports whether a defined role may carry a scope of the family: one of sequence or search that users may have, ReadAudit, or one of secrets. What else the
-// kms and twofactor let administrators do is not handed out in parts.
+// Assignable reports whether a defined role may carry a scope of the family: one of sequence or search that users may have, ReadAudit, or one
+// for secrets. Administrators' other rights at the kms and twofactor cannot be granted piecemeal.
 func (c *Catalogue) Assignable(scope string) bool {
 	return slices.Contains(secretScopes, scope) || c.Delegable(scope)
 }
 
-// Delegable reports whether a web app may have a scope of the family for its people: one that is Assignable, but none of secrets, which nobody reads through an app.
+// Delegable reports whether a web app may have a scope of the family on behalf of its users: one that is Assignable, except those for secrets,
+// which are never read through an app.
 func (c *Catalogue) Delegable(scope string) bool {
 	word := c.owner[scope]
 	return scope == ReadAudit || word != "" && word != "kms" && word != Twofactor && slices.Contains(roleScopes[RoleAdmin], scope)
 }
 
-// RotateOwn is the scope that every key of a service carries besides its own: to replace itself.
+// RotateOwn is the scope that every key of a service carries in addition to its own scopes: to rotate itself.
 const RotateOwn = "keys:rotate-own"
 
 // Twofactor is the one service that may register proof keys.
@@ -91,13 +93,13 @@ const Twofactor = "twofactor"
 // Gateway is the one service that may read the contracts of adopted services.
 const Gateway = "gateway"
 
-// Member is a service of the family: the kms registers it by itself.
+// Member is a service of the family, which the kms registers itself.
 type Member struct {
 	Name   string
 	Scopes []string
 }
 
-// Family lists the services that the kms registers and gives enrolment tokens to.
+// Family lists the services that the kms registers and issues enrolment tokens to.
 func Family() []Member {
 	return []Member{
 		{Twofactor, []string{"invitations:use", "keyrings:use", "mails:deliver", "proofs:register", "revocations:read"}},

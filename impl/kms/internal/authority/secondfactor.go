@@ -11,16 +11,17 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// SecondFactor is what second factor a role asks for, or all roles of a user together. The zero value asks for nothing of its own: operations ask.
+// SecondFactor is the second factor that one role requires, or all roles of a user together. The zero value adds no requirement to those of
+// the operations.
 type SecondFactor struct {
-	Always  bool          // at each sign-in too
-	Factors []string      // the types that are accepted, sorted; nil: all
+	Always  bool          // at each sign-in, not only at operations that require it
+	Factors []string      // the accepted types, sorted; nil: all
 	MaxAge  time.Duration // how long a session keeps the level of its sign-in; 0: for its whole life
-	Version int64         // of the role's policy; 0: it was never set
+	Version int64         // of the role's policy; 0: never set
 
-	// Sent are, of a user, the types of codes that are sent which every role of theirs names; such codes end a sign-in where they are here alone.
+	// Sent applies to users: the types of sent codes that every role of theirs names. Only these types of sent codes complete a sign-in.
 	Sent []string
-	// Mailbox says that who reads the user's mail can choose their password, or has chosen it: then a code by mail is no second factor.
+	// Mailbox reports that whoever reads the user's mail can choose their password, or has chosen it. A code by mail is then no second factor.
 	Mailbox bool
 }
 
@@ -32,17 +33,18 @@ func (p SecondFactor) Accepts(factor string) bool {
 	return p.Factors == nil || slices.Contains(p.Factors, factor)
 }
 
-// isSent reports whether a factor of a type is a code that is sent: weaker than what a person holds, since others read mail and numbers are moved.
+// isSent reports whether a type of factor is a code that is sent. It is weaker than a factor that a person holds: mail can be read by others, and phone
+// numbers can be moved to another SIM.
 func isSent(factor string) bool {
 	return factor == auth.FactorEmail || factor == auth.FactorSMS || factor == auth.FactorWebhook
 }
 
-// AcceptsAtSignIn reports whether a type of factor ends a sign-in. Codes that are sent do where every role of the user names them, and nowhere else.
+// AcceptsAtSignIn reports whether a type of factor completes a sign-in. A sent code does only if every role of the user names its type.
 func (p SecondFactor) AcceptsAtSignIn(factor string) bool {
 	return p.Accepts(factor) && (!isSent(factor) || slices.Contains(p.Sent, factor))
 }
 
-// AtSignIn are the types that end a sign-in; nil: all but codes that are sent.
+// AtSignIn returns the types that complete a sign-in; nil means all but sent codes.
 func (p SecondFactor) AtSignIn() []string {
 	if p.Factors == nil {
 		return nil
@@ -50,14 +52,15 @@ func (p SecondFactor) AtSignIn() []string {
 	return slices.DeleteFunc(slices.Clone(p.Factors), func(factor string) bool { return !p.AcceptsAtSignIn(factor) })
 }
 
-// Keeps reports whether a level that was reached then still counts now. One that was reached later than now, by a clock that was ahead, does not.
+// Keeps reports whether a level reached at then still counts at now. It does not when then is later than now by more than auth.Leeway: the clock was
+// ahead when it was set.
 func (p SecondFactor) Keeps(then, now time.Time) bool {
 	age := now.Sub(then)
 	return age >= -auth.Leeway && (p.MaxAge == 0 || age <= p.MaxAge)
 }
 
-// Strictest is what the policies ask for together: a second factor always where one says so, of a type that all accept, kept no longer than the
-// shortest time. Where they have no type in common nothing is accepted.
+// Strictest combines policies. A second factor is always required if one policy requires it always. It must be of a type that all policies accept, and
+// is kept for the shortest of their times. Policies without a type in common accept nothing.
 func Strictest(policies ...SecondFactor) (all SecondFactor) {
 	for _, p := range policies {
 		all.Always = all.Always || p.Always
@@ -75,7 +78,7 @@ func Strictest(policies ...SecondFactor) (all SecondFactor) {
 	return all
 }
 
-// Together is what the policies of a user's roles, by the role's name, ask for together.
+// Together combines the policies of a user's roles, given by role name.
 func Together(roles []string, policies map[string]SecondFactor) SecondFactor {
 	var all []SecondFactor
 	for _, role := range roles {
@@ -91,19 +94,19 @@ func Together(roles []string, policies map[string]SecondFactor) SecondFactor {
 	return asked
 }
 
-// Unmeetable reports whether no type of factor is accepted.
+// Unmeetable reports whether no type of factor can meet the requirement.
 func (p SecondFactor) Unmeetable() bool {
 	return p.Factors != nil && len(p.Factors) == 0 || p.Always && p.Factors != nil && len(p.AtSignIn()) == 0
 }
 
-// SecondFactors finds policies.
+// SecondFactors reads the policies of roles.
 type SecondFactors interface {
-	// SecondFactors returns the policies of those of the roles that have one, by the role's name.
+	// SecondFactors returns, by role name, the policies of those roles that have one.
 	SecondFactors(ctx context.Context, q store.Querier, roles []string) (map[string]SecondFactor, error)
 }
 
-// SecondFactor returns what second factor a user's roles ask for together. It is read in the transaction that holds the user, so a change counts from its
-// commit on, at every replica; what was decided just before is decided again at the next refresh.
+// SecondFactor returns what second factor a user's roles require together. It is read in the transaction that has locked the user, so a change of a
+// policy applies at every replica from its commit on. A session that was admitted just before the change is checked again at its next refresh.
 func (s *Standing) SecondFactor(ctx context.Context, q store.Querier, o Owner) (SecondFactor, error) {
 	policies, err := s.Rows.SecondFactors(ctx, q, o.Roles)
 	if err != nil {
@@ -114,7 +117,7 @@ func (s *Standing) SecondFactor(ctx context.Context, q store.Querier, o Owner) (
 	return asked, nil
 }
 
-// FactorNotAccepted is the refusal of a second factor of a type that a role of the user does not accept.
+// FactorNotAccepted returns the refusal of a second factor of a type that a role of the user does not accept.
 func FactorNotAccepted() error {
 	return domain.Refuse(domain.FactorNotAccepted, "A role of the user does not accept a second factor of this type.")
 }

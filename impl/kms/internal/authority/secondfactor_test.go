@@ -26,7 +26,7 @@ func TestStrictest_takesTheStrictestOfEachPart(t *testing.T) {
 	require.True(t, SecondFactor{}.Accepts("anything"))
 }
 
-// Codes that are sent end a sign-in where every role names them, and nowhere else: a role that says nothing names nothing.
+// Sent codes complete a sign-in only if every role names their type: a role without a policy names none.
 func TestAcceptsAtSignIn_takesSentCodesWhereEveryRoleNamesThem(t *testing.T) {
 	named, all := SecondFactor{Factors: []string{"email", "sms", "totp"}}, SecondFactor{Always: true}
 	for name, c := range map[string]struct {

@@ -15,53 +15,54 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// StandingRows is what Standing asks of the database.
+// StandingRows are the queries of Standing.
 type StandingRows interface {
 	Owners
 	SecondFactors
-	// LiveSession reports whether a session of the user is neither revoked nor expired nor waits for its second factor, and keeps it so until the
-	// transaction ends.
+	// LiveSession reports whether a session of the user is neither revoked nor expired nor waiting for its second factor. It locks the row, so
+	// that the answer stays true until the transaction ends.
 	LiveSession(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (bool, error)
-	// WaitingSession reports whether a session of the user waits for its second factor, and keeps it for the transaction alone.
+	// WaitingSession reports whether a session of the user waits for its second factor. It locks the row exclusively until the transaction ends.
 	WaitingSession(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (bool, error)
-	// WorkingKey reports whether a key of the owner is neither revoked nor expired, and keeps it so until the transaction ends.
+	// WorkingKey reports whether a key of the owner is neither revoked nor expired. It locks the row, so that the answer stays true until the
+	// transaction ends.
 	WorkingKey(ctx context.Context, tx *store.Tx, keyID string, owner Ref, at time.Time) (bool, error)
 	// TokenEnded reports whether the access token with this jti was revoked.
 	TokenEnded(ctx context.Context, q store.Querier, jti string) (bool, error)
 }
 
-// Standing tells whether what a token stands on still holds: its owner, its session or key. A token alone does not say: it lives on for
-// minutes after its session was ended or its user was demoted.
+// Standing checks whether the rows behind a token are still valid: its owner, and its session or API key. The token itself does not show this:
+// it remains valid for minutes after its session was revoked or its user lost a role.
 type Standing struct {
 	Rows  StandingRows
 	Clock clock.Clock
 }
 
-// Held are the owners that a transaction holds, as their rows are.
+// Held are the owners whose rows a transaction has locked, as they were read.
 type Held struct {
 	Caller Owner
 	owners map[Ref]Owner
 }
 
-// Owner returns a held owner; false when there is none of that name.
+// Owner returns a locked owner; false when none has that reference.
 func (h Held) Owner(ref Ref) (Owner, bool) {
 	o, found := h.owners[ref]
 	return o, found
 }
 
-// Hold is the first thing in every transaction that makes, rotates, grants, reveals or ends something. It locks the rows that the caller's
-// token stands on and the owners that the transaction acts on, in one order for all: owners by kind and id, then the session, then the key.
-// So what ends them waits for this transaction, or this transaction sees their end. The caller is refused (domain.Ended) when its owner is
-// not active, its session or key is over, or its token was made before the owner's epoch. Whatever is decided about the caller is decided
-// by the roles and scopes returned here, not by those in the token.
+// Hold must come first in every transaction that creates, rotates, grants, reveals or ends something. It locks the rows that the caller's
+// token depends on, and the owners that the transaction acts on, in one order for all transactions: owners by kind and ID, then the session,
+// then the key. A concurrent transaction that ends one of them therefore either waits for this one, or is seen by it.
+// The caller is refused with domain.Ended when its owner is not active, its session or key has ended, or its token is older than the owner's
+// epoch. Decisions about the caller must use the roles and scopes returned here, not those in the token.
 //
-// A session that waits for its second factor is nothing to stand on: see HoldSigningIn.
+// A session that waits for its second factor is refused too: see HoldSigningIn.
 func (s *Standing) Hold(ctx context.Context, tx *store.Tx, caller *auth.Principal, acts ...Ref) (Held, error) {
 	return s.hold(ctx, tx, caller, s.Rows.LiveSession, acts)
 }
 
-// HoldSigningIn is Hold for the few acts that a session may do which waits for its second factor; waits is false when it does not wait any more. A session
-// that waits is locked for this transaction alone.
+// HoldSigningIn is Hold for the few operations that are open to a session that waits for its second factor. waits is false when the session
+// does not wait any more. A waiting session's row is locked exclusively.
 func (s *Standing) HoldSigningIn(ctx context.Context, tx *store.Tx, caller *auth.Principal) (held Held, waits bool, err error) {
 	held, err = s.hold(ctx, tx, caller, func(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (good bool, err error) {
 		if waits, err = s.Rows.WaitingSession(ctx, tx, sid, userID, at); err != nil || waits {
@@ -72,7 +73,7 @@ func (s *Standing) HoldSigningIn(ctx context.Context, tx *store.Tx, caller *auth
 	return held, waits, err
 }
 
-// sessionCheck tells whether a session is one to stand on, and keeps it so until the transaction ends.
+// sessionCheck reports whether a session may act, and locks its row so that the answer stays true until the transaction ends.
 type sessionCheck func(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (bool, error)
 
 func (s *Standing) hold(ctx context.Context, tx *store.Tx, caller *auth.Principal, good sessionCheck, acts []Ref) (_ Held, err error) {
@@ -98,7 +99,7 @@ func (s *Standing) hold(ctx context.Context, tx *store.Tx, caller *auth.Principa
 	return held, s.stands(ctx, tx, caller, held.Caller, good)
 }
 
-// HoldAdministrator is Hold for a caller who must be an administrator now (else domain.Forbidden).
+// HoldAdministrator is Hold for a caller who must currently be an administrator; others are refused with domain.Forbidden.
 func (s *Standing) HoldAdministrator(ctx context.Context, tx *store.Tx, caller *auth.Principal, acts ...Ref) error {
 	held, err := s.Hold(ctx, tx, caller, acts...)
 	if err != nil {
@@ -110,7 +111,7 @@ func (s *Standing) HoldAdministrator(ctx context.Context, tx *store.Tx, caller *
 	return nil
 }
 
-// stands refuses a caller whose token has nothing to stand on any more.
+// stands refuses a caller whose owner, session, key or token has ended.
 func (s *Standing) stands(ctx context.Context, tx *store.Tx, caller *auth.Principal, owner Owner, good sessionCheck) error {
 	if !owner.Active || caller.Epoch < owner.Epoch {
 		return Ended()
@@ -134,7 +135,7 @@ func (s *Standing) stands(ctx context.Context, tx *store.Tx, caller *auth.Princi
 			return Ended()
 		}
 	} else if caller.SessionID == "" {
-		return Ended() // neither a session nor a key: nothing that could be ended
+		return Ended() // neither a session nor a key could be revoked
 	}
 	ended, err := s.Rows.TokenEnded(ctx, tx, caller.TokenID)
 	if err != nil {
@@ -149,10 +150,10 @@ func (s *Standing) stands(ctx context.Context, tx *store.Tx, caller *auth.Princi
 // IsKeyID reports whether a client_id is that of an API key.
 func IsKeyID(clientID string) bool { return strings.HasPrefix(clientID, "key_") }
 
-// Ended is the refusal of a caller whose session, key or owner has ended.
+// Ended returns the refusal of a caller whose session, key or owner has ended.
 func Ended() error {
 	return domain.Refuse(domain.Ended, "The session, key or user that the token stands on has ended.")
 }
 
-// HasRole reports whether the user has the role now.
+// HasRole reports whether the owner currently has the role.
 func (o Owner) HasRole(role string) bool { return slices.Contains(o.Roles, role) }

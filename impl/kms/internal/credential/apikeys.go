@@ -1,5 +1,5 @@
-// Package credential is the one door for what a caller may present to the kms: API keys, access tokens, refresh tokens of others' clients,
-// and the proofs of second factors. It says what each is at this moment; it makes nothing but access tokens.
+// Package credential checks everything that a caller may present to the kms: API keys, access tokens, refresh tokens of clients, and
+// second-factor proofs. It reports their current state; the only thing it issues is access tokens.
 package credential
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Code says what a presented key is.
+// Code is the result of checking a key.
 type Code string
 
 // The codes of a verdict.
@@ -36,32 +36,32 @@ const (
 	RateLimited       Code = "RATE_LIMITED"
 )
 
-// Verdict is what is known of a presented key. Key and Owner are set only when the text is that of a key.
+// Verdict is the result of checking a presented key. Key and Owner are set only when the text belongs to a key.
 type Verdict struct {
 	Code   Code
 	Key    apikey.Key
 	Owner  authority.Owner
-	Scopes []string // what the key may do now: its own scopes that its owner has too
-	Rate   Rate     // of a key with a limit
+	Scopes []string // what the key may do now: those of its scopes that its owner has too
+	Rate   Rate     // only for a key with a limit
 }
 
-// Use is how a key was used since that was written.
+// Use counts the uses of a key that are not written yet.
 type Use struct {
 	Times int64
 	Last  time.Time
 }
 
-// KeyRows is what the domain asks of the database.
+// KeyRows are the queries of the domain.
 type KeyRows interface {
-	// ByHash finds the key that has one of the sums.
+	// ByHash returns the key whose hash is one of the given.
 	ByHash(ctx context.Context, q store.Querier, hashes [][]byte) (apikey.Key, bool, error)
-	// FirstUse notes the first use of a key; false when it does not work any more.
+	// FirstUse records the first use of a key; false when the key is no longer valid.
 	FirstUse(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error)
-	// Used notes uses of keys.
+	// Used adds uses of keys.
 	Used(ctx context.Context, tx *store.Tx, uses map[string]Use) error
 }
 
-// Keys judges API keys.
+// Keys checks API keys.
 type Keys struct {
 	db     *store.DB
 	rows   KeyRows
@@ -76,7 +76,7 @@ type Keys struct {
 	limiter  *ratelimit.Limiter
 }
 
-// NewKeys returns the judge of API keys. Endings are what the revocation feed of this replica knows.
+// NewKeys returns the checker of API keys. endings is this replica's view of the revocation feed.
 func NewKeys(
 	db *store.DB, rows KeyRows, owners authority.Owners, pepper apikey.Pepper, endings auth.Revocations,
 	refusals *auditlog.Refusals, limiter *ratelimit.Limiter, c clock.Clock, log *slog.Logger,
@@ -86,7 +86,7 @@ func NewKeys(
 	}
 }
 
-// Verify judges a presented key. Good ones count as used, and against their rate limit.
+// Verify checks a presented key and that it has the scopes need. A valid key counts as used, and is counted against its rate limit.
 func (s *Keys) Verify(ctx context.Context, text string, need []string) (Verdict, error) {
 	v, err := s.check(ctx, text)
 	if err != nil || v.Code != Valid {
@@ -103,7 +103,7 @@ func (s *Keys) Verify(ctx context.Context, text string, need []string) (Verdict,
 	return s.use(ctx, v)
 }
 
-// Identify judges a key for its holder, and does not count as a use. A key that is not good is domain.InvalidCredentials.
+// Identify checks a key for its holder, and does not count as a use. An invalid key is domain.InvalidCredentials.
 func (s *Keys) Identify(ctx context.Context, text string) (Verdict, error) {
 	v, err := s.check(ctx, text)
 	if err == nil && v.Code != Valid {
@@ -112,10 +112,10 @@ func (s *Keys) Identify(ctx context.Context, text string) (Verdict, error) {
 	return v, err
 }
 
-// Forget has the next check of a key read its row: it was changed.
+// Forget drops what is cached of a key that was changed, so that its next check reads its row.
 func (s *Keys) Forget(keyID string) { s.known.forget(keyID) }
 
-// Authenticate judges a key that is presented with its id, as a client secret.
+// Authenticate checks a key that is presented with its ID, as a client secret.
 func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, error) {
 	v, err := s.check(ctx, text)
 	if err != nil {
@@ -131,7 +131,7 @@ func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, e
 		return s.use(ctx, v)
 	}
 	if v.Key.ID != "" {
-		// Somebody holds the text of a key that must not be used any more.
+		// Somebody presents the text of a key that has ended: a security event.
 		err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 			return s.refusals.Append(ctx, tx, auditlog.Event{
 				Action: "issueToken", Actor: v.Key.Owner.ID, Kind: v.Key.Owner.Kind, Target: v.Key.ID,
@@ -145,14 +145,14 @@ func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, e
 	return v, nil
 }
 
-// check tells what a key is at this moment: from what was read in the last second, unless it has ended since, or from its row.
+// check returns the current state of a key: the result of a check in the last second, unless the key has ended since, or that of reading its row.
 func (s *Keys) check(ctx context.Context, text string) (Verdict, error) {
 	if v, ok := s.known.get(text, s.clock.Now()); ok {
 		return v, nil
 	}
 	at := s.known.begin()
 	v, err := s.read(ctx, text)
-	if err == nil && v.Code == Valid && !v.Key.LastUsedAt.IsZero() { // the first use is written at once
+	if err == nil && v.Code == Valid && !v.Key.LastUsedAt.IsZero() { // a first use must be written, so it is not cached
 		s.known.put(text, v, at)
 	}
 	return v, err
@@ -194,8 +194,8 @@ func (s *Keys) read(ctx context.Context, text string) (Verdict, error) {
 	return v, nil
 }
 
-// use notes that the key was used: the first time before the answer, because from then on the key it replaces cannot be
-// rotated again; later times in batches.
+// use counts a use of the key. The first use is written before the answer, because from then on the key that it replaces can't be rotated again;
+// later ones are written in batches.
 func (s *Keys) use(ctx context.Context, v Verdict) (Verdict, error) {
 	now := domain.Now(s.clock)
 	if !v.Key.LastUsedAt.IsZero() {
@@ -215,7 +215,7 @@ func (s *Keys) use(ctx context.Context, v Verdict) (Verdict, error) {
 	return v, nil
 }
 
-// uses are those that are not written yet.
+// uses are the uses that are not written yet.
 type uses struct {
 	mu sync.Mutex
 	of map[string]Use
@@ -238,8 +238,8 @@ func (u *uses) take() map[string]Use {
 	return of
 }
 
-// Flush writes the uses that are not written yet, and forgets what is not known for sure any more. What a failed flush held is lost: uses are
-// information, not a guarantee.
+// Flush writes the pending uses and drops expired results of checks. Uses of a failed flush are lost: they are information, not a
+// guarantee.
 func (s *Keys) Flush(ctx context.Context) (err error) {
 	defer tried.To(&err, "write uses of keys")
 	s.known.sweep()
@@ -252,7 +252,7 @@ func (s *Keys) Flush(ctx context.Context) (err error) {
 
 const lastFlush = 2 * time.Second
 
-// RunFlush flushes once more when ctx ends.
+// RunFlush waits for ctx to end, and then flushes a last time.
 func (s *Keys) RunFlush(ctx context.Context) error {
 	<-ctx.Done()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)

@@ -14,15 +14,15 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Clients issues tokens to clients that present an API key (RFC 6749, section 4.4).
+// Clients issues tokens to clients that authenticate with an API key (RFC 6749, section 4.4).
 type Clients struct {
 	Keys     *Keys
 	Mint     *signing.Mint
 	Audit    auditlog.Log
-	Recorder *audit.Recorder // of tokens, which no row is written for
+	Recorder *audit.Recorder // records the issue of tokens, which changes no row
 }
 
-// Authenticate returns what is known of a client: its id is the key's, its secret the key (RFC 6749, section 2.3). Any other is
+// Authenticate checks a client's credentials: its ID is that of a key, its secret the key itself (RFC 6749, section 2.3). Others are refused with
 // domain.InvalidClient.
 func (c *Clients) Authenticate(ctx context.Context, id, secret string) (Verdict, error) {
 	if id == "" || secret == "" {
@@ -38,8 +38,8 @@ func (c *Clients) Authenticate(ctx context.Context, id, secret string) (Verdict,
 	return v, nil
 }
 
-// Grant issues a token for an API key. It carries the owner's epoch and the key's id, by which the revocation feed ends it: a key that is
-// revoked beside this call leaves no token behind that works. limit is the key's own, against which the token was counted.
+// Grant issues a token for an API key. The token carries the owner's epoch and the key's ID, by which the revocation feed ends it. So a key that is revoked
+// concurrently leaves no working token behind. limit is the key's rate limit, which the token was counted against.
 func (c *Clients) Grant(ctx context.Context, id, secret string, r signing.Request) (issued signing.Issued, limit apikey.RateLimit, err error) {
 	defer tried.To(&err, "grant token to client")
 	v, err := c.Authenticate(ctx, id, secret)
@@ -72,14 +72,14 @@ func (c *Clients) grant(v Verdict, r signing.Request) (signing.Issued, error) {
 		Tenant: v.Owner.Tenant,
 	}
 	if v.Owner.Kind == auth.KindUser {
-		// A key is one factor, whatever its owner has; nobody has signed in, so there is no session and no time of it.
+		// A key is a single factor, whatever factors its owner has. There was no sign-in, so the token has no session and no auth_time.
 		grant.Roles, grant.ACR, grant.Life = v.Owner.Roles, contract.ACRPassword, signing.UserLife
 		grant.Username = v.Owner.Name
 	}
 	return c.Mint.Issue(grant)
 }
 
-// For reports whether a token is the client's to ask about or to revoke: it was issued to it, or is for its owner, a service.
+// For reports whether the client may introspect or revoke a token: it was issued to the client, or its audience is the client's owner, a service.
 func (v Verdict) For(p *auth.Principal) bool {
 	return p.ClientID == v.Key.ID || (v.Owner.Kind == auth.KindService && contains(p.Audience, v.Owner.Name))
 }

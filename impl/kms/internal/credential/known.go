@@ -8,26 +8,26 @@ import (
 )
 
 const (
-	// knownFor is how long a verdict is taken for true without its row being read again: what the revocation feed does not tell (a new end,
-	// new scopes) holds on every replica after it.
+	// knownFor is how long a verdict is used without reading the row again. Changes that the revocation feed does not carry, such as a new expiry or new
+	// scopes, apply on every replica after this time.
 	knownFor = time.Second
-	// maxKnown bounds the verdicts that are kept.
+	// maxKnown bounds the number of cached verdicts.
 	maxKnown = 10_000
 )
 
-// known keeps verdicts of good keys by the whole text of the key: a map compares it in full, under a seed of its own. Each hit asks the
-// revocation feed, so that an ended key or owner is refused at once.
+// known caches the verdicts on valid keys by the full text of the key. The map compares the text in full, and hashes it with its own random seed. Each hit
+// consults the revocation feed, so that an ended key or owner is refused at once.
 type known struct {
 	endings auth.Revocations
 
 	mu        sync.RWMutex
 	verdicts  map[string]*kept
-	forgotten int64 // how often something was forgotten
+	forgotten int64 // number of calls of forget
 }
 
 type kept struct {
 	verdict Verdict
-	read    time.Time // with the monotonic clock
+	read    time.Time // has a monotonic clock reading
 	stands  auth.Principal
 }
 
@@ -35,7 +35,7 @@ func newKnown(endings auth.Revocations) *known {
 	return &known{endings: endings, verdicts: map[string]*kept{}}
 }
 
-// moment is when the reading of a row began.
+// moment records when the reading of a row began.
 type moment struct {
 	at        time.Time
 	forgotten int64
@@ -47,7 +47,7 @@ func (k *known) begin() moment {
 	return moment{time.Now(), k.forgotten}
 }
 
-// get returns the verdict on a key that was read less than knownFor ago, that has not expired at now, and that has not ended since.
+// get returns the verdict on a key that was read less than knownFor ago, has not expired at now, and has not been revoked since.
 func (k *known) get(text string, now time.Time) (Verdict, bool) {
 	k.mu.RLock()
 	one := k.verdicts[text]
@@ -56,12 +56,12 @@ func (k *known) get(text string, now time.Time) (Verdict, bool) {
 		return Verdict{}, false
 	}
 	if ended, err := k.endings.Revoked(&one.stands); ended || err != nil {
-		return Verdict{}, false // its row says why
+		return Verdict{}, false // check then reads the row, which has the reason
 	}
 	return one.verdict, true
 }
 
-// put keeps the verdict on a good key, unless something was forgotten while its row was read.
+// put caches the verdict on a valid key, unless a key was dropped while its row was read: the row may be outdated then.
 func (k *known) put(text string, v Verdict, read moment) {
 	one := &kept{v, read.at, auth.Principal{Kind: v.Owner.Kind, Subject: v.Owner.ID, ClientID: v.Key.ID, Epoch: v.Owner.Epoch}}
 	k.mu.Lock()
@@ -87,7 +87,7 @@ func (k *known) forget(keyID string) {
 	}
 }
 
-// sweep drops what is too old to be used.
+// sweep drops verdicts older than knownFor.
 func (k *known) sweep() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

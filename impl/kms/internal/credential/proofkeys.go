@@ -18,14 +18,14 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Rows is what the domain asks of the database. Keys from before a restore and of disabled services do not exist in its eyes.
+// ProofRows are the queries of the domain. Keys from before a restore and keys of disabled services do not exist for them.
 type ProofRows interface {
 	// Register stores a key, or notes that it was registered again.
 	Register(ctx context.Context, tx *store.Tx, kid string, public []byte, serviceID string, at time.Time) error
 	Key(ctx context.Context, q store.Querier, kid string) (public []byte, found bool, err error)
 }
 
-// ProofKeys is the domain of proof keys and the auth.KeySource of proofs.
+// ProofKeys is the domain of proof keys. It implements auth.KeySource for proofs.
 type ProofKeys struct {
 	db       *store.DB
 	rows     ProofRows
@@ -39,8 +39,8 @@ func NewProofKeys(db *store.DB, rows ProofRows, standing *authority.Standing, c 
 	return &ProofKeys{db, rows, standing, auditlog.Log{Clock: c}, c}
 }
 
-// Register accepts a key from the twofactor service alone (forbidden). The kid must be the key's own thumbprint
-// (validation_failed), so that a kid never changes its key. Repeating is safe.
+// Register registers a key of the twofactor service; other callers are refused with domain.Forbidden. The kid must be the key's own thumbprint
+// (domain.ValidationFailed), so that a kid never changes its key. Repeating it is safe.
 func (s *ProofKeys) Register(ctx context.Context, caller *auth.Principal, kid string, public ed25519.PublicKey) (err error) {
 	defer tried.To(&err, "register proof key")
 	if len(public) != ed25519.PublicKeySize || subtle.ConstantTimeCompare([]byte(signing.Thumbprint(public)), []byte(kid)) != 1 {

@@ -8,18 +8,18 @@ import (
 	"github.com/fountainai/fountain/internal/ratelimit"
 )
 
-// Rate is how a key with a limit stands: at this replica, or, where limits are shared over Redis, at all of them.
+// Rate is the state of a key's rate limit: at this replica, or at all of them where limits are shared through Redis.
 type Rate struct {
 	Limit, Remaining int64
-	ResetAt          time.Time     // when all of the limit is there again
+	ResetAt          time.Time     // when the full limit is available again
 	Retry            time.Duration // until the next use is allowed; 0 when this one is
 	Exceeded         bool
 }
 
-// rateName is the name of the limit, beside those of the gateway in the same Redis.
+// rateName is the name of the limit in Redis, which the gateway's limits share.
 const rateName = "kms api-key"
 
-// rate counts one use of a key, by its lineage: a key that is rotated does not begin anew.
+// rate counts one use of a key against its limit. Uses are counted by the key's lineage, so a rotation does not reset the count.
 func (s *Keys) rate(ctx context.Context, k apikey.Key) Rate {
 	if k.Limit.Uses == 0 {
 		return Rate{}

@@ -19,20 +19,20 @@ import (
 
 // Sessions revokes refresh tokens.
 type Sessions interface {
-	// RevokeRefresh ends the session of a client's refresh token; unknown ones and those of other clients are passed over.
+	// RevokeRefresh ends the session of a client's refresh token. It ignores unknown tokens and those of other clients.
 	RevokeRefresh(ctx context.Context, clientID, token string) error
 }
 
-// Apps knows the web apps where people sign in.
+// Apps authenticates web apps.
 type Apps interface {
-	// Authenticate refuses (domain.InvalidClient) a client that is unknown or whose secret is wrong.
+	// Authenticate fails with domain.InvalidClient for a client that is unknown or whose secret is wrong.
 	Authenticate(ctx context.Context, id, secret string) error
 }
 
-// Tokens says of access tokens what they are now, and ends them.
+// Tokens introspects and revokes access tokens.
 type Tokens struct {
 	DB       *store.DB
-	Verifier *auth.Verifier // checks everything about a token but who it is for
+	Verifier *auth.Verifier // checks everything about a token except its audience
 	Standing *authority.Standing
 	Clients  *Clients
 	Sessions Sessions
@@ -41,15 +41,15 @@ type Tokens struct {
 	Audit    auditlog.Log
 }
 
-// Introspection is what a token is at this moment (RFC 7662, section 2.2).
+// Introspection is the current state of a token (RFC 7662, section 2.2).
 type Introspection struct {
-	Principal *auth.Principal // nil: not active
+	Principal *auth.Principal // nil: the token is not active
 	Owner     authority.Owner // as its row is now
-	Scopes    []string        // what the token carries and its owner may still do
+	Scopes    []string        // the token's scopes that its owner still has
 }
 
-// Introspect answers a client that presents an API key about a token. The rows that the token stands on are read under locks, so that the
-// answer is true at one moment: a session that was ended before is not active. A token that is not the client's to ask about is not active.
+// Introspect answers a client, authenticated by an API key, about a token. The rows behind the token are read under locks, so that the answer is
+// consistent: a session that ended before is not active. A token that the client may not ask about is reported as not active.
 func (t *Tokens) Introspect(ctx context.Context, id, secret, token string) (_ Introspection, err error) {
 	defer tried.To(&err, "introspect token")
 	client, err := t.Clients.Authenticate(ctx, id, secret)
@@ -83,7 +83,7 @@ func (t *Tokens) Introspect(ctx context.Context, id, secret, token string) (_ In
 	return Introspection{Principal: p, Owner: held.Caller, Scopes: authority.Both(p.Scopes, scopes)}, nil
 }
 
-// verify returns nil for a token that does not hold.
+// verify returns nil for an invalid token.
 func (t *Tokens) verify(ctx context.Context, token string) (*auth.Principal, error) {
 	p, err := t.Verifier.Verify(ctx, token, auth.AnyAudience)
 	if auth.IsInvalid(err) {
@@ -95,9 +95,9 @@ func (t *Tokens) verify(ctx context.Context, token string) (*auth.Principal, err
 	return p, nil
 }
 
-// Revoke ends a token (RFC 7009): of a refresh token the session, of an access token that token alone. The public client that signs people in
-// has no secret; it revokes refresh tokens, and whoever holds one may. A web app authenticates, if it can. A token that is unknown, or another client's, is
-// passed over.
+// Revoke revokes a token (RFC 7009). A refresh token ends its session, an access token ends alone. The public client that people sign in with has no secret;
+// it revokes refresh tokens, and any holder of one may do so. A web app authenticates if it has a secret. Unknown tokens and those of other clients are
+// ignored.
 func (t *Tokens) Revoke(ctx context.Context, id, secret, token string) (err error) {
 	defer tried.To(&err, "revoke token")
 	if strings.HasPrefix(id, "cli_") {
@@ -116,7 +116,7 @@ func (t *Tokens) Revoke(ctx context.Context, id, secret, token string) (err erro
 	return t.revokeAccess(ctx, client.Key.ID, token)
 }
 
-// revokeOfApp ends a token of a web app.
+// revokeOfApp revokes a token of a web app.
 func (t *Tokens) revokeOfApp(ctx context.Context, id, secret, token string) error {
 	if err := t.Apps.Authenticate(ctx, id, secret); err != nil {
 		return err
@@ -127,7 +127,7 @@ func (t *Tokens) revokeOfApp(ctx context.Context, id, secret, token string) erro
 	return t.revokeAccess(ctx, id, token)
 }
 
-// revokeAccess ends an access token of the client.
+// revokeAccess revokes an access token of the client.
 func (t *Tokens) revokeAccess(ctx context.Context, clientID, token string) error {
 	p, err := t.verify(ctx, token)
 	if err != nil || p == nil || p.ClientID != clientID {

@@ -1,12 +1,12 @@
-// Package domain is what the rules of the kms share: their refusals, their time and their audit events. It knows neither HTTP nor SQL.
+// Package domain has what the domain packages of the kms share: refusals and time. It knows neither HTTP nor SQL.
 package domain
 
 import "time"
 
-// Kind says why something is refused. It is an error, so that errors.Is(err, domain.Forbidden) asks for it.
+// Kind is the reason of a refusal. It is an error, so that errors.Is(err, domain.Forbidden) tests for it.
 type Kind string
 
-// The kinds of refusal. What each becomes outside is decided in handlers/problems.go.
+// The kinds of refusal. handlers/problems.go maps them to problems.
 const (
 	AlreadyExists         Kind = "already exists"
 	BootstrapClosed       Kind = "bootstrap is closed"
@@ -47,40 +47,40 @@ const (
 // Error implements error.
 func (k Kind) Error() string { return string(k) }
 
-// Field names the part of a request that a rule refuses.
+// Field is an invalid part of a request.
 type Field struct {
 	In      string // body, path, query or header
 	Pointer string // JSON pointer in a body, else the parameter's name
 	Rule    string
-	Message string // never repeats what was sent, but for places in a contract
-	Name    string // by which a repeat of the request may accept it; "" for most
+	Message string // never repeats input, except places in a contract
+	Name    string // the name by which a repeated request can accept it; mostly ""
 }
 
-// Refusal says that a rule does not allow what was asked.
+// Refusal is the error of a request that a rule does not allow.
 type Refusal struct {
 	Kind     Kind
 	Sentence string        // for the caller: a full sentence without internals
-	Fields   []Field       // what in the request is wrong, if that can be said
-	Retry    time.Duration // after which to try again; 0: it does not help
+	Fields   []Field       // the invalid parts of the request, if known
+	Retry    time.Duration // when to try again; 0: trying again does not help
 	cause    error
 }
 
 // Refuse returns a refusal.
 func Refuse(kind Kind, sentence string) *Refusal { return &Refusal{Kind: kind, Sentence: sentence} }
 
-// WithField names a wrong part of the request.
+// WithField adds an invalid part of the request.
 func (r *Refusal) WithField(in, pointer, rule, message string) *Refusal {
 	r.Fields = append(r.Fields, Field{In: in, Pointer: pointer, Rule: rule, Message: message})
 	return r
 }
 
-// After says when to try again.
+// After sets when to try again.
 func (r *Refusal) After(d time.Duration) *Refusal {
 	r.Retry = d
 	return r
 }
 
-// Because keeps the cause, for the log alone.
+// Because sets the cause, which appears only in the log.
 func (r *Refusal) Because(cause error) *Refusal {
 	r.cause = cause
 	return r
@@ -94,7 +94,7 @@ func (r *Refusal) Error() string {
 	return string(r.Kind)
 }
 
-// Unwrap gives errors.Is the kind and the cause.
+// Unwrap returns the kind and the cause, for errors.Is.
 func (r *Refusal) Unwrap() []error {
 	if r.cause == nil {
 		return []error{r.Kind}

@@ -6,5 +6,5 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// Now returns the clock's time in whole microseconds, as the database keeps it.
+// Now returns the clock's time truncated to microseconds, the precision of the database.
 func Now(c clock.Clock) time.Time { return c.Now().Truncate(time.Microsecond) }

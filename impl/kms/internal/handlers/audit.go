@@ -52,7 +52,7 @@ func (h api) ListAuditEvents(ctx context.Context, r kmsapi.ListAuditEventsReques
 	return answer, nil
 }
 
-// archivedProblem says that somebody asks for events that were archived; other errors pass.
+// archivedProblem returns the problem for a request of events that were archived and removed; it returns other errors unchanged.
 func archivedProblem(err error) error {
 	var archived *audit.ArchivedError
 	if !errors.As(err, &archived) {
@@ -139,7 +139,7 @@ func (h api) GetAuditOrder(ctx context.Context, _ kmsapi.GetAuditOrderRequestObj
 
 const maxExport = 10_000_000
 
-// ExportAudit implements exportAudit. That somebody took the trail out is recorded before the first line is given.
+// ExportAudit implements exportAudit. The export is recorded before the first line is sent.
 func (h api) ExportAudit(ctx context.Context, r kmsapi.ExportAuditRequestObject) (kmsapi.ExportAuditResponseObject, error) {
 	after, most := int64(0), int64(maxExport)
 	if r.Params.After != nil {
@@ -168,7 +168,7 @@ func (h api) ExportAudit(ctx context.Context, r kmsapi.ExportAuditRequestObject)
 	reader, writer := io.Pipe()
 	go func() {
 		lines := json.NewEncoder(writer)
-		lines.SetEscapeHTML(false) // events have been escaped when they were stored, and keep their bytes
+		lines.SetEscapeHTML(false) // stored events are already escaped, and must keep their bytes
 		writer.CloseWithError(h.Audit.ExportBefore(ctx, after, most, before, func(l audit.Line) error { return lines.Encode(l) }))
 	}()
 	return kmsapi.ExportAudit200ApplicationXNdjsonResponse{Body: reader}, nil

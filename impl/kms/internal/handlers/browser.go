@@ -12,11 +12,11 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// sessionCookie is the cookie with a browser's refresh token. Its prefix has browsers take it only with Secure, for the whole host and no other
-// (RFC 6265bis, section 4.1.3.2), and what is called fountain is forwarded to no adopted service.
+// sessionCookie is the cookie with a browser's refresh token. Because of its prefix, browsers accept it only with Secure, and for exactly this host
+// (RFC 6265bis, section 4.1.3.2). Cookies whose name begins with fountain after the prefix are not forwarded to adopted services.
 const sessionCookie = "__Host-fountain-session"
 
-// setCookie is the Set-Cookie header that gives a browser this refresh token, or takes it away ("").
+// setCookie returns the Set-Cookie header that stores the refresh token in the browser, or deletes it ("").
 func setCookie(refresh string) *string {
 	cookie := http.Cookie{Name: sessionCookie, Value: refresh, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
 	if refresh == "" {
@@ -25,10 +25,10 @@ func setCookie(refresh string) *string {
 	return new(cookie.String())
 }
 
-// refreshPlace is where a sign-in gives its refresh token.
+// refreshPlace says where a sign-in returns its refresh token: in a cookie or in the body.
 type refreshPlace struct{ cookie bool }
 
-// refreshPlace reads where a request wants its refresh token; a cookie is for pages of our own origin alone (forbidden).
+// refreshPlace reads where a request wants its refresh token. A cookie is only for pages of our own origin (problem.Forbidden).
 func (h api) refreshPlace(ctx context.Context, wanted *kmsapi.RefreshIn) (refreshPlace, error) {
 	if wanted == nil || *wanted != kmsapi.RefreshInCookie {
 		return refreshPlace{}, nil
@@ -46,8 +46,8 @@ func (to refreshPlace) put(issued signing.Issued) (kmsapi.TokenResponse, *string
 	return body, setCookie(issued.Refresh)
 }
 
-// ownPage demands that the request is one of a page of the origin that it was sent to, as the gateway tells it, or of the issuer's. Browsers write Origin into
-// every POST, and no script can change it.
+// ownPage requires that the request comes from a page of the origin that it was sent to, as reported by the gateway, or of the issuer's origin. Browsers add
+// Origin to every POST, and scripts can't change it.
 func (h api) ownPage(ctx context.Context) error {
 	in := receivedFrom(ctx)
 	if len(in.origin) == 1 && (in.origin[0] == in.sentTo || in.origin[0] == originOf(h.Mint.Issuer)) {
@@ -56,7 +56,7 @@ func (h api) ownPage(ctx context.Context) error {
 	return problem.New(problem.Forbidden, "A session in a cookie is for pages of the family's own origin.")
 }
 
-// originOf returns the origin of an address, or "".
+// originOf returns the origin of a URL, or "" if it has none.
 func originOf(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
@@ -84,8 +84,8 @@ func (h api) RefreshBrowserSession(ctx context.Context, r kmsapi.RefreshBrowserS
 	return kmsapi.RefreshBrowserSession200JSONResponse{Body: body, Headers: kmsapi.RefreshBrowserSession200ResponseHeaders{SetCookie: cookie}}, nil
 }
 
-// LogoutUser implements logoutUser. Where the browser's cookie is of another session of the same person, who has signed in again since, that one ends too:
-// nobody is to be signed in here after they signed out. The cookie of another person stays: they have signed in meanwhile, in another tab.
+// LogoutUser implements logoutUser. If the browser's cookie belongs to another session of the same person, who has signed in again since, that session ends
+// too, so that the person is not still signed in here. The cookie of another person, who has signed in meanwhile in another tab, is kept.
 func (h api) LogoutUser(ctx context.Context, r kmsapi.LogoutUserRequestObject) (kmsapi.LogoutUserResponseObject, error) {
 	if err := h.Sessions.Logout(ctx, caller(ctx)); err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (h api) LogoutUser(ctx context.Context, r kmsapi.LogoutUserRequestObject) (
 	return kmsapi.LogoutUser204Response{Headers: kmsapi.LogoutUser204ResponseHeaders{SetCookie: setCookie("")}}, nil
 }
 
-// resources are the services that a token is asked for; none: as Request of package signing has it.
+// resources returns the services that a token is requested for; nil when the request names none (see signing.Request).
 func resources(wanted *[]string) []string {
 	if wanted == nil {
 		return nil

@@ -71,7 +71,7 @@ func (h api) RetireContract(ctx context.Context, r kmsapi.RetireContractRequestO
 	return kmsapi.RetireContract204Response{}, nil
 }
 
-// contractBody has warnings and changes when found is true: lists do without.
+// contractBody returns a contract's body. It has warnings and changes only if found is true; lists leave them out.
 func contractBody(c adoption.Contract, found bool) kmsapi.Contract {
 	body := kmsapi.Contract{
 		Name: c.Name, Status: kmsapi.ContractStatusDisabled, Version: c.Version, Digest: c.Live.Digest, DocumentVersion: c.Live.Version,

@@ -43,7 +43,7 @@ func present(s string) *string {
 	return &s
 }
 
-// list returns an empty list for none: JSON must not say null.
+// list returns an empty list for nil, which JSON would encode as null.
 func list(words []string) []string {
 	if words == nil {
 		return []string{}
@@ -125,7 +125,7 @@ func policyOf(body kmsapi.SecondFactorPolicyPut) authority.SecondFactor {
 	return p
 }
 
-// factorWords are types of factors; nil, for all, where there are none to name.
+// factorWords converts types of factors; nil, which means all, stays nil.
 func factorWords(types []string) *[]kmsapi.FactorWord {
 	if types == nil {
 		return nil
@@ -159,7 +159,7 @@ func keyBody(k apikey.Key, now time.Time) kmsapi.APIKey {
 	return body
 }
 
-// limitBody is nil for a key without a limit.
+// limitBody returns nil for a key without a limit.
 func limitBody(l apikey.RateLimit) *kmsapi.KeyRateLimit {
 	if l.Uses == 0 {
 		return nil
@@ -167,7 +167,7 @@ func limitBody(l apikey.RateLimit) *kmsapi.KeyRateLimit {
 	return &kmsapi.KeyRateLimit{Limit: l.Uses, WindowSeconds: int64(l.Window / time.Second)}
 }
 
-// wordsOf returns metadata that is not empty.
+// wordsOf returns nil for empty metadata.
 func wordsOf(words map[string]string) *kmsapi.KeyMetadata {
 	if len(words) == 0 {
 		return nil
@@ -184,7 +184,7 @@ func verdictBody(v *credential.Verdict) kmsapi.APIKeyVerdict {
 	if v.Key.ID == "" {
 		return body
 	}
-	of := &struct { // in one piece: this is the busiest answer
+	of := &struct { // a single allocation, since this is the most frequent answer
 		keyID, ownerID string
 		kind           kmsapi.APIKeyVerdictOwnerKind
 		environment    kmsapi.APIKeyVerdictEnvironment
@@ -201,7 +201,7 @@ func verdictBody(v *credential.Verdict) kmsapi.APIKeyVerdict {
 	return body
 }
 
-// bodies converts a page.
+// bodies converts the items of a page.
 func bodies[D, B any](items []D, convert func(D) B) []B {
 	out := make([]B, len(items))
 	for i, item := range items {

@@ -1,5 +1,5 @@
-// Package handlers is the kms's side of its contract: each handler translates in, makes one call into the domain, and translates
-// out. Refusals of the domain become problems in problems.go; errors leave through the doors of httpserver.
+// Package handlers implements the operations of the kms's contract. Each handler converts the request, makes one call into the domain, and converts the
+// result. problems.go turns refusals of the domain into problems; httpserver writes the errors.
 package handlers
 
 import (
@@ -41,11 +41,11 @@ import (
 // Word is the service's word.
 const Word = "kms"
 
-// Domain is what the operations are made of. It is there once the service has started.
+// Domain has the dependencies of the operations. It exists once the service has started.
 type Domain struct {
 	DB          *store.DB
 	Audit       *audit.Chain
-	Recorder    *audit.Recorder // of what no change goes with
+	Recorder    *audit.Recorder // records events that belong to no change
 	Witness     *witness.Witness
 	Retention   *retention.Retention
 	Answers     *idempotency.Store
@@ -60,13 +60,13 @@ type Domain struct {
 	Adoptions   *adoption.Adoptions
 	TokenFiles  *service.Files
 	APIKeys     *apikey.Keys
-	Presented   *credential.Keys // judges API keys
+	Presented   *credential.Keys // checks API keys
 	Clients     *credential.Clients
 	Tokens      *credential.Tokens
 	ProofKeys   *credential.ProofKeys
 	Secrets     *secret.Secrets
 	Policies    *policy.Policies // of secrets
-	DataKeys    *secret.Keyrings // of services
+	DataKeys    *secret.Keyrings // data keys of services
 	Keyrings    *keyring.Keyrings
 	Feed        *revocation.Feed
 	Mint        *signing.Mint
@@ -77,7 +77,7 @@ type Domain struct {
 	PublicURL   string // base of the endpoints' URLs in the metadata
 }
 
-// Handlers serves the contract from the first moment on: health and readiness, and everything else once it has its Domain.
+// Handlers serves the contract: health and readiness from the beginning, and all other operations once it has its Domain.
 type Handlers struct {
 	Contract *contract.Contract
 	Clock    clock.Clock
@@ -88,8 +88,8 @@ type Handlers struct {
 	date   atomic.Pointer[date]
 }
 
-// api implements the generated strict server. Its Domain is nil before the service has started; then the door lets nothing through but health
-// and readiness.
+// api implements the generated strict server. Its Domain is nil before the service has started; until then httpserver admits only health and readiness
+// requests.
 type api struct {
 	*Handlers
 	*Domain
@@ -97,10 +97,10 @@ type api struct {
 
 var _ kmsapi.StrictServerInterface = api{}
 
-// Start gives the operations their domain.
+// Start makes the operations available with their domain.
 func (h *Handlers) Start(d *Domain) { h.router.Store(h.routes(d)) }
 
-// Mount puts the operations under the contract's base path.
+// Mount registers the operations under the contract's base path.
 func (h *Handlers) Mount(r chi.Router) {
 	h.Start(nil)
 	r.Handle("/*", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -121,13 +121,14 @@ func (h *Handlers) routes(d *Domain) *chi.Mux {
 	return router
 }
 
-// date is a second as the Date header has it.
+// date is the Date header of one second.
 type date struct {
 	second int64
 	header []string
 }
 
-// dateNow is the time by which tokens and codes are judged here: services compare their own clock with it. Nobody writes into the slice.
+// dateNow returns the Date header of the clock by which tokens and codes are checked here; services compare their own clock with it. The slice must not be
+// modified.
 func (h *Handlers) dateNow() []string {
 	now := h.Clock.Now()
 	known := h.date.Load()
@@ -138,14 +139,14 @@ func (h *Handlers) dateNow() []string {
 	return known.header
 }
 
-// received is what a handler needs of the request beside the decoded parts.
+// received is what handlers need of the request besides the decoded parts.
 type received struct {
 	id, secret string // HTTP Basic
 	basic      bool
-	unreadable bool // an Authorization header that is not HTTP Basic
+	unreadable bool // there is an Authorization header other than HTTP Basic
 	origin     []string
 	sentTo     string // the origin that the client sent it to
-	agent      string // what the client calls itself
+	agent      string // the User-Agent
 }
 
 type receivedKey struct{}
@@ -167,8 +168,8 @@ func receivedFrom(ctx context.Context) (in received) {
 	return in
 }
 
-// sentTo is the origin that a client sent a request to: what the gateway says of it, or that of this server. Whoever can reach the kms beside the gateway
-// may say anything, as every program may of its own origin; a page in a browser can't.
+// sentTo returns the origin that a client sent a request to: the one that the gateway reports, or else that of this server. A program that reaches the kms
+// directly can claim any origin, as it can set any Origin header; a page in a browser can't.
 func sentTo(r *http.Request) string {
 	scheme, host := r.Header.Get("X-Forwarded-Proto"), r.Header.Get("X-Forwarded-Host")
 	if host == "" {
@@ -180,7 +181,7 @@ func sentTo(r *http.Request) string {
 	return scheme + "://" + host
 }
 
-// caller returns who calls; the door has let nobody else in.
+// caller returns the principal of the request. Requests without one were refused before.
 func caller(ctx context.Context) *auth.Principal {
 	p, ok := auth.FromContext(ctx)
 	if !ok {
@@ -189,12 +190,12 @@ func caller(ctx context.Context) *auth.Principal {
 	return p
 }
 
-// stepUp demands the second factor that the contract names for the operation.
+// stepUp requires the second factor that the contract names for the operation.
 func (h *Handlers) stepUp(ctx context.Context) error {
 	return auth.RequireStepUp(caller(ctx), httpserver.OperationFrom(ctx), h.Clock.Now())
 }
 
-// keyCaller is who asks about keys.
+// keyCaller returns the caller for operations on keys.
 func (h *Handlers) keyCaller(ctx context.Context) apikey.Caller {
 	return apikey.Caller{Principal: caller(ctx), StepUp: func() error { return h.stepUp(ctx) }}
 }

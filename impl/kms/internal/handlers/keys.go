@@ -137,7 +137,7 @@ func (h api) RotateAPIKey(ctx context.Context, r kmsapi.RotateAPIKeyRequestObjec
 		_, _, err := h.APIKeys.MayRotate(ctx, tx, h.keyCaller(ctx), r.KeyID)
 		return err
 	}
-	defer h.Presented.Forget(r.KeyID) // its end may be nearer now
+	defer h.Presented.Forget(r.KeyID) // its expiry may have changed
 	return answered(h.create(ctx, request, func(ctx context.Context, tx *store.Tx) (response, error) {
 		rotation, err := h.APIKeys.Rotate(ctx, tx, h.keyCaller(ctx), r.KeyID, orderFrom(r.Body))
 		return response{body: rotationBody(rotation, h.Clock.Now())}, err
@@ -183,9 +183,9 @@ func (h api) VerifyAPIKey(ctx context.Context, r kmsapi.VerifyAPIKeyRequestObjec
 	return &answer, nil
 }
 
-// stateOf tells one body from another in a resource's ETag: when a key was last used, how often, and that it has expired make no version of it.
+// stateOf returns a hash of a body for its ETag. It covers what changes without a new version, such as the last use of a key.
 func stateOf(body any) string {
 	digest := fnv.New64a()
-	_ = json.NewEncoder(digest).Encode(body) // a body that can't be encoded is no answer either
+	_ = json.NewEncoder(digest).Encode(body) // a body that can't be encoded can't be sent either
 	return strconv.FormatUint(digest.Sum64(), 36)
 }

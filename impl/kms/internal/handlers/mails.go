@@ -55,7 +55,7 @@ func (h api) ClaimMails(ctx context.Context, r kmsapi.ClaimMailsRequestObject) (
 	})}, nil
 }
 
-// outcomes are what the words of the contract say of a mail.
+// outcomes maps the contract's outcomes of a mail to states.
 var outcomes = map[kmsapi.MailOutcomeOutcome]mail.Status{
 	kmsapi.MailOutcomeOutcomeSent: mail.Sent, kmsapi.MailOutcomeOutcomeRetry: mail.Waiting, kmsapi.MailOutcomeOutcomeFailed: mail.Failed,
 }

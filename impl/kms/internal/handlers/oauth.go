@@ -42,8 +42,8 @@ func (h api) IssueToken(ctx context.Context, r kmsapi.IssueTokenRequestObject) (
 	return kmsapi.IssueToken200JSONResponse{Body: body, Headers: kmsapi.IssueToken200ResponseHeaders{Pragma: &pragma}}, nil
 }
 
-// client reads the client's id and secret from the Basic header or from the body; both at once are domain.InvalidRequest, a header that can't
-// be read is domain.InvalidClient (RFC 6749, sections 2.3 and 5.2).
+// client reads the client's ID and secret from the Basic header or from the body. Both at once are domain.InvalidRequest; an unreadable header is
+// domain.InvalidClient (RFC 6749, sections 2.3 and 5.2).
 func client(in received, bodyID, bodySecret *string) (id, secret string, err error) {
 	switch {
 	case in.unreadable:
@@ -53,7 +53,7 @@ func client(in received, bodyID, bodySecret *string) (id, secret string, err err
 	case !in.basic:
 		return text(bodyID), text(bodySecret), nil
 	}
-	// Both were form-encoded before they were put into the header (section 2.3.1).
+	// Both are form-encoded in the header (RFC 6749, section 2.3.1).
 	id, errID := url.QueryUnescape(in.id)
 	secret, errSecret := url.QueryUnescape(in.secret)
 	if errID != nil || errSecret != nil {
@@ -65,7 +65,7 @@ func client(in received, bodyID, bodySecret *string) (id, secret string, err err
 	return id, secret, nil
 }
 
-// refreshGrant is refreshToken in the form of RFC 6749, section 6. The client is the public one that signs people in, which has no secret, or a web app.
+// refreshGrant is the refresh_token grant of RFC 6749, section 6. The client is a web app, or the public one that people sign in with, which has no secret.
 func (h api) refreshGrant(ctx context.Context, id, secret, refresh string, r signing.Request) (signing.Issued, error) {
 	switch {
 	case refresh == "":

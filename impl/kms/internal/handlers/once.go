@@ -10,25 +10,25 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// response is what a creating operation answers.
+// response is the result of an operation that creates something.
 type response struct {
 	body any
 	etag string // "" where the resource has none
 }
 
-// storedResponse is the answer to a creation, made now or taken from the first time. It is every creating operation's 201.
+// storedResponse is the answer of a creation, either new or stored by an earlier request. It is the 201 of every such operation.
 type storedResponse idempotency.Answer
 
-// createRequest is one creating request.
+// createRequest describes a request that creates something.
 type createRequest struct {
 	operation string
 	key       *string // the Idempotency-Key, if one was sent
 	secret    bool    // the answer holds a secret
-	// may decides whether the caller may do this now, before the answer of an earlier request is told, which may hold a secret.
+	// may checks that the caller may do this now. It runs before a stored answer, which may hold a secret, is returned.
 	may func(ctx context.Context, tx *store.Tx) error
 }
 
-// create runs do in one transaction, once for each Idempotency-Key.
+// create runs do in one transaction, once per Idempotency-Key.
 func (h api) create(ctx context.Context, r createRequest, do func(ctx context.Context, tx *store.Tx) (response, error)) (storedResponse, error) {
 	run := func(ctx context.Context, tx *store.Tx) (int, map[string]string, []byte, error) {
 		answer, err := do(ctx, tx)

@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// revalidated has browsers ask each time whether what they have is still current.
+// revalidated makes browsers check before each use that their copy is current.
 const revalidated = "no-cache"
 
 // GetAuthorizationPage implements getAuthorizationPage.
@@ -116,7 +116,7 @@ func (h api) EndSession(ctx context.Context, r kmsapi.EndSessionRequestObject) (
 	return kmsapi.EndSession200JSONResponse{Redirect: present(location)}, nil
 }
 
-// codeGrant trades the code of a web app (RFC 6749, section 4.1.3).
+// codeGrant is the authorization_code grant of a web app (RFC 6749, section 4.1.3).
 func (h api) codeGrant(ctx context.Context, id, secret string, b *kmsapi.IssueTokenFormdataRequestBody, r signing.Request) (signing.Issued, string, error) {
 	if !openid.IsClientID(id) {
 		return signing.Issued{}, "", domain.Refuse(domain.InvalidClient, "The client is unknown or its secret is wrong.")
@@ -206,7 +206,7 @@ func (h api) GetProviderMetadata(context.Context, kmsapi.GetProviderMetadataRequ
 	return kmsapi.GetProviderMetadata200JSONResponse(h.metadata()), nil
 }
 
-// metadata is what clients of OAuth (RFC 8414) and of OpenID Connect (Discovery 1.0) are told.
+// metadata is the server metadata of OAuth (RFC 8414) and of OpenID Connect (Discovery 1.0).
 func (h api) metadata() kmsapi.ServerMetadata {
 	base, no := h.PublicURL+h.Contract.BasePath, false
 	clients := []string{"client_secret_basic", "client_secret_post", "none"}

@@ -19,7 +19,7 @@ func (h api) GetKmsHealth(context.Context, kmsapi.GetKmsHealthRequestObject) (km
 	return kmsapi.GetKmsHealth200JSONResponse{Status: commonapi.HealthStatusOk, Service: Word, Version: h.Version}, nil
 }
 
-// GetKmsReadiness implements getKmsReadiness: the service has started, and its database is written to and read.
+// GetKmsReadiness implements getKmsReadiness: the service is ready when it has started and its database can be read and written.
 func (h api) GetKmsReadiness(ctx context.Context, _ kmsapi.GetKmsReadinessRequestObject) (kmsapi.GetKmsReadinessResponseObject, error) {
 	if err := h.Ready(ctx); err != nil {
 		return nil, problem.New(problem.NotReady, "The service is not ready: "+err.Error()+".").WithRetryAfter(time.Second)

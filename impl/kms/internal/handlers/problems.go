@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// codes is the one table of what the domain's refusals become outside.
+// codes maps the domain's kinds of refusal to problem codes.
 var codes = map[domain.Kind]problem.Code{
 	domain.AlreadyExists:         problem.AlreadyExists,
 	domain.BootstrapClosed:       problem.BootstrapClosed,
@@ -50,7 +50,7 @@ var codes = map[domain.Kind]problem.Code{
 	domain.WeakPassword:          problem.WeakPassword,
 }
 
-// refuse turns a refusal of the domain, and of what it shares with other services, into a problem. Other errors, problems among them, pass unchanged.
+// refuse turns refusals of the domain, and of the packages that services share, into problems. It returns other errors, including problems, unchanged.
 func refuse(err error) error {
 	switch {
 	case errors.Is(err, page.ErrInvalid):
@@ -82,8 +82,7 @@ const (
 	basicChallenge   = `Basic realm="fountain", charset="UTF-8"`
 )
 
-// translated makes problems of refusals, and sees to it that every 401 says how to authenticate (RFC 9110, section 11.6.1; RFC 6749,
-// section 5.2).
+// translated turns refusals into problems, and adds to every 401 how to authenticate (RFC 9110, section 11.6.1; RFC 6749, section 5.2).
 func translated(next kmsapi.StrictHandlerFunc, _ string) kmsapi.StrictHandlerFunc {
 	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
 		answer, err := next(ctx, w, r, request)

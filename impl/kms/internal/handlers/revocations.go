@@ -40,7 +40,7 @@ func (h api) ListRevocations(ctx context.Context, r kmsapi.ListRevocationsReques
 	return kmsapi.ListRevocations200JSONResponse{Feed: page.Feed, Position: page.Position, Items: items}, nil
 }
 
-// recordLife is how long a record holds; it is signed anew whenever it is told.
+// recordLife is how long a record is valid; it is signed again for every answer.
 const recordLife = 5 * time.Minute
 
 func (h api) voidRecord(e ended.Entry) (string, error) {

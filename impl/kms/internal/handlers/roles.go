@@ -33,7 +33,7 @@ func (h api) GetRole(ctx context.Context, r kmsapi.GetRoleRequestObject) (kmsapi
 	if err != nil {
 		return nil, err
 	}
-	body := roleBody(found) // what a role of the release gives changes with the services, which declare scopes
+	body := roleBody(found) // a built-in role's scopes change when services declare scopes
 	return kmsapi.GetRole200JSONResponse{Body: body, Headers: kmsapi.GetRole200ResponseHeaders{ETag: etag.OfState(found.Tag(), stateOf(body))}}, nil
 }
 

@@ -8,13 +8,13 @@ import (
 	"github.com/fountainai/fountain/generated/kmsapi"
 )
 
-// secretAnswer is the 200 of getSecret. It writes the same as the generated one, by appending instead of by reflection. What it writes into holds a secret,
-// and is kept for no other answer.
+// secretAnswer is the 200 of getSecret. It writes the same JSON as the generated type, but by appending instead of reflection. Its buffer holds a secret, and is
+// not reused for other answers.
 type secretAnswer kmsapi.GetSecret200JSONResponse
 
 // VisitGetSecretResponse implements kmsapi.GetSecretResponseObject.
 func (a *secretAnswer) VisitGetSecretResponse(w http.ResponseWriter) error {
-	const names = 160 // and times
+	const names = 160 // room for names and times
 	s := &a.Body
 	out, err := appendTime(append(make([]byte, 0, len(s.Name)+len(s.Value)+names), `{"createdAt":`...), s.CreatedAt)
 	if err == nil {

@@ -123,7 +123,7 @@ func secretRotationBody(r secret.Rotation) kmsapi.SecretRotation {
 	return body
 }
 
-// outsideBody adds what a driver has that puts versions outside.
+// outsideBody adds the fields of drivers that put versions outside the kms.
 func outsideBody(body *kmsapi.SecretRotation, r secret.Rotation) {
 	body.URL, body.Credential, body.OverlapSeconds = &r.URL, &r.Credential, new(int64(r.Overlap/time.Second))
 	if len(r.Collections) > 0 {

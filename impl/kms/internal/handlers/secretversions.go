@@ -112,7 +112,7 @@ func versionBody(of secret.Secret, v secret.Version) kmsapi.SecretVersion {
 	return body
 }
 
-// reached is a time that has come; nil for a zero one.
+// reached returns nil for the zero time.
 func reached(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

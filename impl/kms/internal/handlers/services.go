@@ -62,7 +62,7 @@ func (h api) DeleteService(ctx context.Context, r kmsapi.DeleteServiceRequestObj
 	return kmsapi.DeleteService204Response{}, nil
 }
 
-// words returns a list that may be absent.
+// words returns nil for an absent list.
 func words(p *[]string) []string {
 	if p == nil {
 		return nil

@@ -40,7 +40,7 @@ func (h api) RevokeSigningKey(ctx context.Context, r kmsapi.RevokeSigningKeyRequ
 
 func (h api) signingKeyBody(k signing.Key) kmsapi.SigningKey {
 	state := k.State(h.Clock.Now())
-	if state == signing.Unpublished { // of a clock that was ahead
+	if state == signing.Unpublished { // created by a clock that was ahead
 		state = signing.Next
 	}
 	return kmsapi.SigningKey{
@@ -49,7 +49,7 @@ func (h api) signingKeyBody(k signing.Key) kmsapi.SigningKey {
 	}
 }
 
-// jwkBody is a key as it is published (RFC 7517, RFC 8037).
+// jwkBody returns the JWK of a key (RFC 7517, RFC 8037).
 func jwkBody(k signing.Key) kmsapi.Jwk {
 	x, y := k.Coordinates()
 	if k.Alg == signing.ES256 {

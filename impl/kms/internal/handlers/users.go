@@ -26,7 +26,7 @@ func (h api) CreateUser(ctx context.Context, r kmsapi.CreateUserRequestObject) (
 	}))
 }
 
-// mayAdminister refuses a caller who is no administrator any more.
+// mayAdminister refuses a caller who is currently no administrator.
 func (h api) mayAdminister(ctx context.Context, tx *store.Tx) error {
 	return h.Users.MayAdminister(ctx, tx, caller(ctx))
 }
@@ -57,7 +57,7 @@ func (h api) UseInvitation(ctx context.Context, r kmsapi.UseInvitationRequestObj
 	return kmsapi.UseInvitation204Response{}, nil
 }
 
-// answered keeps an empty answer from hiding an error in a non-nil interface.
+// answered returns a nil interface on error, so that an empty answer does not hide it.
 func answered(s storedResponse, err error) (*storedResponse, error) {
 	if err != nil {
 		return nil, err
@@ -74,10 +74,10 @@ func (h api) ListUsers(ctx context.Context, r kmsapi.ListUsersRequestObject) (km
 	return kmsapi.ListUsers200JSONResponse{Items: bodies(users, userBody), NextCursor: present(next)}, nil
 }
 
-// GetUser implements getUser. Others than administrators see themselves alone; administrators are asked for a second factor to see others.
+// GetUser implements getUser. Users who are not administrators see only themselves. Administrators must present a second factor to see others.
 func (h api) GetUser(ctx context.Context, r kmsapi.GetUserRequestObject) (kmsapi.GetUserResponseObject, error) {
 	who := caller(ctx)
-	if r.UserID != who.Subject && !(who.HasRole(authority.RoleAdmin) && who.HasScope("users:read")) { // an administrator's key may have less
+	if r.UserID != who.Subject && !(who.HasRole(authority.RoleAdmin) && who.HasScope("users:read")) { // an administrator's key may lack the scope
 		return nil, user.NotFound()
 	}
 	if r.UserID != who.Subject {

@@ -11,8 +11,8 @@ import (
 	"github.com/fountainai/fountain/generated/kmsapi"
 )
 
-// verdictAnswer is the 200 of verifyApiKey. It writes the same JSON as the generated one, by appending to a kept buffer instead of by reflection: services
-// ask for this answer once for each request of their own.
+// verdictAnswer is the 200 of verifyApiKey. It writes the same JSON as the generated type, but by appending to a pooled buffer instead of reflection, since
+// services request this answer for each of their own requests.
 type verdictAnswer kmsapi.APIKeyVerdict
 
 var verdictTexts = sync.Pool{New: func() any { return new([]byte) }}
@@ -31,7 +31,7 @@ func (v *verdictAnswer) VisitVerifyAPIKeyResponse(w http.ResponseWriter) error {
 	return err
 }
 
-// append appends the verdict as encoding/json writes it, with its names in the order of the generated type.
+// append appends the verdict as encoding/json writes it, with the fields in the order of the generated type.
 func (v *verdictAnswer) append(out []byte) (_ []byte, err error) {
 	if v.Metadata != nil || v.RateLimit != nil || v.Tenant != nil || v.Code == "" {
 		text, err := json.Marshal((*kmsapi.APIKeyVerdict)(v))
@@ -78,12 +78,11 @@ func appendTexts(out []byte, texts []string) []byte {
 	return append(out, ']')
 }
 
-// appendText appends a JSON string. Ids, scopes and words of an enum are made of the characters that stand for themselves; any other text is left to
-// encoding/json.
+// appendText appends a JSON string. IDs, scopes and enum values need no escaping; any text that does is encoded by encoding/json.
 func appendText(out []byte, text string) []byte {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			quoted, _ := json.Marshal(text) // a string can be encoded always
+			quoted, _ := json.Marshal(text) // a string can always be encoded
 			return append(out, quoted...)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/generated/kmsapi"
 )
 
-// verdicts are answers with each property there and not there, and with texts that JSON writes in another way.
+// verdicts are answers with and without each property, and with texts that JSON escapes.
 func verdicts() []kmsapi.APIKeyVerdict {
 	text, scopes, none := `a"\<é`+"\n\u2028\x7f", []string{"elements:read", "elements:write"}, []string{}
 	kind, environment := kmsapi.APIKeyVerdictOwnerKind("user"), kmsapi.APIKeyVerdictEnvironment("live")

@@ -1,4 +1,4 @@
-// Package keyring is the crypto service of the kms: keyrings whose keys never leave it, and what is done with them for others.
+// Package keyring is the encryption service of the kms. The keys of its keyrings never leave the kms; it encrypts, sums and signs with them for others.
 package keyring
 
 import (
@@ -16,7 +16,7 @@ import (
 	"math/big"
 )
 
-// Algorithm is what the keys of a keyring are for.
+// Algorithm is the algorithm of a keyring's keys.
 type Algorithm string
 
 // The algorithms.
@@ -27,13 +27,13 @@ const (
 	ES256      Algorithm = "ES256"       // ECDSA with P-256 and SHA-256; signatures are r and s, 32 bytes each (RFC 7518, section 3.4)
 )
 
-// The purposes that a ciphertext is bound to: what was sealed for one does not open for another.
+// The purposes that a ciphertext is bound to. What was sealed for one does not open for the other.
 const (
 	forData    = "data"
 	forDataKey = "data key"
 )
 
-// errOpen says that a text was altered, is of another keyring, context or purpose, or is none.
+// errOpen says that a text does not open: it was altered, belongs to another keyring, context or purpose, or is no ciphertext.
 var errOpen = errors.New("text does not open")
 
 const (
@@ -44,7 +44,7 @@ const (
 	scalar    = 32 // bytes of a private key, and of r and s
 )
 
-// newKey returns private and public bytes of a new key; symmetric ones have no public.
+// newKey returns the private and public bytes of a new key; symmetric keys have no public bytes.
 func newKey(a Algorithm) (private, public []byte, err error) {
 	switch a {
 	case AES256GCM, HMACSHA256:
@@ -71,7 +71,7 @@ func newKey(a Algorithm) (private, public []byte, err error) {
 	return nil, nil, fmt.Errorf("no such algorithm %q", string(a))
 }
 
-// encrypt seals plain under the key of a number, and binds it to what bound says.
+// encrypt seals plain under the key with the number, and binds it to the associated data.
 func encrypt(key []byte, number int64, plain, bound []byte) ([]byte, error) {
 	nonce := make([]byte, nonceSize)
 	rand.Read(nonce)
@@ -89,7 +89,7 @@ func encryptWith(key []byte, number int64, nonce, plain, bound []byte) ([]byte, 
 	return aead.Seal(append(out, nonce...), nonce, plain, bound), nil
 }
 
-// keyOf returns the number of the key that a ciphertext names, and errOpen for what is no ciphertext.
+// keyOf returns the number of the key in a ciphertext's header; errOpen for what is no ciphertext.
 func keyOf(blob []byte) (int64, error) {
 	if len(blob) < headSize+nonceSize+tagSize || blob[0] != format {
 		return 0, errOpen
@@ -97,7 +97,7 @@ func keyOf(blob []byte) (int64, error) {
 	return int64(binary.BigEndian.Uint32(blob[1:headSize])), nil
 }
 
-// decrypt opens what encrypt sealed with the same key, number and bound; all else is errOpen.
+// decrypt opens what encrypt sealed with the same key, number and associated data, else it fails with errOpen.
 func decrypt(key []byte, blob, bound []byte) ([]byte, error) {
 	if _, err := keyOf(blob); err != nil {
 		return nil, err
@@ -121,8 +121,8 @@ func gcm(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// bind is the associated data of a ciphertext: which keyring, which of its keys, what for, and the caller's context. The context comes last, so that no
-// two differ in their parts and are the same bytes.
+// bind returns the associated data of a ciphertext: the keyring, its key's number, the purpose and the caller's context. The context comes last, so that
+// different parts never give the same bytes.
 func bind(keyringID string, number int64, purpose string, context []byte) []byte {
 	return append(fmt.Appendf(nil, "fountain keyring v1\n%s\n%d\n%s\n", keyringID, number, purpose), context...)
 }
@@ -157,7 +157,7 @@ func sign(a Algorithm, private, data []byte) ([]byte, error) {
 	return out, nil
 }
 
-// verify reports whether a signature over data is that of a public key.
+// verify reports whether a signature over data is valid for a public key.
 func verify(a Algorithm, public, data, signature []byte) bool {
 	if a == EdDSA {
 		return len(public) == ed25519.PublicKeySize && ed25519.Verify(public, data, signature)

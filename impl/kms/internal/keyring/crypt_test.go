@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// vectors reads a file of Wycheproof: groups of tests with the keys that they share.
+// vectors reads a file of Wycheproof: groups of tests with shared keys.
 func vectors[G any](t *testing.T, file string) []G {
 	t.Helper()
 	raw, err := fs.ReadFile(wycheproof.TestVectors, file)
@@ -126,7 +126,7 @@ func TestSign_isVerifiedByItsKeyAlone(t *testing.T) {
 	require.Error(t, err, "zero is no key")
 }
 
-// A ciphertext opens for its key, keyring, number, purpose and context alone.
+// A ciphertext opens only with its key, keyring, number, purpose and context.
 func TestDecrypt_opensInItsPlaceAlone(t *testing.T) {
 	key, _, err := newKey(AES256GCM)
 	require.NoError(t, err)
@@ -157,7 +157,7 @@ func TestDecrypt_opensInItsPlaceAlone(t *testing.T) {
 	}
 }
 
-// Whatever is sent, nothing but what was encrypted opens.
+// Whatever is sent, only what was encrypted opens.
 func FuzzDecrypt(f *testing.F) {
 	key := make([]byte, 32)
 	blob, err := encryptWith(key, 1, make([]byte, nonceSize), []byte("plain"), []byte("bound"))

@@ -23,79 +23,79 @@ import (
 )
 
 const (
-	// MaxKeyrings is how many there may be.
+	// MaxKeyrings is the limit of keyrings.
 	MaxKeyrings = 200
-	// MaxKeys is how many rotations a keyring may have had.
+	// MaxKeys is the limit of keys of a keyring, and so of its rotations.
 	MaxKeys = 10_000
-	// SafeUses is how often an AES-GCM key with random nonces may encrypt (NIST SP 800-38D, section 8.3).
+	// SafeUses is how many times an AES-GCM key with random nonces may encrypt (NIST SP 800-38D, section 8.3).
 	SafeUses = 1 << 32
-	// DefaultUses is after how many encryptions a key is replaced.
+	// DefaultUses is the default number of encryptions after which a key is replaced.
 	DefaultUses = 1 << 31
-	// TendPause is how often keys are wrapped again, and keyrings deleted.
+	// TendPause is the interval at which keys are rewrapped and keyrings deleted.
 	TendPause = 5 * time.Second
-	// DeletionWait is how long a keyring that is to be deleted can be restored.
+	// DeletionWait is how long a keyring can be restored after its deletion was requested.
 	DeletionWait = 7 * 24 * time.Hour
 
-	batch = 20 // keys that are wrapped again, and keyrings that are deleted, in one tending
+	batch = 20 // keys rewrapped and keyrings deleted per call of Tend
 )
 
-// Keyring is one algorithm's keys under a name.
+// Keyring is a named sequence of keys of one algorithm.
 type Keyring struct {
 	ID         string
 	Name       string
 	Algorithm  Algorithm
-	Version    int64 // of this description
+	Version    int64 // of the keyring's settings
 	Current    int64 // number of the key that encrypts, sums and signs
-	MinVersion int64 // the lowest number that still opens and verifies
+	MinVersion int64 // the lowest key number that still opens and verifies
 	MaxUses    int64 // encryptions after which a key is replaced
 	Services   []string
 	CreatedAt  time.Time
 	RotatedAt  time.Time
-	DeleteAt   time.Time // zero: it stays
-	Keys       []Key     // newest first; where they are asked for
+	DeleteAt   time.Time // zero: no deletion is scheduled
+	Keys       []Key     // newest first; only Get fills them in
 }
 
 // Key is one key of a keyring.
 type Key struct {
 	Number    int64
-	Public    []byte // empty for symmetric ones
-	Uses      int64  // encryptions that were reserved
+	Public    []byte // empty for symmetric keys
+	Uses      int64  // reserved encryptions
 	Sealed    []byte
 	WrappedBy uint32
 	CreatedAt time.Time
 }
 
-// Wrapped is a key and the keyring that it is of.
+// Wrapped is a key with the ID of its keyring.
 type Wrapped struct {
 	KeyringID string
 	Key
 }
 
-// Rows is what keyrings ask of the database.
+// Rows are the queries for keyrings.
 type Rows interface {
-	// Insert stores a keyring unless its name is taken or there are max of them; then it is false.
+	// Insert stores a keyring; false when its name is taken or there already are max of them.
 	Insert(ctx context.Context, tx *store.Tx, k Keyring, max int) (bool, error)
-	// Find returns a keyring by name.
+	// Find returns the keyring with a name.
 	Find(ctx context.Context, q store.Querier, name string) (Keyring, bool, error)
-	// Lock is Find that holds the row until the transaction ends.
+	// Lock is Find, and locks the row until the transaction ends.
 	Lock(ctx context.Context, tx *store.Tx, name string) (Keyring, bool, error)
-	// Update stores everything of a keyring that can change; with its lock.
+	// Update stores all mutable fields of a keyring. The caller has locked it.
 	Update(ctx context.Context, tx *store.Tx, k Keyring) error
-	// List returns keyrings by name, those after the given one.
+	// List returns at most limit keyrings by name, starting after the given name.
 	List(ctx context.Context, q store.Querier, after string, limit int) ([]Keyring, error)
 	// InsertKey stores a key.
 	InsertKey(ctx context.Context, tx *store.Tx, keyringID string, k Key) error
 	// Key returns a key.
 	Key(ctx context.Context, q store.Querier, keyringID string, number int64) (Key, bool, error)
-	// Keys returns the newest keys.
+	// Keys returns at most limit keys, newest first.
 	Keys(ctx context.Context, q store.Querier, keyringID string, limit int) ([]Key, error)
-	// Reserve counts n uses more of a key unless they are more than max then; it reports whether it did.
+	// Reserve adds n to a key's uses unless the total would exceed max; then it is false.
 	Reserve(ctx context.Context, tx *store.Tx, keyringID string, number, n, max int64) (bool, error)
-	// WrappedByOthers returns keys that another key of the wrapping keyset seals.
+	// WrappedByOthers returns at most limit keys that are sealed by another key of the wrapping keyset than primary.
 	WrappedByOthers(ctx context.Context, q store.Querier, primary uint32, limit int) ([]Wrapped, error)
-	// Rewrap stores a key sealed anew, if it is still sealed by from.
+	// Rewrap stores a key sealed again, if it is still sealed by from.
 	Rewrap(ctx context.Context, tx *store.Tx, keyringID string, number int64, from, to uint32, sealed []byte) error
-	// DeleteDue deletes keyrings and their keys whose time has come, and returns their names.
+	// DeleteDue deletes keyrings whose deletion is due, with their keys, and returns their names.
 	DeleteDue(ctx context.Context, tx *store.Tx, at time.Time, limit int) ([]string, error)
 	// ServiceNamed reports whether a service has or had the name.
 	ServiceNamed(ctx context.Context, q store.Querier, name string) (bool, error)
@@ -111,10 +111,10 @@ type Keyrings struct {
 	clock    clock.Clock
 
 	mu     sync.Mutex
-	blocks map[string]block // by the keyring's id: what is left of the uses that this process has reserved
+	blocks map[string]block // uses that this process has reserved and not made, by the keyring's ID
 }
 
-// block is reserved uses of one key, and how many it might have when they were reserved.
+// block has the reserved uses of one key, and the key's maximum at the time of the reservation.
 type block struct{ number, left, max int64 }
 
 // New returns the domain of keyrings.
@@ -122,7 +122,7 @@ func New(db *store.DB, rows Rows, v *vault.Vault, standing *authority.Standing, 
 	return &Keyrings{db: db, rows: rows, vault: v, standing: standing, audit: auditlog.Log{Clock: c}, clock: c, blocks: map[string]block{}}
 }
 
-// Draft is a keyring that is to be made.
+// Draft is a keyring to be created.
 type Draft struct {
 	Name      string
 	Algorithm Algorithm
@@ -130,7 +130,7 @@ type Draft struct {
 	Services  []string
 }
 
-// Create makes a keyring with one key. A name that a keyring or service has is already_exists; one too many is limit_reached.
+// Create creates a keyring with one key. A name that a keyring or service has is domain.AlreadyExists; beyond MaxKeyrings it is domain.LimitReached.
 func (s *Keyrings) Create(ctx context.Context, caller *auth.Principal, d Draft) (made Keyring, err error) {
 	defer tried.To(&err, "create keyring")
 	now := domain.Now(s.clock)
@@ -182,7 +182,7 @@ func sorted(names []string) []string {
 	return slices.Compact(out)
 }
 
-// addKey makes and stores the key of the keyring's current number.
+// addKey creates and stores the key with the keyring's current number.
 func (s *Keyrings) addKey(ctx context.Context, tx *store.Tx, k Keyring) error {
 	private, public, err := newKey(k.Algorithm)
 	if err != nil {
@@ -201,7 +201,7 @@ func wrapAAD(keyringID string, number int64) []byte {
 
 const listName = "keyrings"
 
-// List returns a page of keyrings by name, and the cursor of the next one, or "". The reading is recorded.
+// List returns a page of keyrings by name, and the cursor of the next page, or "". The reading is recorded in the audit trail.
 func (s *Keyrings) List(ctx context.Context, caller *auth.Principal, cursor string, limit int) (found []Keyring, next string, err error) {
 	defer tried.To(&err, "list keyrings")
 	var after string
@@ -226,9 +226,9 @@ func (s *Keyrings) List(ctx context.Context, caller *auth.Principal, cursor stri
 	return found, page.Encode(listName, found[limit-1].Name), nil
 }
 
-const shownKeys = 100 // newest keys of a keyring that are described
+const shownKeys = 100 // the most keys that Get returns
 
-// Get returns a keyring with its newest keys. Absent and not allowed are the same not_found.
+// Get returns a keyring with its newest keys. A missing keyring and one that the caller may not use are the same domain.NotFound.
 func (s *Keyrings) Get(ctx context.Context, caller *auth.Principal, name string) (found Keyring, err error) {
 	defer tried.To(&err, "get keyring")
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
@@ -243,14 +243,15 @@ func (s *Keyrings) Get(ctx context.Context, caller *auth.Principal, name string)
 	return found, err
 }
 
-// Change is what is to be changed of a keyring; nil stays.
+// Change is a partial update of a keyring; nil fields stay as they are.
 type Change struct {
 	MinVersion *int64
 	MaxUses    *int64
-	Services   []string // nil stays
+	Services   []string // nil: unchanged
 }
 
-// Update changes a keyring at a version (precondition_failed). A least number above the current key, or below the present one, is validation_failed.
+// Update changes a keyring if over holds for its version (else domain.PreconditionFailed). A minimum version above the current key or below the present minimum
+// is domain.ValidationFailed.
 func (s *Keyrings) Update(ctx context.Context, caller *auth.Principal, name string, over etag.Match, c Change) (Keyring, error) {
 	return s.change(ctx, caller, "updateKeyring", name, func(_ context.Context, _ *store.Tx, k *Keyring) error {
 		if !over.Holds(k.Version) {
@@ -273,7 +274,7 @@ func (s *Keyrings) Update(ctx context.Context, caller *auth.Principal, name stri
 	})
 }
 
-// Rotate gives a keyring another key, which encrypts, sums and signs from now on.
+// Rotate adds a key to a keyring, which encrypts, sums and signs from now on.
 func (s *Keyrings) Rotate(ctx context.Context, caller *auth.Principal, name string) (Keyring, error) {
 	return s.change(ctx, caller, "rotateKeyring", name, s.rotate)
 }
@@ -293,7 +294,7 @@ func leaving() error {
 	return domain.Refuse(domain.StateConflict, "The keyring is to be deleted; restore it first.")
 }
 
-// Delete has a keyring deleted after DeletionWait; until then it does nothing, and can be restored.
+// Delete schedules the deletion of a keyring after DeletionWait. Until then it can't be used, and can be restored.
 func (s *Keyrings) Delete(ctx context.Context, caller *auth.Principal, name string) (Keyring, error) {
 	return s.change(ctx, caller, "deleteKeyring", name, func(_ context.Context, _ *store.Tx, k *Keyring) error {
 		if k.DeleteAt.IsZero() {
@@ -303,7 +304,7 @@ func (s *Keyrings) Delete(ctx context.Context, caller *auth.Principal, name stri
 	})
 }
 
-// Restore keeps a keyring that was to be deleted.
+// Restore cancels the scheduled deletion of a keyring.
 func (s *Keyrings) Restore(ctx context.Context, caller *auth.Principal, name string) (Keyring, error) {
 	return s.change(ctx, caller, "restoreKeyring", name, func(_ context.Context, _ *store.Tx, k *Keyring) error {
 		k.DeleteAt = time.Time{}
@@ -311,7 +312,7 @@ func (s *Keyrings) Restore(ctx context.Context, caller *auth.Principal, name str
 	})
 }
 
-// change changes a keyring for an administrator; not_found.
+// change changes a keyring for an administrator; domain.NotFound when there is none.
 func (s *Keyrings) change(ctx context.Context, caller *auth.Principal, action, name string, f func(ctx context.Context, tx *store.Tx, k *Keyring) error) (k Keyring, err error) {
 	defer tried.To(&err, action)
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
@@ -333,7 +334,7 @@ func (s *Keyrings) change(ctx context.Context, caller *auth.Principal, action, n
 	return k, err
 }
 
-// store stores a keyring that was changed, and records it.
+// store stores a changed keyring, and records the change.
 func (s *Keyrings) store(ctx context.Context, tx *store.Tx, action string, k *Keyring) error {
 	k.Version++
 	if err := s.rows.Update(ctx, tx, *k); err != nil {
@@ -346,7 +347,7 @@ func (s *Keyrings) store(ctx context.Context, tx *store.Tx, action string, k *Ke
 
 func absent() error { return domain.Refuse(domain.NotFound, "There is no such keyring.") }
 
-// Tend wraps keys again after the wrapping keyset has turned over, and deletes keyrings whose time has come.
+// Tend rewraps keys after the wrapping keyset was rotated, and deletes keyrings whose deletion is due.
 func (s *Keyrings) Tend(ctx context.Context) (err error) {
 	defer tried.To(&err, "tend keyrings")
 	return errors.Join(s.rewrap(ctx), s.deleteDue(ctx))

@@ -16,13 +16,13 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Text is what was encrypted, or a sum or signature, and the number of the key that did it.
+// Text is a ciphertext, sum or signature, with the number of the key that produced it.
 type Text struct {
 	Bytes  []byte
 	Number int64
 }
 
-// Encrypt seals plain and binds it to a context, which must be the same when it is opened.
+// Encrypt seals plain and binds it to a context, which must be the same for decryption.
 func (s *Keyrings) Encrypt(ctx context.Context, caller *auth.Principal, name string, plain, bound []byte) (_ Text, err error) {
 	defer tried.To(&err, "encrypt")
 	k, err := s.use(ctx, caller, "encryptData", name, AES256GCM)
@@ -32,7 +32,7 @@ func (s *Keyrings) Encrypt(ctx context.Context, caller *auth.Principal, name str
 	return s.encrypt(ctx, k, forData, plain, bound)
 }
 
-// Decrypt opens what Encrypt sealed; all else is validation_failed.
+// Decrypt opens what Encrypt sealed with the same context, else it fails with domain.ValidationFailed.
 func (s *Keyrings) Decrypt(ctx context.Context, caller *auth.Principal, name string, blob, bound []byte) (_ []byte, err error) {
 	defer tried.To(&err, "decrypt")
 	k, err := s.use(ctx, caller, "decryptData", name, AES256GCM)
@@ -42,7 +42,7 @@ func (s *Keyrings) Decrypt(ctx context.Context, caller *auth.Principal, name str
 	return s.decrypt(ctx, k, forData, "/ciphertext", blob, bound)
 }
 
-// Rewrap opens a ciphertext and seals it under the current key; nobody sees the plaintext.
+// Rewrap opens a ciphertext and seals it under the current key; the plaintext never leaves the kms.
 func (s *Keyrings) Rewrap(ctx context.Context, caller *auth.Principal, name string, blob, bound []byte) (_ Text, err error) {
 	defer tried.To(&err, "rewrap")
 	k, err := s.use(ctx, caller, "rewrapData", name, AES256GCM)
@@ -56,10 +56,10 @@ func (s *Keyrings) Rewrap(ctx context.Context, caller *auth.Principal, name stri
 	return s.encrypt(ctx, k, forData, plain, bound)
 }
 
-// DataKey is a data key in clear and wrapped by a keyring.
+// DataKey is a data key in clear, and wrapped by a keyring.
 type DataKey struct{ Plain, Wrapped []byte }
 
-// CreateDataKey makes a data key.
+// CreateDataKey creates a data key.
 func (s *Keyrings) CreateDataKey(ctx context.Context, caller *auth.Principal, name string) (_ DataKey, err error) {
 	defer tried.To(&err, "create data key")
 	k, err := s.use(ctx, caller, "createDataKey", name, AES256GCM)
@@ -71,7 +71,7 @@ func (s *Keyrings) CreateDataKey(ctx context.Context, caller *auth.Principal, na
 	return DataKey{plain, wrapped.Bytes}, err
 }
 
-// UnwrapDataKey opens a wrapped data key; what this keyring has not wrapped is validation_failed.
+// UnwrapDataKey opens a data key that this keyring has wrapped, else it fails with domain.ValidationFailed.
 func (s *Keyrings) UnwrapDataKey(ctx context.Context, caller *auth.Principal, name string, wrapped []byte) (_ DataKey, err error) {
 	defer tried.To(&err, "unwrap data key")
 	k, err := s.use(ctx, caller, "unwrapDataKey", name, AES256GCM)
@@ -96,7 +96,7 @@ func (s *Keyrings) Sum(ctx context.Context, caller *auth.Principal, name string,
 	return Text{sum(key, data), k.Current}, nil
 }
 
-// VerifySum reports whether a sum is that of data under the key of a number, which still verifies.
+// VerifySum reports whether a sum over data is valid under its key. A key below the minimum version verifies nothing.
 func (s *Keyrings) VerifySum(ctx context.Context, caller *auth.Principal, name string, data []byte, given Text) (_ bool, err error) {
 	defer tried.To(&err, "verify sum")
 	k, err := s.use(ctx, caller, "verifyMac", name, HMACSHA256)
@@ -125,7 +125,7 @@ func (s *Keyrings) Sign(ctx context.Context, caller *auth.Principal, name string
 	return Text{signature, k.Current}, err
 }
 
-// VerifySignature reports whether a signature is that of data by the key of a number, which still verifies.
+// VerifySignature reports whether a signature over data is valid under its key. A key below the minimum version verifies nothing.
 func (s *Keyrings) VerifySignature(ctx context.Context, caller *auth.Principal, name string, data []byte, given Text) (_ bool, err error) {
 	defer tried.To(&err, "verify signature")
 	k, err := s.use(ctx, caller, "verifySignature", name, EdDSA, ES256)
@@ -139,8 +139,8 @@ func (s *Keyrings) VerifySignature(ctx context.Context, caller *auth.Principal, 
 	return verify(k.Algorithm, key.Public, data, given.Bytes), nil
 }
 
-// allowed holds the caller and returns a keyring that they may use: administrators all, a service those that name it. Absent and not allowed are the same
-// not_found.
+// allowed locks the caller's rows and returns a keyring that they may use: administrators may use all, a service those that list it. A missing keyring and one
+// that the caller may not use are the same domain.NotFound.
 func (s *Keyrings) allowed(ctx context.Context, tx *store.Tx, caller *auth.Principal, name string) (Keyring, error) {
 	held, err := s.standing.Hold(ctx, tx, caller)
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *Keyrings) allowed(ctx context.Context, tx *store.Tx, caller *auth.Princ
 	return k, nil
 }
 
-// use returns a keyring for one use, which is recorded before it is made. Another algorithm, and a keyring that is to be deleted, is state_conflict.
+// use returns a keyring for one use, and records the use before it happens. A keyring of another algorithm or one that is to be deleted is domain.StateConflict.
 func (s *Keyrings) use(ctx context.Context, caller *auth.Principal, action, name string, good ...Algorithm) (k Keyring, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		if k, err = s.allowed(ctx, tx, caller, name); err != nil {
@@ -177,8 +177,8 @@ func (s *Keyrings) use(ctx context.Context, caller *auth.Principal, action, name
 	return k, err
 }
 
-// key opens a key of a keyring. One that does not open is read once more: after the first reading it may have been wrapped again, and the key that wrapped it
-// before been dropped.
+// key opens a key of a keyring. If the sealed text does not open, it is read once more: since the first read the key may have been rewrapped and the
+// old wrapping key dropped.
 func (s *Keyrings) key(ctx context.Context, k Keyring, number int64) (plain []byte, err error) {
 	for range 2 {
 		key, found, err := s.rows.Key(ctx, s.db.Read(ctx), k.ID, number)
@@ -232,8 +232,8 @@ func (s *Keyrings) decrypt(ctx context.Context, k Keyring, purpose, pointer stri
 	return plain, err
 }
 
-// reserve takes one use of the current key, and returns its number. Uses are counted in the database in blocks before the first of them is made, so that a process that
-// is killed loses some and none is made uncounted; a key whose uses are over is replaced first.
+// reserve takes one use of the current key, and returns its number. Uses are counted in the database in blocks before they are made, so that a killed process
+// loses some of a block, but never makes uncounted ones. A key without remaining uses is replaced first.
 func (s *Keyrings) reserve(ctx context.Context, k Keyring) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -245,14 +245,14 @@ func (s *Keyrings) reserve(ctx context.Context, k Keyring) (int64, error) {
 		}
 	}
 	b.left--
-	if len(s.blocks) > 2*MaxKeyrings { // of keyrings that were deleted
+	if len(s.blocks) > 2*MaxKeyrings { // some are of deleted keyrings
 		clear(s.blocks)
 	}
 	s.blocks[k.ID] = b
 	return b.number, nil
 }
 
-// more reserves a block of uses of the current key, or of a new one.
+// more reserves a block of uses of the current key; if it has none left, of a new key.
 func (s *Keyrings) more(ctx context.Context, k Keyring) (b block, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		now, found, err := s.rows.Lock(ctx, tx, k.Name)

@@ -19,7 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// between calls something once, after a key's row was read and before it is opened.
+// between calls a function once, after a key's row was read and before it is opened.
 type between struct {
 	kmsdb.Keyrings
 	then func()
@@ -34,7 +34,7 @@ func (b *between) Key(ctx context.Context, q store.Querier, keyringID string, nu
 	return key, found, err
 }
 
-// world is a keyring "rows", and what turns over the keys above it.
+// world is a keyring "rows", and what rotates the keys that wrap its keys.
 type world struct {
 	*kmstest.Parts
 	rows     *between
@@ -59,7 +59,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// A use whose key is wrapped again while it is opened does not fail, also when the key that wrapped it before is gone by then.
+// A use does not fail when its key is rewrapped meanwhile, even if the old wrapping key has been dropped.
 func TestDecrypt_goesOnBesideARotationOfTheRootKey(t *testing.T) {
 	w := newWorld(t)
 	sealed, err := w.keyrings.Encrypt(t.Context(), w.admin, "rows", []byte("plain"), nil)
@@ -80,7 +80,7 @@ func TestDecrypt_goesOnBesideARotationOfTheRootKey(t *testing.T) {
 	require.Equal(t, "plain", string(opened))
 }
 
-// What was reserved under a higher limit is not used under a lower one.
+// Uses that were reserved under a higher limit are not used under a lower one.
 func TestEncrypt_keepsALimitThatWasLowered(t *testing.T) {
 	w := newWorld(t)
 	first, err := w.keyrings.Encrypt(t.Context(), w.admin, "rows", []byte("plain"), nil)
@@ -97,7 +97,7 @@ func TestEncrypt_keepsALimitThatWasLowered(t *testing.T) {
 	require.Equal(t, "plain", string(opened))
 }
 
-// A restore can't know how often a key was used since the backup: the next use is of a new key. Keys that are not counted go on.
+// After a restore the number of uses since the backup is unknown, so the next use takes a new key. Keys without a limit stay in use.
 func TestEncrypt_beginsWithANewKeyAfterARestore(t *testing.T) {
 	w := newWorld(t)
 	first, err := w.keyrings.Encrypt(t.Context(), w.admin, "rows", []byte("plain"), nil)

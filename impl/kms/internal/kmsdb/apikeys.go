@@ -43,7 +43,7 @@ type keyRow struct {
 	Version      int64   `db:"version"`
 }
 
-// keyColumns reads a key; one from before a restore reads as revoked by it.
+// keyColumns are the columns of a key. A key from before a restore reads as revoked at the time of the restore mark.
 const keyColumns = `id, name, start, owner_kind, owner_id, scopes, follows_owner, created_at, expires_at, last_used_at, replaced_by, parent_id, root_id, granted_until, life, tenant, metadata, rate_limit, rate_window,
 	uses, version, COALESCE(revoked_at, (SELECT not_before FROM restore_mark WHERE id = 1 AND not_before > created_at)) AS revoked_at`
 
@@ -67,19 +67,19 @@ func (r keyRow) key() apikey.Key {
 	return k
 }
 
-// metadata is a key's metadata as it is stored.
+// metadata converts a key's metadata to its stored form.
 func metadata(words map[string]string) string {
 	if len(words) == 0 {
 		return ""
 	}
 	raw, err := json.Marshal(words)
 	if err != nil {
-		panic(err) // strings always can
+		panic(err) // strings can always be encoded
 	}
 	return string(raw)
 }
 
-// Insert adds a key with the sum of its text. An id or a sum that is there is the database's error.
+// Insert stores a key with the hash of its text. An existing ID or hash is a database error.
 func (APIKeys) Insert(ctx context.Context, tx *store.Tx, k apikey.Key, hash []byte) (err error) {
 	defer tried.To(&err, "insert key")
 	var parent *string
@@ -94,14 +94,14 @@ func (APIKeys) Insert(ctx context.Context, tx *store.Tx, k apikey.Key, hash []by
 	return err
 }
 
-// Update writes name, metadata and limit over the version from; false when the key is not there or at another version.
+// Update writes name, metadata and limit if the key is at version from; false when it is at another version or does not exist.
 func (APIKeys) Update(ctx context.Context, tx *store.Tx, k apikey.Key, from int64) (_ bool, err error) {
 	defer tried.To(&err, "update key row")
 	return changed(ctx, tx, "UPDATE api_keys SET name = ?, metadata = ?, rate_limit = ?, rate_window = ?, version = ? WHERE id = ? AND version = ?",
 		k.Name, metadata(k.Metadata), k.Limit.Uses, int64(k.Limit.Window/time.Second), k.Version, k.ID, from)
 }
 
-// Get implements apikey.Rows: the key, whatever its state; false when there is none.
+// Get implements apikey.Rows: the key in any state; false when there is none.
 func (APIKeys) Get(ctx context.Context, q store.Querier, id string) (_ apikey.Key, _ bool, err error) {
 	defer tried.To(&err, "read key")
 	var r keyRow
@@ -109,7 +109,7 @@ func (APIKeys) Get(ctx context.Context, q store.Querier, id string) (_ apikey.Ke
 	return r.key(), found, err
 }
 
-// ByHash implements credential.KeyRows: the key, whatever its state; false when none has one of the sums, of which there must be one at least.
+// ByHash implements credential.KeyRows: the key in any state; false when none has one of the hashes. There must be at least one hash.
 func (APIKeys) ByHash(ctx context.Context, q store.Querier, hashes [][]byte) (_ apikey.Key, _ bool, err error) {
 	defer tried.To(&err, "read key by its sum")
 	args := make([]any, len(hashes))
@@ -121,7 +121,7 @@ func (APIKeys) ByHash(ctx context.Context, q store.Querier, hashes [][]byte) (_ 
 	return r.key(), found, err
 }
 
-// List implements apikey.Rows: at most limit keys, whatever their state; none is no error.
+// List implements apikey.Rows: at most limit keys, in any state.
 func (APIKeys) List(ctx context.Context, q store.Querier, owner authority.Ref, before string, limit int) (_ []apikey.Key, err error) {
 	defer tried.To(&err, "read keys")
 	query, args := "SELECT "+keyColumns+" FROM api_keys WHERE 1 = 1", []any{}
@@ -140,10 +140,10 @@ func (APIKeys) List(ctx context.Context, q store.Querier, owner authority.Ref, b
 	return keys, err
 }
 
-// works is the condition under which a key is good; its placeholder is the time.
+// works is the condition that a key is valid. Its placeholder is the time.
 const works = " revoked_at IS NULL AND expires_at > ? AND" + afterRestore
 
-// Replace implements apikey.Rows. The row's lock makes two at once come one after the other, and the second sees the first.
+// Replace implements apikey.Rows. The row lock serialises concurrent calls, and the second one sees the result of the first.
 func (APIKeys) Replace(ctx context.Context, tx *store.Tx, id, successor string, at, expires, patience time.Time) (_ apikey.Replacement, _ bool, err error) {
 	defer tried.To(&err, "mark key as replaced")
 	var done apikey.Replacement
@@ -164,15 +164,15 @@ func (APIKeys) Replace(ctx context.Context, tx *store.Tx, id, successor string, 
 	return done, replaced, err
 }
 
-// Working counts the owner's keys that work at the time.
+// Working returns the number of the owner's valid keys at the time.
 func (APIKeys) Working(ctx context.Context, q store.Querier, owner authority.Ref, at time.Time) (n int, err error) {
 	defer tried.To(&err, "count working keys")
 	err = q.Get(ctx, &n, "SELECT COUNT(*) FROM api_keys WHERE owner_kind = ? AND owner_id = ? AND"+works, owner.Kind, owner.ID, at.UnixMicro())
 	return n, err
 }
 
-// RevokeLineage ends a key and all that descend from it, and returns the ids of those that were not revoked before; none is no error. The
-// owner's row is locked, so that no successor is made meanwhile.
+// RevokeLineage revokes a key and all its descendants, and returns the IDs of those that it has revoked. The caller has locked the owner's row, so that no
+// successor is created meanwhile.
 func (APIKeys) RevokeLineage(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (ids []string, err error) {
 	defer tried.To(&err, "mark lineage as revoked")
 	alive := store.Rows{Table: "api_keys", Key: []string{"id"}, Args: []any{id}, Where: `revoked_at IS NULL AND id IN (WITH RECURSIVE lineage (id) AS (
@@ -180,15 +180,15 @@ func (APIKeys) RevokeLineage(ctx context.Context, tx *store.Tx, id string, at ti
 			UNION
 			SELECT k.id FROM api_keys k JOIN lineage l ON k.parent_id = l.id
 		) SELECT id FROM lineage)`}
-	if err := alive.Lock(ctx, tx); err != nil { // in the order in which Used writes
+	if err := alive.Lock(ctx, tx); err != nil { // in the same order as Used, to avoid deadlocks
 		return nil, err
 	}
 	err = tx.Select(ctx, &ids, "UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE "+alive.Where+" RETURNING id", at.UnixMicro(), reason, id)
 	return ids, err
 }
 
-// Sweep deletes keys that ended before the time, at most limit of them, and returns how many. Whatever a key descends from has ended by
-// then, because a replaced key works for a week at the most.
+// Sweep deletes at most limit keys that ended before the time, and returns how many. The ancestors of such a key have ended too, because a replaced key
+// works for at most a week.
 func (APIKeys) Sweep(ctx context.Context, tx *store.Tx, before time.Time, limit int) (_ int64, err error) {
 	defer tried.To(&err, "delete old keys")
 	end := before.UnixMicro()
@@ -196,39 +196,39 @@ func (APIKeys) Sweep(ctx context.Context, tx *store.Tx, before time.Time, limit 
 		WHERE k.expires_at < ? OR k.revoked_at < ? ORDER BY k.id LIMIT ?)`, Args: []any{end, end, limit}}.Delete(ctx, tx)
 }
 
-// Revoke implements apikey.Rows: false when the key was revoked before or is not there.
+// Revoke implements apikey.Rows; false when the key was already revoked or does not exist.
 func (APIKeys) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (_ bool, err error) {
 	defer tried.To(&err, "mark key as revoked")
 	return changed(ctx, tx, "UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE id = ? AND revoked_at IS NULL", at.UnixMicro(), reason, id)
 }
 
-// RevokeUnused implements apikey.Rows: false when the key was used or is not there. A key that was revoked already stays revoked since then.
+// RevokeUnused implements apikey.Rows; false when the key was used or does not exist. A key that was already revoked keeps its time of revocation.
 func (APIKeys) RevokeUnused(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (_ bool, err error) {
 	defer tried.To(&err, "mark unused key as revoked")
 	return changed(ctx, tx, `UPDATE api_keys SET revoked_at = COALESCE(revoked_at, ?), revoked_for = COALESCE(revoked_for, ?)
 		WHERE id = ? AND last_used_at IS NULL`, at.UnixMicro(), reason, id)
 }
 
-// revokeOwned revokes every key of an owner. Their tokens end by the owner's epoch.
+// revokeOwned revokes every key of an owner. The caller raises the owner's epoch, which ends the keys' tokens.
 func revokeOwned(ctx context.Context, tx *store.Tx, ownerKind, ownerID string, at time.Time, reason string) error {
 	owned := store.Rows{Table: "api_keys", Key: []string{"id"}, Where: "owner_kind = ? AND owner_id = ? AND revoked_at IS NULL", Args: []any{ownerKind, ownerID}}
-	if err := owned.Lock(ctx, tx); err != nil { // in the order in which Used writes
+	if err := owned.Lock(ctx, tx); err != nil { // in the same order as Used, to avoid deadlocks
 		return err
 	}
 	_, err := tx.Exec(ctx, "UPDATE api_keys SET revoked_at = ?, revoked_for = ? WHERE "+owned.Where, append([]any{at.UnixMicro(), reason}, owned.Args...)...)
 	return err
 }
 
-// FirstUse implements credential.KeyRows: false when the key is revoked, expired, from before a restore or not there.
+// FirstUse implements credential.KeyRows; false when the key is revoked, expired, from before a restore or does not exist.
 func (APIKeys) FirstUse(ctx context.Context, tx *store.Tx, id string, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "write first use of key")
 	return changed(ctx, tx, "UPDATE api_keys SET last_used_at = ?, uses = uses + 1 WHERE id = ? AND"+works, at.UnixMicro(), id, at.UnixMicro())
 }
 
-// Used implements credential.KeyRows. Keys that are not there any more are passed over; a last use never goes back.
+// Used implements credential.KeyRows. It ignores keys that do not exist any more. The time of the last use never goes back.
 func (APIKeys) Used(ctx context.Context, tx *store.Tx, uses map[string]credential.Use) (err error) {
 	defer tried.To(&err, "write uses of keys")
-	for _, id := range slices.Sorted(maps.Keys(uses)) { // in one order, so that two replicas never wait for each other
+	for _, id := range slices.Sorted(maps.Keys(uses)) { // in a fixed order, so that two replicas can't deadlock
 		u := uses[id]
 		if _, err := tx.Exec(ctx, `UPDATE api_keys SET uses = uses + ?, last_used_at = CASE WHEN last_used_at > ? THEN last_used_at ELSE ? END WHERE id = ?`,
 			u.Times, u.Last.UnixMicro(), u.Last.UnixMicro(), id); err != nil {

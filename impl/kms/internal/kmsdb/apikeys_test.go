@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// keyEnd is when the keys of the tests expire.
+// keyEnd is the expiry of the keys in the tests.
 var keyEnd = noon.Add(time.Hour)
 
 func userKey(id, userID string) apikey.Key {

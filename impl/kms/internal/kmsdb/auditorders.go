@@ -26,7 +26,7 @@ type auditOrderRow struct {
 	OrderedBy string `db:"ordered_by"`
 }
 
-// PutOrder stores the order for a service in the place of the one before.
+// PutOrder implements retention.Rows.
 func (AuditOrders) PutOrder(ctx context.Context, tx *store.Tx, o retention.Order, now time.Time) (err error) {
 	defer tried.To(&err, "store order to an audit trail")
 	_, err = tx.Exec(ctx, `INSERT INTO audit_orders (service, after_seq, seq, hash, signed_at, public_key, signature, ordered_by, ordered_at)
@@ -37,7 +37,7 @@ func (AuditOrders) PutOrder(ctx context.Context, tx *store.Tx, o retention.Order
 	return err
 }
 
-// Order returns the order for a service; nil when there is none.
+// Order implements retention.Rows; nil when there is none.
 func (AuditOrders) Order(ctx context.Context, q store.Querier, service string) (_ *retention.Order, err error) {
 	defer tried.To(&err, "read order to an audit trail")
 	var r auditOrderRow

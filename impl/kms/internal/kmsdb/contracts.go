@@ -27,7 +27,7 @@ type contractRow struct {
 	Shadow    editionRow `db:"s"`
 }
 
-// editionRow is a document; without files, warnings and changes where they are not asked for.
+// editionRow is a document. Files, warnings and changes are empty unless the query selects them.
 type editionRow struct {
 	File            string `db:"file"`
 	Files           string `db:"files"`
@@ -43,7 +43,8 @@ type editionRow struct {
 	UpdatedBy       string `db:"updated_by"`
 }
 
-// selectContracts reads contracts in one statement, so that their parts are of one moment. A shadow's columns are of no row when there is none.
+// selectContracts returns the query that reads contracts with their documents in one statement, so that the parts are consistent. whole selects the files,
+// warnings and changes too. Without a shadow its columns are empty.
 func selectContracts(whole bool) string {
 	columns := func(table, prefix string) (out string) {
 		for _, c := range []string{"file", "public", "digest", "document_version", "updated_by"} {
@@ -97,7 +98,7 @@ func (r editionRow) edition(name string) (adoption.Edition, error) {
 	return e, errors.Join(parse(r.Files, &e.Files), parse(r.Public, &e.Public), parse(r.Warnings, &e.Warnings), parse(r.Changes, &e.Changes))
 }
 
-// parse reads a column of JSON; "" leaves into as it is.
+// parse decodes a column of JSON; "" leaves into unchanged.
 func parse(column string, into any) error {
 	if column == "" {
 		return nil
@@ -105,7 +106,7 @@ func parse(column string, into any) error {
 	return json.Unmarshal([]byte(column), into)
 }
 
-// Take implements adoption.Rows. The row stays locked until the transaction ends.
+// Take implements adoption.Rows. The row of contract_room stays locked until the transaction ends.
 func (Contracts) Take(ctx context.Context, tx *store.Tx, more, limit adoption.Room) (version int64, taken bool, err error) {
 	taken, err = one(ctx, tx, &version, `UPDATE contract_room SET contracts = contracts + ?, bytes = bytes + ?, version = version + 1
 		WHERE id = 1 AND (CAST(? AS BIGINT) <= 0 OR contracts + ? <= ?) AND (CAST(? AS BIGINT) <= 0 OR bytes + ? <= ?) RETURNING version`,
@@ -116,12 +117,12 @@ func (Contracts) Take(ctx context.Context, tx *store.Tx, more, limit adoption.Ro
 	return version, taken, nil
 }
 
-// Get implements adoption.Rows: false when there is none.
+// Get implements adoption.Rows; false when there is no such contract.
 func (Contracts) Get(ctx context.Context, q store.Querier, name string) (adoption.Contract, bool, error) {
 	return readContract(ctx, q, selectContract, name)
 }
 
-// Whole implements adoption.Rows: false when there is none.
+// Whole implements adoption.Rows; false when there is no such contract.
 func (Contracts) Whole(ctx context.Context, q store.Querier, name string) (adoption.Contract, bool, error) {
 	return readContract(ctx, q, selectWholeContract, name)
 }
@@ -136,7 +137,7 @@ func readContract(ctx context.Context, q store.Querier, query, name string) (ado
 	return c, err == nil, err
 }
 
-// List implements adoption.Rows: at most limit contracts; none is no error.
+// List implements adoption.Rows.
 func (Contracts) List(ctx context.Context, q store.Querier, after string, limit int) ([]adoption.Contract, error) {
 	var rows []contractRow
 	if err := q.Select(ctx, &rows, selectContract+"WHERE c.name > ? ORDER BY c.name LIMIT ?", after, limit); err != nil {
@@ -152,7 +153,7 @@ func (Contracts) List(ctx context.Context, q store.Querier, after string, limit 
 	return contracts, nil
 }
 
-// Put implements adoption.Rows. Name, service and createdAt of a contract that is there stay.
+// Put implements adoption.Rows. Name, service and createdAt of an existing contract do not change.
 func (Contracts) Put(ctx context.Context, tx *store.Tx, c adoption.Contract) error {
 	upstreams, err := json.Marshal(c.Upstreams)
 	if err != nil {
@@ -167,7 +168,7 @@ func (Contracts) Put(ctx context.Context, tx *store.Tx, c adoption.Contract) err
 	return nil
 }
 
-// PutEdition implements adoption.Rows. A document of no contract is the database's error.
+// PutEdition implements adoption.Rows. A document without a contract is a database error.
 func (Contracts) PutEdition(ctx context.Context, tx *store.Tx, shadow bool, e adoption.Edition) error {
 	var columns [4]string
 	for i, part := range []any{e.Files, e.Public, e.Warnings, e.Changes} {
@@ -190,7 +191,7 @@ func (Contracts) PutEdition(ctx context.Context, tx *store.Tx, shadow bool, e ad
 	return nil
 }
 
-// DropShadow implements adoption.Rows. A contract without a shadow is no error.
+// DropShadow implements adoption.Rows. A contract without a shadow is not an error.
 func (Contracts) DropShadow(ctx context.Context, tx *store.Tx, name string) error {
 	if _, err := tx.Exec(ctx, "DELETE FROM contract_documents WHERE name = ? AND shadow = 1", name); err != nil {
 		return fmt.Errorf("delete shadow: %w", err)
@@ -198,7 +199,7 @@ func (Contracts) DropShadow(ctx context.Context, tx *store.Tx, name string) erro
 	return nil
 }
 
-// SetVersion implements adoption.Rows. A contract that is not there is no error.
+// SetVersion implements adoption.Rows. An unknown contract is not an error.
 func (Contracts) SetVersion(ctx context.Context, tx *store.Tx, name string, version int64) error {
 	if _, err := tx.Exec(ctx, "UPDATE contracts SET version = ? WHERE name = ?", version, name); err != nil {
 		return fmt.Errorf("set version: %w", err)
@@ -206,7 +207,7 @@ func (Contracts) SetVersion(ctx context.Context, tx *store.Tx, name string, vers
 	return nil
 }
 
-// Delete implements adoption.Rows. A contract that is not there is no error.
+// Delete implements adoption.Rows. An unknown contract is not an error.
 func (Contracts) Delete(ctx context.Context, tx *store.Tx, name string) error {
 	for _, query := range []string{"DELETE FROM contract_documents WHERE name = ?", "DELETE FROM contracts WHERE name = ?"} {
 		if _, err := tx.Exec(ctx, query, name); err != nil {

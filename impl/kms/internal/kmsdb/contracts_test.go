@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// unlimited is room that no test fills.
+// unlimited is a limit that no test reaches.
 var unlimited = adoption.Room{Contracts: 1000, Bytes: 1 << 40}
 
 // adopted returns a contract; insertContract stores one with its service.
@@ -35,7 +35,7 @@ func edition(name, text string) adoption.Edition {
 	}
 }
 
-// bare is what lists tell of a contract.
+// bare returns the parts of a contract that lists have.
 func bare(c adoption.Contract) adoption.Contract {
 	c.Live = bareEdition(c.Live)
 	if c.Shadow != nil {
@@ -158,7 +158,7 @@ func TestContracts_belongToAService(t *testing.T) {
 	})
 }
 
-// Whoever takes the last room gets it alone, and no version comes twice.
+// Of concurrent takers of the last room only one gets it, and no version is given twice.
 func TestContracts_takeNoMoreThanTheRoomThereIs(t *testing.T) {
 	each(t, func(s suite) {
 		take := func(contracts int, bytes int64, limit adoption.Room) (version int64, taken bool) {

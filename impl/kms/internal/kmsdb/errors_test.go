@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Whatever a method asks of a database that fails, its error says what was tried.
+// The error of every method, on a failing database, says what was tried.
 func TestRows_sayWhatTheyTried(t *testing.T) {
 	each(t, func(s suite) {
 		_ = s.fails(func(ctx context.Context, tx *store.Tx) error {
@@ -26,7 +26,7 @@ func TestRows_sayWhatTheyTried(t *testing.T) {
 					name := methods.Type().String() + "." + methods.Type().Method(i).Name
 					results := methods.Method(i).Call(anyArguments(ctx, tx, methods.Method(i).Type()))
 					if (name == "kmsdb.Roles.LockHolders" || name == "kmsdb.Services.LockCarriers") && tx.Dialect() == store.SQLite {
-						continue // they ask nothing: SQLite has one writer, and locks no rows
+						continue // they run no statement: SQLite has a single writer, and no row locks
 					}
 					err, _ := results[len(results)-1].Interface().(error)
 					require.ErrorIs(s, err, broken, name)
@@ -38,7 +38,7 @@ func TestRows_sayWhatTheyTried(t *testing.T) {
 	})
 }
 
-// anyArguments are arguments of a method, lists and maps of them with one element.
+// anyArguments returns arguments for a method; lists and maps have one element.
 func anyArguments(ctx context.Context, tx *store.Tx, method reflect.Type) (args []reflect.Value) {
 	for i := range method.NumIn() {
 		switch of := method.In(i); {

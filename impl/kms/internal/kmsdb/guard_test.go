@@ -14,7 +14,7 @@ import (
 
 const freeAttempts = 2
 
-// locks are the waits of the tests after the free attempts.
+// locks are the lock durations in the tests after the free attempts.
 var locks = []time.Duration{30 * time.Second, time.Minute, 15 * time.Minute}
 
 func admitting(name string, at time.Time) func(ctx context.Context, tx *store.Tx) (bool, error) {
@@ -28,7 +28,7 @@ func (s suite) admitted(name string, at time.Time) bool {
 	return s.did(admitting(name, at))
 }
 
-// The attempt that is one too many is judged, and locks; the next one is judged when the lock is over, not a microsecond before.
+// The first attempt beyond the limit is checked, and locks. The next one is checked when the lock is over, not a microsecond before.
 func TestAdmit_locksLongerWithEachFurtherFailure(t *testing.T) {
 	each(t, func(s suite) {
 		at := noon
@@ -45,7 +45,7 @@ func TestAdmit_locksLongerWithEachFurtherFailure(t *testing.T) {
 	})
 }
 
-// What is refused counts for nothing: who is locked out cannot be kept out longer by others.
+// Refused attempts do not count, so that others can't prolong a user's lock.
 func TestAdmit_countsNothingWhileLocked(t *testing.T) {
 	each(t, func(s suite) {
 		for range freeAttempts + 1 {
@@ -65,7 +65,7 @@ func TestAdmit_judgesNoMoreOfManyAtOnceThanTheLimit(t *testing.T) {
 	})
 }
 
-// A lock that ends later than any lock can was set by a clock that was ahead.
+// A lock that ends later than the longest lock was set by a clock that was ahead.
 func TestAdmit_isNotLockedByAClockThatWasAhead(t *testing.T) {
 	each(t, func(s suite) {
 		longest := locks[len(locks)-1]

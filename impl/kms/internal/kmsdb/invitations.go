@@ -10,8 +10,8 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// InsertInvitation stores an invitation by the hash of its token; older unused ones of the user stop working. An id, a hash or a user that does not
-// fit is the database's error.
+// InsertInvitation stores an invitation by the hash of its token, and invalidates older unused ones of the user. An existing ID or hash and an unknown user
+// are database errors.
 func (Users) InsertInvitation(ctx context.Context, tx *store.Tx, id string, hash []byte, userID string, at, expires time.Time) (err error) {
 	defer tried.To(&err, "insert invitation")
 	if err := endInvitations(ctx, tx, userID, at); err != nil {
@@ -41,7 +41,7 @@ func endInvitations(ctx context.Context, tx *store.Tx, userID string, at time.Ti
 
 const invitationOpen = " superseded_at IS NULL AND expires_at > ? AND" + afterRestore
 
-// OpenInvitation returns the id of the user's invitation with this hash; false when it was used, superseded, has expired, is from before a restore,
+// OpenInvitation returns the ID of the user's invitation with this hash; open is false when it was used or superseded, has expired, is from before a restore,
 // another user's or unknown.
 func (Users) OpenInvitation(ctx context.Context, q store.Querier, hash []byte, userID string, at time.Time) (id string, open bool, err error) {
 	defer tried.To(&err, "read invitation")
@@ -49,7 +49,7 @@ func (Users) OpenInvitation(ctx context.Context, q store.Querier, hash []byte, u
 	return id, open, err
 }
 
-// UseInvitation uses an invitation up for a factor; true again for the same factor, false for another one and for an invitation that is over.
+// UseInvitation marks an invitation as used for a factor. It is true again for the same factor; false for another one and for an invitation that is not open.
 func (Users) UseInvitation(ctx context.Context, tx *store.Tx, id, userID, factorID string, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "mark invitation as used")
 	return changed(ctx, tx, "UPDATE invitations SET used_for = ? WHERE id = ? AND user_id = ? AND (used_for IS NULL OR used_for = ?) AND"+invitationOpen,

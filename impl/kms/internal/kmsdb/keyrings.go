@@ -36,7 +36,7 @@ func (r keyringRow) keyring() keyring.Keyring {
 	}
 }
 
-// Insert implements keyring.Rows. The turn of the root key, which the first key needs anyway, is taken for the count.
+// Insert implements keyring.Rows. It takes the turn of the root key, which serialises the count; the first key needs that turn anyway.
 func (Keyrings) Insert(ctx context.Context, tx *store.Tx, k keyring.Keyring, max int) (_ bool, err error) {
 	defer tried.To(&err, "insert keyring")
 	if _, err := tx.Exec(ctx, "UPDATE root_key SET turns = turns + 1 WHERE id = 1"); err != nil {
@@ -70,7 +70,7 @@ func (Keyrings) Update(ctx context.Context, tx *store.Tx, k keyring.Keyring) (er
 	return err
 }
 
-// List implements keyring.Rows: at most limit.
+// List implements keyring.Rows.
 func (Keyrings) List(ctx context.Context, q store.Querier, after string, limit int) (found []keyring.Keyring, err error) {
 	defer tried.To(&err, "list keyrings")
 	var rows []keyringRow
@@ -100,7 +100,7 @@ func (r keyringKeyRow) key() keyring.Key {
 	}
 }
 
-// InsertKey implements keyring.Rows. A number that is there is the database's error.
+// InsertKey implements keyring.Rows. An existing number is a database error.
 func (Keyrings) InsertKey(ctx context.Context, tx *store.Tx, keyringID string, k keyring.Key) (err error) {
 	defer tried.To(&err, "insert key of keyring")
 	_, err = tx.Exec(ctx, "INSERT INTO keyring_keys (keyring_id, number, sealed, wrapped_by, public_key, uses, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -116,7 +116,7 @@ func (Keyrings) Key(ctx context.Context, q store.Querier, keyringID string, numb
 	return r.key(), found, err
 }
 
-// Keys implements keyring.Rows: newest first.
+// Keys implements keyring.Rows.
 func (Keyrings) Keys(ctx context.Context, q store.Querier, keyringID string, limit int) (keys []keyring.Key, err error) {
 	defer tried.To(&err, "read keys of keyring")
 	var rows []keyringKeyRow
@@ -133,7 +133,7 @@ func (Keyrings) Reserve(ctx context.Context, tx *store.Tx, keyringID string, num
 	return changed(ctx, tx, "UPDATE keyring_keys SET uses = uses + ? WHERE keyring_id = ? AND number = ? AND uses + ? <= ?", n, keyringID, number, n, max)
 }
 
-// WrappedByOthers implements keyring.Rows: at most limit.
+// WrappedByOthers implements keyring.Rows.
 func (Keyrings) WrappedByOthers(ctx context.Context, q store.Querier, primary uint32, limit int) (found []keyring.Wrapped, err error) {
 	defer tried.To(&err, "read keys that are wrapped by an older key")
 	var rows []keyringKeyRow
@@ -152,7 +152,7 @@ func (Keyrings) Rewrap(ctx context.Context, tx *store.Tx, keyringID string, numb
 	return err
 }
 
-// DeleteDue implements keyring.Rows: the rows are locked first, so that one that is restored meanwhile stays.
+// DeleteDue implements keyring.Rows. It locks the rows first, so that a keyring that is restored concurrently is kept.
 func (Keyrings) DeleteDue(ctx context.Context, tx *store.Tx, at time.Time, limit int) (names []string, err error) {
 	defer tried.To(&err, "delete keyrings")
 	var due []struct {

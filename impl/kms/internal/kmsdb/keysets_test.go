@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Of two replicas that make the same keyset one is late: it must get the other's, or what it seals opens nowhere.
+// If two replicas create the same keyset, the later one must get the other's, or what it seals would open nowhere.
 func TestKeysets_keepTheOneThatWasThereFirst(t *testing.T) {
 	each(t, func(s suite) {
 		rows := kmsdb.Keysets{}
@@ -34,7 +34,7 @@ func TestKeysets_keepTheOneThatWasThereFirst(t *testing.T) {
 	})
 }
 
-// By these ids a start sees that its root key is another one.
+// A start detects a different root key by these IDs.
 func TestKeysets_tellEveryRootKeyThatSealedOne(t *testing.T) {
 	each(t, func(s suite) {
 		roots := func() []string {

@@ -1,5 +1,5 @@
-// Package kmsdb holds the tables of the kms and the statements on them. Each guarantee is one statement here; what it is good for
-// is said where the domain asks for it. Where a method says nothing else, its only error is the database's, with what was tried.
+// Package kmsdb has the tables of the kms and the statements on them. Each guarantee is a single statement here; the interface in the domain package
+// documents its purpose. Unless a method says otherwise, its only errors are those of the database, wrapped with what was tried.
 package kmsdb
 
 import (
@@ -19,7 +19,7 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// Migrations creates the tables (from 00100).
+// Migrations creates the tables; its numbers start at 00100.
 var Migrations = sub(files, "migrations")
 
 func sub(fsys fs.FS, dir string) fs.FS {
@@ -30,7 +30,7 @@ func sub(fsys fs.FS, dir string) fs.FS {
 	return out
 }
 
-// afterRestore is the condition on created_at that what is from before a restore does not meet.
+// afterRestore is the condition on created_at that excludes rows from before a restore.
 const afterRestore = " created_at >= (SELECT not_before FROM restore_mark WHERE id = 1) "
 
 // one reads a row; false when there is none.
@@ -48,7 +48,7 @@ func changed(ctx context.Context, tx *store.Tx, query string, args ...any) (bool
 	return rows == 1, err
 }
 
-// column is a time as it is stored; zero is NULL.
+// column converts a time to its stored form; the zero time is NULL.
 func column(t time.Time) *int64 {
 	if t.IsZero() {
 		return nil
@@ -57,7 +57,7 @@ func column(t time.Time) *int64 {
 	return &at
 }
 
-// fromColumn returns the time of a column; zero for NULL.
+// fromColumn converts a stored time; NULL is the zero time.
 func fromColumn(column *int64) time.Time {
 	if column == nil {
 		return time.Time{}
@@ -76,10 +76,10 @@ func flag(b bool) int64 {
 
 func join(words []string) string { return strings.Join(words, " ") }
 
-// Settings is what is fixed at the first start, and the restore mark.
+// Settings stores the settings that are fixed at the first start, and the restore mark.
 type Settings struct{}
 
-// Fix stores a setting unless it is there and returns what is stored: the first value that was fixed.
+// Fix stores a setting unless it exists, and returns the stored value.
 func (Settings) Fix(ctx context.Context, tx *store.Tx, name, value string) (_ string, err error) {
 	defer tried.To(&err, "fix setting")
 	_, err = tx.Exec(ctx, "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", name, value)
@@ -91,24 +91,24 @@ func (Settings) Fix(ctx context.Context, tx *store.Tx, name, value string) (_ st
 	return stored, err
 }
 
-// Setting returns a setting, or "" when it is not there.
+// Setting returns a setting, or "" when it does not exist.
 func (Settings) Setting(ctx context.Context, q store.Querier, name string) (value string, err error) {
 	defer tried.To(&err, "read setting")
 	_, err = one(ctx, q, &value, "SELECT value FROM settings WHERE name = ?", name)
 	return value, err
 }
 
-// Change replaces a setting that is there and returns what it was.
+// Change replaces an existing setting and returns its old value.
 func (Settings) Change(ctx context.Context, tx *store.Tx, name, value string) (was string, err error) {
 	defer tried.To(&err, "change setting")
-	if err := tx.Get(ctx, &was, "UPDATE settings SET value = value WHERE name = ? RETURNING value", name); err != nil { // locked: nobody else changes it meanwhile
+	if err := tx.Get(ctx, &was, "UPDATE settings SET value = value WHERE name = ? RETURNING value", name); err != nil { // locks the row against concurrent changes
 		return "", err
 	}
 	_, err = tx.Exec(ctx, "UPDATE settings SET value = ? WHERE name = ?", value, name)
 	return was, err
 }
 
-// MarkRestored ends the life of everything that was made before at.
+// MarkRestored invalidates everything that was created before at.
 func (Settings) MarkRestored(ctx context.Context, tx *store.Tx, at time.Time) (err error) {
 	defer tried.To(&err, "write restore mark")
 	_, err = tx.Exec(ctx, "UPDATE restore_mark SET not_before = ? WHERE id = 1 AND not_before < ?", at.UnixMicro(), at.UnixMicro())
@@ -118,21 +118,21 @@ func (Settings) MarkRestored(ctx context.Context, tx *store.Tx, at time.Time) (e
 // Keysets implements vault.Rows.
 type Keysets struct{}
 
-// Roots implements vault.Rows: at most 100 ids, none in an empty database.
+// Roots implements vault.Rows. It returns at most 100 IDs, none for an empty database.
 func (Keysets) Roots(ctx context.Context, q store.Querier) (ids []string, err error) {
 	defer tried.To(&err, "read ids of root keys")
 	err = q.Select(ctx, &ids, "SELECT DISTINCT root_id FROM keysets ORDER BY root_id LIMIT 100")
 	return ids, err
 }
 
-// Keyset implements vault.Rows: the sealed keyset, false when there is none of the name.
+// Keyset implements vault.Rows.
 func (Keysets) Keyset(ctx context.Context, q store.Querier, name string) (sealed []byte, found bool, err error) {
 	defer tried.To(&err, "read keyset")
 	found, err = one(ctx, q, &sealed, "SELECT sealed FROM keysets WHERE name = ?", name)
 	return sealed, found, err
 }
 
-// InsertKeyset implements vault.Rows. A name that is taken is no error: the keyset that is there stays.
+// InsertKeyset implements vault.Rows. An existing keyset of the name stays, without an error.
 func (Keysets) InsertKeyset(ctx context.Context, tx *store.Tx, name, rootID string, sealed []byte, at int64) (err error) {
 	defer tried.To(&err, "insert keyset")
 	_, err = tx.Exec(ctx, "INSERT INTO keysets (name, root_id, sealed, created_at) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
@@ -140,7 +140,7 @@ func (Keysets) InsertKeyset(ctx context.Context, tx *store.Tx, name, rootID stri
 	return err
 }
 
-// claim is true for the first transaction that claims the name, for ever.
+// claim returns true for the first transaction that claims the name, and false for all later ones.
 func claim(ctx context.Context, tx *store.Tx, name string) (bool, error) {
 	first, err := changed(ctx, tx, "INSERT INTO settings (name, value) VALUES (?, 'done') ON CONFLICT (name) DO NOTHING", "claim:"+name)
 	if err != nil {

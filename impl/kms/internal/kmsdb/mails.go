@@ -35,7 +35,7 @@ func (r mailRow) mail() mail.Mail {
 	}
 }
 
-// Insert implements mail.Rows. An id that is taken and a user who is not there are the database's errors.
+// Insert implements mail.Rows. An ID that is taken and an unknown user are database errors.
 func (Mails) Insert(ctx context.Context, tx *store.Tx, m mail.Mail, sealed []byte) (err error) {
 	defer tried.To(&err, "insert mail")
 	_, err = tx.Exec(ctx, "INSERT INTO mails ("+mailColumns+", due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", m.ID, string(m.Kind), m.UserID, sealed, m.To,
@@ -43,10 +43,10 @@ func (Mails) Insert(ctx context.Context, tx *store.Tx, m mail.Mail, sealed []byt
 	return err
 }
 
-// mailDue are mails that are to be sent now. What is from before a restore is not: its link would not hold.
+// mailDue is the condition that a mail is to be sent now. Mails from before a restore are not sent: their links are invalid.
 const mailDue = " status = 'waiting' AND due_at <= ? AND expires_at > ? AND" + afterRestore
 
-// Claim implements mail.Rows. Of several at once each gets other mails.
+// Claim implements mail.Rows. Concurrent calls get different mails.
 func (Mails) Claim(ctx context.Context, tx *store.Tx, lease string, at, until time.Time, limit int) (_ []mail.Order, err error) {
 	defer tried.To(&err, "claim mails")
 	skip := "" // SQLite has one writer
@@ -82,7 +82,7 @@ func (Mails) Leased(ctx context.Context, tx *store.Tx, id, lease string) (_ mail
 	return r.mail(), found, err
 }
 
-// Settle implements mail.Rows. A mail whose lease was lost meanwhile stays as it is.
+// Settle implements mail.Rows. It changes nothing when the lease was lost meanwhile.
 func (Mails) Settle(ctx context.Context, tx *store.Tx, lease string, m mail.Mail, due time.Time) (err error) {
 	defer tried.To(&err, "write outcome of mail")
 	_, err = tx.Exec(ctx, `UPDATE mails SET status = ?, reason = ?, updated_at = ?, due_at = ?, lease = '', sealed = CASE WHEN ? = 'waiting' THEN sealed ELSE NULL END
@@ -90,7 +90,7 @@ func (Mails) Settle(ctx context.Context, tx *store.Tx, lease string, m mail.Mail
 	return err
 }
 
-// failMail gives mails up that wait; the condition on them follows.
+// failMail fails waiting mails; it is completed with the condition that selects them.
 const failMail = "UPDATE mails SET status = 'failed', reason = ?, sealed = NULL, lease = '', updated_at = ? WHERE status = 'waiting' AND "
 
 // GiveUp implements mail.Rows.
@@ -166,7 +166,7 @@ func (Mails) Asked(ctx context.Context, q store.Querier, after mail.Request, lim
 	return requests, err
 }
 
-// Forget implements mail.Rows. Those that another replica holds it leaves to that one.
+// Forget implements mail.Rows. It skips rows that another replica has locked.
 func (Mails) Forget(ctx context.Context, tx *store.Tx, before time.Time) (_ int64, err error) {
 	defer tried.To(&err, "delete old requests for resets")
 	skip := "" // SQLite has one writer

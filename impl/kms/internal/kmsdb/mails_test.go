@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Requests are read in pages, the oldest first, none twice and none left out, also where several came at once; the old ones alone are forgotten.
+// Requests are read in pages, oldest first, without duplicates or gaps even for equal times. Only the old ones are deleted.
 func TestMails_pageAndForgetRequests(t *testing.T) {
 	each(t, func(s suite) {
 		rows := kmsdb.Mails{}

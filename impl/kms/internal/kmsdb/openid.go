@@ -37,7 +37,7 @@ func (r clientRow) client() openid.Client {
 	}
 }
 
-// Insert implements openid.Rows: false when there are most clients already. An id that is taken is the database's error.
+// Insert implements openid.Rows; false when there already are most clients. An ID that is taken is a database error.
 func (OpenID) Insert(ctx context.Context, tx *store.Tx, c openid.Client, most int) (_ bool, err error) {
 	defer tried.To(&err, "insert client")
 	var n int
@@ -49,7 +49,7 @@ func (OpenID) Insert(ctx context.Context, tx *store.Tx, c openid.Client, most in
 		c.CreatedAt.UnixMicro(), c.UpdatedAt.UnixMicro())
 }
 
-// Client implements openid.Rows: false when there is none.
+// Client implements openid.Rows; false when there is no such client.
 func (OpenID) Client(ctx context.Context, q store.Querier, id string, lock authority.Lock) (_ openid.Client, _ bool, err error) {
 	defer tried.To(&err, "read client")
 	var r clientRow
@@ -57,7 +57,7 @@ func (OpenID) Client(ctx context.Context, q store.Querier, id string, lock autho
 	return r.client(), found, err
 }
 
-// List implements openid.Rows: at most limit clients by id, those after the given one; none is no error.
+// List implements openid.Rows: at most limit clients by ID, starting after the given ID.
 func (OpenID) List(ctx context.Context, q store.Querier, after string, limit int) (_ []openid.Client, err error) {
 	defer tried.To(&err, "read clients")
 	var rows []clientRow
@@ -69,7 +69,7 @@ func (OpenID) List(ctx context.Context, q store.Querier, after string, limit int
 	return clients, err
 }
 
-// Update implements openid.Rows: false when the client is not there or at another version.
+// Update implements openid.Rows; false when the client is at another version or does not exist.
 func (OpenID) Update(ctx context.Context, tx *store.Tx, c openid.Client, from int64) (_ bool, err error) {
 	defer tried.To(&err, "update client row")
 	return changed(ctx, tx, `UPDATE clients SET name = ?, secret_hash = ?, redirect_uris = ?, post_logout_redirect_uris = ?, scopes = ?, trusted = ?, version = ?,
@@ -77,13 +77,13 @@ func (OpenID) Update(ctx context.Context, tx *store.Tx, c openid.Client, from in
 		c.Version, c.UpdatedAt.UnixMicro(), c.ID, from)
 }
 
-// Delete implements openid.Rows: false when there is none.
+// Delete implements openid.Rows; false when there is no such client.
 func (OpenID) Delete(ctx context.Context, tx *store.Tx, id string) (_ bool, err error) {
 	defer tried.To(&err, "delete client row")
 	return changed(ctx, tx, "DELETE FROM clients WHERE id = ?", id)
 }
 
-// Consent implements openid.Rows; none is no error.
+// Consent implements openid.Rows. It returns no scopes when there is no consent.
 func (OpenID) Consent(ctx context.Context, q store.Querier, userID, clientID string) (_ []string, err error) {
 	defer tried.To(&err, "read consent")
 	var scopes string
@@ -91,7 +91,7 @@ func (OpenID) Consent(ctx context.Context, q store.Querier, userID, clientID str
 	return strings.Fields(scopes), err
 }
 
-// PutConsent implements openid.Rows. A user or client that is not there is the database's error.
+// PutConsent implements openid.Rows. An unknown user or client is a database error.
 func (OpenID) PutConsent(ctx context.Context, tx *store.Tx, userID, clientID string, scopes []string, at time.Time) (err error) {
 	defer tried.To(&err, "write consent")
 	_, err = tx.Exec(ctx, `INSERT INTO consents (user_id, client_id, scopes, updated_at) VALUES (?, ?, ?, ?)
@@ -99,7 +99,7 @@ func (OpenID) PutConsent(ctx context.Context, tx *store.Tx, userID, clientID str
 	return err
 }
 
-// Consents implements openid.Rows: at most limit by the id of the client; none is no error.
+// Consents implements openid.Rows: at most limit, by the ID of the client.
 func (OpenID) Consents(ctx context.Context, q store.Querier, userID, after string, limit int) (_ []openid.Given, err error) {
 	defer tried.To(&err, "read consents")
 	var rows []struct {
@@ -117,13 +117,13 @@ func (OpenID) Consents(ctx context.Context, q store.Querier, userID, after strin
 	return given, err
 }
 
-// DeleteConsent implements openid.Rows: false when there is none.
+// DeleteConsent implements openid.Rows; false when there is none.
 func (OpenID) DeleteConsent(ctx context.Context, tx *store.Tx, userID, clientID string) (_ bool, err error) {
 	defer tried.To(&err, "delete consent")
 	return changed(ctx, tx, "DELETE FROM consents WHERE user_id = ? AND client_id = ?", userID, clientID)
 }
 
-// DropCodes implements openid.Rows. None is no error.
+// DropCodes implements openid.Rows.
 func (OpenID) DropCodes(ctx context.Context, tx *store.Tx, userID, clientID string) (err error) {
 	defer tried.To(&err, "delete unused codes")
 	unused := store.Rows{
@@ -134,7 +134,7 @@ func (OpenID) DropCodes(ctx context.Context, tx *store.Tx, userID, clientID stri
 	return err
 }
 
-// InsertCode implements openid.Rows. A hash that is there, or a client or session that is not, is the database's error.
+// InsertCode implements openid.Rows. An existing hash and an unknown client or session are database errors.
 func (OpenID) InsertCode(ctx context.Context, tx *store.Tx, hash []byte, c openid.Code) (err error) {
 	defer tried.To(&err, "insert code")
 	_, err = tx.Exec(ctx, `INSERT INTO authorization_codes
@@ -145,7 +145,7 @@ func (OpenID) InsertCode(ctx context.Context, tx *store.Tx, hash []byte, c openi
 	return err
 }
 
-// Code implements openid.Rows: false when it is unknown or from before a restore.
+// Code implements openid.Rows; false when the code is unknown or from before a restore.
 func (OpenID) Code(ctx context.Context, q store.Querier, hash []byte) (_ openid.Code, _ bool, err error) {
 	defer tried.To(&err, "read code")
 	var r struct {
@@ -182,8 +182,8 @@ func (OpenID) Code(ctx context.Context, q store.Querier, hash []byte) (_ openid.
 	return c, true, nil
 }
 
-// UseCode implements openid.Rows: false, and nothing is used, when the code was used, has expired, is unknown, another client's, or was made for another
-// redirect URI or challenge. Of several at once the first alone is true.
+// UseCode implements openid.Rows. It is false, and uses nothing, when the code was used, has expired, is unknown, belongs to another client, or was issued for
+// another redirect URI or challenge. Of concurrent calls only the first is true.
 func (OpenID) UseCode(ctx context.Context, tx *store.Tx, hash []byte, clientID, redirectURI, challenge, gave string, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "mark code as used")
 	return changed(ctx, tx, `UPDATE authorization_codes SET used_at = ?, gave = ?
@@ -191,7 +191,7 @@ func (OpenID) UseCode(ctx context.Context, tx *store.Tx, hash []byte, clientID, 
 		at.UnixMicro(), gave, hash, clientID, redirectURI, challenge, at.UnixMicro())
 }
 
-// SweepCodes implements openid.Rows. Nothing to delete is no error.
+// SweepCodes implements openid.Rows.
 func (OpenID) SweepCodes(ctx context.Context, tx *store.Tx, before time.Time) (err error) {
 	defer tried.To(&err, "delete codes")
 	old := store.Rows{Table: "authorization_codes", Key: []string{"hash"}, Where: "expires_at < ?", Args: []any{before.UnixMicro()}}

@@ -56,14 +56,14 @@ func (Secrets) PlaceOnce(ctx context.Context, tx *store.Tx, p secret.Placement) 
 	return err
 }
 
-// EndOthers implements secret.PlacementRows; none is no error.
+// EndOthers implements secret.PlacementRows.
 func (Secrets) EndOthers(ctx context.Context, tx *store.Tx, name string, current int64, at time.Time) (err error) {
 	defer tried.To(&err, "end placements")
 	_, err = tx.Exec(ctx, "UPDATE secret_placements SET end_at = ? WHERE name = ? AND version <> ? AND end_at IS NULL", at.UnixMicro(), name, current)
 	return err
 }
 
-// EndVersion implements secret.PlacementRows; none is no error.
+// EndVersion implements secret.PlacementRows.
 func (Secrets) EndVersion(ctx context.Context, tx *store.Tx, name string, version int64, at time.Time) (err error) {
 	defer tried.To(&err, "end placement")
 	_, err = tx.Exec(ctx, "UPDATE secret_placements SET end_at = ? WHERE name = ? AND version = ?", at.UnixMicro(), name, version)
@@ -78,7 +78,7 @@ func (Secrets) Placement(ctx context.Context, q store.Querier, name string, vers
 	return r.placement(), found, err
 }
 
-// Ending implements secret.PlacementRows; none is no error.
+// Ending implements secret.PlacementRows.
 func (Secrets) Ending(ctx context.Context, q store.Querier, name string, limit int) (_ []secret.Placement, err error) {
 	defer tried.To(&err, "read ending placements")
 	var rows []placementRow
@@ -86,7 +86,7 @@ func (Secrets) Ending(ctx context.Context, q store.Querier, name string, limit i
 	return placements(rows), err
 }
 
-// DueEndings implements secret.PlacementRows; none is no error.
+// DueEndings implements secret.PlacementRows.
 func (Secrets) DueEndings(ctx context.Context, q store.Querier, at time.Time, limit int) (_ []secret.Placement, err error) {
 	defer tried.To(&err, "read due ends of placements")
 	var rows []placementRow
@@ -95,7 +95,7 @@ func (Secrets) DueEndings(ctx context.Context, q store.Querier, at time.Time, li
 	return placements(rows), err
 }
 
-// ClaimEnding implements secret.PlacementRows: of two that claim one of them has it.
+// ClaimEnding implements secret.PlacementRows. Of concurrent calls only one gets the placement.
 func (Secrets) ClaimEnding(ctx context.Context, tx *store.Tx, p secret.Placement, at, until time.Time) (_ secret.Placement, _ bool, err error) {
 	defer tried.To(&err, "lease end of placement")
 	var r placementRow
@@ -120,7 +120,7 @@ func (Secrets) PutOffEnding(ctx context.Context, tx *store.Tx, p secret.Placemen
 	return err
 }
 
-// KeepPlacement implements secret.PlacementRows; none is no error.
+// KeepPlacement implements secret.PlacementRows.
 func (Secrets) KeepPlacement(ctx context.Context, tx *store.Tx, name string, version int64) (err error) {
 	defer tried.To(&err, "keep placement")
 	_, err = tx.Exec(ctx, "UPDATE secret_placements SET end_at = NULL, attempts = 0, last_error = '' WHERE name = ? AND version = ?", name, version)

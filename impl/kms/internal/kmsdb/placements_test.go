@@ -30,7 +30,7 @@ func (s suite) placed(versions ...int64) secret.Placement {
 	return p
 }
 
-// free is the lease of what nobody is at.
+// free is the lease of a placement that no replica has.
 var free = time.UnixMicro(0).UTC()
 
 func (s suite) forgets(p secret.Placement) bool {
@@ -88,7 +88,7 @@ func TestPlacements_endWhatIsNotCurrentWhenItsTimeHasCome(t *testing.T) {
 	})
 }
 
-// Of all that find an end due one has it, until its lease is over.
+// Of all that find an end due, one has it until its lease is over.
 func TestPlacements_areEndedByOneAtATime(t *testing.T) {
 	each(t, func(s suite) {
 		rows, p := kmsdb.Secrets{}, s.placed(1)
@@ -119,7 +119,7 @@ func TestPlacements_areEndedByOneAtATime(t *testing.T) {
 		require.False(s, claim(noon.Add(29*time.Second)))
 		require.True(s, claim(noon.Add(30*time.Second)))
 
-		late := p // its lease is over, and it comes back after all
+		late := p // a late answer, after its lease has ended
 		late.HeldUntil, late.Attempts = noon.Add(30*time.Second), 7
 		require.False(s, s.forgets(late))
 		s.write(func(ctx context.Context, tx *store.Tx) error { return rows.PutOffEnding(ctx, tx, late, noon) })

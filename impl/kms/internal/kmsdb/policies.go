@@ -26,7 +26,7 @@ func (r policyRow) policy() authority.SecondFactor {
 	return p
 }
 
-// SecondFactors implements authority.SecondFactors; roles that have no policy are left out.
+// SecondFactors implements authority.SecondFactors. Roles without a policy are left out.
 func (Roles) SecondFactors(ctx context.Context, q store.Querier, roles []string) (_ map[string]authority.SecondFactor, err error) {
 	defer tried.To(&err, "read policies of roles")
 	found := map[string]authority.SecondFactor{}
@@ -51,7 +51,7 @@ func (Standing) SecondFactors(ctx context.Context, q store.Querier, roles []stri
 	return Roles{}.SecondFactors(ctx, q, roles)
 }
 
-// PutSecondFactor writes a role's policy over version from, with the next version; false when that is not its version any more.
+// PutSecondFactor replaces a role's policy if it is at version from, and raises the version; false when it is at another version.
 func (Roles) PutSecondFactor(ctx context.Context, tx *store.Tx, role string, p authority.SecondFactor, from int64, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "write policy of role")
 	always := 0
@@ -65,7 +65,7 @@ func (Roles) PutSecondFactor(ctx context.Context, tx *store.Tx, role string, p a
 		role, always, join(p.Factors), int64(p.MaxAge/time.Second), from+1, at.UnixMicro(), from)
 }
 
-// LoosenSecondFactor has a role ask for nothing of its own any more; false when it asked for nothing.
+// LoosenSecondFactor removes all requirements from a role's policy; false when it had none.
 func (Roles) LoosenSecondFactor(ctx context.Context, tx *store.Tx, role string, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "loosen policy of role")
 	return changed(ctx, tx, `UPDATE role_policies SET always = 0, factors = '', max_age = 0, version = version + 1, updated_at = ?

@@ -8,11 +8,10 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// ProofKeys implements proofkey.Rows.
+// ProofKeys implements credential.ProofRows.
 type ProofKeys struct{}
 
-// Register implements credential.ProofRows. An id that is there keeps its key and gets the service and the time; a service that is not there is
-// the database's error.
+// Register implements credential.ProofRows. An existing ID keeps its key and gets the new service and time. An unknown service is a database error.
 func (ProofKeys) Register(ctx context.Context, tx *store.Tx, kid string, public []byte, serviceID string, at time.Time) (err error) {
 	defer tried.To(&err, "write proof key")
 	_, err = tx.Exec(ctx, `INSERT INTO proof_keys (kid, public_key, service_id, registered_at) VALUES (?, ?, ?, ?)
@@ -21,7 +20,7 @@ func (ProofKeys) Register(ctx context.Context, tx *store.Tx, kid string, public 
 	return err
 }
 
-// Key implements credential.ProofRows: false when there is none, it is from before a restore or its service is not active.
+// Key implements credential.ProofRows; false when there is none, it is from before a restore or its service is not active.
 func (ProofKeys) Key(ctx context.Context, q store.Querier, kid string) (public []byte, found bool, err error) {
 	defer tried.To(&err, "read proof key")
 	found, err = one(ctx, q, &public, `SELECT public_key FROM proof_keys

@@ -17,7 +17,7 @@ import (
 
 const tokenLife = 12 * time.Hour
 
-// insertSession stores ada's session ses_1 with the refresh tokens, by their hashes.
+// insertSession stores ada's session ses_1 with refresh tokens, given by their hashes.
 func (s suite) insertSession(hashes ...string) {
 	s.Helper()
 	s.insertUser(ada("usr_1", "ada"))
@@ -29,7 +29,7 @@ func (s suite) insertSession(hashes ...string) {
 	}
 }
 
-// use uses a refresh token, whose successor counts for ten seconds.
+// use uses a refresh token, whose successor is returned again for ten seconds.
 func (s suite) use(hash string, at time.Time) (f session.Family, used bool) {
 	s.Helper()
 	s.write(func(ctx context.Context, tx *store.Tx) (err error) {
@@ -85,7 +85,7 @@ func TestUse_takesATokenOnceAndKeepsItsSuccessor(t *testing.T) {
 	})
 }
 
-// A token is good until the microsecond at which it or its session is over, and its user no longer active.
+// A token is valid until the microsecond at which it or its session expires, and only while its user is active.
 func TestUse_endsWithTheTokenTheSessionAndTheUser(t *testing.T) {
 	for name, c := range map[string]struct {
 		end    func(s suite)
@@ -125,10 +125,10 @@ func TestUse_endsWithTheTokenTheSessionAndTheUser(t *testing.T) {
 	}
 }
 
-// contenders is how many take the same thing at once.
+// contenders is the number of concurrent attempts.
 const contenders = 8
 
-// winners runs f by all contenders at once and returns how many were told yes.
+// winners runs f concurrently by all contenders and returns how many succeeded.
 func (s suite) winners(f func(ctx context.Context, tx *store.Tx) (bool, error)) (n int) {
 	s.Helper()
 	won, errs := make([]bool, contenders), make([]error, contenders)

@@ -10,15 +10,16 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// ErrNoAdministrator says that the one who is to stay enabled is no active administrator of the copy.
+// ErrNoAdministrator says that the user who should stay enabled is not an active administrator in the restored copy.
 var ErrNoAdministrator = errors.New("the backup has no active administrator of this name")
 
-// Restored are the statements on a copy of the kms's database that was put back.
+// Restored has the statements on a restored copy of the kms's database.
 type Restored struct{}
 
-// End ends what was made before the time: sessions, keys, tokens and codes by the mark, signing keys and consents at once: which of these were revoked
-// or withdrawn after the backup can't be known. Signing keys are gone since they were published, so that clocks that are behind accept nothing of theirs,
-// and their private parts are erased. The next start makes new ones, and gives the revocation feed a new name, by which its followers begin again.
+// End ends everything created before the time, because what was revoked or withdrawn after the backup can't be known. Sessions, keys, tokens and codes
+// end by the restore mark, signing keys and consents at once. Signing keys count as gone since their publication, so that replicas whose clock is behind
+// accept nothing they signed, and their private parts are erased. The next start creates new signing keys and gives the revocation feed a new name, which
+// makes its followers begin again.
 func (Restored) End(ctx context.Context, tx *store.Tx, at time.Time) (err error) {
 	defer tried.To(&err, "end what is from before the restore")
 	if err := (Settings{}).MarkRestored(ctx, tx, at); err != nil {
@@ -31,10 +32,10 @@ func (Restored) End(ctx context.Context, tx *store.Tx, at time.Time) (err error)
 	for _, statement := range []string{
 		"DELETE FROM settings WHERE name = 'claim:signing keys'",
 		"UPDATE revocation_head SET feed = '' WHERE id = 1",
-		"DELETE FROM reset_requests", // asked for before
+		"DELETE FROM reset_requests", // from before the restore
 		"DELETE FROM root_key_holders",
-		"UPDATE keyring_keys SET uses = 4294967296 WHERE keyring_id IN (SELECT id FROM keyrings WHERE algorithm = 'AES-256-GCM')", // how often they were used since can't be known: the next use is of a new key
-		"DELETE FROM consents", // people are asked again
+		"UPDATE keyring_keys SET uses = 4294967296 WHERE keyring_id IN (SELECT id FROM keyrings WHERE algorithm = 'AES-256-GCM')", // the uses since the backup are unknown, so the next use takes a new key
+		"DELETE FROM consents", // people are asked for consent again
 	} {
 		if _, err := tx.Exec(ctx, statement); err != nil {
 			return err
@@ -45,7 +46,8 @@ func (Restored) End(ctx context.Context, tx *store.Tx, at time.Time) (err error)
 
 const administers = " status = 'active' AND deleted_at IS NULL AND ' ' || roles || ' ' LIKE '% admin %' "
 
-// DisableUsers disables every user but one administrator, and returns who was. ErrNoAdministrator.
+// DisableUsers disables every user except one administrator, and returns the names of those it has disabled. It fails with ErrNoAdministrator when but is no
+// active administrator.
 func (Restored) DisableUsers(ctx context.Context, tx *store.Tx, but string, at time.Time) (names []string, err error) {
 	defer tried.To(&err, "disable users")
 	var n int64
@@ -64,21 +66,21 @@ func (Restored) DisableUsers(ctx context.Context, tx *store.Tx, but string, at t
 	return names, err
 }
 
-// Users returns the ids of all users that are not deleted.
+// Users returns the IDs of all users that are not deleted.
 func (Restored) Users(ctx context.Context, q store.Querier) (ids []string, err error) {
 	defer tried.To(&err, "read users")
 	err = q.Select(ctx, &ids, "SELECT id FROM users WHERE deleted_at IS NULL ORDER BY id")
 	return ids, err
 }
 
-// ActiveUsers counts the users who could sign in.
+// ActiveUsers returns the number of users who can sign in.
 func (Restored) ActiveUsers(ctx context.Context, q store.Querier) (n int64, err error) {
 	defer tried.To(&err, "count users")
 	err = q.Get(ctx, &n, "SELECT COUNT(*) FROM users WHERE status = 'active' AND deleted_at IS NULL")
 	return n, err
 }
 
-// Keys returns the API keys that worked until the time and were made by people for others than the family's services, which enrol again by themselves.
+// Keys describes the API keys that were valid at the time, except those of the family's services, which enrol again by themselves.
 func (Restored) Keys(ctx context.Context, q store.Querier, at time.Time) (keys []string, err error) {
 	defer tried.To(&err, "read API keys")
 	var rows []struct{ ID, Name, Owner string }

@@ -11,8 +11,8 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Who was disabled after a backup can't be known: all are disabled but the one administrator that the operator names, and the count of administrators,
-// by which the last one is protected, says so.
+// Users who were disabled after a backup are unknown, so all are disabled except the administrator whom the operator names. The number of administrators, which
+// protects the last one, is updated.
 func TestDisableUsers_leavesOneAdministrator(t *testing.T) {
 	each(t, func(s suite) {
 		rows := kmsdb.Restored{}
@@ -41,7 +41,7 @@ func TestDisableUsers_leavesOneAdministrator(t *testing.T) {
 	})
 }
 
-// Signing keys of before sign and verify nothing, and the next start makes new ones.
+// Signing keys from before the restore neither sign nor verify, and the next start creates new ones.
 func TestEnd_leavesNoSigningKey(t *testing.T) {
 	each(t, func(s suite) {
 		insert := "INSERT INTO signing_keys (kid, alg, public_key, sealed_private, published_at, active_at, retiring_at, gone_at, revoked_at) VALUES (?, 'EdDSA', ?, ?, ?, ?, ?, ?, ?)"
@@ -67,7 +67,7 @@ func TestEnd_leavesNoSigningKey(t *testing.T) {
 	})
 }
 
-// Which consents were withdrawn after the backup can't be known: people are asked again.
+// Consents that were withdrawn after the backup are unknown, so people are asked again.
 func TestEnd_leavesNoConsent(t *testing.T) {
 	each(t, func(s suite) {
 		s.exec("INSERT INTO users (id, username, password_hash, roles, status, version, created_at, updated_at) VALUES ('usr_1', 'ada', '', '', 'active', 1, 0, 0)")

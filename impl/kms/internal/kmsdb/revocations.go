@@ -9,10 +9,10 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Revocations are the rows of the revocation feed.
+// Revocations implements revocation.Rows: the rows of the revocation feed.
 type Revocations struct{}
 
-// Name gives the feed a name unless it has one, and returns the one it has.
+// Name stores a name for the feed unless it has one, and returns the stored one.
 func (Revocations) Name(ctx context.Context, tx *store.Tx, name string) (string, error) {
 	if _, err := tx.Exec(ctx, "UPDATE revocation_head SET feed = ? WHERE id = 1 AND feed = ''", name); err != nil {
 		return "", fmt.Errorf("name feed: %w", err)
@@ -24,8 +24,8 @@ func (Revocations) Name(ctx context.Context, tx *store.Tx, name string) (string,
 	return named, nil
 }
 
-// Append gives an ending the next position. The head's row stays locked until the transaction ends, so that whoever reads a position has all
-// lower ones in view.
+// Append stores an entry at the next position. The head's row stays locked until the transaction ends, so that a reader who sees a position sees all
+// lower ones too.
 func (Revocations) Append(ctx context.Context, tx *store.Tx, e revocation.Entry) (position int64, err error) {
 	if err := tx.Get(ctx, &position, "UPDATE revocation_head SET position = position + 1 WHERE id = 1 RETURNING position"); err != nil {
 		return 0, fmt.Errorf("take feed position: %w", err)
@@ -38,7 +38,7 @@ func (Revocations) Append(ctx context.Context, tx *store.Tx, e revocation.Entry)
 	return position, nil
 }
 
-// Head returns the last position that was given out; 0 before the first.
+// Head returns the last assigned position; 0 before the first.
 func (Revocations) Head(ctx context.Context, q store.Querier) (position int64, err error) {
 	if err := q.Get(ctx, &position, "SELECT position FROM revocation_head WHERE id = 1"); err != nil {
 		return 0, fmt.Errorf("read feed head: %w", err)
@@ -46,7 +46,7 @@ func (Revocations) Head(ctx context.Context, q store.Querier) (position int64, e
 	return position, nil
 }
 
-// After returns at most limit endings with higher positions, lowest first.
+// After returns at most limit entries with higher positions, lowest first.
 func (Revocations) After(ctx context.Context, q store.Querier, position int64, limit int) ([]revocation.Entry, error) {
 	var rows []struct {
 		Position, Epoch, At, Until int64
@@ -63,7 +63,7 @@ func (Revocations) After(ctx context.Context, q store.Querier, position int64, l
 	return entries, nil
 }
 
-// Sweep deletes endings that end nothing any more at the time.
+// Sweep deletes entries that have expired at the time.
 func (Revocations) Sweep(ctx context.Context, tx *store.Tx, at time.Time) error {
 	over := store.Rows{Table: "revocations", Key: []string{"position"}, Where: "until < ?", Args: []any{at.UnixMicro()}}
 	if _, err := over.Delete(ctx, tx); err != nil {

@@ -28,7 +28,7 @@ func (r roleRow) role() role.Role {
 	return role.Role{Name: r.Name, Scopes: strings.Fields(r.Scopes), Version: r.Version, CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt)}
 }
 
-// Definitions returns what authority.ScopesOf needs for a user with the roles. A role that is not there has no scopes.
+// Definitions returns what authority.ScopesOf needs for a user with the roles. An unknown role has no scopes.
 func (Roles) Definitions(ctx context.Context, q store.Querier, roles []string) (d authority.Definitions, err error) {
 	defer tried.To(&err, "read what roles carry")
 	d.Roles = map[string][]string{}
@@ -51,7 +51,7 @@ func (Roles) Definitions(ctx context.Context, q store.Querier, roles []string) (
 	return d, err
 }
 
-// Declared returns every scope that a service declares, by name.
+// Declared returns every declared scope with its service, by name.
 func (Roles) Declared(ctx context.Context, q store.Querier) (_ []authority.Scope, err error) {
 	defer tried.To(&err, "read declared scopes")
 	var rows []struct{ Scope, Service string }
@@ -63,12 +63,12 @@ func (Roles) Declared(ctx context.Context, q store.Querier) (_ []authority.Scope
 	return scopes, err
 }
 
-// Declares returns which of the scopes some service declares; it locks their rows (shared) until the transaction ends.
+// Declares returns which of the scopes are declared by a service. It locks their rows (shared) until the transaction ends.
 func (Roles) Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]string, error) {
 	return Services{}.Declares(ctx, tx, scopes)
 }
 
-// List returns every role, by name; none is no error. There are 200 at the most.
+// List returns all roles by name. There are at most 200.
 func (Roles) List(ctx context.Context, q store.Querier) (_ []role.Role, err error) {
 	defer tried.To(&err, "read roles")
 	var rows []roleRow
@@ -80,7 +80,7 @@ func (Roles) List(ctx context.Context, q store.Querier) (_ []role.Role, err erro
 	return roles, err
 }
 
-// Get reads a role and locks it as asked for until the transaction ends; false when there is none.
+// Get reads a role with the given lock; false when there is none.
 func (Roles) Get(ctx context.Context, q store.Querier, name string, lock authority.Lock) (_ role.Role, _ bool, err error) {
 	defer tried.To(&err, "read role")
 	var r roleRow
@@ -88,21 +88,21 @@ func (Roles) Get(ctx context.Context, q store.Querier, name string, lock authori
 	return r.role(), found, err
 }
 
-// Insert adds a role; false when there is one of the name.
+// Insert stores a role; false when the name is taken.
 func (Roles) Insert(ctx context.Context, tx *store.Tx, r role.Role) (_ bool, err error) {
 	defer tried.To(&err, "insert role")
 	return changed(ctx, tx, "INSERT INTO roles ("+roleColumns+") VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
 		r.Name, join(r.Scopes), r.Version, r.CreatedAt.UnixMicro(), r.UpdatedAt.UnixMicro())
 }
 
-// Update writes a role's scopes and version; its row is locked. A role that is not there is no error.
+// Update writes a role's scopes and version. The caller has locked its row. An unknown role is not an error.
 func (Roles) Update(ctx context.Context, tx *store.Tx, r role.Role) (err error) {
 	defer tried.To(&err, "update role row")
 	_, err = tx.Exec(ctx, "UPDATE roles SET scopes = ?, version = ?, updated_at = ? WHERE name = ?", join(r.Scopes), r.Version, r.UpdatedAt.UnixMicro(), r.Name)
 	return err
 }
 
-// Delete removes a role and its policy; its row is locked. A role that is not there is no error.
+// Delete deletes a role and its policy. The caller has locked its row. An unknown role is not an error.
 func (Roles) Delete(ctx context.Context, tx *store.Tx, name string) (err error) {
 	defer tried.To(&err, "delete role row")
 	if _, err = tx.Exec(ctx, "DELETE FROM role_policies WHERE role = ?", name); err != nil {
@@ -112,14 +112,14 @@ func (Roles) Delete(ctx context.Context, tx *store.Tx, name string) (err error) 
 	return err
 }
 
-// Governed reports whether a policy of secrets is for the role.
+// Governed reports whether a policy for secrets names the role.
 func (Roles) Governed(ctx context.Context, q store.Querier, name string) (_ bool, err error) {
 	defer tried.To(&err, "read whether policies are for a role")
 	var n int64
 	return one(ctx, q, &n, "SELECT 1 FROM secret_policies WHERE subject_kind = 'role' AND subject = ? LIMIT 1", name)
 }
 
-// LockHolders locks the rows of the users who have one of the roles, and of the user with the id, in the order of ids.
+// LockHolders locks the users who have one of the roles, and the user with the ID, in the order of IDs.
 func (Roles) LockHolders(ctx context.Context, tx *store.Tx, roles []string, userID string) (err error) {
 	defer tried.To(&err, "lock who has a role")
 	rows := store.Rows{Table: "users", Key: []string{"id"}, Where: "id = ?" + strings.Repeat(" OR ' ' || roles || ' ' LIKE ?", len(roles)), Args: []any{userID}}
@@ -129,7 +129,7 @@ func (Roles) LockHolders(ctx context.Context, tx *store.Tx, roles []string, user
 	return rows.Lock(ctx, tx)
 }
 
-// Holders returns the ids of the users who have the role, in their order; none is no error.
+// Holders returns the IDs of the users who have the role, sorted.
 func (Roles) Holders(ctx context.Context, q store.Querier, name string) (ids []string, err error) {
 	defer tried.To(&err, "read who has a role")
 	err = q.Select(ctx, &ids, "SELECT id FROM users WHERE ' ' || roles || ' ' LIKE ? ORDER BY id", "% "+name+" %")

@@ -25,7 +25,7 @@ func (Keysets) RootState(ctx context.Context, q store.Querier) (_ vault.State, e
 	return r.state(), err
 }
 
-// TakeRootTurn implements vault.Rows: the row stays locked until the transaction ends.
+// TakeRootTurn implements vault.Rows. The row of root_key stays locked until the transaction ends.
 func (Keysets) TakeRootTurn(ctx context.Context, tx *store.Tx) (_ vault.State, err error) {
 	defer tried.To(&err, "take the turn of the root key")
 	var r rootRow
@@ -45,7 +45,7 @@ func (Keysets) SetRootState(ctx context.Context, tx *store.Tx, s vault.State) (e
 	return err
 }
 
-// SealedByOthers implements vault.Rows: at most limit names.
+// SealedByOthers implements vault.Rows.
 func (Keysets) SealedByOthers(ctx context.Context, q store.Querier, rootID string, limit int) (names []string, err error) {
 	defer tried.To(&err, "read what other root keys seal")
 	err = q.Select(ctx, &names, "SELECT name FROM keysets WHERE root_id <> ? ORDER BY name LIMIT ?", rootID, limit)
@@ -84,7 +84,7 @@ type holderRow struct {
 	SeenAt   int64  `db:"seen_at"`
 }
 
-// Holders implements vault.Rows: at most 100.
+// Holders implements vault.Rows: at most 100 replicas.
 func (Keysets) Holders(ctx context.Context, q store.Querier, since time.Time) (holders []vault.Holder, err error) {
 	defer tried.To(&err, "read who holds root keys")
 	var rows []holderRow
@@ -95,7 +95,7 @@ func (Keysets) Holders(ctx context.Context, q store.Querier, since time.Time) (h
 	return holders, err
 }
 
-// PutHolder implements vault.Rows: it deletes those that were seen last before a time.
+// PutHolder implements vault.Rows. It also deletes the rows of replicas last seen before the time.
 func (Keysets) PutHolder(ctx context.Context, tx *store.Tx, h vault.Holder, before time.Time) (err error) {
 	defer tried.To(&err, "store who holds root keys")
 	if _, err := tx.Exec(ctx, "DELETE FROM root_key_holders WHERE seen_at < ?", before.UnixMicro()); err != nil {

@@ -44,7 +44,7 @@ func (r rotationRow) rotation() secret.Rotation {
 	}
 }
 
-// listed is a list as it is stored, with commas.
+// listed splits a stored list at its commas; nil for an empty one.
 func listed(column string) []string {
 	if column == "" {
 		return nil
@@ -72,7 +72,7 @@ func (Secrets) PutRotation(ctx context.Context, tx *store.Tx, r secret.Rotation)
 	return err
 }
 
-// Rotation implements secret.RotationRows: false when the secret is not rotated.
+// Rotation implements secret.RotationRows; false when the secret has no rotation.
 func (Secrets) Rotation(ctx context.Context, q store.Querier, name string) (_ secret.Rotation, _ bool, err error) {
 	defer tried.To(&err, "read rotation")
 	var r rotationRow
@@ -80,13 +80,14 @@ func (Secrets) Rotation(ctx context.Context, q store.Querier, name string) (_ se
 	return r.rotation(), found, err
 }
 
-// DeleteRotation implements secret.RotationRows: false when there was none.
+// DeleteRotation implements secret.RotationRows; false when there was none.
 func (Secrets) DeleteRotation(ctx context.Context, tx *store.Tx, name string) (_ bool, err error) {
 	defer tried.To(&err, "delete rotation")
 	return changed(ctx, tx, "DELETE FROM secret_rotations WHERE name = ?", name)
 }
 
-// BeginRotation implements secret.RotationRows. The schedule goes on from the time; of two replicas that find it due one begins.
+// BeginRotation implements secret.RotationRows. The next scheduled time is computed from at. Of concurrent replicas that find the rotation due only one
+// begins it.
 func (Secrets) BeginRotation(ctx context.Context, tx *store.Tx, name string, at time.Time, scheduled bool) (_ secret.Rotation, _ bool, err error) {
 	defer tried.To(&err, "begin rotation")
 	var r rotationRow
@@ -96,7 +97,7 @@ func (Secrets) BeginRotation(ctx context.Context, tx *store.Tx, name string, at 
 	return r.rotation(), begun, err
 }
 
-// DueRotations implements secret.RotationRows: what the schedule is to begin, and what has begun and nobody is at; none is no error.
+// DueRotations implements secret.RotationRows: rotations that the schedule should begin, and those that have begun and are not leased.
 func (Secrets) DueRotations(ctx context.Context, q store.Querier, at time.Time, limit int) (_ []secret.Rotation, err error) {
 	defer tried.To(&err, "read due rotations")
 	var rows []rotationRow
@@ -105,7 +106,7 @@ func (Secrets) DueRotations(ctx context.Context, q store.Querier, at time.Time, 
 	return rotations(rows), err
 }
 
-// ClaimRotations implements secret.RotationRows: at most limit rotations; none is no error.
+// ClaimRotations implements secret.RotationRows.
 func (Secrets) ClaimRotations(ctx context.Context, tx *store.Tx, lease string, at, until time.Time, limit int) (_ []secret.Rotation, err error) {
 	defer tried.To(&err, "lease rotations")
 	_, err = tx.Exec(ctx, `UPDATE secret_rotations SET lease = ?, due_at = ? WHERE step <> '' AND due_at <= ? AND name IN (
@@ -118,7 +119,7 @@ func (Secrets) ClaimRotations(ctx context.Context, tx *store.Tx, lease string, a
 	return rotations(rows), err
 }
 
-// LeasedRotation implements secret.RotationRows: the row stays locked until the transaction ends; false when the lease is another's.
+// LeasedRotation implements secret.RotationRows. The row stays locked until the transaction ends. It is false when the lease is not the current one.
 func (Secrets) LeasedRotation(ctx context.Context, tx *store.Tx, name, lease string) (_ secret.Rotation, _ bool, err error) {
 	defer tried.To(&err, "read rotation under its lease")
 	var r rotationRow

@@ -52,7 +52,7 @@ func capabilityWords(p policy.Policy) string {
 	return join(words)
 }
 
-// Granted implements policy.GateRows: the rows are locked (shared) until the transaction ends, in the order of their names. Nobody's are none.
+// Granted implements policy.GateRows. The rows are locked (shared) until the transaction ends, in the order of their names.
 func (SecretPolicies) Granted(ctx context.Context, tx *store.Tx, subjects []policy.Subject, paths []string) (_ []policy.Policy, err error) {
 	defer tried.To(&err, "read policies of subjects")
 	if len(subjects) == 0 {
@@ -74,7 +74,7 @@ func (SecretPolicies) Granted(ctx context.Context, tx *store.Tx, subjects []poli
 	return secretPolicies(rows), err
 }
 
-// Policy implements policy.Rows: false when there is none of the name.
+// Policy implements policy.Rows; false when there is no such policy.
 func (SecretPolicies) Policy(ctx context.Context, q store.Querier, name string, lock authority.Lock) (_ policy.Policy, _ bool, err error) {
 	defer tried.To(&err, "read policy of secrets")
 	var r secretPolicyRow
@@ -82,7 +82,7 @@ func (SecretPolicies) Policy(ctx context.Context, q store.Querier, name string, 
 	return r.policy(), found, err
 }
 
-// Policies implements policy.Rows: at most limit policies; none is no error.
+// Policies implements policy.Rows.
 func (SecretPolicies) Policies(ctx context.Context, q store.Querier, after string, limit int) (_ []policy.Policy, err error) {
 	defer tried.To(&err, "read policies of secrets")
 	var rows []secretPolicyRow
@@ -100,7 +100,7 @@ func (SecretPolicies) InsertPolicy(ctx context.Context, tx *store.Tx, p policy.P
 		p.Name, p.Subject.Kind, p.Subject.ID, p.Path, capabilityWords(p), p.Version, p.CreatedAt.UnixMicro(), p.UpdatedAt.UnixMicro(), most)
 }
 
-// UpdatePolicy implements policy.Rows: its row is locked. A policy that is not there is no error.
+// UpdatePolicy implements policy.Rows. The caller has locked its row. An unknown policy is not an error.
 func (SecretPolicies) UpdatePolicy(ctx context.Context, tx *store.Tx, p policy.Policy) (err error) {
 	defer tried.To(&err, "update policy of secrets")
 	_, err = tx.Exec(ctx, "UPDATE secret_policies SET subject_kind = ?, subject = ?, path = ?, capabilities = ?, version = ?, updated_at = ? WHERE name = ?",
@@ -108,7 +108,7 @@ func (SecretPolicies) UpdatePolicy(ctx context.Context, tx *store.Tx, p policy.P
 	return err
 }
 
-// DeletePolicy implements policy.Rows: its row is locked. A policy that is not there is no error.
+// DeletePolicy implements policy.Rows. The caller has locked its row. An unknown policy is not an error.
 func (SecretPolicies) DeletePolicy(ctx context.Context, tx *store.Tx, name string) (err error) {
 	defer tried.To(&err, "delete policy of secrets")
 	_, err = tx.Exec(ctx, "DELETE FROM secret_policies WHERE name = ?", name)

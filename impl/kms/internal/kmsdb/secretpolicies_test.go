@@ -50,7 +50,7 @@ func TestSecretPolicies_areStoredChangedAndDeleted(t *testing.T) {
 	})
 }
 
-// What a decision stands on is read for the subjects and paths alone, and stays until the decision is committed.
+// A decision reads only the policies of its subjects and paths, and they stay locked until it is committed.
 func TestSecretPolicies_areReadForSubjectsAndKept(t *testing.T) {
 	each(t, func(s suite) {
 		rows := kmsdb.SecretPolicies{}

@@ -33,7 +33,7 @@ func (r secretRow) secret() secret.Secret {
 	}
 }
 
-// value is a number of a column; 0 for NULL.
+// value returns the number of a column; 0 for NULL.
 func value(column *int64) int64 {
 	if column == nil {
 		return 0
@@ -41,7 +41,7 @@ func value(column *int64) int64 {
 	return *column
 }
 
-// number is a number as it is stored; 0 is NULL.
+// number converts a number to its stored form; 0 is NULL.
 func number(n int64) *int64 {
 	if n == 0 {
 		return nil
@@ -57,7 +57,7 @@ const (
 	matching = " AND (CAST(? AS TEXT) = '*' OR CAST(? AS TEXT) LIKE '%,' || CAST(version AS TEXT) || ',%')"
 )
 
-// Create implements secret.Rows: the secret at version 1, false when there is one of the name.
+// Create implements secret.Rows. It returns the secret at version 1; false when the name is taken.
 func (Secrets) Create(ctx context.Context, tx *store.Tx, name string, at time.Time) (_ secret.Secret, _ bool, err error) {
 	defer tried.To(&err, "insert secret")
 	var r secretRow
@@ -65,8 +65,8 @@ func (Secrets) Create(ctx context.Context, tx *store.Tx, name string, at time.Ti
 	return r.secret(), created, err
 }
 
-// Advance implements secret.Rows: the secret at its next version, false when it is not there or not at a version of from. Its row stays locked until
-// the transaction ends.
+// Advance implements secret.Rows. It returns the secret at its next version; false when it does not exist or its version does not match from. Its row stays
+// locked until the transaction ends.
 func (Secrets) Advance(ctx context.Context, tx *store.Tx, name string, from etag.Match, at time.Time) (_ secret.Secret, _ bool, err error) {
 	defer tried.To(&err, "advance secret")
 	var r secretRow
@@ -75,8 +75,8 @@ func (Secrets) Advance(ctx context.Context, tx *store.Tx, name string, from etag
 	return r.secret(), advanced, err
 }
 
-// Propose implements secret.Rows: the secret with its next version pending, false when it is not there or not at a version of from. Its row stays
-// locked until the transaction ends.
+// Propose implements secret.Rows. It returns the secret with its next version pending; false when it does not exist or its version does not match from. Its
+// row stays locked until the transaction ends.
 func (Secrets) Propose(ctx context.Context, tx *store.Tx, name string, from etag.Match) (_ secret.Secret, _ bool, err error) {
 	defer tried.To(&err, "propose version of secret")
 	var r secretRow
@@ -84,7 +84,7 @@ func (Secrets) Propose(ctx context.Context, tx *store.Tx, name string, from etag
 	return r.secret(), proposed, err
 }
 
-// Put implements secret.Rows: the secret at its next version, 1 when there was none. Its row stays locked until the transaction ends.
+// Put implements secret.Rows. It returns the secret at its next version, which is 1 for a new one. Its row stays locked until the transaction ends.
 func (Secrets) Put(ctx context.Context, tx *store.Tx, name string, at time.Time) (_ secret.Secret, err error) {
 	defer tried.To(&err, "write secret")
 	var r secretRow
@@ -93,7 +93,7 @@ func (Secrets) Put(ctx context.Context, tx *store.Tx, name string, at time.Time)
 	return r.secret(), err
 }
 
-// Lock implements secret.Rows: the secret, whose row stays locked until the transaction ends; false when there is none.
+// Lock implements secret.Rows. The row stays locked until the transaction ends; false when there is no such secret.
 func (Secrets) Lock(ctx context.Context, tx *store.Tx, name string) (_ secret.Secret, _ bool, err error) {
 	defer tried.To(&err, "lock secret")
 	var r secretRow
@@ -120,7 +120,7 @@ func (r versionRow) version() secret.Version {
 	return secret.Version{Number: r.Version, CreatedAt: at(r.CreatedAt), DeletedAt: fromColumn(r.DeletedAt), DestroyedAt: fromColumn(r.DestroyedAt)}
 }
 
-// Version implements secret.Rows: false when there is none of the number.
+// Version implements secret.Rows; false when there is no such version.
 func (Secrets) Version(ctx context.Context, q store.Querier, name string, number int64) (_ secret.SealedVersion, _ bool, err error) {
 	defer tried.To(&err, "read version of secret")
 	var r struct {
@@ -132,7 +132,7 @@ func (Secrets) Version(ctx context.Context, q store.Querier, name string, number
 	return secret.SealedVersion{Of: r.version(), WrappedKey: r.WrappedKey, Value: r.Sealed}, found, err
 }
 
-// Versions implements secret.Rows: at most limit versions; none is no error.
+// Versions implements secret.Rows.
 func (Secrets) Versions(ctx context.Context, q store.Querier, name string, before int64, limit int) (_ []secret.Version, err error) {
 	defer tried.To(&err, "read versions of secret")
 	var rows []versionRow
@@ -145,14 +145,14 @@ func (Secrets) Versions(ctx context.Context, q store.Querier, name string, befor
 	return versions, err
 }
 
-// SetDeleted implements secret.Rows: a zero time takes the deletion back.
+// SetDeleted implements secret.Rows. A zero time undoes the deletion.
 func (Secrets) SetDeleted(ctx context.Context, tx *store.Tx, name string, number int64, at time.Time) (err error) {
 	defer tried.To(&err, "mark version of secret")
 	_, err = tx.Exec(ctx, "UPDATE secret_versions SET deleted_at = ? WHERE name = ? AND version = ? AND destroyed_at IS NULL", column(at), name, number)
 	return err
 }
 
-// Shred implements secret.Rows: neither key nor value is left in the row.
+// Shred implements secret.Rows. It erases key and value from the row.
 func (Secrets) Shred(ctx context.Context, tx *store.Tx, name string, number int64, at time.Time) (err error) {
 	defer tried.To(&err, "shred version of secret")
 	_, err = tx.Exec(ctx, "UPDATE secret_versions SET wrapped_key = ?, sealed = ?, destroyed_at = ? WHERE name = ? AND version = ?",
@@ -168,7 +168,7 @@ func (Secrets) Prune(ctx context.Context, tx *store.Tx, s secret.Secret, keep in
 	return err
 }
 
-// InsertVersion implements secret.Rows. A version that is there, or one of no secret, is the database's error.
+// InsertVersion implements secret.Rows. An existing version and an unknown secret are database errors.
 func (Secrets) InsertVersion(ctx context.Context, tx *store.Tx, s secret.Secret, number int64, at time.Time, wrappedKey, value []byte) (err error) {
 	defer tried.To(&err, "insert version of secret")
 	_, err = tx.Exec(ctx, "INSERT INTO secret_versions (name, version, wrapped_key, sealed, created_at) VALUES (?, ?, ?, ?, ?)",
@@ -185,7 +185,7 @@ type sealedRow struct {
 const selectSealed = `SELECT s.name, s.version, s.latest, s.previous, s.pending, s.created_at, s.updated_at, v.wrapped_key, v.sealed
 	FROM secrets s JOIN secret_versions v ON v.name = s.name AND v.version = s.version WHERE s.name `
 
-// Get implements secret.Rows: the current version, false when there is no secret of the name.
+// Get implements secret.Rows. It returns the current version; false when there is no such secret.
 func (Secrets) Get(ctx context.Context, q store.Querier, name string) (_ secret.Sealed, _ bool, err error) {
 	defer tried.To(&err, "read secret")
 	var r sealedRow
@@ -193,15 +193,15 @@ func (Secrets) Get(ctx context.Context, q store.Querier, name string) (_ secret.
 	return secret.Sealed{Secret: r.secret(), WrappedKey: r.WrappedKey, Value: r.Sealed}, found, err
 }
 
-// namesAtOnce bounds the names of one statement.
+// namesAtOnce bounds the names in one statement.
 const namesAtOnce = 64
 
-// Current implements secret.Rows: nothing for a name that is of no secret.
+// Current implements secret.Rows. Names of no secret are left out.
 func (Secrets) Current(ctx context.Context, q store.Querier, names []string) (_ map[string]secret.Sealed, err error) {
 	defer tried.To(&err, "read secrets")
 	found := make(map[string]secret.Sealed, len(names))
 	for some := range slices.Chunk(names, namesAtOnce) {
-		args := make([]any, 1<<bits.Len(uint(len(some)-1))) // a power of two, so that there are few texts to be kept compiled
+		args := make([]any, 1<<bits.Len(uint(len(some)-1))) // a power of two, to limit the number of prepared statements
 		for i := range args {
 			args[i] = some[min(i, len(some)-1)]
 		}
@@ -216,13 +216,13 @@ func (Secrets) Current(ctx context.Context, q store.Querier, names []string) (_ 
 	return found, nil
 }
 
-// rangesAtOnce bounds the ranges of one statement.
+// rangesAtOnce bounds the ranges in one statement.
 const rangesAtOnce = 100
 
-// List implements secret.Rows: at most limit secrets; none is no error.
+// List implements secret.Rows.
 func (Secrets) List(ctx context.Context, q store.Querier, among []policy.Range, after string, limit int) (secrets []secret.Secret, err error) {
 	defer tried.To(&err, "read secrets")
-	for some := range slices.Chunk(among, rangesAtOnce) { // in their order: what a later one has comes behind
+	for some := range slices.Chunk(among, rangesAtOnce) { // the chunks are sorted, so the results are too
 		args := []any{after}
 		for _, r := range some {
 			args = append(args, r.From, r.Before, r.Before)

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// take runs f, which takes a version of a secret.
+// take runs f, which takes the next version of a secret.
 func (s suite) take(f func(ctx context.Context, tx *store.Tx) (secret.Secret, bool, error)) (made secret.Secret, taken bool) {
 	s.Helper()
 	s.write(func(ctx context.Context, tx *store.Tx) (err error) {

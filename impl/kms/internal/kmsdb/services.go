@@ -39,36 +39,36 @@ func (r serviceRow) service() service.Service {
 	}
 }
 
-// Insert implements service.Rows: false when the name is taken, by a deleted service too. An id that is taken is the database's error.
+// Insert implements service.Rows; false when the name is taken, also by a deleted service. An ID that is taken is a database error.
 func (Services) Insert(ctx context.Context, tx *store.Tx, s service.Service) (_ bool, err error) {
 	defer tried.To(&err, "insert service")
 	return changed(ctx, tx, "INSERT INTO services ("+serviceColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (name) DO NOTHING",
 		s.ID, s.Name, join(s.Scopes), flag(s.Family), s.Status, s.Version, s.CreatedAt.UnixMicro(), s.UpdatedAt.UnixMicro(), s.Tenant)
 }
 
-// SetFamilyScopes implements service.Rows: false when the service has these scopes, is not there or not of the family.
+// SetFamilyScopes implements service.Rows; false when the service already has these scopes, does not exist or is not of the family.
 func (Services) SetFamilyScopes(ctx context.Context, tx *store.Tx, name string, scopes []string, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "write scopes of family service")
 	return changed(ctx, tx, "UPDATE services SET scopes = ?, version = version + 1, updated_at = ? WHERE name = ? AND family = 1 AND scopes <> ?",
 		join(scopes), at.UnixMicro(), name, join(scopes))
 }
 
-// Update implements service.Rows: false when the service is not there, deleted or at another version.
+// Update implements service.Rows; false when the service is at another version, deleted or does not exist.
 func (Services) Update(ctx context.Context, tx *store.Tx, s service.Service, from int64) (_ bool, err error) {
 	defer tried.To(&err, "update service row")
 	return changed(ctx, tx, "UPDATE services SET status = ?, scopes = ?, version = ?, updated_at = ? WHERE id = ? AND version = ? AND deleted_at IS NULL",
 		s.Status, join(s.Scopes), s.Version, s.UpdatedAt.UnixMicro(), s.ID, from)
 }
 
-// Delete marks a service as deleted and disables it; false when it was deleted before.
+// Delete marks a service as deleted and disables it; false when it was already deleted.
 func (Services) Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "mark service as deleted")
 	return changed(ctx, tx, `UPDATE services SET deleted_at = ?, status = 'disabled', scopes = '', version = version + 1, updated_at = ?
 		WHERE id = ? AND deleted_at IS NULL`, at.UnixMicro(), at.UnixMicro(), id)
 }
 
-// Declare makes the scopes of a service the given ones; false when another service declares one of them. Then some are written: the
-// transaction must be rolled back.
+// Declare replaces the declared scopes of a service; false when another service declares one of them. Some are written then, so the transaction must
+// be rolled back.
 func (Services) Declare(ctx context.Context, tx *store.Tx, id string, scopes []string) (_ bool, err error) {
 	defer tried.To(&err, "write declared scopes")
 	if _, err := tx.Exec(ctx, "DELETE FROM declared_scopes WHERE service_id = ?", id); err != nil {
@@ -83,7 +83,7 @@ func (Services) Declare(ctx context.Context, tx *store.Tx, id string, scopes []s
 	return true, nil
 }
 
-// Declares returns which of the scopes some service declares, in the order given; it locks their rows (shared) until the transaction ends.
+// Declares returns which of the scopes are declared by a service, in the order given. It locks their rows (shared) until the transaction ends.
 func (Services) Declares(ctx context.Context, tx *store.Tx, scopes []string) (_ []string, err error) {
 	defer tried.To(&err, "read declared scopes")
 	var declared []string
@@ -100,7 +100,7 @@ func (Services) Declares(ctx context.Context, tx *store.Tx, scopes []string) (_ 
 	return declared, nil
 }
 
-// Details fills in what services declare and when their keys were last used (zero: never).
+// Details fills in the services' declared scopes and the time of the last use of their keys (zero: never).
 func (Services) Details(ctx context.Context, q store.Querier, services []service.Service) (err error) {
 	defer tried.To(&err, "read details of service")
 	for i := range services {
@@ -117,7 +117,7 @@ func (Services) Details(ctx context.Context, q store.Querier, services []service
 	return nil
 }
 
-// Carriers returns the services that carry one of the scopes, by id; none is no error.
+// Carriers returns the services that have one of the scopes, by ID.
 func (Services) Carriers(ctx context.Context, tx *store.Tx, scopes []string) (_ []service.Service, err error) {
 	defer tried.To(&err, "read services with a scope")
 	found := map[string]service.Service{}
@@ -134,7 +134,7 @@ func (Services) Carriers(ctx context.Context, tx *store.Tx, scopes []string) (_ 
 	return slices.SortedFunc(maps.Values(found), func(a, b service.Service) int { return strings.Compare(a.ID, b.ID) }), nil
 }
 
-// LockCarriers locks the services that carry one of the scopes, and the one with the id, in the order of ids.
+// LockCarriers locks the services that have one of the scopes, and the service with the ID, in the order of IDs.
 func (Services) LockCarriers(ctx context.Context, tx *store.Tx, scopes []string, id string) (err error) {
 	defer tried.To(&err, "lock services with a scope")
 	rows := store.Rows{Table: "services", Key: []string{"id"}, Where: "id = ?" + strings.Repeat(" OR ' ' || scopes || ' ' LIKE ?", len(scopes)), Args: []any{id}}
@@ -144,7 +144,7 @@ func (Services) LockCarriers(ctx context.Context, tx *store.Tx, scopes []string,
 	return rows.Lock(ctx, tx)
 }
 
-// Get implements service.Rows: false when there is none or it is deleted.
+// Get implements service.Rows; false when the service does not exist or is deleted.
 func (Services) Get(ctx context.Context, q store.Querier, id string) (_ service.Service, _ bool, err error) {
 	defer tried.To(&err, "read service")
 	var r serviceRow
@@ -152,7 +152,7 @@ func (Services) Get(ctx context.Context, q store.Querier, id string) (_ service.
 	return r.service(), found, err
 }
 
-// ByName implements service.Rows: false when there is none of exactly this name or it is deleted.
+// ByName implements service.Rows; false when no service has exactly this name or it is deleted.
 func (Services) ByName(ctx context.Context, q store.Querier, name string) (_ service.Service, _ bool, err error) {
 	defer tried.To(&err, "read service by name")
 	var r serviceRow
@@ -160,7 +160,7 @@ func (Services) ByName(ctx context.Context, q store.Querier, name string) (_ ser
 	return r.service(), found, err
 }
 
-// List implements service.Rows: at most limit services by name, those after the given one, without the deleted ones; none is no error.
+// List implements service.Rows: at most limit services by name, starting after the given name, without deleted ones.
 func (Services) List(ctx context.Context, q store.Querier, after string, limit int) (_ []service.Service, err error) {
 	defer tried.To(&err, "read services")
 	var rows []serviceRow
@@ -172,7 +172,7 @@ func (Services) List(ctx context.Context, q store.Querier, after string, limit i
 	return services, err
 }
 
-// EndAccess implements service.Rows. A service without keys and tokens is no error.
+// EndAccess implements service.Rows. A service without keys and tokens is not an error.
 func (s Services) EndAccess(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (err error) {
 	defer tried.To(&err, "end access of service")
 	if err := s.SupersedeTokens(ctx, tx, id, at); err != nil {
@@ -181,7 +181,7 @@ func (s Services) EndAccess(ctx context.Context, tx *store.Tx, id string, at tim
 	return revokeOwned(ctx, tx, auth.KindService, id, at, reason)
 }
 
-// InsertToken implements service.Rows. A hash that is there or a service that is not is the database's error.
+// InsertToken implements service.Rows. An existing hash and an unknown service are database errors.
 func (Services) InsertToken(ctx context.Context, tx *store.Tx, hash []byte, serviceID string, at, expires time.Time) (err error) {
 	defer tried.To(&err, "insert enrolment token")
 	_, err = tx.Exec(ctx, "INSERT INTO enrolment_tokens (hash, service_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
@@ -189,7 +189,7 @@ func (Services) InsertToken(ctx context.Context, tx *store.Tx, hash []byte, serv
 	return err
 }
 
-// SupersedeTokens implements service.Rows. A service without unused tokens is no error.
+// SupersedeTokens implements service.Rows. A service without unused tokens is not an error.
 func (Services) SupersedeTokens(ctx context.Context, tx *store.Tx, serviceID string, at time.Time) (err error) {
 	defer tried.To(&err, "supersede enrolment tokens")
 	_, err = tx.Exec(ctx, "UPDATE enrolment_tokens SET superseded_at = ? WHERE service_id = ? AND used_at IS NULL AND superseded_at IS NULL",
@@ -197,11 +197,11 @@ func (Services) SupersedeTokens(ctx context.Context, tx *store.Tx, serviceID str
 	return err
 }
 
-// tokenOpen is the condition under which an enrolment token can be used.
+// tokenOpen is the condition that an enrolment token can be used. Its placeholders are the hash and the time.
 const tokenOpen = " hash = ? AND used_at IS NULL AND superseded_at IS NULL AND expires_at > ? AND" + afterRestore +
 	"AND service_id IN (SELECT id FROM services WHERE status = 'active') "
 
-// UseToken implements service.Rows: the token's service; false when TokenOpen is. Of several at once the first alone is true.
+// UseToken implements service.Rows. It returns the token's service; used is false when the token is not open. Of concurrent calls only the first is true.
 func (Services) UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (serviceID string, used bool, err error) {
 	defer tried.To(&err, "mark enrolment token as used")
 	used, err = one(ctx, tx, &serviceID, "UPDATE enrolment_tokens SET used_at = ? WHERE"+tokenOpen+"RETURNING service_id",
@@ -209,28 +209,28 @@ func (Services) UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time
 	return serviceID, used, err
 }
 
-// RaiseEpoch ends every access token that the service has, and returns the new epoch; sql.ErrNoRows when there is no such service.
+// RaiseEpoch invalidates every access token of the service, and returns the new epoch; sql.ErrNoRows when there is no such service.
 func (Services) RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (epoch int64, err error) {
 	defer tried.To(&err, "raise epoch of service")
 	err = tx.Get(ctx, &epoch, "UPDATE services SET token_epoch = token_epoch + 1 WHERE id = ? RETURNING token_epoch", id)
 	return epoch, err
 }
 
-// TokenService returns the service of a token, whatever its state; false when the token is unknown.
+// TokenService returns the service of a token in any state; false when the token is unknown.
 func (Services) TokenService(ctx context.Context, q store.Querier, hash []byte) (serviceID string, found bool, err error) {
 	defer tried.To(&err, "read service of enrolment token")
 	found, err = one(ctx, q, &serviceID, "SELECT service_id FROM enrolment_tokens WHERE hash = ?", hash)
 	return serviceID, found, err
 }
 
-// TokenUsed implements service.Rows: the token's service; false when the token is unused or unknown.
+// TokenUsed implements service.Rows; used is false when the token is unused or unknown.
 func (Services) TokenUsed(ctx context.Context, q store.Querier, hash []byte) (serviceID string, used bool, err error) {
 	defer tried.To(&err, "read used enrolment token")
 	used, err = one(ctx, q, &serviceID, "SELECT service_id FROM enrolment_tokens WHERE hash = ? AND used_at IS NOT NULL", hash)
 	return serviceID, used, err
 }
 
-// TokenOpen implements service.Rows: false when the token was used, superseded, has expired, is from before a restore or unknown, or its
+// TokenOpen implements service.Rows; false when the token was used or superseded, has expired, is from before a restore or unknown, or its
 // service is not active.
 func (Services) TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "read open enrolment token")
@@ -238,7 +238,7 @@ func (Services) TokenOpen(ctx context.Context, q store.Querier, hash []byte, at 
 	return one(ctx, q, &n, "SELECT 1 FROM enrolment_tokens WHERE"+tokenOpen, hash, at.UnixMicro())
 }
 
-// HasCredential implements service.Rows. A key from before a restore does not work.
+// HasCredential implements service.Rows. A key from before a restore does not count.
 func (Services) HasCredential(ctx context.Context, q store.Querier, serviceID string, at, fresh, until time.Time) (_ bool, err error) {
 	defer tried.To(&err, "read working key of service")
 	var n int64
@@ -247,7 +247,7 @@ func (Services) HasCredential(ctx context.Context, q store.Querier, serviceID st
 		serviceID, at.UnixMicro(), fresh.UnixMicro(), until.UnixMicro())
 }
 
-// SweepTokens implements service.Rows. Nothing to forget is no error.
+// SweepTokens implements service.Rows.
 func (Services) SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) (err error) {
 	defer tried.To(&err, "delete old enrolment tokens")
 	_, err = old("enrolment_tokens", "hash", before).Delete(ctx, tx)

@@ -165,7 +165,7 @@ func TestServices_raiseTheEpochOfWhatIsThere(t *testing.T) {
 	})
 }
 
-// enrolment is the tokens of the service svc_1.
+// enrolment has the tokens of the service svc_1.
 type enrolment struct {
 	suite
 	rows kmsdb.Services
@@ -249,7 +249,7 @@ func TestServices_haveACredentialWhileOneWorksAndIsUsedOrFresh(t *testing.T) {
 	each(t, func(s suite) {
 		rows := kmsdb.Services{}
 		s.insertService(printer("svc_1", "press"))
-		s.insertKey(userKey("key_0", "svc_1")) // a user's, by an id of the same text
+		s.insertKey(userKey("key_0", "svc_1")) // a user's key, whose ID has the same text
 		s.insertKey(serviceKey("key_1", "svc_1"))
 		has := func(at, fresh, until time.Time) bool {
 			has, err := rows.HasCredential(s.Context(), s.q(), "svc_1", at, fresh, until)

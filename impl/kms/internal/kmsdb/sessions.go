@@ -14,8 +14,8 @@ import (
 // Sessions implements session.Rows.
 type Sessions struct{}
 
-// Admit implements session.Rows. The attempt that reaches the limit sets the lock itself, so that of many at once no more than the
-// limit are ever judged. A lock that ends later than the longest one can was set by a clock that was ahead, and locks nobody out.
+// Admit implements session.Rows. The attempt that reaches the limit sets the lock itself, so that of many concurrent attempts no more than the limit are
+// ever checked. A lock that ends later than the longest lock allows was set by a clock that was ahead, and is ignored.
 func (Sessions) Admit(ctx context.Context, tx *store.Tx, identity []byte, at time.Time, free int, locks []time.Duration) (_ bool, err error) {
 	defer tried.To(&err, "write sign-in attempt")
 	now := at.UnixMicro()
@@ -39,7 +39,7 @@ func (Sessions) Admit(ctx context.Context, tx *store.Tx, identity []byte, at tim
 		WHERE login_guard.locked_until <= ? OR login_guard.locked_until > ?`, args...)
 }
 
-// typed says the type of the placeholders, which PostgreSQL cannot tell from a CASE.
+// typed adds the types of the placeholders, which PostgreSQL cannot infer in a CASE.
 func typed(q store.Querier, expression string) string {
 	if q.Dialect() == store.PostgreSQL {
 		return strings.ReplaceAll(expression, "?", "CAST(? AS BIGINT)")
@@ -47,7 +47,7 @@ func typed(q store.Querier, expression string) string {
 	return expression
 }
 
-// Forgive implements session.Rows. An identity without failures is no error.
+// Forgive implements session.Rows. An identity without failures is not an error.
 func (Sessions) Forgive(ctx context.Context, tx *store.Tx, identity []byte, at time.Time) (err error) {
 	defer tried.To(&err, "clear failed sign-ins")
 	_, err = tx.Exec(ctx, "UPDATE login_guard SET failures = 0, locked_until = 0, updated_at = ? WHERE identity = ?", at.UnixMicro(), identity)
@@ -87,7 +87,7 @@ func (r familyRow) family() session.Family {
 	return f
 }
 
-// raised is a level's time as it is stored; 0 where there is none.
+// raised converts a level's time to its stored form; 0 is no level.
 func raised(l session.Level) int64 {
 	if l.At.IsZero() {
 		return 0
@@ -95,11 +95,11 @@ func raised(l session.Level) int64 {
 	return l.At.UnixMicro()
 }
 
-// familyLive is the condition under which a session is not over and does not wait for its second factor; its placeholder is the time.
+// familyLive is the condition that a session has not ended and does not wait for its second factor. Its placeholder is the time.
 const familyLive = " waiting = 0 AND revoked_at IS NULL AND expires_at > ? AND" + afterRestore +
 	"AND EXISTS (SELECT 1 FROM users u WHERE u.id = refresh_families.user_id AND u.status = 'active') "
 
-// InsertFamily begins a session. The user's row is held by the transaction. An id that is there or a user who is not is the database's error.
+// InsertFamily stores a session. The transaction has locked the user's row. An existing ID and an unknown user are database errors.
 func (Sessions) InsertFamily(ctx context.Context, tx *store.Tx, f session.Family) (err error) {
 	defer tried.To(&err, "insert session")
 	waiting := 0
@@ -112,7 +112,7 @@ func (Sessions) InsertFamily(ctx context.Context, tx *store.Tx, f session.Family
 	return err
 }
 
-// Complete implements session.Rows: false when the session does not wait, or is over. Of several at once the first alone is true.
+// Complete implements session.Rows. It is false when the session does not wait or has ended. Of concurrent calls only the first is true.
 func (Sessions) Complete(ctx context.Context, tx *store.Tx, sid string, l session.Level, now, expires time.Time) (_ session.Family, _ bool, err error) {
 	defer tried.To(&err, "complete session")
 	var r familyRow
@@ -122,7 +122,7 @@ func (Sessions) Complete(ctx context.Context, tx *store.Tx, sid string, l sessio
 	return r.family(), done, err
 }
 
-// Holder returns the session of a refresh token, whatever its state; false when the token is unknown.
+// Holder implements session.Rows; false when the token is unknown.
 func (Sessions) Holder(ctx context.Context, q store.Querier, hash []byte) (_ session.Family, found bool, err error) {
 	defer tried.To(&err, "read session of refresh token")
 	var r familyRow
@@ -130,7 +130,7 @@ func (Sessions) Holder(ctx context.Context, q store.Querier, hash []byte) (_ ses
 	return r.family(), found, err
 }
 
-// InsertToken implements session.Rows. A hash that is there or a session that is not is the database's error.
+// InsertToken implements session.Rows. An existing hash and an unknown session are database errors.
 func (Sessions) InsertToken(ctx context.Context, tx *store.Tx, hash []byte, familyID string, at, expires time.Time) (err error) {
 	defer tried.To(&err, "insert refresh token")
 	_, err = tx.Exec(ctx, "INSERT INTO refresh_tokens (hash, sid, created_at, expires_at) VALUES (?, ?, ?, ?)",
@@ -138,8 +138,8 @@ func (Sessions) InsertToken(ctx context.Context, tx *store.Tx, hash []byte, fami
 	return err
 }
 
-// Use implements session.Rows: false, and nothing is used, when the token was used, has expired or is unknown, or its session is over. Of several at
-// once the first alone is true.
+// Use implements session.Rows. It is false, and uses nothing, when the token was used, has expired or is unknown, or its session has ended. Of concurrent
+// calls only the first is true.
 func (Sessions) Use(ctx context.Context, tx *store.Tx, hash, successor []byte, at, until time.Time) (_ session.Family, _ bool, err error) {
 	defer tried.To(&err, "mark refresh token as used")
 	now := at.UnixMicro()
@@ -156,7 +156,7 @@ func (Sessions) Use(ctx context.Context, tx *store.Tx, hash, successor []byte, a
 	return r.family(), true, err
 }
 
-// Shown implements session.Rows: false when the token is unknown.
+// Shown implements session.Rows; false when the token is unknown.
 func (Sessions) Shown(ctx context.Context, q store.Querier, hash []byte, at time.Time) (_ session.Shown, _ bool, err error) {
 	defer tried.To(&err, "read refresh token")
 	var r struct {
@@ -171,7 +171,7 @@ func (Sessions) Shown(ctx context.Context, q store.Querier, hash []byte, at time
 	return session.Shown{FamilyID: r.SID, Live: r.Live == 1, Successor: r.Successor, SuccessorUntil: fromColumn(r.Until)}, known, err
 }
 
-// Family implements session.Rows: false when the session is over, its user is not active, or there is none.
+// Family implements session.Rows; false when the session has ended, its user is not active, or it does not exist.
 func (Sessions) Family(ctx context.Context, q store.Querier, id string, at time.Time) (_ session.Family, _ bool, err error) {
 	defer tried.To(&err, "read session")
 	var r familyRow
@@ -180,8 +180,7 @@ func (Sessions) Family(ctx context.Context, q store.Querier, id string, at time.
 	return r.family(), found, err
 }
 
-// Families implements session.Rows: at most limit sessions of an active user that have not ended at the time, newest first, those before the given
-// id; none is no error.
+// Families implements session.Rows. It returns at most limit sessions, and none for a user who is not active.
 func (Sessions) Families(ctx context.Context, q store.Querier, userID, before string, at time.Time, limit int) (_ []session.Family, err error) {
 	defer tried.To(&err, "read sessions")
 	query := "SELECT " + familyColumns + ", COALESCE((SELECT name FROM clients WHERE clients.id = refresh_families.client_id), '') AS client_name" +
@@ -203,7 +202,7 @@ func (Sessions) Families(ctx context.Context, q store.Querier, userID, before st
 	return families, err
 }
 
-// Find returns a session, whatever its state; false when there is none.
+// Find implements session.Rows; false when there is none.
 func (Sessions) Find(ctx context.Context, q store.Querier, id string) (_ session.Family, found bool, err error) {
 	defer tried.To(&err, "find session")
 	var r familyRow
@@ -211,21 +210,21 @@ func (Sessions) Find(ctx context.Context, q store.Querier, id string) (_ session
 	return r.family(), found, err
 }
 
-// UserOf returns the user of a session, whatever its state; false when there is none.
+// UserOf implements session.Rows; false when there is no such session.
 func (Sessions) UserOf(ctx context.Context, q store.Querier, id string) (userID string, found bool, err error) {
 	defer tried.To(&err, "read user of session")
 	found, err = one(ctx, q, &userID, "SELECT user_id FROM refresh_families WHERE sid = ?", id)
 	return userID, found, err
 }
 
-// Revoke implements session.Rows: false when the session was revoked before or is not there.
+// Revoke implements session.Rows; false when the session was already revoked or does not exist.
 func (Sessions) Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (_ bool, err error) {
 	defer tried.To(&err, "mark session as revoked")
 	return changed(ctx, tx, "UPDATE refresh_families SET revoked_at = ?, revoked_for = ? WHERE sid = ? AND revoked_at IS NULL",
 		at.UnixMicro(), reason, id)
 }
 
-// RevokeChildren implements session.Rows: it returns the sessions of web apps that it has ended, those of the parent beyond the newest keep.
+// RevokeChildren implements session.Rows. It returns the IDs of the sessions that it has ended.
 func (Sessions) RevokeChildren(ctx context.Context, tx *store.Tx, parent string, keep int, at time.Time, reason string) (ended []string, err error) {
 	defer tried.To(&err, "mark sessions of clients as revoked")
 	open := store.Rows{Table: "refresh_families", Key: []string{"sid"}, Where: "parent = ? AND revoked_at IS NULL", Args: []any{parent}}
@@ -236,7 +235,7 @@ func (Sessions) RevokeChildren(ctx context.Context, tx *store.Tx, parent string,
 	return revokeOpen(ctx, tx, open, at, reason)
 }
 
-// revokeOpen revokes sessions, in one order for all who do, and returns their ids.
+// revokeOpen revokes sessions and returns their IDs. It locks them in the order of their IDs, as all who revoke several do, to avoid deadlocks.
 func revokeOpen(ctx context.Context, tx *store.Tx, open store.Rows, at time.Time, reason string) (ended []string, err error) {
 	if err := open.Lock(ctx, tx); err != nil {
 		return nil, err
@@ -246,14 +245,14 @@ func revokeOpen(ctx context.Context, tx *store.Tx, open store.Rows, at time.Time
 	return ended, err
 }
 
-// RevokeOfClient implements session.Rows: it returns the sessions of a web app that it has ended.
+// RevokeOfClient implements session.Rows. It returns the IDs of the sessions that it has ended.
 func (Sessions) RevokeOfClient(ctx context.Context, tx *store.Tx, clientID string, at time.Time, reason string) (ended []string, err error) {
 	defer tried.To(&err, "mark sessions of client as revoked")
 	open := store.Rows{Table: "refresh_families", Key: []string{"sid"}, Where: "client_id = ? AND revoked_at IS NULL", Args: []any{clientID}}
 	return revokeOpen(ctx, tx, open, at, reason)
 }
 
-// RevokeOfUserAtClient implements session.Rows: it returns the sessions of a web app for a user that it has ended.
+// RevokeOfUserAtClient implements session.Rows. It returns the IDs of the sessions that it has ended.
 func (Sessions) RevokeOfUserAtClient(ctx context.Context, tx *store.Tx, userID, clientID string, at time.Time, reason string) (ended []string, err error) {
 	defer tried.To(&err, "mark sessions of user at client as revoked")
 	open := store.Rows{
@@ -263,16 +262,16 @@ func (Sessions) RevokeOfUserAtClient(ctx context.Context, tx *store.Tx, userID, 
 }
 
 const (
-	// usedMemory is how many used refresh tokens of a session are remembered: one that comes back is known as stolen.
+	// usedMemory is how many used refresh tokens are kept per session, so that one that is presented again is recognised as stolen.
 	usedMemory = 1000
-	// maxGuarded is how many names with failed sign-ins are remembered.
+	// maxGuarded is how many identities with failed sign-ins are kept.
 	maxGuarded = 1_000_000
 )
 
-// guardMemory is how long a failed name is remembered after its last attempt; longer than any lock.
+// guardMemory is how long an identity is kept after its last attempt; it is longer than any lock.
 const guardMemory = 24 * time.Hour
 
-// Sweep implements session.Rows: it returns how many locks were taken away because they end later than the longest lock can.
+// Sweep implements session.Rows. It returns how many locks it removed because they end later than the longest lock allows.
 func (Sessions) Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest time.Duration) (ahead int64, err error) {
 	defer tried.To(&err, "delete ended sessions")
 	now := at.UnixMicro()
@@ -284,7 +283,7 @@ func (Sessions) Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest t
 		{Table: "refresh_families", Key: []string{"sid"}, Where: "expires_at < ?", Args: []any{now}},
 		{Table: "proofs", Key: []string{"jti"}, Where: "expires_at < ?", Args: []any{now}},
 		{Table: "login_guard", Key: []string{"identity"}, Where: "updated_at < ?", Args: []any{at.Add(-guardMemory).UnixMicro()}},
-		// Whoever signs in and refreshes without end can't fill the table, nor whoever tries names without end.
+		// These two bounds keep the tables small, however often a user signs in and refreshes, and however many names an attacker tries.
 		{Table: "refresh_tokens", Key: []string{"hash"}, Where: `hash IN (SELECT hash FROM
 			(SELECT hash, ROW_NUMBER() OVER (PARTITION BY sid ORDER BY used_at DESC) AS newer FROM refresh_tokens WHERE used_at IS NOT NULL) AS used
 			WHERE newer > ?)`, Args: []any{usedMemory}},
@@ -299,7 +298,7 @@ func (Sessions) Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest t
 	return locked.Update(ctx, tx, "locked_until = 0")
 }
 
-// UseProof implements session.Rows: false when the proof was taken before. Of several at once the first alone is true.
+// UseProof implements session.Rows; false when the proof was used before. Of concurrent calls only the first is true.
 func (Sessions) UseProof(ctx context.Context, tx *store.Tx, jti string, expires time.Time) (_ bool, err error) {
 	defer tried.To(&err, "insert proof")
 	return changed(ctx, tx, "INSERT INTO proofs (jti, expires_at) VALUES (?, ?) ON CONFLICT (jti) DO NOTHING", jti, expires.UnixMicro())

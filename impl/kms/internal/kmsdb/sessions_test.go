@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// A session that is refreshed without end keeps a thousand used tokens, the newest, and its unused one.
+// A session that is refreshed without end keeps its unused token and the newest thousand used ones.
 func TestSweep_boundsTheUsedTokensOfASession(t *testing.T) {
 	storetest.Each(t, []fs.FS{kmsdb.Migrations}, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db, now := open(t), time.Now()

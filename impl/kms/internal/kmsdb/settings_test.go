@@ -34,7 +34,7 @@ func TestSettings_keepTheValueThatWasFixedFirst(t *testing.T) {
 	})
 }
 
-// The mark never goes back: what a restore has ended stays ended, whatever clock a later one has.
+// The mark never goes back: what one restore has ended stays ended, whatever the clock of a later one.
 func TestMarkRestored_onlyMovesForward(t *testing.T) {
 	each(t, func(s suite) {
 		mark := func() int64 { return s.number("SELECT not_before FROM restore_mark WHERE id = 1") }

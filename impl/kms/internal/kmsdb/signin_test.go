@@ -42,7 +42,7 @@ func (s suite) completed(sid string, at time.Time) (f session.Family, done bool)
 	return f, done
 }
 
-// A session that waits is none: it is neither listed nor read nor refreshed, and nothing stands on it.
+// A session that waits does not count as one: it is neither listed, read nor refreshed, and no token with it is valid.
 func TestSessions_thatWaitAreNone(t *testing.T) {
 	each(t, func(s suite) {
 		s.insertUser(ada("usr_1", "ada"))
@@ -130,7 +130,7 @@ func TestSessions_areCompletedOnceAndKeepTheirLevel(t *testing.T) {
 	})
 }
 
-// Waits that are over are deleted with the next sweep, and not after the seven days of a session.
+// Expired waiting sessions are deleted by the next sweep, not after the seven days of a session.
 func TestSweep_deletesWhatHasWaitedTooLong(t *testing.T) {
 	each(t, func(s suite) {
 		s.insertUser(ada("usr_1", "ada"))

@@ -43,7 +43,7 @@ func signingKeys(rows []signingRow) []signing.Key {
 	return keys
 }
 
-// SigningKeys implements signing.Rows: at most 100 keys by the time they were published; none is no error.
+// SigningKeys implements signing.Rows: at most 100 keys, by the time of their publication.
 func (SigningKeys) SigningKeys(ctx context.Context, q store.Querier, at time.Time) (_ []signing.Key, err error) {
 	defer tried.To(&err, "read signing keys")
 	var rows []signingRow
@@ -59,7 +59,7 @@ func (SigningKeys) SigningKey(ctx context.Context, q store.Querier, kid string) 
 	return r.key(), found, err
 }
 
-// ListSigningKeys implements signing.Rows: at most limit keys; none is no error.
+// ListSigningKeys implements signing.Rows.
 func (SigningKeys) ListSigningKeys(ctx context.Context, q store.Querier, after signing.Place, limit int) (_ []signing.Key, err error) {
 	defer tried.To(&err, "list signing keys")
 	from := int64(math.MaxInt64)
@@ -72,7 +72,7 @@ func (SigningKeys) ListSigningKeys(ctx context.Context, q store.Querier, after s
 	return signingKeys(rows), err
 }
 
-// InsertSigningKey implements signing.Rows. A key id that is there is the database's error.
+// InsertSigningKey implements signing.Rows. An existing key ID is a database error.
 func (SigningKeys) InsertSigningKey(ctx context.Context, tx *store.Tx, k signing.Key) (err error) {
 	defer tried.To(&err, "insert signing key")
 	_, err = tx.Exec(ctx, `INSERT INTO signing_keys (kid, alg, public_key, sealed_private, published_at, active_at, retiring_at, gone_at, revoked_at)
@@ -81,7 +81,7 @@ func (SigningKeys) InsertSigningKey(ctx context.Context, tx *store.Tx, k signing
 	return err
 }
 
-// UpdateSigningKey implements signing.Rows. A key that is not there is an error.
+// UpdateSigningKey implements signing.Rows. An unknown key is an error.
 func (SigningKeys) UpdateSigningKey(ctx context.Context, tx *store.Tx, k signing.Key) (err error) {
 	defer tried.To(&err, "update signing key")
 	found, err := changed(ctx, tx, "UPDATE signing_keys SET sealed_private = ?, active_at = ?, retiring_at = ?, gone_at = ?, revoked_at = ? WHERE kid = ?",
@@ -109,7 +109,7 @@ func (SigningKeys) EraseSigningKeys(ctx context.Context, tx *store.Tx, since tim
 	return err
 }
 
-// TakeTurn implements signing.Rows: the row stays locked until the transaction ends.
+// TakeTurn implements signing.Rows. The row of signing_rotation stays locked until the transaction ends.
 func (SigningKeys) TakeTurn(ctx context.Context, tx *store.Tx) (err error) {
 	defer tried.To(&err, "take the turn of the signing keys")
 	_, err = tx.Exec(ctx, "UPDATE signing_rotation SET turns = turns + 1 WHERE id = 1")
@@ -123,7 +123,7 @@ func (SigningKeys) SweepSigningKeys(ctx context.Context, tx *store.Tx, at time.T
 	return err
 }
 
-// Claim implements signing.Rows: false when the name was claimed before. A transaction that is rolled back claims nothing.
+// Claim implements signing.Rows. The claim of a transaction that is rolled back does not count.
 func (SigningKeys) Claim(ctx context.Context, tx *store.Tx, name string) (bool, error) {
 	return claim(ctx, tx, name)
 }

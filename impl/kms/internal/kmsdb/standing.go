@@ -16,10 +16,10 @@ import (
 // Standing implements authority.StandingRows.
 type Standing struct{}
 
-// locking is the end of a SELECT that locks what it reads.
+// locking returns the clause that makes a SELECT lock the rows it reads.
 func locking(q store.Querier, lock authority.Lock) string {
 	if q.Dialect() != store.PostgreSQL {
-		return "" // the one writer of SQLite
+		return "" // SQLite has a single writer
 	}
 	switch lock {
 	case authority.Shared:
@@ -30,8 +30,7 @@ func locking(q store.Querier, lock authority.Lock) string {
 	return ""
 }
 
-// Owner reads a user or a service, with all that the decision about it needs, and locks its row as asked for until the transaction ends. It is false
-// when there is none; a deleted one is found, and not active.
+// Owner implements authority.Owners. It returns false when there is no such row; a deleted user or service is found, and is not active.
 func (Standing) Owner(ctx context.Context, q store.Querier, ref authority.Ref, lock authority.Lock) (authority.Owner, bool, error) {
 	if ref.Kind == auth.KindUser {
 		var r userRow
@@ -39,7 +38,7 @@ func (Standing) Owner(ctx context.Context, q store.Querier, ref authority.Ref, l
 		if err != nil {
 			return authority.Owner{}, false, fmt.Errorf("read user: %w", err)
 		}
-		// After the row is locked: whoever changes a role changes the epochs of all who have it, in the same transaction.
+		// The roles are read after the row is locked: a change of a role raises the epochs of all its users in the same transaction.
 		roles := strings.Fields(r.Roles)
 		definitions, err := Roles{}.Definitions(ctx, q, roles)
 		if err != nil {
@@ -61,8 +60,8 @@ func (Standing) Owner(ctx context.Context, q store.Querier, ref authority.Ref, l
 	}, found, nil
 }
 
-// LiveSession locks a session of the user (shared); false when it waits for its second factor, is revoked, expired, from before a restore, another
-// user's or not there.
+// LiveSession locks a session of the user (shared). It is false when the session waits for its second factor, is revoked, expired, from before a restore,
+// of another user or does not exist.
 func (Standing) LiveSession(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "read live session")
 	var n int64
@@ -70,7 +69,8 @@ func (Standing) LiveSession(ctx context.Context, tx *store.Tx, sid, userID strin
 		afterRestore+locking(tx, authority.Shared), sid, userID, at.UnixMicro())
 }
 
-// WaitingSession locks a session of the user that waits for its second factor, for whoever ends the wait; false when it does not wait, or is over.
+// WaitingSession locks a session of the user that waits for its second factor (exclusive), so that one transaction alone ends the wait. It is false when the
+// session does not wait or has ended.
 func (Standing) WaitingSession(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "read waiting session")
 	var n int64
@@ -78,7 +78,7 @@ func (Standing) WaitingSession(ctx context.Context, tx *store.Tx, sid, userID st
 		afterRestore+locking(tx, authority.Exclusive), sid, userID, at.UnixMicro())
 }
 
-// WorkingKey locks a key of the owner (shared); false when it is revoked, expired, from before a restore, another owner's or not there.
+// WorkingKey locks a key of the owner (shared). It is false when the key is revoked, expired, from before a restore, of another owner or does not exist.
 func (Standing) WorkingKey(ctx context.Context, tx *store.Tx, keyID string, owner authority.Ref, at time.Time) (_ bool, err error) {
 	defer tried.To(&err, "read working key")
 	var n int64
@@ -86,7 +86,7 @@ func (Standing) WorkingKey(ctx context.Context, tx *store.Tx, keyID string, owne
 		keyID, owner.Kind, owner.ID, at.UnixMicro())
 }
 
-// TokenEnded reports whether the feed holds the end of this one token.
+// TokenEnded reports whether the revocation feed has an entry for this token.
 func (Standing) TokenEnded(ctx context.Context, q store.Querier, jti string) (_ bool, err error) {
 	defer tried.To(&err, "read end of token")
 	var n int64

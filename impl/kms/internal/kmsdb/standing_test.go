@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// sessionEnd is when the sessions of the tests expire.
+// sessionEnd is the expiry of the sessions in the tests.
 var sessionEnd = noon.Add(7 * 24 * time.Hour)
 
 func family(sid, userID string) session.Family {
@@ -153,7 +153,7 @@ func TestStanding_knowsTheTokensThatWereEnded(t *testing.T) {
 	})
 }
 
-// A session is over for Family and Families too when its user is disabled.
+// Family and Families do not return sessions of a disabled user.
 func TestSessions_areOfActiveUsers(t *testing.T) {
 	each(t, func(s suite) {
 		rows, u := kmsdb.Sessions{}, ada("usr_1", "ada")

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// noon is the time of the storage tests: rows keep the times that they are given, so none of them asks a clock.
+// noon is the time of the storage tests. Rows store the times that they are given, so no test needs a clock.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // suite is one fresh database.
@@ -32,7 +32,7 @@ func each(t *testing.T, f func(s suite)) {
 	})
 }
 
-// q reads what is committed.
+// q reads committed data.
 func (s suite) q() store.Querier { return s.db.Read(s.Context()) }
 
 // write runs f in a transaction that must succeed.
@@ -41,7 +41,7 @@ func (s suite) write(f func(ctx context.Context, tx *store.Tx) error) {
 	require.NoError(s, s.db.Write(s.Context(), f))
 }
 
-// fails runs f in a transaction of its own and returns the error, which there must be.
+// fails runs f in a transaction that must fail, and returns its error.
 func (s suite) fails(f func(ctx context.Context, tx *store.Tx) error) error {
 	s.Helper()
 	err := s.db.Write(s.Context(), f)
@@ -49,7 +49,7 @@ func (s suite) fails(f func(ctx context.Context, tx *store.Tx) error) error {
 	return err
 }
 
-// did runs f in a transaction and returns what it reports.
+// did runs f in a transaction and returns its result.
 func (s suite) did(f func(ctx context.Context, tx *store.Tx) (bool, error)) (done bool) {
 	s.Helper()
 	s.write(func(ctx context.Context, tx *store.Tx) (err error) {
@@ -81,8 +81,8 @@ func (s suite) restoredAt(at time.Time) {
 	s.write(func(ctx context.Context, tx *store.Tx) error { return kmsdb.Settings{}.MarkRestored(ctx, tx, at) })
 }
 
-// whatIsLocked tells which lock others can't take on the rows of a query while a transaction has run f: "none" locks them out of nothing,
-// "shared" out of changes, "exclusive" out of shared locks too. SQLite has one writer and no locks on rows: there it returns want.
+// whatIsLocked returns which lock others can't take on the rows of a query after f has run in an open transaction: "none" excludes nothing, "shared" excludes
+// changes, "exclusive" excludes shared locks too. SQLite has a single writer and no row locks: there it returns want.
 func (s suite) whatIsLocked(want, query string, f func(ctx context.Context, tx *store.Tx) error) (locked string) {
 	s.Helper()
 	s.write(func(ctx context.Context, tx *store.Tx) error {

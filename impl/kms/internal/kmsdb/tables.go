@@ -2,7 +2,7 @@ package kmsdb
 
 import "github.com/fountainai/fountain/internal/store"
 
-// Tables are the kms's own, with what bounds each.
+// Tables are the tables of the kms, each with the bound of its size.
 var Tables = []store.Table{
 	{Name: "administration", Bound: "one row"},
 	{Name: "api_keys", Bound: "100 that work for each owner; deleted 30 days after their end"},

@@ -1,4 +1,4 @@
-// Package kmstest gives the tests of the domain of the kms its parts, on a real database and a clock of their own.
+// Package kmstest builds the kms's domain for tests, on a real database with a fake clock.
 package kmstest
 
 import (
@@ -28,13 +28,13 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Issuer is who issues the tokens of the tests.
+// Issuer is the issuer of tokens in tests.
 const Issuer = "https://kms.example"
 
-// Password is one that the rules accept.
+// Password is a password that the rules accept.
 const Password = "quiet amber lanterns over water"
 
-// Parts are what every domain of the kms is made of, on a fresh SQLite database.
+// Parts are the dependencies of the domain packages, on a fresh SQLite database.
 type Parts struct {
 	*testing.T
 	DB        *store.DB
@@ -46,7 +46,7 @@ type Parts struct {
 	Users     *user.Users
 }
 
-// New makes the parts; the database is closed after the test.
+// New returns new Parts; the database is closed after the test.
 func New(t *testing.T) *Parts {
 	t.Helper()
 	db, err := store.Open(t.Context(), store.Config{
@@ -57,7 +57,7 @@ func New(t *testing.T) *Parts {
 	return On(t, db)
 }
 
-// On makes the parts on an empty database with the tables of the kms and of the audit trail.
+// On returns Parts on an empty database with the tables of the kms and of the audit trail.
 func On(t *testing.T, db *store.DB) *Parts {
 	t.Helper()
 	audittest.Open(t, db)
@@ -80,7 +80,7 @@ func (p *Parts) Write(f func(ctx context.Context, tx *store.Tx) error) {
 	require.NoError(p, p.DB.Write(p.Context(), f))
 }
 
-// First makes the first administrator, with Password.
+// First creates the first administrator, with Password.
 func (p *Parts) First(username string) (made user.Created) {
 	p.Helper()
 	draft, err := p.Users.Draft(p.Context(), username, Password, "", []string{authority.RoleAdmin})
@@ -92,7 +92,7 @@ func (p *Parts) First(username string) (made user.Created) {
 	return made
 }
 
-// Service makes an active service.
+// Service creates an active service.
 func (p *Parts) Service(name string) service.Service {
 	p.Helper()
 	now := domain.Now(p.Clock)
@@ -104,7 +104,7 @@ func (p *Parts) Service(name string) service.Service {
 	return s
 }
 
-// Caller is a user as the token of a new session says.
+// Caller returns the user as the principal of a new session's token.
 func (p *Parts) Caller(userID string) *auth.Principal {
 	p.Helper()
 	now := domain.Now(p.Clock)
@@ -119,7 +119,7 @@ func (p *Parts) Caller(userID string) *auth.Principal {
 	}
 }
 
-// Live reports whether what the caller's token stands on still holds.
+// Live reports whether the caller's session, key and owner are still valid.
 func (p *Parts) Live(caller *auth.Principal) bool {
 	p.Helper()
 	err := p.DB.Write(p.Context(), func(ctx context.Context, tx *store.Tx) error {

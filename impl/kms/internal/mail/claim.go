@@ -13,8 +13,8 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Claim gives twofactor the mails that are to be sent now, and waits for one up to wait when there is none. Others are refused (domain.Forbidden). Whoever
-// asks is taken for somebody who sends mails.
+// Claim returns the mails that are to be sent now, and waits up to wait when there are none. Only the twofactor service may call it (domain.Forbidden). Each
+// call also records that mails are being sent (see On).
 func (s *Mails) Claim(ctx context.Context, caller *auth.Principal, wait time.Duration) (_ []Claimed, err error) {
 	defer tried.To(&err, "claim mails")
 	timer := time.NewTimer(min(wait, maxWait))
@@ -32,7 +32,7 @@ func (s *Mails) Claim(ctx context.Context, caller *auth.Principal, wait time.Dur
 			case <-timer.C:
 				return nil, nil
 			case <-ctx.Done():
-				return nil, nil // the sender left: there is nothing that failed
+				return nil, nil // the sender disconnected, which is no failure
 			case <-time.After(lookPause):
 				if due, err = s.Rows.Due(ctx, s.DB.Read(ctx), s.Clock.Now()); err != nil {
 					return nil, fmt.Errorf("look for mails: %w", err)
@@ -42,7 +42,7 @@ func (s *Mails) Claim(ctx context.Context, caller *auth.Principal, wait time.Dur
 	}
 }
 
-// claim takes up what is due.
+// claim leases the due mails and opens their contents.
 func (s *Mails) claim(ctx context.Context, caller *auth.Principal) (claimed []Claimed, err error) {
 	now := domain.Now(s.Clock)
 	var orders []Order
@@ -61,7 +61,7 @@ func (s *Mails) claim(ctx context.Context, caller *auth.Principal) (claimed []Cl
 	}
 	for _, o := range orders {
 		c, err := s.open(o)
-		if err != nil { // its lease ends, and it is given up when its time is over
+		if err != nil { // its lease runs out, and it fails when it expires
 			s.Log.ErrorContext(ctx, "a mail can't be read", "mail", o.ID, "error", err)
 			continue
 		}
@@ -81,14 +81,14 @@ func (s *Mails) onlyTwofactor(ctx context.Context, tx *store.Tx, caller *auth.Pr
 	return nil
 }
 
-// Outcome is what became of a mail.
+// Outcome is the result of sending a mail.
 type Outcome struct {
 	ID, Lease string
-	Status    Status // Waiting: it has to be tried again
+	Status    Status // Waiting: to be tried again
 	Reason    string
 }
 
-// Report notes what became of a mail, for twofactor alone (domain.Forbidden). What comes by a lease that is over changes nothing.
+// Report records the outcome of a mail. Only the twofactor service may call it (domain.Forbidden). A report under an expired lease changes nothing.
 func (s *Mails) Report(ctx context.Context, caller *auth.Principal, o Outcome) (err error) {
 	defer tried.To(&err, "report mail")
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -113,7 +113,7 @@ func (s *Mails) Report(ctx context.Context, caller *auth.Principal, o Outcome) (
 	})
 }
 
-// tell counts an outcome, and has a failure seen in the log.
+// tell counts an outcome, and logs a failure.
 func (s *Mails) tell(ctx context.Context, m Mail) {
 	outcome := map[Status]string{Waiting: "retried", Sent: "sent", Failed: "failed"}[m.Status]
 	s.count.WithLabelValues(string(m.Kind), outcome).Inc()
@@ -122,7 +122,7 @@ func (s *Mails) tell(ctx context.Context, m Mail) {
 	}
 }
 
-// pause is how long a mail waits after its tries: 5 seconds, then four times as long each time, at most 10 minutes.
+// pause returns how long a mail waits after its tries: 5 seconds, then four times as long each time, at most 10 minutes.
 func pause(tries int) time.Duration {
 	d := 5 * time.Second
 	for range min(max(tries, 1)-1, 4) {
@@ -137,7 +137,7 @@ func (s *Mails) waiting() (more <-chan struct{}, open bool) {
 	return s.more, !s.closed
 }
 
-// wake lets whoever waits look again.
+// wake makes waiting calls of Claim look for mails again.
 func (s *Mails) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +147,7 @@ func (s *Mails) wake() {
 	}
 }
 
-// Run lets nobody wait any more once ctx has ended.
+// Run waits for ctx to end, and then releases all waiting calls of Claim.
 func (s *Mails) Run(ctx context.Context) error {
 	<-ctx.Done()
 	s.mu.Lock()

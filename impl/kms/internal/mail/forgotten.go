@@ -14,45 +14,45 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Request is a login for which a new password was asked, and whose it is nobody has looked yet.
+// Request is a login for which a password reset was requested. It has not been matched to a user yet.
 type Request struct {
-	Asked  []byte // MAC of the login: people type passwords there, which a hash without a key gives to whoever guesses
+	Asked  []byte // MAC of the login: people type passwords into that field, which a plain hash would reveal to guessing
 	Sealed []byte
 	At     time.Time
 }
 
-// RequestRows is what requests ask of the database.
+// RequestRows are the queries for requests.
 type RequestRows interface {
-	// Ask stores a request, unless one for the login waits.
+	// Ask stores a request, unless one for the login is waiting.
 	Ask(ctx context.Context, tx *store.Tx, asked, sealed []byte, at time.Time) error
-	// CountAsked returns how many requests wait.
+	// CountAsked returns the number of waiting requests.
 	CountAsked(ctx context.Context, q store.Querier) (int64, error)
-	// Asked returns requests, the oldest first, those after the given one.
+	// Asked returns requests, oldest first, starting after the given one.
 	Asked(ctx context.Context, q store.Querier, after Request, limit int) ([]Request, error)
 	// Forget deletes requests from before the time, and returns how many.
 	Forget(ctx context.Context, tx *store.Tx, before time.Time) (int64, error)
-	// Take deletes a request; false when somebody else has.
+	// Take deletes a request; false when it was already deleted.
 	Take(ctx context.Context, tx *store.Tx, asked []byte) (bool, error)
-	// CountSince returns how many mails of a kind a user was written since a time.
+	// CountSince returns how many mails of a kind were written for a user since a time.
 	CountSince(ctx context.Context, tx *store.Tx, userID string, kind Kind, since time.Time) (int64, error)
 }
 
 const (
-	// RequestPause is between two looks for requests.
+	// RequestPause is the interval between checks for requests.
 	RequestPause = time.Second
-	mostRequests = 10_000 // that wait
+	mostRequests = 10_000 // waiting requests
 	requestLife  = 5 * time.Minute
 	requestBatch = 256
-	perHour      = 3  // mails to one user who asks
-	perDay       = 10 // of them
+	perHour      = 3  // mails per user on request
+	perDay       = 10 // mails per user on request
 	noticeLife   = 24 * time.Hour
 )
 
-// requestAAD binds a login to its request.
+// requestAAD is the associated data that binds the sealed login to its request.
 func requestAAD(asked []byte) []byte { return append([]byte("request "), asked...) }
 
-// Request takes down that a new password is asked for a login. Nobody looks whether there is such a user before it has returned (see Answer), so that neither
-// the answer nor its time tells. Errors, whoever is asked for: domain.MailOff, domain.Overloaded.
+// Request stores that a password reset was requested for a login. Answer looks for the user later, so that neither the result nor its timing reveals whether
+// the user exists. Errors, for any login: domain.MailOff, domain.Overloaded.
 func (s *Mails) Request(ctx context.Context, login string) (err error) {
 	defer tried.To(&err, "request password reset")
 	on, err := s.On(ctx, s.DB.Read(ctx))
@@ -82,8 +82,8 @@ func (s *Mails) Request(ctx context.Context, login string) (err error) {
 	})
 }
 
-// Answer writes mails to the users of all requests that wait: each in a transaction of its own, so that one that fails keeps no other from its mail. It waits
-// for the next time, until its life is over.
+// Answer writes mails to the users of all waiting requests. Each has a transaction of its own, so that a failure does not affect the others. A request that
+// failed is tried again at the next call, until it expires.
 func (s *Mails) Answer(ctx context.Context) error {
 	if err := s.forget(ctx); err != nil {
 		return err
@@ -108,7 +108,7 @@ func (s *Mails) Answer(ctx context.Context) error {
 	return nil
 }
 
-// forget deletes requests that nobody could answer in time: they take the place of others, and whoever asked has asked again.
+// forget deletes expired requests. They would fill the table, and the user has probably asked again.
 func (s *Mails) forget(ctx context.Context) error {
 	before := domain.Now(s.Clock).Add(-requestLife)
 	oldest, err := s.Rows.Asked(ctx, s.DB.Read(ctx), Request{Asked: []byte{}}, 1)
@@ -138,7 +138,7 @@ func (s *Mails) answer(ctx context.Context, tx *store.Tx, r Request) error {
 	login, err := s.Sealer.Open(r.Sealed, requestAAD(r.Asked))
 	if err != nil {
 		s.Log.ErrorContext(ctx, "a request for a new password can't be read", "error", err)
-		return nil // it will never be
+		return nil // it will never be readable
 	}
 	u, found, err := s.Users.Claimant(ctx, tx, string(login))
 	if err != nil || !found {
@@ -163,7 +163,7 @@ func (s *Mails) answer(ctx context.Context, tx *store.Tx, r Request) error {
 	return s.audit.Append(ctx, tx, auditlog.Event{Action: "requestPasswordReset", Target: u.ID, Detail: map[string]string{"mail": m.ID, "to": m.To}})
 }
 
-// enough reports whether a user was written as many mails as whoever asks may cause.
+// enough reports whether the limit of mails that requests may cause for a user is reached.
 func (s *Mails) enough(ctx context.Context, tx *store.Tx, userID string) (bool, error) {
 	now := domain.Now(s.Clock)
 	for _, limit := range []struct {
@@ -181,13 +181,14 @@ func (s *Mails) enough(ctx context.Context, tx *store.Tx, userID string) (bool, 
 	return false, nil
 }
 
-// TellChanged writes a user who has a mail address that a reset was used. Where mails are off they can't be told, and the password is changed all the same.
+// TellChanged writes a mail to a user with a mail address that a reset was used. Where mails are off it does nothing, and the password is changed all the same.
 func (s *Mails) TellChanged(ctx context.Context, tx *store.Tx, u user.User) (err error) {
 	defer tried.To(&err, "tell of a new password")
 	return s.notify(ctx, tx, PasswordChanged, u)
 }
 
-// TellMoved writes the mail address that a user had, if any, that it is theirs no more. Where mails are off nobody is told, and it is changed all the same.
+// TellMoved writes a mail to the user's old address, if any, that it is no longer the account's. Where mails are off it does nothing, and the address is changed
+// all the same.
 func (s *Mails) TellMoved(ctx context.Context, tx *store.Tx, before user.User) (err error) {
 	defer tried.To(&err, "tell of another mail address")
 	return s.notify(ctx, tx, AddressChanged, before)

@@ -1,5 +1,5 @@
-// Package mail keeps the mails that people are sent about their account until twofactor has sent them. A mail is written in the transaction that makes
-// what it tells of, so that neither is without the other. The token of its link is sealed, and forgotten once the mail was taken over or given up.
+// Package mail stores the mails about users' accounts until twofactor has sent them. A mail is written in the transaction of the event that it is about,
+// so that neither exists without the other. The token of its link is sealed, and erased once the mail was sent or has failed.
 package mail
 
 import (
@@ -26,25 +26,25 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Kind is what a mail is about.
+// Kind is the subject of a mail.
 type Kind string
 
 // The kinds of mails.
 const (
-	PasswordReset     Kind = "password_reset"     // a link to choose a new password, ordered by an administrator
-	ForgottenPassword Kind = "forgotten_password" // the same, asked for by whoever says that it is theirs
-	PasswordChanged   Kind = "password_changed"   // tells that such a link was used
-	AddressChanged    Kind = "address_changed"    // tells the old address that mails go to another one, or nowhere
+	PasswordReset     Kind = "password_reset"     // a link to choose a new password, requested by an administrator
+	ForgottenPassword Kind = "forgotten_password" // the same, requested at the sign-in page by anyone who knows the login
+	PasswordChanged   Kind = "password_changed"   // reports that such a link was used
+	AddressChanged    Kind = "address_changed"    // tells the old address that it is no longer the account's
 	Invitation        Kind = "invitation"         // a link to enrol a first second factor
 )
 
-// Status is how far a mail is.
+// Status is the state of a mail's delivery.
 type Status string
 
 // The states of a mail.
 const (
 	Waiting Status = "waiting"
-	Sent    Status = "sent" // a mail server has taken it over
+	Sent    Status = "sent" // a mail server has accepted it
 	Failed  Status = "failed"
 )
 
@@ -60,37 +60,37 @@ type Mail struct {
 	CreatedAt, UpdatedAt, ExpiresAt time.Time
 }
 
-// Order is a mail that is to be sent now.
+// Order is a mail that was claimed for sending.
 type Order struct {
 	Mail
 	Sealed []byte
 	Lease  string
 }
 
-// Claimed is an order with what the sender needs.
+// Claimed is an order with the address and link that the sender needs.
 type Claimed struct {
 	Order
 	Address string
-	Link    string // "" where nothing is asked of the person
+	Link    string // "" for a mail without a link
 }
 
-// Rows is what mails ask of the database.
+// Rows are the queries for mails.
 type Rows interface {
-	// Insert stores a mail that waits.
+	// Insert stores a waiting mail.
 	Insert(ctx context.Context, tx *store.Tx, m Mail, sealed []byte) error
-	// Claim takes up at most limit mails that are due, for the lease and until the time.
+	// Claim leases at most limit due mails until the given time, and returns them.
 	Claim(ctx context.Context, tx *store.Tx, lease string, at, until time.Time, limit int) ([]Order, error)
 	// Due reports whether a mail is due.
 	Due(ctx context.Context, q store.Querier, at time.Time) (bool, error)
-	// Leased reads a mail that waits under a lease; false when there is none, or the lease is another's.
+	// Leased returns a waiting mail; false when there is none, or the lease is not the current one.
 	Leased(ctx context.Context, tx *store.Tx, id, lease string) (Mail, bool, error)
-	// Settle writes what became of a mail under a lease. A mail that does not wait any more loses its sealed text.
+	// Settle writes the outcome of sending a mail under a lease. The sealed text is erased unless the mail still waits.
 	Settle(ctx context.Context, tx *store.Tx, lease string, m Mail, due time.Time) error
-	// GiveUp fails the mails that wait beyond their time, and returns how many.
+	// GiveUp fails the waiting mails that have expired, and returns how many.
 	GiveUp(ctx context.Context, tx *store.Tx, at time.Time, reason string) (int64, error)
-	// List returns mails, newest first, those before the id.
+	// List returns mails, newest first, starting after the mail with ID before.
 	List(ctx context.Context, q store.Querier, before string, limit int) ([]Mail, error)
-	// Seen notes that somebody asked for mails, if that was not noted since; LastSeen tells when.
+	// Seen stores when mails were last claimed, unless a time after since is already stored; LastSeen returns it.
 	Seen(ctx context.Context, tx *store.Tx, at, since time.Time) error
 	LastSeen(ctx context.Context, q store.Querier) (time.Time, error)
 	// Sweep deletes mails that expired before the time.
@@ -99,18 +99,18 @@ type Rows interface {
 	RequestRows
 }
 
-// Sealer seals what is in a mail.
+// Sealer seals the content of a mail.
 type Sealer interface {
 	Seal(plain, aad []byte) ([]byte, error)
 	Open(sealed, aad []byte) ([]byte, error)
 }
 
-// MAC sums what must not be guessed from its sum.
+// MAC computes keyed hashes of values that could be guessed from a plain hash.
 type MAC interface {
 	Sum(data []byte) ([]byte, error)
 }
 
-// Config is what Mails are made of.
+// Config is what Mails depends on.
 type Config struct {
 	DB        *store.DB
 	Rows      Rows
@@ -118,7 +118,7 @@ type Config struct {
 	Standing  *authority.Standing
 	Sealer    Sealer
 	Sums      MAC
-	PublicURL string // base of the links; never what a request says
+	PublicURL string // base URL of the links; never taken from a request
 	Clock     clock.Clock
 	Log       *slog.Logger
 }
@@ -130,7 +130,7 @@ type Mails struct {
 	count *prometheus.CounterVec
 
 	mu     sync.Mutex
-	more   chan struct{} // closed when a mail was written, or there will be none any more
+	more   chan struct{} // closed when a mail was written, and at shutdown
 	closed bool
 }
 
@@ -141,22 +141,22 @@ func New(c Config) *Mails {
 	}, []string{"kind", "outcome"})}
 }
 
-// Collector tells how many mails there were.
+// Collector returns the metric of mails by kind and outcome.
 func (s *Mails) Collector() prometheus.Collector { return s.count }
 
 const (
 	batch      = 16
 	leaseTime  = time.Minute
 	maxWait    = 25 * time.Second
-	lookPause  = time.Second      // between two looks for what another replica wrote, and for what is due again
-	seenPause  = 15 * time.Second // between two notes that mails are asked for
-	seenFor    = 2 * time.Minute  // for which somebody who asked is taken to be there
+	lookPause  = time.Second      // between two checks for mails written by other replicas or due again
+	seenPause  = 15 * time.Second // between two writes of the time of the last claim
+	seenFor    = 2 * time.Minute  // how long after a claim mails count as being sent
 	retention  = 7 * 24 * time.Hour
 	listName   = "mails"
 	longestTry = 10 * time.Minute
 )
 
-// content is what is sealed of a mail.
+// content is the sealed part of a mail.
 type content struct {
 	Address string `json:"address"`
 	Token   string `json:"token,omitempty"`
@@ -164,12 +164,12 @@ type content struct {
 
 func aad(m Mail) []byte { return []byte("mail " + m.ID + " " + m.UserID) }
 
-// Off is the refusal where nobody sends mails.
+// Off returns the refusal for a deployment in which no service sends mails.
 func Off() error {
 	return domain.Refuse(domain.MailOff, "Mails are not sent here: there is no mail server.")
 }
 
-// On reports whether somebody sends mails.
+// On reports whether mails are being sent: they were claimed within seenFor.
 func (s *Mails) On(ctx context.Context, q store.Querier) (bool, error) {
 	seen, err := s.Rows.LastSeen(ctx, q)
 	if err != nil {
@@ -178,8 +178,8 @@ func (s *Mails) On(ctx context.Context, q store.Querier) (bool, error) {
 	return s.Clock.Now().Sub(seen) < seenFor, nil
 }
 
-// SendReset sends a user a link to choose a new password, at the address or, where it is "", the user's own. Errors: domain.MailOff, domain.NotFound,
-// domain.StateConflict for a disabled user, domain.ValidationFailed for what is no address and for a user who has none.
+// SendReset sends a user a link to choose a new password, to the address or, if it is "", to the user's own. Errors: domain.MailOff, domain.NotFound,
+// domain.StateConflict for a disabled user, domain.ValidationFailed for an invalid address and for a user who has none.
 func (s *Mails) SendReset(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID, address string) (_ Mail, err error) {
 	defer tried.To(&err, "mail password reset")
 	made, err := s.Users.CreateReset(ctx, tx, caller, userID, true)
@@ -189,7 +189,7 @@ func (s *Mails) SendReset(ctx context.Context, tx *store.Tx, caller *auth.Princi
 	return s.order(ctx, tx, PasswordReset, userID, address, made.Token, made.ExpiresAt)
 }
 
-// SendInvitation sends an administrator the link with an invitation. Errors: as SendReset, domain.StateConflict for who needs none.
+// SendInvitation sends an administrator a link with an invitation. Errors: as SendReset; domain.StateConflict for a user who needs none.
 func (s *Mails) SendInvitation(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID, address string) (_ Mail, err error) {
 	defer tried.To(&err, "mail invitation")
 	made, err := s.Users.Invite(ctx, tx, caller, userID)
@@ -199,7 +199,7 @@ func (s *Mails) SendInvitation(ctx context.Context, tx *store.Tx, caller *auth.P
 	return s.order(ctx, tx, Invitation, userID, address, made.Token, made.ExpiresAt)
 }
 
-// order writes a mail that an administrator has asked for, and records to whom.
+// order writes a mail that an administrator has requested, and records it.
 func (s *Mails) order(ctx context.Context, tx *store.Tx, kind Kind, userID, address, token string, expires time.Time) (Mail, error) {
 	on, err := s.On(ctx, tx)
 	if err != nil {
@@ -229,10 +229,10 @@ func (s *Mails) order(ctx context.Context, tx *store.Tx, kind Kind, userID, addr
 	return m, s.audit.Append(ctx, tx, auditlog.Event{Action: actions[kind], Target: userID, Detail: map[string]string{"mail": m.ID, "to": m.To}})
 }
 
-// actions are the operations by which administrators order mails.
+// actions are the operations by which administrators request mails.
 var actions = map[Kind]string{PasswordReset: "mailPasswordReset", Invitation: "mailInvitation"}
 
-// write stores a mail that waits.
+// write stores a waiting mail.
 func (s *Mails) write(ctx context.Context, tx *store.Tx, kind Kind, userID string, c content, expires time.Time) (Mail, error) {
 	now := domain.Now(s.Clock)
 	m := Mail{ID: id.New("mail"), Kind: kind, UserID: userID, To: mailaddress.Mask(c.Address), Status: Waiting, CreatedAt: now, UpdatedAt: now, ExpiresAt: expires}
@@ -254,7 +254,7 @@ func (s *Mails) write(ctx context.Context, tx *store.Tx, kind Kind, userID strin
 	return m, nil
 }
 
-// List returns a page of mails, newest first, and the cursor of the next one, or "".
+// List returns a page of mails, newest first, and the cursor of the next page, or "".
 func (s *Mails) List(ctx context.Context, cursor string, limit int) (_ []Mail, _ string, err error) {
 	defer tried.To(&err, "list mails")
 	var before string
@@ -271,7 +271,7 @@ func (s *Mails) List(ctx context.Context, cursor string, limit int) (_ []Mail, _
 	return mails, page.Encode(listName, mails[limit-1].ID), nil
 }
 
-// Sweep gives up what is of no use any more, and deletes what expired long ago.
+// Sweep fails mails that have expired, and deletes those that expired longer than retention ago.
 func (s *Mails) Sweep(ctx context.Context) error {
 	now := domain.Now(s.Clock)
 	var late int64
@@ -291,10 +291,10 @@ func (s *Mails) Sweep(ctx context.Context) error {
 	return nil
 }
 
-// errBroken is a sealed text that is none of ours.
+// errBroken says that the sealed content of a mail can't be opened or decoded.
 var errBroken = errors.New("the text of a mail can't be read")
 
-// open returns an order with what the sender needs.
+// open opens the content of an order.
 func (s *Mails) open(o Order) (Claimed, error) {
 	plain, err := s.Sealer.Open(o.Sealed, aad(o.Mail))
 	if err != nil {
@@ -311,7 +311,7 @@ func (s *Mails) open(o Order) (Claimed, error) {
 	return claimed, nil
 }
 
-// link is where a person goes with a token. It is behind #, which a browser sends to nobody.
+// link returns the link of a mail. The token is in the fragment, which browsers do not send to servers.
 func (s *Mails) link(kind Kind, token string) string {
 	path := "/kms/v1/auth/password-reset#"
 	if kind == Invitation {

@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// strangers are mails that know no users: whatever looks for one fails.
+// strangers are mails whose user look-ups fail.
 func strangers(t *testing.T) (*kmstest.Parts, *mail.Mails) {
 	t.Helper()
 	p := kmstest.New(t)
@@ -37,7 +37,7 @@ func strangers(t *testing.T) (*kmstest.Parts, *mail.Mails) {
 	})
 }
 
-// Whether there is such a user can't be told by the time that an answer takes: nobody looks before it was given.
+// The duration of an answer does not reveal whether the user exists: the look-up comes after the answer.
 func TestRequest_looksAtNoUserBeforeItHasAnswered(t *testing.T) {
 	p, mails := strangers(t)
 	p.First("ada")
@@ -52,7 +52,7 @@ func TestRequest_looksAtNoUserBeforeItHasAnswered(t *testing.T) {
 	require.ErrorIs(t, mails.Request(t.Context(), "ada"), domain.MailOff)
 }
 
-// People type passwords where their name belongs: whoever has the database can't try guesses at what was typed.
+// People type passwords into the name field. With the database alone, guesses at what was typed can't be verified.
 func TestRequest_keepsNothingThatTellsWhatWasTyped(t *testing.T) {
 	var kept [][]byte
 	for range 2 {
@@ -66,7 +66,7 @@ func TestRequest_keepsNothingThatTellsWhatWasTyped(t *testing.T) {
 	require.NotEqual(t, kept[0], kept[1], "without the key it is nothing that can be computed")
 }
 
-// Who knows a name floods no mailbox, however long they go on.
+// Knowing a login is not enough to flood its mailbox.
 func TestAnswer_writesTenMailsADay(t *testing.T) {
 	p, mails := strangers(t)
 	mails.Users = p.Users
@@ -97,7 +97,7 @@ func TestAnswer_writesTenMailsADay(t *testing.T) {
 	require.Equal(t, 11, written(), "the next day")
 }
 
-// stuck are rows of which some requests can't be taken.
+// stuck are rows from which some requests can't be taken.
 type stuck struct {
 	mail.Rows
 }
@@ -111,7 +111,7 @@ func (r stuck) Take(ctx context.Context, tx *store.Tx, asked []byte) (bool, erro
 	return r.Rows.Take(ctx, tx, asked)
 }
 
-// What fails stands in nobody's way: those behind it are answered at once, however many there are, and it is gone after five minutes.
+// A failing request delays no others, however many there are, and is deleted after five minutes.
 func TestAnswer_passesByWhatFails(t *testing.T) {
 	p, mails := strangers(t)
 	mails.Rows = stuck{mails.Rows}
@@ -141,7 +141,7 @@ func TestAnswer_passesByWhatFails(t *testing.T) {
 	require.Zero(t, waiting())
 }
 
-// Requests are bounded, whoever sends them from however many addresses.
+// The number of requests is bounded, however many clients send them.
 func TestRequest_isRefusedWhenTooManyWait(t *testing.T) {
 	p, mails := strangers(t)
 	p.Write(func(ctx context.Context, tx *store.Tx) error {

@@ -20,39 +20,39 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Status is what comes of a request.
+// Status is the result of an authorization request.
 type Status string
 
-// What comes of a request.
+// The results of an authorization request.
 const (
 	Redirect        Status = "redirect"         // the browser goes back to the client
-	SignInRequired  Status = "sign_in_required" // a fresh one
+	SignInRequired  Status = "sign_in_required" // a fresh sign-in
 	FactorRequired  Status = "factor_required"
 	ConsentRequired Status = "consent_required"
 )
 
-// Answer is what comes of a request, for the page.
+// Answer is the result of an authorization request, for the page.
 type Answer struct {
 	Status   Status
 	Client   Client
-	Location string   // of Redirect
-	Scopes   []string // that consent is asked for
+	Location string   // only with Redirect
+	Scopes   []string // to ask consent for
 }
 
-// Consent is what a person has said.
+// Consent is the person's decision on the consent page.
 type Consent string
 
-// What a person has said.
+// The decisions on the consent page.
 const (
 	Unsaid  Consent = ""
 	Granted Consent = "granted"
 	Denied  Consent = "denied"
 )
 
-// codeLife is how long a code may be traded (RFC 6749, section 4.1.2, asks for ten minutes at the most).
+// codeLife is how long a code can be exchanged (RFC 6749, section 4.1.2, recommends at most ten minutes).
 const codeLife = 60 * time.Second
 
-// Check judges a request before anybody has signed in. A client or redirect URI that is not registered is domain.ValidationFailed.
+// Check checks a request before the person has signed in. An unregistered client or redirect URI is domain.ValidationFailed.
 func (p *Provider) Check(ctx context.Context, r Request) (_ Answer, err error) {
 	defer tried.To(&err, "check authorization request")
 	j, err := p.judge(ctx, p.DB.Read(ctx), r, authority.Unlocked)
@@ -68,8 +68,8 @@ func (p *Provider) Check(ctx context.Context, r Request) (_ Answer, err error) {
 	return Answer{Status: SignInRequired, Client: j.client}, nil
 }
 
-// Authorize makes a code for a client, for the person of the caller's session, or says what is missing. All that the page knows of the request is judged
-// again. The caller's token must be that of a person's own session (else domain.Forbidden).
+// Authorize issues a code for a client and the person of the caller's session, or returns what is missing. The whole request is checked again, since it comes
+// from the page. The caller's token must be from a person's own session (else domain.Forbidden).
 func (p *Provider) Authorize(ctx context.Context, caller *auth.Principal, r Request, said Consent) (answer Answer, err error) {
 	defer tried.To(&err, "authorize client")
 	if caller.SessionID == "" || caller.ClientID != signing.LoginClient {
@@ -89,7 +89,7 @@ func (p *Provider) Authorize(ctx context.Context, caller *auth.Principal, r Requ
 		if err != nil {
 			return err
 		}
-		// It may be asked for since the session began, whose tokens live for minutes.
+		// The requirement may have been added after the session began, whose tokens are valid for minutes.
 		j.factor = asked.Always && !(contract.ACRSatisfies(caller.ACR, contract.ACRSecondFactor) && asked.AcceptsAtSignIn(caller.Factor))
 		status, f, err := p.missing(ctx, tx, caller, j, answer.Scopes, said)
 		switch {
@@ -110,7 +110,8 @@ func (p *Provider) Authorize(ctx context.Context, caller *auth.Principal, r Requ
 	return answer, nil
 }
 
-// missing says what a request lacks: Redirect when nothing does. With prompt=none, and where the person has refused, it is a fault that the client is told.
+// missing returns what a request still needs; Redirect when it needs nothing. With prompt=none, and when the person has refused, the result is a fault that is
+// reported to the client.
 func (p *Provider) missing(ctx context.Context, tx *store.Tx, caller *auth.Principal, j judged, scopes []string, said Consent) (Status, *fault, error) {
 	if j.fault != nil {
 		return "", j.fault, nil
@@ -153,7 +154,7 @@ func (p *Provider) missing(ctx context.Context, tx *store.Tx, caller *auth.Princ
 	return Redirect, nil, nil
 }
 
-// grant keeps what the person has agreed to and makes the code. The person's session and the client are held.
+// grant stores the consent and issues the code. The person's session and the client are locked.
 func (p *Provider) grant(ctx context.Context, tx *store.Tx, caller *auth.Principal, j judged, answer *Answer, said Consent) error {
 	now := domain.Now(p.Clock)
 	if said == Granted {
@@ -181,7 +182,7 @@ func (p *Provider) grant(ctx context.Context, tx *store.Tx, caller *auth.Princip
 	}})
 }
 
-// levelOf is the level of a token beyond a password's; zero for that.
+// levelOf returns the level of a token that is higher than a password's; otherwise the zero Level.
 func levelOf(caller *auth.Principal) session.Level {
 	if !contract.ACRSatisfies(caller.ACR, contract.ACRSecondFactor) {
 		return session.Level{}

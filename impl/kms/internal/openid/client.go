@@ -1,4 +1,4 @@
-// Package openid signs people in at web apps: OpenID Connect 1.0, by the code flow with PKCE alone.
+// Package openid signs people in at web apps by OpenID Connect 1.0. It supports only the authorization code flow with PKCE.
 package openid
 
 import (
@@ -19,14 +19,14 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 )
 
-// Client is a web app where people sign in. Its access tokens and refresh tokens belong to sessions of its own, one for each code.
+// Client is a web app that signs people in. Each code it exchanges starts a session of its own, which its tokens belong to.
 type Client struct {
 	ID, Name               string
-	SecretHash             []byte   // of a confidential client; nil: public
-	RedirectURIs           []string // compared as they are
+	SecretHash             []byte   // of a confidential client; nil for a public one
+	RedirectURIs           []string // compared byte by byte
 	PostLogoutRedirectURIs []string
-	Scopes                 []string // that it may ask for at services; sorted
-	Trusted                bool     // the team's own: nobody is asked for consent
+	Scopes                 []string // that it may request at services; sorted
+	Trusted                bool     // the team's own app: people are not asked for consent
 	Version                int64
 	CreatedAt, UpdatedAt   time.Time
 }
@@ -34,10 +34,10 @@ type Client struct {
 // Confidential reports whether the client has a secret.
 func (c Client) Confidential() bool { return c.SecretHash != nil }
 
-// maxClients is how many clients there can be.
+// maxClients is the limit of clients.
 const maxClients = 200
 
-// newSecret returns a client's secret and its hash, which needs no key: the secret has 256 random bits.
+// newSecret returns a new client secret and its hash. The hash needs no key: the secret has 256 random bits.
 func newSecret() (text string, hash []byte) {
 	text = "cs_" + random()
 	return text, hashOf(text)
@@ -54,7 +54,7 @@ func hashOf(text string) []byte {
 	return sum[:]
 }
 
-// authentic refuses a secret that is not the client's; a public client has none.
+// authentic refuses a wrong secret; a public client must send none.
 func (c Client) authentic(secret string) error {
 	if !c.Confidential() && secret == "" || c.Confidential() && subtle.ConstantTimeCompare(hashOf(secret), c.SecretHash) == 1 {
 		return nil
@@ -66,11 +66,11 @@ func invalidClient() error {
 	return domain.Refuse(domain.InvalidClient, "The client is unknown or its secret is wrong.")
 }
 
-// reservedQuery are the parameters of an answer, which a redirect URI can't have of its own.
+// reservedQuery are the parameters of an authorization response, which a redirect URI may not contain.
 var reservedQuery = []string{"code", "error", "error_description", "error_uri", "iss", "state"}
 
-// checkURIs refuses what can't be a redirect URI (RFC 9700, section 2.1): it is https, or http on a loopback address or localhost, without user, fragment
-// and wildcard. field is where in the body they are.
+// checkURIs refuses invalid redirect URIs (RFC 9700, section 2.1). A URI must be https, or http on a loopback address or localhost, without user, fragment
+// and wildcard. field is the JSON pointer to the URIs in the body.
 func checkURIs(field string, uris []string) error {
 	for _, raw := range uris {
 		if why := wrongURI(raw); why != "" {
@@ -83,7 +83,7 @@ func checkURIs(field string, uris []string) error {
 	return nil
 }
 
-// wrongURI says why a redirect URI can't be registered; "" for one that can.
+// wrongURI returns why a redirect URI can't be registered; "" for a valid one.
 func wrongURI(raw string) string {
 	u, err := url.Parse(raw)
 	switch {
@@ -118,7 +118,8 @@ func loopback(host string) bool {
 	return err == nil && address.IsLoopback()
 }
 
-// checkScopes refuses what a web app can't ask for: scopes of the kms and of twofactor, by which it could act as the person's browser, and those of nobody.
+// checkScopes refuses scopes that a web app may not request: those of the kms and of twofactor, with which it could act like the person's browser, and unknown
+// ones. It returns the scopes sorted.
 func (p *Provider) checkScopes(ctx context.Context, declares func(ctx context.Context, scopes []string) ([]string, error), scopes []string) ([]string, error) {
 	declared, err := declares(ctx, scopes)
 	if err != nil {
@@ -135,5 +136,5 @@ func (p *Provider) checkScopes(ctx context.Context, declares func(ctx context.Co
 	return slices.Compact(sorted), nil
 }
 
-// narrowed reports whether a scope was taken away.
+// narrowed reports whether a scope was removed.
 func narrowed(before, after Client) bool { return !authority.Covers(after.Scopes, before.Scopes) }

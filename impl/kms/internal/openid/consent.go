@@ -16,17 +16,17 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Given is what a person has allowed a web app.
+// Given is a person's consent to a web app.
 type Given struct {
 	ClientID, ClientName string
 	Scopes               []string
-	UpdatedAt            time.Time // when the person agreed last
+	UpdatedAt            time.Time // when the person last consented
 }
 
 const consentListName = "consents"
 
-// ListConsents returns a page of the caller's consents, by the id of the web app, and the cursor of the next one, or "". Those of others do not exist
-// (domain.NotFound), and a token that is not of a person's own session is domain.Forbidden.
+// ListConsents returns a page of the caller's consents, by the ID of the web app, and the cursor of the next page, or "". Another user's consents are
+// domain.NotFound. A token that is not from a person's own session is domain.Forbidden.
 func (p *Provider) ListConsents(ctx context.Context, caller *auth.Principal, userID, cursor string, limit int) (_ []Given, _ string, err error) {
 	defer tried.To(&err, "list consents")
 	var after string
@@ -46,7 +46,7 @@ func (p *Provider) ListConsents(ctx context.Context, caller *auth.Principal, use
 	return given, page.Encode(consentListName, given[limit-1].ClientID), nil
 }
 
-// ownConsents lets people see and withdraw their own consents, by a session that no app or key has.
+// ownConsents allows only a person's own session, not one of a web app or an API key, and only for the person's own consents.
 func ownConsents(caller *auth.Principal, userID string) error {
 	switch {
 	case caller.SessionID == "" || caller.ClientID != signing.LoginClient:
@@ -57,9 +57,9 @@ func ownConsents(caller *auth.Principal, userID string) error {
 	return nil
 }
 
-// WithdrawConsent takes back what the caller has allowed a web app, and ends all that the app has of the caller: sessions and unused codes; it returns how many
-// sessions. The caller's row is held for this transaction alone: a trade, a refresh and an authorization hold it too, so each is either over, and what it made
-// ends here, or finds nothing to stand on. A consent that is not there is domain.NotFound.
+// WithdrawConsent withdraws the caller's consent to a web app, ends the app's sessions for the caller, deletes its unused codes, and returns the number of
+// sessions. The caller's row is locked exclusively. A code exchange, a refresh and an authorization lock it too: each has either committed, and then what it
+// created ends here, or fails afterwards. A missing consent is domain.NotFound.
 func (p *Provider) WithdrawConsent(ctx context.Context, caller *auth.Principal, userID, clientID string) (ended int64, err error) {
 	defer tried.To(&err, "withdraw consent")
 	if err := ownConsents(caller, userID); err != nil {
@@ -69,7 +69,7 @@ func (p *Provider) WithdrawConsent(ctx context.Context, caller *auth.Principal, 
 		if _, err := p.Standing.Hold(ctx, tx, caller, authority.Ref{Kind: auth.KindUser, ID: userID}); err != nil {
 			return err
 		}
-		// Before its sessions, as in the deletion of a client.
+		// The client is locked before its sessions, as in the deletion of a client.
 		_, found, err := p.Rows.Client(ctx, tx, clientID, authority.Shared)
 		if err != nil {
 			return fmt.Errorf("hold client: %w", err)
@@ -88,7 +88,7 @@ func (p *Provider) WithdrawConsent(ctx context.Context, caller *auth.Principal, 
 			return err
 		}
 		if !withdrawn {
-			return noConsent() // and nothing was ended
+			return noConsent() // the transaction is rolled back, so no session ends
 		}
 		return p.audit.Append(ctx, tx, auditlog.Event{
 			Action: "withdrawConsent", Target: clientID, Detail: map[string]string{"sessions": strconv.FormatInt(ended, 10)},

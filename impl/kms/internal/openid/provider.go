@@ -16,47 +16,47 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Code is an authorization code with all that it is bound to, without its text.
+// Code is an authorization code with everything it is bound to, without its text.
 type Code struct {
 	ClientID    string
 	SessionID   string // the person's session
-	UserID      string // of the session
+	UserID      string // of the session's user
 	RedirectURI string
 	Challenge   string // RFC 7636, S256
 	Nonce       string
 	Scopes      []string // granted
 	Level       session.Level
-	AuthTime    time.Time // when the person last proved to be there
+	AuthTime    time.Time // when the person last authenticated
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
-	Gave        string // the client's session that it was traded for; "": unused
+	Gave        string // ID of the client's session that it was exchanged for; "" if unused
 }
 
-// Rows is what the domain asks of the database.
+// Rows are the queries of the domain.
 type Rows interface {
-	// Insert adds a client; false when there are most of them already.
+	// Insert stores a client; false when there already are most of them.
 	Insert(ctx context.Context, tx *store.Tx, c Client, most int) (bool, error)
-	// Client finds a client, and locks its row as asked for until the transaction ends.
+	// Client returns a client with the given lock, which lasts until the transaction ends.
 	Client(ctx context.Context, q store.Querier, id string, lock authority.Lock) (Client, bool, error)
-	// List returns clients, oldest first, those after the given id.
+	// List returns clients, oldest first, starting after the given ID.
 	List(ctx context.Context, q store.Querier, after string, limit int) ([]Client, error)
-	// Update writes all but the id over the version from; false when that is not the version any more.
+	// Update writes everything but the ID if the client is at version from; false otherwise.
 	Update(ctx context.Context, tx *store.Tx, c Client, from int64) (bool, error)
-	// Delete removes a client with its codes and consents; false when there is none.
+	// Delete deletes a client with its codes and consents; false when there is none.
 	Delete(ctx context.Context, tx *store.Tx, id string) (bool, error)
 
-	// Consent returns the scopes to which a user has agreed.
+	// Consent returns the scopes that a user has consented to.
 	Consent(ctx context.Context, q store.Querier, userID, clientID string) ([]string, error)
 	PutConsent(ctx context.Context, tx *store.Tx, userID, clientID string, scopes []string, at time.Time) error
-	// Consents returns what a user has agreed to, by the id of the client, those after the given id.
+	// Consents returns a user's consents by the ID of the client, starting after the given ID.
 	Consents(ctx context.Context, q store.Querier, userID, after string, limit int) ([]Given, error)
-	// DeleteConsent takes a consent away; false when there is none.
+	// DeleteConsent deletes a consent; false when there is none.
 	DeleteConsent(ctx context.Context, tx *store.Tx, userID, clientID string) (bool, error)
 
 	InsertCode(ctx context.Context, tx *store.Tx, hash []byte, c Code) error
-	// Code finds a code that is not from before a restore, used or not.
+	// Code returns a code, used or not, unless it is from before a restore.
 	Code(ctx context.Context, q store.Querier, hash []byte) (Code, bool, error)
-	// UseCode consumes a code of the client, for the redirect URI and the challenge, that has not expired; the first caller alone is true.
+	// UseCode consumes a code of the client that matches the redirect URI and the challenge and has not expired; true only for the first caller.
 	UseCode(ctx context.Context, tx *store.Tx, hash []byte, clientID, redirectURI, challenge, gave string, at time.Time) (bool, error)
 	// DropCodes deletes the unused codes that a client has for a user.
 	DropCodes(ctx context.Context, tx *store.Tx, userID, clientID string) error
@@ -64,12 +64,12 @@ type Rows interface {
 	SweepCodes(ctx context.Context, tx *store.Tx, before time.Time) error
 }
 
-// Declared tells which of some scopes registered services declare, and keeps it so until the transaction ends.
+// Declared returns which of the scopes are declared by registered services, and locks them until the transaction ends.
 type Declared interface {
 	Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]string, error)
 }
 
-// Config is what a Provider is made of.
+// Config is what a Provider depends on.
 type Config struct {
 	DB       *store.DB
 	Rows     Rows
@@ -90,7 +90,7 @@ type Provider struct {
 // New returns a Provider.
 func New(c Config) *Provider { return &Provider{Config: c, audit: auditlog.Log{Clock: c.Clock}} }
 
-// Authenticate refuses (domain.InvalidClient) a client that is unknown or whose secret is wrong.
+// Authenticate refuses a client that is unknown or whose secret is wrong with domain.InvalidClient.
 func (p *Provider) Authenticate(ctx context.Context, id, secret string) error {
 	_, err := p.authenticate(ctx, p.DB.Read(ctx), id, secret, authority.Unlocked)
 	return err
@@ -107,10 +107,10 @@ func (p *Provider) authenticate(ctx context.Context, q store.Querier, id, secret
 	return c, c.authentic(secret)
 }
 
-// codeMemory is how long an expired code is remembered: one that comes back then still ends what it gave.
+// codeMemory is how long an expired code is kept, so that presenting it again still ends its session.
 const codeMemory = time.Hour
 
-// Sweep deletes codes that expired long ago.
+// Sweep deletes codes that expired longer than codeMemory ago.
 func (p *Provider) Sweep(ctx context.Context) (err error) {
 	defer tried.To(&err, "delete old codes")
 	return p.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -118,13 +118,14 @@ func (p *Provider) Sweep(ctx context.Context) (err error) {
 	})
 }
 
-// UserInfo is what a web app is told of a person.
+// UserInfo is what a web app may learn about a person.
 type UserInfo struct {
 	Subject  string
 	Username string // with the scope profile
 }
 
-// UserInfo tells whose token a client has, by the rows that it stands on. The token of another session than a client's is domain.Forbidden.
+// UserInfo returns the person that a client's token was issued for, after checking the rows behind the token. A token that is not from a web app's session is
+// domain.Forbidden.
 func (p *Provider) UserInfo(ctx context.Context, caller *auth.Principal) (info UserInfo, err error) {
 	defer tried.To(&err, "tell user info")
 	err = p.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {

@@ -25,8 +25,8 @@ type Draft struct {
 	Scopes                               []string
 }
 
-// Register makes a client, for administrators, and returns the secret of a confidential one. What can't be registered is domain.ValidationFailed, more
-// clients than there can be domain.LimitReached.
+// Register creates a client, and returns the secret of a confidential one. The caller must be an administrator. An invalid client is domain.ValidationFailed;
+// beyond the limit of clients it is domain.LimitReached.
 func (p *Provider) Register(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (_ Client, secret string, err error) {
 	defer tried.To(&err, "register client")
 	if err := p.Standing.HoldAdministrator(ctx, tx, caller); err != nil {
@@ -53,7 +53,7 @@ func (p *Provider) Register(ctx context.Context, tx *store.Tx, caller *auth.Prin
 	return c, secret, p.audit.Append(ctx, tx, auditlog.Event{Action: "registerClient", Target: c.ID, Detail: detail(c)})
 }
 
-// check refuses what a client can't be, and brings its scopes into their order.
+// check refuses an invalid client, and sorts its scopes.
 func (p *Provider) check(ctx context.Context, tx *store.Tx, c *Client) (err error) {
 	if err := checkURIs("/redirectUris", c.RedirectURIs); err != nil {
 		return err
@@ -68,7 +68,7 @@ func (p *Provider) check(ctx context.Context, tx *store.Tx, c *Client) (err erro
 	return err
 }
 
-// detail is what the audit log keeps of a client.
+// detail returns the details of a client for the audit log.
 func detail(c Client) map[string]string {
 	return map[string]string{
 		"redirectUris": strings.Join(c.RedirectURIs, " "), "scopes": strings.Join(c.Scopes, " "), "trusted": strconv.FormatBool(c.Trusted),
@@ -91,7 +91,7 @@ func notFound() error { return domain.Refuse(domain.NotFound, "There is no such 
 
 const listName = "clients"
 
-// List returns a page of clients, oldest first, and the cursor of the next one, or "".
+// List returns a page of clients, oldest first, and the cursor of the next page, or "".
 func (p *Provider) List(ctx context.Context, cursor string, limit int) (_ []Client, _ string, err error) {
 	defer tried.To(&err, "list clients")
 	var after string
@@ -108,7 +108,7 @@ func (p *Provider) List(ctx context.Context, cursor string, limit int) (_ []Clie
 	return clients, page.Encode(listName, clients[limit-1].ID), nil
 }
 
-// Change is what an update asks for; nil leaves as it is.
+// Change is a partial update of a client; nil fields stay as they are.
 type Change struct {
 	Name                                 *string
 	RedirectURIs, PostLogoutRedirectURIs *[]string
@@ -135,7 +135,7 @@ func (c Client) with(change Change) Client {
 	return c
 }
 
-// Update applies the change over a version that match holds for; another one is domain.PreconditionFailed. A scope that is taken away ends the client's
+// Update applies the change if match holds for the client's version, else it fails with domain.PreconditionFailed. Removing a scope ends the client's
 // sessions.
 func (p *Provider) Update(ctx context.Context, caller *auth.Principal, clientID string, match etag.Match, change Change) (after Client, err error) {
 	defer tried.To(&err, "update client")
@@ -165,7 +165,7 @@ func (p *Provider) Update(ctx context.Context, caller *auth.Principal, clientID 
 	return after, err
 }
 
-// administered holds what the caller, an administrator, stands on and the client's row, and returns the client.
+// administered locks the rows of the caller, who must be an administrator, and the client, and returns the client.
 func (p *Provider) administered(ctx context.Context, tx *store.Tx, caller *auth.Principal, clientID string) (Client, error) {
 	if err := p.Standing.HoldAdministrator(ctx, tx, caller); err != nil {
 		return Client{}, err
@@ -180,7 +180,7 @@ func (p *Provider) administered(ctx context.Context, tx *store.Tx, caller *auth.
 	return c, nil
 }
 
-// write stores a client whose row is held.
+// write stores a client whose row is locked.
 func (p *Provider) write(ctx context.Context, tx *store.Tx, c Client, from int64) error {
 	updated, err := p.Rows.Update(ctx, tx, c, from)
 	if err != nil {
@@ -192,7 +192,7 @@ func (p *Provider) write(ctx context.Context, tx *store.Tx, c Client, from int64
 	return nil
 }
 
-// RotateSecret gives a confidential client a new secret; the old one stops working at once. A public client is domain.StateConflict.
+// RotateSecret replaces the secret of a confidential client; the old one is invalid at once. A public client is domain.StateConflict.
 func (p *Provider) RotateSecret(ctx context.Context, tx *store.Tx, caller *auth.Principal, clientID string) (_ Client, secret string, err error) {
 	defer tried.To(&err, "rotate secret of client")
 	c, err := p.administered(ctx, tx, caller, clientID)
@@ -210,7 +210,7 @@ func (p *Provider) RotateSecret(ctx context.Context, tx *store.Tx, caller *auth.
 	return c, secret, p.audit.Append(ctx, tx, auditlog.Event{Action: "rotateClientSecret", Target: clientID})
 }
 
-// Delete removes a client; its codes and sessions end.
+// Delete deletes a client with its codes, and ends its sessions.
 func (p *Provider) Delete(ctx context.Context, caller *auth.Principal, clientID string) (err error) {
 	defer tried.To(&err, "delete client")
 	return p.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {

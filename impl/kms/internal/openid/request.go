@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Request is what a web app asks for at the authorization endpoint, as it came through the person's browser: nothing of it is true before it is judged.
+// Request is an authorization request of a web app. It comes through the person's browser, so nothing in it is trusted before it is checked.
 type Request struct {
 	ResponseType, ResponseMode, ClientID, RedirectURI, Scope, State, Nonce string
 	CodeChallenge, CodeChallengeMethod                                     string
@@ -24,7 +24,7 @@ type Request struct {
 	RequestObject, RequestURI                                              string
 }
 
-// The scopes that say what a client wants to know. The others are those of services.
+// The scopes that OpenID Connect defines. All others are those of services.
 const (
 	openID  = "openid"
 	profile = "profile"
@@ -32,13 +32,13 @@ const (
 )
 
 const (
-	// fresh is how recent a sign-in is that prompt=login asks for: the person needs time on the page after it.
+	// fresh is the maximum age of a sign-in for prompt=login: the person needs some time on the page after signing in.
 	fresh = 5 * time.Minute
-	// least is the smallest max_age: the page needs some time after a sign-in too.
+	// least is the smallest effective max_age, for the same reason.
 	least = 30 * time.Second
 )
 
-// Scopes are those that a web app may ask for, as far as it may have them: its own, and the family's.
+// Scopes returns the scopes that web apps may request, subject to their registration: those of OpenID Connect, and the family's.
 func Scopes(c *authority.Catalogue) []string {
 	scopes := []string{offline, openID, profile}
 	for _, one := range c.Scopes() {
@@ -49,23 +49,22 @@ func Scopes(c *authority.Catalogue) []string {
 	return scopes
 }
 
-// fault is what a client is told of in its redirect (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, section 3.1.2.6).
+// fault is an error that is reported to the client in the redirect (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, section 3.1.2.6).
 type fault struct{ code, description string }
 
-// judged is a request of a registered client for a registered redirect URI.
+// judged is a checked request of a registered client for a registered redirect URI.
 type judged struct {
 	Request
 	client Client
-	fault  *fault // what is wrong with the rest
+	fault  *fault // the fault in the rest of the request; nil for none
 	prompt []string
-	maxAge time.Duration // that a sign-in may be old; 0: any age
-	acr    []string      // of which one must be met; none: any
-	asked  []string      // scopes
-	factor bool          // whether a role of the person asks for a second factor that the session lacks
+	maxAge time.Duration // maximum age of the sign-in; 0: any age
+	acr    []string      // one of these must be met; empty: any
+	asked  []string      // the requested scopes
+	factor bool          // whether a role of the person requires a second factor that the session lacks
 }
 
-// judge reads a request. A client or redirect URI that is not registered is domain.ValidationFailed: then nothing is sent anywhere. The client's row is locked
-// as asked for.
+// judge checks a request. An unregistered client or redirect URI is domain.ValidationFailed, without a redirect. The client's row gets the given lock.
 func (p *Provider) judge(ctx context.Context, q store.Querier, r Request, lock authority.Lock) (judged, error) {
 	c, found, err := p.Rows.Client(ctx, q, r.ClientID, lock)
 	if err != nil {
@@ -81,7 +80,7 @@ func (p *Provider) judge(ctx context.Context, q store.Querier, r Request, lock a
 	}
 	j := judged{Request: r, client: c, prompt: strings.Fields(r.Prompt), asked: strings.Fields(r.Scope)}
 	for _, acr := range strings.Fields(r.ACRValues) {
-		if contract.ACRSatisfies(acr, contract.ACRPassword) { // others are nobody's here
+		if contract.ACRSatisfies(acr, contract.ACRPassword) { // other values are unknown here, and ignored
 			j.acr = append(j.acr, acr)
 		}
 	}
@@ -91,10 +90,10 @@ func (p *Provider) judge(ctx context.Context, q store.Querier, r Request, lock a
 	return j, nil
 }
 
-// asks reports whether a prompt was asked for.
+// asks reports whether the request has the prompt.
 func (j judged) asks(prompt string) bool { return slices.Contains(j.prompt, prompt) }
 
-// wrong says what is wrong with a request, or nil.
+// wrong returns the fault of a request, or nil.
 func wrong(r Request, prompt, scopes []string) *fault {
 	switch {
 	case r.RequestObject != "":
@@ -123,7 +122,7 @@ func wrong(r Request, prompt, scopes []string) *fault {
 	return nil
 }
 
-// Prompts are the values of prompt. An account is selected by signing in.
+// Prompts are the supported values of prompt. select_account is treated like login.
 var Prompts = []string{"none", "login", "consent", "select_account"}
 
 func challenge(text string) bool {
@@ -131,7 +130,7 @@ func challenge(text string) bool {
 	return err == nil && len(sum) == 32 && !strings.ContainsAny(text, "\r\n")
 }
 
-// maxAge is how old a sign-in may be; 0 for any age.
+// maxAge returns the maximum age of a sign-in; 0 for any age. login says that a fresh sign-in is requested.
 func maxAge(text string, login bool) (time.Duration, *fault) {
 	if text == "" {
 		if login {
@@ -150,7 +149,7 @@ func maxAge(text string, login bool) (time.Duration, *fault) {
 	return age, nil
 }
 
-// location is where the browser goes with an answer: the redirect URI with the parameters in its query, state as it came, and iss (RFC 9207).
+// location returns the redirect with a response: the redirect URI with the parameters in its query, the unchanged state, and iss (RFC 9207).
 func (p *Provider) location(r Request, answer url.Values) string {
 	if r.State != "" {
 		answer.Set("state", r.State)
@@ -159,7 +158,7 @@ func (p *Provider) location(r Request, answer url.Values) string {
 	return withQuery(r.RedirectURI, answer)
 }
 
-// withQuery puts parameters behind the query that a registered URI may have; the rest of it stays as it is.
+// withQuery appends parameters to the query that a registered URI may have; the rest of the URI does not change.
 func withQuery(uri string, values url.Values) string {
 	switch {
 	case len(values) == 0:
@@ -176,7 +175,8 @@ func (p *Provider) failure(r Request, f fault) string {
 	return p.location(r, url.Values{"error": {f.code}, "error_description": {f.description}})
 }
 
-// grantable are those of the scopes asked for that the client may have for the user: what it wants to know, and what both may do. Others are passed over.
+// grantable returns the requested scopes that the client may have for the user: those of OpenID Connect, and those that both client and user have. It ignores
+// others.
 func (j judged) grantable(u authority.Owner) []string {
 	var out []string
 	for _, scope := range j.asked {

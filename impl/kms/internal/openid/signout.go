@@ -12,14 +12,14 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// SignOut is what a web app asks for at the end-session endpoint (OpenID Connect RP-Initiated Logout 1.0).
+// SignOut is a request to the end-session endpoint (OpenID Connect RP-Initiated Logout 1.0).
 type SignOut struct {
 	IDTokenHint, ClientID, PostLogoutRedirectURI, State string
 }
 
-// EndSession ends the person's session that an ID token was given in, with all that web apps have by it, and returns where the browser goes; "" where the
-// client named nothing. A hint that does not hold, and an address that is not exactly one of the client's, is domain.ValidationFailed: then nothing ends.
-// Repeating is safe.
+// EndSession ends the person's session that an ID token was issued in, with all web app sessions under it. It returns where the browser is redirected; "" if
+// the client gave no address. An invalid hint, and an address that is not exactly one of the client's, are domain.ValidationFailed; then no session ends.
+// Repeating it is safe.
 func (p *Provider) EndSession(ctx context.Context, out SignOut) (location string, err error) {
 	defer tried.To(&err, "sign out by a web app")
 	hint, err := auth.VerifyIDHint(ctx, out.IDTokenHint, p.Mint.Issuer, p.Ring.Hints(), p.Clock)

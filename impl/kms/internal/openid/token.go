@@ -23,24 +23,24 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Tokens are what a code gives.
+// Tokens are the tokens issued for a code.
 type Tokens struct {
 	signing.Issued
 	ID string // the ID token
 }
 
-// Presented is what a client shows at the token endpoint.
+// Presented is what a client sends to the token endpoint.
 type Presented struct {
 	ClientID, Secret            string
 	Code, RedirectURI, Verifier string
 }
 
-// Trade gives tokens for a code, once. A client that is unknown or does not authenticate is domain.InvalidClient. Everything else that does not fit is the same
-// domain.InvalidGrant: a code that is unknown, has expired, was used, is another client's, was made for another redirect URI or challenge, or whose person,
-// session or client has ended. A used code that its client shows again ends what it gave.
+// Trade exchanges a code for tokens, once. An unknown client and one that fails to authenticate are domain.InvalidClient. Everything else is the same
+// domain.InvalidGrant: a code that is unknown, has expired, was used, belongs to another client, or was issued for another redirect URI or challenge, or
+// whose person, session or client has ended. When a client presents a used code again, the session it was exchanged for is ended.
 func (p *Provider) Trade(ctx context.Context, in Presented, r signing.Request) (tokens Tokens, err error) {
 	defer tried.To(&err, "trade code")
-	if err := p.Authenticate(ctx, in.ClientID, in.Secret); err != nil { // before anything is locked for a stranger
+	if err := p.Authenticate(ctx, in.ClientID, in.Secret); err != nil { // before any row is locked for an unauthenticated client
 		return Tokens{}, err
 	}
 	if in.Code == "" || in.RedirectURI == "" || in.Verifier == "" {
@@ -60,7 +60,7 @@ func (p *Provider) Trade(ctx context.Context, in Presented, r signing.Request) (
 	return tokens, nil
 }
 
-// trade holds what the code stands on, in the order of Standing.Hold with the client last, uses the code, and makes the tokens.
+// trade locks the rows behind the code in the order of Standing.Hold, with the client last, uses the code, and issues the tokens.
 func (p *Provider) trade(ctx context.Context, tx *store.Tx, in Presented, r signing.Request, tokens *Tokens) (refused bool, err error) {
 	hash := hashOf(in.Code)
 	c, found, err := p.Rows.Code(ctx, tx, hash)
@@ -91,12 +91,12 @@ func (p *Provider) trade(ctx context.Context, tx *store.Tx, in Presented, r sign
 		return true, p.endReused(ctx, tx, hash, client.ID)
 	}
 	if !slices.Contains(client.RedirectURIs, in.RedirectURI) {
-		return true, nil // it was taken away meanwhile; the code is used up
+		return true, nil // the URI was removed meanwhile; the code is used up
 	}
 	return false, p.begin(ctx, tx, owner, client, f, c.Nonce, r, tokens)
 }
 
-// challengeOf is the challenge of a verifier (RFC 7636, section 4.2); none fits a text that is no verifier.
+// challengeOf returns the S256 challenge of a verifier (RFC 7636, section 4.2). For a text that is no valid verifier it is "", which equals no challenge.
 func challengeOf(verifier string) string {
 	if len(verifier) < 43 || len(verifier) > 128 {
 		return ""
@@ -105,7 +105,7 @@ func challengeOf(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// endReused ends what a code gave that its client shows again: somebody else had it too (RFC 6749, section 4.1.2).
+// endReused ends the session that a code was exchanged for when its client presents it again, since the code may have leaked (RFC 6749, section 4.1.2).
 func (p *Provider) endReused(ctx context.Context, tx *store.Tx, hash []byte, clientID string) error {
 	c, found, err := p.Rows.Code(ctx, tx, hash)
 	if err != nil || !found || c.Gave == "" || c.ClientID != clientID {
@@ -116,7 +116,7 @@ func (p *Provider) endReused(ctx context.Context, tx *store.Tx, hash []byte, cli
 	})
 }
 
-// begin begins the client's session and makes its tokens. All that they stand on is held.
+// begin starts the client's session and issues its tokens. The rows behind them are locked.
 func (p *Provider) begin(ctx context.Context, tx *store.Tx, owner authority.Owner, client Client, f session.Family, nonce string, r signing.Request, tokens *Tokens) error {
 	parent, _, err := p.Sessions.Rows.Find(ctx, tx, f.Parent)
 	if err != nil {
@@ -138,14 +138,14 @@ func (p *Provider) begin(ctx context.Context, tx *store.Tx, owner authority.Owne
 	})
 }
 
-// access makes a client's access token: for userinfo, and for the services that the granted scopes reach, as far as client and user may still use them. It is
-// of a password's level whatever the session's is: operations that ask for a second factor ask the person and no app.
+// access issues a client's access token: for userinfo, and for the services of the granted scopes, as far as client and user still have them. Its level is always
+// that of a password: an app can't present the person's second factor to operations that require one.
 func (p *Provider) access(u authority.Owner, client Client, f session.Family, r signing.Request) (signing.Issued, error) {
 	have := append([]string{openID}, authority.Both(f.Scopes, authority.Both(client.Scopes, u.Scopes))...)
 	told := authority.Both(f.Scopes, []string{offline, profile})
 	if len(r.Scopes) > 0 {
 		r.Scopes = slices.DeleteFunc(slices.Clone(r.Scopes), func(scope string) bool { return has(told, scope) })
-		if len(r.Scopes) == 0 { // no scope at all would ask for every one
+		if len(r.Scopes) == 0 { // an empty list would request all scopes
 			r.Scopes = []string{openID}
 		}
 	}
@@ -158,7 +158,7 @@ func (p *Provider) access(u authority.Owner, client Client, f session.Family, r 
 		amr = []string{"pwd"}
 	}
 	name := ""
-	if has(f.Scopes, profile) { // the client can read its access token
+	if has(f.Scopes, profile) { // the client can read its access token, so the name needs the scope
 		name = u.Name
 	}
 	issued, err := p.Mint.Issue(signing.Grant{
@@ -169,7 +169,7 @@ func (p *Provider) access(u authority.Owner, client Client, f session.Family, r 
 	return issued, err
 }
 
-// identity makes the ID token.
+// identity issues the ID token.
 func (p *Provider) identity(u authority.Owner, f session.Family, nonce string) (string, error) {
 	now := p.Clock.Now()
 	claims := &auth.IDClaims{
@@ -192,8 +192,8 @@ func (p *Provider) identity(u authority.Owner, f session.Family, nonce string) (
 	return text, nil
 }
 
-// Renew trades a client's refresh token for new tokens, by the rules of sessions. A request can only narrow the access token. What does not hold is
-// domain.InvalidGrant.
+// Renew exchanges a client's refresh token for new tokens, by the rules of session.Renew. A request can only narrow the access token. A refresh token that
+// can't be used is domain.InvalidGrant.
 func (p *Provider) Renew(ctx context.Context, clientID, secret, refresh string, r signing.Request) (_ signing.Issued, err error) {
 	defer tried.To(&err, "renew tokens of client")
 	if err := p.Authenticate(ctx, clientID, secret); err != nil {

@@ -8,20 +8,20 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/password/blocklist"
 )
 
-// enough is how hard a password must be to guess: 10^10 guesses in the order of a guesser who tries words, names, dates, runs on the
-// keyboard and their forms first. One guess costs 45 ms of a core against a stolen database and far more at the login.
+// enough is the required strength of a password: 10^10 guesses by an attacker who first tries words, names, dates, keyboard runs and variants of them.
+// One guess costs 45 ms of a core against a stolen database, and far more at the login.
 var enough = math.Log2(1e10)
 
-// What a piece of a password costs a guesser, in bits. The figures for words are their rank on the block list.
+// The costs of the pieces of a password for the attacker, in bits. The cost of a word is its rank on the block list.
 const (
-	wordLeast    = 7.0  // even the commonest word, since the guesser does not know where the pieces begin
+	wordLeast    = 7.0  // even for the most common word, since the attacker does not know where words begin
 	contextBits  = 4.0  // the username, the service's name
 	leetBits     = 2.0  // added for pa55w0rd
 	reversedBits = 1.0  // added for drowssap
-	copyBits     = 4.0  // what stood before, once more
+	copyBits     = 4.0  // a repeat of earlier text
 	stepBits     = 6.0  // 12345, fedcba
 	strideBits   = 8.0  // 2468, acegi
-	walkBits     = 6.0  // neighbours on a keyboard in one direction
+	walkBits     = 6.0  // adjacent keys in one direction
 	turnBits     = 2.0  // added for each change of direction
 	yearBits     = 7.0  // 1900 to 2099
 	dateBits     = 14.0 // 251126
@@ -29,17 +29,18 @@ const (
 	doubledBits  = 6.0  // added for ppaasswwoorrdd
 )
 
-// kind says what a piece is made of; a set of them says what a password is made of.
+// kind is the kind of a piece of a password; as a bit set, the kinds of all pieces.
 type kind uint8
 
 const (
-	own     kind = 0 // characters that nothing explains
+	own     kind = 0 // characters in no other piece
 	word    kind = 1 << iota
 	named        // the username, the service
 	pattern      // copy, sequence, keyboard, date
 )
 
-// estimate returns the bits of the cheapest way to say the text, and what that way is made of. It may stop at enough bits.
+// estimate returns the cost of the cheapest description of the text in bits, and the kinds of its pieces. Any result of at least enough bits may be too
+// low, since the search may stop there.
 func estimate(text []rune, names map[blocklist.Hash]bool) (bits float64, made kind) {
 	s := newSplit(text, names)
 	bits, made = s.solve()
@@ -55,7 +56,7 @@ func estimate(text []rune, names map[blocklist.Hash]bool) (bits float64, made ki
 	return bits, made
 }
 
-// fewCharacters is the cost of naming the distinct characters and then choosing one of them for each place.
+// fewCharacters returns the cost of naming the distinct characters and then choosing one of them for each position.
 func fewCharacters(text []rune) float64 {
 	distinct := map[rune]bool{}
 	for _, r := range text {
@@ -65,8 +66,8 @@ func fewCharacters(text []rune) float64 {
 	return float64(len(text))*math.Log2(k) + 5*k
 }
 
-// split is the search for the cheapest way to divide a text into pieces: cost[i] is that of the first i code points, and the piece
-// that ends there begins at from[i].
+// split searches the cheapest division of a text into pieces. cost[i] is the cost of the first i code points; the last piece of that division
+// begins at from[i].
 type split struct {
 	text  []rune
 	names map[blocklist.Hash]bool
@@ -85,20 +86,20 @@ func newSplit(text []rune, names map[blocklist.Hash]bool) *split {
 	return s
 }
 
-// piece offers text[i:j] as one piece. The cost of the first i must be final.
+// piece offers text[i:j] as one piece. cost[i] must be final.
 func (s *split) piece(i, j int, bits float64, k kind) {
 	if c := s.cost[i] + bits; c < s.cost[j] {
 		s.cost[j], s.from[j], s.kind[j] = c, i, k
 	}
 }
 
-// solve returns the cost of the whole text and what its pieces are made of, or any cost that is enough: a long text is not searched to
-// its end once nothing that follows can make it cheap.
+// solve returns the cost of the whole text and the kinds of its pieces. It stops early, with a lower bound of at least enough bits, once no rest of the text
+// can make it cheaper.
 func (s *split) solve() (bits float64, made kind) {
 	n := len(s.text)
 	copies := repeats(s.text)
 	for i := 0; i <= n; i++ {
-		s.reversedWords(i) // ends at i, so it comes before anything that begins there
+		s.reversedWords(i) // these end at i, so they come before pieces that begin there
 		if i == n {
 			break
 		}
@@ -120,13 +121,13 @@ func (s *split) solve() (bits float64, made kind) {
 	return s.cost[n], made
 }
 
-// least is a lower bound of the cost of the whole text once the cost of the first i code points is final. A piece that reaches over i
-// begins among the last ones, if it is a word; every other kind of piece may end at i as well, for no more.
+// least returns a lower bound of the cost of the whole text, once cost[i] is final. A piece that spans i begins at most MaxLength before it, if it is a word.
+// Any other kind of piece could be cut at i without a higher cost.
 func (s *split) least(i int) float64 {
 	return slices.Min(s.cost[max(0, i-blocklist.MaxLength) : i+1])
 }
 
-// words offers the listed words and names that begin at i, as they stand and in l33t.
+// words offers the listed words and names that begin at i, as they are and in l33t spelling.
 func (s *split) words(i int) {
 	end := min(len(s.text), i+blocklist.MaxLength)
 	plain := blocklist.Empty
@@ -145,7 +146,7 @@ func (s *split) words(i int) {
 	}
 }
 
-// reversedWords offers those that end at j and are written backwards.
+// reversedWords offers the listed words and names that end at j and are written backwards.
 func (s *split) reversedWords(j int) {
 	h := blocklist.Empty
 	for i := j - 1; i >= max(0, j-blocklist.MaxLength); i-- {
@@ -167,7 +168,7 @@ func (s *split) look(h blocklist.Hash, i, j int, added float64) {
 	}
 }
 
-// characterBits is the cost of a character that nothing explains. Case is not counted: who guesses tries the usual ones.
+// characterBits returns the cost of a character that is part of no piece. Case does not count, since an attacker tries the usual variants.
 func characterBits(r rune) float64 {
 	switch {
 	case r >= '0' && r <= '9':
@@ -180,7 +181,7 @@ func characterBits(r rune) float64 {
 	return 6
 }
 
-// leetForms returns the readings of a text whose digits and marks stand for letters; none when there are no such.
+// leetForms returns the distinct readings of a text in which digits and marks stand for letters; nil when it has none.
 func leetForms(text []rune) [][]rune {
 	var forms [][]rune
 	for _, table := range leetTables {
@@ -202,13 +203,13 @@ var leetTables = []map[rune]rune{
 	{'4': 'a', '@': 'a', '8': 'b', '(': 'c', '3': 'e', '6': 'b', '9': 'q', '1': 'l', '!': 'l', '|': 'l', '0': 'o', '5': 's', '$': 's', '7': 'l', '+': 't', '%': 'x', '2': 'z'},
 }
 
-// repeats returns for each place how many code points from there on stand somewhere before it too.
+// repeats returns for each position how many code points from there on also occur somewhere before it.
 func repeats(text []rune) []int {
 	n := len(text)
 	longest := make([]int, n)
-	next := make([]int, n+1) // next[j]: common length of the texts from i+1 and from j
+	next := make([]int, n+1) // next[j]: length of the common prefix of text[i+1:] and text[j:]
 	for i := n - 1; i > 0; i-- {
-		for j := range i { // upwards: next[j+1] is still that of i+1
+		for j := range i { // ascending: next[j+1] still belongs to i+1
 			if text[i] != text[j] {
 				next[j] = 0
 				continue

@@ -1,4 +1,4 @@
-// Package password hashes passwords with argon2id and refuses those that everybody tries first.
+// Package password hashes passwords with argon2id and refuses weak ones.
 package password
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 )
 
-// Cost of one hash (OWASP Password Storage Cheat Sheet): about 45 ms of a core and 19 MiB.
+// The cost of one hash (OWASP Password Storage Cheat Sheet): about 45 ms of a core and 19 MiB.
 const (
 	memory  = 19456 // KiB
 	passes  = 2
@@ -26,11 +26,11 @@ const (
 	sumLen  = 32
 )
 
-// queueTime is how long a hash waits for its turn before the service says that it has too much to do.
+// queueTime is how long a hash waits for its turn before it is refused as overload.
 const queueTime = 2 * time.Second
 
-// Hasher hashes with at most as many hashes at once as there are processors, so that a flood of sign-ins costs a bounded amount
-// of memory and leaves the rest of the service its share.
+// Hasher computes at most one hash per processor at a time, so that a flood of sign-ins uses a bounded amount of memory and leaves CPU time to the rest
+// of the service.
 type Hasher struct {
 	slots chan struct{}
 	dummy string
@@ -43,13 +43,13 @@ func NewHasher() *Hasher {
 	return h
 }
 
-// Acquire waits for a turn; overloaded when it does not come in time. The caller releases it.
+// Acquire waits for a turn; domain.Overloaded when there is none within queueTime. The caller must call release.
 func (h *Hasher) Acquire(ctx context.Context) (release func(), err error) {
 	return Turn(ctx, h.slots, queueTime)
 }
 
-// Turn waits for a place in turns; overloaded when none comes in time. A place that is free is given however late it is: a process that got no processor for so long
-// refuses nobody for that. The caller releases it.
+// Turn waits for a free place in turns; domain.Overloaded when there is none within patience. A place that is free after that is still given, so that a
+// process that got no CPU time meanwhile does not refuse for that reason alone. The caller must call release.
 func Turn(ctx context.Context, turns chan struct{}, patience time.Duration) (release func(), err error) {
 	release = func() { <-turns }
 	wait := time.NewTimer(patience)
@@ -69,13 +69,13 @@ func Turn(ctx context.Context, turns chan struct{}, patience time.Duration) (rel
 	}
 }
 
-// Overloaded is the refusal when too many sign-ins wait.
+// Overloaded returns the refusal when too many sign-ins are waiting.
 func Overloaded() error {
 	return domain.Refuse(domain.Overloaded, "Too many sign-ins at once.").After(queueTime)
 }
 
-// Hash returns the PHC string of a password, in Unicode's form NFC: a keyboard that composes letters differently types the same password
-// (NIST SP 800-63B, section 3.1.1.2).
+// Hash returns the PHC string of a password's NFC form, so that the password is the same on keyboards that compose letters differently (NIST SP 800-63B,
+// section 3.1.1.2). It fails with domain.Overloaded when too many hashes are waiting.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	release, err := h.Acquire(ctx)
 	if err != nil {
@@ -85,11 +85,11 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	return encode(norm.NFC.Bytes([]byte(password))), nil
 }
 
-// Verify compares in a turn that the caller has acquired. An empty hash stands for nobody: it takes as long and is never right.
+// Verify compares a password with its hash. The caller must have acquired a turn. An empty hash stands for an unknown user: the comparison takes as long and
+// is always false.
 //
-// The NFC form is compared first. When it is not what was typed, the typed bytes are compared too. Whether there is a second comparison
-// depends on what was typed and on the answer to the first, never on whether the user exists: a wrong password costs the same for anybody and
-// nobody.
+// The NFC form is compared first. If it differs from what was typed, the typed bytes are compared too. Whether there is a second comparison depends on the
+// input and on the first result, never on whether the user exists: a wrong password takes the same time for known and unknown users.
 func (h *Hasher) Verify(password, phc string) bool {
 	nobody := phc == ""
 	if nobody {
@@ -125,7 +125,7 @@ type parameters struct {
 	salt, sum    []byte
 }
 
-// decode reads a PHC string of argon2id.
+// decode parses a PHC string of argon2id.
 func decode(phc string) (p parameters, err error) {
 	parts := strings.Split(phc, "$")
 	if len(parts) != 6 || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {

@@ -30,7 +30,7 @@ func TestHash_verifiesItsPasswordAndNoOther(t *testing.T) {
 	}
 }
 
-// The hash that stands for nobody costs what any other does, whatever the machine does meanwhile.
+// The hash for an unknown user costs the same as any other, whatever else the machine does.
 func TestVerify_doesTheSameWorkForNobody(t *testing.T) {
 	h := NewHasher()
 	phc, err := h.Hash(t.Context(), "correct horse battery staple")
@@ -65,7 +65,7 @@ func TestAcquire_boundsHowManyHashAtOnce(t *testing.T) {
 	release()
 }
 
-// Keyboards compose differently: one writes ü as a letter, the other as u and a mark. Both are the same password.
+// Keyboards compose letters differently: one sends ü as one code point, another u and a mark. Both are the same password.
 func TestVerify_takesBothSpellingsOfOnePassword(t *testing.T) {
 	const password = "grüße aus zürich heute"
 	nfc, nfd := norm.NFC.String(password), norm.NFD.String(password)
@@ -81,7 +81,7 @@ func TestVerify_takesBothSpellingsOfOnePassword(t *testing.T) {
 	require.False(t, h.Verify(nfd, ""), "nobody")
 }
 
-// Version 0.1 hashed what was typed. Whoever chose a password then and types it in the same way still signs in.
+// Version 0.1 hashed the bytes as typed. Passwords from then still work if they are typed the same way.
 func TestVerify_takesHashesOfVersion01(t *testing.T) {
 	nfc, nfd := norm.NFC.String("grüße aus zürich heute"), norm.NFD.String("grüße aus zürich heute")
 	h := NewHasher()
@@ -92,7 +92,7 @@ func TestVerify_takesHashesOfVersion01(t *testing.T) {
 	require.False(t, h.Verify(nfd, ""), "nobody")
 }
 
-// A turn that is free is given, even when the wait was over before anybody looked; one that is taken is not.
+// A free turn is given even if the waiting time is already over; a taken one is not.
 func TestTurn_givesWhatIsFree(t *testing.T) {
 	turns := make(chan struct{}, 1)
 	for range 200 {

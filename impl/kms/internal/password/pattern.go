@@ -1,6 +1,6 @@
 package password
 
-// steps offers the runs of equal steps that begin at i: 123456, 90123, zyxw, 2468.
+// steps offers the runs of equal steps that begin at i, such as 123456, 90123, zyxw and 2468.
 func (s *split) steps(i int) {
 	if i+2 >= len(s.text) {
 		return
@@ -20,7 +20,7 @@ func (s *split) steps(i int) {
 	}
 }
 
-// distance between two characters; after 9 comes 0.
+// distance returns the step between two characters; 0 follows 9.
 func distance(a, b rune) rune {
 	switch {
 	case a == '9' && b == '0':
@@ -31,7 +31,7 @@ func distance(a, b rune) rune {
 	return b - a
 }
 
-// walks offers the runs over neighbouring keys that begin at i: qwerty, 1qaz, 1q2w3e.
+// walks offers the runs over adjacent keys that begin at i, such as qwerty, 1qaz and 1q2w3e.
 func (s *split) walks(i int) {
 	for _, keys := range keyboards {
 		turns, last := 0, key{}
@@ -51,12 +51,12 @@ func (s *split) walks(i int) {
 	}
 }
 
-// key is a place on a keyboard, or the way from one to a neighbour.
+// key is a position on a keyboard, or the step from one key to an adjacent one.
 type key struct{ row, column int }
 
 type keyboard map[rune]key
 
-// way returns the way between two neighbouring keys. Each row stands half a key to the right of the one above.
+// way returns the step between two adjacent keys; false if they are not adjacent. Each row is half a key to the right of the one above.
 func (k keyboard) way(a, b rune) (key, bool) {
 	from, ok := k[a]
 	if !ok {
@@ -84,7 +84,7 @@ func layout(rows ...string) keyboard {
 	return keyboard{}.with(rows...)
 }
 
-// with adds rows, from the upper one on, over those that are there.
+// with adds rows, the top one first, to the existing ones.
 func (k keyboard) with(rows ...string) keyboard {
 	for row, keys := range rows {
 		for column, r := range []rune(keys) {
@@ -106,7 +106,7 @@ func (s *split) dates(i int) {
 	}
 }
 
-// The ways to write a date. A dot stands for any one mark between the numbers.
+// The forms of a date. A dot stands for any mark between the numbers.
 var dateForms = []struct {
 	text string
 	bits float64
@@ -118,7 +118,7 @@ var dateForms = []struct {
 	{"d.m.yyyy", longDateBits}, {"d.mm.yyyy", longDateBits}, {"dd.m.yyyy", longDateBits},
 }
 
-// date reports whether the text from i on is a date of the form.
+// date reports whether the text at i is a date of the form.
 func (s *split) date(i int, form string) bool {
 	if i+len(form) > len(s.text) {
 		return false
@@ -149,7 +149,7 @@ func isMark(r rune) bool {
 	return r == '.' || r == '-' || r == '/' || r == '_' || r == ' '
 }
 
-// number reads a decimal number of so many digits.
+// number reads a decimal number with width digits at i.
 func (s *split) number(i, width int) (int, bool) {
 	if i+width > len(s.text) {
 		return 0, false

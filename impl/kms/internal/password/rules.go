@@ -11,15 +11,15 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/password/blocklist"
 )
 
-// Length of a password in code points of its NFC form. There are no rules of composition (NIST SP 800-63B, section 3.1.1.2).
+// The length of a password in code points of its NFC form. There are no composition rules (NIST SP 800-63B, section 3.1.1.2).
 const (
 	MinLength = 12
 	MaxLength = 1024
 )
 
-// Reason is a public reason to refuse a password. It never says anything about the password itself beyond that.
+// Reason is a public reason for refusing a password. It reveals nothing else about the password.
 type Reason struct {
-	Keyword string // of the problem's field, from a closed set
+	Keyword string // of the problem's field, one of a fixed set
 	Message string
 }
 
@@ -35,7 +35,7 @@ var (
 	ErrContext   = &Reason{"context", "is little more than the username or the name of the service"}
 )
 
-// Rejected is the refusal of a password. errors.Is finds its reasons.
+// Rejected is the cause of a refused password. errors.Is matches its reasons.
 type Rejected struct {
 	Reasons []*Reason // one or more
 }
@@ -58,13 +58,13 @@ func (r *Rejected) Unwrap() []error {
 	return out
 }
 
-// serviceNames are what people here put into a password without thinking.
+// serviceNames are names that users of this product are likely to use in passwords.
 var serviceNames = []string{"fountain", "fountainai", "kms", "twofactor", "sequence", "gateway", "search"}
 
-// Check refuses a password (domain.WeakPassword, because of a *Rejected) that is too short or too long, or of which too little is left after
-// all that a guesser tries first is taken away: widely used passwords and words, the username and the service's names, in any case, in
-// l33t and backwards; repeats; sequences; keyboard runs; years and dates. It takes time and memory in proportion to the square of the
-// length, which is bounded.
+// Check refuses a weak password with domain.WeakPassword, caused by a *Rejected. A password is weak if it is too short or too long, or too easy to guess
+// for an attacker who tries these first: common passwords and words, the username and the service's names, in any case, in l33t spelling and backwards;
+// repeats; sequences; keyboard runs; years and dates. The check takes time and memory proportional to the square of the length, which is
+// bounded.
 func Check(password, username string) error {
 	password = norm.NFC.String(password)
 	switch n := utf8.RuneCountInString(password); {
@@ -74,7 +74,7 @@ func Check(password, username string) error {
 		return rejected(ErrTooLong)
 	}
 	text := blocklist.Fold(password)
-	text = text[:min(len(text), MaxLength)] // some characters unfold to whole words; what is left out could only add to the bits
+	text = text[:min(len(text), MaxLength)] // some characters fold to several; the rest could only add strength
 	if len(text) == 0 {                     // invisible characters only
 		return rejected(ErrTooSimple)
 	}
@@ -91,7 +91,7 @@ func Check(password, username string) error {
 			reasons = append(reasons, r.reason)
 		}
 	}
-	if len(reasons) == 0 { // few characters of its own, and invisible ones
+	if len(reasons) == 0 { // only a few ordinary characters, and invisible ones
 		reasons = append(reasons, ErrTooSimple)
 	}
 	return rejected(reasons...)

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/impl/kms/internal/domain"
 )
 
-// What everybody tries first, and what of it must be among the reasons.
+// Common guesses, and which of the reasons each must have.
 var refused = []struct {
 	reason    *Reason
 	passwords []string
@@ -49,7 +49,7 @@ var refused = []struct {
 	}},
 }
 
-// Sentences and random texts, and words that only look like a refused one.
+// Sentences and random texts, and passwords that only resemble refused ones.
 var accepted = []string{
 	"correct horse battery staple", "a quiet harbour at dawn", "a lantern over the river", "a long password of yours", "a lamp nobody else has lit", "canary-password-7fd0", "ünïcödé is fine too",
 	"adaptable adages", "my ada.lovelace notebook", strings.Repeat("long enough ", 80), "the cat sat on the mat", "wer kennt das schon?", "Kaffee am Montag", "lamp and ladder",
@@ -83,7 +83,7 @@ func TestCheck_acceptsSentencesAndRandomTexts(t *testing.T) {
 	for _, p := range accepted {
 		require.NoError(t, Check(p, "ada.lovelace"), p)
 	}
-	// The texts are the same in every run: a random text of 14 characters holds a word by chance about once in a million.
+	// The texts are the same in every run: a random text of 14 characters contains a word by chance about once in a million.
 	source := rand.NewChaCha8([32]byte{1})
 	random := make([]byte, 16)
 	for range 200 {
@@ -95,7 +95,7 @@ func TestCheck_acceptsSentencesAndRandomTexts(t *testing.T) {
 	}
 }
 
-// A decoration of a refused password is no way around the rule.
+// Decorating a refused password does not circumvent the rule.
 func TestCheck_seesThroughDecoration(t *testing.T) {
 	for _, p := range []string{"passw0rdpassw0rd", "michael123456", "fountainfountain", "ada.lovelace1", "123456789012", "aaaaaaaaaaaa"} {
 		for _, form := range []string{p, strings.ToUpper(p), p + "1", "1" + p, p + "!", "!" + p + "!", p + p, p + "123", "2026" + p, " " + p + " ", p + "\u200b", norm.NFD.String(p)} {
@@ -104,7 +104,7 @@ func TestCheck_seesThroughDecoration(t *testing.T) {
 	}
 }
 
-// Only the name of the person who signs in is context: what is refused for one is good for another.
+// Only the own username is context: a password that is refused for one user is good for another.
 func TestCheck_knowsWhoseNameItIs(t *testing.T) {
 	const p = "kowalczykowa-71"
 	require.NoError(t, Check(p, "ada"))
@@ -167,7 +167,7 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// Whatever is sent, a check ends soon: it runs before the argon2 hash, which is what is meant to be slow, and outside its queue.
+// A check is quick for any input: it runs outside the queue of the argon2 hash, which is slow by design.
 func TestCheck_boundsItsWork(t *testing.T) {
 	allocated := testing.AllocsPerRun(10, func() { Check(strings.Repeat("p4$$w0rd", MaxLength/8), "ada.lovelace") })
 	require.Less(t, allocated, 100.0)

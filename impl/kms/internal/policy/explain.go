@@ -12,18 +12,18 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Access is what somebody may do with a secret, whether there is one or not.
+// Access is what a subject may do with a secret, whether or not the secret exists.
 type Access struct {
 	Subject      Subject
-	Active       bool // one that is disabled or deleted may do nothing
+	Active       bool // a disabled or deleted subject may do nothing
 	Capabilities []Capability
-	Through      []Policy // the policies that give them
-	// MissingScopes are those that the subject does not have, and without which some of the capabilities are of no use.
+	Through      []Policy // the policies that grant them
+	// MissingScopes are scopes that the subject lacks, and without which it can't use some of the capabilities.
 	MissingScopes []string
 }
 
-// Explain tells what somebody may do with a secret: the caller, or, asked by an administrator, another subject (else domain.Forbidden; domain.NotFound when it is not
-// there). It does not look whether there is such a secret.
+// Explain returns what the caller may do with a secret. An administrator may ask for another subject (else domain.Forbidden; domain.NotFound when it does not
+// exist). It does not check whether the secret exists.
 func (s *Policies) Explain(ctx context.Context, caller *auth.Principal, name string, of *Subject) (found Access, err error) {
 	defer tried.To(&err, "explain access to secret")
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -32,7 +32,7 @@ func (s *Policies) Explain(ctx context.Context, caller *auth.Principal, name str
 			return err
 		}
 		owner, own := held.Caller, askerOf(held.Caller)
-		owner.Scopes = authority.Both(owner.Scopes, caller.Scopes) // a key carries less than its owner may
+		owner.Scopes = authority.Both(owner.Scopes, caller.Scopes) // a key may have fewer scopes than its owner
 		found.Subject = Subject{own.kind, own.id}
 		if of != nil && *of != found.Subject {
 			if !held.Caller.HasRole(authority.RoleAdmin) {
@@ -61,7 +61,7 @@ func (s *Policies) Explain(ctx context.Context, caller *auth.Principal, name str
 	return found, err
 }
 
-// other is who a subject is; a role is somebody who has it and nothing else.
+// other returns the owner that a subject stands for; a role stands for a user who has that role only.
 func (s *Policies) other(ctx context.Context, tx *store.Tx, of Subject) (authority.Owner, error) {
 	if of.Kind == OfRole {
 		r, err := s.Roles.Get(ctx, of.ID)

@@ -14,14 +14,14 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// GateRows is what the gate asks of the database.
+// GateRows are the queries of the gate.
 type GateRows interface {
-	// Granted returns the policies of the subjects on the paths, and keeps them as they are until the transaction ends. Without paths it returns all of the subjects'.
+	// Granted returns the policies of the subjects for the paths, and locks them (shared) until the transaction ends. Without paths it returns all of the subjects'.
 	Granted(ctx context.Context, tx *store.Tx, subjects []Subject, paths []string) ([]Policy, error)
 }
 
-// Gate is what every operation on secrets goes through. It remembers nothing: a policy that was changed or deleted holds for the next request at every
-// replica, and a change waits for the transactions that stand on what was before.
+// Gate authorizes every operation on secrets. It caches nothing: a policy that was changed or deleted applies to the next request at every replica. The change
+// waits for transactions that have already decided by the old policy.
 type Gate struct {
 	DB       *store.DB
 	Rows     GateRows
@@ -29,7 +29,7 @@ type Gate struct {
 	Refusals *auditlog.Refusals
 }
 
-// Grants holds what the caller stands on, and returns what policies grant to the caller.
+// Grants locks the caller's rows, and returns the policies that apply to the caller.
 func (g *Gate) Grants(ctx context.Context, tx *store.Tx, caller *auth.Principal) (_ Grants, err error) {
 	defer tried.To(&err, "read policies of secrets")
 	held, err := g.Standing.Hold(ctx, tx, caller)
@@ -39,7 +39,7 @@ func (g *Gate) Grants(ctx context.Context, tx *store.Tx, caller *auth.Principal)
 	return g.of(ctx, tx, askerOf(held.Caller), nil)
 }
 
-// of returns the grants of an asker; with names those that are about one of them.
+// of returns the grants of an asker; with names, only those for one of the names.
 func (g *Gate) of(ctx context.Context, tx *store.Tx, a asker, names []string) (Grants, error) {
 	var paths []string
 	for _, name := range names {
@@ -55,7 +55,7 @@ func (g *Gate) of(ctx context.Context, tx *store.Tx, a asker, names []string) (G
 	return Grants{a, found}, nil
 }
 
-// Enter holds what the caller stands on, and is Admit then.
+// Enter locks the caller's rows and then calls Admit.
 func (g *Gate) Enter(ctx context.Context, tx *store.Tx, caller *auth.Principal, op Operation, name string) error {
 	held, err := g.Standing.Hold(ctx, tx, caller)
 	if err != nil {
@@ -64,8 +64,9 @@ func (g *Gate) Enter(ctx context.Context, tx *store.Tx, caller *auth.Principal, 
 	return g.Admit(ctx, tx, caller, held, op, name)
 }
 
-// Admit refuses an operation on a secret that no policy lets the caller do, who is held. Who may do nothing with the secret is told what would be told
-// if there were none (not_found), or, where something is to be made, that it is forbidden; who may do something else with it, too. It has not looked whether there is one.
+// Admit refuses an operation on a secret unless a policy grants it to the caller, whose rows are locked (held). A caller without any capability for the secret gets
+// the answer for a missing secret (domain.NotFound). It is domain.Forbidden if the operation could create the secret, or if the caller has another capability for
+// it. Admit does not check whether the secret exists.
 func (g *Gate) Admit(ctx context.Context, tx *store.Tx, caller *auth.Principal, held authority.Held, op Operation, name string) error {
 	grants, err := g.of(ctx, tx, askerOf(held.Caller), []string{name})
 	if err != nil {
@@ -82,16 +83,17 @@ func (g *Gate) Admit(ctx context.Context, tx *store.Tx, caller *auth.Principal, 
 	return &denied{refusal, auditlog.Event{Action: op.ID, Target: name, Detail: map[string]string{"needs": string(op.Needs), "credential": caller.ClientID}}}
 }
 
-// denied is a refusal of Admit that is yet to be recorded.
+// denied is a refusal of Admit that is not recorded yet.
 type denied struct {
 	*domain.Refusal
 	event auditlog.Event
 }
 
-// Unwrap gives errors.As the refusal.
+// Unwrap returns the refusal, for errors.As.
 func (d *denied) Unwrap() error { return d.Refusal }
 
-// Recorded returns the outcome of a transaction, and records before that it was refused by Admit: the transaction has left no trace. What can't be recorded is another error.
+// Recorded returns the outcome of a transaction. If Admit refused it, Recorded first records the refusal in a transaction of its own, since the refused one was
+// rolled back. It returns another error if that fails.
 func (g *Gate) Recorded(ctx context.Context, outcome error) error {
 	var d *denied
 	if !errors.As(outcome, &d) {

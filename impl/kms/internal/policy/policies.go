@@ -19,32 +19,32 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// MaxPolicies is how many policies there can be.
+// MaxPolicies is the limit of policies.
 const MaxPolicies = 1000
 
-// Rows is what the domain asks of the database.
+// Rows are the queries of the domain.
 type Rows interface {
 	GateRows
-	// Policy reads a policy and locks it; outside a transaction lock is authority.Unlocked.
+	// Policy reads a policy and locks it. Outside a transaction lock must be authority.Unlocked.
 	Policy(ctx context.Context, q store.Querier, name string, lock authority.Lock) (Policy, bool, error)
-	// Policies returns policies by name, those after the given one.
+	// Policies returns at most limit policies by name, starting after the given name.
 	Policies(ctx context.Context, q store.Querier, after string, limit int) ([]Policy, error)
-	// InsertPolicy adds a policy; false when there is one of the name, or there are as many as there may be.
+	// InsertPolicy stores a policy; false when the name is taken, or there already are most policies.
 	InsertPolicy(ctx context.Context, tx *store.Tx, p Policy, most int) (bool, error)
-	// UpdatePolicy writes a policy that is locked.
+	// UpdatePolicy writes a policy that the caller has locked.
 	UpdatePolicy(ctx context.Context, tx *store.Tx, p Policy) error
-	// DeletePolicy removes a policy that is locked.
+	// DeletePolicy deletes a policy that the caller has locked.
 	DeletePolicy(ctx context.Context, tx *store.Tx, name string) error
 }
 
-// Roles finds roles.
+// Roles reads roles.
 type Roles interface {
-	// Check refuses (domain.ValidationFailed) a role that is not there, and keeps those that are there until the transaction ends.
+	// Check refuses an unknown role with domain.ValidationFailed, and locks the others (shared) until the transaction ends.
 	Check(ctx context.Context, tx *store.Tx, names []string) error
 	Get(ctx context.Context, name string) (role.Role, error)
 }
 
-// Policies is the domain of policies: administrators make them, whatever secrets they themselves may use.
+// Policies is the domain of policies. Administrators manage them, whatever secrets they may use themselves.
 type Policies struct {
 	DB       *store.DB
 	Rows     Rows
@@ -58,7 +58,7 @@ func (s *Policies) audit() auditlog.Log { return auditlog.Log{Clock: s.Clock} }
 
 const listName = "secret policies"
 
-// List returns a page of policies by name and the cursor of the next one, or "".
+// List returns a page of policies by name and the cursor of the next page, or "".
 func (s *Policies) List(ctx context.Context, cursor string, limit int) (_ []Policy, _ string, err error) {
 	defer tried.To(&err, "list policies of secrets")
 	after := ""
@@ -87,13 +87,13 @@ func (s *Policies) Get(ctx context.Context, name string) (_ Policy, err error) {
 	return p, err
 }
 
-// Over says what is to be replaced.
+// Over is the precondition of a replacement.
 type Over struct {
-	Absent bool        // only when there is no such policy
-	Match  *etag.Match // only such a one; nil: any, and none
+	Absent bool        // only if there is no such policy
+	Match  *etag.Match // only if its version matches; nil: in any case
 }
 
-// Put makes or replaces a policy. made is true for a new one.
+// Put creates or replaces a policy; made is true for a new one.
 func (s *Policies) Put(ctx context.Context, caller *auth.Principal, p Policy, over Over) (after Policy, made bool, err error) {
 	defer tried.To(&err, "put policy of secrets")
 	p.Capabilities = slices.DeleteFunc(Capabilities(), func(c Capability) bool { return !slices.Contains(p.Capabilities, c) })
@@ -126,7 +126,8 @@ func (s *Policies) Put(ctx context.Context, caller *auth.Principal, p Policy, ov
 	return after, made, err
 }
 
-// hold holds the caller, who must be an administrator, and the subject, which must be there, in the order of all: roles, then owners.
+// hold locks the caller's rows and the subject in the common order: roles, then owners. The caller must be an administrator (domain.Forbidden), and the
+// subject must exist (domain.ValidationFailed).
 func (s *Policies) hold(ctx context.Context, tx *store.Tx, caller *auth.Principal, of Subject) error {
 	unknown := domain.Refuse(domain.ValidationFailed, "There is no such subject.").WithField("body", "/subject/id", "enum", "names no role, user or service that is there")
 	var missing error
@@ -136,7 +137,7 @@ func (s *Policies) hold(ctx context.Context, tx *store.Tx, caller *auth.Principa
 		}
 	}
 	var refs []authority.Ref
-	ref := authority.Ref{Kind: of.Kind, ID: of.ID} // of users and services the kinds are the same words
+	ref := authority.Ref{Kind: of.Kind, ID: of.ID} // for users and services the kinds have the same names
 	if of.Kind != OfRole && of != (Subject{OfService, Each}) {
 		refs = append(refs, ref)
 	}
@@ -176,7 +177,7 @@ func (s *Policies) insert(ctx context.Context, tx *store.Tx, p Policy) error {
 	return s.record(ctx, tx, "putSecretPolicy", p, nil)
 }
 
-// Delete removes a policy; domain.NotFound when there is none.
+// Delete deletes a policy; domain.NotFound when there is none.
 func (s *Policies) Delete(ctx context.Context, caller *auth.Principal, name string) (err error) {
 	defer tried.To(&err, "delete policy of secrets")
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -197,7 +198,7 @@ func (s *Policies) Delete(ctx context.Context, caller *auth.Principal, name stri
 	})
 }
 
-// record tells of a policy, and of what it was before.
+// record records a policy, and what it was before.
 func (s *Policies) record(ctx context.Context, tx *store.Tx, action string, p Policy, before *Policy) error {
 	detail := map[string]string{"subject": p.Subject.Kind + ":" + p.Subject.ID, "path": p.Path, "capabilities": words(p.Capabilities)}
 	if before != nil {

@@ -1,5 +1,5 @@
-// Package policy decides who may do what with which secret. It is the one place that does: nothing is allowed that no policy allows, what several
-// policies allow is allowed together, and none takes away what another one gives.
+// Package policy decides who may do what with which secret. It is the only place that does. Everything is denied unless a policy allows it. Policies only
+// add up: none takes away what another one grants.
 package policy
 
 import (
@@ -12,23 +12,23 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 )
 
-// Capability is something that can be done with a secret.
+// Capability is a kind of access to a secret.
 type Capability string
 
-// The capabilities, in the order in which they are told.
+// The capabilities, in canonical order.
 const (
-	List    Capability = "list"    // see its name, and its versions without their values
-	Read    Capability = "read"    // read its values, and wait for another one
-	Write   Capability = "write"   // store and promote versions, and undelete them
+	List    Capability = "list"    // see its name, and its versions without values
+	Read    Capability = "read"    // read its values, and wait for a new version
+	Write   Capability = "write"   // store, promote and undelete versions
 	Delete  Capability = "delete"  // delete versions, which can be undeleted
-	Destroy Capability = "destroy" // destroy versions for ever
-	Rotate  Capability = "rotate"  // say how it is rotated, see that, rotate it and go back
+	Destroy Capability = "destroy" // destroy versions permanently
+	Rotate  Capability = "rotate"  // set and see how it is rotated, rotate it and roll back
 )
 
-// Capabilities returns all of them.
+// Capabilities returns all capabilities, in canonical order.
 func Capabilities() []Capability { return []Capability{List, Read, Write, Delete, Destroy, Rotate} }
 
-// scope is the scope without which a capability is of no use.
+// scope returns the scope that a caller needs besides the capability.
 func (c Capability) scope() string {
 	if c == List || c == Read {
 		return "secrets:read"
@@ -40,9 +40,9 @@ func (c Capability) scope() string {
 type Operation struct {
 	ID    string
 	Needs Capability
-	// Absent is what is answered where there is nothing; the same is answered to who may do nothing at all with the secret.
+	// Absent is the answer when there is no such secret or version. A caller without any capability for the secret gets the same answer.
 	Absent string
-	// Makes says that the operation may be about a secret that is not there yet: that there is none is no answer to it.
+	// Makes says that the operation may create the secret, so that a missing one is no reason to refuse.
 	Makes bool
 }
 
@@ -52,7 +52,7 @@ const (
 	noRotation = "There is no such secret, or it is not rotated."
 )
 
-// The operations on a secret. A test holds them against the contract.
+// The operations on a secret. A test compares them with the contract.
 var (
 	PutSecret        = Operation{ID: "putSecret", Needs: Write, Absent: noSecret, Makes: true}
 	GetSecret        = Operation{ID: "getSecret", Needs: Read, Absent: noSecret}
@@ -69,8 +69,8 @@ var (
 	RotateSecret     = Operation{ID: "rotateSecret", Needs: Rotate, Absent: noSecret}
 	RollbackRotation = Operation{ID: "rollbackSecretRotation", Needs: Rotate, Absent: noSecret}
 
-	// SendValue and UseCredential are what putSecretRotation needs besides, of the secret and of its credential, where values are put outside: whoever says
-	// where values are sent reads them there.
+	// SendValue and UseCredential are further requirements of putSecretRotation when values are sent outside: the first for the secret, the second for
+	// its credential. A caller who decides where values are sent can read them there.
 	SendValue     = Operation{ID: "putSecretRotation", Needs: Read, Absent: noSecret}
 	UseCredential = Operation{ID: "putSecretRotation", Needs: Read, Absent: "There is no such secret as the credential."}
 )
@@ -90,35 +90,35 @@ const (
 	OfService = "service" // one service, or Each
 )
 
-// Each is the id of the subject that is every service.
+// Each is the ID of the subject that stands for every service.
 const Each = "*"
 
-// Subject is whom a policy is for.
+// Subject is the user, service or role that a policy applies to.
 type Subject struct {
 	Kind string
 	ID   string // name of a role, id of a user or service, or Each
 }
 
-// The paths that are no names.
+// The paths that are not prefixes of names.
 const (
 	Everything = "*"         // every secret
-	Own        = "{service}" // those of the name of the service that asks
+	Own        = "{service}" // the secrets of the calling service's name
 )
 
-// Policy lets a subject do something with the secrets of a path: the secret of that name, and those whose names go on behind it with a dot.
+// Policy grants a subject capabilities for the secrets of a path: the secret of that name, and those whose names continue it after a dot.
 type Policy struct {
 	Name                 string
 	Subject              Subject
 	Path                 string
-	Capabilities         []Capability // in their order
+	Capabilities         []Capability // in canonical order
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
 }
 
-// Word tells a policy from an earlier one of its name: the word of its ETag beside the version.
+// Word distinguishes a policy from an earlier, deleted one of the same name. It is part of the ETag beside the version.
 func (p Policy) Word() string { return strconv.FormatInt(p.CreatedAt.UnixMicro(), 36) }
 
-// within reports whether a name is the path, or goes on behind it with a dot: of whole words alone.
+// within reports whether a name equals the path, or continues it after a dot.
 func within(name, path string) bool {
 	return path != "" && strings.HasPrefix(name, path) && (len(name) == len(path) || name[len(path)] == '.')
 }
@@ -132,7 +132,7 @@ func above(name string) []string {
 	return paths
 }
 
-// asker is who wants to do something, as their row is now.
+// asker is the caller of an operation, from their current row.
 type asker struct {
 	kind, id string
 	roles    []string // of a user
@@ -146,7 +146,7 @@ func askerOf(o authority.Owner) asker {
 	return asker{kind: OfUser, id: o.ID, roles: o.Roles}
 }
 
-// subjects are those that the asker is.
+// subjects returns the subjects that apply to the asker.
 func (a asker) subjects() []Subject {
 	var all []Subject
 	if a.id != "" {
@@ -161,13 +161,13 @@ func (a asker) subjects() []Subject {
 	return all
 }
 
-// Grants are the policies of somebody.
+// Grants are the policies that apply to an asker.
 type Grants struct {
 	asker    asker
 	policies []Policy
 }
 
-// Through returns the policies that are about a secret.
+// Through returns the policies that cover a secret.
 func (g Grants) Through(name string) (about []Policy) {
 	subjects := g.asker.subjects()
 	for _, p := range g.policies {
@@ -188,7 +188,7 @@ func (g Grants) covers(p Policy, name string) bool {
 	return within(name, p.Path)
 }
 
-// Of returns what may be done with a secret, in the order of Capabilities.
+// Of returns the capabilities for a secret, in canonical order.
 func (g Grants) Of(name string) (may []Capability) {
 	about := g.Through(name)
 	for _, c := range Capabilities() {
@@ -199,11 +199,11 @@ func (g Grants) Of(name string) (may []Capability) {
 	return may
 }
 
-// Range is the names from one on and before another one; before "" is to the last.
+// Range is the names from From (inclusive) to Before (exclusive); an empty Before has no upper bound.
 type Range struct{ From, Before string }
 
-// Ranges returns the names with which something may be done, in their order, none twice. Names are of a-z, 0-9, "-" and "."; "-" is the first of these, and "/" comes
-// behind ".".
+// Ranges returns the names for which the capability is granted, as sorted, disjoint ranges. Names consist of a-z, 0-9, "-" and "."; of these "-" sorts first, and
+// "/" sorts right after ".".
 func (g Grants) Ranges(c Capability) (ranges []Range) {
 	var paths []string
 	subjects := g.asker.subjects()
@@ -227,7 +227,7 @@ func (g Grants) Ranges(c Capability) (ranges []Range) {
 	return ranges
 }
 
-// outermost leaves the paths out that are within others, and empty ones.
+// outermost removes empty paths and those that are within others.
 func outermost(paths []string) (left []string) {
 	slices.SortFunc(paths, func(a, b string) int { return len(a) - len(b) })
 	for _, path := range paths {

@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// Whatever takes a secret's name is an operation of the table, with a capability of the contract; a new operation is in neither until somebody decides what it needs.
+// Every operation that takes a secret's name is in the table, with a capability of the contract. A new one fails this test until its capability is chosen.
 func TestOperations_areThoseOfTheContract(t *testing.T) {
 	c, err := contract.Load("kms")
 	require.NoError(t, err)
@@ -64,7 +64,7 @@ func TestGrants_areOfWholeWordsAndTogether(t *testing.T) {
 	require.Empty(t, Grants{}.Of("search"))
 }
 
-// A list holds exactly the names that may be listed.
+// A list has exactly the names for which the capability is granted.
 func TestRanges_areWhatOfAllows(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	word := func() string { return []string{"a", "b", "a-", "aa", "a0", "0", "z"}[random.IntN(7)] }
@@ -104,7 +104,7 @@ func TestRanges_areWhatOfAllows(t *testing.T) {
 	}
 }
 
-// What the database is asked for is all that can be about a name.
+// The database is asked for all paths that a name can be within.
 func TestAbove_isEveryPathThatANameIsWithin(t *testing.T) {
 	require.Equal(t, []string{"a.b-c.d", "a.b-c", "a"}, above("a.b-c.d"))
 	require.Equal(t, []string{"a"}, above("a"))
@@ -114,7 +114,7 @@ func TestAbove_isEveryPathThatANameIsWithin(t *testing.T) {
 	require.Len(t, above("a.b.c.d.e.f.g.h"), 8)
 }
 
-// Whatever the texts are, a path covers a name when the words of the one begin with the words of the other, and in no other case.
+// A path covers a name if and only if the words of the name begin with the words of the path.
 func FuzzWithin(f *testing.F) {
 	for _, pair := range [][2]string{
 		{"team.payments.db", "team.payments"}, {"team.payments2", "team.payments"}, {"team/../x", "team"}, {"team%2epayments", "team"}, {"TEAM.payments", "team"}, {"team..x", "team."}, {"", ""},

@@ -1,5 +1,5 @@
-// Package records tells administrators what operators' commands have left beside the kms: backups, and what the doctor found. It says where archives lie and what
-// is weak, so each reading is held against the caller's standing and recorded.
+// Package records shows administrators what operators' commands have left in the data directory: records of backups, and the doctor's report. They reveal
+// where archives are and what is weak, so the caller's rights are checked against the database and each reading is recorded.
 package records
 
 import (
@@ -27,7 +27,8 @@ type Records struct {
 
 const listName = "backups"
 
-// Backups returns a page of the backups, newest first, and the cursor of the next one, or "". One whose record is no good is on it, with its Fault, and is told to the log.
+// Backups returns a page of the backups, newest first, and the cursor of the next page, or "". A backup with an unreadable record is listed with its Fault,
+// and logged.
 func (r *Records) Backups(ctx context.Context, caller *auth.Principal, cursor string, limit int) (found []upkeep.Backup, next string, err error) {
 	defer tried.To(&err, "list backups")
 	after := ""
@@ -54,7 +55,7 @@ func (r *Records) Backups(ctx context.Context, caller *auth.Principal, cursor st
 	return found, next, nil
 }
 
-// Diagnosis returns what the doctor found last; domain.NotFound when nothing is kept.
+// Diagnosis returns the doctor's last report; domain.NotFound when none is stored.
 func (r *Records) Diagnosis(ctx context.Context, caller *auth.Principal) (d upkeep.Diagnosis, err error) {
 	defer tried.To(&err, "read what the doctor found")
 	if err := r.record(ctx, caller, "getDiagnosis"); err != nil {
@@ -67,7 +68,7 @@ func (r *Records) Diagnosis(ctx context.Context, caller *auth.Principal) (d upke
 	return d, err
 }
 
-// record holds the caller's standing while the reading is recorded, before anything is told.
+// record checks that the caller is an administrator and records the reading, before anything is returned.
 func (r *Records) record(ctx context.Context, caller *auth.Principal, action string) error {
 	return r.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := r.Standing.HoldAdministrator(ctx, tx, caller); err != nil {

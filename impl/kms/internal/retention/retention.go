@@ -1,4 +1,5 @@
-// Package retention has events removed from audit trails that somebody keeps in archives: from the kms's own, and by orders from those of other services.
+// Package retention removes events from audit trails once they are archived: it removes them from the kms's own trail, and orders other services to remove
+// them from theirs.
 package retention
 
 import (
@@ -22,16 +23,16 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Order says which events of a trail are in an archive.
+// Order is the order to remove the events of an archive from a trail.
 type Order struct {
 	After int64            // number of the event after which the archive begins
-	End   audit.Checkpoint // that ends it
+	End   audit.Checkpoint // the archive's last event
 	By    string           // subject of the administrator
 }
 
-// Rows keeps the orders for other services.
+// Rows stores the orders for other services.
 type Rows interface {
-	// PutOrder stores the order for the service of its checkpoint in the place of the one before.
+	// PutOrder stores the order for the service of its checkpoint. It replaces an earlier order.
 	PutOrder(ctx context.Context, tx *store.Tx, o Order, now time.Time) error
 	// Order returns the order for a service; nil when there is none.
 	Order(ctx context.Context, q store.Querier, service string) (*Order, error)
@@ -41,21 +42,21 @@ type Rows interface {
 type Retention struct {
 	DB       *store.DB
 	Rows     Rows
-	Chain    *audit.Chain // the kms's
+	Chain    *audit.Chain // the kms's own trail
 	Standing *authority.Standing
 	Audit    auditlog.Log
 	Clock    clock.Clock
-	Keep     time.Duration // no event of the kms's trail that is younger is removed
+	Keep     time.Duration // minimum age of events of the kms's trail that may be removed
 }
 
-// Progress is how far an order is.
+// Progress is how far an order has been executed.
 type Progress struct {
-	Ordered int64  // number of the last event that is to be removed
-	Removed *int64 // number of the last event that was; nil: it is another service's trail
+	Ordered int64  // number of the last event to be removed
+	Removed *int64 // number of the last removed event; nil for another service's trail
 }
 
-// Archive orders that the events of an archive are removed. It is validation_failed for a checkpoint that the trail has not signed, state_conflict when
-// the archive does not begin where the trail begins, its events are too young, or an order goes on.
+// Archive orders the removal of an archive's events. It fails with domain.ValidationFailed for a checkpoint that the trail has not signed, and with
+// domain.StateConflict when the archive does not begin where the trail begins, its events are too young, or an earlier order is still being executed.
 func (r *Retention) Archive(ctx context.Context, caller *auth.Principal, after int64, end audit.Checkpoint) (p Progress, err error) {
 	defer tried.To(&err, "order removal of archived events")
 	p.Ordered = end.Seq
@@ -75,7 +76,7 @@ func (r *Retention) Archive(ctx context.Context, caller *auth.Principal, after i
 	return p, err
 }
 
-// pass leaves an order for another service.
+// pass stores an order for another service, which fetches it.
 func (r *Retention) pass(ctx context.Context, tx *store.Tx, caller *auth.Principal, o Order) error {
 	keeps := func(m authority.Member) bool { return m.Name == o.End.Service && m.Name != authority.Gateway }
 	if !slices.ContainsFunc(authority.Family(), keeps) {
@@ -86,7 +87,7 @@ func (r *Retention) pass(ctx context.Context, tx *store.Tx, caller *auth.Princip
 	}
 	before, err := r.Rows.Order(ctx, tx, o.End.Service)
 	if err != nil || before != nil && before.End.Seq == o.End.Seq && bytes.Equal(before.End.Hash, o.End.Hash) {
-		return err // it is there already
+		return err // the same order is already stored
 	}
 	if err := r.Rows.PutOrder(ctx, tx, o, r.Clock.Now()); err != nil {
 		return err
@@ -101,7 +102,7 @@ func unsigned() *domain.Refusal {
 		WithField("body", "/checkpoint/signature", "signature", "does not verify under a key of this trail")
 }
 
-// refuse says in public words why the trail does not follow an order.
+// refuse translates an error of the trail into a refusal.
 func (r *Retention) refuse(err error) error {
 	var archived *audit.ArchivedError
 	switch {
@@ -121,7 +122,7 @@ func (r *Retention) refuse(err error) error {
 	return err
 }
 
-// Pending returns what is ordered for the trail of the service that asks; nil: nothing.
+// Pending returns the order for the trail of the calling service; nil when there is none.
 func (r *Retention) Pending(ctx context.Context, caller *auth.Principal) (o *Order, err error) {
 	defer tried.To(&err, "read order to an audit trail")
 	err = r.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {

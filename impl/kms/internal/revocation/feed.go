@@ -1,5 +1,5 @@
-// Package revocation is the kms's side of the revocation feed: what was ended before its time, in the order in which it was ended, for every
-// service and replica to learn within a second.
+// Package revocation is the kms's side of the revocation feed: everything that was ended before its expiry, in order, so that every service and
+// replica learns of it within a second.
 package revocation
 
 import (
@@ -19,43 +19,43 @@ import (
 )
 
 const (
-	// Memory is how long an ending is told: twice the longest life of an access token, so that a token that was on its way while its
-	// owner was ended has expired long before.
+	// Memory is how long the feed keeps an entry: twice the longest lifetime of an access token. A token that was being issued while its owner was
+	// ended has expired long before.
 	Memory = 30 * time.Minute
 
-	// FactorsMemory is how long the voiding of factors is told: a twofactor service that is away for longer does not learn of it.
+	// FactorsMemory is how long the feed keeps the voiding of factors. A twofactor service that is away for longer does not learn of it.
 	FactorsMemory = 90 * 24 * time.Hour
 
-	// ContractMemory is how long the change of a contract is told: a gateway that was away for longer lists all contracts again.
+	// ContractMemory is how long the feed keeps the change of a contract. A gateway that was away for longer lists all contracts again.
 	ContractMemory = 24 * time.Hour
 
-	// SigningKeyMemory is how long the end of a signing key is told: a verifier that can't reach the kms may keep a key set for a day.
+	// SigningKeyMemory is how long the feed keeps the end of a signing key. A verifier that can't reach the kms may keep a key set for a day.
 	SigningKeyMemory = 26 * time.Hour
 
-	// MaxWait is how long a request may wait for the next ending.
+	// MaxWait is how long a request may wait for the next entry.
 	MaxWait = 25 * time.Second
-	// MaxPage is the most endings that are told at once.
+	// MaxPage is the most entries that one page has.
 	MaxPage = 1000
 
-	pollPause  = 200 * time.Millisecond // between two looks for the endings of other replicas
+	pollPause  = 200 * time.Millisecond // between two checks for entries of other replicas
 	sweepPause = time.Minute
 )
 
-// Rows is what the feed asks of the database.
+// Rows are the queries of the feed.
 type Rows interface {
-	// Name gives the feed a name unless it has one, and returns the one it has.
+	// Name stores a name for the feed unless it has one, and returns the stored one.
 	Name(ctx context.Context, tx *store.Tx, name string) (string, error)
-	// Append gives an ending the next position. It locks the feed's head until the transaction ends.
+	// Append stores an entry at the next position. It locks the feed's head until the transaction ends.
 	Append(ctx context.Context, tx *store.Tx, e revocation.Entry) (position int64, err error)
-	// Head returns the last position that was given out.
+	// Head returns the last assigned position.
 	Head(ctx context.Context, q store.Querier) (int64, error)
-	// After returns endings with higher positions, lowest first.
+	// After returns entries with higher positions, lowest first.
 	After(ctx context.Context, q store.Querier, position int64, limit int) ([]revocation.Entry, error)
-	// Sweep deletes endings that end nothing any more.
+	// Sweep deletes entries that have expired.
 	Sweep(ctx context.Context, tx *store.Tx, at time.Time) error
 }
 
-// Feed is the revocation feed. It is auth.Revocations for the kms's own door. It is safe for concurrent use.
+// Feed is the revocation feed. It implements auth.Revocations for the kms's own requests. It is safe for concurrent use.
 type Feed struct {
 	db    *store.DB
 	rows  Rows
@@ -67,13 +67,13 @@ type Feed struct {
 	watched map[string]func(context.Context) error // by kind
 
 	mu     sync.Mutex
-	read   int64         // position up to which the set knows everything
-	heard  time.Time     // when the database was last asked
-	more   chan struct{} // closed when there may be further endings, or the feed closes
+	read   int64         // position up to which the set is complete
+	heard  time.Time     // when the database was last read
+	more   chan struct{} // closed when there may be new entries, and at shutdown
 	closed bool
 }
 
-// Open returns the feed, with everything that was ended and still counts.
+// Open returns the feed, and loads all entries that have not expired.
 func Open(ctx context.Context, db *store.DB, rows Rows, c clock.Clock, log *slog.Logger) (*Feed, error) {
 	f := &Feed{db: db, rows: rows, clock: c, log: log, set: revocation.NewSet(), more: make(chan struct{})}
 	err := db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
@@ -89,7 +89,7 @@ func Open(ctx context.Context, db *store.DB, rows Rows, c clock.Clock, log *slog
 	return f, nil
 }
 
-// Watch has f called when an entry of the kind was made by whichever replica, again until it succeeds. It is called before Run.
+// Watch registers do, which is called when any replica has added an entry of the kind, and again until it succeeds. It must be called before Run.
 func (f *Feed) Watch(kind string, do func(ctx context.Context) error) {
 	if f.watched == nil {
 		f.watched = map[string]func(context.Context) error{}
@@ -97,7 +97,7 @@ func (f *Feed) Watch(kind string, do func(ctx context.Context) error) {
 	f.watched[kind] = do
 }
 
-// tell calls who watches for what was read.
+// tell calls the registered watchers of the kinds that were read.
 func (f *Feed) tell(ctx context.Context, entries []revocation.Entry) error {
 	for kind, do := range f.watched {
 		if !slices.ContainsFunc(entries, func(e revocation.Entry) bool { return e.Kind == kind }) {
@@ -110,8 +110,8 @@ func (f *Feed) tell(ctx context.Context, entries []revocation.Entry) error {
 	return nil
 }
 
-// Append ends something with the caller's transaction. The position is given out right before the commit (store.LastRevocations); before
-// Write returns, this replica refuses what was ended. epoch is that of an owner, else 0.
+// Append adds an entry in the caller's transaction. Its position is assigned right before the commit (store.LastRevocations). When Write returns,
+// this replica already refuses what was ended. epoch is an owner's new epoch, else 0.
 func (f *Feed) Append(tx *store.Tx, kind, id string, epoch int64) {
 	now := domain.Now(f.clock)
 	entry := revocation.Entry{Kind: kind, ID: id, Epoch: epoch, At: now, Until: now.Add(Memory)}
@@ -135,7 +135,7 @@ func (f *Feed) Append(tx *store.Tx, kind, id string, epoch int64) {
 	})
 }
 
-// wake lets everybody who waits look again.
+// wake makes all waiting requests look for entries again.
 func (f *Feed) wake() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -156,15 +156,15 @@ func (f *Feed) Revoked(p *auth.Principal) (bool, error) {
 	return f.set.Ended(p), nil
 }
 
-// Page is a part of the feed.
+// Page is a page of the feed.
 type Page struct {
 	Feed     string // name of the feed
-	Position int64  // up to which the follower knows everything after this page
+	Position int64  // the follower has all entries up to here after this page
 	Entries  []revocation.Entry
 }
 
-// After returns what was ended after a position of the feed of this name, and waits for it up to wait when there is nothing. For a follower
-// of another feed, and one that is ahead of this one (a backup was restored), the page begins at the beginning.
+// After returns the entries after a position of the feed with this name. When there are none it waits for one, up to wait. A follower of another
+// feed, and one whose position is ahead of this feed because a backup was restored, gets a page from the beginning.
 func (f *Feed) After(ctx context.Context, name string, position int64, limit int, wait time.Duration) (Page, error) {
 	ctx, cancel := context.WithTimeout(ctx, min(wait, MaxWait)+time.Minute)
 	defer cancel()
@@ -198,7 +198,7 @@ func (f *Feed) After(ctx context.Context, name string, position int64, limit int
 		case <-timer.C:
 			return page, nil
 		case <-ctx.Done():
-			return page, nil // the follower left: there is nothing that failed
+			return page, nil // the follower disconnected, which is no failure
 		}
 	}
 }
@@ -209,8 +209,8 @@ func (f *Feed) waiting() (more <-chan struct{}, open bool) {
 	return f.more, !f.closed
 }
 
-// Run follows the endings of other replicas and deletes old ones until ctx ends; then nobody waits any more. It logs when it begins to fail
-// and when it no longer does, and calls failed each time.
+// Run follows the entries of other replicas and deletes expired ones until ctx ends; then it releases all waiting requests. It calls failed after
+// every failure, and logs when failures begin and end.
 func (f *Feed) Run(ctx context.Context, failed func()) error {
 	defer f.close()
 	failing, swept := false, time.Now()
@@ -249,7 +249,7 @@ func (f *Feed) close() {
 	close(f.more)
 }
 
-// poll takes in what was ended since the last time, by whichever replica.
+// poll reads the entries that any replica has added since the last poll.
 func (f *Feed) poll(ctx context.Context) error {
 	f.mu.Lock()
 	read := f.read
@@ -264,7 +264,7 @@ func (f *Feed) poll(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the feed: %w", err)
 		}
-		if len(entries) == 0 { // what is between was deleted
+		if len(entries) == 0 { // the entries in between were deleted
 			read = head
 			break
 		}
@@ -289,5 +289,5 @@ func (f *Feed) sweep(ctx context.Context) error {
 	return f.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return f.rows.Sweep(ctx, tx, now) })
 }
 
-// Entries returns how many endings still count here.
+// Entries returns the number of entries in memory.
 func (f *Feed) Entries() int { return f.set.Len() }

@@ -19,7 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// each opens the feed on every database; more opens it as one more replica.
+// each opens the feed on every database; more opens it as a further replica.
 func each(t *testing.T, f func(t *testing.T, db *store.DB, feed *revocation.Feed, more func() (*store.DB, *revocation.Feed))) {
 	t.Helper()
 	storetest.Each(t, []fs.FS{kmsdb.Migrations}, func(t *testing.T, open func(t *testing.T) *store.DB) {
@@ -86,8 +86,8 @@ func TestFeed_endsNothingWithATransactionThatIsRolledBack(t *testing.T) {
 	})
 }
 
-// The transaction that took its rows first commits last: a follower that read between the two commits misses neither. A position from a
-// sequence would be taken at the first statement, and be passed over.
+// If the transaction that took its rows first commits last, a follower that read between the commits misses neither entry. A position from a sequence would be
+// taken at the first statement, and be skipped.
 func TestFeed_missesNothingWhenTwoEndingsCommitInReverseOrder(t *testing.T) {
 	each(t, func(t *testing.T, db *store.DB, feed *revocation.Feed, more func() (*store.DB, *revocation.Feed)) {
 		if db.Dialect() == store.SQLite {

@@ -28,7 +28,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// endings is how many are made: enough for several pages in CI, and 100,000 where the long proofs run.
+// endings is the number of entries: enough for several pages in CI, and 100,000 in the long proofs.
 func endings() int {
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
 		return 100_000
@@ -36,7 +36,7 @@ func endings() int {
 	return 2400
 }
 
-// served answers listRevocations by a feed, as the handler of the kms does.
+// served serves listRevocations from a feed, like the kms's handler.
 func served(t *testing.T, feed *revocation.Feed) *httptest.Server {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
@@ -59,7 +59,7 @@ type anyToken struct{}
 func (anyToken) Token(context.Context, string) (string, error) { return "token", nil }
 func (anyToken) Forget(string)                                 {}
 
-// reader is a follower and what it has applied.
+// reader is a follower with the entries that it has applied.
 type reader struct {
 	*ended.Follower
 	stop  context.CancelFunc
@@ -68,14 +68,14 @@ type reader struct {
 	gaps  int64
 }
 
-// readFrom follows from the beginning, as a process does that was started.
+// readFrom follows from the beginning, like a process that was just started.
 func readFrom(t *testing.T, url string) *reader {
 	t.Helper()
 	r := &reader{ended: make(chan struct{})}
 	r.Follower = ended.NewFollower(ended.Config{
 		KMSURL: url, Client: &http.Client{}, Credential: anyToken{}, Clock: clock.System, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 		Apply: func(_ context.Context, e ended.Entry) error {
-			r.gaps += e.Position - r.last - 1 // positions come from one row, so that none is left out
+			r.gaps += e.Position - r.last - 1 // positions come from one row, so none is skipped
 			r.last = e.Position
 			return nil
 		},
@@ -94,19 +94,19 @@ func (r *reader) close() {
 	<-r.ended
 }
 
-// heap is what the process holds.
+// heap returns the size of the process's heap.
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
 
-// 100,000 endings by four writers, on PostgreSQL at two replicas, some of whose transactions are rolled back: two followers know all that were committed
-// and missed no position, also the one that is restarted in the middle, and none holds more than the endings.
+// Four writers add 100,000 entries, on PostgreSQL at two replicas, with some transactions rolled back. Two followers, one of them restarted in the middle, know
+// all committed entries without missing a position, and hold no more memory than the entries need.
 func TestFollowers_missNothingOfManyEndingsBesideARestart(t *testing.T) {
 	each(t, func(t *testing.T, db *store.DB, feed *revocation.Feed, more func() (*store.DB, *revocation.Feed)) {
 		otherDB, other := db, feed
-		if db.Dialect() == store.PostgreSQL { // SQLite has one process
+		if db.Dialect() == store.PostgreSQL { // SQLite allows a single process
 			otherDB, other = more()
 		}
 		background, stop := context.WithCancel(t.Context())
@@ -142,7 +142,7 @@ func TestFollowers_missNothingOfManyEndingsBesideARestart(t *testing.T) {
 					for i := range ids {
 						ids[i] = name(w, n+i)
 					}
-					if n%(10*batch) == 0 { // what is rolled back takes no position
+					if n%(10*batch) == 0 { // a rolled-back transaction uses no position
 						err := to.Write(t.Context(), func(_ context.Context, tx *store.Tx) error {
 							by.Append(tx, ended.Session, "rolled-back", 0)
 							return errors.New("no")
@@ -184,10 +184,10 @@ func TestFollowers_missNothingOfManyEndingsBesideARestart(t *testing.T) {
 	})
 }
 
-// name is the session that a writer ends.
+// name returns the ID of the session that a writer ends.
 func name(writer, n int) string { return fmt.Sprintf("ses_%02d%024d", writer, n) }
 
-// knows reports whether a follower refuses a token of every session that was ended, and of no other.
+// knows reports whether a follower refuses tokens of all sessions that were ended, and of no others.
 func knows(t *testing.T, r *reader, writers int) bool {
 	t.Helper()
 	if gone, err := r.Revoked(&auth.Principal{Subject: "usr_1", SessionID: "rolled-back"}); err != nil || gone {

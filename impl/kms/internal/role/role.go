@@ -1,4 +1,4 @@
-// Package role keeps the roles that administrators define, beside those of the release.
+// Package role is the domain of roles: the built-in ones, and those that administrators define.
 package role
 
 import (
@@ -22,56 +22,56 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// MaxRoles is how many roles can be defined.
+// MaxRoles is the limit of defined roles.
 const MaxRoles = 200
 
-// Role gives scopes to whoever has it.
+// Role grants scopes to the users who have it.
 type Role struct {
 	Name                 string
 	Scopes               []string // sorted
-	Version              int64    // 0: the release's
+	Version              int64    // 0 for a built-in role
 	CreatedAt, UpdatedAt time.Time
 	SecondFactor         authority.SecondFactor
 }
 
-// BuiltIn reports whether the role is the release's.
+// BuiltIn reports whether the role is built in.
 func (r Role) BuiltIn() bool { return r.Version == 0 }
 
-// Tag counts the changes of the role and of what second factor it asks for: its ETag. It is 1 of a role that was never changed.
+// Tag returns the role's ETag, which counts the changes of the role and of its second-factor policy. It is 1 for a role that was never changed.
 func (r Role) Tag() int64 { return max(r.Version, 1) + r.SecondFactor.Version }
 
-// Rows is what the domain asks of the database.
+// Rows are the queries of the domain.
 type Rows interface {
-	// List returns every defined role, by name.
+	// List returns all defined roles by name.
 	List(ctx context.Context, q store.Querier) ([]Role, error)
-	// Get reads a defined role and locks it; outside a transaction lock is authority.Unlocked.
+	// Get reads a defined role and locks it. Outside a transaction lock must be authority.Unlocked.
 	Get(ctx context.Context, q store.Querier, name string, lock authority.Lock) (Role, bool, error)
-	// Insert adds a role; false when there is one of the name.
+	// Insert stores a role; false when the name is taken.
 	Insert(ctx context.Context, tx *store.Tx, r Role) (bool, error)
-	// Update writes the scopes and the version of a locked role.
+	// Update writes the scopes and the version of a role that the caller has locked.
 	Update(ctx context.Context, tx *store.Tx, r Role) error
-	// Delete removes a role.
+	// Delete deletes a role.
 	Delete(ctx context.Context, tx *store.Tx, name string) error
 	authority.SecondFactors
-	// PutSecondFactor writes a role's policy over version from, with the next version; false when that is not its version any more.
+	// PutSecondFactor replaces a role's policy if it is at version from, and raises the version; false otherwise.
 	PutSecondFactor(ctx context.Context, tx *store.Tx, role string, p authority.SecondFactor, from int64, at time.Time) (bool, error)
-	// LoosenSecondFactor has a role ask for nothing of its own any more; false when it asked for nothing.
+	// LoosenSecondFactor removes all requirements from a role's policy; false when it had none.
 	LoosenSecondFactor(ctx context.Context, tx *store.Tx, role string, at time.Time) (bool, error)
-	// Governed reports whether a policy of secrets is for a role.
+	// Governed reports whether a policy for secrets names the role.
 	Governed(ctx context.Context, q store.Querier, name string) (bool, error)
-	// Holders returns the ids of the users who have a role.
+	// Holders returns the IDs of the users who have a role.
 	Holders(ctx context.Context, q store.Querier, name string) ([]string, error)
-	// LockHolders locks the rows of the users who have one of the roles, and of one user more, in the order of all.
+	// LockHolders locks the users who have one of the roles, and one further user, in the common order.
 	LockHolders(ctx context.Context, tx *store.Tx, roles []string, userID string) error
-	// Declared returns every scope that a registered service declares, by name.
+	// Declared returns every scope declared by registered services, by name.
 	Declared(ctx context.Context, q store.Querier) ([]authority.Scope, error)
-	// Declares returns which of the scopes some service declares; it keeps them until the transaction ends.
+	// Declares returns which of the scopes are declared by a service, and locks them until the transaction ends.
 	Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]string, error)
 }
 
-// Epochs ends access tokens.
+// Epochs invalidates access tokens.
 type Epochs interface {
-	// RaiseEpoch ends every access token that a user has, and returns the new epoch.
+	// RaiseEpoch invalidates every access token of a user, and returns the new epoch.
 	RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (int64, error)
 }
 
@@ -88,7 +88,7 @@ type Roles struct {
 
 func (s *Roles) audit() auditlog.Log { return auditlog.Log{Clock: s.Clock} }
 
-// Scopes returns every scope of the family and of registered services, by name.
+// Scopes returns all scopes of the family and of registered services, by name.
 func (s *Roles) Scopes(ctx context.Context) ([]authority.Scope, error) {
 	declared, err := s.Rows.Declared(ctx, s.DB.Read(ctx))
 	if err != nil {
@@ -99,7 +99,7 @@ func (s *Roles) Scopes(ctx context.Context) ([]authority.Scope, error) {
 	return all, nil
 }
 
-// ListScopes returns a page of Scopes and the cursor of the next one, or "".
+// ListScopes returns a page of Scopes and the cursor of the next page, or "".
 func (s *Roles) ListScopes(ctx context.Context, cursor string, limit int) (_ []authority.Scope, _ string, err error) {
 	defer tried.To(&err, "list scopes")
 	all, err := s.Scopes(ctx)
@@ -109,7 +109,7 @@ func (s *Roles) ListScopes(ctx context.Context, cursor string, limit int) (_ []a
 	return cut("scopes", all, func(one authority.Scope) string { return one.Name }, cursor, limit)
 }
 
-// List returns a page of roles by name and the cursor of the next one, or "".
+// List returns a page of roles by name and the cursor of the next page, or "".
 func (s *Roles) List(ctx context.Context, cursor string, limit int) (_ []Role, _ string, err error) {
 	defer tried.To(&err, "list roles")
 	q := s.DB.Read(ctx)
@@ -148,7 +148,7 @@ func (s *Roles) declared(ctx context.Context, q store.Querier) ([]string, error)
 	return names, nil
 }
 
-// cut returns the part of a sorted list after the cursor.
+// cut returns the page of a sorted list after the cursor, and the cursor of the next page.
 func cut[T any](name string, all []T, key func(T) string, cursor string, limit int) ([]T, string, error) {
 	after := ""
 	if cursor != "" {
@@ -171,7 +171,7 @@ func (s *Roles) Get(ctx context.Context, name string) (_ Role, err error) {
 	return s.read(ctx, q, name, authority.Unlocked)
 }
 
-// read returns a role with its policy, and locks a defined one; domain.NotFound when there is none.
+// read returns a role with its policy, and locks it if it is a defined one; domain.NotFound when there is none.
 func (s *Roles) read(ctx context.Context, q store.Querier, name string, lock authority.Lock) (Role, error) {
 	roles := make([]Role, 1)
 	if authority.BuiltIn(name) {
@@ -194,7 +194,7 @@ func (s *Roles) read(ctx context.Context, q store.Querier, name string, lock aut
 	return roles[0], err
 }
 
-// Check refuses (domain.ValidationFailed) a role that is not there, and keeps those that are there until the transaction ends.
+// Check refuses an unknown role with domain.ValidationFailed, and locks the defined ones (shared) until the transaction ends.
 func (s *Roles) Check(ctx context.Context, tx *store.Tx, names []string) (err error) {
 	defer tried.To(&err, "check roles")
 	for _, name := range names {
@@ -213,13 +213,13 @@ func (s *Roles) Check(ctx context.Context, tx *store.Tx, names []string) (err er
 	return nil
 }
 
-// Over says what is to be replaced.
+// Over is the precondition of a replacement.
 type Over struct {
-	Absent bool        // only when there is no such role
-	Match  *etag.Match // only such a version; nil: any, and none
+	Absent bool        // only if there is no such role
+	Match  *etag.Match // only if its version matches; nil: in any case
 }
 
-// Put makes or changes a role. Taking scopes away ends the access tokens of all who have the role. made is true for a new one.
+// Put creates or changes a role; made is true for a new one. Removing scopes ends the access tokens of all users who have the role.
 func (s *Roles) Put(ctx context.Context, caller *auth.Principal, name string, scopes []string, over Over) (after Role, made bool, err error) {
 	defer tried.To(&err, "put role")
 	if err := mayChange(name); err != nil {
@@ -229,12 +229,12 @@ func (s *Roles) Put(ctx context.Context, caller *auth.Principal, name string, sc
 	sort.Strings(scopes)
 	scopes = slices.Compact(scopes)
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		// The role's row comes first: whoever gives the role to a user holds it meanwhile.
+		// The role's row is locked first: a transaction that assigns the role to a user holds it too.
 		before, found, err := s.Rows.Get(ctx, tx, name, authority.Exclusive)
 		if err != nil {
 			return fmt.Errorf("hold role: %w", err)
 		}
-		if found && !authority.Covers(scopes, before.Scopes) { // their tokens will end
+		if found && !authority.Covers(scopes, before.Scopes) { // their tokens will be invalidated
 			if err := s.Rows.LockHolders(ctx, tx, []string{name}, caller.Subject); err != nil {
 				return fmt.Errorf("hold who has the role: %w", err)
 			}
@@ -295,7 +295,7 @@ func (s *Roles) change(ctx context.Context, tx *store.Tx, before, after Role) er
 	return s.record(ctx, tx, "putRole", after)
 }
 
-// endTokens ends the access tokens of all who have one of the roles, in the order of their ids.
+// endTokens invalidates the access tokens of all users who have one of the roles, in the order of their IDs.
 func (s *Roles) endTokens(ctx context.Context, tx *store.Tx, names ...string) error {
 	var holders []string
 	for _, name := range names {
@@ -316,9 +316,9 @@ func (s *Roles) endTokens(ctx context.Context, tx *store.Tx, names ...string) er
 	return nil
 }
 
-// HoldCarrying locks what Withdraw will change: the roles that carry one of the scopes, and then the rows of all who have one of these or are administrators, and of the
-// caller, in the order of all. It comes before anything is held of the caller: two withdrawals that each hold their caller would wait for each other's. What is given out
-// meanwhile is seen by Withdraw.
+// HoldCarrying locks what Withdraw will change: the roles that carry one of the scopes, then the caller and all users who have one of these roles or are
+// administrators, in the common order. It must be called before the caller is locked: two concurrent withdrawals that each hold their caller's row would
+// deadlock. Withdraw sees roles and users that are added meanwhile.
 func (s *Roles) HoldCarrying(ctx context.Context, tx *store.Tx, caller *auth.Principal, scopes []string) (err error) {
 	defer tried.To(&err, "hold who has scopes by a role")
 	roles, err := s.carrying(ctx, tx, scopes)
@@ -356,8 +356,8 @@ func (s *Roles) carrying(ctx context.Context, tx *store.Tx, scopes []string) (ca
 	return carrying, nil
 }
 
-// Withdraw takes scopes, which are no longer declared, from every role, and ends the tokens of all who had them by a role; administrators have every declared scope.
-// Whoever gives one out keeps it declared until then: there is no role that carries one and is not seen.
+// Withdraw removes scopes that are no longer declared from every role, and ends the tokens of all users who had them by a role; administrators have every
+// declared scope. It sees every role that carries one: a transaction that adds a scope to a role locks its declaration until it commits.
 func (s *Roles) Withdraw(ctx context.Context, tx *store.Tx, scopes []string) (err error) {
 	defer tried.To(&err, "withdraw scopes from roles")
 	roles, err := s.carrying(ctx, tx, scopes)
@@ -379,7 +379,8 @@ func (s *Roles) Withdraw(ctx context.Context, tx *store.Tx, scopes []string) (er
 	return s.endTokens(ctx, tx, names...)
 }
 
-// Delete removes a role that no user has and no policy of secrets is for (else domain.StateConflict): who made a role of the name later would find it entitled.
+// Delete deletes a role. It is domain.StateConflict while a user has the role or a policy for secrets names it: a later role of the same name would inherit
+// that policy.
 func (s *Roles) Delete(ctx context.Context, caller *auth.Principal, name string) (err error) {
 	defer tried.To(&err, "delete role")
 	if err := mayChange(name); err != nil {
@@ -421,7 +422,7 @@ func (s *Roles) record(ctx context.Context, tx *store.Tx, action string, r Role)
 	return s.audit().Append(ctx, tx, auditlog.Event{Action: action, Target: r.Name, Detail: map[string]string{"scopes": strings.Join(r.Scopes, " ")}})
 }
 
-// carries refuses a scope that a role can't carry, and keeps the declared ones: who withdraws one waits, and then finds the role.
+// carries refuses scopes that a role can't carry, and locks the declared ones. A concurrent withdrawal of such a scope waits, and then finds the role.
 func (s *Roles) carries(ctx context.Context, tx *store.Tx, scopes []string) error {
 	declared, err := s.Rows.Declares(ctx, tx, scopes)
 	if err != nil {

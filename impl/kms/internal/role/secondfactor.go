@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// withPolicies adds to the roles what second factor each asks for.
+// withPolicies fills in the second-factor policies of the roles.
 func (s *Roles) withPolicies(ctx context.Context, q store.Querier, roles []Role) error {
 	names := make([]string, len(roles))
 	for i, r := range roles {
@@ -36,7 +36,7 @@ func (s *Roles) withPolicies(ctx context.Context, q store.Querier, roles []Role)
 	return nil
 }
 
-// together returns what the roles ask for together; one of them may be about to ask for something else.
+// together combines the policies of the roles. changed has policies that are about to replace stored ones.
 func (s *Roles) together(ctx context.Context, q store.Querier, names []string, changed map[string]authority.SecondFactor) (authority.SecondFactor, error) {
 	policies, err := s.Rows.SecondFactors(ctx, q, names)
 	if err != nil {
@@ -46,8 +46,8 @@ func (s *Roles) together(ctx context.Context, q store.Querier, names []string, c
 	return authority.Together(names, policies), nil
 }
 
-// Meetable refuses (domain.ValidationFailed) roles that accept no type of second factor in common: who had them all could never give one. Where they are to be
-// the roles of self, the second factor that self has just given must be accepted (domain.FactorNotAccepted).
+// Meetable refuses roles without an accepted type of second factor in common with domain.ValidationFailed: a user with all of them could never present
+// one. If the roles are to be those of self, they must accept the second factor that self has just presented (domain.FactorNotAccepted).
 func (s *Roles) Meetable(ctx context.Context, tx *store.Tx, names []string, self *auth.Principal) (err error) {
 	defer tried.To(&err, "check what second factor roles ask for")
 	asked, err := s.together(ctx, tx, names, nil)
@@ -63,7 +63,7 @@ func (s *Roles) Meetable(ctx context.Context, tx *store.Tx, names []string, self
 	return nil
 }
 
-// ends reports whether who has given a factor of a type could do so again: at the sign-in too, where one is asked for there.
+// ends reports whether a user who has presented a factor of this type could do so again, also at the sign-in if one is required there.
 func ends(asked authority.SecondFactor, factor string) bool {
 	return asked.Accepts(factor) && (!asked.Always || asked.AcceptsAtSignIn(factor))
 }
@@ -72,14 +72,14 @@ func locksOut() error {
 	return domain.Refuse(domain.FactorNotAccepted, "Your roles would not accept the second factor any more that you gave. Give one that they accept, and try again.")
 }
 
-// PutSecondFactor says what second factor a role asks for; match is the version of the role that it is for, nil for any. The caller must have given a
-// second factor just now that all their roles accept afterwards (domain.FactorNotAccepted): so there is always somebody left who can take it back.
+// PutSecondFactor sets the second-factor policy of a role. match is the precondition on the role's tag; nil for none. The caller must have just presented a
+// second factor that all their roles still accept afterwards (domain.FactorNotAccepted), so that at least one administrator can undo the change.
 func (s *Roles) PutSecondFactor(ctx context.Context, caller *auth.Principal, name string, p authority.SecondFactor, match *etag.Match) (after Role, err error) {
 	defer tried.To(&err, "put policy of role")
 	p.Factors = slices.Clone(p.Factors)
 	sort.Strings(p.Factors)
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		// The role's row comes first, as in Put.
+		// The role's row is locked first, as in Put.
 		if !authority.BuiltIn(name) {
 			if _, _, err := s.Rows.Get(ctx, tx, name, authority.Exclusive); err != nil {
 				return fmt.Errorf("hold role: %w", err)
@@ -118,7 +118,7 @@ func (s *Roles) PutSecondFactor(ctx context.Context, caller *auth.Principal, nam
 	return after, nil
 }
 
-// stillMeets refuses a policy after which the second factor that the caller has just given is not accepted of them.
+// stillMeets refuses a policy under which the second factor that the caller has just presented would no longer be accepted.
 func (s *Roles) stillMeets(ctx context.Context, q store.Querier, now authority.Owner, caller *auth.Principal, name string, p authority.SecondFactor) error {
 	changed := map[string]authority.SecondFactor{}
 	if now.HasRole(name) {
@@ -135,7 +135,7 @@ func (s *Roles) stillMeets(ctx context.Context, q store.Querier, now authority.O
 	return nil
 }
 
-// described is a policy in the audit log.
+// described returns the details of a policy for the audit log.
 func described(p authority.SecondFactor) map[string]string {
 	detail := map[string]string{"always": strconv.FormatBool(p.Always), "factors": "all", "maxAge": "none"}
 	if p.Factors != nil {
@@ -151,7 +151,7 @@ func stale() error {
 	return domain.Refuse(domain.PreconditionFailed, "The role was changed since it was read.")
 }
 
-// Loosen has the roles ask for no second factor of their own any more, for the operator on the machine of the kms: a policy that nobody can meet ends so.
+// Loosen removes the roles' own requirements of a second factor. It is for the operator on the kms's machine, as the way out of a policy that nobody can meet.
 func (s *Roles) Loosen(ctx context.Context, tx *store.Tx, names []string) (err error) {
 	defer tried.To(&err, "loosen policies of roles")
 	for _, name := range names {

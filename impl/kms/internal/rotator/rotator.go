@@ -1,6 +1,6 @@
-// Package rotator puts new versions of secrets where they work outside the kms: at rotators of teams, and at engines of Typesense. It connects to what the
-// operator allows alone, follows no redirect, reads a bounded answer in a bounded time, and every call may be made again. Its failures are words; no value, no
-// credential and nothing of an answer is in them.
+// Package rotator deploys new versions of secrets outside the kms: to rotators operated by teams, and to Typesense engines. It connects only to targets that the
+// operator allows, follows no redirects, and reads bounded answers in bounded time. Every call may be repeated. Its failures are fixed words, which contain no
+// value, no credential and nothing of an answer.
 package rotator
 
 import (
@@ -23,28 +23,28 @@ import (
 )
 
 const (
-	callTime  = 5 * time.Second // of one request; secret.StepTime bounds those of a step together
-	maxAnswer = 1 << 20         // bytes of an answer
+	callTime  = 5 * time.Second // per request; secret.StepTime bounds those of a step together
+	maxAnswer = 1 << 20         // bytes
 )
 
 // Options configure the drivers.
 type Options struct {
-	Allow      []string // entries of package egress; none allows nothing
-	Deny       []string // listeners and stores of the family, which no entry allows
-	CAFile     string   // authorities trusted for the targets, instead of the system's
+	Allow      []string // entries of package egress; empty allows nothing
+	Deny       []string // listeners and stores of the family, which are denied in any case
+	CAFile     string   // CAs trusted for the targets, instead of the system's
 	Clock      clock.Clock
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Tracer     *tracing.Tracer
 }
 
-// Rotator makes the drivers.
+// Rotator creates the drivers.
 type Rotator struct {
 	door  door
 	clock clock.Clock
 }
 
-// New makes a Rotator.
+// New returns a Rotator. It fails for invalid entries of Allow and for a CAFile that can't be used.
 func New(o Options) (*Rotator, error) {
 	policy, err := egress.New(egress.Options{Purpose: "rotation", Allow: o.Allow, Deny: o.Deny, Log: o.Log, Registerer: o.Registerer})
 	if err != nil {
@@ -57,18 +57,18 @@ func New(o Options) (*Rotator, error) {
 	return &Rotator{door{policy, client}, o.Clock}, nil
 }
 
-// Drivers returns the drivers by their names. By the issuer keys at an engine are told from those of others.
+// Drivers returns the drivers by name. The issuer distinguishes this kms's keys at an engine from those of others.
 func (r *Rotator) Drivers(issuer string) map[string]secret.Driver {
 	return map[string]secret.Driver{secret.Webhook: webhookDriver{r.door, r.clock}, secret.Typesense: typesenseDriver{r.door, issuer}}
 }
 
-// door makes the calls.
+// door makes the outgoing calls.
 type door struct {
 	policy *egress.Policy
 	client *http.Client
 }
 
-// allowed refuses a target that no connection could be made to. Each connection is judged again.
+// allowed refuses a target that the egress policy does not allow. The policy is checked again for each connection.
 func (d door) allowed(ctx context.Context, base string) error {
 	_, err := d.policy.CheckURL(ctx, base)
 	var refused *egress.RefusedError
@@ -78,13 +78,13 @@ func (d door) allowed(ctx context.Context, base string) error {
 	return err
 }
 
-// answer is what came back.
+// answer is the response to a call.
 type answer struct {
 	status int
 	body   []byte
 }
 
-// call sends a request and reads its answer. Its errors are secret.Failure.
+// call sends a request and reads its answer. All its errors are of type secret.Failure.
 func (d door) call(ctx context.Context, method, url string, body []byte, headers map[string]string) (answer, error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
@@ -104,7 +104,7 @@ func (d door) call(ctx context.Context, method, url string, body []byte, headers
 	case err != nil:
 		return answer{}, secret.NoAnswer
 	}
-	defer func() { _ = response.Body.Close() }() // what was read is all that is used
+	defer func() { _ = response.Body.Close() }() // everything that is used was read
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	switch {
 	case err != nil:

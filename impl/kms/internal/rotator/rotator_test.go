@@ -91,7 +91,7 @@ func TestWebhook_isSignedAndHasWhatTheStepNeeds(t *testing.T) {
 	}
 }
 
-// Whatever a target does, a step ends with a word, and nothing secret is in it or in the log.
+// Whatever a target does, a step fails with one of the words, and neither the error nor the log has a secret.
 func TestDrivers_endBadAnswersWithAWord(t *testing.T) {
 	reached := false
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
@@ -132,7 +132,7 @@ func endless(w http.ResponseWriter) {
 	}
 }
 
-// A target that the operator does not allow is refused when it is named, and again when it is connected to.
+// A target that the operator does not allow is refused when it is configured, and again at each connection.
 func TestDrivers_connectToWhatTheOperatorAllowsAlone(t *testing.T) {
 	reached := false
 	p := newPlace(t, []string{"rotator.example.org:443"}, func(http.ResponseWriter, *http.Request) { reached = true })
@@ -158,7 +158,7 @@ func TestDrivers_connectToWhatTheOperatorAllowsAlone(t *testing.T) {
 	}
 }
 
-// engine answers as Typesense does to what the driver asks.
+// engine answers the driver's requests like Typesense.
 type engine struct {
 	mu   sync.Mutex
 	last int64
@@ -225,7 +225,7 @@ func TestTypesense_makesOneKeyHoweverOftenItIsTold(t *testing.T) {
 	require.ErrorIs(t, p.call(secret.Typesense, secret.Test), secret.Rejected)
 }
 
-// What no request can carry is told as what it is, and nothing is sent.
+// A key that can't be sent in a header is reported as such, and nothing is sent.
 func TestTypesense_sendsNoKeyThatNoHeaderTakes(t *testing.T) {
 	reached := false
 	p := newPlace(t, nil, func(http.ResponseWriter, *http.Request) { reached = true })
@@ -236,7 +236,7 @@ func TestTypesense_sendsNoKeyThatNoHeaderTakes(t *testing.T) {
 	require.False(t, reached)
 }
 
-// A target that takes a connection and says nothing costs a bounded time.
+// A target that accepts a connection and does not answer costs a bounded time.
 func TestDrivers_waitForNobodyForEver(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -250,7 +250,8 @@ func TestDrivers_waitForNobodyForEver(t *testing.T) {
 	}
 }
 
-// A name is not resolved when a target is named. An address of the family that it stands for is refused when it is connected to, at every step, and the failure is named.
+// A host name is not resolved when a target is configured. If it resolves to an address of the family, the connection is refused at every step, and the failure
+// says so.
 func TestDrivers_reachNoAddressOfTheFamilyByAName(t *testing.T) {
 	for _, deny := range []func(port string) string{
 		func(port string) string { return "127.0.0.1:" + port }, func(port string) string { return ":" + port },

@@ -18,8 +18,8 @@ import (
 
 const keyHeader = "X-TYPESENSE-API-KEY"
 
-// typesenseDriver has an engine take values that are made here as its keys. Keys are found again by their description, so that nothing of the engine's has to be
-// remembered between a call and the commit that follows it.
+// typesenseDriver stores values that the kms generated as keys of an engine. It finds keys by their description, so that no ID of the engine has to be stored
+// between a call and the commit that follows it.
 type typesenseDriver struct {
 	door
 	issuer string
@@ -60,16 +60,16 @@ func (d typesenseDriver) Do(ctx context.Context, c secret.Call) error {
 	return d.end(ctx, c)
 }
 
-// description is that of the key of a version.
+// description returns the description of a version's key at the engine.
 func (d typesenseDriver) description(c secret.Call) string {
 	return fmt.Sprintf("%s secret %s version %d", d.issuer, c.Name, c.Version)
 }
 
-// admin makes a call by the admin key, or by the one before it, while the engine has that one yet.
+// admin makes a call with the current admin key, or with the previous one while the engine still accepts only that.
 func (d typesenseDriver) admin(ctx context.Context, c secret.Call, method, path string, body []byte) (got answer, err error) {
 	err = secret.NoCredential
 	for _, key := range c.Credentials {
-		if !httpguts.ValidHeaderFieldValue(key) { // with a line's end, for one
+		if !httpguts.ValidHeaderFieldValue(key) { // for example with a line break
 			continue
 		}
 		got, err = d.call(ctx, method, c.URL+path, body, map[string]string{keyHeader: key})
@@ -80,7 +80,7 @@ func (d typesenseDriver) admin(ctx context.Context, c secret.Call, method, path 
 	return got, err
 }
 
-// set has the engine take the value as a key. That it has it already is as good: the value was made for this version.
+// set stores the value as a key of the engine. A conflict counts as success: the value was generated for this version, so the key is already there.
 func (d typesenseDriver) set(ctx context.Context, c secret.Call) error {
 	body, err := json.Marshal(map[string]any{"description": d.description(c), "actions": c.Actions, "collections": c.Collections, "value": c.Value})
 	if err != nil {
@@ -93,9 +93,9 @@ func (d typesenseDriver) set(ctx context.Context, c secret.Call) error {
 	return err
 }
 
-// test searches in each collection by the key.
+// test searches each collection with the key.
 func (d typesenseDriver) test(ctx context.Context, c secret.Call) error {
-	if !httpguts.ValidHeaderFieldValue(c.Value) { // a value of somebody's making, that is gone back to
+	if !httpguts.ValidHeaderFieldValue(c.Value) { // a value that a user stored, and that is rolled back to
 		return secret.Rejected
 	}
 	for _, collection := range c.Collections {
@@ -110,7 +110,7 @@ func (d typesenseDriver) test(ctx context.Context, c secret.Call) error {
 	return nil
 }
 
-// end deletes the keys of the version. That there is none is as good.
+// end deletes the keys of the version. A key that does not exist counts as deleted.
 func (d typesenseDriver) end(ctx context.Context, c secret.Call) error {
 	got, err := d.admin(ctx, c, http.MethodGet, "/keys", nil)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Keyrings is the domain of keyrings.
+// Keyrings is the domain of the data keys of services, each of which has a keyring of its own name.
 type Keyrings struct {
 	db       *store.DB
 	vault    *vault.Vault
@@ -23,7 +23,7 @@ type Keyrings struct {
 	audit    auditlog.Log
 }
 
-// NewKeyrings returns the domain of keyrings.
+// NewKeyrings returns the domain of the data keys of services.
 func NewKeyrings(db *store.DB, v *vault.Vault, standing *authority.Standing, c clock.Clock) *Keyrings {
 	return &Keyrings{db, v, standing, auditlog.Log{Clock: c}}
 }
@@ -31,7 +31,7 @@ func NewKeyrings(db *store.DB, v *vault.Vault, standing *authority.Standing, c c
 // DataKey is a data key in clear and wrapped by its keyring.
 type DataKey struct{ Plain, Wrapped []byte }
 
-// Create makes a data key. A service uses only the keyring of its own name (forbidden).
+// Create creates a data key. A service can use only the keyring of its own name (domain.Forbidden).
 func (s *Keyrings) Create(ctx context.Context, caller *auth.Principal, name string) (_ DataKey, err error) {
 	defer tried.To(&err, "create data key")
 	keyset, err := s.keyset(ctx, caller, name)
@@ -49,7 +49,7 @@ func (s *Keyrings) Create(ctx context.Context, caller *auth.Principal, name stri
 	return DataKey{plain, wrapped}, nil
 }
 
-// Unwrap opens a wrapped data key; validation_failed when this keyring has not wrapped it.
+// Unwrap opens a data key that this keyring has wrapped, else it fails with domain.ValidationFailed.
 func (s *Keyrings) Unwrap(ctx context.Context, caller *auth.Principal, name string, wrapped []byte) (_ DataKey, err error) {
 	defer tried.To(&err, "unwrap data key")
 	keyset, err := s.keyset(ctx, caller, name)
@@ -67,7 +67,8 @@ func (s *Keyrings) Unwrap(ctx context.Context, caller *auth.Principal, name stri
 	return DataKey{plain, wrapped}, nil
 }
 
-// Owns reports whether the caller is the service that the keyring has its name of. Its keys are the service's alone, whatever administrators have created under the name.
+// Owns reports whether the caller is the service that the keyring is named after. That keyring's keys belong to the service alone, whatever administrators have
+// created under the name.
 func (s *Keyrings) Owns(ctx context.Context, caller *auth.Principal, name string) (bool, error) {
 	if caller.Kind != auth.KindService {
 		return false, nil
@@ -79,7 +80,7 @@ func (s *Keyrings) Owns(ctx context.Context, caller *auth.Principal, name string
 	return found && owner.Active && owner.Name == name, nil
 }
 
-// keyset returns the keyset of the caller's own name.
+// keyset returns the keyset of the keyring; domain.Forbidden unless it is named after the caller.
 func (s *Keyrings) keyset(ctx context.Context, caller *auth.Principal, name string) (*seal.Keyset, error) {
 	own, err := s.Owns(ctx, caller, name)
 	if err != nil {
@@ -91,8 +92,7 @@ func (s *Keyrings) keyset(ctx context.Context, caller *auth.Principal, name stri
 	return s.vault.AEAD(ctx, vault.KeyringPrefix+name)
 }
 
-// record holds what the caller stands on and writes the event before the key is handed out: a key that can't be recorded is not given, nor
-// one to a caller who has ended.
+// record checks that the caller's session, key and owner are valid, and writes the event before the key is returned. A key is not returned if that fails.
 func (s *Keyrings) record(ctx context.Context, caller *auth.Principal, action, name string) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := s.standing.Hold(ctx, tx, caller); err != nil {

@@ -15,43 +15,43 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// The drivers. Random puts values nowhere: who uses the secret reads it.
+// The drivers. Random puts values nowhere: clients of the secret read it from the kms.
 const (
 	Random    = "random"
-	Webhook   = "webhook"   // has a rotator of a team put them
-	Typesense = "typesense" // makes them keys of an engine
+	Webhook   = "webhook"   // calls a rotator operated by a team
+	Typesense = "typesense" // stores them as keys of an engine
 )
 
-// End is what is done to a version outside when it is to work there no more. No rotation waits for it.
+// End is the step that ends a version outside. It is not part of a rotation.
 const End Step = "end"
 
-// StepTime bounds what a driver does for one step. It is shorter than the lease.
+// StepTime bounds the time of a driver for one step. It is shorter than the lease.
 const StepTime = 15 * time.Second
 
 const (
-	maxEndings   = 100       // attempts to end a version outside; then it is given up, after some four days
-	lastEndRetry = time.Hour // between two of them
+	maxEndings   = 100       // attempts to end a version outside; after some four days it is given up
+	lastEndRetry = time.Hour // longest time between two attempts
 	endPause     = 10 * time.Second
 	shownEndings = 10
 )
 
-// Failure says why a step of a driver has failed, in a word that may be told. It is an error.
+// Failure is the reason why a driver's step failed, as a word that may be public. It is an error.
 type Failure string
 
 // The failures.
 const (
-	RefusedTarget  Failure = "refused_target"   // the operator does not allow a connection there
-	NoAnswer       Failure = "no_answer"        // in time
-	AnswerTooLarge Failure = "answer_too_large" // and not read to its end
-	Rejected       Failure = "rejected"         // the answer says no
-	NoCredential   Failure = "no_credential"    // the secret that is to sign, or the admin key, can't be read
+	RefusedTarget  Failure = "refused_target"   // the operator does not allow a connection to the target
+	NoAnswer       Failure = "no_answer"        // no answer in time
+	AnswerTooLarge Failure = "answer_too_large" // it was not read to its end
+	Rejected       Failure = "rejected"         // the target's answer is an error
+	NoCredential   Failure = "no_credential"    // the secret with the signing secret or the admin key can't be read
 	internalFault  Failure = "internal"
 )
 
 // Error implements error.
 func (f Failure) Error() string { return string(f) }
 
-// failureOf is the word of an error.
+// failureOf returns the word for an error.
 func failureOf(err error) Failure {
 	var f Failure
 	if errors.As(err, &f) {
@@ -60,69 +60,69 @@ func failureOf(err error) Failure {
 	return internalFault
 }
 
-// Call is what a driver is to do.
+// Call is a driver's task.
 type Call struct {
 	Rotation
 	Step         Step
 	Version      int64
 	Value        string    // of the version; empty at End
-	Since        time.Time // tells this use of the version from an earlier one
-	Current      int64     // at End: what is current, with its value for a rotator that has room for one alone
+	Since        time.Time // distinguishes this use of the version from an earlier one
+	Current      int64     // at End: the current version, and its value for a rotator that holds a single one
 	CurrentValue string
-	Credentials  []string  // the current and the previous version of the secret that is named
-	Until        time.Time // when another replica may take the step
+	Credentials  []string  // current and previous version of the secret with the credential
+	Until        time.Time // when another replica may take over the step
 }
 
-// Driver puts versions where they work outside the kms.
+// Driver puts versions of secrets where they are used outside the kms.
 type Driver interface {
-	// Check refuses (validation_failed) what can't work: a target that is not allowed, a part that is missing.
+	// Check refuses invalid rotations (domain.ValidationFailed): with a target that is not allowed, or with a missing part.
 	Check(ctx context.Context, r Rotation) error
-	// Do takes a step. It may be told the same again, and is within StepTime. Its errors are a Failure, or nobody's fault outside.
+	// Do takes a step within StepTime. It may be called again for the same step. An error that is no Failure is not caused by the target.
 	Do(ctx context.Context, c Call) error
 }
 
-// Placement is a version that may work outside. A zero EndAt is not decided.
+// Placement is a version that may be valid outside the kms. With a zero EndAt its end is not scheduled.
 type Placement struct {
 	Name, Driver, URL, Credential string
 	Version                       int64
 	PlacedAt, EndAt               time.Time
-	HeldUntil                     time.Time // the lease of who ends it; no later attempt has the same one
+	HeldUntil                     time.Time // end of the lease of the replica that ends it; unique among attempts
 	Attempts                      int64
 	LastError                     Failure
 }
 
-// at reports whether the version was put where a rotation puts versions.
+// at reports whether the version was put to the rotation's target.
 func (p Placement) at(r Rotation) bool { return p.Driver == r.Driver && p.URL == r.URL }
 
-// PlacementRows is what placements ask of the database.
+// PlacementRows are the queries for placements.
 type PlacementRows interface {
-	// Place writes that a version may work outside, and is not to be ended.
+	// Place stores that a version may be valid outside, without a scheduled end.
 	Place(ctx context.Context, tx *store.Tx, p Placement) error
-	// PlaceOnce does so where nothing is written of the version yet.
+	// PlaceOnce is Place for a version that has no placement yet; otherwise it does nothing.
 	PlaceOnce(ctx context.Context, tx *store.Tx, p Placement) error
-	// EndOthers has all versions but the given one be ended from the time on, whose end is not decided.
+	// EndOthers schedules the end of all versions but the current one, if it is not scheduled yet.
 	EndOthers(ctx context.Context, tx *store.Tx, name string, current int64, at time.Time) error
-	// EndVersion has one version be ended from the time on.
+	// EndVersion schedules the end of one version.
 	EndVersion(ctx context.Context, tx *store.Tx, name string, version int64, at time.Time) error
-	// Placement returns that of a version; false when there is none.
+	// Placement returns the placement of a version; false when there is none.
 	Placement(ctx context.Context, q store.Querier, name string, version int64) (Placement, bool, error)
-	// Ending returns placements of a secret that are to be ended, the next one first.
+	// Ending returns the placements of a secret with a scheduled end, the earliest first.
 	Ending(ctx context.Context, q store.Querier, name string, limit int) ([]Placement, error)
-	// DueEndings returns those that are to be ended by the time and that nobody is at.
+	// DueEndings returns placements whose end is due by the time, and that no replica has leased.
 	DueEndings(ctx context.Context, q store.Querier, at time.Time, limit int) ([]Placement, error)
-	// ClaimEnding leases one of them; false when it is not due any more, or somebody is at it.
+	// ClaimEnding leases the ending of a placement; false when it is not due any more, or another replica has the lease.
 	ClaimEnding(ctx context.Context, tx *store.Tx, p Placement, at, until time.Time) (Placement, bool, error)
-	// Held reports whether somebody is ending a version of a secret.
+	// Held reports whether a version of the secret is being ended under a lease.
 	Held(ctx context.Context, q store.Querier, name string, at time.Time) (bool, error)
-	// PutOffEnding writes how an attempt went, after which the next one is at the time; not when the lease is another's by now.
+	// PutOffEnding records a failed attempt and schedules the next one, unless the lease is no longer current.
 	PutOffEnding(ctx context.Context, tx *store.Tx, p Placement, at time.Time) error
-	// KeepPlacement lets a placement not be ended.
+	// KeepPlacement cancels the scheduled end of a placement.
 	KeepPlacement(ctx context.Context, tx *store.Tx, name string, version int64) error
-	// DeletePlacement forgets what has been ended; false when it is to work again, or the lease is another's by now.
+	// DeletePlacement deletes a placement that has been ended; false when its end was cancelled, or the lease is no longer current.
 	DeletePlacement(ctx context.Context, tx *store.Tx, p Placement) (bool, error)
 }
 
-// outside returns the driver of a rotation; nil for random. A driver that this kms does not have is an error.
+// outside returns the driver with a name; nil for random. A driver that this kms does not have is an error.
 func (s *Secrets) outside(name string) (Driver, error) {
 	if name == Random {
 		return nil, nil
@@ -133,7 +133,7 @@ func (s *Secrets) outside(name string) (Driver, error) {
 	return nil, fmt.Errorf("there is no driver %s", name)
 }
 
-// check refuses a rotation that can't work, or whose credential the caller may not have.
+// check refuses a rotation whose parts do not fit its driver, or whose target is not allowed. maySend checks what the caller may send.
 func (s *Secrets) check(ctx context.Context, r Rotation) error {
 	driver, err := s.outside(r.Driver)
 	if err != nil {
@@ -153,7 +153,8 @@ func (s *Secrets) check(ctx context.Context, r Rotation) error {
 	return driver.Check(ctx, r)
 }
 
-// begun makes the call of a step in the caller's transaction: from then on the version may work outside, and that its value leaves is recorded.
+// begun prepares the call of a step in the caller's transaction. It stores that the version may be valid outside from now on, and records that its value leaves
+// the kms.
 func (s *Secrets) begun(ctx context.Context, tx *store.Tx, r Rotation) (*Call, error) {
 	c := &Call{Rotation: r, Step: r.Step, Version: r.Version, Since: r.StartedAt, Until: domain.Now(s.clock).Add(leaseLife)}
 	found, ok, err := s.rows.Version(ctx, tx, r.Name, r.Version)
@@ -175,14 +176,14 @@ func (s *Secrets) begun(ctx context.Context, tx *store.Tx, r Rotation) (*Call, e
 	return c, s.sent(ctx, tx, *c)
 }
 
-// sent records what leaves: a version of the secret, and the credential itself where it is not only signed by.
+// sent records what leaves the kms: a version of the secret, and the credential if it is sent itself and not only used to sign.
 func (s *Secrets) sent(ctx context.Context, tx *store.Tx, c Call) error {
 	detail := map[string]string{"driver": c.Driver, "url": c.URL, "step": string(c.Step), "version": fmt.Sprint(c.Version), "credential": c.Credential}
 	if c.Current != 0 {
 		detail["current"] = fmt.Sprint(c.Current)
 	}
 	err := s.audit.Append(ctx, tx, auditlog.Event{Action: "sendSecretVersion", Target: c.Name, Detail: detail})
-	if err != nil || c.Driver != Typesense || c.Step == Test { // a test is by the new key
+	if err != nil || c.Driver != Typesense || c.Step == Test { // a test uses the new key
 		return err
 	}
 	return s.audit.Append(ctx, tx, auditlog.Event{Action: "sendSecretVersion", Target: c.Credential, Detail: map[string]string{
@@ -190,7 +191,7 @@ func (s *Secrets) sent(ctx context.Context, tx *store.Tx, c Call) error {
 	}})
 }
 
-// credentials returns the current and the previous version of a secret; NoCredential when there is none that can be read.
+// credentials returns the readable values among the current and the previous version of a secret; NoCredential when there are none.
 func (s *Secrets) credentials(ctx context.Context, q store.Querier, name string) (values []string, err error) {
 	of, found, err := s.rows.Get(ctx, q, name)
 	if err != nil || !found {
@@ -216,7 +217,7 @@ func (s *Secrets) credentials(ctx context.Context, q store.Querier, name string)
 	return values, nil
 }
 
-// do has a driver take a step in its time, and while no other replica may take it.
+// do has the driver take a step, within StepTime and the time of the lease.
 func (s *Secrets) do(ctx context.Context, c Call) error {
 	driver, err := s.outside(c.Driver)
 	if err != nil {
@@ -227,7 +228,7 @@ func (s *Secrets) do(ctx context.Context, c Call) error {
 	return driver.Do(ctx, c)
 }
 
-// endOutside has versions that are to work outside no more be ended there. It returns why some were not; they are tried again.
+// endOutside ends due versions outside. It returns the errors of those that failed; they are tried again.
 func (s *Secrets) endOutside(ctx context.Context) (err error) {
 	defer tried.To(&err, "end versions of secrets outside")
 	due, err := s.rows.DueEndings(ctx, s.db.Read(ctx), domain.Now(s.clock), claimLimit)
@@ -236,7 +237,7 @@ func (s *Secrets) endOutside(ctx context.Context) (err error) {
 	}
 	faults := make([]error, len(due))
 	var all sync.WaitGroup
-	for i, p := range due { // each by itself, as rotations are
+	for i, p := range due { // in parallel, as rotations are
 		all.Go(func() {
 			if fault := s.endOne(ctx, p); fault != nil {
 				faults[i] = fmt.Errorf("end secret %s version %d: %w", p.Name, p.Version, fault)
@@ -269,8 +270,9 @@ func (s *Secrets) endOne(ctx context.Context, p Placement) error {
 	return errors.Join(err, settled)
 }
 
-// beginEnding leases the end of a version; there is no call when it is current again or about to be, or somebody else is at it. While another version is being
-// put outside it waits: it tells what is current, and a rotator with room for one value would put that over the one that comes.
+// beginEnding leases the end of a version and prepares its call. There is no call when the version is current or pending again, or another replica has the
+// lease. The end is put off while another version is being put outside: the call carries the current version, and a rotator that holds a single value would
+// overwrite the new one with it.
 func (s *Secrets) beginEnding(ctx context.Context, tx *store.Tx, p Placement) (Placement, *Call, error) {
 	of, found, err := s.rows.Lock(ctx, tx, p.Name)
 	if err != nil || !found {
@@ -303,8 +305,8 @@ func (s *Secrets) beginEnding(ctx context.Context, tx *store.Tx, p Placement) (P
 	return p, c, s.sent(ctx, tx, *c)
 }
 
-// tellCurrent has a call tell what is current, where that belongs: where the secret is rotated, where the version was put, and where a later one was put that
-// is taken back. A rotator that was left gets no value any more.
+// tellCurrent adds the current version to a call if its target should have that: if the secret is rotated there, if the current version was put there, or if the version
+// that is ended is a later one, which is taken back. A rotator that is no longer used gets no further value.
 func (s *Secrets) tellCurrent(ctx context.Context, tx *store.Tx, of Secret, c *Call, rotatedHere bool) error {
 	there, placed, err := s.rows.Placement(ctx, tx, c.Name, of.Version)
 	if err != nil {
@@ -322,7 +324,7 @@ func (s *Secrets) tellCurrent(ctx context.Context, tx *store.Tx, of Secret, c *C
 	return err
 }
 
-// settleEnding writes what became of an attempt.
+// settleEnding writes the outcome of an attempt to end a version.
 func (s *Secrets) settleEnding(ctx context.Context, tx *store.Tx, p Placement, failed error) error {
 	if _, _, err := s.rows.Lock(ctx, tx, p.Name); err != nil {
 		return err
@@ -344,7 +346,7 @@ func (s *Secrets) settleEnding(ctx context.Context, tx *store.Tx, p Placement, f
 	}})
 }
 
-// Rollback begins the way back to the previous version: it is put and tried where the driver puts versions, and current then.
+// Rollback starts a rotation back to the previous version, which is put and tested where the driver puts versions, and then becomes current.
 func (s *Secrets) Rollback(ctx context.Context, caller *auth.Principal, name string) (r Rotation, err error) {
 	defer tried.To(&err, "roll back secret")
 	err = s.entered(ctx, caller, policy.RollbackRotation, name, func(ctx context.Context, tx *store.Tx) error {
@@ -387,7 +389,7 @@ func (s *Secrets) Rollback(ctx context.Context, caller *auth.Principal, name str
 	return r, err
 }
 
-// mayReturn refuses a way back that leads nowhere.
+// mayReturn refuses a rollback that can't succeed.
 func (s *Secrets) mayReturn(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) error {
 	if secret.Pending != 0 {
 		return domain.Refuse(domain.StateConflict, "A version is pending; promote or delete it first.")
@@ -408,7 +410,7 @@ func (s *Secrets) mayReturn(ctx context.Context, tx *store.Tx, secret Secret, r 
 		return err
 	case placed && p.HeldUntil.After(domain.Now(s.clock)):
 		return domain.Refuse(domain.StateConflict, "The previous version is just being ended where it worked; try again.")
-	case placed && r.Driver != Random && !p.at(r): // or nobody would end it there
+	case placed && r.Driver != Random && !p.at(r): // otherwise it would never be ended there
 		return domain.Refuse(domain.StateConflict, "The previous version works at another target; name that one in the rotation, or wait until it is ended there.")
 	}
 	return nil

@@ -21,15 +21,15 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Step is a step of a rotation: the one that is next.
+// Step is a step of a rotation. In a Rotation it is the next one to be taken.
 type Step string
 
-// The steps, in their order.
+// The steps, in order.
 const (
-	Idle   Step = ""       // no rotation runs
+	Idle   Step = ""       // no rotation is running
 	Create Step = "create" // a new value is stored as the pending version
-	Set    Step = "set"    // it is put where it is to work
-	Test   Step = "test"   // it is tried
+	Set    Step = "set"    // it is put where it is used
+	Test   Step = "test"   // it is tested
 	Finish Step = "finish" // it becomes the current version
 )
 
@@ -40,61 +40,61 @@ const (
 )
 
 const (
-	// RotationPause is how often it is looked whether a rotation has something to do.
+	// RotationPause is the interval between checks for due steps.
 	RotationPause = 2 * time.Second
 
-	leaseLife   = 30 * time.Second // for which a replica is alone at a step
-	maxAttempts = 10               // at one step; then the rotation has failed
+	leaseLife   = 30 * time.Second // how long one replica has a step to itself
+	maxAttempts = 10               // per step; then the rotation has failed
 	firstRetry  = time.Second
 	lastRetry   = 5 * time.Minute
 	claimLimit  = 10
 )
 
-// Rotation says how a secret is rotated, and how far a rotation of it is. A zero time has not come.
+// Rotation is how a secret is rotated, and the progress of a running rotation. A zero time has not been reached.
 type Rotation struct {
 	Name, Driver string
-	Revision     int64         // of how it is rotated
+	Revision     int64         // of the settings
 	Length       int64         // of random values, in characters
-	Interval     time.Duration // between two rotations; 0: on demand alone
-	NextAt       time.Time     // when the schedule begins the next one
+	Interval     time.Duration // between two rotations; 0: only on demand
+	NextAt       time.Time     // when the schedule starts the next one
 
-	// Of drivers that put versions outside: where, by which secret, and how long the version before works on there.
+	// For drivers that put versions outside the kms: the target, the secret with its credential, and how long the previous version stays valid there.
 	URL, Credential      string
 	Overlap              time.Duration
 	Collections, Actions []string
 
 	Step      Step
 	Version   int64 // the pending one; 0 before there is one
-	Attempts  int64 // at the step
+	Attempts  int64 // at the current step
 	StartedAt time.Time
 
 	LastOutcome string
 	LastVersion int64
 	LastEndedAt time.Time
-	LastError   Failure // of the last attempt; "" when it did not fail
+	LastError   Failure // of the last attempt; "" if it succeeded
 
-	Ending []Placement // versions that are to work outside no more
+	Ending []Placement // versions that are to be ended outside
 }
 
-// RotationRows is what rotations ask of the database.
+// RotationRows are the queries for rotations.
 type RotationRows interface {
-	// PutRotation writes how a secret is rotated, and leaves what it is at as it is.
+	// PutRotation writes how a secret is rotated; the progress of a running rotation does not change.
 	PutRotation(ctx context.Context, tx *store.Tx, r Rotation) error
 	Rotation(ctx context.Context, q store.Querier, name string) (Rotation, bool, error)
 	DeleteRotation(ctx context.Context, tx *store.Tx, name string) (bool, error)
-	// BeginRotation begins one; false while one runs, and for a scheduled one also when it is not due.
+	// BeginRotation starts a rotation; false while one is running. A scheduled one also starts only when it is due.
 	BeginRotation(ctx context.Context, tx *store.Tx, name string, at time.Time, scheduled bool) (Rotation, bool, error)
-	// DueRotations returns what the schedule begins by the time.
+	// DueRotations returns rotations that the schedule must start by the time, and running ones with a due step that no replica has leased.
 	DueRotations(ctx context.Context, q store.Querier, at time.Time, limit int) ([]Rotation, error)
-	// ClaimRotations leases rotations that nobody is at.
+	// ClaimRotations leases running rotations with a due step that no replica has leased.
 	ClaimRotations(ctx context.Context, tx *store.Tx, lease string, at, until time.Time, limit int) ([]Rotation, error)
-	// LeasedRotation returns a rotation while the lease holds, and keeps it until the transaction ends.
+	// LeasedRotation returns a rotation if the lease is current, and locks it until the transaction ends.
 	LeasedRotation(ctx context.Context, tx *store.Tx, name, lease string) (Rotation, bool, error)
-	// SettleRotation writes how far a rotation is. Who is at it is named by lease until due; with an empty one anybody is, from then on.
+	// SettleRotation writes the progress of a rotation. The replica with the lease has it until due; with an empty lease any replica may take it from then on.
 	SettleRotation(ctx context.Context, tx *store.Tx, r Rotation, lease string, due time.Time) error
 }
 
-// Words are what tells two readings of a revision apart.
+// Words distinguishes two states of one revision, for the ETag.
 func (r Rotation) Words() []string {
 	text := fmt.Appendf(nil, "%s %d %d %s %d %d %d %d %s", r.Step, r.Version, r.Attempts, r.LastOutcome, r.LastVersion,
 		r.NextAt.UnixMicro(), r.StartedAt.UnixMicro(), r.LastEndedAt.UnixMicro(), r.LastError)
@@ -105,8 +105,8 @@ func (r Rotation) Words() []string {
 	return []string{hex.EncodeToString(sum[:8])}
 }
 
-// PutRotation says how a secret is rotated, over the given rotation (nil: any, and none); else it is precondition_failed. A rotation that runs goes on, unless
-// versions are put elsewhere from now on: then it has failed.
+// PutRotation sets how a secret is rotated if over holds for the present rotation (nil: always), else it fails with domain.PreconditionFailed. A running
+// rotation continues, unless versions are put to another place from now on: then it has failed.
 func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rotation, over *etag.Match) (put Rotation, err error) {
 	defer tried.To(&err, "put rotation of secret")
 	if r.Interval > 0 {
@@ -120,7 +120,7 @@ func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rot
 		if err := s.maySend(ctx, tx, caller, r); err != nil {
 			return err
 		}
-		if err := s.check(ctx, r); err != nil { // after that the caller may: what the operator allows is nobody else's business
+		if err := s.check(ctx, r); err != nil { // after the caller's permission: others must not learn what the operator allows
 			return err
 		}
 		now, found, err := s.rotation(ctx, tx, r.Name)
@@ -155,7 +155,7 @@ func (r Rotation) samePlace(other Rotation) bool {
 	return r.Driver == other.Driver && r.URL == other.URL && slices.Equal(r.Collections, other.Collections) && slices.Equal(r.Actions, other.Actions)
 }
 
-// giveUp ends a rotation that runs. What it has put outside is ended there.
+// giveUp ends a running rotation as failed. Its version is ended where it was put outside.
 func (s *Secrets) giveUp(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) error {
 	if err := s.withdraw(ctx, tx, secret, r.Version); err != nil {
 		return err
@@ -164,14 +164,14 @@ func (s *Secrets) giveUp(ctx context.Context, tx *store.Tx, secret Secret, r Rot
 	return err
 }
 
-// readScope is the scope for reading secrets. Whoever says where values are sent reads them there.
+// readScope is the scope to read secrets. A caller who decides where values are sent can read them there.
 const readScope = "secrets:read"
 
-// maySend refuses to have a secret or a credential sent that the caller may not read: else it would have others' keys sent where it likes. It locks no second secret, so
-// that two callers who name each other's wait for nobody.
+// maySend refuses to send a secret or a credential that the caller may not read; otherwise the caller could have keys of others sent to a target of its own. It
+// does not lock the second secret, so that two callers who name each other's secrets can't deadlock.
 func (s *Secrets) maySend(ctx context.Context, tx *store.Tx, caller *auth.Principal, r Rotation) error {
 	if r.Credential == "" {
-		return nil // nothing is sent: check refuses a driver without one
+		return nil // nothing is sent: check refuses other drivers without a credential
 	}
 	if !caller.HasScope(readScope) {
 		return domain.Refuse(domain.InsufficientScope, "Saying where a secret is sent needs the scope secrets:read, too.")
@@ -189,7 +189,7 @@ func (s *Secrets) maySend(ctx context.Context, tx *store.Tx, caller *auth.Princi
 	return err
 }
 
-// rotation reads how a secret is rotated, with what is to be ended outside.
+// rotation reads how a secret is rotated, with the versions that are to be ended outside.
 func (s *Secrets) rotation(ctx context.Context, q store.Querier, name string) (Rotation, bool, error) {
 	r, found, err := s.rows.Rotation(ctx, q, name)
 	if err != nil || !found {
@@ -199,7 +199,7 @@ func (s *Secrets) rotation(ctx context.Context, q store.Querier, name string) (R
 	return r, true, err
 }
 
-// owned locks a secret.
+// owned locks a secret; domain.NotFound when there is none.
 func (s *Secrets) owned(ctx context.Context, tx *store.Tx, name string) (Secret, error) {
 	secret, found, err := s.rows.Lock(ctx, tx, name)
 	if err != nil {
@@ -215,7 +215,7 @@ func notRotated() error {
 	return domain.Refuse(domain.NotFound, "There is no such secret, or it is not rotated.")
 }
 
-// GetRotation tells how a secret is rotated, and how far it is.
+// GetRotation returns how a secret is rotated, and the progress of a running rotation.
 func (s *Secrets) GetRotation(ctx context.Context, caller *auth.Principal, name string) (r Rotation, err error) {
 	defer tried.To(&err, "get rotation of secret")
 	err = s.entered(ctx, caller, policy.GetRotation, name, func(ctx context.Context, tx *store.Tx) (err error) {
@@ -231,7 +231,7 @@ func (s *Secrets) GetRotation(ctx context.Context, caller *auth.Principal, name 
 	return r, err
 }
 
-// DeleteRotation has a secret rotated no more. A rotation that runs is given up, and what works outside and is not current is ended there.
+// DeleteRotation ends the rotation of a secret. A running one is given up. Versions that are valid outside and not current are ended there.
 func (s *Secrets) DeleteRotation(ctx context.Context, caller *auth.Principal, name string) (err error) {
 	defer tried.To(&err, "delete rotation of secret")
 	return s.entered(ctx, caller, policy.DeleteRotation, name, func(ctx context.Context, tx *store.Tx) error {
@@ -246,7 +246,7 @@ func (s *Secrets) DeleteRotation(ctx context.Context, caller *auth.Principal, na
 		if err := s.withdraw(ctx, tx, secret, r.Version); err != nil {
 			return err
 		}
-		// not before a step that is being taken outside has come back
+		// This leaves time for a step that is being taken outside to return.
 		if err := s.rows.EndOthers(ctx, tx, name, secret.Version, domain.Now(s.clock).Add(leaseLife)); err != nil {
 			return err
 		}
@@ -258,7 +258,7 @@ func (s *Secrets) DeleteRotation(ctx context.Context, caller *auth.Principal, na
 	})
 }
 
-// withdraw lets a version wait no more to become current.
+// withdraw makes a version no longer pending, if it is.
 func (s *Secrets) withdraw(ctx context.Context, tx *store.Tx, secret Secret, number int64) error {
 	if number == 0 || secret.Pending != number {
 		return nil
@@ -267,7 +267,7 @@ func (s *Secrets) withdraw(ctx context.Context, tx *store.Tx, secret Secret, num
 	return s.rows.SetStages(ctx, tx, secret)
 }
 
-// Rotate begins a rotation. While one runs it is state_conflict.
+// Rotate starts a rotation. It fails with domain.StateConflict while one is running or another version is pending.
 func (s *Secrets) Rotate(ctx context.Context, caller *auth.Principal, name string) (r Rotation, err error) {
 	defer tried.To(&err, "rotate secret")
 	err = s.entered(ctx, caller, policy.RotateSecret, name, func(ctx context.Context, tx *store.Tx) error {
@@ -301,8 +301,8 @@ func (s *Secrets) begin(ctx context.Context, tx *store.Tx, name string, schedule
 	return r, true, s.audit.Append(ctx, tx, auditlog.Event{Action: "rotateSecret", Target: name, Detail: map[string]string{"driver": r.Driver}})
 }
 
-// WorkOnRotations begins the rotations that are due, takes those that nobody is at to their end, as far as it goes, and has versions be ended outside. It
-// returns why some did not go on; they are tried again.
+// WorkOnRotations starts due rotations, takes the steps of running ones that no replica has leased, and ends versions outside. It returns the errors of steps
+// that failed; they are tried again.
 func (s *Secrets) WorkOnRotations(ctx context.Context) (err error) {
 	defer tried.To(&err, "work on rotations of secrets")
 	return errors.Join(s.rotateDue(ctx), s.endOutside(ctx))
@@ -323,7 +323,7 @@ func (s *Secrets) rotateDue(ctx context.Context) error {
 		}
 	}
 	if len(due) == 0 {
-		return nil // nothing is written where there is nothing to do
+		return nil // no write when there is nothing to do
 	}
 	lease := id.New("lse")
 	var mine []Rotation
@@ -333,14 +333,14 @@ func (s *Secrets) rotateDue(ctx context.Context) error {
 	})
 	faults := make([]error, len(mine))
 	var all sync.WaitGroup
-	for i, r := range mine { // each by itself: one that waits for an answer from outside keeps no other
+	for i, r := range mine { // in parallel: waiting for one target must not delay the others
 		all.Go(func() { faults[i] = s.goOn(ctx, r, lease) })
 	}
 	all.Wait()
 	return errors.Join(append(faults, err)...)
 }
 
-// goOn takes steps of a rotation until it has ended, or one fails.
+// goOn takes the steps of a rotation until it has ended or a step fails.
 func (s *Secrets) goOn(ctx context.Context, r Rotation, lease string) error {
 	for r.Step != Idle {
 		next, held, err := s.advance(ctx, r.Name, lease)
@@ -348,7 +348,7 @@ func (s *Secrets) goOn(ctx context.Context, r Rotation, lease string) error {
 			s.Count(r.Driver, r.Step)
 			return errors.Join(fmt.Errorf("rotate secret %s, step %s: %w", r.Name, r.Step, err), s.putOff(ctx, r, lease, failureOf(err)))
 		}
-		if !held { // another replica is at it, or it was given up
+		if !held { // another replica has it, or it was given up
 			return nil
 		}
 		r = next
@@ -356,7 +356,7 @@ func (s *Secrets) goOn(ctx context.Context, r Rotation, lease string) error {
 	return nil
 }
 
-// advance takes one step: in one commit, or in one before and one after what its driver does outside.
+// advance takes one step: in one commit, or, if its driver acts outside, in one commit before and one after that.
 func (s *Secrets) advance(ctx context.Context, name, lease string) (r Rotation, held bool, err error) {
 	var c *Call
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
@@ -376,7 +376,7 @@ func (s *Secrets) advance(ctx context.Context, name, lease string) (r Rotation, 
 		if r, held, err = s.rows.LeasedRotation(ctx, tx, name, lease); err != nil || !held {
 			return err
 		}
-		if r.Step != c.Step || r.Version != c.Version { // it was given up, and another one has begun
+		if r.Step != c.Step || r.Version != c.Version { // it was given up, and another one was started
 			held = false
 			return nil
 		}
@@ -388,9 +388,10 @@ func (s *Secrets) advance(ctx context.Context, name, lease string) (r Rotation, 
 
 var following = map[Step]Step{Create: Set, Set: Test, Test: Finish}
 
-// step takes one step in the caller's transaction; held is false when the lease is another's. With a call the step is taken when its driver has done that.
+// step takes one step in the caller's transaction; held is false when the lease is no longer current. If it returns a call, the step is complete only after the
+// driver has made it.
 func (s *Secrets) step(ctx context.Context, tx *store.Tx, name, lease string) (r Rotation, c *Call, held bool, err error) {
-	secret, found, err := s.rows.Lock(ctx, tx, name) // before its rotation, as everywhere
+	secret, found, err := s.rows.Lock(ctx, tx, name) // the secret is always locked before its rotation
 	if err != nil || !found {
 		return Rotation{Name: name}, nil, false, err
 	}
@@ -415,7 +416,7 @@ func (s *Secrets) step(ctx context.Context, tx *store.Tx, name, lease string) (r
 			c, held, err = s.outsideStep(ctx, tx, r, lease)
 			return r, c, held, err
 		}
-		if r.Step == Test { // at Set readers follow the secret: there is nothing to put anywhere
+		if r.Step == Test { // at Set there is nothing to do: clients read the secret from the kms
 			if err := s.opens(ctx, tx, secret, r); err != nil {
 				return r, nil, true, err
 			}
@@ -428,8 +429,8 @@ func (s *Secrets) step(ctx context.Context, tx *store.Tx, name, lease string) (r
 	return next, nil, true, s.rows.SettleRotation(ctx, tx, next, lease, domain.Now(s.clock).Add(leaseLife))
 }
 
-// outsideStep makes the call of a step that a driver takes. None is made, and held is false, while a version is being ended outside: that tells what is current,
-// and must not come after what is set.
+// outsideStep prepares the call of a step that a driver takes. It makes none, and held is false, while a version is being ended outside: that call carries the
+// current version, and must not arrive after the new one.
 func (s *Secrets) outsideStep(ctx context.Context, tx *store.Tx, r Rotation, lease string) (c *Call, held bool, err error) {
 	now := domain.Now(s.clock)
 	ending, err := s.rows.Held(ctx, tx, r.Name, now)
@@ -452,7 +453,7 @@ func (s *Secrets) proposeRandom(ctx context.Context, tx *store.Tx, name string, 
 	value := make([]byte, length)
 	_, _ = rand.Read(value) // never fails (crypto/rand)
 	for i, b := range value {
-		value[i] = alphabet[b%byte(len(alphabet))] // 256 is a multiple of 64: all are as likely
+		value[i] = alphabet[b%byte(len(alphabet))] // 256 is a multiple of 64, so all are equally likely
 	}
 	made, err := s.next(ctx, tx, name, Precondition{Pending: true})
 	if err != nil {
@@ -466,7 +467,7 @@ func (s *Secrets) proposeRandom(ctx context.Context, tx *store.Tx, name string, 
 	}})
 }
 
-// opens sees to it that what is to become current can be read, and is what was made.
+// opens checks that the version that is to become current can be opened, and is the one that was generated.
 func (s *Secrets) opens(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) error {
 	found, ok, err := s.rows.Version(ctx, tx, r.Name, r.Version)
 	if err != nil {
@@ -476,13 +477,13 @@ func (s *Secrets) opens(ctx context.Context, tx *store.Tx, secret Secret, r Rota
 		return errors.New("the pending version is not there")
 	}
 	value, err := s.open(Sealed{Secret{Name: r.Name, Version: r.Version}, found.WrappedKey, found.Value})
-	if err == nil && r.Version > secret.Version && int64(len(value)) != r.Length { // an earlier one, to go back to, may be of any
+	if err == nil && r.Version > secret.Version && int64(len(value)) != r.Length { // an earlier version that is rolled back to may have any length
 		err = errors.New("the pending version has another length")
 	}
 	return err
 }
 
-// finish makes the pending version current. When another one is pending meanwhile, somebody has decided otherwise, and the rotation has failed.
+// finish makes the rotation's version current. If it is no longer pending or readable, somebody has decided otherwise, and the rotation has failed.
 func (s *Secrets) finish(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) (Rotation, bool, error) {
 	made, found, err := s.rows.Version(ctx, tx, r.Name, r.Version)
 	if err != nil {
@@ -502,9 +503,9 @@ func (s *Secrets) finish(ctx context.Context, tx *store.Tx, secret Secret, r Rot
 	return s.end(ctx, tx, secret, r, Done)
 }
 
-// replaced has what is not current any more be ended outside after the overlap, by whoever put it there.
+// replaced schedules the end of all versions that are not current where they were put outside, after the overlap.
 func (s *Secrets) replaced(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) error {
-	if r.Driver != Random && secret.Previous != 0 { // it may be from before the driver, which is told all the same
+	if r.Driver != Random && secret.Previous != 0 { // it may be older than the driver's use; the driver is told all the same
 		err := s.rows.PlaceOnce(ctx, tx, Placement{Name: r.Name, Driver: r.Driver, URL: r.URL, Credential: r.Credential, Version: secret.Previous, PlacedAt: r.StartedAt})
 		if err != nil {
 			return err
@@ -513,8 +514,8 @@ func (s *Secrets) replaced(ctx context.Context, tx *store.Tx, secret Secret, r R
 	return s.rows.EndOthers(ctx, tx, r.Name, secret.Version, domain.Now(s.clock).Add(r.Overlap))
 }
 
-// end writes what became of a rotation. What a failed one has put outside is ended there: not before a step that is being taken has come back, and the
-// previous version of a failed way back not before its overlap, as somebody may have it.
+// end writes the outcome of a rotation. After a failure, its version is ended outside, but not before a step that is being taken has returned. The previous
+// version, after a failed rollback, is ended only after the overlap, since it may still be in use.
 func (s *Secrets) end(ctx context.Context, tx *store.Tx, secret Secret, r Rotation, outcome string) (Rotation, bool, error) {
 	detail := map[string]string{"version": fmt.Sprint(r.Version), "outcome": outcome}
 	if outcome == Failed {
@@ -535,7 +536,7 @@ func (s *Secrets) end(ctx context.Context, tx *store.Tx, secret Secret, r Rotati
 	return r, true, s.audit.Append(ctx, tx, auditlog.Event{Action: "endSecretRotation", Target: r.Name, Detail: detail})
 }
 
-// putOff counts a failed attempt and lets the step be tried again later, by whoever; after the last attempt the rotation has failed.
+// putOff records a failed attempt, and schedules the next one, by any replica. After the last attempt the rotation has failed.
 func (s *Secrets) putOff(ctx context.Context, r Rotation, lease string, why Failure) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		secret, _, err := s.rows.Lock(ctx, tx, r.Name)

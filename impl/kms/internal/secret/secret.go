@@ -1,4 +1,4 @@
-// Package secret keeps sealed values with all their versions.
+// Package secret is the domain of secrets: sealed values with all their versions.
 package secret
 
 import (
@@ -22,16 +22,16 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Secret describes a secret and its current version. A version of 0 is none.
+// Secret describes a secret and its current version. A version number of 0 means that there is no such version.
 type Secret struct {
 	Name                 string
 	Version              int64 // the current one
 	Previous, Pending    int64
-	Latest               int64     // the highest number that was given out
+	Latest               int64     // the highest number in use
 	CreatedAt, UpdatedAt time.Time // of the first and of the current version
 }
 
-// Sealed is the current version as it is stored.
+// Sealed is a secret's current version as it is stored.
 type Sealed struct {
 	Secret
 	WrappedKey, Value []byte
@@ -43,41 +43,41 @@ type SealedVersion struct {
 	WrappedKey, Value []byte
 }
 
-// Rows is what the domain asks of the database.
+// Rows are the queries of the domain.
 type Rows interface {
-	// Create begins a secret with version 1; false when there is one.
+	// Create creates a secret at version 1; false when the name is taken.
 	Create(ctx context.Context, tx *store.Tx, name string, at time.Time) (Secret, bool, error)
-	// Advance gives the secret its next version, over the given one; false when that is not the current one.
+	// Advance gives the secret its next version if its current one matches from; false otherwise.
 	Advance(ctx context.Context, tx *store.Tx, name string, from etag.Match, at time.Time) (Secret, bool, error)
-	// Put does whichever of both fits.
+	// Put creates the secret, or gives it its next version.
 	Put(ctx context.Context, tx *store.Tx, name string, at time.Time) (Secret, error)
-	// Propose gives the secret its next version as the pending one, while the given one is current; false when it is not.
+	// Propose adds the secret's next version as the pending one if its current one matches from; false otherwise.
 	Propose(ctx context.Context, tx *store.Tx, name string, from etag.Match) (Secret, bool, error)
-	// Lock returns the secret and keeps it from changing until the transaction ends.
+	// Lock returns the secret, and locks it until the transaction ends.
 	Lock(ctx context.Context, tx *store.Tx, name string) (Secret, bool, error)
 	// SetStages writes which versions are current, previous and pending.
 	SetStages(ctx context.Context, tx *store.Tx, s Secret) error
 	InsertVersion(ctx context.Context, tx *store.Tx, s Secret, number int64, at time.Time, wrappedKey, value []byte) error
 	Version(ctx context.Context, q store.Querier, name string, number int64) (SealedVersion, bool, error)
-	// Versions returns versions, newest first, those before the given one; 0: all.
+	// Versions returns versions, newest first, starting below the number before; 0 starts at the newest.
 	Versions(ctx context.Context, q store.Querier, name string, before int64, limit int) ([]Version, error)
-	// SetDeleted marks a version as deleted at the time, or as not deleted.
+	// SetDeleted marks a version as deleted at the time; the zero time undoes the deletion.
 	SetDeleted(ctx context.Context, tx *store.Tx, name string, number int64, at time.Time) error
-	// Shred leaves neither key nor value of a version in its row.
+	// Shred erases the key and the value of a version.
 	Shred(ctx context.Context, tx *store.Tx, name string, number int64, at time.Time) error
 	RotationRows
 	PlacementRows
 
-	// Prune deletes all but the newest versions and those that are in a stage.
+	// Prune deletes all versions except the newest keep ones and those in a stage.
 	Prune(ctx context.Context, tx *store.Tx, s Secret, keep int64) error
 	Get(ctx context.Context, q store.Querier, name string) (Sealed, bool, error)
-	// Current is Get for many, by name.
+	// Current is Get for several secrets, by name.
 	Current(ctx context.Context, q store.Querier, names []string) (map[string]Sealed, error)
-	// List returns secrets by name that are in one of the ranges, which are in their order, and after the given name.
+	// List returns secrets by name that are in one of the sorted ranges, starting after the given name.
 	List(ctx context.Context, q store.Querier, among []policy.Range, after string, limit int) ([]Secret, error)
 }
 
-// Sealer seals data keys; *seal.Keyset is one.
+// Sealer seals data keys; *seal.Keyset implements it.
 type Sealer interface {
 	Seal(plain, aad []byte) ([]byte, error)
 	Open(sealed, aad []byte) ([]byte, error)
@@ -85,7 +85,8 @@ type Sealer interface {
 
 // Secrets is the domain of secrets.
 type Secrets struct {
-	// Drivers put versions outside, by their names beside random; Count counts a failed step of one. Both are set before the first call.
+	// Drivers put versions outside the kms, by name; the driver random is not among them. Count counts a failed step of a driver. Both are set before the first
+	// call.
 	Drivers map[string]Driver
 	Count   func(driver string, step Step)
 	// Held is told of readings that wait in lanes for the row of a caller, which another transaction holds; it is set before the first call. by is the caller whose row was
@@ -98,7 +99,7 @@ type Secrets struct {
 	gate   *policy.Gate
 	audit  auditlog.Log
 	clock  clock.Clock
-	keep   int64 // versions of each secret
+	keep   int64 // versions kept per secret
 
 	readings *groupcommit.Committer[*reading, struct{}]
 	waiting  sync.Map // lanes of callers whose rows another transaction holds
@@ -118,16 +119,16 @@ func New(db *store.DB, rows Rows, sealer Sealer, gate *policy.Gate, c clock.Cloc
 	return s
 }
 
-// Precondition says over what a value may be put. The zero Precondition allows all.
+// Precondition is the precondition of storing a value. The zero value always holds.
 type Precondition struct {
-	Absent bool        // only when there is none
-	Match  *etag.Match // only over such a version; nil: any, and none
+	Absent bool        // only if there is no such secret
+	Match  *etag.Match // only if its version matches; nil: in any case
 
-	Pending bool // the version waits beside the current one
+	Pending bool // store the version as the pending one
 }
 
-// entered has a caller do something with a secret in one transaction, when a policy lets them; else nothing is done, and that is recorded. It and enteredTogether are the only ways
-// for a caller to a secret.
+// entered runs do for a caller and a secret in one transaction if a policy allows the operation; otherwise it does nothing and records the refusal. Callers reach
+// secrets only through entered and enteredTogether.
 func (s *Secrets) entered(ctx context.Context, caller *auth.Principal, op policy.Operation, name string, do func(ctx context.Context, tx *store.Tx) error) error {
 	return s.gate.Recorded(ctx, s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.gate.Enter(ctx, tx, caller, op, name); err != nil {
@@ -137,8 +138,8 @@ func (s *Secrets) entered(ctx context.Context, caller *auth.Principal, op policy
 	}))
 }
 
-// Put stores the next version of a secret. A precondition that does not hold is precondition_failed; what no policy lets the caller write is forbidden, whether it is
-// there or not.
+// Put stores the next version of a secret. If the precondition does not hold it fails with domain.PreconditionFailed. A caller whom no policy allows to write
+// gets domain.Forbidden, whether or not the secret exists.
 func (s *Secrets) Put(ctx context.Context, caller *auth.Principal, name, value string, p Precondition) (_ Secret, err error) {
 	defer tried.To(&err, "put secret")
 	var made Secret
@@ -156,7 +157,7 @@ func (s *Secrets) Put(ctx context.Context, caller *auth.Principal, name, value s
 	return made, err
 }
 
-// store seals and stores a value as the secret's latest version, and deletes those that are not kept.
+// store seals and stores a value as the secret's latest version, and deletes old versions.
 func (s *Secrets) store(ctx context.Context, tx *store.Tx, made Secret, value string) error {
 	wrapped, sealed, err := s.seal(Secret{Name: made.Name, Version: made.Latest}, value)
 	if err != nil {
@@ -199,8 +200,8 @@ func (s *Secrets) next(ctx context.Context, tx *store.Tx, name string, p Precond
 	return made, nil
 }
 
-// seal seals a value under a new data key and that under the keyset, both bound to name and version, so that no row opens in
-// another's place.
+// seal seals a value under a new data key, and the data key under the keyset. Both are bound to the name and version, so that a row does not open
+// in another's place.
 func (s *Secrets) seal(at Secret, value string) (wrapped, sealed []byte, err error) {
 	raw := seal.NewDataKey()
 	key, err := seal.FromDataKey(raw)
@@ -216,7 +217,8 @@ func (s *Secrets) seal(at Secret, value string) (wrapped, sealed []byte, err err
 
 func (s Secret) context() []byte { return fmt.Appendf(nil, "secret:%s:%d", s.Name, s.Version) }
 
-// Get opens the current version. Absent and not allowed are the same not_found. Every reading is recorded, or does not happen.
+// Get opens the current version. A missing secret and one that the caller may not read are the same domain.NotFound. Every reading is recorded before the
+// value is returned; if that fails, so does Get.
 func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) (_ Secret, _ string, err error) {
 	defer tried.To(&err, "get secret")
 	var found *current
@@ -253,7 +255,7 @@ func (s *Secrets) open(found Sealed) (string, error) {
 
 const listName = "secrets"
 
-// List returns a page of the descriptions that a policy lets the caller see, by name, and the cursor of the next one, or "".
+// List returns a page of the secrets that policies allow the caller to list, by name and without values, and the cursor of the next page, or "".
 func (s *Secrets) List(ctx context.Context, caller *auth.Principal, cursor string, limit int) (secrets []Secret, _ string, err error) {
 	defer tried.To(&err, "list secrets")
 	after := ""

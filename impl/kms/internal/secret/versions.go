@@ -17,30 +17,30 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Stage is what a version is to its secret.
+// Stage is the role of a version in its secret.
 type Stage string
 
-// The stages. Most versions are in none.
+// The stages. Most versions have none.
 const (
 	Current  Stage = "current"
 	Previous Stage = "previous" // was current before
 	Pending  Stage = "pending"  // waits to become current
 )
 
-// The bounds of how many versions of a secret are kept.
+// The default and the limits of the number of versions that are kept per secret.
 const (
 	DefaultKeep = 50
 	MinKeep     = 2
 	MaxKeep     = 1000
 )
 
-// Version describes a version. A zero time has not come.
+// Version describes a version. A zero time has not been reached.
 type Version struct {
 	Number                            int64
 	CreatedAt, DeletedAt, DestroyedAt time.Time
 }
 
-// Stage returns what the version of a number is to the secret; "" for nothing.
+// Stage returns the stage of a version; "" for none.
 func (s Secret) Stage(number int64) Stage {
 	switch number {
 	case s.Version:
@@ -53,7 +53,7 @@ func (s Secret) Stage(number int64) Stage {
 	return ""
 }
 
-// Number returns the version that is meant: by its number, or by its stage; 0 when there is none in the stage.
+// Number returns the version number for a number or a stage in text form; 0 when the stage has no version.
 func (s Secret) Number(which string) int64 {
 	switch Stage(which) {
 	case Current:
@@ -64,7 +64,7 @@ func (s Secret) Number(which string) int64 {
 		return s.Pending
 	}
 	number, err := strconv.ParseInt(which, 10, 64)
-	if err != nil { // the contract admits numbers and stages alone
+	if err != nil { // the contract allows only numbers and stages
 		return 0
 	}
 	return number
@@ -74,7 +74,7 @@ func noVersion() error {
 	return domain.Refuse(domain.NotFound, "There is no such version of a secret.")
 }
 
-// readable refuses a version that is deleted or destroyed.
+// readable refuses a deleted or destroyed version with domain.Gone.
 func (v Version) readable() error {
 	switch {
 	case !v.DestroyedAt.IsZero():
@@ -85,7 +85,7 @@ func (v Version) readable() error {
 	return nil
 }
 
-// held locks the secret and finds a version of it.
+// held locks the secret and reads one of its versions.
 func (s *Secrets) held(ctx context.Context, tx *store.Tx, name, which string) (secret Secret, v Version, err error) {
 	secret, found, err := s.rows.Lock(ctx, tx, name)
 	if err != nil {
@@ -104,7 +104,8 @@ func (s *Secrets) held(ctx context.Context, tx *store.Tx, name, which string) (s
 	return secret, sealed.Of, nil
 }
 
-// GetVersion opens a version. One that is deleted or destroyed is gone. Every reading is recorded, or does not happen.
+// GetVersion opens a version. A deleted or destroyed one is domain.Gone. Every reading is recorded before the value is returned; if that fails, so does
+// GetVersion.
 func (s *Secrets) GetVersion(ctx context.Context, caller *auth.Principal, name, which string) (of Secret, v Version, value string, err error) {
 	defer tried.To(&err, "get version of secret")
 	var found SealedVersion
@@ -141,7 +142,7 @@ func (s *Secrets) GetVersion(ctx context.Context, caller *auth.Principal, name, 
 
 const versionsName = "secret versions"
 
-// Versions returns a page of a secret's versions, newest first, and the cursor of the next one, or "".
+// Versions returns a page of a secret's versions, newest first, and the cursor of the next page, or "".
 func (s *Secrets) Versions(ctx context.Context, caller *auth.Principal, name, cursor string, limit int) (of Secret, versions []Version, next string, err error) {
 	defer tried.To(&err, "list versions of secret")
 	var before int64
@@ -169,7 +170,7 @@ func (s *Secrets) Versions(ctx context.Context, caller *auth.Principal, name, cu
 	return of, versions, page.Encode(versionsName, versions[limit-1].Number), nil
 }
 
-// Delete lets a version not be read any more, until it is undeleted. The current one is state_conflict; a pending one does not wait any more.
+// Delete makes a version unreadable until it is undeleted. The current version is domain.StateConflict. A pending version is no longer pending.
 func (s *Secrets) Delete(ctx context.Context, caller *auth.Principal, name, which string) (err error) {
 	defer tried.To(&err, "delete version of secret")
 	return s.entered(ctx, caller, policy.DeleteVersion, name, func(ctx context.Context, tx *store.Tx) error {
@@ -190,7 +191,7 @@ func (s *Secrets) Delete(ctx context.Context, caller *auth.Principal, name, whic
 	})
 }
 
-// Undelete lets a deleted version be read again. A destroyed one is gone.
+// Undelete makes a deleted version readable again. A destroyed one is domain.Gone.
 func (s *Secrets) Undelete(ctx context.Context, caller *auth.Principal, name, which string) (secret Secret, v Version, err error) {
 	defer tried.To(&err, "undelete version of secret")
 	err = s.entered(ctx, caller, policy.UndeleteVersion, name, func(ctx context.Context, tx *store.Tx) (err error) {
@@ -216,7 +217,7 @@ func (s *Secrets) mark(ctx context.Context, tx *store.Tx, action, name string, n
 	return s.audit.Append(ctx, tx, auditlog.Event{Action: action, Target: name, Detail: map[string]string{"version": fmt.Sprint(number)}})
 }
 
-// dispensable refuses what the secret can't be without.
+// dispensable refuses the current version, which a secret can't be without.
 func (s Secret) dispensable(number int64) error {
 	if s.Stage(number) == Current {
 		return domain.Refuse(domain.StateConflict, "The version is the current one; store or promote another one first.")
@@ -224,13 +225,13 @@ func (s Secret) dispensable(number int64) error {
 	return nil
 }
 
-// Destruction is what became of a version that was destroyed.
+// Destruction is the result of destroying a version.
 type Destruction struct {
 	Version
-	Remains store.Remains // where copies may still lie in the database
+	Remains store.Remains // where copies may remain in the database
 }
 
-// Destroy overwrites the data key and the sealed value of a version, so that nothing opens it any more. The current one is state_conflict.
+// Destroy overwrites the data key and the sealed value of a version, so that it can never be opened again. The current version is domain.StateConflict.
 func (s *Secrets) Destroy(ctx context.Context, caller *auth.Principal, name, which string) (done Destruction, err error) {
 	defer tried.To(&err, "destroy version of secret")
 	done.Remains, err = s.db.Erase(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -259,7 +260,8 @@ func (s *Secrets) Destroy(ctx context.Context, caller *auth.Principal, name, whi
 	return done, s.gate.Recorded(ctx, err)
 }
 
-// Promote makes a version the current one, over the given one (nil: any), and returns the secret. What was current is the previous one then.
+// Promote makes a version the current one if over holds for the present one (nil: always), and returns the secret. The version that was current becomes the
+// previous one.
 func (s *Secrets) Promote(ctx context.Context, caller *auth.Principal, name, which string, over *etag.Match) (secret Secret, err error) {
 	defer tried.To(&err, "promote version of secret")
 	err = s.entered(ctx, caller, policy.PromoteVersion, name, func(ctx context.Context, tx *store.Tx) (err error) {

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// MaxWatch is how long a request may wait for another version.
+	// MaxWatch is how long a request may wait for a new version.
 	MaxWatch = 25 * time.Second
 
-	watchPause = time.Second // between two looks for what other replicas have changed
+	watchPause = time.Second // between two checks for changes by other replicas
 )
 
-// Watch returns the secret as soon as known reports that its current version is not the one that the caller knows, and after wait in any case. Absent and
-// not allowed are the same not_found. No value is read, and nothing is recorded.
+// Watch returns the secret as soon as its current version is one that known is false for, or after wait. A missing secret and one that the caller may not read
+// are the same domain.NotFound. No value is read, and nothing is recorded.
 func (s *Secrets) Watch(ctx context.Context, caller *auth.Principal, name string, known func(version int64) bool, wait time.Duration) (found Secret, err error) {
 	defer tried.To(&err, "watch secret")
 	over := time.NewTimer(min(wait, MaxWatch))
@@ -42,20 +42,20 @@ func (s *Secrets) Watch(ctx context.Context, caller *auth.Principal, name string
 		case <-s.over:
 			return found, nil
 		case <-ctx.Done():
-			return found, nil // the caller left: there is nothing that failed
+			return found, nil // the caller disconnected, which is no failure
 		}
 	}
-	return s.described(ctx, caller, name, true) // who has ended meanwhile is told nothing
+	return s.described(ctx, caller, name, true) // a caller whose session has ended meanwhile gets nothing
 }
 
-// Run lets requests wait until ctx ends.
+// Run waits for ctx to end, and then releases all waiting requests.
 func (s *Secrets) Run(ctx context.Context) error {
 	<-ctx.Done()
 	close(s.over)
 	return nil
 }
 
-// described reads what is known of a secret without its value; with hold what the caller stands on, and the policies, are looked at, too.
+// described reads a secret without its value. With hold it first checks the caller's rows and the policies.
 func (s *Secrets) described(ctx context.Context, caller *auth.Principal, name string, hold bool) (Secret, error) {
 	if hold {
 		if err := s.entered(ctx, caller, policy.WatchSecret, name, func(context.Context, *store.Tx) error { return nil }); err != nil {
@@ -72,14 +72,14 @@ func (s *Secrets) described(ctx context.Context, caller *auth.Principal, name st
 	return found.Secret, nil
 }
 
-// changed is closed when this replica has changed the current version of some secret.
+// changed returns a channel that is closed when this replica changes the current version of any secret.
 func (s *Secrets) changed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.more
 }
 
-// wake lets everybody who watches look.
+// wake makes all waiting requests look for changes.
 func (s *Secrets) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

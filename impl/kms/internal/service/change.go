@@ -16,17 +16,16 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Change is what an update asks for; nil leaves as it is.
+// Change is a partial update of a service; nil fields stay as they are.
 type Change struct {
 	Status   *string
 	Scopes   *[]string
 	Declared *[]string
 }
 
-// Update applies the change over a version that match holds for. Another one is domain.PreconditionFailed. Disabling ends the service's keys, tokens and
-// unused enrolment tokens; the service twofactor can't be disabled (domain.RequiredService). A scope that is taken away ends the service's
-// tokens; one that is no longer declared is taken from all who carry it. The scopes of the family's services are the release's
-// (domain.Forbidden).
+// Update applies the change if match holds for the service's version, else it fails with domain.PreconditionFailed. Disabling a service ends its keys, tokens
+// and unused enrolment tokens; the service twofactor can't be disabled (domain.RequiredService). Removing a scope ends the service's tokens. A scope that is
+// no longer declared is removed from all roles and services that carry it. The scopes of the family's services can't be changed (domain.Forbidden).
 func (s *Services) Update(ctx context.Context, caller *auth.Principal, serviceID string, match etag.Match, c Change) (_ Service, err error) {
 	defer tried.To(&err, "update service")
 	var after Service
@@ -64,15 +63,15 @@ func (s *Services) Update(ctx context.Context, caller *auth.Principal, serviceID
 	return after, err
 }
 
-// holdAffected locks whose tokens end when a service declares these scopes alone, and the service and the caller, in the order of all: the first thing in a transaction
-// that withdraws scopes. It locks nothing when none are withdrawn.
+// holdAffected locks the owners whose tokens end when a service reduces its declared scopes to these, and the service and the caller, in the common order. It
+// must come first in a transaction that withdraws scopes. It locks nothing when no scope is withdrawn.
 func (s *Services) holdAffected(ctx context.Context, tx *store.Tx, caller *auth.Principal, serviceID string, declared []string) error {
 	found, ok, err := s.rows.Get(ctx, tx, serviceID)
 	if err != nil {
 		return fmt.Errorf("read service: %w", err)
 	}
 	if !ok {
-		return nil // which is told to whoever may know
+		return nil // administered reports it, after authorizing the caller
 	}
 	before, err := s.detailed(ctx, tx, found)
 	if err != nil {
@@ -88,12 +87,12 @@ func (s *Services) holdAffected(ctx context.Context, tx *store.Tx, caller *auth.
 	return s.roles.HoldCarrying(ctx, tx, caller, gone)
 }
 
-// withdrawn are the scopes that were declared before and are not after.
+// withdrawn returns the scopes of before that are not in after.
 func withdrawn(before, after []string) []string {
 	return slices.DeleteFunc(slices.Clone(before), func(scope string) bool { return slices.Contains(after, scope) })
 }
 
-// administered holds what the caller, an administrator, stands on and the service's row, and returns the service.
+// administered locks the rows of the caller, who must be an administrator, and the service, and returns the service.
 func (s *Services) administered(ctx context.Context, tx *store.Tx, caller *auth.Principal, serviceID string) (Service, error) {
 	if err := s.standing.HoldAdministrator(ctx, tx, caller, serviceRef(serviceID)); err != nil {
 		return Service{}, err
@@ -113,7 +112,7 @@ func (s *Services) mayChange(ctx context.Context, tx *store.Tx, before Service, 
 		return domain.Refuse(domain.Forbidden, "The scopes of the family's services are the release's.")
 	}
 	if before.Family && before.Name == authority.Twofactor && c.Status != nil && *c.Status == Disabled {
-		// Enabling it again asks for a second factor, which nobody could give then.
+		// Enabling it again requires a second factor, which then nobody could present.
 		return domain.Refuse(domain.RequiredService, "The service twofactor can't be disabled: enabling it again would need it.")
 	}
 	if c.Scopes != nil {
@@ -134,7 +133,7 @@ func (before Service) with(c Change) Service {
 	return after
 }
 
-// applyConsequences does what a change brings with it.
+// applyConsequences ends the access that a change takes away, and notifies the contracts.
 func (s *Services) applyConsequences(ctx context.Context, tx *store.Tx, before Service, after *Service, c Change) error {
 	if c.Declared != nil {
 		if err := s.declare(ctx, tx, after, *c.Declared); err != nil {
@@ -160,8 +159,8 @@ func (s *Services) applyConsequences(ctx context.Context, tx *store.Tx, before S
 	return nil
 }
 
-// withdraw takes the scopes that are no longer declared from every role and service, and ends the tokens that could carry them. The rows of the
-// scopes are deleted before: whoever gives one out meanwhile is waited for, and then seen.
+// withdraw removes scopes that are no longer declared from every role and service, and ends the tokens that could carry them. Their declarations are deleted
+// first: this waits for concurrent transactions that assign one of the scopes, and then sees their result.
 func (s *Services) withdraw(ctx context.Context, tx *store.Tx, before, after []string) error {
 	gone := withdrawn(before, after)
 	if len(gone) == 0 {
@@ -185,8 +184,8 @@ func (s *Services) withdraw(ctx context.Context, tx *store.Tx, before, after []s
 	return s.roles.Withdraw(ctx, tx, gone)
 }
 
-// Delete ends a service for ever: its keys, tokens and enrolment tokens, its contract, and the scopes that it declares. Its name stays taken. The family's
-// services can't be deleted (domain.Forbidden).
+// Delete ends a service permanently, with its keys, tokens, enrolment tokens, contract and declared scopes. Its name stays taken. The family's services can't
+// be deleted (domain.Forbidden).
 func (s *Services) Delete(ctx context.Context, caller *auth.Principal, serviceID string) (err error) {
 	defer tried.To(&err, "delete service")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {

@@ -18,22 +18,22 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// TokenLife is how long an enrolment token lives that an administrator asked for.
+// TokenLife is the lifetime of an enrolment token that an administrator has requested.
 const TokenLife = 10 * time.Minute
 
-// Enrolment is a single-use token by which a service gets its first key.
+// Enrolment is a single-use token that a service exchanges for its first key.
 type Enrolment struct {
 	Token     string
 	ExpiresAt time.Time
 }
 
-// Keys makes the key that a token is traded for.
+// Keys creates the key that a token is exchanged for.
 type Keys interface {
-	// Grant makes a key that follows its owner's scopes. The owner's row is held.
+	// Grant creates a key that follows its owner's scopes. The transaction has locked the owner's row.
 	Grant(ctx context.Context, tx *store.Tx, owner authority.Owner, name string) (apikey.Key, string, error)
 }
 
-// NewEnrolment makes a token; older unused ones of the service stop working. A disabled service gets none (state_conflict).
+// NewEnrolment creates a token, and invalidates older unused ones of the service. A disabled service is domain.StateConflict.
 func (s *Services) NewEnrolment(ctx context.Context, tx *store.Tx, caller *auth.Principal, serviceID string) (_ Enrolment, err error) {
 	defer tried.To(&err, "make enrolment token")
 	if err := s.standing.HoldAdministrator(ctx, tx, caller, serviceRef(serviceID)); err != nil {
@@ -47,7 +47,7 @@ func (s *Services) NewEnrolment(ctx context.Context, tx *store.Tx, caller *auth.
 		return Enrolment{}, notFound()
 	}
 	if found.Family && found.Name == authority.Twofactor {
-		// Whoever enrols as twofactor can forge second factors: an administrator could become any other.
+		// A caller who enrols as twofactor can forge second factors, so an administrator could impersonate any other.
 		return Enrolment{}, domain.Refuse(domain.Forbidden, "The service twofactor enrols on the machine of the kms alone, by its token file or by fountain recover.")
 	}
 	if found.Status != Active {
@@ -77,8 +77,8 @@ func tokenHash(token string) []byte {
 	return sum[:]
 }
 
-// Enrol trades a token for the service's key. A token that is unknown, expired, superseded or used before is
-// invalid_enrolment_token; the second use is also a security event, since somebody else had the token.
+// Enrol exchanges a token for the service's key. A token that is unknown, expired, superseded or used is domain.InvalidEnrolmentToken. A second use is also
+// recorded as a security event, since the token may have leaked.
 func (s *Services) Enrol(ctx context.Context, token string) (key apikey.Key, text string, err error) {
 	defer tried.To(&err, "enrol service")
 	hash := tokenHash(token)
@@ -95,7 +95,7 @@ func (s *Services) Enrol(ctx context.Context, token string) (key apikey.Key, tex
 		if refused = !used || !owner.Active; refused {
 			return s.recordReuse(ctx, tx, hash)
 		}
-		// Whatever else was written for this service is not needed any more, and must not lie about.
+		// Other tokens of this service are no longer needed, and must not remain usable.
 		if err := s.rows.SupersedeTokens(ctx, tx, serviceID, domain.Now(s.clock)); err != nil {
 			return fmt.Errorf("end older enrolment tokens: %w", err)
 		}
@@ -112,7 +112,8 @@ func (s *Services) Enrol(ctx context.Context, token string) (key apikey.Key, tex
 	return key, text, err
 }
 
-// holdForToken locks the service of an enrolment token, so that no key is made beside the service's end. A token that nobody knows has none.
+// holdForToken locks the service of an enrolment token, so that no key is created while the service is being disabled or deleted. For an unknown token it
+// returns the zero Owner.
 func (s *Services) holdForToken(ctx context.Context, tx *store.Tx, hash []byte) (authority.Owner, error) {
 	serviceID, found, err := s.rows.TokenService(ctx, tx, hash)
 	if err != nil {
@@ -128,7 +129,7 @@ func (s *Services) holdForToken(ctx context.Context, tx *store.Tx, hash []byte) 
 	return owner, nil
 }
 
-// recordReuse writes the security event when the refused token was used before.
+// recordReuse records the security event if the refused token was used before.
 func (s *Services) recordReuse(ctx context.Context, tx *store.Tx, hash []byte) error {
 	serviceID, used, err := s.rows.TokenUsed(ctx, tx, hash)
 	if err != nil {
@@ -142,7 +143,7 @@ func (s *Services) recordReuse(ctx context.Context, tx *store.Tx, hash []byte) e
 	})
 }
 
-// sweep forgets tokens that are long over.
+// sweep deletes tokens that expired longer than usedMemory ago.
 func (s *Services) sweep(ctx context.Context) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return s.rows.SweepTokens(ctx, tx, domain.Now(s.clock).Add(-usedMemory))

@@ -21,16 +21,16 @@ import (
 )
 
 const (
-	fileTokenLife = time.Hour               // of a token that lies in a file; it is replaced when it is over
-	unusedGrace   = time.Minute             // a key that was not used for so long after it was made is taken for lost: a service uses its at once
-	renewBefore   = apikey.EnrolledLife / 5 // a lineage that ends sooner is replaced by a new enrolment in good time
-	usedMemory    = 30 * 24 * time.Hour     // how long after its end a token is known, so that a second use is noticed
+	fileTokenLife = time.Hour               // of a token in a file; it is replaced when it expires
+	unusedGrace   = time.Minute             // a key that is unused for so long after its creation counts as lost: services use theirs at once
+	renewBefore   = apikey.EnrolledLife / 5 // a lineage that ends sooner is replaced by a new enrolment in time
+	usedMemory    = 30 * 24 * time.Hour     // how long an expired token is kept, so that a second use is detected
 )
 
-// CheckInterval is between two times that the files are tended.
+// CheckInterval is the interval between two calls of Tend.
 const CheckInterval = time.Minute
 
-// Files puts enrolment tokens of family services where they find them: <dir>/<name>/token, for its owner alone.
+// Files writes enrolment tokens of the family's services where they read them: <dir>/<name>/token, readable by the owner only.
 type Files struct {
 	services *Services
 	dir      string
@@ -38,22 +38,22 @@ type Files struct {
 	first    sync.Once
 }
 
-// Files returns the keeper of the token files under dir.
+// Files returns the writer of the token files under dir.
 func (s *Services) Files(dir string, log *slog.Logger) *Files {
 	return &Files{services: s, dir: dir, log: log}
 }
 
-// Path returns where a service's token is put.
+// Path returns the path of a service's token file.
 func (f *Files) Path(name string) string { return filepath.Join(f.dir, name, "token") }
 
-// Tend refreshes the files and forgets tokens that are long over; once in each CheckInterval.
+// Tend refreshes the files and deletes tokens that expired long ago. It is called once per CheckInterval.
 func (f *Files) Tend(ctx context.Context) error {
 	return errors.Join(f.Refresh(ctx), f.services.sweep(ctx))
 }
 
-// Refresh writes a token for every enabled family service that has no working key, and removes the files of the others. It is
-// repeated without harm. At the start of the kms a key that was never used is taken for lost however young it is: whoever was killed
-// between being given it and keeping it must not wait.
+// Refresh writes a token for every enabled service of the family that has no usable key, and removes the files of the others. It may be
+// repeated. The first call, at the start of the kms, counts a key that was never used as lost, however recent it is: a service that was killed
+// between receiving the key and storing it must not have to wait.
 func (f *Files) Refresh(ctx context.Context) error {
 	grace := unusedGrace
 	f.first.Do(func() { grace = 0 })
@@ -76,7 +76,7 @@ func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) e
 	if err != nil {
 		return err
 	}
-	if lies { // it was put there because a key was lost, which counts for lost until the token is used
+	if lies { // it was written because the key was lost, which holds until the token is used
 		grace = 0
 	}
 	needs := ok && found.Family && found.Status == Active
@@ -106,7 +106,7 @@ func (f *Files) refresh(ctx context.Context, name string, grace time.Duration) e
 	return WriteFile(f.Path(name), made.Token)
 }
 
-// holds reports whether the file has a token that still works for a while.
+// holds reports whether the file has a token that stays valid until the next check.
 func (f *Files) holds(ctx context.Context, name string, now time.Time) (bool, error) {
 	text, err := readFile(f.Path(name))
 	if err != nil {
@@ -123,17 +123,17 @@ func (f *Files) holds(ctx context.Context, name string, now time.Time) (bool, er
 	return open, nil
 }
 
-// maxFile is more than any token has, in bytes.
+// maxFile is more than the length of any token, in bytes.
 const maxFile = 256
 
-// readFile reads what may be a token's file; none is empty. The directory is shared with the service, so anything may lie there: what is no
-// plain file is removed, and neither waited for nor followed.
+// readFile reads a token file; "" if it does not exist. The directory is shared with the service, so the path may be anything: what is not a regular file is
+// removed, without waiting for it or following it.
 func readFile(path string) (string, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
 	}
-	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link, a socket
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link or a socket
 		return "", os.RemoveAll(path)
 	}
 	if err != nil {
@@ -151,7 +151,7 @@ func readFile(path string) (string, error) {
 	return string(text), err
 }
 
-// Changed refreshes the files at once, after something that may have made one needed or superfluous.
+// Changed refreshes the files at once, after a change that may affect which are needed.
 func (f *Files) Changed(ctx context.Context) {
 	if err := f.Refresh(ctx); err != nil {
 		f.log.WarnContext(ctx, "enrolment files could not be refreshed", "error", err)
@@ -170,14 +170,14 @@ func (f *Files) Used(ctx context.Context, serviceID string) {
 }
 
 func (f *Files) remove(name string) error {
-	if err := os.RemoveAll(f.Path(name)); err != nil { // the service may have put anything there
+	if err := os.RemoveAll(f.Path(name)); err != nil { // the service may have put anything there, such as a directory
 		return fmt.Errorf("remove enrolment file: %w", err)
 	}
 	return nil
 }
 
-// WriteFile puts a secret's text into a file for its owner alone, whole or not at all. Missing directories are made 0700; one that is
-// there keeps its mode: it may be a volume that another program reads.
+// WriteFile atomically writes a secret to a file that only its owner can read. Missing directories are created with mode 0700. An existing one keeps its
+// mode, since it may be a volume that another program reads.
 func WriteFile(path, text string) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -187,7 +187,7 @@ func WriteFile(path, text string) error {
 	if err != nil {
 		return fmt.Errorf("make secret file: %w", err)
 	}
-	defer os.Remove(file.Name()) // is gone after Rename
+	defer os.Remove(file.Name()) // no effect after Rename
 	_, err = file.WriteString(text + "\n")
 	err = errors.Join(err, file.Sync(), file.Close())
 	if err == nil {

@@ -20,13 +20,13 @@ func (s *Services) RecoverEnable(ctx context.Context, tx *store.Tx, name string)
 	}
 	after := found
 	after.Status, after.Version, after.UpdatedAt = Active, found.Version+1, domain.Now(s.clock)
-	if _, err := s.rows.Update(ctx, tx, after, found.Version); err != nil { // its row is held: nobody changes it meanwhile
+	if _, err := s.rows.Update(ctx, tx, after, found.Version); err != nil { // its row is locked, so it can't change meanwhile
 		return fmt.Errorf("enable service: %w", err)
 	}
 	return s.audit.Append(ctx, tx, auditlog.Event{Action: "recoverService", Target: found.ID, Detail: map[string]string{"status": Active}})
 }
 
-// RecoverEnrolment makes an enrolment token of an active service, for an operator on the machine: the only way for a further instance of
+// RecoverEnrolment creates an enrolment token of an active service, for an operator on the machine. It is the only way to enrol a further instance of
 // twofactor.
 func (s *Services) RecoverEnrolment(ctx context.Context, tx *store.Tx, name string) (_ Enrolment, err error) {
 	defer tried.To(&err, "make enrolment token")
@@ -44,7 +44,7 @@ func (s *Services) RecoverEnrolment(ctx context.Context, tx *store.Tx, name stri
 	return made, s.audit.Append(ctx, tx, auditlog.Event{Action: "createEnrolmentToken", Target: found.ID})
 }
 
-// held locks the row of a service by its name.
+// held locks the row of the service with a name, and returns the service.
 func (s *Services) held(ctx context.Context, tx *store.Tx, name string) (Service, error) {
 	found, ok, err := s.rows.ByName(ctx, tx, name)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package service keeps the programs that call the family and how they come by their first key.
+// Package service is the domain of services: the programs that call the family, and how each obtains its first key.
 package service
 
 import (
@@ -28,65 +28,65 @@ const (
 	Disabled = "disabled"
 )
 
-// Service is a program.
+// Service is a program that calls the family, or is called through it.
 type Service struct {
 	ID, Name             string
-	Scopes               []string // what it may do at others; sorted
-	Declared             []string // what others may do at it; sorted
+	Scopes               []string // that it has at other services; sorted
+	Declared             []string // that it defines for its callers; sorted
 	Tenant               string   // "": the default one
-	Family               bool     // the kms registered it and keeps its scopes as authority.Family says
+	Family               bool     // the kms registers it and sets its scopes (authority.Family)
 	Status               string
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
-	Epoch                int64     // tokens of lower epochs have ended
-	LastUsedAt           time.Time // of its keys; zero: never
+	Epoch                int64     // tokens with a lower epoch are invalid
+	LastUsedAt           time.Time // of any of its keys; zero: never
 }
 
-// Rows is what the domain asks of the database.
+// Rows are the queries of the domain.
 type Rows interface {
-	// Insert adds a service; false when the name is taken.
+	// Insert stores a service; false when the name is taken.
 	Insert(ctx context.Context, tx *store.Tx, s Service) (bool, error)
-	// SetFamilyScopes gives a family service its scopes; false when it has them.
+	// SetFamilyScopes sets the scopes of a service of the family; false when it already has them.
 	SetFamilyScopes(ctx context.Context, tx *store.Tx, name string, scopes []string, at time.Time) (bool, error)
-	// Update writes status, scopes and version over version from; false when that is not the version any more.
+	// Update writes status, scopes and version if the service is at version from; false otherwise.
 	Update(ctx context.Context, tx *store.Tx, s Service, from int64) (bool, error)
-	// Delete marks a service as deleted; false when it was deleted before.
+	// Delete marks a service as deleted; false when it was already deleted.
 	Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error)
-	// Declare makes the scopes that a service declares the given ones; false when another service declares one of them.
+	// Declare replaces the scopes that a service declares; false when another service declares one of them.
 	Declare(ctx context.Context, tx *store.Tx, id string, scopes []string) (bool, error)
-	// Declares returns which of the scopes some service declares; it keeps them until the transaction ends.
+	// Declares returns which of the scopes are declared by a service, and locks them until the transaction ends.
 	Declares(ctx context.Context, tx *store.Tx, scopes []string) ([]string, error)
-	// Details fills in what services declare and when their keys were last used.
+	// Details fills in the services' declared scopes and the time of the last use of their keys.
 	Details(ctx context.Context, q store.Querier, services []Service) error
-	// Carriers returns the services that carry one of the scopes, by id.
+	// Carriers returns the services that have one of the scopes, by ID.
 	Carriers(ctx context.Context, tx *store.Tx, scopes []string) ([]Service, error)
-	// LockCarriers locks the services that carry one of the scopes, and the one with the id, in the order of all.
+	// LockCarriers locks the services that have one of the scopes, and the service with the ID, in the common order.
 	LockCarriers(ctx context.Context, tx *store.Tx, scopes []string, id string) error
 	Get(ctx context.Context, q store.Querier, id string) (Service, bool, error)
 	ByName(ctx context.Context, q store.Querier, name string) (Service, bool, error)
-	// List returns services by name, those after the given one.
+	// List returns services by name, starting after the given name.
 	List(ctx context.Context, q store.Querier, after string, limit int) ([]Service, error)
-	// RaiseEpoch ends every access token that the service has, and returns the new epoch.
+	// RaiseEpoch invalidates every access token of the service, and returns the new epoch.
 	RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (int64, error)
 	// EndAccess revokes every key and every unused enrolment token of the service.
 	EndAccess(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error
 
 	// InsertToken stores an enrolment token by its hash.
 	InsertToken(ctx context.Context, tx *store.Tx, hash []byte, serviceID string, at, expires time.Time) error
-	// SupersedeTokens ends the unused tokens of the service.
+	// SupersedeTokens invalidates the unused tokens of the service.
 	SupersedeTokens(ctx context.Context, tx *store.Tx, serviceID string, at time.Time) error
-	// UseToken consumes a token that is open, of an active service; the first caller alone gets the service's id.
+	// UseToken consumes an open token of an active service. Only the first caller gets the service's ID; others get false.
 	UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (serviceID string, used bool, err error)
-	// TokenService returns the service of a token, whatever its state.
+	// TokenService returns the service of a token in any state.
 	TokenService(ctx context.Context, q store.Querier, hash []byte) (serviceID string, found bool, err error)
-	// TokenUsed returns the service of a token that was used before.
+	// TokenUsed returns the service of a token that was already used.
 	TokenUsed(ctx context.Context, q store.Querier, hash []byte) (serviceID string, used bool, err error)
 	// TokenOpen reports whether a token can still be used at the time.
 	TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (bool, error)
-	// HasCredential reports whether the service has a key that works at the time, that was used or is newer than fresh, and whose lineage may
-	// go on until the time until.
+	// HasCredential reports whether the service has a suitable key: one that is valid at the time at, was used or was created after fresh, and whose lineage may
+	// be rotated beyond the time until.
 	HasCredential(ctx context.Context, q store.Querier, serviceID string, at, fresh, until time.Time) (bool, error)
-	// SweepTokens forgets tokens that expired before the time.
+	// SweepTokens deletes tokens that expired before the time.
 	SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) error
 }
 
@@ -109,32 +109,32 @@ func New(db *store.DB, rows Rows, keys Keys, roles Roles, contracts Contracts, s
 	return &Services{db, rows, keys, roles, contracts, standing, feed, catalogue, auditlog.Log{Clock: c}, c}
 }
 
-// Roles is where scopes are taken from roles.
+// Roles removes scopes from roles.
 type Roles interface {
-	// HoldCarrying locks what Withdraw will change, and the caller's row, in the order of all.
+	// HoldCarrying locks everything that Withdraw will change, and the caller's row, in the common order.
 	HoldCarrying(ctx context.Context, tx *store.Tx, caller *auth.Principal, scopes []string) error
-	// Withdraw takes scopes from every role, and ends the tokens of all who had them by a role.
+	// Withdraw removes scopes from every role, and ends the tokens of all users who had them by a role.
 	Withdraw(ctx context.Context, tx *store.Tx, scopes []string) error
 }
 
-// Contracts is where the contracts of adopted services are kept. The service's row is held.
+// Contracts is notified of changes of services that may have a contract. The transaction has locked the service's row.
 type Contracts interface {
-	// Switched says that a service was enabled or disabled, which may have a contract.
+	// Switched is called when a service was enabled or disabled.
 	Switched(ctx context.Context, tx *store.Tx, name string) error
-	// Ended says that a service was deleted, which may have a contract.
+	// Ended is called when a service was deleted.
 	Ended(ctx context.Context, tx *store.Tx, name string) error
 }
 
 // Draft is a service to be registered.
 type Draft struct {
 	Name     string
-	Scopes   []string // what it may do at others
-	Declared []string // what others may do at it
+	Scopes   []string // that it has at other services
+	Declared []string // that it defines for its callers
 	Tenant   string
 }
 
-// Register makes a service and its first enrolment token. A taken or reserved name is already_exists; a scope that it can't have or declare
-// validation_failed.
+// Register creates a service and its first enrolment token. A taken or reserved name is domain.AlreadyExists; a scope that it can't have or declare is
+// domain.ValidationFailed.
 func (s *Services) Register(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (_ Service, _ Enrolment, err error) {
 	defer tried.To(&err, "register service")
 	if err := s.standing.HoldAdministrator(ctx, tx, caller); err != nil {
@@ -160,7 +160,7 @@ func (s *Services) Register(ctx context.Context, tx *store.Tx, caller *auth.Prin
 	return made, enrolment, s.audit.Append(ctx, tx, auditlog.Event{Action: "registerService", Target: made.ID})
 }
 
-// mayHave refuses a scope that is in no contract and that no service declares. The declared ones are kept until the transaction ends.
+// mayHave refuses a scope that is in no contract and that no service declares. It locks the declared ones until the transaction ends.
 func (s *Services) mayHave(ctx context.Context, tx *store.Tx, scopes []string) error {
 	declared, err := s.rows.Declares(ctx, tx, scopes)
 	if err != nil {
@@ -175,7 +175,7 @@ func (s *Services) mayHave(ctx context.Context, tx *store.Tx, scopes []string) e
 	return nil
 }
 
-// declare makes the scopes that the service declares the given ones, which begin with its name.
+// declare replaces the scopes that the service declares. Each must begin with the service's name and a colon.
 func (s *Services) declare(ctx context.Context, tx *store.Tx, into *Service, scopes []string) error {
 	for _, scope := range scopes {
 		if !s.catalogue.Declares(into.Name, scope) {
@@ -211,8 +211,7 @@ func (s *Services) insert(ctx context.Context, tx *store.Tx, d Draft, family boo
 	return made, err
 }
 
-// RegisterFamily registers the services of the family that are missing and keeps the scopes of the others up with this
-// release.
+// RegisterFamily registers missing services of the family, and updates the scopes of the others to those of this release.
 func (s *Services) RegisterFamily(ctx context.Context) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		for _, member := range authority.Family() {
@@ -242,7 +241,7 @@ func (s *Services) registerMember(ctx context.Context, tx *store.Tx, member auth
 	return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateService", Target: member.Name, Detail: map[string]string{"scopes": "of this release"}})
 }
 
-// Get returns a service; not_found when there is none.
+// Get returns a service; domain.NotFound when there is none.
 func (s *Services) Get(ctx context.Context, serviceID string) (Service, error) {
 	q := s.db.Read(ctx)
 	found, ok, err := s.rows.Get(ctx, q, serviceID)
@@ -255,7 +254,7 @@ func (s *Services) Get(ctx context.Context, serviceID string) (Service, error) {
 	return s.detailed(ctx, q, found)
 }
 
-// detailed returns the service with what it declares and when it was last used.
+// detailed returns the service with its declared scopes and the time of its last use.
 func (s *Services) detailed(ctx context.Context, q store.Querier, one Service) (Service, error) {
 	services := []Service{one}
 	if err := s.rows.Details(ctx, q, services); err != nil {
@@ -264,7 +263,7 @@ func (s *Services) detailed(ctx context.Context, q store.Querier, one Service) (
 	return services[0], nil
 }
 
-// Name returns the name of an enabled service, and "" for any other.
+// Name returns the name of an active service, and "" for any other.
 func (s *Services) Name(ctx context.Context, serviceID string) (string, error) {
 	found, ok, err := s.rows.Get(ctx, s.db.Read(ctx), serviceID)
 	if err != nil || !ok || found.Status != Active {
@@ -275,7 +274,7 @@ func (s *Services) Name(ctx context.Context, serviceID string) (string, error) {
 
 const listName = "services"
 
-// List returns a page of services by name and the cursor of the next one, or "".
+// List returns a page of services by name and the cursor of the next page, or "".
 func (s *Services) List(ctx context.Context, cursor string, limit int) (_ []Service, _ string, err error) {
 	defer tried.To(&err, "list services")
 	var after string
@@ -301,7 +300,7 @@ func (s *Services) List(ctx context.Context, cursor string, limit int) (_ []Serv
 
 func serviceRef(id string) authority.Ref { return authority.Ref{Kind: auth.KindService, ID: id} }
 
-// endTokens ends every access token that the service has.
+// endTokens invalidates every access token of the service.
 func (s *Services) endTokens(ctx context.Context, tx *store.Tx, serviceID string) error {
 	epoch, err := s.rows.RaiseEpoch(ctx, tx, serviceID)
 	if err != nil {

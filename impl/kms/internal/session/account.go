@@ -14,8 +14,8 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// ChangePassword gives the caller a new password. The current one is asked for, and a wrong one counts as a failed sign-in. The token of an API
-// key can't change it (domain.Forbidden), and nobody somebody else's (domain.NotFound).
+// ChangePassword sets a new password for the caller. It requires the current one, and a wrong one counts as a failed sign-in. The token of an API
+// key can't change a password (domain.Forbidden), and a user can't change another's (domain.NotFound).
 func (s *Sessions) ChangePassword(ctx context.Context, caller *auth.Principal, userID, current, next string) (err error) {
 	defer tried.To(&err, "change password")
 	switch {
@@ -51,13 +51,13 @@ func (s *Sessions) ChangePassword(ctx context.Context, caller *auth.Principal, u
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.ForgiveIn(ctx, tx, u.Username) })
 }
 
-// ResetPassword gives the user of a reset token a new password, forgives their failed sign-ins, and does what else is done then.
+// ResetPassword sets a new password for the user of a reset token, clears their failed sign-ins, and runs then in the same transaction.
 func (s *Sessions) ResetPassword(ctx context.Context, token, next string, then ...user.Then) error {
 	forgive := func(ctx context.Context, tx *store.Tx, u user.User) error { return s.ForgiveIn(ctx, tx, u.Username) }
 	return s.Accounts.ResetPassword(ctx, token, next, append([]user.Then{forgive}, then...)...)
 }
 
-// Unlock forgives a user's failed sign-ins, for administrators.
+// Unlock clears a user's failed sign-ins; it is for administrators.
 func (s *Sessions) Unlock(ctx context.Context, caller *auth.Principal, userID string) (err error) {
 	defer tried.To(&err, "unlock user")
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -78,14 +78,14 @@ func (s *Sessions) Unlock(ctx context.Context, caller *auth.Principal, userID st
 	})
 }
 
-// Caller is who asks about sessions, and how a second factor is asked of them.
+// Caller is the principal that manages sessions. StepUp returns an error unless the caller has presented a second factor.
 type Caller struct {
 	*auth.Principal
 	StepUp func() error
 }
 
-// may lets everyone act on their own sessions, and administrators with a second factor on anyone's. For others a user who is not they does not
-// exist.
+// may allows users to act on their own sessions, and administrators with a second factor on everyone's. To other callers a user other than themselves
+// does not exist (domain.NotFound).
 func (c Caller) may(now authority.Owner, userID string) error {
 	switch {
 	case userID == c.Subject:
@@ -98,7 +98,7 @@ func (c Caller) may(now authority.Owner, userID string) error {
 
 const listName = "sessions"
 
-// List returns a page of a user's sessions that have not ended, newest first, and the cursor of the next one, or "".
+// List returns a page of a user's sessions that have not ended, newest first, and the cursor of the next page, or "".
 func (s *Sessions) List(ctx context.Context, caller Caller, userID, cursor string, limit int) (_ []Family, _ string, err error) {
 	defer tried.To(&err, "list sessions")
 	var before string
@@ -124,7 +124,7 @@ func (s *Sessions) List(ctx context.Context, caller Caller, userID, cursor strin
 	return families, page.Encode(listName, families[limit-1].ID), nil
 }
 
-// RevokeOne ends one session of a user; one that the user does not have is domain.NotFound. Repeating is safe.
+// RevokeOne ends one session of a user; it fails with domain.NotFound when the user has no such session. Repeating it is safe.
 func (s *Sessions) RevokeOne(ctx context.Context, caller Caller, userID, sid string) (err error) {
 	defer tried.To(&err, "revoke session")
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -157,7 +157,7 @@ func (s *Sessions) RevokeAll(ctx context.Context, caller Caller, userID string) 
 	return n, err
 }
 
-// act holds what the caller stands on and the user, and decides whether the caller may end the user's sessions.
+// act locks the caller's rows and the user, and checks that the caller may end the user's sessions.
 func (s *Sessions) act(ctx context.Context, tx *store.Tx, caller Caller, userID string) error {
 	ref := authority.Ref{Kind: auth.KindUser, ID: userID}
 	held, err := s.Standing.Hold(ctx, tx, caller.Principal, ref)
@@ -176,7 +176,7 @@ func (s *Sessions) act(ctx context.Context, tx *store.Tx, caller Caller, userID 
 // Current reports whether the caller's token belongs to the session.
 func (f Family) Current(caller *auth.Principal) bool { return f.ID == caller.SessionID }
 
-// ForgiveIn forgives the failed sign-ins of a username in the caller's transaction.
+// ForgiveIn clears the failed sign-ins of a username in the caller's transaction.
 func (s *Sessions) ForgiveIn(ctx context.Context, tx *store.Tx, username string) error {
 	if err := s.Rows.Forgive(ctx, tx, identity(username), domain.Now(s.Clock)); err != nil {
 		return fmt.Errorf("forgive failed sign-ins: %w", err)

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// maxAgent is how much is kept of what a client calls itself, in bytes.
+// maxAgent is how much of a client's User-Agent is kept, in bytes.
 const maxAgent = 256
 
 type agentKey struct{}
 
-// From returns a context for a sign-in by a client that calls itself so in User-Agent (RFC 9110, section 10.1.5). People tell their sessions apart by it;
-// nothing is decided by it. What is not printable ASCII is left out, and what is longer than 256 bytes is cut.
+// From returns a context with the client's User-Agent (RFC 9110, section 10.1.5) for a sign-in. People tell their sessions apart by it; no decision
+// depends on it. Characters other than printable ASCII are dropped, and the rest is cut to 256 bytes.
 func From(ctx context.Context, userAgent string) context.Context {
 	kept := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -22,7 +22,7 @@ func From(ctx context.Context, userAgent string) context.Context {
 	return context.WithValue(ctx, agentKey{}, kept[:min(len(kept), maxAgent)])
 }
 
-// agent is what From was given, or "".
+// agent returns the User-Agent that From stored, or "".
 func agent(ctx context.Context) string {
 	kept, _ := ctx.Value(agentKey{}).(string)
 	return kept

@@ -11,11 +11,11 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// maxOfApps is how many sessions of web apps live for one session of a person; the oldest ends for another one.
+// maxOfApps is the limit of live web app sessions per session of a person. A further one ends the oldest.
 const maxOfApps = 100
 
-// BeginOfApp begins the session of a web app, by the person's session that is its parent and that the transaction holds. With offline it returns a refresh
-// token.
+// BeginOfApp starts a web app's session f. Its parent is the person's session, which the transaction has locked. With offline it returns a refresh
+// token, otherwise "".
 func (s *Sessions) BeginOfApp(ctx context.Context, tx *store.Tx, f Family, offline bool) (refresh string, err error) {
 	defer tried.To(&err, "begin session of client")
 	if err := s.Rows.InsertFamily(ctx, tx, f); err != nil {
@@ -36,7 +36,7 @@ func (s *Sessions) BeginOfApp(ctx context.Context, tx *store.Tx, f Family, offli
 	return refresh, nil
 }
 
-// EndOfApp ends one session of a web app, of which e tells; one that has ended is passed over.
+// EndOfApp ends one session of a web app and records the event e. It ignores a session that has ended.
 func (s *Sessions) EndOfApp(ctx context.Context, tx *store.Tx, sid, reason string, e auditlog.Event) error {
 	return s.end(ctx, tx, sid, e.Action, reason, e)
 }
@@ -52,7 +52,7 @@ func (s *Sessions) EndAllOfApp(ctx context.Context, tx *store.Tx, clientID, reas
 	return nil
 }
 
-// EndOfUserAtApp ends every session that a web app has for a user, and returns how many. The user's row is held for the transaction alone.
+// EndOfUserAtApp ends every session of a user at a web app, and returns how many. The transaction has locked the user's row exclusively.
 func (s *Sessions) EndOfUserAtApp(ctx context.Context, tx *store.Tx, userID, clientID, reason string) (n int64, err error) {
 	defer tried.To(&err, "end sessions of user at client")
 	ended, err := s.Rows.RevokeOfUserAtClient(ctx, tx, userID, clientID, domain.Now(s.Clock), reason)
@@ -63,8 +63,8 @@ func (s *Sessions) EndOfUserAtApp(ctx context.Context, tx *store.Tx, userID, cli
 	return int64(len(ended)), nil
 }
 
-// SignOutBy ends the person's session that a web app's session belongs to, and with it all that apps have by it. Sessions that are over, unknown or of another
-// user or client are passed over.
+// SignOutBy ends the person's session that a web app's session belongs to, and with it all app sessions under it. It ignores sessions that have ended,
+// are unknown, or belong to another user or client.
 func (s *Sessions) SignOutBy(ctx context.Context, sid, userID, clientID string) (err error) {
 	defer tried.To(&err, "sign out by a client")
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {

@@ -21,7 +21,7 @@ const (
 	longestLock  = 15 * time.Minute
 )
 
-// locks returns the waits after the failures freeAttempts+1, freeAttempts+2 and so on; the last one holds for all further.
+// locks returns the lock durations after the failures freeAttempts+1, freeAttempts+2 and so on; the last one applies to all further failures.
 func locks() []time.Duration {
 	var out []time.Duration
 	for lock := firstLock; lock < longestLock; lock *= 2 {
@@ -30,8 +30,8 @@ func locks() []time.Duration {
 	return append(out, longestLock)
 }
 
-// identity is what failures are counted by: one for all spellings of a name that a person might take for the same, known or not.
-// It is hashed, since people type passwords into name fields.
+// identity returns the key that failures are counted by. It is the same for all spellings of a name that a person might take for one, whether or not
+// the user exists. It is hashed, since people type passwords into name fields.
 func identity(username string) []byte {
 	canonical := cases.Fold().String(norm.NFKC.String(username))
 	canonical = strings.TrimFunc(canonical, func(r rune) bool { return r == '.' || unicode.IsSpace(r) || unicode.IsControl(r) })
@@ -39,8 +39,8 @@ func identity(username string) []byte {
 	return sum[:]
 }
 
-// loginQueue lets the attempts of one identity come one after the other: they are counted before they are judged, and a person who signs in
-// from many places at once must not be locked out by the ones that are still being judged.
+// loginQueue serialises the sign-in attempts of one identity. Attempts are counted before they are checked, so without it a person who signs in from
+// many places at once could be locked out by attempts that are still being checked.
 type loginQueue [256]chan struct{}
 
 func newLoginQueue() *loginQueue {
@@ -51,7 +51,7 @@ func newLoginQueue() *loginQueue {
 	return &t
 }
 
-// wait waits for the identity's turn; overloaded when it does not come in time.
+// wait waits for the identity's turn; it fails with domain.Overloaded when the turn does not come within turnTime.
 func (t *loginQueue) wait(ctx context.Context, identity []byte) (release func(), err error) {
 	return password.Turn(ctx, t[identity[0]], turnTime)
 }

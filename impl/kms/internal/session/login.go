@@ -16,9 +16,9 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Login signs a user in by name and password. Every refusal is the same invalid_credentials after the same work, whether the user is
-// unknown, disabled or locked or the password wrong. More sign-ins than can be judged are overloaded. Where a role of the user asks for a second factor
-// at sign-in, the session waits for it.
+// Login signs a user in by name and password. Every refusal is the same domain.InvalidCredentials after the same amount of work, whether the user is
+// unknown, disabled or locked or the password is wrong. It fails with domain.Overloaded when too many sign-ins are in progress. When a role of the user
+// requires a second factor at sign-in, the session waits for it.
 func (s *Sessions) Login(ctx context.Context, username, secret string) (_ SignedIn, err error) {
 	defer tried.To(&err, "sign in")
 	who := identity(username)
@@ -37,7 +37,7 @@ func (s *Sessions) Login(ctx context.Context, username, secret string) (_ Signed
 	return s.begin(ctx, who, u)
 }
 
-// lower returns a name in the letters that usernames are made of. Only ASCII letters are changed: no name of another script becomes one of ours.
+// lower lower-cases a username. Only ASCII letters are changed, so that no name in another script becomes an existing one.
 func lower(username string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
@@ -47,9 +47,9 @@ func lower(username string) string {
 	}, username)
 }
 
-// checkCredentials counts the attempt, in a commit of its own that no later failure takes back, and then compares.
+// checkCredentials counts the attempt in a commit of its own, which no later failure rolls back, and then checks the password.
 func (s *Sessions) checkCredentials(ctx context.Context, who []byte, username, secret string) (user.User, bool, error) {
-	release, err := s.Hasher.Acquire(ctx) // before the count: an attempt that is not judged must not count
+	release, err := s.Hasher.Acquire(ctx) // before counting: an attempt that is not checked must not count
 	if err != nil {
 		return user.User{}, false, err
 	}
@@ -67,13 +67,13 @@ func (s *Sessions) checkCredentials(ctx context.Context, who []byte, username, s
 		return user.User{}, false, fmt.Errorf("read credentials: %w", err)
 	}
 	if !admitted {
-		hash = "" // takes as long, and tells nothing about a password that is tried meanwhile
+		hash = "" // takes the same time, and reveals nothing about the password
 	}
 	right := s.Hasher.Verify(secret, hash)
 	return u, right && u.Status == user.Active, nil
 }
 
-// refuse records the failure and answers it.
+// refuse records a failed sign-in and returns the refusal.
 func (s *Sessions) refuse(ctx context.Context, u user.User) error {
 	err := s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return s.Refusals.Append(ctx, tx, auditlog.Event{Action: "loginUser", Target: u.ID})
@@ -88,7 +88,7 @@ func invalidCredentials() error {
 	return domain.Refuse(domain.InvalidCredentials, "The username or the password is wrong.")
 }
 
-// begin starts a session. The user's row is held while it is written, so that no session begins beside the user's end.
+// begin starts a session. The user's row is locked meanwhile, so that no session starts while the user is being disabled or deleted.
 func (s *Sessions) begin(ctx context.Context, who []byte, u user.User) (in SignedIn, err error) {
 	began := false
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -113,13 +113,13 @@ func (s *Sessions) begin(ctx context.Context, who []byte, u user.User) (in Signe
 	if err != nil {
 		return SignedIn{}, err
 	}
-	if !began { // disabled at this moment
+	if !began { // it was disabled or deleted meanwhile
 		return SignedIn{}, s.refuse(ctx, u)
 	}
 	return in, nil
 }
 
-// byPassword begins the session of a user whose password is all that is asked for.
+// byPassword starts a session for a user of whom no second factor is required at sign-in.
 func (s *Sessions) byPassword(ctx context.Context, tx *store.Tx, owner authority.Owner) (signing.Issued, error) {
 	now := domain.Now(s.Clock)
 	f := Family{

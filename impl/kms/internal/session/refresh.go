@@ -15,23 +15,23 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Refresh trades a refresh token of a sign-in for new tokens, as Renew does. A request can only narrow the access token.
+// Refresh exchanges a refresh token of a sign-in for new tokens, as Renew does. A request can only narrow the access token.
 func (s *Sessions) Refresh(ctx context.Context, text string, r signing.Request) (signing.Issued, error) {
 	return s.Renew(ctx, text, Renewal{signing.LoginClient, func(_ context.Context, _ *store.Tx, u authority.Owner, f Family, raised bool) (signing.Issued, error) {
 		return s.access(u, f, raised, r)
 	}})
 }
 
-// Renewal says for which client a refresh token is traded, and makes the access token, where raised says whether the session still has the level of its
-// sign-in. The user's row is held.
+// Renewal defines the client that a refresh token must belong to, and how its access token is issued. raised tells Access whether the level of the
+// session's sign-in still counts. The transaction has locked the user's row.
 type Renewal struct {
 	ClientID string
 	Access   func(ctx context.Context, tx *store.Tx, u authority.Owner, f Family, raised bool) (signing.Issued, error)
 }
 
-// Renew trades a refresh token for new tokens. The token is used once; shown again within the grace it gives the same
-// successor (the answer may have been lost), later it is taken as stolen: the session is revoked, and that is a security event. Every
-// refusal is session_ended; so is the token of another client.
+// Renew exchanges a refresh token for new tokens. The token can be used once. Presented again within the grace period it gives the same
+// successor, since the first answer may have been lost. Presented later it counts as stolen: the session is revoked, and the audit trail has a security
+// event. Every refusal is domain.SessionEnded, also for another client's token.
 func (s *Sessions) Renew(ctx context.Context, text string, r Renewal) (_ signing.Issued, err error) {
 	defer tried.To(&err, "refresh session")
 	now := domain.Now(s.Clock)
@@ -81,7 +81,7 @@ func (s *Sessions) Renew(ctx context.Context, text string, r Renewal) (_ signing
 			})
 		}
 		if issued, err = r.Access(ctx, tx, owner, f, raised); err != nil {
-			return err // nothing is used up by a request that asked for too much
+			return err // the transaction is rolled back, so a request for too much uses nothing up
 		}
 		issued.Refresh = successor
 		return s.audit.Append(ctx, tx, auditlog.Event{
@@ -102,7 +102,7 @@ func successorContext(hash []byte) []byte {
 	return []byte("refresh-successor:" + hex.EncodeToString(hash))
 }
 
-// replayRefresh handles a token that could not be used: unknown, expired, or used before.
+// replayRefresh handles a token that could not be used: it is unknown, expired, or was used before.
 func (s *Sessions) replayRefresh(ctx context.Context, tx *store.Tx, hash []byte) (f Family, successor string, refused bool, err error) {
 	now := domain.Now(s.Clock)
 	shown, known, err := s.Rows.Shown(ctx, tx, hash, now)
@@ -120,7 +120,7 @@ func (s *Sessions) replayRefresh(ctx context.Context, tx *store.Tx, hash []byte)
 	return f, string(plain), false, err
 }
 
-// revokeReused ends a session one of whose tokens came back too late.
+// revokeReused ends a session because one of its refresh tokens was presented again after the grace period.
 func (s *Sessions) revokeReused(ctx context.Context, tx *store.Tx, familyID string) error {
 	ended, err := s.revoke(ctx, tx, familyID, "refresh token used twice")
 	if err != nil || !ended {

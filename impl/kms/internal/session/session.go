@@ -1,4 +1,4 @@
-// Package session signs users in and keeps them signed in: passwords, refresh tokens and their families, raised levels.
+// Package session signs users in and manages their sessions: passwords, refresh tokens and their families, and authentication levels.
 package session
 
 import (
@@ -25,98 +25,98 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// The lives of a session.
+// The lifetimes of a session.
 const (
-	idleLife     = 12 * time.Hour     // of a refresh token that nobody uses
-	absoluteLife = 7 * 24 * time.Hour // of a family, however busy
-	grace        = 10 * time.Second   // in which a used refresh token gives the same successor again
+	idleLife     = 12 * time.Hour     // of an unused refresh token
+	absoluteLife = 7 * 24 * time.Hour // of a family, however often it is used
+	grace        = 10 * time.Second   // in which a used refresh token returns the same successor
 	waitLife     = 5 * time.Minute    // of a session that waits for its second factor
 )
 
-// Family is a session: what one sign-in has begun.
+// Family is a session: the family of refresh tokens that one sign-in has started.
 type Family struct {
 	ID, UserID, ClientID           string
 	AuthTime, CreatedAt, ExpiresAt time.Time
-	Waits                          bool     // for its second factor; it ends when none comes
-	Level                          Level    // zero: a password's
-	Parent                         string   // of a web app: the person's session, with which it ends
-	Scopes                         []string // of a web app: what was granted
-	UserAgent                      string   // what the client called itself at the sign-in; "" where it did not say
-	ClientName                     string   // of a web app; Families alone reads it
+	Waits                          bool     // whether it waits for its second factor; it expires without one
+	Level                          Level    // of its sign-in; zero for a password alone
+	Parent                         string   // only of a web app's session: the person's session, with which it ends
+	Scopes                         []string // only of a web app's session: the granted scopes
+	UserAgent                      string   // the client's User-Agent at the sign-in, or ""
+	ClientName                     string   // of a web app; only Families fills it in
 }
 
-// Level is what a sign-in is worth that took a second factor, or a passkey alone.
+// Level is the authentication level of a sign-in with a second factor, or with a passkey alone.
 type Level struct {
 	ACR    string
 	AMR    []string
-	Factor string    // the type of the factor, one of auth's
+	Factor string    // the type of the factor, one of package auth's
 	At     time.Time // when the factor was used
 }
 
-// Shown is a refresh token that was used before.
+// Shown is the state of a refresh token that Use refused.
 type Shown struct {
 	FamilyID       string
-	Live           bool // neither the family nor the token is over
+	Live           bool // neither the family nor the token has ended
 	Successor      []byte
 	SuccessorUntil time.Time // zero when the token is unused
 }
 
-// Rows is what the domain asks of the database. What is from before a restore is over in its eyes.
+// Rows are the queries of the domain. Rows from before a restore count as ended.
 type Rows interface {
-	// Admit counts an attempt, before it is judged; false while the identity is locked. locks are the waits after the
-	// attempts beyond free.
+	// Admit counts a sign-in attempt before the password is checked; false while the identity is locked. free is the number of attempts without
+	// a lock, and locks are the lock durations after each further attempt.
 	Admit(ctx context.Context, tx *store.Tx, identity []byte, at time.Time, free int, locks []time.Duration) (bool, error)
-	// Forgive sets the identity's count to nothing.
+	// Forgive resets the identity's count.
 	Forgive(ctx context.Context, tx *store.Tx, identity []byte, at time.Time) error
 
-	// InsertFamily begins a session.
+	// InsertFamily stores a new session.
 	InsertFamily(ctx context.Context, tx *store.Tx, f Family) error
-	// Complete ends the wait of a session for its second factor; the first caller alone gets the session. From then on it lives until expires.
+	// Complete ends a session's wait for its second factor, and sets its expiry to expires. Only the first caller gets the session; others get false.
 	Complete(ctx context.Context, tx *store.Tx, sid string, l Level, now, expires time.Time) (Family, bool, error)
-	// Holder returns the session of a refresh token, whatever its state.
+	// Holder returns the session of a refresh token, in any state.
 	Holder(ctx context.Context, q store.Querier, hash []byte) (_ Family, found bool, err error)
 	InsertToken(ctx context.Context, tx *store.Tx, hash []byte, familyID string, at, expires time.Time) error
-	// Use consumes a refresh token of a living session and keeps its sealed successor; the first caller alone gets the session.
+	// Use consumes a refresh token of a live session and stores its sealed successor. Only the first caller gets the session; others get false.
 	Use(ctx context.Context, tx *store.Tx, hash, successor []byte, at, until time.Time) (Family, bool, error)
-	// Shown returns what is known of a token that Use refused.
+	// Shown returns the state of a token that Use refused.
 	Shown(ctx context.Context, q store.Querier, hash []byte, at time.Time) (Shown, bool, error)
-	// Family returns a session that is not over, of an active user.
+	// Family returns a session that has not ended, of an active user.
 	Family(ctx context.Context, q store.Querier, id string, at time.Time) (Family, bool, error)
-	// Families returns sessions of a user that have not ended at the time, newest first, those before the given id.
+	// Families returns a user's sessions that have not ended at the time, newest first, starting after the session with ID before.
 	Families(ctx context.Context, q store.Querier, userID, before string, at time.Time, limit int) ([]Family, error)
-	// Find returns a session, whatever its state.
+	// Find returns a session, in any state.
 	Find(ctx context.Context, q store.Querier, id string) (Family, bool, error)
-	// UserOf returns the user of a session, whatever its state.
+	// UserOf returns the user of a session, in any state.
 	UserOf(ctx context.Context, q store.Querier, id string) (userID string, found bool, err error)
-	// Revoke ends a session; false when it was revoked already.
+	// Revoke ends a session; false when it was already revoked.
 	Revoke(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) (bool, error)
-	// RevokeChildren ends the sessions that web apps have by a person's session, but for the newest ones to keep, and returns their ids.
+	// RevokeChildren ends the web app sessions that belong to a person's session, except for the keep newest ones, and returns their IDs.
 	RevokeChildren(ctx context.Context, tx *store.Tx, parent string, keep int, at time.Time, reason string) ([]string, error)
-	// RevokeOfClient ends the sessions of a web app and returns their ids.
+	// RevokeOfClient ends all sessions of a web app and returns their IDs.
 	RevokeOfClient(ctx context.Context, tx *store.Tx, clientID string, at time.Time, reason string) ([]string, error)
-	// RevokeOfUserAtClient ends the sessions that a web app has for a user and returns their ids.
+	// RevokeOfUserAtClient ends a user's sessions at a web app and returns their IDs.
 	RevokeOfUserAtClient(ctx context.Context, tx *store.Tx, userID, clientID string, at time.Time, reason string) ([]string, error)
-	// Sweep deletes what is long over, and takes away the locks that end later than the longest lock can; it returns their number.
+	// Sweep deletes rows that ended long ago. It also removes locks that end later than the longest lock allows, and returns their number.
 	Sweep(ctx context.Context, tx *store.Tx, at time.Time, longest time.Duration) (ahead int64, err error)
 
-	// UseProof takes a proof's id; false when it was taken before.
+	// UseProof records a proof's ID as used; false when it was used before.
 	UseProof(ctx context.Context, tx *store.Tx, jti string, expires time.Time) (bool, error)
 }
 
-// Users finds the user of a name or id.
+// Users reads users by name or ID.
 type Users interface {
 	Get(ctx context.Context, q store.Querier, id string) (user.User, bool, error)
-	// Credentials returns a user and the hash of the password by the exact name.
+	// Credentials returns the user with this exact name, and the hash of the password.
 	Credentials(ctx context.Context, q store.Querier, username string) (user.User, string, bool, error)
 }
 
-// Sealer seals successors; *seal.Keyset is one.
+// Sealer seals the successors of refresh tokens; *seal.Keyset implements it.
 type Sealer interface {
 	Seal(plain, aad []byte) ([]byte, error)
 	Open(sealed, aad []byte) ([]byte, error)
 }
 
-// Config is what sessions are made of.
+// Config is what Sessions depends on.
 type Config struct {
 	DB        *store.DB
 	Rows      Rows
@@ -144,7 +144,7 @@ func New(c Config) *Sessions {
 	return &Sessions{Config: c, audit: auditlog.Log{Clock: c.Clock}, queue: newLoginQueue()}
 }
 
-// newRefresh returns a refresh token.
+// newRefresh returns a new random refresh token.
 func newRefresh() string {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails (crypto/rand)
@@ -157,13 +157,13 @@ func refreshHash(text string) []byte {
 	return sum[:]
 }
 
-// keeps reports whether the session still has the level of its sign-in.
+// keeps reports whether the level of the session's sign-in still counts.
 func (f Family) keeps(asked authority.SecondFactor, now time.Time) bool {
 	return f.Level.ACR != "" && asked.AcceptsAtSignIn(f.Level.Factor) && asked.Keeps(f.Level.At, now)
 }
 
-// access mints the access token of a session: of the level of its sign-in while that is kept, else of a password's. What a step-up raised is not
-// refreshed. The owner's row is held.
+// access issues the access token of a session. raised gives it the level of the session's sign-in, otherwise it has that of a password. The level of a
+// step-up is not refreshed. The caller has locked the owner's row.
 func (s *Sessions) access(u authority.Owner, f Family, raised bool, r signing.Request) (signing.Issued, error) {
 	scopes, audience, err := s.Mint.Narrow(u.Scopes, r)
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *Sessions) access(u authority.Owner, f Family, raised bool, r signing.Re
 	return s.Mint.Issue(grant)
 }
 
-// Active locks the row of a user who must be active; false when they are not.
+// Active locks the row of a user and returns it; false when the user does not exist or is not active.
 func (s *Sessions) Active(ctx context.Context, tx *store.Tx, userID string) (authority.Owner, bool, error) {
 	u, found, err := s.Standing.Rows.Owner(ctx, tx, authority.Ref{Kind: auth.KindUser, ID: userID}, authority.Shared)
 	if err != nil {
@@ -189,7 +189,7 @@ func (s *Sessions) Active(ctx context.Context, tx *store.Tx, userID string) (aut
 	return u, found && u.Active, nil
 }
 
-// Logout ends the session of the caller's token. A token that an API key gave has none (domain.Forbidden). Repeating is safe.
+// Logout ends the session of the caller's token. A token issued for an API key has no session (domain.Forbidden). Repeating it is safe.
 func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) (err error) {
 	defer tried.To(&err, "sign out")
 	if caller.SessionID == "" {
@@ -203,14 +203,14 @@ func (s *Sessions) Logout(ctx context.Context, caller *auth.Principal) (err erro
 	})
 }
 
-// Others reports whether a refresh token is of a session of another user. One of no session is nobody's.
+// Others reports whether a refresh token belongs to another user's session. A token without a session belongs to no user.
 func (s *Sessions) Others(ctx context.Context, text, userID string) (_ bool, err error) {
 	defer tried.To(&err, "compare user of refresh token")
 	f, found, err := s.Rows.Holder(ctx, s.DB.Read(ctx), refreshHash(text))
 	return found && f.UserID != userID, err
 }
 
-// RevokeRefresh ends the session of a client's refresh token (RFC 7009). Unknown ones and those of other clients are passed over.
+// RevokeRefresh ends the session of a client's refresh token (RFC 7009). It ignores unknown tokens and those of other clients.
 func (s *Sessions) RevokeRefresh(ctx context.Context, clientID, text string) (err error) {
 	defer tried.To(&err, "revoke refresh token")
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -228,7 +228,7 @@ func (s *Sessions) RevokeRefresh(ctx context.Context, clientID, text string) (er
 	})
 }
 
-// end ends a session and its access tokens, unless it was revoked before.
+// end ends a session with its access tokens, and records it, unless the session was already revoked.
 func (s *Sessions) end(ctx context.Context, tx *store.Tx, sid, action, reason string, e auditlog.Event) error {
 	ended, err := s.revoke(ctx, tx, sid, reason)
 	if err != nil || !ended {
@@ -238,7 +238,7 @@ func (s *Sessions) end(ctx context.Context, tx *store.Tx, sid, action, reason st
 	return s.audit.Append(ctx, tx, e)
 }
 
-// revoke ends a session, and those that web apps have by it; false when it was revoked before.
+// revoke ends a session and the web app sessions that belong to it; false when it was already revoked.
 func (s *Sessions) revoke(ctx context.Context, tx *store.Tx, sid, reason string) (bool, error) {
 	now := domain.Now(s.Clock)
 	ended, err := s.Rows.Revoke(ctx, tx, sid, now, reason)
@@ -246,21 +246,22 @@ func (s *Sessions) revoke(ctx context.Context, tx *store.Tx, sid, reason string)
 		return false, err
 	}
 	s.Feed.Append(tx, revoked.Session, sid, 0)
-	// After the session: a code that is traded at this moment holds its row, so what the trade gives is seen here.
+	// This comes after the revocation of the session: a concurrent exchange of an authorization code holds the session's row, so the session it creates is
+	// seen here.
 	children, err := s.Rows.RevokeChildren(ctx, tx, sid, 0, now, reason)
 	s.tell(tx, children)
 	return err == nil, err
 }
 
-// tell puts the ends of sessions into the feed.
+// tell appends the ends of sessions to the revocation feed.
 func (s *Sessions) tell(tx *store.Tx, sids []string) {
 	for _, sid := range sids {
 		s.Feed.Append(tx, revoked.Session, sid, 0)
 	}
 }
 
-// Sweep deletes sessions, proofs and marks of failed sign-ins that are long over. Locks that a clock set which was ahead are taken away, and
-// counted.
+// Sweep deletes sessions, proofs and counts of failed sign-ins that ended long ago. It removes locks that were set by a clock that was ahead, and
+// returns their number.
 func (s *Sessions) Sweep(ctx context.Context) (ahead int64, err error) {
 	defer tried.To(&err, "delete ended sessions")
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {

@@ -23,7 +23,7 @@ import (
 
 const another = "another lantern above the river"
 
-// house is the parts with sessions and two users: root, an administrator, and ada.
+// house has the parts with sessions and two users: root, an administrator, and ada.
 type house struct {
 	*kmstest.Parts
 	sessions  *session.Sessions
@@ -71,7 +71,7 @@ func (h *house) refresh(token string) (string, error) {
 	return issued.Refresh, err
 }
 
-// self is a caller who is asked for no second factor.
+// self is a caller without a second-factor requirement.
 func self(p *auth.Principal) session.Caller {
 	return session.Caller{Principal: p, StepUp: func() error { return nil }}
 }
@@ -257,7 +257,7 @@ func TestList_givesPagesOfSessionsThatAreNotOver(t *testing.T) {
 	require.ErrorIs(t, err, domain.NotFound)
 }
 
-// A demoted user's next token has the scopes of the new roles: the session goes on with what they may do now.
+// The next token after a change of roles has the scopes of the new roles; the session continues.
 func TestRefresh_givesTheScopesOfNow(t *testing.T) {
 	h := newHouse(t)
 	first := h.signIn()

@@ -17,19 +17,19 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// SignedIn is what a right password gives.
+// SignedIn is the result of a sign-in with a correct password.
 type SignedIn struct {
 	signing.Issued
 	Waits *Wait // nil: the sign-in is complete
 }
 
-// Wait is a sign-in that lacks its second factor. Its token is good for SigningIn of package authority alone.
+// Wait describes a sign-in that still requires its second factor. Its token has only the scopes of authority.SigningIn.
 type Wait struct {
 	Until   time.Time
-	Factors []string // the types that are accepted; nil: all but codes that are sent
+	Factors []string // the accepted types; nil: all but sent codes
 }
 
-// wait begins a session that waits for its second factor. The user's row is held.
+// wait starts a session that waits for its second factor. The transaction has locked the user's row.
 func (s *Sessions) wait(ctx context.Context, tx *store.Tx, owner authority.Owner, asked authority.SecondFactor) (SignedIn, error) {
 	now := domain.Now(s.Clock)
 	f := Family{
@@ -54,7 +54,7 @@ func (s *Sessions) wait(ctx context.Context, tx *store.Tx, owner authority.Owner
 	})
 }
 
-// started makes the tokens of a session that is signed in: an access token of its level, and its first refresh token.
+// started issues the first tokens of a completed sign-in: an access token of its level, and a refresh token.
 func (s *Sessions) started(ctx context.Context, tx *store.Tx, owner authority.Owner, f Family, raised bool, now time.Time) (signing.Issued, error) {
 	issued, err := s.access(owner, f, raised, signing.Request{})
 	if err != nil {
@@ -67,9 +67,9 @@ func (s *Sessions) started(ctx context.Context, tx *store.Tx, owner authority.Ow
 	return issued, nil
 }
 
-// CompleteSignIn ends the wait of the caller's session with a second-factor proof of that session (else domain.InvalidProof), used once
-// (domain.ProofUsed), of a type of factor that every role of the user accepts (domain.FactorNotAccepted). A session that does not wait is
-// domain.StateConflict, one that is over domain.Ended.
+// CompleteSignIn ends the wait of the caller's session. It takes a second-factor proof of that session (else domain.InvalidProof), which can be used once
+// (domain.ProofUsed), of a factor type that every role of the user accepts (domain.FactorNotAccepted). A session that does not wait is refused with
+// domain.StateConflict, one that has ended with domain.Ended.
 func (s *Sessions) CompleteSignIn(ctx context.Context, caller *auth.Principal, proof string) (issued signing.Issued, err error) {
 	defer tried.To(&err, "complete sign-in")
 	claims, err := auth.VerifyProof(ctx, proof, s.ProofKeys, s.Clock)
@@ -114,7 +114,8 @@ func (s *Sessions) CompleteSignIn(ctx context.Context, caller *auth.Principal, p
 	return issued, nil
 }
 
-// takeProof uses a proof up, unless its type of factor is not accepted for what it is given for; the refusal is for after the commit.
+// takeProof marks a proof as used, unless accepts rejects its type of factor. The refusal is returned separately from err, so that the caller can
+// commit its audit event first.
 func (s *Sessions) takeProof(ctx context.Context, tx *store.Tx, owner authority.Owner, claims *auth.ProofClaims, accepts func(authority.SecondFactor, string) bool) (refused, err error) {
 	asked, err := s.Standing.SecondFactor(ctx, tx, owner)
 	if err != nil {
@@ -123,7 +124,7 @@ func (s *Sessions) takeProof(ctx context.Context, tx *store.Tx, owner authority.
 	if !accepts(asked, claims.Factor) {
 		return authority.FactorNotAccepted(), nil
 	}
-	// Kept until no clock in the house takes the proof for alive any more.
+	// The record is kept until the proof has expired by every clock, including those that are off by the leeway.
 	fresh, err := s.Rows.UseProof(ctx, tx, claims.ID, claims.ExpiresAt.Add(2*auth.Leeway))
 	if err != nil {
 		return nil, fmt.Errorf("use proof: %w", err)
@@ -134,7 +135,7 @@ func (s *Sessions) takeProof(ctx context.Context, tx *store.Tx, owner authority.
 	return nil, nil
 }
 
-// why names a refusal of takeProof in the audit log.
+// why returns the reason of a refusal of takeProof for the audit log.
 func why(refused error) string {
 	if errors.Is(refused, domain.ProofUsed) {
 		return "proof used twice"
@@ -142,7 +143,7 @@ func why(refused error) string {
 	return "factor is not accepted"
 }
 
-// complete gives the session that waits the level of the proof and its tokens.
+// complete raises the waiting session to the level of the proof and issues its tokens.
 func (s *Sessions) complete(ctx context.Context, tx *store.Tx, owner authority.Owner, caller *auth.Principal, claims *auth.ProofClaims) (signing.Issued, error) {
 	now := domain.Now(s.Clock)
 	level := Level{ACR: claims.ACR, AMR: methods(caller.AMR, claims.AMR), Factor: claims.Factor, At: time.Unix(claims.AuthTime, 0)}
@@ -156,8 +157,8 @@ func (s *Sessions) complete(ctx context.Context, tx *store.Tx, owner authority.O
 	return s.started(ctx, tx, owner, f, true, now)
 }
 
-// SignInWithPasskey begins a session by the proof that twofactor gives for a passkey alone. Every refusal is the same invalid_credentials, whether the
-// proof does not hold or was used, the user is unknown or disabled, or a role of theirs accepts no passkey.
+// SignInWithPasskey starts a session with the proof that twofactor issues for a passkey alone. Every refusal is the same domain.InvalidCredentials,
+// whether the proof is invalid or used, the user unknown or disabled, or a role of the user accepts no passkey.
 func (s *Sessions) SignInWithPasskey(ctx context.Context, proof string) (issued signing.Issued, err error) {
 	defer tried.To(&err, "sign in with a passkey")
 	claims, err := auth.VerifySignInProof(ctx, proof, s.ProofKeys, s.Clock)
@@ -205,7 +206,7 @@ func (s *Sessions) SignInWithPasskey(ctx context.Context, proof string) (issued 
 	return issued, nil
 }
 
-// byPasskey is the session that a proof of a passkey begins.
+// byPasskey returns the new session for the proof of a passkey.
 func (s *Sessions) byPasskey(claims *auth.ProofClaims) Family {
 	now, at := domain.Now(s.Clock), time.Unix(claims.AuthTime, 0)
 	return Family{
@@ -214,7 +215,7 @@ func (s *Sessions) byPasskey(claims *auth.ProofClaims) Family {
 	}
 }
 
-// refusePasskey records a refusal and answers it.
+// refusePasskey records a refused sign-in and returns the refusal.
 func (s *Sessions) refusePasskey(ctx context.Context) error {
 	err := s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return s.Refusals.Append(ctx, tx, auditlog.Event{Action: "signInWithPasskey"})

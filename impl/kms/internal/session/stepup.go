@@ -16,13 +16,14 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// StepUp trades a second-factor proof for an access token of the proof's level, for one service, without a refresh token. The proof
-// must be of the caller's user, session and client (invalid_proof), of a type of factor that the user's roles accept, and is used once (proof_used).
+// StepUp exchanges a second-factor proof for an access token of the proof's level, for one service, without a refresh token. The proof must be for
+// the caller's user, session and client (domain.InvalidProof), and of a factor type that the user's roles accept (domain.FactorNotAccepted). It can be
+// used once (domain.ProofUsed).
 func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, resource string) (_ signing.Issued, err error) {
 	defer tried.To(&err, "step up")
 	word, family := s.Mint.Catalogue.Resource(resource)
 	if !family {
-		word = resource // a registered service by its name, or nothing that a scope reaches
+		word = resource // a registered service's name, or one for which no scope is found below
 	}
 	claims, err := auth.VerifyProof(ctx, proof, s.ProofKeys, s.Clock)
 	if err != nil {
@@ -63,7 +64,8 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 	return s.Mint.Issue(grant)
 }
 
-// fits checks that the proof was made for this caller and says something. That it holds at all, auth.VerifyProof has seen.
+// fits checks that the proof was issued for this caller and that its level and factor are consistent. auth.VerifyProof has already verified its
+// signature and times.
 func fits(c *auth.ProofClaims, caller *auth.Principal) error {
 	switch {
 	case caller.SessionID == "":
@@ -82,8 +84,8 @@ func invalidProof(why string) error {
 	return domain.Refuse(domain.InvalidProof, "The second-factor proof does not hold.").Because(errors.New(why))
 }
 
-// raised is the grant: the user's scopes that belong to the one service, as far as the caller's token carries them. The token of a session
-// carries none of registered services: for those it must carry all that the user may do at the kms, so that it was not narrowed.
+// raised returns the grant of a step-up: the user's scopes at the one service that the caller's token carries too. The token of a session carries no
+// scopes of registered services. For those it must carry all scopes that the user has at the kms, which shows that it was not narrowed.
 func (s *Sessions) raised(u authority.Owner, caller *auth.Principal, c *auth.ProofClaims, word string) (signing.Grant, error) {
 	catalogue := s.Mint.Catalogue
 	scopes := catalogue.Within(word, u.Scopes)
@@ -100,7 +102,7 @@ func (s *Sessions) raised(u authority.Owner, caller *auth.Principal, c *auth.Pro
 	}, nil
 }
 
-// methods are those of a sign-in and those of a proof, each once (RFC 8176).
+// methods returns the authentication methods of a sign-in and of a proof (RFC 8176), without duplicates.
 func methods(before, proved []string) []string {
 	amr := slices.Clone(before)
 	for _, method := range proved {

@@ -31,7 +31,7 @@ func newProver(t *testing.T) *prover {
 	return p
 }
 
-// claims are those of a good proof of the caller, given a minute ago at most.
+// claims returns the claims of a valid proof for the caller, at most a minute old.
 func (p *prover) claims(caller *auth.Principal) *auth.ProofClaims {
 	now := p.Clock.Now()
 	return &auth.ProofClaims{
@@ -55,7 +55,7 @@ func (p *prover) stepUp(caller *auth.Principal, proof string) error {
 	return err
 }
 
-// proofs returns how many proofs are remembered as used.
+// proofs returns the number of proofs recorded as used.
 func (p *prover) proofs() (n int) {
 	p.Helper()
 	require.NoError(p, p.DB.Read(p.Context()).Get(p.Context(), &n, "SELECT COUNT(*) FROM proofs"))
@@ -110,7 +110,7 @@ func TestStepUp_takesAProofOnce(t *testing.T) {
 	require.NoError(t, p.stepUp(caller, p.sign(p.claims(caller))), "the next one is another proof")
 }
 
-// Whatever is wrong with a proof raises nothing and uses nothing up.
+// An invalid proof raises nothing and is not used up.
 func TestStepUp_refusesProofsThatAreNotTheCallersOwnAndFresh(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(p *prover, c *auth.ProofClaims)
@@ -138,7 +138,7 @@ func TestStepUp_refusesProofsThatAreNotTheCallersOwnAndFresh(t *testing.T) {
 	}
 }
 
-// The proof is good, but what it was given for is over: the session is read under its lock, not in the token.
+// The proof is valid, but the session it was issued for has ended: the session is read from its locked row, not from the token.
 func TestStepUp_refusesWhoHasEnded(t *testing.T) {
 	for name, end := range map[string]func(p *prover, caller *auth.Principal) error{
 		"signed out": func(p *prover, caller *auth.Principal) error { return p.sessions.Logout(p.Context(), caller) },

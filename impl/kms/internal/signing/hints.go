@@ -8,17 +8,17 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 )
 
-// hints finds the keys of ID tokens that come back.
+// hints is the key source for ID tokens that clients send back.
 type hints struct{ ring *Ring }
 
-// Hints returns the keys that verify ID tokens which come back to their issuer: those of the database, also when their time is over, as long as they are
-// listed; never one that was revoked.
+// Hints returns the key source for ID tokens that clients send back as hints. It reads keys from the database, so keys that have gone still verify while
+// they are listed. A revoked key never does.
 func (r *Ring) Hints() auth.KeySource { return hints{r} }
 
 // Key implements auth.KeySource.
 func (h hints) Key(ctx context.Context, kid string) (string, crypto.PublicKey, error) {
 	if raw, err := base64.RawURLEncoding.Strict().DecodeString(kid); err != nil || len(raw) != 32 {
-		return "", nil, auth.ErrUnknownKey // no thumbprint: nothing to ask the database for
+		return "", nil, auth.ErrUnknownKey // not a thumbprint: no need to ask the database
 	}
 	k, found, err := h.ring.rows.SigningKey(ctx, h.ring.db.Read(ctx), kid)
 	if err != nil {

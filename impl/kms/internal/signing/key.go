@@ -21,22 +21,22 @@ const (
 	ES256 = "ES256" // RFC 7518, section 3.4
 )
 
-// Algorithms are those that sign tokens here.
+// Algorithms returns the algorithms that may sign tokens.
 func Algorithms() []string { return []string{EdDSA, ES256} }
 
 // coordinate is the length of a coordinate of P-256, in bytes.
 const coordinate = 32
 
-// Key is a signing key. A zero time is not reached.
+// Key is a signing key. A zero time is not reached: the key never enters that state unless the time is set.
 type Key struct {
 	KID, Alg      string
-	Public        []byte // of EdDSA the key of 32 bytes, of ES256 the uncompressed point (SEC 1, section 2.3.3)
-	SealedPrivate []byte // nil when it was erased: the key signs no more
+	Public        []byte // for EdDSA the 32 bytes of the key, for ES256 the uncompressed point (SEC 1, section 2.3.3)
+	SealedPrivate []byte // nil when it was erased: the key can't sign any more
 
 	PublishedAt, ActiveAt, RetiringAt, GoneAt, RevokedAt time.Time
 }
 
-// State is the place of a key in its life.
+// State is a key's state in its life cycle.
 type State string
 
 // The states.
@@ -64,8 +64,8 @@ func (k Key) State(now time.Time) State {
 	return Unpublished
 }
 
-// begun returns the keys as they stand at a time. When none is active and one will be, the clock was ahead when they were made and has been
-// set right since (ahead): then the one that becomes active first is active already, on every replica the same.
+// begun returns the keys as they are at a time. If none is active and one is due later, the keys were made by a clock that was ahead and has been
+// corrected since (ahead is true). Then the key with the earliest activation counts as active already, the same one on every replica.
 func begun(keys []Key, now time.Time) (_ []Key, ahead bool) {
 	first := -1
 	for i, k := range keys {
@@ -84,13 +84,13 @@ func begun(keys []Key, now time.Time) (_ []Key, ahead bool) {
 	return keys, true
 }
 
-// published reports whether the key belongs into the key set.
+// published reports whether the key belongs in the key set.
 func (k Key) published(now time.Time) bool {
 	s := k.State(now)
 	return s == Next || s == Active || s == Retiring
 }
 
-// Coordinates returns the members x and y of the key as a JWK, base64url; y is empty for EdDSA.
+// Coordinates returns the members x and y of the key's JWK, base64url-encoded; y is empty for EdDSA.
 func (k Key) Coordinates() (x, y string) {
 	encode := base64.RawURLEncoding.EncodeToString
 	if k.Alg == ES256 && len(k.Public) == 1+2*coordinate {
@@ -112,10 +112,10 @@ func (k Key) thumbprint() string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// context is what the private part is sealed with: under another name it does not open.
+// context is the associated data that the private part is sealed with. The sealed text does not open under another key's ID.
 func (k Key) context() []byte { return []byte("signing-key:" + k.KID) }
 
-// generate makes a key and returns it with its private part in clear.
+// generate creates a key and returns it with its private part in clear.
 func generate(alg string) (k Key, private []byte, err error) {
 	k.Alg = alg
 	switch alg {
@@ -143,7 +143,7 @@ func generate(alg string) (k Key, private []byte, err error) {
 	return k, private, nil
 }
 
-// public returns the key that verifies.
+// public parses the public key.
 func (k Key) public() (crypto.PublicKey, error) {
 	switch {
 	case k.Alg == EdDSA && len(k.Public) == ed25519.PublicKeySize:
@@ -154,7 +154,7 @@ func (k Key) public() (crypto.PublicKey, error) {
 	return nil, errors.New("not a public key of its algorithm")
 }
 
-// private returns the key that signs, of its private part in clear. One that is not the public part's is refused.
+// private parses the private key from its clear text. It fails when the private key does not belong to the public one.
 func (k Key) private(raw []byte) (crypto.Signer, error) {
 	switch {
 	case k.Alg == EdDSA && len(raw) == ed25519.SeedSize:

@@ -16,14 +16,14 @@ import (
 	"github.com/fountainai/fountain/internal/id"
 )
 
-// The lives of tokens.
+// The lifetimes of tokens.
 const (
 	UserLife    = 10 * time.Minute // after a sign-in, a refresh, or from a user's API key
 	ServiceLife = 15 * time.Minute
 	StepUpLife  = 5 * time.Minute
 )
 
-// LoginClient is the client_id of tokens that a sign-in gave.
+// LoginClient is the client_id of tokens that were issued at a sign-in.
 const LoginClient = "fountain"
 
 // Signer signs claims.
@@ -31,28 +31,28 @@ type Signer interface {
 	Sign(claims *auth.Claims) (string, error)
 }
 
-// Grant is what a token is to say.
+// Grant is the content of a token.
 type Grant struct {
 	Subject, Kind, ClientID, SessionID string
-	Username                           string // of users
+	Username                           string // only of users
 	Scopes, Audience, Roles            []string
 	ACR                                string
 	AMR                                []string
 	Factor                             string    // the type of the second factor behind ACR; "" for none
-	AuthTime                           time.Time // zero: nobody signed in
+	AuthTime                           time.Time // zero: there was no sign-in
 	Epoch                              int64     // of the subject
 	Tenant                             string    // of the subject; "": the default one
 	Life                               time.Duration
 }
 
-// Issued is a token and what its receiver is told about it. Refresh is empty where none is given.
+// Issued is a token with the facts that its receiver is told. Refresh is empty when no refresh token is issued.
 type Issued struct {
 	Access, Refresh string
 	ExpiresIn       time.Duration
 	Scopes          []string
 }
 
-// Mint makes tokens. It is safe for concurrent use.
+// Mint issues tokens. It is safe for concurrent use.
 type Mint struct {
 	Issuer    string
 	Signer    Signer
@@ -60,7 +60,7 @@ type Mint struct {
 	Clock     clock.Clock
 }
 
-// Issue signs a token.
+// Issue signs a token for the grant.
 func (m *Mint) Issue(g Grant) (Issued, error) {
 	now := m.Clock.Now()
 	claims := &auth.Claims{
@@ -81,15 +81,15 @@ func (m *Mint) Issue(g Grant) (Issued, error) {
 	return Issued{Access: text, ExpiresIn: g.Life, Scopes: g.Scopes}, nil
 }
 
-// Request narrows what a token is for. Empty fields do not narrow.
+// Request narrows a token. Empty fields do not narrow it.
 type Request struct {
 	Scopes    []string
 	Resources []string // RFC 8707
 }
 
-// Narrow returns the scopes and the audience that a request asks of what its client may have. A scope that it may not have is
-// invalid_scope; a resource that is unknown or that no scope reaches is invalid_target (RFC 8707, section 2). Without resource the token is
-// for the family's services that the scopes reach. One for a registered service is for that service alone, and is asked for by its name.
+// Narrow returns the scopes and the audience of a token for the request, out of the scopes that its client has. A scope that the client does not have is
+// domain.InvalidScope. A resource that is unknown or that no scope belongs to is domain.InvalidTarget (RFC 8707, section 2). Without a resource the token is
+// for the services of the family that the scopes belong to. A token for a registered service is for that service alone, and must name it as resource.
 func (m *Mint) Narrow(have []string, r Request) (scopes, audience []string, err error) {
 	scopes, err = narrowScopes(have, r)
 	if err != nil {
@@ -105,7 +105,7 @@ func (m *Mint) Narrow(have []string, r Request) (scopes, audience []string, err 
 	return family, m.Catalogue.Audience(family), nil
 }
 
-// NarrowOne is Narrow for tokens that are for exactly one service; without resource it is the one that the scopes reach.
+// NarrowOne is Narrow for tokens that are for exactly one service. Without a resource it is the service that the scopes belong to.
 func (m *Mint) NarrowOne(have []string, r Request) (scopes, audience []string, err error) {
 	scopes, err = narrowScopes(have, r)
 	if err != nil {
@@ -132,7 +132,7 @@ func narrowScopes(have []string, r Request) ([]string, error) {
 	return authority.Both(have, r.Scopes), nil
 }
 
-// within returns those of the scopes that belong to the resources, and their audience.
+// within returns the scopes that belong to the resources, and the resulting audience.
 func (m *Mint) within(scopes, resources []string) (within, audience []string, err error) {
 	registered := false
 	for _, resource := range resources {
@@ -150,14 +150,14 @@ func (m *Mint) within(scopes, resources []string) (within, audience []string, er
 	sort.Strings(audience)
 	within, audience = slices.Compact(within), slices.Compact(audience)
 	if registered && len(audience) > 1 {
-		// Whoever the token is shown to could use it at the others.
+		// One of the services that receives the token could otherwise use it at the others.
 		return nil, nil, domain.Refuse(domain.InvalidTarget, "A token for a registered service is for that one alone.")
 	}
 	return within, audience, nil
 }
 
-// WithRotateOwn returns the scopes of a service's key with the one that every such key has, where the request is for the kms:
-// otherwise every key would reach two services and none could leave resource out.
+// WithRotateOwn adds to the scopes of a service's key the one that every such key has, but only when the request is for the kms. Otherwise every key would
+// reach two services, and none could leave out the resource.
 func WithRotateOwn(have []string, r Request, catalogue *authority.Catalogue) []string {
 	if !r.names(catalogue, "kms") && !slices.Contains(r.Scopes, authority.RotateOwn) || slices.Contains(have, authority.RotateOwn) {
 		return have
@@ -165,7 +165,7 @@ func WithRotateOwn(have []string, r Request, catalogue *authority.Catalogue) []s
 	return append(slices.Clone(have), authority.RotateOwn)
 }
 
-// names reports whether the request names the service of a word.
+// names reports whether the request names the service with this word as a resource.
 func (r Request) names(catalogue *authority.Catalogue, word string) bool {
 	return slices.ContainsFunc(r.Resources, func(resource string) bool {
 		named, known := catalogue.Resource(resource)

@@ -1,5 +1,5 @@
-// Package signing keeps the keys that sign access tokens. A key is next (published, not used), then active (signs), then
-// retiring (verifies what it has signed), then gone; which of them it is, is computed from the clock whenever it is asked for.
+// Package signing manages the keys that sign access tokens. A key is next (published, but does not sign), then active (signs), then retiring (only verifies
+// what it has signed), then gone. Its state is computed from the clock each time.
 package signing
 
 import (
@@ -20,31 +20,31 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Rows is what the domain asks of the database.
+// Rows are the queries of the domain.
 type Rows interface {
 	// SigningKeys returns the keys that are not gone at the time, oldest first.
 	SigningKeys(ctx context.Context, q store.Querier, at time.Time) ([]Key, error)
-	// SigningKey returns a key, also one that is gone; false when there is none.
+	// SigningKey returns a key in any state; false when there is none.
 	SigningKey(ctx context.Context, q store.Querier, kid string) (Key, bool, error)
-	// ListSigningKeys returns all keys, newest first, those behind the given place.
+	// ListSigningKeys returns keys in any state, newest first, starting after the given place.
 	ListSigningKeys(ctx context.Context, q store.Querier, after Place, limit int) ([]Key, error)
 	InsertSigningKey(ctx context.Context, tx *store.Tx, k Key) error
 	// UpdateSigningKey writes the times and the sealed private part of a key. The caller has the turn.
 	UpdateSigningKey(ctx context.Context, tx *store.Tx, k Key) error
-	// Erasable reports whether a private part is left of a key that signs no more since the time, also of one that is gone.
+	// Erasable reports whether a key that stopped signing before since still has its private part.
 	Erasable(ctx context.Context, q store.Querier, since time.Time) (bool, error)
 	// EraseSigningKeys erases those private parts. The caller has the turn.
 	EraseSigningKeys(ctx context.Context, tx *store.Tx, since time.Time) error
-	// TakeTurn lets nobody else change keys until the transaction ends.
+	// TakeTurn locks the keys against changes by others until the transaction ends.
 	TakeTurn(ctx context.Context, tx *store.Tx) error
 	// SweepSigningKeys deletes the keys that were gone at the time.
 	SweepSigningKeys(ctx context.Context, tx *store.Tx, at time.Time) error
-	// Claim is true for the first who claims the name, for ever.
+	// Claim returns true for the first caller that claims the name, and false for all later ones.
 	Claim(ctx context.Context, tx *store.Tx, name string) (bool, error)
 }
 
-// ReloadPause is how often the keys are read again: what another replica has rotated is known by then, long before it signs. No
-// request ever waits for it.
+// ReloadPause is the interval between reloads of the keys. A key that another replica has scheduled is known here long before it signs. No request
+// waits for a reload.
 const ReloadPause = 5 * time.Second
 
 // Ring holds the signing keys in memory. It is an auth.KeySource, safe for concurrent use.
@@ -54,15 +54,15 @@ type Ring struct {
 	sealer *seal.Keyset
 	clock  clock.Clock
 
-	loading sync.Mutex // of two readings the later one counts
+	loading sync.Mutex // serialises loads, so that the latest read wins
 
 	mu      sync.RWMutex
 	keys    []Key
 	private map[string]crypto.Signer
-	public  map[string]crypto.PublicKey // as Key gives them, made once: it is asked for with every token
+	public  map[string]crypto.PublicKey // as returned by Key; converted once, since every token needs it
 }
 
-// Open returns the ring; the first one ever makes an active and a next key.
+// Open returns the ring. On the first start it creates an active and a next key.
 func Open(ctx context.Context, db *store.DB, rows Rows, sealer *seal.Keyset, c clock.Clock) (*Ring, error) {
 	r := &Ring{db: db, rows: rows, sealer: sealer, clock: c, private: map[string]crypto.Signer{}}
 	err := db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -102,7 +102,7 @@ func (r *Ring) create(ctx context.Context, tx *store.Tx, alg string, published, 
 	return k, auditlog.Log{Clock: r.clock}.Append(ctx, tx, auditlog.Event{Action: "createSigningKey", Target: k.KID, Detail: map[string]string{"algorithm": alg}})
 }
 
-// load reads the keys again.
+// load reads the keys from the database.
 func (r *Ring) load(ctx context.Context) error {
 	r.loading.Lock()
 	defer r.loading.Unlock()
@@ -132,16 +132,16 @@ func (r *Ring) load(ctx context.Context) error {
 	return nil
 }
 
-// Reload reads the keys again: what another replica has rotated is known by then. When it fails, the keys that were read last still count.
+// Reload reads the keys again, to learn of changes by other replicas. When it fails, the keys read last stay in use.
 func (r *Ring) Reload(ctx context.Context) error { return r.load(ctx) }
 
-// Ready returns nil while there is a key that signs.
+// Ready returns an error unless a key is active.
 func (r *Ring) Ready() error {
 	_, err := r.active()
 	return err
 }
 
-// Ahead reports whether the keys were made by a clock that was ahead of the one of now, and sign all the same.
+// Ahead reports whether the keys were created by a clock that was ahead of the current one. They sign all the same (see begun).
 func (r *Ring) Ahead() bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -149,8 +149,7 @@ func (r *Ring) Ahead() bool {
 	return ahead
 }
 
-// Published returns the keys that verify tokens now or will soon: the key set. When the database is away, the keys that were read
-// last still count.
+// Published returns the key set: the keys that verify tokens now or will soon. While the database is unavailable, these are the keys read last.
 func (r *Ring) Published() []Key {
 	now := r.clock.Now()
 	r.mu.RLock()
@@ -179,7 +178,7 @@ func (r *Ring) Key(_ context.Context, kid string) (string, crypto.PublicKey, err
 	return "", nil, auth.ErrUnknownKey
 }
 
-// active returns the key that signs: of several, the one that became active last.
+// active returns the key that signs; if several are active, the one that became active last.
 func (r *Ring) active() (Key, error) {
 	now := r.clock.Now()
 	r.mu.RLock()
@@ -203,7 +202,7 @@ func (r *Ring) Sign(claims *auth.Claims) (string, error) { return r.sign(auth.Ty
 // SignID signs an ID token with the active key.
 func (r *Ring) SignID(claims *auth.IDClaims) (string, error) { return r.sign(auth.TypeID, claims) }
 
-// SignVoid signs the record by which a user's second factors are void.
+// SignVoid signs the record that voids a user's second factors.
 func (r *Ring) SignVoid(claims *auth.VoidClaims) (string, error) {
 	return r.sign(auth.TypeVoid, claims)
 }

@@ -36,7 +36,7 @@ func TestThumbprint_isThatOfTheRFC(t *testing.T) {
 	require.Equal(t, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", Thumbprint(ed25519.PublicKey(x)))
 }
 
-// memory is a table of signing keys.
+// memory is a table of signing keys in memory.
 type memory struct {
 	Rows    // what the ring alone does not ask for
 	keys    []Key
@@ -63,8 +63,8 @@ func (m *memory) Claim(context.Context, *store.Tx, string) (bool, error) {
 	return first, nil
 }
 
-// J9: walk the clock through a rotation. At every moment the key that signs is published, what it signed within the life of a
-// token verifies, and a key is gone from the set exactly when its time is.
+// J9: step the clock through a rotation. At every moment the key that signs is published, what it has signed within the lifetime of a
+// token verifies, and a key leaves the set exactly when it is gone.
 func TestRing_setAndVerifierAgreeThroughARotation(t *testing.T) {
 	ctx := t.Context()
 	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Name: "test", Migrations: []fs.FS{audit.Migrations}})
@@ -111,7 +111,7 @@ func TestRing_setAndVerifierAgreeThroughARotation(t *testing.T) {
 	_, err = verifier.Verify(ctx, tokens[0].text, "kms")
 	require.Error(t, err)
 
-	// A private part that was put under another name does not open.
+	// A private part does not open under another key ID.
 	rows.keys[0].SealedPrivate, rows.keys[0].GoneAt = rows.keys[1].SealedPrivate, time.Time{}
 	require.ErrorContains(t, ring.load(ctx), "open signing key")
 	require.NotEmpty(t, ring.Published(), "the old ones still count")

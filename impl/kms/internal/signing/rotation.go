@@ -18,31 +18,32 @@ import (
 )
 
 const (
-	// DefaultSetAge is how long a verifier may keep the key set, unless a shorter time is set.
+	// DefaultSetAge is how long a verifier may cache the key set by default.
 	DefaultSetAge = 5 * time.Minute
-	// MinSetAge is the shortest time that can be set. Verifiers of the family fetch a set no more often than every 10 seconds, and take one of 32 keys at the most: with keys
-	// that follow each other as soon as they may, there are 20 in the set.
+	// MinSetAge is the shortest time that can be configured. The family's verifiers fetch a key set at most every 10 seconds, and accept at most 32 keys. With
+	// keys that follow each other as fast as they may, the set has 20.
 	MinSetAge = 30 * time.Second
-	// Handover is how long before its first use every replica knows which key signs: two readings, so that all change at the same moment.
+	// Handover is how long before its first use every replica knows the next key: two reload intervals, so that all replicas switch at the same moment.
 	Handover = 2 * ReloadPause
 	// DefaultLife is how long a key signs.
 	DefaultLife = 90 * 24 * time.Hour
 	// MinLife is the shortest life that can be set.
 	MinLife = time.Hour
-	// TendPause is how often it is looked whether a rotation is due.
+	// TendPause is the interval between checks for a due rotation.
 	TendPause = 30 * time.Second
 
-	eraseAfter = time.Minute         // of retiring: a replica whose clock is behind may sign with it until then
-	listedFor  = 30 * 24 * time.Hour // that keys have gone
+	eraseAfter = time.Minute         // after retiring: until then a replica whose clock is behind may sign with it
+	listedFor  = 30 * 24 * time.Hour // how long keys are listed after they have gone
 )
 
-// Lead is how long a key is published before it signs, where a verifier may keep the key set for setAge: whoever has a set that may still be kept has the key in it.
+// Lead is how long a key is published before it signs. setAge is how long a verifier may cache the key set: any set that may still be in use then contains
+// the key.
 func Lead(setAge time.Duration) time.Duration { return 2 * setAge }
 
-// Retention is how long a key that signs no more is published: what it signed last has expired by then, at clocks that are off, too.
+// Retention is how long a key is published after it has stopped signing. By then the last token it signed has expired, also by clocks that are off.
 func Retention(setAge time.Duration) time.Duration { return ServiceLife + 2*setAge + 2*auth.Leeway }
 
-// Rotation changes which key signs. Every change has the turn, so that of two replicas one comes after the other.
+// Rotation changes which key signs. Every change first takes the turn (Rows.TakeTurn), which serialises the changes of all replicas.
 type Rotation struct {
 	DB       *store.DB
 	Rows     Rows
@@ -51,12 +52,12 @@ type Rotation struct {
 	Feed     *feed.Feed
 	Audit    auditlog.Log
 	Clock    clock.Clock
-	Life     time.Duration // for which a key signs
-	SetAge   time.Duration // for which a verifier may keep the key set: the same at all replicas
+	Life     time.Duration // how long a key signs
+	SetAge   time.Duration // how long a verifier may cache the key set; the same at all replicas
 }
 
-// Rotate has the next key sign, and returns it with the time from which on. algorithm is "" or that of the key to come. While a rotation is under way it is
-// state_conflict.
+// Rotate schedules the next key to sign, and returns it with its activation time. algorithm is that of the next key, or "" for no change. It fails with
+// domain.StateConflict while another rotation is under way.
 func (r *Rotation) Rotate(ctx context.Context, caller *auth.Principal, algorithm string) (named Key, err error) {
 	defer tried.To(&err, "rotate signing key")
 	err = r.change(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -76,7 +77,7 @@ func (r *Rotation) Rotate(ctx context.Context, caller *auth.Principal, algorithm
 	return named, err
 }
 
-// Tend rotates when the active key has signed for its life, and erases private parts that sign no more.
+// Tend starts a rotation when the active key has signed for its lifetime, and erases private parts of keys that have stopped signing.
 func (r *Rotation) Tend(ctx context.Context) (err error) {
 	defer tried.To(&err, "tend signing keys")
 	now := r.now()
@@ -89,7 +90,7 @@ func (r *Rotation) Tend(ctx context.Context) (err error) {
 		return err
 	}
 	if !r.due(keys, now) && !left {
-		return nil // nothing is written where there is nothing to do
+		return nil // no write when there is nothing to do
 	}
 	return r.change(ctx, func(ctx context.Context, tx *store.Tx) error {
 		keys, err := r.turn(ctx, tx)
@@ -102,7 +103,7 @@ func (r *Rotation) Tend(ctx context.Context) (err error) {
 		if !r.due(keys, now) { // another replica was first
 			return nil
 		}
-		if keys, err = r.Rows.SigningKeys(ctx, tx, now); err != nil { // without what was erased
+		if keys, err = r.Rows.SigningKeys(ctx, tx, now); err != nil { // read again without what was erased
 			return err
 		}
 		_, err = r.rotate(ctx, tx, keys, "")
@@ -110,7 +111,7 @@ func (r *Rotation) Tend(ctx context.Context) (err error) {
 	})
 }
 
-// change runs what changes keys and has this replica know of it.
+// change runs a change of the keys in a transaction, and then reloads this replica's ring.
 func (r *Rotation) change(ctx context.Context, f func(ctx context.Context, tx *store.Tx) error) error {
 	if err := r.DB.Write(ctx, f); err != nil {
 		return err
@@ -120,7 +121,7 @@ func (r *Rotation) change(ctx context.Context, f func(ctx context.Context, tx *s
 
 func (r *Rotation) now() time.Time { return domain.Now(r.Clock) }
 
-// turn takes the turn and returns the keys as they stand then.
+// turn takes the turn and returns the current keys.
 func (r *Rotation) turn(ctx context.Context, tx *store.Tx) ([]Key, error) {
 	if err := r.Rows.TakeTurn(ctx, tx); err != nil {
 		return nil, err
@@ -128,13 +129,13 @@ func (r *Rotation) turn(ctx context.Context, tx *store.Tx) ([]Key, error) {
 	return r.Rows.SigningKeys(ctx, tx, r.now())
 }
 
-// due reports whether the active key has signed for its life and no other is named yet.
+// due reports whether the active key has signed for its lifetime and no successor is scheduled.
 func (r *Rotation) due(keys []Key, now time.Time) bool {
 	current, found := signer(keys, now)
 	return found && !scheduled(keys, now) && !now.Before(current.ActiveAt.Add(r.Life))
 }
 
-// scheduled reports whether a key is named that does not sign yet.
+// scheduled reports whether a key has an activation time that is still to come.
 func scheduled(keys []Key, now time.Time) bool {
 	keys, _ = begun(keys, now)
 	for _, k := range keys {
@@ -145,7 +146,7 @@ func scheduled(keys []Key, now time.Time) bool {
 	return false
 }
 
-// signer returns the key that signs: of several, the one that became active last.
+// signer returns the active key; if there are several, the one that became active last.
 func signer(keys []Key, now time.Time) (best Key, found bool) {
 	keys, _ = begun(keys, now)
 	for _, k := range keys {
@@ -156,7 +157,7 @@ func signer(keys []Key, now time.Time) (best Key, found bool) {
 	return best, found
 }
 
-// waiting returns the key that is published and not named yet. One of a clock that was ahead does not count.
+// waiting returns the published key that has no activation time yet. It ignores a key that begun took for active because of a clock that was ahead.
 func waiting(keys []Key, now time.Time) (Key, bool) {
 	for _, k := range keys {
 		if k.State(now) == Next && k.ActiveAt.IsZero() {
@@ -166,7 +167,7 @@ func waiting(keys []Key, now time.Time) (Key, bool) {
 	return Key{}, false
 }
 
-// rotate names the key that will sign, retires the one that does at the same moment, and publishes the one after it. It is called with the turn.
+// rotate schedules the key that will sign, retires the current one at the same moment, and publishes the key after it. The caller has the turn.
 func (r *Rotation) rotate(ctx context.Context, tx *store.Tx, keys []Key, algorithm string) (Key, error) {
 	now := r.now()
 	if err := r.Rows.SweepSigningKeys(ctx, tx, now.Add(-listedFor)); err != nil {
@@ -210,7 +211,7 @@ func (r *Rotation) rotate(ctx context.Context, tx *store.Tx, keys []Key, algorit
 	}})
 }
 
-// retire lets every other key that signs, sign no more once next does.
+// retire stops every other key that signs at the moment that next becomes active.
 func (r *Rotation) retire(ctx context.Context, tx *store.Tx, keys []Key, next Key) error {
 	for _, k := range keys {
 		if k.KID == next.KID || k.ActiveAt.IsZero() || !k.RetiringAt.IsZero() || !k.GoneAt.IsZero() {
@@ -224,8 +225,9 @@ func (r *Rotation) retire(ctx context.Context, tx *store.Tx, keys []Key, next Ke
 	return nil
 }
 
-// Revoke ends a key and everything that it has signed, at once. When it signs, the next one does instead. It returns the key; one that was revoked stays as
-// it is; of one whose time is over, ID tokens are no hints any more. A key that there is not is not_found.
+// Revoke ends a key and the validity of everything it has signed, at once. If it was the active key, the next one signs from now on. It returns the key.
+// A key that was already revoked stays as it is. Revoking a key that has gone ends the use of its ID tokens as hints. An unknown key is
+// domain.NotFound.
 func (r *Rotation) Revoke(ctx context.Context, caller *auth.Principal, kid string) (ended Key, err error) {
 	defer tried.To(&err, "revoke signing key")
 	err = r.change(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -271,7 +273,7 @@ func (r *Rotation) revoke(ctx context.Context, tx *store.Tx, ended *Key) error {
 	return r.Audit.Append(ctx, tx, auditlog.Event{Action: "revokeSigningKey", Target: ended.KID, Detail: map[string]string{"state": string(was), "signs": signs.KID}})
 }
 
-// succeed sees to it that after an ending one key signs and another one waits, and returns the one that signs.
+// succeed ensures that after a revocation one key signs and another one is published as its successor. It returns the one that signs.
 func (r *Rotation) succeed(ctx context.Context, tx *store.Tx, keys []Key, algorithm string) (signs Key, err error) {
 	now := r.now()
 	named, waits := -1, -1
@@ -288,7 +290,7 @@ func (r *Rotation) succeed(ctx context.Context, tx *store.Tx, keys []Key, algori
 		}
 	}
 	switch {
-	case signs.KID != "" && named < 0: // the one that was to follow has ended, or an old one: it goes on
+	case signs.KID != "" && named < 0: // its successor was revoked, or an old key: the active key continues
 		signs.RetiringAt, signs.GoneAt = time.Time{}, time.Time{}
 		err = r.Rows.UpdateSigningKey(ctx, tx, signs)
 	case signs.KID != "":
@@ -311,15 +313,15 @@ func (r *Rotation) succeed(ctx context.Context, tx *store.Tx, keys []Key, algori
 	return signs, nil
 }
 
-// Place is where a page of keys ended.
+// Place is the position of the last key on a page.
 type Place struct {
-	At  time.Time `json:"at"` // when the last key was published; zero: at the beginning
+	At  time.Time `json:"at"` // when the last key was published; zero for the first page
 	KID string    `json:"kid"`
 }
 
 const listName = "signing keys"
 
-// List returns a page of the keys, newest first, and the cursor of the next one, or "". The reading is recorded.
+// List returns a page of the keys, newest first, and the cursor of the next page, or "". The reading is recorded in the audit trail.
 func (r *Rotation) List(ctx context.Context, caller *auth.Principal, cursor string, limit int) (keys []Key, next string, err error) {
 	defer tried.To(&err, "list signing keys")
 	var after Place

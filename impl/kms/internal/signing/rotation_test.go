@@ -24,7 +24,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// smithy is a ring, what turns its keys over, and an administrator.
+// smithy is a ring with its rotation, and an administrator.
 type smithy struct {
 	*kmstest.Parts
 	*signing.Rotation
@@ -45,7 +45,7 @@ func newSmithy(t *testing.T) *smithy {
 	}, p.Caller(p.First("root").ID)}
 }
 
-// keys are those that are not gone, oldest first.
+// keys returns the keys that are not gone, oldest first.
 func (s *smithy) keys() []signing.Key {
 	s.Helper()
 	keys, err := s.Rows.SigningKeys(s.Context(), s.Parts.DB.Read(s.Context()), s.Parts.Clock.Now())
@@ -53,7 +53,7 @@ func (s *smithy) keys() []signing.Key {
 	return keys
 }
 
-// one returns the one key of a state; those of Next are told apart by whether they are named.
+// one returns the single key in a state; named selects among keys in the state Next.
 func (s *smithy) one(state signing.State, named bool) signing.Key {
 	s.Helper()
 	var found []signing.Key
@@ -66,7 +66,7 @@ func (s *smithy) one(state signing.State, named bool) signing.Key {
 	return found[0]
 }
 
-// signer is the kid of what is signed now.
+// signer returns the kid of new signatures.
 func (s *smithy) signer() string {
 	s.Helper()
 	text, err := s.Ring.Sign(&auth.Claims{})
@@ -97,7 +97,7 @@ func TestRotate_publishesAKeyBeforeItSigns(t *testing.T) {
 	require.Equal(t, signing.Retiring, s.one(signing.Retiring, false).State(s.Parts.Clock.Now()))
 	require.Len(t, s.Ring.Published(), 3, "the old one, the one that signs, the next one")
 
-	// The one after it has been published for long enough by now: the replicas' time to hear of it is all that is waited for.
+	// The key after it has already been published long enough: only the replicas' reload time remains to wait for.
 	again, err := s.Rotate(t.Context(), s.admin, "")
 	require.NoError(t, err)
 	require.Equal(t, s.Parts.Clock.Now().Add(signing.Handover), again.ActiveAt)
@@ -155,7 +155,7 @@ func TestTend_rotatesAfterALifeAndErasesPrivateParts(t *testing.T) {
 	require.NoError(t, err, "it still verifies")
 }
 
-// Where nobody tended until the key was gone, its private part is erased all the same.
+// The private part is erased even if Tend did not run until the key was gone.
 func TestTend_erasesPrivatePartsOfKeysThatAreGone(t *testing.T) {
 	s := newSmithy(t)
 	first := s.one(signing.Active, false)
@@ -210,7 +210,7 @@ func TestRevoke_leavesOneKeyThatSignsAndOneThatWaits(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, revoked)
 
-			// And the turning over goes on.
+			// And rotations continue.
 			s.Parts.Clock.Advance(signing.Lead(signing.DefaultSetAge))
 			s.admin = s.Caller(s.admin.Subject)
 			before := s.signer()
@@ -228,7 +228,7 @@ func TestRevoke_leavesOneKeyThatSignsAndOneThatWaits(t *testing.T) {
 	require.ErrorIs(t, err, domain.NotFound)
 }
 
-// Many at once are one rotation, and then some revocations, and never fewer than two keys.
+// Many concurrent calls cause one rotation and then some revocations, and never leave fewer than two keys.
 func TestRotation_takesTurns(t *testing.T) {
 	s := newSmithy(t)
 	var rotated atomic.Int64
@@ -265,7 +265,7 @@ func TestRotation_isForAdministrators(t *testing.T) {
 		_, err := tx.Exec(ctx, "UPDATE users SET roles = 'editor'")
 		return err
 	})
-	caller := s.admin // whose token still says so
+	caller := s.admin // the caller's token still has the role
 	_, err := s.Rotate(t.Context(), caller, "")
 	require.ErrorIs(t, err, domain.Forbidden)
 	_, err = s.Revoke(t.Context(), caller, s.keys()[0].KID)
@@ -275,11 +275,11 @@ func TestRotation_isForAdministrators(t *testing.T) {
 	require.Len(t, s.keys(), 2)
 }
 
-// However fast keys follow each other, a verifier takes the set: it has at most 32 keys in it. A verifier of the family that meets a key which it does not know has a set from before the
-// key was published only if it has tried no fetch for 10 seconds, and then it fetches.
+// However fast keys follow each other, the set has at most the 32 keys that verifiers accept. A verifier of the family may have a set that lacks a key only if it
+// has not tried a fetch for 10 seconds, and then it fetches.
 func TestSetAge_keepsTheSetSmallAndKeysPublishedLongEnough(t *testing.T) {
 	for age := signing.MinSetAge; age <= signing.DefaultSetAge; age += time.Second {
-		at := int((signing.Retention(age)+signing.Lead(age)-1)/signing.Lead(age)) + 3 // those that retire, the one that signs, the named one and the next
+		at := int((signing.Retention(age)+signing.Lead(age)-1)/signing.Lead(age)) + 3 // the retiring ones, the active one, the scheduled one and the next
 		require.LessOrEqual(t, at, 32, age)
 		require.GreaterOrEqual(t, signing.Lead(age), signing.Handover+2*signing.ReloadPause+10*time.Second, age)
 	}

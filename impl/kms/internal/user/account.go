@@ -20,35 +20,35 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// ResetLife is how long a token for choosing a new password works.
+// ResetLife is how long a password reset created by an administrator can be used.
 const ResetLife = time.Hour
 
-// Reset is a single-use token by which a user chooses a new password.
+// Reset is a single-use token that lets a user choose a new password.
 type Reset struct {
 	Token     string
 	ExpiresAt time.Time
 }
 
-// ResetRows is what password resets ask of the database.
+// ResetRows are the queries for password resets.
 type ResetRows interface {
-	// InsertReset stores a reset by the hash of its token; older unused ones of the user stop working.
-	// mailed says that its token goes by mail.
+	// InsertReset stores a reset by the hash of its token, and invalidates older unused resets of the user.
+	// mailed says that the token is sent by mail.
 	InsertReset(ctx context.Context, tx *store.Tx, hash []byte, userID string, mailed bool, at, expires time.Time) error
-	// ResetUser returns the user of a reset that can be used at the time.
+	// ResetUser returns the user of a reset; open is false when the reset can't be used at the time.
 	ResetUser(ctx context.Context, q store.Querier, hash []byte, at time.Time) (userID string, open bool, err error)
-	// UseReset uses a reset up, and returns whether its token went by mail; used is false when it can't be used at the time.
+	// UseReset marks a reset as used, and returns whether its token was sent by mail; used is false when it can't be used at the time.
 	UseReset(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (mailed, used bool, err error)
-	// SetMailed says whether the password that a user has was chosen by a token that went by mail.
+	// SetMailed stores whether the user's password was chosen with a token that was sent by mail.
 	SetMailed(ctx context.Context, tx *store.Tx, id string, mailed bool) error
-	// EndResets has a user's unused resets stop working, and gives up the mails with them that wait.
+	// EndResets invalidates a user's unused resets, and fails the waiting mails with them.
 	EndResets(ctx context.Context, tx *store.Tx, userID string, at time.Time) error
-	// SweepTokens deletes resets and invitations that ended before the time.
+	// SweepTokens deletes resets and invitations that expired before the time.
 	SweepTokens(ctx context.Context, tx *store.Tx, before time.Time) error
 }
 
 func userRef(id string) authority.Ref { return authority.Ref{Kind: auth.KindUser, ID: id} }
 
-// SetOwnPassword gives the caller a new password and ends their other sessions. The current one was verified by the caller of this method.
+// SetOwnPassword sets the caller's password and ends their other sessions. The caller of this method must have verified the current password.
 func (s *Users) SetOwnPassword(ctx context.Context, caller *auth.Principal, hash string) (err error) {
 	defer tried.To(&err, "set own password")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -62,13 +62,13 @@ func (s *Users) SetOwnPassword(ctx context.Context, caller *auth.Principal, hash
 	})
 }
 
-// setPassword replaces a password and ends what signed in with the old one, but for one session. The user's row is held.
+// setPassword replaces a password and ends all sessions except but, all resets and all access tokens. The transaction has locked the user's row.
 func (s *Users) setPassword(ctx context.Context, tx *store.Tx, userID, but, hash, reason string) error {
 	now := domain.Now(s.clock)
 	if err := s.rows.SetPassword(ctx, tx, userID, hash, now); err != nil {
 		return fmt.Errorf("store password: %w", err)
 	}
-	if err := s.rows.EndResets(ctx, tx, userID, now); err != nil { // a link that lies in a mailbox undoes nothing
+	if err := s.rows.EndResets(ctx, tx, userID, now); err != nil { // an old link in a mailbox must not undo the change
 		return fmt.Errorf("end password resets: %w", err)
 	}
 	if _, err := s.rows.EndSessions(ctx, tx, userID, but, now, reason); err != nil {
@@ -77,7 +77,7 @@ func (s *Users) setPassword(ctx context.Context, tx *store.Tx, userID, but, hash
 	return s.endTokens(ctx, tx, userID)
 }
 
-// EndSessions ends every session of a user, with every access token that they have, and returns how many sessions. The user's row is held.
+// EndSessions ends every session and access token of a user, and returns the number of sessions. The transaction has locked the user's row.
 func (s *Users) EndSessions(ctx context.Context, tx *store.Tx, userID, reason string) (int64, error) {
 	n, err := s.rows.EndSessions(ctx, tx, userID, "", domain.Now(s.clock), reason)
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *Users) EndSessions(ctx context.Context, tx *store.Tx, userID, reason st
 	return n, s.endTokens(ctx, tx, userID)
 }
 
-// HashFor checks a new password of a user and hashes it. One that is too short or too well known is domain.WeakPassword.
+// HashFor checks a user's new password and hashes it. A password that is too short or too common is domain.WeakPassword.
 func (s *Users) HashFor(ctx context.Context, username, secret string) (_ string, err error) {
 	defer tried.To(&err, "hash new password")
 	if err := password.Check(secret, username); err != nil {
@@ -101,8 +101,7 @@ func (s *Users) HashFor(ctx context.Context, username, secret string) (_ string,
 	return s.hasher.Hash(ctx, secret)
 }
 
-// CreateReset makes a reset token for an active user.
-// mailed says that the token goes by mail.
+// CreateReset creates a password reset for an active user. The caller must be an administrator. mailed says that the token is sent by mail.
 func (s *Users) CreateReset(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID string, mailed bool) (_ Reset, err error) {
 	defer tried.To(&err, "create password reset")
 	if err := s.MayAdminister(ctx, tx, caller, userRef(userID)); err != nil {
@@ -125,7 +124,7 @@ func (s *Users) CreateReset(ctx context.Context, tx *store.Tx, caller *auth.Prin
 	return made, s.audit.Append(ctx, tx, auditlog.Event{Action: "createPasswordReset", Target: userID})
 }
 
-// insertReset makes a reset token; older unused ones of the user stop working.
+// insertReset creates a password reset and invalidates older unused ones of the user.
 func (s *Users) insertReset(ctx context.Context, tx *store.Tx, userID string, mailed bool, life time.Duration) (Reset, error) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails (crypto/rand)
@@ -137,11 +136,12 @@ func (s *Users) insertReset(ctx context.Context, tx *store.Tx, userID string, ma
 	return made, nil
 }
 
-// ForgottenLife is how long a token works that a user has asked for by mail.
+// ForgottenLife is how long a password reset can be used that a user has requested by mail.
 const ForgottenLife = 30 * time.Minute
 
-// Claimant returns the user of a login, which is a user name or a mail address, and holds their row; false where there is none who is active and has a mail
-// address. A name comes before an address: names are made by administrators alone, and no user gets another's mail by an address that looks like a name.
+// Claimant returns the user of a login, which is a username or a mail address, and locks their row. It is false unless the user is active and has a mail
+// address. A match by name takes precedence: only administrators assign names, so no user can receive another's mail through an address that
+// equals a name.
 func (s *Users) Claimant(ctx context.Context, tx *store.Tx, login string) (_ User, _ bool, err error) {
 	defer tried.To(&err, "find user of a login")
 	login = strings.TrimSpace(login)
@@ -161,11 +161,11 @@ func (s *Users) Claimant(ctx context.Context, tx *store.Tx, login string) (_ Use
 	if _, found, err = s.standing.Rows.Owner(ctx, tx, userRef(u.ID), authority.Exclusive); err != nil || !found {
 		return User{}, false, err
 	}
-	u, found, err = s.rows.Get(ctx, tx, u.ID) // as it is now that nobody changes it
+	u, found, err = s.rows.Get(ctx, tx, u.ID) // read again, now that the row is locked
 	return u, found && u.Status == Active && u.Email != "", err
 }
 
-// CreateForgotten makes a reset token for a user who has asked for one by mail, and whose row is held.
+// CreateForgotten creates a reset for a user who has requested one by mail. The transaction has locked the user's row.
 func (s *Users) CreateForgotten(ctx context.Context, tx *store.Tx, userID string) (_ Reset, err error) {
 	defer tried.To(&err, "create reset for a forgotten password")
 	return s.insertReset(ctx, tx, userID, true, ForgottenLife)
@@ -177,11 +177,11 @@ func resetHash(token string) []byte {
 	return sum[:]
 }
 
-// Then is what else is done in a transaction that changes a user.
+// Then is a further step of a transaction that changes a user.
 type Then func(ctx context.Context, tx *store.Tx, u User) error
 
-// ResetPassword gives the user of a reset token a new password and ends their sessions and invitations, with what is done then. A token that does not hold
-// is domain.InvalidResetToken, before a password is hashed.
+// ResetPassword sets a new password for the user of a reset token, ends their sessions and invitations, and runs then in the same transaction. An invalid
+// token is refused with domain.InvalidResetToken, before a password is hashed.
 func (s *Users) ResetPassword(ctx context.Context, token, secret string, then ...Then) (err error) {
 	defer tried.To(&err, "reset password")
 	hash := resetHash(token)
@@ -234,7 +234,7 @@ func invalidReset() error {
 	return domain.Refuse(domain.InvalidResetToken, "The reset token does not hold.")
 }
 
-// Delete ends every session, key and token of a user for ever; the row stays, so that the username never means somebody else. The last active
+// Delete ends every session, key and token of a user for good. The row stays, so that the username is never assigned to another person. The last active
 // administrator can't be deleted (domain.LastAdministrator).
 func (s *Users) Delete(ctx context.Context, caller *auth.Principal, userID string) (err error) {
 	defer tried.To(&err, "delete user")
@@ -251,7 +251,7 @@ func (s *Users) Delete(ctx context.Context, caller *auth.Principal, userID strin
 		}
 		after := before
 		after.Status, after.UpdatedAt = Disabled, domain.Now(s.clock)
-		// The row is held: nobody deletes it meanwhile.
+		// The row is locked, so the user can't be deleted concurrently.
 		if _, err := s.rows.Delete(ctx, tx, userID, after.UpdatedAt); err != nil {
 			return fmt.Errorf("delete user: %w", err)
 		}
@@ -268,10 +268,10 @@ func (s *Users) Delete(ctx context.Context, caller *auth.Principal, userID strin
 	})
 }
 
-// Retention is how long a used or expired token stays, so that a second use is still known for what it is.
+// Retention is how long an expired reset or invitation is kept, so that a second use is still recognised.
 const Retention = 24 * time.Hour
 
-// Sweep deletes resets and invitations that ended long ago.
+// Sweep deletes resets and invitations that expired longer than Retention ago.
 func (s *Users) Sweep(ctx context.Context) error {
 	err := s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return s.rows.SweepTokens(ctx, tx, s.clock.Now().Add(-Retention))

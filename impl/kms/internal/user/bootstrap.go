@@ -20,20 +20,20 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// BootstrapLife is how long a bootstrap token lives.
+// BootstrapLife is how long a bootstrap token can be used.
 const BootstrapLife = time.Hour
 
-// BootstrapRows is what the domain asks of the database. Tokens from before a restore are over in its eyes.
+// BootstrapRows are the queries of Bootstrap. Tokens from before a restore count as expired.
 type BootstrapRows interface {
 	Administrators(ctx context.Context, q store.Querier) (int64, error)
-	// InsertToken stores a token by its hash and forgets the one it replaces, if any, and those that are over.
+	// InsertToken stores a token by its hash, and deletes the unused one that it replaces, if any, and expired ones.
 	InsertToken(ctx context.Context, tx *store.Tx, hash, replaces []byte, at, expires time.Time) error
 	TokenOpen(ctx context.Context, q store.Querier, hash []byte, at time.Time) (bool, error)
-	// UseToken consumes a token; true for the first caller alone.
+	// UseToken consumes a token; true only for the first caller.
 	UseToken(ctx context.Context, tx *store.Tx, hash []byte, at time.Time) (bool, error)
 }
 
-// Bootstrap is the domain of the first administrator.
+// Bootstrap is the domain of the creation of the first administrator.
 type Bootstrap struct {
 	db    *store.DB
 	rows  BootstrapRows
@@ -45,13 +45,13 @@ type Bootstrap struct {
 	refusals *auditlog.Refusals
 }
 
-// NewBootstrap returns the domain; the token lies at path.
+// NewBootstrap returns the domain; path is the file of the token.
 func NewBootstrap(db *store.DB, rows BootstrapRows, users *Users, path string, refusals *auditlog.Refusals, c clock.Clock) *Bootstrap {
 	return &Bootstrap{db, rows, users, path, auditlog.Log{Clock: c}, c, refusals}
 }
 
-// Issue writes a new token in the place of the old one while there is no administrator, and removes the file when there is one. It
-// returns the file's path, or "" where none is needed.
+// Issue writes a new token over the old one while there is no administrator, and removes the file otherwise. It returns the file's path, or ""
+// when no token is needed.
 func (b *Bootstrap) Issue(ctx context.Context) (path string, err error) {
 	defer tried.To(&err, "issue bootstrap token")
 	administrators, err := b.rows.Administrators(ctx, b.db.Read(ctx))
@@ -81,8 +81,8 @@ func (b *Bootstrap) Issue(ctx context.Context) (path string, err error) {
 	return b.path, service.WriteFile(b.path, text)
 }
 
-// Reissue writes a new token when somebody has removed the file while there is no administrator: that is how an operator on the
-// machine asks for another one. It removes the file when another replica has made the first administrator.
+// Reissue writes a new token when the file was removed while there is no administrator: this is how an operator on the machine asks for another
+// one. It removes the file when another replica has created the first administrator.
 func (b *Bootstrap) Reissue(ctx context.Context) (path string, err error) {
 	if _, err := os.Lstat(b.path); errors.Is(err, os.ErrNotExist) {
 		return b.Issue(ctx)
@@ -97,8 +97,8 @@ func (b *Bootstrap) Reissue(ctx context.Context) (path string, err error) {
 	return "", b.remove()
 }
 
-// Admin makes the first administrator. A token that does not hold is invalid_bootstrap_token; when there is an administrator,
-// bootstrap_closed, whoever asks.
+// Admin creates the first administrator. An invalid token is domain.InvalidBootstrapToken. When there already is an administrator, every call is
+// domain.BootstrapClosed.
 func (b *Bootstrap) Admin(ctx context.Context, token, username, secret string) (_ Created, err error) {
 	defer tried.To(&err, "bootstrap administrator")
 	q := b.db.Read(ctx)
@@ -109,7 +109,7 @@ func (b *Bootstrap) Admin(ctx context.Context, token, username, secret string) (
 	if administrators > 0 {
 		return Created{}, domain.Refuse(domain.BootstrapClosed, "There is an administrator already.")
 	}
-	// A first look, so that nobody without a token makes the kms hash passwords.
+	// The token is checked before it is used, so that callers without one can't make the kms hash passwords.
 	open, err := b.rows.TokenOpen(ctx, q, hash(token), domain.Now(b.clock))
 	if err != nil {
 		return Created{}, fmt.Errorf("look up bootstrap token: %w", err)

@@ -21,25 +21,25 @@ import (
 // InvitationLife is how long an invitation can be used.
 const InvitationLife = 72 * time.Hour
 
-// Invitation is a single-use token by which an administrator enrols a first second factor: a password alone must not be enough.
+// Invitation is a single-use token that lets an administrator enrol their first second factor: the password alone is not enough for that.
 type Invitation struct {
 	Token     string // "" when there is none
 	ExpiresAt time.Time
 }
 
-// InvitationRows is what invitations ask of the database.
+// InvitationRows are the queries for invitations.
 type InvitationRows interface {
-	// InsertInvitation stores an invitation by the hash of its token; older unused ones of the user stop working.
+	// InsertInvitation stores an invitation by the hash of its token, and invalidates older unused ones of the user.
 	InsertInvitation(ctx context.Context, tx *store.Tx, id string, hash []byte, userID string, at, expires time.Time) error
-	// EndInvitations has a user's unused invitations stop working, and gives up the mails with them that wait.
+	// EndInvitations invalidates a user's unused invitations, and fails the waiting mails with them.
 	EndInvitations(ctx context.Context, tx *store.Tx, userID string, at time.Time) error
-	// OpenInvitation returns the id of the user's invitation with this hash, if it can be used at the time.
+	// OpenInvitation returns the ID of the user's invitation with this hash; open is false when it can't be used at the time.
 	OpenInvitation(ctx context.Context, q store.Querier, hash []byte, userID string, at time.Time) (id string, open bool, err error)
-	// UseInvitation uses an invitation up for a factor; true again for the same factor.
+	// UseInvitation marks an invitation as used for a factor; true again for the same factor.
 	UseInvitation(ctx context.Context, tx *store.Tx, id, userID, factorID string, at time.Time) (bool, error)
 }
 
-// Invite makes an invitation for an administrator (domain.StateConflict for others, who need none).
+// Invite creates an invitation for an active administrator; for other users it fails with domain.StateConflict, since they need none.
 func (s *Users) Invite(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID string) (_ Invitation, err error) {
 	defer tried.To(&err, "invite administrator")
 	if err := s.MayAdminister(ctx, tx, caller, authority.Ref{Kind: auth.KindUser, ID: userID}); err != nil {
@@ -86,7 +86,7 @@ func invitationHash(token string) []byte {
 	return sum[:]
 }
 
-// CheckInvitation returns the id of a user's open invitation, for the twofactor service alone (domain.Forbidden).
+// CheckInvitation returns the ID of a user's open invitation. Only the twofactor service may call it (domain.Forbidden).
 func (s *Users) CheckInvitation(ctx context.Context, caller *auth.Principal, userID, token string) (id string, err error) {
 	defer tried.To(&err, "check invitation")
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -106,7 +106,7 @@ func (s *Users) CheckInvitation(ctx context.Context, caller *auth.Principal, use
 	return id, err
 }
 
-// UseInvitation uses a user's invitation up for one factor, for the twofactor service alone (domain.Forbidden). Repeating is safe.
+// UseInvitation marks a user's invitation as used for a factor. Only the twofactor service may call it (domain.Forbidden). Repeating it is safe.
 func (s *Users) UseInvitation(ctx context.Context, caller *auth.Principal, invitationID, userID, factorID string) (err error) {
 	defer tried.To(&err, "use invitation")
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {

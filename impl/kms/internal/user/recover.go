@@ -14,15 +14,15 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Recovery is what an operator on the machine does for a user. Every recovery ends the user's sessions, keys and tokens.
+// Recovery is what an operator on the machine can do for a user. Every recovery ends the user's sessions, keys and tokens.
 type Recovery struct {
 	Username      string
-	Administrator bool   // give the role admin, enable the user, and take back what second factor their roles ask for at sign-in
-	PasswordHash  string // of HashFor; "": leave the password
-	VoidFactors   bool   // end every second factor
+	Administrator bool   // grant the role admin, enable the user, and remove their roles' requirements of a second factor
+	PasswordHash  string // from HashFor; "" keeps the password
+	VoidFactors   bool   // void all second factors
 }
 
-// Recover does it. An administrator gets a new invitation, because they may have no factor any more. A user that does not exist is
+// Recover carries out a recovery. An administrator gets a new invitation, because they may have no second factor any more. An unknown user is
 // domain.NotFound.
 func (s *Users) Recover(ctx context.Context, tx *store.Tx, r Recovery) (_ Created, err error) {
 	defer tried.To(&err, "recover user")
@@ -66,7 +66,7 @@ func (s *Users) Recover(ctx context.Context, tx *store.Tx, r Recovery) (_ Create
 	}})
 }
 
-// promote makes the user an active administrator, who can sign in with the password whatever their roles asked for.
+// promote makes the user an active administrator. It removes the requirements of a second factor from their roles, so that they can sign in with the password.
 func (s *Users) promote(ctx context.Context, tx *store.Tx, before User) (User, error) {
 	after := before
 	after.Status, after.Version, after.UpdatedAt = Active, before.Version+1, domain.Now(s.clock)

@@ -1,4 +1,4 @@
-// Package user keeps the people: who they are, what roles they have, and that there is always an administrator among them.
+// Package user is the domain of users: their names, roles, passwords and invitations. It ensures that there is always an active administrator.
 package user
 
 import (
@@ -41,46 +41,46 @@ type User struct {
 	Status               string
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
-	Epoch                int64  // tokens of lower epochs have ended
-	Email                string // where mails about the account go, as mailaddress.Parse gives it; "" for none
+	Epoch                int64  // tokens with a lower epoch are invalid
+	Email                string // for mails about the account, normalised by mailaddress.Parse; "" for none
 }
 
-// Administers reports whether the user is an administrator who can sign in.
+// Administers reports whether the user is an active administrator.
 func (u User) Administers() bool {
 	return u.Status == Active && slices.Contains(u.Roles, authority.RoleAdmin)
 }
 
-// Rows is what the domain asks of the database.
+// Rows are the queries of the domain.
 type Rows interface {
-	// Insert adds a user; false when the name is taken. An address that is taken is a violated constraint.
+	// Insert stores a user; false when the name is taken. An address that is taken is a violated constraint.
 	Insert(ctx context.Context, tx *store.Tx, u User, passwordHash string) (bool, error)
-	// Update writes roles, status, address and version over version from; false when that is not the version any more. An address that is taken is a
-	// violated constraint.
+	// Update writes roles, status, address and version if the user is at version from; false otherwise. An address that is taken is a violated
+	// constraint.
 	Update(ctx context.Context, tx *store.Tx, u User, from int64) (bool, error)
-	// Get finds a user by id.
+	// Get returns the user with an ID.
 	Get(ctx context.Context, q store.Querier, id string) (User, bool, error)
-	// ByName finds a user by their exact name.
+	// ByName returns the user with exactly this name.
 	ByName(ctx context.Context, q store.Querier, username string) (User, bool, error)
-	// ByEmail finds a user by their mail address, whatever its case.
+	// ByEmail returns the user with a mail address. Its case does not matter.
 	ByEmail(ctx context.Context, q store.Querier, address string) (User, bool, error)
-	// List returns users by name, those after the given one.
+	// List returns users by name, starting after the given name.
 	List(ctx context.Context, q store.Querier, after string, limit int) ([]User, error)
-	// FirstAdministrator counts an administrator where there was none; false when there was.
+	// FirstAdministrator counts the first administrator; false when there already is one.
 	FirstAdministrator(ctx context.Context, tx *store.Tx) (bool, error)
-	// MoreAdministrators and FewerAdministrators keep the count; Fewer is false when one is all there are.
+	// MoreAdministrators and FewerAdministrators change the number of administrators by one; Fewer is false, and changes nothing, when only one is left.
 	MoreAdministrators(ctx context.Context, tx *store.Tx) error
 	FewerAdministrators(ctx context.Context, tx *store.Tx) (bool, error)
-	// Administrators returns the count.
+	// Administrators returns the number of administrators.
 	Administrators(ctx context.Context, q store.Querier) (int64, error)
-	// EndSessions revokes every session of the user but one ("": every one) and returns how many it has ended.
+	// EndSessions revokes every session of the user except but ("": all), and returns how many.
 	EndSessions(ctx context.Context, tx *store.Tx, id, but string, at time.Time, reason string) (int64, error)
 	// SetPassword replaces the hash of a user's password.
 	SetPassword(ctx context.Context, tx *store.Tx, id, hash string, at time.Time) error
-	// Delete marks a user as deleted; false when they were deleted before.
+	// Delete marks a user as deleted; false when they were already deleted.
 	Delete(ctx context.Context, tx *store.Tx, id string, at time.Time) (bool, error)
 	// EndKeys revokes every API key of the user.
 	EndKeys(ctx context.Context, tx *store.Tx, id string, at time.Time, reason string) error
-	// RaiseEpoch ends every access token that the user has, and returns the new epoch.
+	// RaiseEpoch invalidates every access token of the user, and returns the new epoch.
 	RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (int64, error)
 
 	InvitationRows
@@ -99,14 +99,14 @@ type Users struct {
 	clock    clock.Clock
 }
 
-// Roles knows which roles there are.
+// Roles are the checks of the roles that a user is to have.
 type Roles interface {
-	// Check refuses a role that is not there, and keeps those that are there until the transaction ends.
+	// Check refuses an unknown role (domain.ValidationFailed), and locks the existing ones until the transaction ends.
 	Check(ctx context.Context, tx *store.Tx, names []string) error
-	// Meetable refuses roles that accept no type of second factor in common, and where they are to be self's (nil: somebody else's) a second factor of
-	// another type than self has just given.
+	// Meetable refuses roles that have no accepted type of second factor in common. When the roles are for the caller (self is not nil), it also refuses
+	// roles that do not accept the type of second factor that the caller has just presented.
 	Meetable(ctx context.Context, tx *store.Tx, names []string, self *auth.Principal) error
-	// Loosen has the roles ask for no second factor of their own any more.
+	// Loosen removes the roles' own requirements of a second factor.
 	Loosen(ctx context.Context, tx *store.Tx, names []string) error
 }
 
@@ -115,13 +115,13 @@ func New(db *store.DB, rows Rows, roles Roles, standing *authority.Standing, fee
 	return &Users{db, rows, roles, standing, feed, hasher, auditlog.Log{Clock: c}, c}
 }
 
-// Draft is a user to be made, its password already hashed: hashing takes too long for a transaction.
+// Draft is a user to be created. Its password is already hashed, since hashing takes too long for a transaction.
 type Draft struct {
 	username, hash, tenant, email string
 	roles                         []string
 }
 
-// At returns the draft of a user with a mail address; "" is none. domain.ValidationFailed for what is no address.
+// At returns the draft with a mail address; "" is none. It fails with domain.ValidationFailed for an invalid address.
 func (d Draft) At(email string) (Draft, error) {
 	parsed, err := parseEmail(email)
 	d.email = parsed
@@ -139,7 +139,7 @@ func parseEmail(email string) (string, error) {
 	return parsed, nil
 }
 
-// emailTaken is the refusal of an address that another user has; other errors pass.
+// emailTaken translates a violated unique constraint into a refusal of the address. It returns other errors unchanged.
 func emailTaken(err error) error {
 	if store.IsUnique(err) {
 		return domain.Refuse(domain.AlreadyExists, "Another user has this mail address.").WithField("body", "/email", "unique", "is another user's").Because(err)
@@ -147,15 +147,15 @@ func emailTaken(err error) error {
 	return err
 }
 
-// Draft checks name and password and hashes it. A name that ends with a dot is validation_failed, a password that is too well known
-// weak_password; too many hashes at once are overloaded. An administrator is of the default tenant ("").
+// Draft checks name and password and hashes the password. A name that ends with a dot and an administrator of a tenant are domain.ValidationFailed, a weak
+// password domain.WeakPassword. It fails with domain.Overloaded when too many passwords are being hashed.
 func (s *Users) Draft(ctx context.Context, username, secret, tenant string, roles []string) (_ Draft, err error) {
 	defer tried.To(&err, "draft user")
 	if err := tenantFits(tenant, roles); err != nil {
 		return Draft{}, err
 	}
 	if strings.HasSuffix(username, ".") {
-		// Failed sign-ins at "ada" and "ada." are counted as one: whoever had the one could forgive their guesses at the other.
+		// Failed sign-ins as "ada" and "ada." are counted together. The owner of one name could clear the count of their guesses at the other.
 		return Draft{}, domain.Refuse(domain.ValidationFailed, "The username ends with a dot.").
 			WithField("body", "/username", "pattern", "must not end with a dot")
 	}
@@ -171,7 +171,7 @@ func (s *Users) Draft(ctx context.Context, username, secret, tenant string, role
 	return Draft{username: username, hash: hash, tenant: tenant, roles: slices.Compact(roles)}, nil
 }
 
-// tenantFits refuses an administrator of a tenant: administrators act on all tenants.
+// tenantFits refuses the role admin for a user of a tenant, since administrators act on all tenants.
 func tenantFits(tenant string, roles []string) error {
 	if tenant != "" && slices.Contains(roles, authority.RoleAdmin) {
 		return domain.Refuse(domain.ValidationFailed, "An administrator belongs to no tenant.").
@@ -180,13 +180,14 @@ func tenantFits(tenant string, roles []string) error {
 	return nil
 }
 
-// MayAdminister holds what the caller stands on and the rows of others that the transaction acts on, and refuses (domain.Forbidden) a caller
-// who is no administrator any more.
+// MayAdminister locks the caller's rows and those that the transaction acts on, and refuses a caller who is currently no administrator with
+// domain.Forbidden.
 func (s *Users) MayAdminister(ctx context.Context, tx *store.Tx, caller *auth.Principal, acts ...authority.Ref) error {
 	return s.standing.HoldAdministrator(ctx, tx, caller, acts...)
 }
 
-// given are the roles that a change gives; none when it leaves them, and whoever has a role keeps it from being deleted.
+// given returns the roles that a change assigns; nil when it leaves them. The roles that a user already has need no lock, because a role that a user has can't
+// be deleted.
 func (c Change) given() []string {
 	if c.Roles == nil {
 		return nil
@@ -194,7 +195,7 @@ func (c Change) given() []string {
 	return *c.Roles
 }
 
-// meetable refuses roles whose policies their user can't meet.
+// meetable refuses roles whose policies the user can't meet.
 func (s *Users) meetable(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID string, c Change) error {
 	if c.Roles == nil {
 		return nil
@@ -206,8 +207,8 @@ func (s *Users) meetable(ctx context.Context, tx *store.Tx, caller *auth.Princip
 	return s.roles.Meetable(ctx, tx, (User{}).with(c).Roles, self)
 }
 
-// heldRoles holds roles that are given to a user, and returns the refusal when there is none of a name. They are held before any user is, as whoever changes a role
-// does; what is refused is said after the caller was.
+// heldRoles locks the roles that are to be assigned to a user. It must be called before the user is locked, in the same order as changes of roles. The refusal
+// of an unknown role is returned separately, so that a refusal of the caller takes precedence.
 func (s *Users) heldRoles(ctx context.Context, tx *store.Tx, names []string) (unknown, err error) {
 	names = slices.Clone(names)
 	slices.Sort(names)
@@ -218,13 +219,13 @@ func (s *Users) heldRoles(ctx context.Context, tx *store.Tx, names []string) (un
 	return nil, err
 }
 
-// Created is a user who was just made.
+// Created is a user who has just been created.
 type Created struct {
 	User
-	Invitation Invitation // of an administrator; else empty
+	Invitation Invitation // only for an administrator
 }
 
-// Create makes a user; a taken name is domain.AlreadyExists. An administrator gets an invitation to enrol a second factor.
+// Create creates a user; a taken name is domain.AlreadyExists. A new administrator gets an invitation to enrol a second factor.
 func (s *Users) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (_ Created, err error) {
 	defer tried.To(&err, "create user")
 	unknown, err := s.heldRoles(ctx, tx, d.roles)
@@ -252,7 +253,7 @@ func (s *Users) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal
 	return s.created(ctx, tx, u, "createUser")
 }
 
-// CreateFirst makes the first administrator; domain.BootstrapClosed when there is one already.
+// CreateFirst creates the first administrator; domain.BootstrapClosed when there already is one.
 func (s *Users) CreateFirst(ctx context.Context, tx *store.Tx, d Draft) (_ Created, err error) {
 	defer tried.To(&err, "create first administrator")
 	first, err := s.rows.FirstAdministrator(ctx, tx)
@@ -293,7 +294,7 @@ func (s *Users) insert(ctx context.Context, tx *store.Tx, d Draft) (User, error)
 	return u, nil
 }
 
-// Get returns a user; not_found when there is none.
+// Get returns a user; domain.NotFound when there is none.
 func (s *Users) Get(ctx context.Context, userID string) (User, error) {
 	return s.GetIn(ctx, s.db.Read(ctx), userID)
 }
@@ -310,12 +311,12 @@ func (s *Users) GetIn(ctx context.Context, q store.Querier, userID string) (User
 	return u, nil
 }
 
-// NotFound is the refusal for a user who is not there, or not for the caller's eyes.
+// NotFound returns the refusal for a user who does not exist, or whom the caller may not see.
 func NotFound() error { return domain.Refuse(domain.NotFound, "There is no such user.") }
 
 const listName = "users"
 
-// List returns a page of users by name and the cursor of the next one, or "".
+// List returns a page of users by name and the cursor of the next page, or "".
 func (s *Users) List(ctx context.Context, cursor string, limit int) (_ []User, _ string, err error) {
 	defer tried.To(&err, "list users")
 	var after string
@@ -335,16 +336,16 @@ func (s *Users) List(ctx context.Context, cursor string, limit int) (_ []User, _
 	return users, page.Encode(listName, users[limit-1].Username), nil
 }
 
-// Change is what an update asks for; nil leaves as it is.
+// Change is a partial update of a user; nil fields stay as they are.
 type Change struct {
 	Roles  *[]string
 	Status *string
-	Email  *string // "" takes it away
+	Email  *string // "" removes the address
 }
 
-// Update applies the change over a version that match holds for. Another one is domain.PreconditionFailed; the last active administrator can be
-// neither disabled nor demoted (domain.LastAdministrator). Disabling ends every session and key of the user; a change of roles ends the
-// access tokens, so that the next ones carry the new roles. When the address is another, moved is done with the user as they were.
+// Update applies the change if match holds for the user's version, else it fails with domain.PreconditionFailed. The last active administrator can't be
+// disabled or demoted (domain.LastAdministrator). Disabling a user ends all their sessions and keys. A change of roles ends their access tokens, so
+// that the next ones carry the new roles. When the address changes, moved is called with the user as they were before.
 func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID string, match etag.Match, change Change, moved ...Then) (_ User, err error) {
 	defer tried.To(&err, "update user")
 	if change.Email != nil {
@@ -384,7 +385,7 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 		if !match.Holds(before.Version) {
 			return stale()
 		}
-		// The version that was read is the version that is replaced, so what before says is what the count was made of.
+		// The version that was read is the one that is replaced, so the count of administrators is consistent with before.
 		if updated, err := s.rows.Update(ctx, tx, after, before.Version); err != nil || !updated {
 			return orStale(err)
 		}
@@ -400,7 +401,7 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 	return after, err
 }
 
-// countAdministrators keeps the count of active administrators, and refuses to take the last one away (domain.LastAdministrator).
+// countAdministrators updates the number of active administrators, and refuses to remove the last one (domain.LastAdministrator).
 func (s *Users) countAdministrators(ctx context.Context, tx *store.Tx, before, after User) error {
 	switch {
 	case after.Administers() && !before.Administers():
@@ -419,7 +420,7 @@ func (s *Users) countAdministrators(ctx context.Context, tx *store.Tx, before, a
 	return nil
 }
 
-// applyConsequences does what a change brings with it.
+// applyConsequences ends the access that a change takes away, and records the change.
 func (s *Users) applyConsequences(ctx context.Context, tx *store.Tx, before, after User) error {
 	if err := s.countAdministrators(ctx, tx, before, after); err != nil {
 		return err
@@ -435,13 +436,13 @@ func (s *Users) applyConsequences(ctx context.Context, tx *store.Tx, before, aft
 		}
 	}
 	if after.Email != before.Email || before.Administers() && !after.Administers() {
-		if err := s.endInvitations(ctx, tx, after.ID); err != nil { // also not for whoever reads the old address, nor when they are an administrator again
+		if err := s.endInvitations(ctx, tx, after.ID); err != nil { // they must not work for whoever reads the old address, nor if the user becomes an administrator again
 			return err
 		}
 	}
 	detail := map[string]string{"status": after.Status, "roles": strings.Join(after.Roles, " ")}
 	if after.Email != before.Email {
-		if err := s.rows.EndResets(ctx, tx, after.ID, after.UpdatedAt); err != nil { // whoever reads the old address chooses no password any more
+		if err := s.rows.EndResets(ctx, tx, after.ID, after.UpdatedAt); err != nil { // whoever reads the old address must not be able to choose a password
 			return fmt.Errorf("end password resets: %w", err)
 		}
 		detail["email"] = "none"
@@ -467,7 +468,7 @@ func (s *Users) endAccess(ctx context.Context, tx *store.Tx, userID, reason stri
 	return s.endInvitations(ctx, tx, userID)
 }
 
-// endTokens ends every access token that the user has.
+// endTokens invalidates every access token of the user.
 func (s *Users) endTokens(ctx context.Context, tx *store.Tx, userID string) error {
 	epoch, err := s.rows.RaiseEpoch(ctx, tx, userID)
 	if err != nil {

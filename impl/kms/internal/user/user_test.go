@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// house is the parts with a first administrator.
+// house has the parts with a first administrator.
 type house struct {
 	*kmstest.Parts
 	root  user.Created

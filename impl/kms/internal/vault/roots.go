@@ -11,24 +11,24 @@ import (
 	"github.com/fountainai/fountain/internal/seal"
 )
 
-// Files are where the root keys lie.
+// Files are the paths of the root keys.
 type Files struct {
-	Current  string // seals new keysets once a rotation has begun
-	Previous string // opens what is not resealed yet; need not exist
+	Current  string // the key that seals new keysets after a rotation
+	Previous string // opens keysets that are not resealed yet; need not exist
 }
 
-// roots are the root keys of a process. It is safe for concurrent use.
+// roots are the root keys of this process. It is safe for concurrent use.
 type roots struct {
 	files Files
 
 	mu      sync.RWMutex
-	known   map[string]*seal.Root // every key that was read since the start: one that leaves the files goes on until the process ends
-	held    []string              // ids of those in the files now, that of Current first
-	current string                // id of the key in Current; "" when it is refused
-	fault   error                 // what is wrong with the files
+	known   map[string]*seal.Root // all keys read since the start; one that is removed from the files stays usable until the process ends
+	held    []string              // IDs of the keys now in the files, that of Current first
+	current string                // ID of the key in Current; "" if the file is refused
+	fault   error                 // error of the last read
 }
 
-// read reads the files again. What is refused changes no key that was read before.
+// read reads the files again. A file that is refused does not affect keys that were read before.
 func (r *roots) read() error {
 	current, err := load(r.files.Current)
 	if err != nil {
@@ -63,7 +63,7 @@ func load(path string) (*seal.Root, error) {
 	return seal.LoadRoot(path)
 }
 
-// root returns a key by its id.
+// root returns the key with an ID.
 func (r *roots) root(id string) (*seal.Root, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -71,14 +71,14 @@ func (r *roots) root(id string) (*seal.Root, bool) {
 	return root, found
 }
 
-// now returns the ids of the keys in the files, the one in Current, and what is wrong with them.
+// now returns the IDs of the keys in the files, the one in Current, and the error of the last read.
 func (r *roots) now() (held []string, current string, fault error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return slices.Clone(r.held), r.current, r.fault
 }
 
-// holds refuses ids of which the files have no key.
+// holds returns ErrWrongRoot if the files lack the key of an ID.
 func (r *roots) holds(ids ...string) error {
 	held, _, _ := r.now()
 	for _, id := range ids {

@@ -20,41 +20,41 @@ import (
 )
 
 const (
-	// TendPause is how often the files are read, and keysets resealed.
+	// TendPause is the interval at which the files are read and keysets are resealed.
 	TendPause = 5 * time.Second
 
-	seenEvery = 10 * time.Second // a replica says which keys it holds, also when nothing has changed
-	seenFor   = 30 * time.Second // a replica counts since it was seen
-	forgotten = time.Hour        // after which a replica that was killed is deleted
-	batch     = 20               // keysets that are resealed in one tending
+	seenEvery = 10 * time.Second // how often a replica announces its keys even if they have not changed
+	seenFor   = 30 * time.Second // how long after its last announcement a replica counts as running
+	forgotten = time.Hour        // after which a killed replica's row is deleted
+	batch     = 20               // keysets resealed per call of Tend
 )
 
-// State is which root key seals.
+// State is the state of the root key's rotation.
 type State struct {
-	Active     string    // id of the root key that seals; "" in a database that no release with rotations has opened
-	Previous   string    // id of the one before; "": there was none
+	Active     string    // ID of the root key that seals; "" until the first release with rotations opens the database
+	Previous   string    // ID of the previous one; "" for none
 	RotatedAt  time.Time // zero: never
-	FinishedAt time.Time // when the last keyset was resealed; zero: never, or it goes on
+	FinishedAt time.Time // when the last keyset was resealed; zero: never, or not yet
 }
 
-// Holder is a replica and the root keys in its files.
+// Holder is a replica with the root keys in its files.
 type Holder struct {
 	Replica  string
 	RootKeys []string
-	Fault    string // what is wrong with its files, in public words; "" when nothing is
+	Fault    string // why its files are refused, in public words; "" if they are not
 	SeenAt   time.Time
 }
 
-// Status is what is told of the root key.
+// Status is the state of the root key as administrators see it.
 type Status struct {
 	State
-	Sealed    int64  // keysets under the active key
-	Remaining int64  // keysets under others
-	Current   string // id of the key in the file of the replica that answers; "" when it is refused
+	Sealed    int64  // number of keysets under the active key
+	Remaining int64  // number of keysets under other keys
+	Current   string // ID of the key in the answering replica's file; "" if it is refused
 	Holders   []Holder
 }
 
-// Rotation changes the root key. Every change has the turn of the row, so that of two replicas one comes after the other.
+// Rotation rotates the root key. Every change takes the turn, which serialises the changes of all replicas.
 type Rotation struct {
 	Vault    *Vault
 	Standing *authority.Standing
@@ -64,15 +64,15 @@ type Rotation struct {
 
 	replica string
 	mu      sync.Mutex
-	said    Holder // what was stored last
+	said    Holder // the last stored announcement
 }
 
-// NewRotation returns what changes the root key of a vault.
+// NewRotation returns the rotation of a vault's root key.
 func NewRotation(v *Vault, standing *authority.Standing, c clock.Clock, log *slog.Logger) *Rotation {
 	return &Rotation{Vault: v, Standing: standing, Audit: auditlog.Log{Clock: c}, Clock: c, Log: log, replica: id.New("rep")}
 }
 
-// Status tells which key seals what. The reading is recorded.
+// Status returns which root key seals what. The reading is recorded in the audit trail.
 func (r *Rotation) Status(ctx context.Context, caller *auth.Principal) (s Status, err error) {
 	defer tried.To(&err, "read state of root key")
 	err = r.Vault.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
@@ -100,11 +100,11 @@ func (r *Rotation) status(ctx context.Context, q store.Querier) (s Status, err e
 	return s, err
 }
 
-// Rotate has the key in the file seal from now on; what the one before has sealed is resealed in the background. It is state_conflict while the file holds the
-// active key, a file is refused, a rotation goes on, or a running replica does not hold both keys.
+// Rotate makes the key in the file the active one. What the previous key has sealed is resealed in the background. It fails with domain.StateConflict while the
+// file holds the active key, a file is refused, another rotation is under way, or a running replica does not hold both keys.
 func (r *Rotation) Rotate(ctx context.Context, caller *auth.Principal) (s Status, err error) {
 	defer tried.To(&err, "rotate root key")
-	_ = r.Vault.roots.read() // the fault is told below
+	_ = r.Vault.roots.read() // may reports the fault below
 	if err := r.announce(ctx); err != nil {
 		return Status{}, err
 	}
@@ -137,7 +137,7 @@ func (r *Rotation) Rotate(ctx context.Context, caller *auth.Principal) (s Status
 	return s, err
 }
 
-// may refuses a rotation that would leave a replica with sealed text that it can't open.
+// may refuses a rotation after which a replica could not open some sealed text.
 func (r *Rotation) may(s Status) error {
 	conflict := func(sentence string) error { return domain.Refuse(domain.StateConflict, sentence) }
 	_, _, fault := r.Vault.roots.now()
@@ -157,7 +157,8 @@ func (r *Rotation) may(s Status) error {
 	return nil
 }
 
-// Announce stores which keys the files of this replica hold, before it serves: no rotation goes past a replica that is there. It is ErrWrongRoot when one began meanwhile.
+// Announce stores which keys the files of this replica hold. It is called before the replica serves, so that every rotation takes the replica into account. It
+// returns ErrWrongRoot if a rotation to a key that this replica lacks has begun meanwhile.
 func (r *Rotation) Announce(ctx context.Context) (err error) {
 	defer tried.To(&err, "announce root keys")
 	if err := r.announce(ctx); err != nil {
@@ -194,14 +195,14 @@ func (r *Rotation) announce(ctx context.Context) error {
 	return err
 }
 
-// Leave takes this replica from those that a rotation waits for.
+// Leave removes this replica from those that a rotation requires to hold both keys.
 func (r *Rotation) Leave(ctx context.Context) (err error) {
 	defer tried.To(&err, "withdraw root keys")
 	return r.Vault.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return r.Vault.rows.DeleteHolder(ctx, tx, r.replica) })
 }
 
-// Tend reads the files, says which keys they hold, and reseals some keysets of a rotation that goes on. An error tells, too, that a restart of this replica
-// would fail, because its files lack a key. Keysets of a key that has left the files are resealed nevertheless: this process is perhaps the last that has it.
+// Tend reads the files, announces their keys, and reseals a batch of keysets while a rotation is under way. It also returns an error when the files lack a key
+// and a restart of this replica would fail. Keysets of a key that has left the files are still resealed: this process may be the last one that has it.
 func (r *Rotation) Tend(ctx context.Context) (err error) {
 	defer tried.To(&err, "tend root key")
 	fault := r.Vault.roots.read()
@@ -214,7 +215,7 @@ func (r *Rotation) Tend(ctx context.Context) (err error) {
 		return errors.Join(fault, err)
 	}
 	if err := r.Vault.roots.holds(state.Active); err != nil {
-		return errors.Join(fault, err) // what is sealed under a key without a file would be lost with this process
+		return errors.Join(fault, err) // the sealed keysets would be lost with this process if its key has no file
 	}
 	sealedBy, err := rows.Roots(ctx, db.Read(ctx))
 	if err != nil {
@@ -223,7 +224,7 @@ func (r *Rotation) Tend(ctx context.Context) (err error) {
 	return errors.Join(fault, r.Vault.roots.holds(sealedBy...), r.resealSome(ctx, state))
 }
 
-// resealSome reseals a batch, and ends the rotation when nothing is left.
+// resealSome reseals a batch of keysets, and finishes the rotation when none is left.
 func (r *Rotation) resealSome(ctx context.Context, state State) error {
 	names, err := r.Vault.rows.SealedByOthers(ctx, r.Vault.db.Read(ctx), state.Active, batch)
 	if err != nil {
@@ -237,7 +238,7 @@ func (r *Rotation) resealSome(ctx context.Context, state State) error {
 	return r.finish(ctx, state)
 }
 
-// reseal seals one keyset under the active key. Another replica may be at the same one: the turn orders them, and the second changes nothing.
+// reseal seals one keyset under the active key. Replicas may reseal the same keyset at once: the turn serialises them, and the second changes nothing.
 func (r *Rotation) reseal(ctx context.Context, name string) error {
 	v := r.Vault
 	return v.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -261,7 +262,7 @@ func (r *Rotation) reseal(ctx context.Context, name string) error {
 	})
 }
 
-// finish records once that nothing is left under the key before.
+// finish records, once, that no keyset is left under the previous key.
 func (r *Rotation) finish(ctx context.Context, seen State) error {
 	if seen.RotatedAt.IsZero() || !seen.FinishedAt.IsZero() {
 		return nil

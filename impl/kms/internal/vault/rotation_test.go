@@ -24,7 +24,7 @@ import (
 
 var errKilled = errors.New("killed")
 
-// steps are the rows of a process that is killed before one of the writes of a rotation; a negative number never.
+// steps are the rows of a process that is killed before one of the writes of a rotation; never for a negative number.
 type steps struct {
 	kmsdb.Keysets
 	left int
@@ -86,7 +86,7 @@ func each(t *testing.T, f func(w *world)) {
 	})
 }
 
-// open is a start with the files as they are.
+// open starts with the present files.
 func (w *world) open() *vault.Vault {
 	w.Helper()
 	v, err := vault.Open(w.Context(), w.DB, kmsdb.Keysets{}, w.files, w.Clock)
@@ -98,7 +98,7 @@ func (w *world) rotation(v *vault.Vault) *vault.Rotation {
 	return vault.NewRotation(v, w.Standing, w.Clock, slog.New(slog.DiscardHandler))
 }
 
-// opens checks that a start with the files as they are opens everything.
+// opens requires that a start with the present files opens everything.
 func (w *world) opens() {
 	w.Helper()
 	v := w.open()
@@ -111,11 +111,11 @@ func (w *world) opens() {
 	}
 }
 
-// A rotation goes on from wherever its process was killed, and needs the key before no more when it has ended. Before each of its writes it can be killed.
+// A rotation continues from wherever its process was killed, before any of its writes, and no longer needs the previous key when it has finished.
 func TestRotation_goesOnFromEveryStep(t *testing.T) {
 	each(t, func(w *world) {
 		for at := 0; ; at++ {
-			w.Clock.Advance(time.Minute) // those that were killed count no more
+			w.Clock.Advance(time.Minute) // killed replicas no longer count
 			require.NoError(w, seal.ReplaceRoot(w.files.Current))
 			v, err := vault.Open(w.Context(), w.DB, &steps{left: at}, w.files, w.Clock)
 			require.NoError(w, err)
@@ -153,7 +153,7 @@ func TestRotation_goesOnFromEveryStep(t *testing.T) {
 	})
 }
 
-// The process that still has a key whose file was taken away too early saves what only that key opens, and says so.
+// A process that still has a key whose file was removed too early reseals what only that key opens, and reports it.
 func TestRotation_savesWhatAKeyWithoutAFileSeals(t *testing.T) {
 	each(t, func(w *world) {
 		r := w.rotation(w.open())
@@ -167,7 +167,7 @@ func TestRotation_savesWhatAKeyWithoutAFileSeals(t *testing.T) {
 	})
 }
 
-// Nothing is resealed under a key that is in no file here: it would be lost with the process.
+// Nothing is resealed under a key without a file: it would be lost with the process.
 func TestRotation_resealsNothingUnderAKeyWithoutAFile(t *testing.T) {
 	each(t, func(w *world) {
 		r := w.rotation(w.open())
@@ -183,7 +183,7 @@ func TestRotation_resealsNothingUnderAKeyWithoutAFile(t *testing.T) {
 	})
 }
 
-// A replica that looked at the database before a rotation and says what it holds after it does not start without the new key.
+// A replica that read the database before a rotation and announces its keys after it does not start without the new key.
 func TestAnnounce_refusesAReplicaThatARotationHasPassed(t *testing.T) {
 	each(t, func(w *world) {
 		one := w.rotation(w.open())

@@ -1,4 +1,4 @@
-// Package vault holds the keysets of the kms, each sealed under the root key in the database. The hierarchy is root key ->
+// Package vault manages the keysets of the kms. They are stored in the database, sealed under the root key. The hierarchy is root key ->
 // keysets -> data keys -> secrets.
 package vault
 
@@ -16,58 +16,58 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// The keysets of the kms itself. A keyring has the keyset KeyringPrefix + its name.
+// The names of the kms's own keysets. A keyring's keyset is named KeyringPrefix + the keyring's name.
 const (
 	Signing       = "signing"         // seals private signing keys
-	Refresh       = "refresh"         // seals successors of refresh tokens for their grace
-	APIKeys       = "api-keys"        // the pepper: sums API keys
+	Refresh       = "refresh"         // seals successors of refresh tokens for the grace period
+	APIKeys       = "api-keys"        // the pepper: computes the hashes of API keys
 	Secrets       = "secrets"         // seals the data keys of secrets
 	Answers       = "idempotency"     // seals stored answers
-	Fingerprints  = "idempotency-mac" // sums request bodies, and logins for which a new password is asked
+	Fingerprints  = "idempotency-mac" // computes MACs of request bodies, and of logins for password resets
 	Audit         = "audit"           // seals the key of the audit chain
-	Mails         = "mails"           // seals the links of mails on their way
+	Mails         = "mails"           // seals the contents of mails until they are sent
 	KeyringPrefix = "keyring."
 )
 
-// Errors that stop a start; nothing was changed.
+// Errors that prevent the start. They leave the database unchanged.
 var (
 	ErrNoRoot = errors.New("the root key file does not exist")
-	// ErrWrongRoot: the database was sealed under another root key.
+	// ErrWrongRoot says that the database was sealed under another root key.
 	ErrWrongRoot = errors.New("this is not the root key that the database was sealed with")
 )
 
-// Rows is what the vault asks of the database.
+// Rows are the queries of the vault.
 type Rows interface {
-	// Roots returns the ids of the root keys that seal keysets; none in an empty database.
+	// Roots returns the IDs of the root keys that seal keysets; none for an empty database.
 	Roots(ctx context.Context, q store.Querier) ([]string, error)
 	// Keyset returns a sealed keyset.
 	Keyset(ctx context.Context, q store.Querier, name string) (sealed []byte, found bool, err error)
-	// InsertKeyset stores a keyset unless one of the name is there.
+	// InsertKeyset stores a keyset unless the name is taken.
 	InsertKeyset(ctx context.Context, tx *store.Tx, name, rootID string, sealed []byte, at int64) error
 
-	// RootState returns which root key seals.
+	// RootState returns the active root key and the state of its rotation.
 	RootState(ctx context.Context, q store.Querier) (State, error)
 	// TakeRootTurn locks the state until the transaction ends, and returns it.
 	TakeRootTurn(ctx context.Context, tx *store.Tx) (State, error)
-	// SetRootState stores the state; with the turn.
+	// SetRootState stores the state. The caller has the turn.
 	SetRootState(ctx context.Context, tx *store.Tx, s State) error
-	// SealedByOthers returns names of keysets that another root key seals.
+	// SealedByOthers returns names of keysets that are sealed by other root keys.
 	SealedByOthers(ctx context.Context, q store.Querier, rootID string, limit int) ([]string, error)
-	// CountSealed counts the keysets that a root key seals, and those that others do.
+	// CountSealed returns the number of keysets that the root key seals, and of those sealed by others.
 	CountSealed(ctx context.Context, q store.Querier, rootID string) (by, byOthers int64, err error)
-	// ReplaceKeyset stores another keyset of a name that is there.
+	// ReplaceKeyset replaces an existing keyset.
 	ReplaceKeyset(ctx context.Context, tx *store.Tx, name, rootID string, sealed []byte) error
-	// Reseal stores a keyset sealed by another root key, if from still seals it.
+	// Reseal stores a keyset sealed by another root key, if it is still sealed by from.
 	Reseal(ctx context.Context, tx *store.Tx, name, from, to string, sealed []byte) error
 	// Holders returns the replicas that were seen after a time.
 	Holders(ctx context.Context, q store.Querier, since time.Time) ([]Holder, error)
-	// PutHolder stores what a replica holds, and deletes those that were seen before a time.
+	// PutHolder stores the root keys of a replica, and deletes replicas last seen before a time.
 	PutHolder(ctx context.Context, tx *store.Tx, h Holder, before time.Time) error
 	// DeleteHolder deletes a replica.
 	DeleteHolder(ctx context.Context, tx *store.Tx, replica string) error
 }
 
-// Vault opens keysets. It is safe for concurrent use.
+// Vault creates and opens keysets. It is safe for concurrent use.
 type Vault struct {
 	db    *store.DB
 	rows  Rows
@@ -78,8 +78,8 @@ type Vault struct {
 	open map[string]*seal.Keyset
 }
 
-// Open loads the root keys and checks that they are those that the database was sealed with. Only on SQLite, and only for a
-// database that holds nothing yet, a missing root key is made.
+// Open loads the root keys and checks that the database was sealed with them. A missing root key file is created only on SQLite, and only for an
+// empty database.
 func Open(ctx context.Context, db *store.DB, rows Rows, files Files, c clock.Clock) (*Vault, error) {
 	sealedBy, err := rows.Roots(ctx, db.Read(ctx))
 	if err != nil {
@@ -99,7 +99,7 @@ func Open(ctx context.Context, db *store.DB, rows Rows, files Files, c clock.Clo
 	return v, v.begin(ctx, sealedBy)
 }
 
-// begin fixes which key seals in a database where none is named yet: the one that has sealed all so far.
+// begin stores the active root key if the database has none yet: the one that has sealed its keysets so far.
 func (v *Vault) begin(ctx context.Context, sealedBy []string) error {
 	state, err := v.rows.RootState(ctx, v.db.Read(ctx))
 	if err != nil {
@@ -123,11 +123,11 @@ func (v *Vault) begin(ctx context.Context, sealedBy []string) error {
 	return v.roots.holds(state.Active)
 }
 
-// ensureRoot makes the root key file where that is allowed.
+// ensureRoot creates the root key file if it is missing and may be created.
 func ensureRoot(path string, mayCreate bool) error {
 	_, err := os.Lstat(path)
 	if err == nil || !errors.Is(err, os.ErrNotExist) {
-		return nil // LoadRoot says what is wrong with it
+		return nil // LoadRoot reports other errors
 	}
 	if !mayCreate {
 		return fmt.Errorf("root key %s: %w; put the one back that the database was made with, or make one with `fountain keygen` for a new database", path, ErrNoRoot)
@@ -138,12 +138,12 @@ func ensureRoot(path string, mayCreate bool) error {
 	return nil
 }
 
-// AEAD returns the sealing keyset of a name, made when it is first asked for. Ask outside a transaction.
+// AEAD returns the keyset of a name for sealing, and creates it on first use. It must be called outside a transaction.
 func (v *Vault) AEAD(ctx context.Context, name string) (*seal.Keyset, error) {
 	return v.keyset(ctx, name, seal.NewAEAD)
 }
 
-// MAC returns the summing keyset of a name, made when it is first asked for. Ask outside a transaction.
+// MAC returns the keyset of a name for keyed hashes, and creates it on first use. It must be called outside a transaction.
 func (v *Vault) MAC(ctx context.Context, name string) (*seal.Keyset, error) {
 	return v.keyset(ctx, name, seal.NewMAC)
 }
@@ -169,14 +169,14 @@ func (v *Vault) keyset(ctx context.Context, name string, create func() (*seal.Ke
 	return set, nil
 }
 
-// create stores a new keyset and returns the one that is stored: that of another replica when it was quicker.
+// create stores a new keyset and returns the stored one, which is another replica's if that was first.
 func (v *Vault) create(ctx context.Context, name string, create func() (*seal.Keyset, error)) ([]byte, error) {
 	set, err := create()
 	if err != nil {
 		return nil, err
 	}
 	err = v.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		state, err := v.rows.TakeRootTurn(ctx, tx) // no rotation comes between the sealing and the storing
+		state, err := v.rows.TakeRootTurn(ctx, tx) // excludes a rotation between sealing and storing
 		if err != nil {
 			return err
 		}
@@ -196,7 +196,7 @@ func (v *Vault) create(ctx context.Context, name string, create func() (*seal.Ke
 	return sealed, err
 }
 
-// seal seals a keyset under the root key of an id.
+// seal seals a keyset under the root key with an ID.
 func (v *Vault) seal(rootID, name string, set *seal.Keyset) ([]byte, error) {
 	root, found := v.roots.root(rootID)
 	if !found {
@@ -205,7 +205,7 @@ func (v *Vault) seal(rootID, name string, set *seal.Keyset) ([]byte, error) {
 	return root.SealKeyset(name, set)
 }
 
-// unseal opens a keyset by whichever root key sealed it, and returns that one's id.
+// unseal opens a keyset with the root key that sealed it, and returns that key's ID.
 func (v *Vault) unseal(name string, sealed []byte) (*seal.Keyset, string, error) {
 	by, err := seal.RootID(sealed)
 	if err != nil {

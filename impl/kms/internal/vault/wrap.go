@@ -9,12 +9,12 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Wrapping is the keyset that seals the keys of keyrings. Unlike the others it turns over: with the root key, so that what is wrapped afterwards was never under the
-// old root key.
+// Wrapping is the name of the keyset that seals the keys of keyrings. Unlike the other keysets it is rotated together with the root key, so that what is wrapped
+// afterwards is protected by a key that was never sealed under the old root key.
 const Wrapping = "keyrings"
 
-// Wrap seals a key under the newest key of the wrapping keyset, and tells which that is. It takes the turn of the root key: no turn of the keyset comes before the commit.
-// The keyset must be there already.
+// Wrap seals a key under the newest key of the wrapping keyset, and returns that key's ID. It takes the turn of the root key, so that the keyset can't be
+// rotated before the commit. The keyset must exist.
 func (v *Vault) Wrap(ctx context.Context, tx *store.Tx, plain, aad []byte) (sealed []byte, by uint32, err error) {
 	set, err := v.locked(ctx, tx)
 	if err != nil {
@@ -24,7 +24,7 @@ func (v *Vault) Wrap(ctx context.Context, tx *store.Tx, plain, aad []byte) (seal
 	return sealed, set.Primary(), err
 }
 
-// Unwrap opens what Wrap sealed with the same aad; all else is seal.ErrOpen.
+// Unwrap opens what Wrap sealed with the same aad, else it fails with seal.ErrOpen.
 func (v *Vault) Unwrap(ctx context.Context, sealed, aad []byte) ([]byte, error) {
 	set, err := v.AEAD(ctx, Wrapping)
 	if err != nil {
@@ -34,7 +34,7 @@ func (v *Vault) Unwrap(ctx context.Context, sealed, aad []byte) ([]byte, error) 
 	if !errors.Is(err, seal.ErrOpen) {
 		return plain, err
 	}
-	v.forget(Wrapping) // another replica may have turned it over
+	v.forget(Wrapping) // another replica may have rotated it
 	if set, err = v.AEAD(ctx, Wrapping); err != nil {
 		return nil, err
 	}
@@ -43,11 +43,11 @@ func (v *Vault) Unwrap(ctx context.Context, sealed, aad []byte) ([]byte, error) 
 
 // Rewrapped is the state of the wrapping keyset.
 type Rewrapped struct {
-	Primary uint32 // the key that wraps
-	Older   bool   // there are others, of before
+	Primary uint32 // ID of the key that wraps
+	Older   bool   // there are older keys too
 }
 
-// Wraps tells which key wraps now, as the database has it.
+// Wraps returns the state of the wrapping keyset in the database.
 func (v *Vault) Wraps(ctx context.Context, q store.Querier) (Rewrapped, error) {
 	sealed, found, err := v.rows.Keyset(ctx, q, Wrapping)
 	if err != nil || !found {
@@ -60,7 +60,8 @@ func (v *Vault) Wraps(ctx context.Context, q store.Querier) (Rewrapped, error) {
 	return Rewrapped{set.Primary(), len(set.Keys()) > 1}, nil
 }
 
-// DropOlder takes all keys but the newest out of the wrapping keyset. The caller has found, with the turn that this takes, that they wrap nothing: check is called with it.
+// DropOlder removes all keys but the newest from the wrapping keyset. It does so only if unused, called with the newest key's ID while this transaction has
+// the turn, returns true: the older keys wrap nothing any more.
 func (v *Vault) DropOlder(ctx context.Context, tx *store.Tx, unused func(primary uint32) (bool, error)) error {
 	set, err := v.locked(ctx, tx)
 	if err != nil {
@@ -80,7 +81,7 @@ func (v *Vault) DropOlder(ctx context.Context, tx *store.Tx, unused func(primary
 	return v.replace(ctx, tx, set)
 }
 
-// turnWrapping gives the wrapping keyset another key. It is called with the turn.
+// turnWrapping adds a new primary key to the wrapping keyset. The caller has the turn.
 func (v *Vault) turnWrapping(ctx context.Context, tx *store.Tx) error {
 	set, err := v.locked(ctx, tx)
 	if err != nil {
@@ -92,7 +93,7 @@ func (v *Vault) turnWrapping(ctx context.Context, tx *store.Tx) error {
 	return v.replace(ctx, tx, set)
 }
 
-// locked returns the wrapping keyset as it is, and keeps it so until the transaction ends.
+// locked takes the turn, which locks the wrapping keyset until the transaction ends, and returns it.
 func (v *Vault) locked(ctx context.Context, tx *store.Tx) (*seal.Keyset, error) {
 	if _, err := v.rows.TakeRootTurn(ctx, tx); err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func (v *Vault) locked(ctx context.Context, tx *store.Tx) (*seal.Keyset, error) 
 	return set, err
 }
 
-// replace stores the wrapping keyset under the active root key, with the turn.
+// replace stores the wrapping keyset under the active root key. The caller has the turn.
 func (v *Vault) replace(ctx context.Context, tx *store.Tx, set *seal.Keyset) error {
 	state, err := v.rows.RootState(ctx, tx)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package witness records in the kms's audit trail where the trails of other services ended, and tells them where the kms's ends: whoever changes one
-// trail is found by the other.
+// Package witness records checkpoints of other services' audit trails in the kms's, and returns a checkpoint of the kms's trail to them. Tampering with one
+// trail is thus detected by the other.
 package witness
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Witness is the domain of checkpoints of other services.
+// Witness is the domain of other services' checkpoints.
 type Witness struct {
 	DB       *store.DB
 	Chain    *audit.Chain // the kms's
@@ -25,8 +25,8 @@ type Witness struct {
 	Audit    auditlog.Log
 }
 
-// Record records a checkpoint of the caller's own trail and returns one of the kms's, which covers that record. Another service's is forbidden, one that its own
-// key does not sign validation_failed.
+// Record records a checkpoint of the caller's own trail, and returns a checkpoint of the kms's trail that covers this record. A checkpoint of another
+// service is domain.Forbidden, one with an invalid signature domain.ValidationFailed.
 func (w *Witness) Record(ctx context.Context, caller *auth.Principal, c audit.Checkpoint) (_ audit.Checkpoint, err error) {
 	defer tried.To(&err, "record checkpoint")
 	if c.Verify(c.PublicKey) != nil {

@@ -25,7 +25,7 @@ func TestLookup_knowsCommonPasswordsAndTheirRank(t *testing.T) {
 	}
 }
 
-// Without this a good password could be refused for a word that it does not hold.
+// Otherwise a good password could be refused for a word that it does not contain.
 func TestLookup_findsNextToNothingElse(t *testing.T) {
 	hits, random := 0, rand.New(rand.NewPCG(1, 2)) // the same texts in every run
 	for range 1_000_000 {

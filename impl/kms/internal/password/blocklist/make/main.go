@@ -1,5 +1,5 @@
-// Command make writes the block list for the passwords on its standard input, one a line, the commonest first, to its standard
-// output. tools/password-list.sh runs it.
+// Command make writes the block list to standard output. It reads the passwords from standard input, one per line, the most common first.
+// tools/password-list.sh runs it.
 package main
 
 import (
