@@ -24,7 +24,7 @@ func (s *Server) SearchElements(ctx context.Context, r sequenceapi.SearchElement
 	return ok(fromSearch(result, query.Page)), nil
 }
 
-// Reindexer brings whole scopes to the search service again.
+// Reindexer delivers whole scopes to the search service again.
 type Reindexer interface {
 	Reindex(ctx context.Context, scope string) error
 }
