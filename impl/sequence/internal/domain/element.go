@@ -16,7 +16,7 @@ const (
 	MaxNumber = 1<<53 - 1 // the largest integer that every JSON reader represents exactly (RFC 8259, section 6)
 )
 
-// Status says whether an element is in use. An omitted element keeps its number and place.
+// Status says whether an element is in use. An omitted element keeps its number.
 type Status string
 
 // The statuses.
@@ -57,7 +57,7 @@ type Element struct {
 	UpdatedAt time.Time
 }
 
-// StateWords returns what the entity tag of an element holds beside the version (etag.OfState): the state that can change without a new version.
+// StateWords returns what the entity tag of an element holds in addition to the version (etag.OfState): the state that can change without a new version.
 func StateWords(number int64, status Status) []string {
 	return []string{strconv.FormatInt(number, 10), string(status)}
 }

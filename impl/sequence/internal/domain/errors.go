@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Errors of requests, beside *InvalidItems, *Exists and *Stale.
+// Errors of requests, in addition to *InvalidItems, *Exists and *Stale.
 var (
 	ErrUnknownScope   = errors.New("scope has no element")
 	ErrUnknownElement = errors.New("element does not exist")

@@ -15,7 +15,7 @@ type ScopeSummary struct {
 // TypeSummary counts one type of a scope.
 type TypeSummary struct {
 	ElementType string
-	Count       int64 // elements, the omitted ones too
+	Count       int64 // elements, omitted ones included
 	Omitted     int64
 }
 

@@ -29,7 +29,7 @@ type Reindexer interface {
 	Reindex(ctx context.Context, scope string) error
 }
 
-// ReindexScope has every element of a scope delivered to search again.
+// ReindexScope starts the delivery of all elements of a scope to search again.
 func (s *Server) ReindexScope(ctx context.Context, r sequenceapi.ReindexScopeRequestObject) (sequenceapi.ReindexScopeResponseObject, error) {
 	types, err := s.Store.Types(ctx, r.Scope)
 	if err != nil {

@@ -33,7 +33,7 @@ type scopeExport struct {
 	scope string
 }
 
-// VisitExportScopeResponse writes the export. A failure before the first line is answered by a problem. After that it closes the connection before the last line.
+// VisitExportScopeResponse writes the export. A failure before the first line is answered by a problem. After that the connection is closed before the last line.
 func (e scopeExport) VisitExportScopeResponse(w http.ResponseWriter) error {
 	err := e.from.Export(e.ctx, e.scope, func() io.Writer {
 		w.Header().Set("Content-Type", "application/x-ndjson")

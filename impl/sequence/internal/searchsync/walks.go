@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// walksPause is the time between two looks for walks that another replica has begun, or that have failed.
+// walksPause is the time between two checks for walks that another replica has begun, or that have failed.
 const walksPause = 10 * time.Second
 
 // Walks mark the elements of whole scopes as changed for search, in transactions of at most walk elements. Other transactions write in between. A walk survives the end of a process: it continues after

@@ -28,7 +28,7 @@ var ErrOrderLost = fmt.Errorf("%w: the order was given up", database.ErrUnavaila
 // Order is a long reorder or move, made in transactions of a few rows each. It is first staged where no reader sees it. One small transaction then shows it: from its commit on, all reads have the
 // new numbers. At last it is settled: the new numbers are written to the elements' rows. A move has nothing to stage, because one row shows it (shift).
 //
-// From BeginOrder until it is settled no other change to the order of the group is made, except short ones beside a move that is shown. All other changes in the group go on.
+// From BeginOrder until it is settled no other change to the order of the group is made, except short ones after a move is shown. All other changes in the group go on.
 type Order struct {
 	domain.Group
 	ID    string // unique to this order
@@ -293,7 +293,8 @@ func (o *Order) Remove(ctx context.Context, tx *database.Tx) (gone bool, err err
 	return err == nil, err
 }
 
-// LeftOrders returns up to limit orders that have written nothing since a time and must be settled, or removed. They are sorted by group, and follow the group behind: the zero Group for the first page.
+// LeftOrders returns up to limit orders that have written nothing since a time and must be settled, or removed. They are sorted by group. The page begins after the group behind; the zero Group gives the
+// first page.
 func (s *Store) LeftOrders(ctx context.Context, silentSince time.Time, behind domain.Group, limit int) ([]*Order, error) {
 	return s.leftOrders(ctx, silentSince, "(scope, element_type) > (?, ?)", behind, limit)
 }

@@ -156,7 +156,7 @@ func numbers(ctx context.Context, q database.Querier, g domain.Group, ids []stri
 // renumber gives elements their new numbers in two steps, because both databases check uniqueness row by row: first each element
 // gets a number that no element has, then its new one.
 //
-// Beside an open shift, the number in an element's row can differ from the number that the element is shown with. A change of the order only permutes the numbers of its elements. renumber permutes
+// While a shift is open, the number in an element's row can differ from the number that the element is shown with. A change of the order only permutes the numbers of its elements. renumber permutes
 // the numbers in the rows the same way, so that each element is shown with its new number. Settling the shift is not affected.
 func (b *batch) renumber(ctx context.Context, g domain.Group, changes []domain.NumberChange, open *shift) error {
 	place := func(to int64) int64 { return to }

@@ -44,7 +44,7 @@ func shiftOf(c *Change) *shift {
 	return s
 }
 
-// showShift shows a long move. It sets the number in the moved element's row to a negative one, which frees its place for the element beside it. It inserts the row from which reads take the new
+// showShift shows a long move. It sets the number in the moved element's row to a negative one, which frees its place for the element next to it. It inserts the row from which reads take the new
 // numbers from the commit on.
 func (o *Order) showShift(ctx context.Context, tx *database.Tx, at, touched time.Time, s *shift) error {
 	if err := o.hold(ctx, tx, "touched_at = ?", int64(neverSilent)); err != nil {
@@ -65,7 +65,7 @@ func (o *Order) showShift(ctx context.Context, tx *database.Tx, at, touched time
 	return nil
 }
 
-// openShift returns the shift of a group, or nil when it has none that is not settled.
+// openShift returns the shift of a group, or nil when it has none or the shift is settled.
 func openShift(ctx context.Context, q database.Querier, g domain.Group) (*shift, error) {
 	var rows []shift
 	err := q.Select(ctx, &rows, "SELECT id, shown_at, moved_id, moved_to, low, high, step FROM shifts WHERE scope = ? AND element_type = ?", g.Scope, g.ElementType)
@@ -78,7 +78,7 @@ func openShift(ctx context.Context, q database.Querier, g domain.Group) (*shift,
 	return &rows[0], nil
 }
 
-// shift returns the shift of this order, or nil when it has none that is not settled.
+// shift returns the shift of this order, or nil when it has none or the shift is settled.
 func (o *Order) shift(ctx context.Context, q database.Querier) (*shift, error) {
 	s, err := openShift(ctx, q, o.Group)
 	if err != nil || s == nil || s.ID != o.ID {
@@ -87,7 +87,7 @@ func (o *Order) shift(ctx context.Context, q database.Querier) (*shift, error) {
 	return s, nil
 }
 
-// settleShift writes the numbers that some elements are shown with to their rows. It begins at the end of the range beside which a number is free. The moved element comes last and ends the order.
+// settleShift writes the numbers that some elements are shown with to their rows. It begins at the end of the range next to which a number is free. The moved element comes last and ends the order.
 func (o *Order) settleShift(ctx context.Context, tx *database.Tx, s *shift, at time.Time, mark func(context.Context, *database.Tx, []domain.Ref) error) (settled bool, err error) {
 	if s.Low > s.High {
 		return true, o.endShift(ctx, tx, s, mark)

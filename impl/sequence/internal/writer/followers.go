@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// lookPause is the time between two looks for commits of other replicas. No notification tells of those.
+// lookPause is the time between two checks for commits of other replicas, which send no notification.
 const lookPause = time.Second
 
 // Followers wakes the callers that follow a scope when something changes in it. Changed wakes them at once after a commit of this replica. Run
@@ -66,8 +66,8 @@ func (f *Followers) wake(scope string) {
 	}
 }
 
-// Run looks once a second, until ctx ends, for changes that other replicas have committed in the followed scopes. It reads all of these scopes
-// together. It logs when looking begins to fail and when it works again.
+// Run checks once a second, until ctx ends, whether other replicas have committed changes in the followed scopes. One check covers all of these
+// scopes. It logs when the check begins to fail and when it works again.
 func (f *Followers) Run(ctx context.Context, ends Ends, log *slog.Logger) error {
 	ticks := time.NewTicker(lookPause)
 	defer ticks.Stop()
@@ -82,12 +82,12 @@ func (f *Followers) Run(ctx context.Context, ends Ends, log *slog.Logger) error 
 	}
 }
 
-// lookout looks repeatedly for Run, and remembers whether it fails.
+// lookout makes the checks of Run, and remembers whether they fail.
 type lookout struct {
 	of      *Followers
 	ends    Ends
 	log     *slog.Logger
-	failing bool // the last look failed, and it was logged
+	failing bool // the last check failed, and that was logged
 }
 
 func (l *lookout) look(ctx context.Context) {

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// orderPause is the time between two looks whether another change still has the order of the group.
+	// orderPause is the time between two checks whether an Order still has the order of the group.
 	orderPause = 50 * time.Millisecond
 	// An order that is not shown is given up when it has written nothing for stagedSilence. Other processes settle a shown one when it has written nothing for shownSilence. Each step of an order writes.
 	stagedSilence = time.Minute
@@ -43,7 +43,7 @@ func (w *Writer) reorder(ctx context.Context, r Request) (store.Done, error) {
 	}
 }
 
-// awaitOrder waits until no Order has the order of the group. A short change does not wait for a move that is shown. Each look reads a row or two, and not all that a try would read.
+// awaitOrder waits until no Order has the order of the group. A short change does not wait for a move that is shown. Each check reads a row or two, and not all that a try would read.
 func (w *Writer) awaitOrder(ctx context.Context, g domain.Group, short bool, over <-chan time.Time) error {
 	pause := time.NewTicker(orderPause)
 	defer pause.Stop()

@@ -18,7 +18,7 @@ const (
 	Open      Status = "open"
 	Verified  Status = "verified"
 	Cancelled Status = "cancelled"
-	Replaced  Status = "replaced" // a newer one for the same subject and purpose took its place
+	Replaced  Status = "replaced" // a newer one for the same subject and purpose has replaced it
 	Expired   Status = "expired"
 	Exhausted Status = "exhausted"
 )
@@ -59,7 +59,7 @@ type Challenge struct {
 	Subject    string
 	Client     string
 	Purpose    string
-	Channel    delivery.Channel // "": the subject has no such factor, and no code is right
+	Channel    delivery.Channel // "": the subject has no suitable factor, and no code is right
 	FactorID   string
 	Operation  string
 	Status     Status // as stored

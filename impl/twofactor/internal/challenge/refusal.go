@@ -14,9 +14,9 @@ const (
 	TooMany     Kind = "too many"       // attempts
 	Budget      Kind = "budget"         // messages
 	NoFactor    Kind = "no factor"      // nothing that a code could be sent to
-	BadTarget   Kind = "bad target"     // no address, or one that codes are not sent to
+	BadTarget   Kind = "bad target"     // not an address, or one to which codes are not sent
 	Known       Kind = "known"          // the subject has this target already
-	Full        Kind = "full"           // the subject has as many factors as there may be
+	Full        Kind = "full"           // the subject has the maximum number of factors
 	Away        Kind = "away"           // no provider works
 	NoRaise     Kind = "does not raise" // a code of this channel raises no session
 	NotYours    Kind = "not yours"      // a user named another subject

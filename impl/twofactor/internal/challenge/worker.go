@@ -18,7 +18,7 @@ import (
 const (
 	batch     = 16               // messages that are claimed together; all are sent at once, so that none waits while its lease runs out
 	lease     = 30 * time.Second // longer than a provider and its fallback may take
-	poll      = time.Second      // between looks without a notification, for messages that wait for a try or that another process wrote
+	poll      = time.Second      // between claims without a notification, for messages that wait for a try or that another process wrote
 	pollSoon  = 100 * time.Millisecond
 	settleFor = 5 * time.Second
 )
@@ -42,7 +42,7 @@ func (s *Service) Run(ctx context.Context, failed func(ctx context.Context, err 
 		case n == batch:
 			continue // there may be more
 		case n > 0:
-			pause = pollSoon // one of them may have to be tried again soon
+			pause = pollSoon // one of them may be due for another try soon
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -81,7 +81,7 @@ func (s *Service) Deliver(ctx context.Context) (int, error) {
 func (s *Service) send(ctx context.Context, o Order) error {
 	receipt, err := s.hand(ctx, o)
 	if err != nil && ctx.Err() != nil {
-		return nil // interrupted by the end of the service: the lease ends, and it is tried again
+		return nil // interrupted by the end of the service: the message is tried again after its lease
 	}
 	// Also when ctx has ended, because a message whose outcome is not recorded is sent again.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)

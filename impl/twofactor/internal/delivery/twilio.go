@@ -31,7 +31,7 @@ type Twilio struct {
 
 const (
 	twilioURL    = "https://api.twilio.com"
-	twilioAnswer = 64 << 10 // bytes that are read of an answer
+	twilioAnswer = 64 << 10 // most bytes that are read of an answer
 	// TwilioTime bounds a call to Twilio.
 	TwilioTime = 5 * time.Second
 )

@@ -11,7 +11,7 @@ var (
 	ErrInvalidCode        = errors.New("code is not valid")                                // wrong, used or too old, or the subject has no factor; callers can't tell which
 	ErrNoSession          = errors.New("token belongs to no session that could be raised") // such as that of an API key
 	ErrSessionEnded       = errors.New("session has ended")                                // as the kms says at this moment
-	ErrInvitation         = errors.New("invitation is not good")                           // unknown, expired, used, or another user's
+	ErrInvitation         = errors.New("invitation is not good")                           // unknown, expired, used, or issued to another user
 	ErrInvitationRequired = errors.New("an administrator's first factor needs an invitation")
 	ErrAuthorityAway      = errors.New("the kms can't be asked")
 	ErrNotAdministrator   = errors.New("the caller is no administrator now")

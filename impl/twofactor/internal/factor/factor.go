@@ -76,7 +76,7 @@ func (r *Record) used(step int64, now time.Time) (bool, error) {
 	return r.Spent.Has(step)
 }
 
-// spendLife is how long accepted steps are remembered at least: longer than clocks are set back by mistake.
+// spendLife is how long accepted steps are kept at least: longer than clocks are set back by mistake.
 const spendLife = 48 * time.Hour
 
 // spend adds a step to Spent.

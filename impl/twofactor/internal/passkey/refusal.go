@@ -2,7 +2,7 @@ package passkey
 
 import "errors"
 
-// Refusals of the rules, beside those of package factor.
+// Refusals of the rules, in addition to those of package factor.
 var (
 	ErrOff     = errors.New("passkeys are switched off")
 	ErrInvalid = errors.New("what the passkey made or signed does not hold")

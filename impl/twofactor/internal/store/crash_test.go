@@ -103,7 +103,7 @@ func must(err error) {
 	}
 }
 
-// A crash while the code is compared accepts and reveals nothing. After a crash behind the mark the code stays used.
+// A crash while the code is compared accepts and reveals nothing. After a crash that follows the mark, the code stays used.
 func TestVerify_acceptsACodeOnceThroughKill(t *testing.T) {
 	storetest.EachConfig(t, migrations, func(t *testing.T, config base.Config) {
 		dataKey, now := seal.NewDataKey(), clock.NewFake(start)

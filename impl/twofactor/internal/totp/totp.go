@@ -23,7 +23,7 @@ const (
 	SHA512 Algorithm = "SHA512"
 )
 
-// Parameters are what an authenticator and its verifier agree on beside the seed.
+// Parameters are what an authenticator and its verifier agree on in addition to the seed.
 type Parameters struct {
 	Algorithm Algorithm
 	Digits    int // 6 or 8
