@@ -12,14 +12,14 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// BackupPart is the database of the service for backup and restore. Of the configuration it needs what says where the database is.
+// BackupPart returns the database of the service for backup and restore. Of the configuration it needs only the location of the database.
 func BackupPart(c config.Service) (backup.Part, error) {
 	where, err := schema.Database(word, c)
 	return backup.Part{Name: word, Database: where, Mark: markRestored}, err
 }
 
-// markRestored has every element brought to the search service again, whose copy is of another moment, and gives the feeds of the scopes another
-// name: their positions are given again, for other changes.
+// markRestored marks every element for delivery to the search service, whose copy is from another moment than the backup. It gives the feeds of the
+// scopes another name, because positions after that of the backup are given again, to other changes.
 func markRestored(ctx context.Context, tx *database.Tx, r *backup.Restored) error {
 	if err := searchsync.EnqueueAll(ctx, tx); err != nil {
 		return err

@@ -50,9 +50,9 @@ const (
 	benchParallel = 16 // transactions at once where each request has its own, on PostgreSQL
 )
 
-// BenchmarkAppendOverHTTP is a durable append by each of 64 clients, over HTTP and with a token: in shared commits, with an Idempotency-Key, by the same service with one transaction for each request, by a bare
-// chi handler that parses and answers the same JSON in front of the bare writer, and by one without a writer, which is what client and machine allow. The processor's time is that of the process, clients included. The search service is away: bringing it
-// the elements is not in the figures. Compare only figures of one run.
+// BenchmarkAppendOverHTTP measures durable appends of 64 clients over HTTP with a token: in shared commits, with an Idempotency-Key, by the same service with one transaction for each request, by a bare
+// chi handler that reads and writes the same JSON in front of the bare writer, and by one without a writer, which shows what client and machine allow. The processor time is that of the process, clients included. The search service is
+// unavailable, so the figures do not include delivery to it. Compare only figures of one run.
 func BenchmarkAppendOverHTTP(b *testing.B) {
 	databases := []string{""}
 	if os.Getenv("FOUNTAIN_TEST_POSTGRES_URL") != "" {
@@ -78,7 +78,7 @@ func BenchmarkAppendOverHTTP(b *testing.B) {
 	}
 }
 
-// target is where a benchmark appends.
+// target is a server to which a benchmark appends.
 type target struct {
 	urls    []string
 	token   string
@@ -101,7 +101,7 @@ func newServices(b *testing.B, db database.Config, maxBatch, n int) (out target)
 	return out
 }
 
-// bareElement is what a bare handler reads and answers.
+// bareElement is what a bare handler reads and writes.
 type bareElement struct {
 	ID          string          `json:"id,omitempty"`
 	Scope       string          `json:"scope,omitempty"`
@@ -146,7 +146,7 @@ func append1(_ context.Context, create *domain.Create) (domain.Element, error) {
 	return create.Number(1, time.Now().UTC())[0], nil
 }
 
-// serveBare serves a handler that parses, has something done, and answers.
+// serveBare serves a handler that parses a request, calls a function and writes a response.
 func serveBare(b *testing.B, do func(ctx context.Context, create *domain.Create) (domain.Element, error)) target {
 	router := chi.NewRouter()
 	router.Post("/sequence/v1/scopes/{scope}/{elementType}/elements", func(out http.ResponseWriter, r *http.Request) {
@@ -175,7 +175,7 @@ func serveBare(b *testing.B, do func(ctx context.Context, create *domain.Create)
 	return target{urls: []string{server.URL}, token: strings.Repeat("x", 700)}
 }
 
-// commitsOf returns how many commits there were, and of how many requests.
+// commitsOf returns how many commits there were, and how many requests shared them.
 func commitsOf(b *testing.B, from prometheus.Gatherer) (commits, requests float64) {
 	if from == nil {
 		return 0, 0
@@ -193,7 +193,7 @@ func commitsOf(b *testing.B, from prometheus.Gatherer) (commits, requests float6
 	return commits, requests
 }
 
-// figures are what one run of appends has shown.
+// figures are the measurements of one run of appends.
 type figures struct {
 	rate, cpu          float64 // appends a second, us of a processor for each
 	commits, perCommit float64 // a second, appends in each; 0 where they are not counted
@@ -215,7 +215,7 @@ func appendOverHTTP(b *testing.B, to target, keys bool) {
 	b.ReportMetric(f.p99, "p99-ms")
 }
 
-// BenchmarkAppendByTurns is AppendOverHTTP of all rows on SQLite in one run, by turns: five turns of b.N appends each, of which the medians are told. Ratios are those of medians.
+// BenchmarkAppendByTurns runs all rows of AppendOverHTTP on SQLite in one run, by turns: five turns of b.N appends each. It reports the medians; ratios are those of medians.
 func BenchmarkAppendByTurns(b *testing.B) {
 	const turns = 5
 	dir := func() database.Config { return database.Config{Name: "bench", Dir: b.TempDir()} }
@@ -253,8 +253,8 @@ func BenchmarkAppendByTurns(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// newLockingService is what a service does that gives each request a connection and a transaction of its own, and leaves the turns to SQLite's lock: a bare handler, the writes of an append, BEGIN
-// IMMEDIATE and a busy timeout. It has neither token nor contract, idempotency, audit or receipt, so it is faster than that service would be.
+// newLockingService does what a service does that gives each request a connection and a transaction of its own, and leaves their order to SQLite's lock: a bare handler, the writes of an append, BEGIN
+// IMMEDIATE and a busy timeout. It has no token, contract, idempotency, audit or receipt, so it is faster than such a service would be.
 func newLockingService(b *testing.B) target {
 	c := database.Config{Name: "bench", Dir: b.TempDir(), Log: slog.New(slog.DiscardHandler)}
 	c.Migrations = []fs.FS{audit.Migrations, idempotency.Migrations, outbox.Migrations, store.Migrations}
@@ -311,7 +311,7 @@ func newLockingService(b *testing.B) target {
 	})
 }
 
-// load is 64 clients that append to a target, each on a connection of its own.
+// load runs 64 clients that append to a target, each on a connection of its own.
 type load struct {
 	to    target
 	keys  bool
@@ -368,7 +368,7 @@ func (l *load) run(b *testing.B, n int) (f figures) {
 	return f
 }
 
-// wire is a connection of a client that does nothing but send a request and read its answer to the end. net/http's client would take as much of the two processors as the service.
+// wire is the connection of a client that only sends a request and reads the response to its end. The client of net/http would take as much of the two processors as the service.
 type wire struct {
 	conn net.Conn
 	host string
@@ -387,7 +387,7 @@ func dial(address string) (*wire, error) {
 
 const benchBody = `{"data":{"character":"HAMLET","text":"To be, or not to be, that is the question"}}`
 
-// append asks for an element; key may be empty.
+// append sends a request to create an element; key may be empty.
 func (w *wire) append(n int64, token, key string) error {
 	w.out = fmt.Appendf(w.out[:0], "POST /sequence/v1/scopes/bench/type%d/elements HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n",
 		n%8, w.host, token, len(benchBody))
@@ -401,7 +401,7 @@ func (w *wire) append(n int64, token, key string) error {
 	return w.answer()
 }
 
-// answer reads one, which must be 201.
+// answer reads a response, which must be 201.
 func (w *wire) answer() error {
 	status, length := "", -1
 	for {
@@ -436,7 +436,7 @@ func (w *wire) answer() error {
 	}
 }
 
-// processorTime is what the process has used.
+// processorTime returns the processor time that the process has used.
 func processorTime(b *testing.B) time.Duration {
 	var used syscall.Rusage
 	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &used))

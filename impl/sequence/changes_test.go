@@ -18,7 +18,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// change is what tests look at of an entry of a feed.
+// change is the part of a feed entry that tests check.
 type change struct {
 	Position, Version, Number int64
 	Kind, ElementType, By     string
@@ -96,8 +96,8 @@ func TestListChanges_waitsForTheNextChange(t *testing.T) {
 	})
 }
 
-// TestListChanges_skipsNothingWhileManyWrite follows the feed while writers, on PostgreSQL of two replicas, commit in it: positions come without a
-// gap, and at the end every element has come once.
+// TestListChanges_skipsNothingWhileManyWrite follows the feed while writers commit to it, on PostgreSQL through two replicas. Positions arrive without a
+// gap, and in the end every element has arrived once.
 func TestListChanges_skipsNothingWhileManyWrite(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		replicas := []*instance{f.start(t, db)}
@@ -215,10 +215,10 @@ func TestStreamChanges_sendsWhatComesLater(t *testing.T) {
 	})
 }
 
-// elsewhere is the name of no feed.
+// elsewhere is a name that no feed has.
 const elsewhere = "AAAAAAAAAAAAAAAAAAAAAAAAAA"
 
-// TestRestore_refusesFollowersOfTheFeedFromBefore has the feed pass the follower's position again, where the position alone tells nothing.
+// TestRestore_refusesFollowersOfTheFeedFromBefore lets the restored feed pass the follower's position again, so that only the feed's name shows the restore.
 func TestRestore_refusesFollowersOfTheFeedFromBefore(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		i := f.start(t, db)
@@ -259,7 +259,7 @@ func TestRestore_refusesFollowersOfTheFeedFromBefore(t *testing.T) {
 	})
 }
 
-// TestListChanges_isToldWhatAnotherReplicaCommits ends in a failure where the request is held to its end.
+// TestListChanges_isToldWhatAnotherReplicaCommits fails when the request waits for its whole time.
 func TestListChanges_isToldWhatAnotherReplicaCommits(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		if db.URL == "" {

@@ -15,12 +15,12 @@ type Config struct {
 	config.Service
 
 	SearchURL string `env:"SEARCH_URL"` // base URL of the search service, without /search/v1, or of its instances with commas
-	Version   string `env:"-"`          // of the program, told by health
+	Version   string `env:"-"`          // of the program, as the health operation reports it
 
-	maxBatch int // requests in one commit, for the benchmark that compares; 0: as many as wait
+	maxBatch int // most requests of one commit, for the benchmark that compares; 0: the writer's default
 }
 
-// Validate fills in what has a default, checks the rest and touches nothing outside.
+// Validate sets the defaults of empty fields and checks the others. It has no effect outside c.
 func (c *Config) Validate() error {
 	c.Complete(word)
 	errs := []error{c.Service.Validate()}

@@ -221,7 +221,7 @@ func TestRestoreElement_takesItIntoUseAgain(t *testing.T) {
 	})
 }
 
-// Who read an element before it was omitted, restored or renumbered changes nothing with the tag that was read (RFC 9110, section 13.1.1).
+// A caller that read an element before it was omitted, restored or renumbered can't change it with the tag that was read (RFC 9110, section 13.1.1).
 func TestCreateVersion_refusesTheTagOfAnEarlierState(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		i := f.start(t, db)
@@ -314,7 +314,7 @@ func TestIdempotencyKey_givesTheSameNumber(t *testing.T) {
 		require.Equal(t, "idempotency_conflict", code)
 		require.Equal(t, 422, conflict.status)
 
-		// A refused request keeps no key.
+		// A refused request does not store its key.
 		require.Equal(t, 409, post(linesPath, `{"id":"named","data":{}}`, key, "key-refused").status)
 		require.Equal(t, 201, post(linesPath, `{"id":"free","data":{}}`, key, "key-refused").status)
 		// Another subject has keys of its own.
@@ -480,7 +480,7 @@ func TestCreateVersion_takesOneOfSeveralVersionsAndAny(t *testing.T) {
 	})
 }
 
-// Who has the current state already gets no body, also for HEAD, and only then.
+// A caller that already has the current state gets no body, also for HEAD. All others get one.
 func TestGetElement_answersOnlyWhatIsNew(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		i := f.start(t, db)
@@ -499,7 +499,7 @@ func TestGetElement_answersOnlyWhatIsNew(t *testing.T) {
 	})
 }
 
-// An element's number and status change without a new version: who asks whether it has changed is told, and may base a new version on what was told.
+// An element's number and status can change without a new version. A conditional request shows such a change, and a new version can be based on the tag that it returns.
 func TestGetElement_tellsOfANewNumberAndStatus(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		i := f.start(t, db)

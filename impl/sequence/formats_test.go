@@ -122,7 +122,7 @@ func TestPutNumberFormat_refusesWhatIsWrong(t *testing.T) {
 	})
 }
 
-// TestFormattedNumbers_haveNoGapWhileManyWrite has writers, on PostgreSQL of two replicas, create invoices of two types, with refusals and batches in between.
+// TestFormattedNumbers_haveNoGapWhileManyWrite creates invoices of two types by many writers, on PostgreSQL through two replicas, with refusals and batches in between.
 func TestFormattedNumbers_haveNoGapWhileManyWrite(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		replicas := []*instance{f.start(t, db)}

@@ -19,7 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// family stands for the services around this one: keys to verify tokens with, and an identity that needs no kms.
+// family stands in for the other services: it has keys to verify tokens with, and an identity that needs no kms.
 type family struct {
 	kms     *servicetest.KMS
 	search  *searchService
@@ -31,7 +31,7 @@ func newFamily(t testing.TB) *family {
 	return &family{kms: servicetest.NewKMS(t, word), search: newSearchService(t), dataKey: seal.NewDataKey(), log: &servicetest.Log{}}
 }
 
-// Token, Forget, DataKey, Ready and Run make family an identity.
+// Token, Forget, DataKey, Ready and Run implement lifecycle.Identity.
 func (f *family) Token(_ context.Context, audience string) (string, error) {
 	if audience == "kms" {
 		return servicetest.ServiceToken, nil // what the stand-in for the kms takes
@@ -49,7 +49,7 @@ func (f *family) Ready() error { return nil }
 
 func (f *family) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 
-// caller is who a token speaks for.
+// caller is the subject that a token is for.
 type caller struct {
 	subject, kind string
 	scopes        string
@@ -74,7 +74,7 @@ func (f *family) token(t testing.TB, c caller) string {
 	return f.kms.Token(t, claims)
 }
 
-// settings are those of a service on a database.
+// settings returns the configuration of a service on a database.
 func (f *family) settings(t testing.TB, db database.Config) Config {
 	return Config{SearchURL: f.search.server.URL, Version: "test", Service: servicetest.Settings(t, f.kms, db, f.log)}
 }
@@ -93,7 +93,7 @@ func (f *family) start(t testing.TB, db database.Config) *instance {
 	return i
 }
 
-// launch runs the service as somebody.
+// launch runs the service with an identity.
 func (f *family) launch(t testing.TB, c Config, who lifecycle.Identity) *instance {
 	require.NoError(t, c.Validate())
 	client, err := httpclient.New("", callTimeout, nil)
@@ -107,7 +107,7 @@ func eachDatabase(t *testing.T, f func(t *testing.T, family *family, db database
 	storetest.EachConfig(t, nil, func(t *testing.T, db database.Config) { f(t, newFamily(t), db) })
 }
 
-// reply is an answer.
+// reply is a response of the service.
 type reply struct {
 	status int
 	header http.Header
@@ -131,7 +131,7 @@ func (r reply) problem(t testing.TB) (code string, pointers []string) {
 	return p.Code, pointers
 }
 
-// do sends a request and checks that the contract allows its answer.
+// do sends a request and checks that the contract allows the response.
 func (i *instance) do(t testing.TB, who caller, method, path string, body any, headers ...string) reply {
 	return i.send(t, i.family.token(t, who), method, path, body, headers...)
 }
@@ -147,7 +147,7 @@ func (i *instance) send(t testing.TB, token, method, path string, body any, head
 	return reply{status: a.Status, header: a.Header, body: a.Body}
 }
 
-// element is what tests look at of an element.
+// element is the part of an element that tests check.
 type element struct {
 	ID, Scope, ElementType, Status string
 	Comment                        *string

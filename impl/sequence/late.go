@@ -14,8 +14,8 @@ import (
 	"github.com/fountainai/fountain/internal/seal"
 )
 
-// lateKey is a data key that is not there at once: the kms may start after this service. Nothing asks for it before the
-// service is ready.
+// lateKey is a data key that is set after the start, because the kms may start later than this service. Until then its methods
+// fail with errNoKey. They are not called before the service is ready.
 type lateKey struct{ key atomic.Pointer[seal.Key] }
 
 var errNoKey = errors.New("the data key is not there yet")
@@ -48,7 +48,7 @@ func (l *lateKey) Open(sealed, aad []byte) ([]byte, error) {
 	return nil, errNoKey
 }
 
-// lag shows what has not reached the search service yet.
+// lag collects metrics of work that is not finished: elements that have not reached the search service, walks and long orders.
 type lag struct {
 	worker  *outbox.Worker
 	letters searchsync.Letters
@@ -78,7 +78,7 @@ func (l lag) Collect(out chan<- prometheus.Metric) {
 	defer cancel()
 	count, oldest, err := l.worker.Lag(ctx)
 	if err != nil {
-		return // the database is away, which other metrics tell; these must not fail with it
+		return // other metrics show that the database is unavailable; an error here would fail all of them
 	}
 	dead, err := l.letters.Count(ctx)
 	if err != nil {

@@ -39,7 +39,7 @@ func (i *instance) letters(t testing.TB, query string) (out letters) {
 	return out
 }
 
-// What search refuses is no longer tried, is listed with the reason, costs the next writes nothing, and is tried again when somebody asks or it changes.
+// An element that search refuses is not tried again by itself and is listed with the reason. It does not hinder later writes. It is tried again on request, or when it changes.
 func TestDeadLetters_areListedAndRetried(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		always := func(map[string]any) bool { return true }

@@ -24,7 +24,7 @@ func TestValidate_namesEveryFault(t *testing.T) {
 	require.Error(t, Run(t.Context(), Config{}))
 }
 
-// lateIdentity is an identity whose kms comes later.
+// lateIdentity is an identity whose kms becomes available later.
 type lateIdentity struct {
 	*family
 	there atomic.Bool

@@ -8,7 +8,7 @@ import (
 	"github.com/fountainai/fountain/internal/lifecycle"
 )
 
-// Migrate brings the database of the service up to date and ends. Run does the same at every start.
+// Migrate applies the migrations that the database of the service lacks. Run does the same at every start.
 func Migrate(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of sequence: %w", err)
@@ -16,8 +16,8 @@ func Migrate(ctx context.Context, c Config) error {
 	return lifecycle.Migrate(ctx, word, c.Service, schema)
 }
 
-// AbandonDataKey deletes the key that the kept answers of the service are sealed with, and the answers: no kms opens it any more. See
-// lifecycle.AbandonDataKey.
+// AbandonDataKey deletes the data key of the service and the stored answers that are sealed with it. It is for a key that no kms can open any
+// more. See lifecycle.AbandonDataKey.
 func AbandonDataKey(ctx context.Context, c config.Service) error {
 	return lifecycle.AbandonDataKey(ctx, word, c, schema, nil)
 }

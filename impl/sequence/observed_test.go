@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(servicetest.Main(m, word)) }
 
-// guarded returns the operations that nobody calls without a token, each with a path of it.
+// guarded returns the operations that require a token, each with a path.
 func guarded(t testing.TB) map[*contract.Operation]string {
 	at := strings.NewReplacer("/sequence/v1", "", "{scope}", "hamlet", "{elementType}", "spokenWord", "{elementId}", "a", "{version}", "1")
 	out := map[*contract.Operation]string{}
@@ -44,7 +44,7 @@ func TestEveryOperation_refusesStrangers(t *testing.T) {
 	require.Equal(t, 404, i.do(t, reader, http.MethodGet, "/scopes/hamlet", nil).status, "nothing was made")
 }
 
-// notReady checks that every operation says that the service can't work yet.
+// notReady checks that every operation answers that the service is not ready.
 func (i *instance) notReady(t testing.TB) {
 	for op, path := range guarded(t) {
 		r := i.do(t, steppedAdmin, op.Method, path, nil)

@@ -12,7 +12,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// order lists the ids of the spoken words by their numbers.
+// order returns the ids of the spoken words in the order of their numbers.
 func (i *instance) order(t testing.TB) (out string) {
 	r := i.do(t, reader, http.MethodGet, linesPath, nil)
 	require.Equal(t, 200, r.status)
@@ -25,7 +25,7 @@ func (i *instance) order(t testing.TB) (out string) {
 	return out
 }
 
-// TestListElements_consistentlyShowsOneOrderOrEnds walks page by page while elements are appended, revised and omitted, and while the order changes.
+// TestListElements_consistentlyShowsOneOrderOrEnds lists page by page while elements are appended, revised and omitted, and while the order changes.
 func TestListElements_consistentlyShowsOneOrderOrEnds(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		i := f.start(t, db)
@@ -82,7 +82,7 @@ func TestListElements_consistentlyShowsOneOrderOrEnds(t *testing.T) {
 		require.Equal(t, "ab", ids)
 		_, status = pages("", move)
 		require.Equal(t, 200, status)
-		// A cursor is of one kind of walk.
+		// A cursor is valid for one kind of listing only.
 		r := i.do(t, reader, http.MethodGet, linesPath+"?limit=2", nil)
 		var list struct{ NextCursor string }
 		r.into(t, &list)
@@ -112,7 +112,7 @@ func TestMoveElement_takesThePlaceBesideAnother(t *testing.T) {
 	})
 }
 
-// A move over more than ten thousand elements is answered at once and told by a range; everybody reads the new order from the answer on.
+// A move over more than ten thousand elements is answered at once and describes the others by a range. From the answer on all reads have the new order.
 func TestMoveElement_tellsOfManyByTheirRange(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		i := f.start(t, db)

@@ -13,7 +13,7 @@ import (
 
 const searchPath = "/scopes/hamlet/search"
 
-// found is an answer of searchElements.
+// found is a response of searchElements.
 type found struct {
 	Found int64
 	Page  int
@@ -93,7 +93,7 @@ func TestSearchElements_answersWhatIsCurrent(t *testing.T) {
 	require.Len(t, hits, 2)
 	require.Equal(t, `{"text":"new words"}`, string(hits[0].Element.Data), "the index is behind, the answer is not")
 	require.Equal(t, []string{"b"}, i.search(t, `{"q":"old","status":"active"}`).ids())
-	// A document of another scope or of nobody is never answered, whatever the engine finds.
+	// A document of another scope, or of no element, is never returned, whatever the engine finds.
 	f.search.set(func() {
 		f.search.documents["lear:spokenWord:a"] = map[string]any{"id": "lear:spokenWord:a", "scopeKey": f.search.documents["hamlet:spokenWord:a"]["scopeKey"], "text": "old", "number": 1.0}
 		f.search.documents["nonsense"] = map[string]any{"id": "nonsense", "scopeKey": f.search.documents["hamlet:spokenWord:a"]["scopeKey"], "text": "old", "number": 1.0}

@@ -22,8 +22,8 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// searchService stands for the search service: it keeps documents, checks requests and its own answers against the contract, knows just
-// enough of the filter language, and can be away.
+// searchService stands in for the search service. It stores documents, checks requests and its own responses against the contract, implements just
+// enough of the filter language, and can be made unavailable.
 type searchService struct {
 	t      testing.TB
 	op     *contract.Contract
@@ -165,7 +165,7 @@ var condition = regexp.MustCompile("^([A-Za-z0-9_]+):=(?:`([^`]*)`|\\[(`[^`]*`(?
 // numberBound is one end of a range of numbers.
 var numberBound = regexp.MustCompile(`^number:([<>])=([0-9]+)$`)
 
-// search knows conditions joined by && and words that must all occur.
+// search supports conditions joined by &&, and words that must all occur.
 func (s *searchService) search(body []byte) (int, any) {
 	var in map[string]any
 	_ = json.Unmarshal(body, &in)
@@ -207,7 +207,7 @@ func (s *searchService) search(body []byte) (int, any) {
 	return 200, s.find(in["q"].(string), conditions, facets, from, to)
 }
 
-// normalised drops what the engine ignores: case and punctuation.
+// normalised removes what the engine ignores: case and punctuation.
 func normalised(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
@@ -268,14 +268,14 @@ func (s *searchService) find(words string, conditions [][]string, facets []any, 
 	return map[string]any{"found": len(hits), "outOf": len(s.documents), "page": 1, "tookMs": 0, "engine": "embedded", "hits": hits, "facets": counted}
 }
 
-// set changes the stand-in.
+// set changes the behaviour of the stand-in.
 func (s *searchService) set(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
 }
 
-// await waits until a condition holds after some sync.
+// await waits until a condition holds after a sync.
 func (s *searchService) await(t testing.TB, condition func(documents map[string]map[string]any) bool) {
 	for {
 		s.mu.Lock()

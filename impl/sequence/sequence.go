@@ -1,4 +1,4 @@
-// Package sequence gives the elements of a scope their numbers, without a gap, and keeps their versions. Every change reaches the
+// Package sequence numbers the elements of a scope without gaps, and keeps their versions. Every change of an element reaches the
 // search service through the outbox.
 package sequence
 
@@ -29,20 +29,22 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// schema is what the database of the service holds.
+// schema describes the database of the service: its migrations, its tables, and the address that its statements need.
 var schema = lifecycle.Schema{
 	Migrations: []fs.FS{audit.Migrations, idempotency.Migrations, outbox.Migrations, credential.Migrations, store.Migrations},
 	Address:    store.Address,
 	Tables:     slices.Concat(lifecycle.SharedTables, store.Tables),
 }
 
-// sweepPause is how often idempotency keys whose time is over are forgotten.
+// sweepPause is the time between two runs of each background task: deleting expired idempotency keys and the rows of failed imports, and finishing
+// orders whose process has ended.
 const sweepPause = time.Minute
 
-// gather is how long changed elements wait for others, so that a client that appends one after the other does not have each of them brought to search alone.
+// gather is how long a delivery to the search service waits for more changed elements. Without it the elements of a client that appends one at a time would be delivered one at a time.
 const gather = 25 * time.Millisecond
 
-// Run serves until ctx ends, then drains. It starts whether or not the other services are there, and waits for them.
+// Run serves until ctx ends, and then finishes the requests that have begun. It starts without the other services, and is not ready until they are
+// available.
 func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of sequence: %w", err)
@@ -66,10 +68,10 @@ type service struct {
 	identity lifecycle.Identity
 	verify   *auth.JWKS // the kms's keys
 	keys     lateKey
-	server   *handlers.Server // its parts are there before the service has started
+	server   *handlers.Server // work sets its fields before the service is ready
 }
 
-// run is Run as somebody.
+// run is Run with an identity and a client that are ready to use.
 func run(ctx context.Context, c Config, client *http.Client, who lifecycle.Identity) error {
 	life, err := lifecycle.New(word, c.Service)
 	if err != nil {
@@ -81,11 +83,11 @@ func run(ctx context.Context, c Config, client *http.Client, who lifecycle.Ident
 	}
 	life.Identify(who, client)
 	life.Go("work", s.work)
-	life.Cleanup("writer", s.closeWriter) // after the last request is answered
+	life.Cleanup("writer", s.closeWriter) // runs after the last request is answered
 	return life.Serve(ctx, lifecycle.Door{Keys: s.verify, Mount: s.server.Mount(life.Contract)})
 }
 
-// work opens what the handlers need, says that the service is ready, and does what is not asked for by requests.
+// work opens the database, sets what the handlers need, makes the service ready, and runs the background tasks until ctx ends.
 func (s *service) work(ctx context.Context) error {
 	db, err := s.life.Database(ctx, schema)
 	if err != nil {
@@ -121,7 +123,7 @@ func (s *service) work(ctx context.Context) error {
 		},
 	})
 	s.server.Transfer, s.server.Reindex = transfers, walks
-	if db.Dialect() == database.SQLite { // nobody else is at work on it
+	if db.Dialect() == database.SQLite { // no other process uses the database
 		if err := transfers.EndAll(ctx); err != nil {
 			return fmt.Errorf("give up imports of the process before: %w", err)
 		}
@@ -141,7 +143,7 @@ func (s *service) work(ctx context.Context) error {
 	return group.Run(ctx)
 }
 
-// traced makes a trace of each delivery, which no request waits for.
+// traced starts a trace for each delivery, because a delivery is part of no request.
 func (s *service) traced(deliver outbox.Deliver) outbox.Deliver {
 	return func(ctx context.Context, batch []outbox.Message) (err error) {
 		ctx, end := s.Tracer.Work(ctx, "deliver to search")
@@ -150,7 +152,8 @@ func (s *service) traced(deliver outbox.Deliver) outbox.Deliver {
 	}
 }
 
-// becomeReady gets the keys that tokens are verified with and the one that answers are sealed with.
+// becomeReady waits for the kms. It gets the keys that tokens are verified with and the data key that stored answers are sealed with, opens the
+// audit chain, and marks the service as started.
 func (s *service) becomeReady(ctx context.Context, db *database.DB) error {
 	err := s.life.Await(ctx, "the kms", func(ctx context.Context) error {
 		if err := s.verify.Ready(ctx); err != nil {
@@ -173,7 +176,7 @@ func (s *service) becomeReady(ctx context.Context, db *database.DB) error {
 	return nil
 }
 
-// closeWriter ends the writer before its database is closed.
+// closeWriter closes the writer, before its database is closed.
 func (s *service) closeWriter() error {
 	if s.server.Writer != nil {
 		s.server.Writer.Close()

@@ -41,7 +41,7 @@ type scopeImport struct {
 	Elements, Versions int64
 }
 
-// sealed puts the last line of an export behind lines.
+// sealed appends the last line of an export to lines.
 func sealed(lines string) string {
 	sum := sha256.Sum256([]byte(lines))
 	return lines + fmt.Sprintf(`{"checksum":{"elements":%d,"versions":%d,"sha256":%q}}`+"\n", strings.Count(lines, `{"element":`), strings.Count(lines, `{"version":{`), hex.EncodeToString(sum[:]))
@@ -49,7 +49,7 @@ func sealed(lines string) string {
 
 const fileHead = `{"export":{"format":1,"scope":"hamlet"}}` + "\n"
 
-// fileOf is a file of so many elements of a type.
+// fileOf returns a file with the given number of elements of a type.
 func fileOf(elementType string, n int) string {
 	var out strings.Builder
 	out.WriteString(fileHead)
@@ -60,7 +60,7 @@ func fileOf(elementType string, n int) string {
 	return sealed(out.String())
 }
 
-// play makes a scope with every kind of thing that an export holds.
+// play creates a scope with everything that an export can contain.
 func (i *instance) play(t testing.TB) {
 	for _, id := range []string{"a", "b", "c"} {
 		i.create(t, linesPath, fmt.Sprintf(`{"id":%q,"comment":"first <of> %s","data":{"text":"%s  &amp; <b>\u0041","n":1.0,"big":12345678901234567890}}`, id, id, id))
@@ -194,7 +194,7 @@ func TestImportScope_refusesWhatIsDamagedAndLeavesNothing(t *testing.T) {
 	})
 }
 
-// sending is an import whose file comes bit by bit.
+// sending is an import whose file is sent piece by piece.
 type sending struct {
 	write  *io.PipeWriter
 	answer chan *http.Response
@@ -218,12 +218,12 @@ func (i *instance) sendIn(t testing.TB, ctx context.Context, scope string) *send
 	return s
 }
 
-// awaitImport waits until an import has taken its scope.
+// awaitImport waits until an import has reserved its scope.
 func (f *family) awaitImport(t testing.TB) {
 	require.Eventually(t, func() bool { return strings.Contains(f.log.String(), "import began") }, 60*time.Second, 10*time.Millisecond)
 }
 
-// A scope that is being imported is there for nobody, and nobody else begins it; others write meanwhile. With the last line all of it is there.
+// No read shows a scope that is being imported, and no other request can create it. Other scopes are written meanwhile. After the last line the whole scope is visible.
 func TestImportScope_isSeenByNobodyBeforeItsEnd(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		i := f.start(t, db)
@@ -265,7 +265,7 @@ func TestImportScope_isSeenByNobodyBeforeItsEnd(t *testing.T) {
 	})
 }
 
-// A caller who goes away in the middle leaves nothing behind, and neither does a process that ends.
+// Nothing is left of an import whose caller disconnects, or whose process ends.
 func TestImportScope_leavesNothingWhenItEndsHalfway(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		i := f.start(t, db)
@@ -320,7 +320,7 @@ func TestExportScope_writesElementsWithManyVersions(t *testing.T) {
 	})
 }
 
-// What a killed process has left of an import is seen by nobody and taken away: at once where it can have been the only one, else when it has been silent for long.
+// No read shows what a killed process has left of an import. It is deleted: at the next start where only one process can use the database, otherwise after a long silence.
 func TestRun_takesAwayWhatAKilledImportHasLeft(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *family, db database.Config) {
 		settings := f.settings(t, db)

@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/internal/servicetest"
 )
 
-// The picture holds the seed: a token that could not have enrolled the factor must not copy it while it waits for its confirmation.
+// The picture contains the seed: a token that could not have enrolled the factor must not read it while the factor is pending.
 func TestGetTotpQr_asksForWhatEnrolmentAsksFor(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()

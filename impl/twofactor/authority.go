@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/lifecycle"
 )
 
-// identity is who the service is at the kms.
+// identity authenticates the service to the kms.
 type identity interface {
 	lifecycle.Identity
 	Introspect(ctx context.Context, token string) (credential.Introspection, error)
@@ -25,7 +25,7 @@ type identity interface {
 // administratorRole is the kms's name of the role whose first factor needs an invitation.
 const administratorRole = "admin"
 
-// authority is the factor.Authority that asks the kms.
+// authority implements factor.Authority with calls to the kms.
 type authority struct {
 	identity identity
 	kms      *kms.Client
@@ -45,7 +45,7 @@ func (a authority) Standing(ctx context.Context, token string) (factor.Standing,
 // CheckInvitation implements factor.Authority.
 func (a authority) CheckInvitation(ctx context.Context, subject, invitation string) (string, error) {
 	answer, err := a.kms.CheckInvitation(ctx, kms.InvitationCheck{UserID: subject, Token: invitation}, func(_ context.Context, r *http.Request) error {
-		httpclient.MayRepeat(r) // it is only looked at
+		httpclient.MayRepeat(r) // the check changes nothing
 		return nil
 	})
 	if err != nil {
@@ -62,7 +62,7 @@ func (a authority) CheckInvitation(ctx context.Context, subject, invitation stri
 	return checked.InvitationID, nil
 }
 
-// maxAnswer bounds what is read of an answer, in bytes.
+// maxAnswer is how many bytes of an answer are read at most.
 const maxAnswer = 4096
 
 // UseInvitation implements factor.Authority.
@@ -78,7 +78,7 @@ func (a authority) UseInvitation(ctx context.Context, subject, id, factorID stri
 	return nil
 }
 
-// refusal is nil for the wanted answer and factor.ErrInvitation for the kms's refusal of an invitation.
+// refusal returns nil for the wanted status, factor.ErrInvitation when the kms refuses an invitation, and another error otherwise.
 func (a authority) refusal(answer *http.Response, want int) error {
 	if answer.StatusCode == http.StatusUnprocessableEntity {
 		return factor.ErrInvitation
@@ -86,7 +86,7 @@ func (a authority) refusal(answer *http.Response, want int) error {
 	return a.answered(answer, want)
 }
 
-// answered is nil for the wanted answer. A token that holds no more is forgotten, so that the next call gets another.
+// answered returns nil for the wanted status, else an error. It drops a token that the kms no longer accepts, so that the next call gets a new one.
 func (a authority) answered(answer *http.Response, want int) error {
 	if answer.StatusCode == want {
 		return nil

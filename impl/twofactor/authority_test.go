@@ -9,7 +9,7 @@ import (
 
 const invitation = "in_invitation-of-the-test"
 
-// What changes or shows factors asks the kms at that moment: a token that outlives its session opens nothing.
+// Operations that change or show factors ask the kms each time: a token whose session has ended is refused.
 func TestFactors_anEndedSessionChangesAndSeesNone(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()
@@ -48,7 +48,7 @@ func TestFactors_anEndedSessionChangesAndSeesNone(t *testing.T) {
 	})
 }
 
-// A password alone does not give an administrator's second factor.
+// A password alone is not enough to enrol an administrator's second factor.
 func TestEnrolTotp_anAdministratorsFirstFactorNeedsAnInvitation(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.kms.invitations[invitation] = ""
@@ -74,8 +74,8 @@ func TestEnrolTotp_anAdministratorsFirstFactorNeedsAnInvitation(t *testing.T) {
 	})
 }
 
-// Whoever becomes an administrator between enrolment and confirmation needs the invitation all the same, and an invitation that was used
-// meanwhile for another factor does not count.
+// A user who becomes an administrator between enrolment and confirmation needs the invitation too. An invitation that was used meanwhile for
+// another factor does not count.
 func TestConfirmTotp_looksAtTheInvitationAgain(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()

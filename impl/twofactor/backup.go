@@ -12,13 +12,13 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// BackupPart is the database of the service for backup and restore. Of the configuration it needs what says where the database is.
+// BackupPart returns the database of the service for backup and restore. Of the configuration it needs only the location of the database.
 func BackupPart(c config.Service) (backup.Part, error) {
 	database, err := schema.Database(handlers.Word, c)
 	return backup.Part{Name: handlers.Word, Database: database, Mark: markRestored}, err
 }
 
-// markRestored ends what must not come back to life.
+// markRestored invalidates in a restored database what must not become valid again (store.EndRestored), and records that in the audit trail.
 func markRestored(ctx context.Context, tx *store.Tx, r *backup.Restored) error {
 	done, err := factorstore.EndRestored(ctx, tx, r.At, func(subject string) bool { return r.Users[subject] })
 	if err != nil {

@@ -11,30 +11,30 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// Delivery names the providers by which codes are sent. A channel without one is off.
+// Delivery configures the providers that send codes. A channel without one is off.
 type Delivery = delivery.Settings
 
 // Config configures the service. DataDir, Issuer, JWKSURL, KMSURL and EnrolTokenFile are required.
 type Config struct {
 	config.Service
 
-	OTPIssuer string `env:"OTP_ISSUER" envDefault:"FountainAI"` // what authenticator apps show beside the account; no colon
+	OTPIssuer string `env:"OTP_ISSUER" envDefault:"FountainAI"` // name that authenticator apps show beside the account; without a colon
 	Delivery
 	Passkeys
-	// StepUpChannels are those whose codes raise a session: email, sms, webhook. None is the cautious choice, for mails and SMS can be read by others.
+	// StepUpChannels are the channels whose codes raise a session: email, sms, webhook. None is the cautious choice, because others can read mails and SMS.
 	StepUpChannels   []string `env:"STEP_UP_CHANNELS"`
-	DeliveriesPerDay int      `env:"DELIVERIES_PER_DAY" envDefault:"10000"` // codes that are sent in a day, of all people together
+	DeliveriesPerDay int      `env:"DELIVERIES_PER_DAY" envDefault:"10000"` // codes that are sent in a day at most, to all people together
 
-	// Development has channels without a provider write codes into the log. Only the program that runs a family for trying it out sets it: the
+	// Development makes channels without a provider write codes into the log. Only the program that runs a family for trying it out sets it; the
 	// environment can't.
 	Development bool   `env:"-"`
-	Version     string `env:"-"` // of the program, told by health
+	Version     string `env:"-"` // of the program, as the health operation reports it
 }
 
-// defaultPerDay bounds what an attack by messages can cost.
+// defaultPerDay is the default of DeliveriesPerDay. It bounds the cost of an attack that has messages sent.
 const defaultPerDay = 10_000
 
-// channels returns StepUpChannels by their type.
+// channels returns StepUpChannels as delivery.Channel.
 func (c *Config) channels() []delivery.Channel {
 	var out []delivery.Channel
 	for _, channel := range c.StepUpChannels {
@@ -43,7 +43,7 @@ func (c *Config) channels() []delivery.Channel {
 	return out
 }
 
-// Validate checks the configuration, reports all faults at once, and touches nothing outside. It fills in what has a default.
+// Validate sets the defaults of empty fields, checks the configuration and reports all faults at once. It has no effect outside c.
 func (c *Config) Validate() error {
 	c.Complete(handlers.Word)
 	if c.OTPIssuer == "" {

@@ -27,7 +27,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// patience is how long is waited for what happens on another goroutine: far beyond what it takes, also on a machine with other work.
+// patience is how long tests wait for another goroutine: far longer than it needs, also on a busy machine.
 const patience = time.Minute
 
 const twilioCallback = "https://fountain.example.org/twofactor/v1/hooks/twilio/status"
@@ -39,7 +39,7 @@ type postWorld struct {
 	twilio *deliverytest.Twilio
 }
 
-// eachPost runs f against a ready service with providers on every database; change may change its settings.
+// eachPost runs f against a ready service with providers, on every database; change can change its settings.
 func eachPost(t *testing.T, change func(c *Config), f func(t *testing.T, w *postWorld)) {
 	t.Helper()
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
@@ -94,7 +94,7 @@ func (w *postWorld) codes() (codes []string) {
 	return codes
 }
 
-// mailed waits until n codes have come by mail and returns the last one.
+// mailed waits until n codes have arrived by mail and returns the last one.
 func (w *postWorld) mailed(t *testing.T, n int) string {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(w.codes()) >= n }, patience, 10*time.Millisecond, "code %d has not come", n)
@@ -106,14 +106,14 @@ func afterHeader(mail string) string {
 	return body
 }
 
-// texted waits until n SMS have come and returns the code of the last one.
+// texted waits until n SMS have arrived and returns the code of the last one.
 func (w *postWorld) texted(t *testing.T, n int) string {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(w.twilio.Messages()) >= n }, patience, 10*time.Millisecond, "SMS %d has not come", n)
 	return sixDigits.FindString(w.twilio.Messages()[n-1].Get("Body"))
 }
 
-// settled waits until the delivery of a challenge stands somewhere.
+// settled waits until the delivery of a challenge has a given status.
 func (w *postWorld) settled(t *testing.T, c *auth.Claims, challengeID, status string) servicetest.Answer {
 	t.Helper()
 	var a servicetest.Answer
@@ -189,7 +189,7 @@ func TestDelivery_takesAnAddressThroughItsLife(t *testing.T) {
 	})
 }
 
-// A code of a mail raises no session unless the operator says so: it is no second factor for what is dangerous.
+// A code sent by mail raises no session unless the operator says so: it is no second factor for dangerous operations.
 func TestVerifyChallenge_raisesASessionOnlyWhereTheSettingsSaySo(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		ada := w.someone()
@@ -218,7 +218,7 @@ func TestVerifyChallenge_raisesASessionOnlyWhereTheSettingsSaySo(t *testing.T) {
 	})
 }
 
-// T13: a service can't learn who has what: an unknown subject's challenge looks like any other, and no code of it is right.
+// T13: a service can't learn who has which factors: the challenge of an unknown subject looks like any other, and no code is right for it.
 func TestCreateChallenge_looksTheSameForUnknownSubjects(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		ada, shop := w.someone(), w.caller()
@@ -259,7 +259,7 @@ func TestCreateChallenge_looksTheSameForUnknownSubjects(t *testing.T) {
 	})
 }
 
-// Nobody but the client that asked for a challenge sees it, uses it or ends it: not another service, and not its subject.
+// Only the client that asked for a challenge can read, use or end it: no other service can, and neither can its subject.
 func TestChallenges_areTheirClientsAlone(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		ada, shop := w.someone(), w.caller()
@@ -282,7 +282,7 @@ func TestChallenges_areTheirClientsAlone(t *testing.T) {
 	})
 }
 
-// T8: the attempts of a challenge are its own, however many codes are sent for it.
+// T8: attempts are counted for a challenge, however many codes are sent for it.
 func TestResendChallenge_doesNotResetAttempts(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		ada := w.someone()
@@ -313,7 +313,7 @@ func TestResendChallenge_doesNotResetAttempts(t *testing.T) {
 	})
 }
 
-// The life of a code begins when the provider takes it over, and its end is told.
+// The life of a code begins when the provider accepts it, and responses show when it ends.
 func TestChallenges_endInTime(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		ada := w.someone()
@@ -354,7 +354,7 @@ func TestChallenges_endInTime(t *testing.T) {
 	})
 }
 
-// T16: an address is planted as little as an authenticator.
+// T16: an attacker can't plant an address, as they can't plant an authenticator.
 func TestEnrolDelivery_asksForWhatEnrolmentAsksFor(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		const body = `{"channel":"email","target":"ada@example.org"}`
@@ -391,7 +391,7 @@ func TestEnrolDelivery_asksForWhatEnrolmentAsksFor(t *testing.T) {
 	})
 }
 
-// An administrator's invitation gives an address only where its codes raise sessions, and is used up by it.
+// With an invitation an administrator can enrol an address only where its codes raise sessions, and that uses up the invitation.
 func TestEnrolDelivery_usesAnAdministratorsInvitation(t *testing.T) {
 	eachPost(t, func(c *Config) { c.StepUpChannels = []string{"email"} }, func(t *testing.T, w *postWorld) {
 		w.kms.invitations[invitation] = ""
@@ -410,7 +410,7 @@ func TestEnrolDelivery_usesAnAdministratorsInvitation(t *testing.T) {
 	})
 }
 
-// T13: whoever has codes sent to many numbers of a range finds its end, and one person's phone does not ring all day.
+// T13: the number of codes to one range of phone numbers is limited, and so is the number to one person's phone.
 func TestDelivery_endsPumping(t *testing.T) {
 	numbers, strangers := 25, 3
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
@@ -467,7 +467,7 @@ func TestDelivery_endsPumping(t *testing.T) {
 	})
 }
 
-// What became of codes is told to administrators, without codes and addresses; what Twilio reports counts only when Twilio has signed it.
+// Administrators can read what became of codes, without codes and addresses. A report of Twilio counts only when Twilio has signed it.
 func TestListDeliveries_tellsWhatTwilioReports(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		boss := w.someone()
@@ -516,7 +516,7 @@ func TestListDeliveries_tellsWhatTwilioReports(t *testing.T) {
 	})
 }
 
-// sentAll waits until n deliveries are handed over.
+// sentAll waits until n deliveries are sent.
 func (w *postWorld) sentAll(t *testing.T, boss *auth.Claims, n int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -539,7 +539,7 @@ func twilioSignature(form url.Values) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// While no provider works, that is said at once, and nothing is begun that could not end well.
+// While no provider works, requests are refused at once, and nothing is begun that could not succeed.
 func TestCreateChallenge_saysThatNoProviderWorks(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		ada := w.someone()
@@ -560,7 +560,7 @@ func TestCreateChallenge_saysThatNoProviderWorks(t *testing.T) {
 	})
 }
 
-// A mail server that is down for 20 s within the life of a code: the code still arrives, works once, and lives from then on.
+// A mail server is down for 20 s within the life of a code: the code still arrives, works once, and its life begins then.
 func TestChallenges_outlastAnOutageOfTheMailServer(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		ada := w.someone()
@@ -599,7 +599,7 @@ func TestChallenges_outlastAnOutageOfTheMailServer(t *testing.T) {
 	})
 }
 
-// One that is down for longer: the status says so, and the code never comes late.
+// A mail server is down for longer: the status says so, and the code never arrives late.
 func TestChallenges_sayThatNoCodeWillCome(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		ada := w.someone()
@@ -617,7 +617,7 @@ func TestChallenges_sayThatNoCodeWillCome(t *testing.T) {
 	})
 }
 
-// Settings that could not work, and those that only the program that composes a family may give, end the start.
+// The service does not start with settings that can't work, nor with those that only the program that composes a family may set.
 func TestConfig_checksDelivery(t *testing.T) {
 	for want, c := range map[string]Config{
 		"SMTP_FROM":          {Delivery: Delivery{SMTP: delivery.SMTP{Addr: "mail.example.org:587"}}},
@@ -632,7 +632,7 @@ func TestConfig_checksDelivery(t *testing.T) {
 		"the log as a channel can't be had by the environment")
 }
 
-// What is tried at an address that is not confirmed is counted, and nothing that is no code is looked at.
+// Attempts at an address that is not confirmed are counted, and a text that is no code is not compared.
 func TestConfirmDelivery_countsWhatIsTried(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		ada := w.someone()
@@ -654,7 +654,7 @@ func TestConfirmDelivery_countsWhatIsTried(t *testing.T) {
 	})
 }
 
-// A provider that takes a message over and never brings it: its report shows, and another code may be asked for.
+// A provider accepts a message and never delivers it: its report is shown, and another code can be sent.
 func TestChallenges_seeThatAMessageNeverArrived(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		ada := w.someone()

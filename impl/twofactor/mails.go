@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	claimTimeout = 40 * time.Second // of a whole claim, which the kms holds while there is nothing
+	claimTimeout = 40 * time.Second // for a whole claim, which waits at the kms while there are no mails
 	maxClaim     = 64 << 10         // bytes of an answer: 16 mails
 )
 
-// sendMails sends the mails of the kms until ctx ends. Without a mail server it does not ask for them, by which the kms knows.
+// sendMails sends the mails of the kms until ctx ends. Without a mail server it does not claim any, from which the kms knows that there is none.
 func (s *service) sendMails(ctx context.Context) error {
 	if !s.sender.Brings(delivery.Email) {
 		return nil
@@ -36,7 +36,7 @@ func (s *service) sendMails(ctx context.Context) error {
 		return fmt.Errorf("client of the kms for mails: %w", err)
 	}
 	select {
-	case <-s.ready: // before, the service has no credential to ask with
+	case <-s.ready: // before that, the service has no credential for the kms
 	case <-ctx.Done():
 		return nil
 	}
@@ -48,7 +48,7 @@ func (s *service) sendMails(ctx context.Context) error {
 	return nil
 }
 
-// desk is the mailing.Desk at the kms.
+// desk implements mailing.Desk with calls to the kms.
 type desk struct{ authority }
 
 // Claim implements mailing.Desk.

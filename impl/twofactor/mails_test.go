@@ -23,7 +23,7 @@ func ordered(id string) kms.ClaimedMail {
 	}
 }
 
-// outcome waits for what the kms is told next.
+// outcome waits for the next report to the kms.
 func (w *postWorld) outcome(t *testing.T) kms.MailOutcome {
 	t.Helper()
 	select {
@@ -35,7 +35,7 @@ func (w *postWorld) outcome(t *testing.T) kms.MailOutcome {
 	}
 }
 
-// A mail of the kms reaches the person with its link, what became of it is told, and the link is in no log.
+// A mail of the kms reaches the person with its link, the outcome is reported, and the link is in no log.
 func TestMails_ofTheKMSReachPeople(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		w.kms.mails <- ordered("1")
@@ -65,7 +65,7 @@ func TestMails_ofTheKMSReachPeople(t *testing.T) {
 	})
 }
 
-// Links are brought to people or to nobody: development has codes in its log, and no links.
+// Links are sent to people only: in development codes are written into the log, and links are not.
 func TestMails_areNotAskedForWithoutAMailServer(t *testing.T) {
 	eachPost(t, func(c *Config) { c.SMTP, c.Development = delivery.SMTP{}, true }, func(t *testing.T, w *postWorld) {
 		w.kms.mails <- ordered("1")

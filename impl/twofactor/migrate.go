@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Migrate brings the database of the service up to date and ends. Run does the same at every start.
+// Migrate applies the migrations that the database of the service lacks. Run does the same at every start.
 func Migrate(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of twofactor: %w", err)
@@ -20,8 +20,8 @@ func Migrate(ctx context.Context, c Config) error {
 	return lifecycle.Migrate(ctx, handlers.Word, c.Service, schema)
 }
 
-// AbandonDataKey deletes the key that the service seals with and what it sealed: no kms opens it any more. Every factor is revoked, which the
-// audit log says, and a new key signs proofs from then on. See lifecycle.AbandonDataKey.
+// AbandonDataKey deletes the data key of the service and what was sealed with it. It is for a key that no kms can open any more. Every factor is
+// revoked, which the audit trail records, and a new key signs proofs from then on. See lifecycle.AbandonDataKey.
 func AbandonDataKey(ctx context.Context, c config.Service) error {
 	return lifecycle.AbandonDataKey(ctx, handlers.Word, c, schema, func(ctx context.Context, tx *store.Tx) error {
 		return factorstore.DropSealed(ctx, tx, clock.System.Now())

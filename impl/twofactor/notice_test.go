@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// told waits until n mails have come, and demands that the last one went to the address and says the sentence.
+// told waits until n mails have arrived, and requires that the last one went to the address and contains the sentence.
 func (w *postWorld) told(t *testing.T, n int, to, sentence string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(w.smtp.Mails()) >= n }, patience, 10*time.Millisecond, "mail %d has not come", n)
@@ -18,7 +18,7 @@ func (w *postWorld) told(t *testing.T, n int, to, sentence string) {
 	require.NotContains(t, mail.Data, "Your code is")
 }
 
-// What somebody else may have done to a person's factors is told at the person's addresses, also at those that end with it.
+// A person is notified of changes to their factors, which another person may have made, at all their addresses, also at those that the change revokes.
 func TestNotices_tellAPersonWhatWasDone(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		admin, ada := w.someone(), w.someone()
@@ -60,7 +60,7 @@ func TestNotices_tellAPersonWhatWasDone(t *testing.T) {
 	})
 }
 
-// A passkey is a second factor like others.
+// A passkey is a second factor like any other.
 func TestNotices_tellOfAPasskey(t *testing.T) {
 	eachPost(t, nil, func(t *testing.T, w *postWorld) {
 		ada := w.someone()

@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// The page and its files are for everybody, strict in what they may load, and kept by browsers until they change.
+// The page and its files need no token, restrict what they may load, and are cached by browsers until they change.
 func TestPage_isServedWithItsFiles(t *testing.T) {
 	w := newWorld(t)
 	w.start(t, store.Config{Dir: t.TempDir()})

@@ -19,16 +19,16 @@ import (
 	"github.com/fountainai/fountain/tests/authenticator"
 )
 
-// origin is that of the pages that may use passkeys in the tests.
+// origin is the origin of the pages that may use passkeys in the tests.
 const origin = "https://app.example.org"
 
 // nameless is an issuer to which no passkey can be bound.
 const nameless = "http://127.0.0.1:8002"
 
-// newDevice is an authenticator with one passkey, with a page of the site in its browser.
+// newDevice returns an authenticator with one passkey, whose browser shows a page of the site.
 func newDevice() *authenticator.Device { return authenticator.New("app.example.org", origin) }
 
-// options returns the member options of an answer.
+// options returns the member options of a response.
 func options(t *testing.T, a servicetest.Answer) []byte {
 	t.Helper()
 	var body struct{ Options json.RawMessage }
@@ -36,7 +36,7 @@ func options(t *testing.T, a servicetest.Answer) []byte {
 	return body.Options
 }
 
-// makes returns the body of confirmPasskey for what enrolPasskey has answered.
+// makes returns the body of confirmPasskey for a response of enrolPasskey.
 func makes(t *testing.T, d *authenticator.Device, enrolment servicetest.Answer) string {
 	t.Helper()
 	made, err := d.Create(options(t, enrolment))
@@ -127,7 +127,7 @@ func TestPasskeys_raiseASessionAndSignIn(t *testing.T) {
 	})
 }
 
-// What a passkey is asked for is what the authenticators of other types are asked for, and what it makes must be of this site and person.
+// Enrolling a passkey needs what enrolling other authenticators needs, and the new passkey must be of this site and person.
 func TestEnrolPasskey_refusesWhoMayNot(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()
@@ -156,7 +156,7 @@ func TestEnrolPasskey_refusesWhoMayNot(t *testing.T) {
 	})
 }
 
-// An administrator's password alone gives no passkey either.
+// An administrator's password alone is not enough to enrol a passkey either.
 func TestEnrolPasskey_anAdministratorsFirstFactorNeedsAnInvitation(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.kms.invitations[invitation] = ""
@@ -209,7 +209,7 @@ func TestConfirmPasskey_takesWhatWasMadeHereAndNow(t *testing.T) {
 		totp := w.call(t, w.raised(ada), "POST", "/factors/totp", `{}`).Text(t, "factorId")
 		refused(t, confirm(w.raised(ada), totp, made), 404, "not_found")
 
-		// The same credential is no second factor, of whomever.
+		// The same credential can't be enrolled again, by any subject.
 		bob := w.someone()
 		a = w.call(t, bob, "POST", "/factors/passkey", `{}`)
 		refused(t, confirm(bob, a.Text(t, "factorId"), makes(t, d, a)), 409, "already_exists")
@@ -218,7 +218,7 @@ func TestConfirmPasskey_takesWhatWasMadeHereAndNow(t *testing.T) {
 	})
 }
 
-// A passkey that was planted before another factor became active does not slip in beside it.
+// A passkey that was planted before another factor became active can't be confirmed without that factor.
 func TestConfirmPasskey_asksForACodeOfAFactorThatBecameActiveMeanwhile(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()
@@ -232,7 +232,7 @@ func TestConfirmPasskey_asksForACodeOfAFactorThatBecameActiveMeanwhile(t *testin
 	})
 }
 
-// wrongPages are devices and pages whose answers count for nothing.
+// wrongPages are devices and pages whose answers are refused.
 var wrongPages = map[string]func(*authenticator.Device){
 	"another origin":       func(d *authenticator.Device) { d.Origin = "https://app.example.com" },
 	"another port":         func(d *authenticator.Device) { d.Origin = origin + ":8443" },
@@ -243,7 +243,7 @@ var wrongPages = map[string]func(*authenticator.Device){
 	"copied, not copyable": func(d *authenticator.Device) { d.BackupState = true },
 }
 
-// wrongSignatures are those of wrongPages, and what only a signature can have wrong.
+// wrongSignatures are wrongPages, and faults that only a signature can have.
 func wrongSignatures() map[string]func(*authenticator.Device) {
 	all := map[string]func(*authenticator.Device){
 		"another's handle":    func(d *authenticator.Device) { d.UserHandle = []byte("usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P") },
@@ -258,7 +258,7 @@ func wrongSignatures() map[string]func(*authenticator.Device) {
 	return all
 }
 
-// A challenge is good for one answer of the session that asked for it.
+// A challenge accepts one answer, in the session that asked for it.
 func TestVerifyPasskey_takesOneAnswerOfItsSession(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()
@@ -294,7 +294,7 @@ func TestVerifyPasskey_takesOneAnswerOfItsSession(t *testing.T) {
 		}
 		require.Contains(t, w.logs.String(), "may have been copied")
 
-		// Another's passkey raises no session of hers, though it signs what she was asked.
+		// The passkey of another subject does not raise her session, although it signs her challenge.
 		bob := w.someone()
 		_, bobs := w.enrolledPasskey(t, bob)
 		path, asked = w.challenged(t, ada)
@@ -319,7 +319,7 @@ func TestVerifyPasskey_takesOneAnswerOfItsSession(t *testing.T) {
 	})
 }
 
-// Every failure of a sign-in looks the same, and what failed can be repeated by its owner only.
+// Every failure of a sign-in looks the same, and only the passkey's owner can answer the sign-in after it.
 func TestVerifyPasskeySignIn_refusesEverythingAlike(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()
@@ -376,7 +376,7 @@ func TestVerifyPasskeySignIn_refusesEverythingAlike(t *testing.T) {
 	})
 }
 
-// withoutInstance drops what names the one request of a problem.
+// withoutInstance removes from a problem what identifies the request.
 func withoutInstance(problem string) string {
 	var body map[string]any
 	if json.Unmarshal([]byte(problem), &body) != nil {
@@ -387,7 +387,7 @@ func withoutInstance(problem string) string {
 	return string(text)
 }
 
-// Of any number of parallel answers to one challenge, or one sign-in, one counts.
+// Of any number of parallel answers to one challenge, or to one sign-in, exactly one succeeds.
 func TestVerifyPasskey_hasOneWinner(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()
@@ -401,7 +401,7 @@ func TestVerifyPasskey_hasOneWinner(t *testing.T) {
 	})
 }
 
-// parallel sends the same request 16 times at once and counts the answers' statuses.
+// parallel sends the same request 16 times at once and counts the responses by status.
 func (w *world) parallel(t *testing.T, c *auth.Claims, path, body string) map[int]int {
 	t.Helper()
 	var mu sync.Mutex
@@ -419,7 +419,7 @@ func (w *world) parallel(t *testing.T, c *auth.Claims, path, body string) map[in
 	return statuses
 }
 
-// Where it can't be kept that a passkey has answered, nobody learns whether the answer was right.
+// When the answer of a passkey can't be recorded, the response does not tell whether it was right.
 func TestVerifyPasskey_tellsNothingWhenItCannotBeKept(t *testing.T) {
 	w := newWorld(t)
 	dir := t.TempDir()
@@ -438,7 +438,7 @@ func TestVerifyPasskey_tellsNothingWhenItCannotBeKept(t *testing.T) {
 	refused(t, w.call(t, ada, "POST", "/passkey-challenges", ""), 503, "unavailable")
 }
 
-// Copies of a passkey on several devices have counters of their own, or none: no reason to keep their owner out (reference D7).
+// Copies of a passkey on several devices have counters of their own, or none. That must not lock out their owner (reference D7).
 func TestVerifyPasskey_judgesNoCounterOfWhatIsCopied(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()
@@ -457,7 +457,7 @@ func TestVerifyPasskey_judgesNoCounterOfWhatIsCopied(t *testing.T) {
 	})
 }
 
-// A reset ends passkeys, and what they were about to sign.
+// A reset revokes passkeys, and ends their open challenges.
 func TestResetFactors_endsPasskeys(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		admin, ada := w.someone(), w.someone()
@@ -487,7 +487,7 @@ func TestPasskeys_areRenamedAndTakeNoCode(t *testing.T) {
 	})
 }
 
-// Where the use of a signature can't be kept, nobody learns whether it was right.
+// When the use of a signature can't be recorded, the response does not tell whether it was right.
 func TestPasskeys_tellNothingWhenItCannotBeKept(t *testing.T) {
 	w := newWorld(t)
 	dir := t.TempDir()
@@ -510,7 +510,7 @@ func TestPasskeys_tellNothingWhenItCannotBeKept(t *testing.T) {
 	}
 }
 
-// Where the service has no name there are no passkeys, and every operation says so.
+// Without a host name there are no passkeys, and every operation of passkeys says so.
 func TestPasskeys_areOffWithoutAName(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		w := newWorld(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// codesOf returns the recovery codes of an answer.
+// codesOf returns the recovery codes of a response.
 func codesOf(t *testing.T, a servicetest.Answer, member string) (codes []string) {
 	t.Helper()
 	var body map[string]json.RawMessage
@@ -41,7 +41,7 @@ func (w *world) left(t *testing.T, c *auth.Claims) (n float64) {
 	return left.Remaining
 }
 
-// Whoever loses the only authenticator gets back in: a recovery code raises the session, a new authenticator is enrolled and the lost one revoked.
+// A user who loses the only authenticator can get back in: a recovery code raises the session, a new authenticator is enrolled and the lost one is revoked.
 func TestRecoveryCodes_takeThePlaceOfALostAuthenticator(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()
@@ -84,7 +84,7 @@ func TestRecoveryCodes_takeThePlaceOfALostAuthenticator(t *testing.T) {
 	})
 }
 
-// A recovery code is not held up by the lock that somebody else's guesses have brought about, and ends it.
+// A recovery code is accepted despite a lock caused by the guesses of others, and ends the lock.
 func TestUseRecoveryCode_worksWhileTheSubjectIsLocked(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()
@@ -151,7 +151,7 @@ func TestResetFactors_endsWhatAUserHasOnAnAdministratorsWord(t *testing.T) {
 	})
 }
 
-// A service asks for a user's code; the answer for who has no factor, or does not exist, is that for a wrong code.
+// A service verifies a user's code. For a user without a factor, or one that does not exist, it gets the response for a wrong code.
 func TestVerifyOtpFor_acceptsAUsersCodeOnceForAService(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()
@@ -184,7 +184,7 @@ func TestVerifyOtpFor_acceptsAUsersCodeOnceForAService(t *testing.T) {
 	})
 }
 
-// Where the count and the mark can't be kept, nobody learns whether a code was right.
+// When the count and the mark can't be stored, the response does not tell whether a code was right.
 func TestVerify_tellsNothingWhenItCannotBeKept(t *testing.T) {
 	w := newWorld(t)
 	dir := t.TempDir()
@@ -220,7 +220,7 @@ func TestUpdateFactor_renamesAFactorOfOnesOwn(t *testing.T) {
 	})
 }
 
-// A device whose clock is far off is found by two codes that follow each other, both of which are used up.
+// Two consecutive codes resynchronise a device whose clock is far off. Both are used up.
 func TestResyncTotp_learnsAClockThatIsFarOff(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ada := w.someone()

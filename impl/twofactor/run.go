@@ -1,5 +1,5 @@
-// Package twofactor is the service of one-time passwords: it enrols authenticators, verifies their codes, each once, and
-// gives the proof that the kms trades for a raised access token.
+// Package twofactor is the service of second factors: authenticator apps, codes by mail, SMS and webhook, passkeys and recovery
+// codes. It verifies each code once, and issues the proof that the kms trades for a raised access token.
 package twofactor
 
 import (
@@ -33,19 +33,20 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// schema is what the database of the service holds.
+// schema describes the database of the service: its migrations and its tables.
 var schema = lifecycle.Schema{
 	Migrations: []fs.FS{audit.Migrations, idempotency.Migrations, credential.Migrations, factorstore.Migrations},
 	Tables:     slices.Concat(lifecycle.SharedTables, factorstore.Tables),
 }
 
 const (
-	callTimeout = 10 * time.Second // of a whole call to the kms
-	tidyPause   = time.Minute      // between two times that kept secrets are blanked and old rows removed
+	callTimeout = 10 * time.Second // for a whole call to the kms
+	tidyPause   = time.Minute      // between two runs of blanking stored secrets and deleting old rows
 )
 
-// Run serves until ctx ends, then drains and returns nil. What may come later, the kms and the database among them, it waits
-// for, not ready; a wrong configuration, an address in use and a database that it must not touch are errors.
+// Run serves until ctx ends, then finishes the requests that have begun and returns nil. Until what may start later is there, the
+// kms and the database among it, the service waits and is not ready. A wrong configuration, an address in use and a database that
+// it must not touch are errors.
 func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of twofactor: %w", err)
@@ -69,17 +70,17 @@ type service struct {
 	kms      *kms.Client
 	handlers *handlers.Handlers
 	keys     *auth.JWKS
-	rows     *factorstore.Store             // there once the database is open
-	factors  atomic.Pointer[factor.Service] // there once the service has started
+	rows     *factorstore.Store             // nil until the database is open
+	factors  atomic.Pointer[factor.Service] // nil until the service has started
 	sender   *delivery.Router
 	metrics  *challenge.Metrics
 	site     *passkey.Site // nil: passkeys are off
 	passkeys *passkey.Metrics
-	started  chan *challenge.Service // one, when the service has started
-	ready    chan struct{}           // closed then
+	started  chan *challenge.Service // gets one value when the service has started
+	ready    chan struct{}           // closed when the service has started
 }
 
-// run is Run as somebody.
+// run is Run with an identity and a client that are ready to use.
 func run(ctx context.Context, c Config, client *http.Client, who identity) error {
 	life, err := lifecycle.New(handlers.Word, c.Service)
 	if err != nil {
@@ -100,17 +101,17 @@ func run(ctx context.Context, c Config, client *http.Client, who identity) error
 	}
 	life.Apply = s.apply
 	life.Identify(who, client)
-	life.Cleanup("attempts", s.closeAttempts) // after the last request is answered
+	life.Cleanup("attempts", s.closeAttempts) // runs after the last request is answered
 	life.Go("work", s.work)
 	life.Go("deliver", s.deliver)
 	life.Go("mails", s.sendMails)
 	return life.Serve(ctx, lifecycle.Door{Keys: s.keys, Mount: s.handlers.Mount})
 }
 
-// errStarting has the entry of the feed told again.
+// errStarting makes the feed deliver an entry again.
 var errStarting = errors.New("the factors can't be reached yet")
 
-// apply voids a user's factors where the kms's feed says so. The feed alone is not believed: the record is signed by the kms.
+// apply voids the factors of a user when an entry of the kms's feed says so. The feed alone is not trusted: the record in the entry must be signed by the kms.
 func (s *service) apply(ctx context.Context, e revocation.Entry) error {
 	if e.Kind != revocation.Factors {
 		return nil
@@ -126,7 +127,7 @@ func (s *service) apply(ctx context.Context, e revocation.Entry) error {
 	return factors.Void(ctx, subject, before)
 }
 
-// work brings the service to readiness, and then removes, until ctx ends, what nobody may or will ask for any more.
+// work makes the service ready, and then, until ctx ends, blanks stored secrets and deletes rows that are no longer needed.
 func (s *service) work(ctx context.Context) error {
 	db, err := s.life.Database(ctx, schema)
 	if err != nil {
@@ -154,7 +155,7 @@ func (s *service) work(ctx context.Context) error {
 	})(ctx)
 }
 
-// observe returns what counts how many codes shared a commit.
+// observe returns the function that records how many codes shared a commit.
 func (s *service) observe() func(int) {
 	size := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "fountain_twofactor_commit_attempts", Help: "Codes whose verdicts shared one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
@@ -163,7 +164,7 @@ func (s *service) observe() func(int) {
 	return func(n int) { size.Observe(float64(n)) }
 }
 
-// closeAttempts lets the codes that are being judged end before the database is closed.
+// closeAttempts waits for the codes that are being judged, before the database is closed.
 func (s *service) closeAttempts() error {
 	if s.rows != nil {
 		s.rows.Close()
@@ -171,7 +172,7 @@ func (s *service) closeAttempts() error {
 	return nil
 }
 
-// prepareDelivery makes what sends codes.
+// prepareDelivery makes the senders of codes and their metrics.
 func (s *service) prepareDelivery() (err error) {
 	c := s.config
 	if s.metrics, err = challenge.NewMetrics(c.Registerer); err != nil {
@@ -186,7 +187,7 @@ func (s *service) prepareDelivery() (err error) {
 	return nil
 }
 
-// preparePasskeys finds the site that passkeys are bound to.
+// preparePasskeys determines the site that passkeys are bound to, and makes the metrics.
 func (s *service) preparePasskeys() (err error) {
 	if s.site, err = s.config.Passkeys.site(s.config.Issuer); err != nil {
 		return err
@@ -198,7 +199,7 @@ func (s *service) preparePasskeys() (err error) {
 	return err
 }
 
-// deliver sends codes from the service's start until ctx ends.
+// deliver sends codes from when the service has started until ctx ends.
 func (s *service) deliver(ctx context.Context) error {
 	var challenges *challenge.Service
 	select {
@@ -213,7 +214,7 @@ func (s *service) deliver(ctx context.Context) error {
 	return nil
 }
 
-// start gets the keys and tells the kms the one that signs proofs. Each step may be repeated.
+// start gets the keys, registers the proof key with the kms, and makes the core of the handlers. Each step may be repeated.
 func (s *service) start(ctx context.Context, db *store.DB) (*handlers.Core, *idempotency.Store, error) {
 	dataKey, err := s.identity.DataKey(ctx, db)
 	if err != nil {
@@ -250,13 +251,13 @@ func (s *service) start(ctx context.Context, db *store.DB) (*handlers.Core, *ide
 	return &handlers.Core{Factors: factors, Challenges: challenges, Passkeys: passkeys}, idempotency.New(dataKey, dataKey, s.config.Clock), err
 }
 
-// register tells the kms a proof key.
+// register registers a proof key with the kms.
 func (s *service) register(ctx context.Context, kid, x string) error {
 	answer, err := s.kms.PutProofKey(ctx, kid, kms.ProofKey{Kty: "OKP", Crv: "Ed25519", X: x})
 	if err != nil {
 		return err
 	}
-	_ = answer.Body.Close() // its content says nothing that the status does not
+	_ = answer.Body.Close() // the status alone matters
 	if answer.StatusCode == http.StatusUnauthorized {
 		s.identity.Forget(auth.ProofAudience)
 	}

@@ -66,7 +66,7 @@ func TestService_takesAFactorThroughItsLife(t *testing.T) {
 		confirmed := w.call(t, c, "POST", "/factors/totp/"+id+"/confirm", `{"code":"`+w.code(t, secret, 0)+`"}`)
 		require.Equal(t, http.StatusOK, confirmed.Status, "%s", confirmed.Body)
 		require.Equal(t, "active", confirmed.Text(t, "status"))
-		// The first code is used up, and has shown what a later one would show, to the session that gave it.
+		// The first code is used up. In the session that gave it, it has proved what a later code would prove.
 		first, err := auth.VerifyProof(t.Context(), confirmed.JSON(t)["proof"].(map[string]any)["proof"].(string), w.kms.proofKeys, w.now)
 		require.NoError(t, err)
 		require.Equal(t, c.Subject+" "+c.SessionID+" "+c.ClientID, first.Subject+" "+first.SessionID+" "+first.AuthorizedParty)
@@ -175,7 +175,7 @@ func TestVerifyOtp_refusesBodiesThatAreNoCode(t *testing.T) {
 	})
 }
 
-// A code is text: where it begins with zeros it keeps them on all ways, and without them it is none (T14).
+// A code is text. Leading zeros are kept everywhere, and a code without them is not accepted (T14).
 func TestVerifyOtp_keepsLeadingZeros(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		steps := func(secret string, within int64) int64 { // until the code begins with 0
@@ -279,7 +279,7 @@ func TestListFactors_pages(t *testing.T) {
 	})
 }
 
-// What was acknowledged before a restart holds after it: the code stays used, the key stays the kms's.
+// What was acknowledged before a restart holds after it: the code stays used, and the kms still has the proof key.
 func TestService_remembersThroughARestart(t *testing.T) {
 	storetest.EachConfig(t, nil, func(t *testing.T, c store.Config) {
 		w := newWorld(t)
@@ -314,7 +314,7 @@ func TestService_waitsForTheKms(t *testing.T) {
 	refused(t, w.call(t, nil, "GET", "/ready", ""), 503, "not_ready")
 }
 
-// The real credential, from the enrolment token to the registered proof key; the second start needs no token.
+// This uses the real credential, from the enrolment token to the registered proof key. The second start needs no token.
 func TestRun_enrolsItselfOnce(t *testing.T) {
 	w := newWorld(t)
 	settings := w.settings(t, store.Config{})

@@ -29,7 +29,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(servicetest.Main(m, "twofactor")) }
 
-// fakeKMS takes proof keys.
+// fakeKMS is a kms that accepts proof keys.
 type fakeKMS struct {
 	*servicetest.KMS
 	mu          sync.Mutex
@@ -51,7 +51,7 @@ func newKMS(t *testing.T) *fakeKMS {
 	return k
 }
 
-// claimMails gives out one mail, and holds the request while there is none.
+// claimMails returns one mail, and holds the request while there is none.
 func (k *fakeKMS) claimMails(w http.ResponseWriter, r *http.Request) {
 	k.claims.Add(1)
 	select {
@@ -71,7 +71,7 @@ func (k *fakeKMS) reportMail(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// checkInvitation knows the invitations of the test; the id of one is its text.
+// checkInvitation accepts the invitations of the test; the id of an invitation is its text.
 func (k *fakeKMS) checkInvitation(w http.ResponseWriter, r *http.Request) {
 	var body struct{ UserID, Token string }
 	err := json.NewDecoder(r.Body).Decode(&body)
@@ -112,8 +112,8 @@ func (k *fakeKMS) putProofKey(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// fakeIdentity stands for the service's credential; its data key outlives restarts. It knows of tokens what the test says of their
-// subjects: without a word every session is good and nobody is an administrator.
+// fakeIdentity stands in for the service's credential. Its data key survives restarts. Of tokens it knows what the test sets for their
+// subjects. By default every session is valid and no subject is an administrator.
 type fakeIdentity struct {
 	dataKey []byte
 	lost    atomic.Bool
@@ -159,7 +159,7 @@ func (f *fakeIdentity) DataKey(context.Context, *store.DB) (*seal.Key, error) {
 	return seal.FromDataKey(f.dataKey)
 }
 
-// world is the running service with what stands round it.
+// world is the running service with the stand-ins for what it uses.
 type world struct {
 	*servicetest.Running
 	kms      *fakeKMS
@@ -189,7 +189,7 @@ func newWorld(t *testing.T) *world {
 	}
 }
 
-// settings are those of a service on a database.
+// settings returns the configuration of a service on a database.
 func (w *world) settings(t *testing.T, c store.Config) Config {
 	t.Helper()
 	settings := Config{Service: servicetest.Settings(t, w.kms.KMS, c, w.logs)}
@@ -226,7 +226,7 @@ func (w *world) raised(c *auth.Claims) *auth.Claims {
 	return &r
 }
 
-// call sends a request and holds the answer against the contract.
+// call sends a request and checks the response against the contract.
 func (w *world) call(t *testing.T, c *auth.Claims, method, path, body string, headers ...string) servicetest.Answer {
 	t.Helper()
 	token := ""
@@ -238,7 +238,7 @@ func (w *world) call(t *testing.T, c *auth.Claims, method, path, body string, he
 
 var refused = servicetest.Refused
 
-// code is the code of the step that lies offset steps from now's.
+// code returns the code of the step that is offset steps after the present one.
 func (w *world) code(t *testing.T, secret string, offset int64) string {
 	t.Helper()
 	seed, err := base32NoPadding.DecodeString(secret)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Kind says what a change did.
+// Kind is the kind of a change.
 type Kind string
 
 // The kinds of changes.
@@ -22,24 +22,24 @@ type Change struct {
 	Position    int64 // 1, 2, 3 ... in its scope, in the order of the commits
 	Kind        Kind
 	ElementType string
-	ID          string // of the element; empty: reordered
-	Version     int64  // created and revised
-	Number      int64  // at that time; 0: reordered
+	ID          string // of the element; empty for reordered
+	Version     int64  // of the element, for created and revised
+	Number      int64  // of the element at that time; 0 for reordered
 	Numbers     []NumberChange
-	Shift       *Shift // of a move that is told so; Numbers has the element that was moved alone
+	Shift       *Shift // of a move that renumbered more than MaxMoved elements; Numbers then has only the element that was moved
 	At          time.Time
 	Actor       string // the subject
 }
 
-// Feed is what a scope's feed is now.
+// Feed is the present state of a scope's feed.
 type Feed struct {
-	Name  string // of the database's feeds; another one follows a restore
+	Name  string // of all feeds of the database; it changes when a backup is restored
 	Known bool   // the scope has had an element
-	Last  int64  // position
+	Last  int64  // the last position
 }
 
-// Admit checks that a caller who knows the feed up to a position can go on there. An empty name says that the caller keeps none. Errors:
-// ErrOtherFeed, ErrUnknownScope, ErrBeyondFeed.
+// Admit checks that a caller who has read the feed up to a position can continue there. name is the feed's name as the caller knows it; empty
+// means that the caller keeps no name, and is not compared. Errors: ErrOtherFeed, ErrUnknownScope, ErrBeyondFeed.
 func (f Feed) Admit(name string, position int64) error {
 	switch {
 	case name != "" && name != f.Name:
@@ -52,7 +52,7 @@ func (f Feed) Admit(name string, position int64) error {
 	return nil
 }
 
-// What is wrong with where a caller wants to go on: from before a restore, positions are those of other changes.
+// Errors of Feed.Admit. After a backup is restored, a position from before the restore can denote another change.
 var (
 	ErrOtherFeed  = errors.New("feed has another name")
 	ErrBeyondFeed = errors.New("position is beyond the feed")

@@ -1,5 +1,4 @@
-// Package domain says what an element is and which rules its numbers and versions follow. It knows neither how requests
-// arrive nor how rows are kept.
+// Package domain defines elements, and the rules for their numbers and versions. It knows neither HTTP nor the database.
 package domain
 
 import (
@@ -10,14 +9,14 @@ import (
 	"time"
 )
 
-// Limits of the contract that the domain keeps itself.
+// Limits of the contract that the domain enforces.
 const (
 	MaxData   = 64 << 10  // bytes of one element's data
 	MaxBatch  = 1000      // elements appended together
-	MaxNumber = 1<<53 - 1 // the largest integer every JSON reader knows exactly (RFC 8259, section 6)
+	MaxNumber = 1<<53 - 1 // the largest integer that every JSON reader represents exactly (RFC 8259, section 6)
 )
 
-// Status says whether an element is in use. An omitted element keeps its number and place.
+// Status says whether an element is in use. An omitted element keeps its number.
 type Status string
 
 // The statuses.
@@ -26,15 +25,15 @@ const (
 	Omitted Status = "omitted"
 )
 
-// Group is what one sequence of numbers belongs to: an element type in a scope.
+// Group is an element type in a scope. Each group has its own sequence of numbers.
 type Group struct{ Scope, ElementType string }
 
-// Compare orders groups; whoever locks several does it in this order.
+// Compare orders groups. A transaction that locks several groups locks them in this order.
 func (g Group) Compare(other Group) int {
 	return cmp.Or(strings.Compare(g.Scope, other.Scope), strings.Compare(g.ElementType, other.ElementType))
 }
 
-// Ref names one element.
+// Ref identifies one element.
 type Ref struct {
 	Group
 	ID string
@@ -45,20 +44,20 @@ func (r Ref) Compare(other Ref) int {
 	return cmp.Or(r.Group.Compare(other.Group), strings.Compare(r.ID, other.ID))
 }
 
-// Element is an element as it is now.
+// Element is an element in its present state.
 type Element struct {
 	Ref
-	Number    int64  // 1..N in its group without a gap
-	Formatted string // its formatted number; empty: the group had no format
+	Number    int64  // in its group, where numbers are 1..N without a gap
+	Formatted string // formatted number; empty: the group had no format when the element was created
 	Status    Status
-	Version   int64   // the current one, from 1
+	Version   int64   // the current version, from 1
 	Comment   *string // of the current version
 	Data      []byte  // of the current version: the caller's JSON object, byte for byte
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
 
-// StateWords are what the entity tag of an element says beside its version (etag.OfState): what changes without a new version.
+// StateWords returns what the entity tag of an element holds in addition to the version (etag.OfState): the state that can change without a new version.
 func StateWords(number int64, status Status) []string {
 	return []string{strconv.FormatInt(number, 10), string(status)}
 }
@@ -69,13 +68,13 @@ type Draft struct {
 	Comment *string
 	Data    []byte
 
-	named bool // by Name: nobody else has this id
+	named bool // Name chose the id, so no other element has it
 }
 
-// Named reports whether the id was chosen by Name, so that nobody else can have it.
+// Named reports whether Name chose the id. No other element has such an id.
 func (d Draft) Named() bool { return d.named }
 
-// Actor is who asks for a change, for the versions and the audit chain.
+// Actor is the caller who makes a change, as versions and the audit chain record it.
 type Actor struct {
 	Subject   string
 	Kind      string // user or service
@@ -90,7 +89,7 @@ type Create struct {
 	Actor  Actor
 }
 
-// Name chooses the ids that the caller left open; newID never gives one twice.
+// Name fills in the ids that the caller left empty. newID must never return the same id twice.
 func (c *Create) Name(newID func() string) {
 	for i := range c.Drafts {
 		if c.Drafts[i].ID == "" {
@@ -99,7 +98,7 @@ func (c *Create) Name(newID func() string) {
 	}
 }
 
-// Check finds what is wrong with the drafts, as far as it needs no other element. It returns an *InvalidItems or nil.
+// Check validates the drafts, as far as that is possible without the elements that exist. It returns an *InvalidItems or nil.
 func (c *Create) Check() error {
 	var faults []ItemFault
 	seen := make(map[string]bool, len(c.Drafts))
@@ -119,7 +118,7 @@ func (c *Create) Check() error {
 	return nil
 }
 
-// Number gives the drafts the numbers up to and including last.
+// Number makes elements of the drafts, with consecutive numbers up to and including last.
 func (c *Create) Number(last int64, at time.Time) []Element {
 	out := make([]Element, len(c.Drafts))
 	first := last - int64(len(c.Drafts)) + 1
@@ -132,7 +131,7 @@ func (c *Create) Number(last int64, at time.Time) []Element {
 	return out
 }
 
-// Restate takes an element out of use (Omitted), or into use again (Active). Repeating it changes nothing.
+// Restate takes an element out of use (Omitted) or puts it back into use (Active). Repeating it changes nothing.
 type Restate struct {
 	Ref
 	Status Status

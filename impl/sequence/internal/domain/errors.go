@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// What can be wrong with a request, beside *InvalidItems, *Exists and *Stale.
+// Errors of requests, in addition to *InvalidItems, *Exists and *Stale.
 var (
 	ErrUnknownScope   = errors.New("scope has no element")
 	ErrUnknownElement = errors.New("element does not exist")
@@ -16,12 +16,12 @@ var (
 	ErrOrderChanged   = errors.New("the order has changed since the walk began")
 )
 
-// ItemFault is what is wrong with one item of a list, or with the only one.
+// ItemFault says which rule an item of a request breaks. A request that has a single item has it at index 0.
 type ItemFault struct {
-	Index    int    // in the list as it was sent
+	Index    int    // in the list that was sent
 	Property string // of the item; empty: the item itself
 	Rule     string
-	Message  string // never repeats what was sent
+	Message  string // never contains what was sent
 }
 
 // InvalidItems says which items break a rule. Nothing was changed.
@@ -32,14 +32,14 @@ func (e *InvalidItems) Error() string {
 	return fmt.Sprintf("%d invalid items, the first at %d: %s %s", len(e.Faults), f.Index, f.Property, f.Message)
 }
 
-// Exists says which drafts have an id that an element of the group has already. Nothing was changed.
+// Exists says which drafts, by index, have an id that another element of the group already has. Nothing was changed.
 type Exists struct{ Indexes []int }
 
 func (e *Exists) Error() string { return fmt.Sprintf("%d ids are taken", len(e.Indexes)) }
 
-// Stale says that the change was made from a state that is no longer current. Nothing was changed.
+// Stale says that the element is no longer in the state that the change expected. Nothing was changed.
 type Stale struct {
-	Version, Number int64 // now
+	Version, Number int64 // current values, as Status
 	Status          Status
 }
 

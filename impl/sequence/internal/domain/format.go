@@ -21,31 +21,32 @@ const (
 	ResetDay   Reset = "day"
 )
 
-// periods are how the period of a reset is written. Those of one reset sort by time.
+// periods are the layouts (time.Format) in which the period of a number is written, by reset. Periods of one reset sort by time.
 var periods = map[Reset]string{ResetNever: "", ResetYear: "2006", ResetMonth: "2006-01", ResetDay: "2006-01-02"}
 
-// MaxPadding bounds the digits that a format fills up to.
+// MaxPadding is the largest Format.Padding, in digits.
 const MaxPadding = 18
 
-// Format says how the formatted numbers of a group are written, and which it has given last. Such a number belongs to its element for good, whatever becomes of the element's place.
+// Format says how the formatted numbers of a group are written, and which was given last. An element keeps its formatted number for good, even when it is moved or
+// omitted.
 type Format struct {
 	Group
 	Prefix   string
-	Padding  int // digits at the least, filled up with zeros
+	Padding  int // minimum number of digits; shorter numbers get leading zeros
 	Reset    Reset
-	TimeZone string // of the periods, by its name in the IANA's database
+	TimeZone string // in which periods begin and end; a name of the IANA database
 
-	Period string // of the last number; "" before the first, and where nothing is reset
-	Last   int64  // in its period; 0 before the first
+	Period string // of the last number; "" before the first number, and with ResetNever
+	Last   int64  // the last number given in Period; 0 before the first
 }
 
-// ErrFormatUsed says that a format has given numbers, and stays as it is.
+// ErrFormatUsed says that a format has given numbers and can no longer be changed.
 var ErrFormatUsed = errors.New("number format is in use")
 
 // ErrNoFormat says that a group has no format.
 var ErrNoFormat = errors.New("no number format")
 
-// Check returns an *InvalidItems when the format can't be one.
+// Check returns an *InvalidItems when the format is not valid, else nil.
 func (f *Format) Check() error {
 	fault := func(property, rule, message string) error {
 		return &InvalidItems{Faults: []ItemFault{{Property: property, Rule: rule, Message: message}}}
@@ -62,7 +63,7 @@ func (f *Format) Check() error {
 	return nil
 }
 
-// location is the time zone. Local is none: it is another one on each machine.
+// location returns the time zone. It refuses Local, which is a different zone on each machine.
 func (f *Format) location() (*time.Location, error) {
 	if f.TimeZone == "" || f.TimeZone == "Local" {
 		return nil, errors.New("no time zone of its own")
@@ -77,15 +78,15 @@ func (f *Format) location() (*time.Location, error) {
 	return zone, err
 }
 
-// locations are the time zones so far, by name: to load one reads a file. There are as many as the IANA's database has names.
+// locations caches time zones by name, because loading one reads a file. The names of the IANA database bound its size.
 var locations sync.Map
 
-// Same reports whether both write numbers alike.
+// Same reports whether both formats write numbers alike. It ignores which number was given last.
 func (f *Format) Same(other *Format) bool {
 	return f.Prefix == other.Prefix && f.Padding == other.Padding && f.Reset == other.Reset && f.TimeZone == other.TimeZone
 }
 
-// PeriodAt returns the period of a time, never one before that of the last number: a clock that is set back gives no number of a period that is over.
+// PeriodAt returns the period of a time, or the period of the last number if that is later. So a clock that is set back gives no number of an earlier period.
 func (f *Format) PeriodAt(at time.Time) (string, error) {
 	zone, err := f.location()
 	if err != nil {
@@ -94,7 +95,7 @@ func (f *Format) PeriodAt(at time.Time) (string, error) {
 	return max(at.In(zone).Format(periods[f.Reset]), f.Period), nil
 }
 
-// Text writes the number n of a period.
+// Text returns the formatted number n of a period.
 func (f *Format) Text(period string, n int64) string {
 	if period != "" {
 		period += "-"
@@ -102,7 +103,7 @@ func (f *Format) Text(period string, n int64) string {
 	return fmt.Sprintf("%s%s%0*d", f.Prefix, period, f.Padding, n)
 }
 
-// Gave reports whether a text is a number that the format has given.
+// Gave reports whether a text is a formatted number that the format has given: none later than the last one.
 func (f *Format) Gave(text string) bool {
 	rest, found := strings.CutPrefix(text, f.Prefix)
 	period := ""
@@ -119,7 +120,7 @@ func (f *Format) Gave(text string) bool {
 	return err == nil && n > 0 && f.Text(period, n) == text && (period < f.Period || period == f.Period && n <= f.Last)
 }
 
-// Next returns what the next element gets at a time if nobody comes before.
+// Next returns the formatted number that the next element gets if it is created at a time, before any other element.
 func (f *Format) Next(at time.Time) (string, error) {
 	period, err := f.PeriodAt(at)
 	if err != nil {

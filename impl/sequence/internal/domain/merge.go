@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// merge applies a merge patch (RFC 7396) to an element's data. What the patch does not name keeps its text and its place, new members come
-// behind in the order of the patch. Libraries go by way of Go's maps and encoder, which keep neither. How deep it goes is bounded by the
-// contract's bound on the depth of a body.
+// merge applies a merge patch (RFC 7396) to an element's data. Members that the patch does not name keep their text and their position. New
+// members are appended in the order of the patch. Libraries decode into Go's maps and encode again, which preserves neither text nor order. The
+// recursion is bounded, because the contract limits the depth of a body.
 func merge(data, patch json.RawMessage) (json.RawMessage, error) {
 	if !isObject(patch) {
 		return patch, nil
@@ -34,10 +34,10 @@ func merge(data, patch json.RawMessage) (json.RawMessage, error) {
 	return into.text(), nil
 }
 
-// object is a JSON object with its members in order, and each text as it was written.
+// object is a JSON object that preserves the order and the text of its members.
 type object struct {
 	members []member
-	at      map[string]int // in members, by name
+	at      map[string]int // index in members, by name
 }
 
 type member struct {
@@ -49,7 +49,7 @@ func isObject(text json.RawMessage) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{"))
 }
 
-// readObject reads the members of an object; whatever is none has no members.
+// readObject reads the members of an object. Any other JSON value, and no value, gives an object without members, as RFC 7396 has it.
 func readObject(text json.RawMessage) (*object, error) {
 	o := &object{at: map[string]int{}}
 	if !isObject(text) {
@@ -66,7 +66,7 @@ func readObject(text json.RawMessage) (*object, error) {
 			return nil, err
 		}
 		m := member{key: bytes.TrimLeft(text[before:decoder.InputOffset()], ", \t\r\n")}
-		m.name, _ = name.(string) // of an object's keys there is no other
+		m.name, _ = name.(string) // keys of an object are always strings
 		if err := decoder.Decode(&m.value); err != nil {
 			return nil, err
 		}
@@ -83,7 +83,7 @@ func (o *object) value(name string) json.RawMessage {
 	return nil
 }
 
-// set gives a member another value in its place, or a place at the end.
+// set replaces the value of a member in place, or appends a new member.
 func (o *object) set(m member) {
 	if i, ok := o.at[m.name]; ok {
 		o.members[i].value = m.value

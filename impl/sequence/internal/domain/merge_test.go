@@ -16,7 +16,7 @@ func merged(t testing.TB, data, patch string) string {
 	return string(out)
 }
 
-// TestMerge_isThatOfRFC7396 has the table of its appendix A, byte for byte.
+// TestMerge_isThatOfRFC7396 tests the table of RFC 7396, appendix A, byte for byte.
 func TestMerge_isThatOfRFC7396(t *testing.T) {
 	for _, c := range [][3]string{
 		{`{"a":"b"}`, `{"a":"c"}`, `{"a":"c"}`},
@@ -62,7 +62,7 @@ func TestMerge_keepsNullsInsideArrays(t *testing.T) {
 	require.Equal(t, `{"a":[{"b":null,"c":1},null]}`, merged(t, `{"a":1}`, `{"a":[{"b":null,"c":1},null]}`))
 }
 
-// byMaps is RFC 7396, section 2, as it is written there.
+// byMaps is the algorithm of RFC 7396, section 2, on maps.
 func byMaps(target, patch any) any {
 	changes, ok := patch.(map[string]any)
 	if !ok {

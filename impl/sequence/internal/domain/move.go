@@ -3,20 +3,20 @@ package domain
 import "slices"
 
 const (
-	// MaxMoved bounds how many elements a change of the order names one by one. A move that gives more of them another number tells a Shift.
+	// MaxMoved is how many elements a change of the order lists one by one at most. A move that renumbers more of them is described by a Shift.
 	MaxMoved = 10_000
-	// MaxPlaces bounds over how many places an element moves.
+	// MaxPlaces is how many places an element can be moved at most.
 	MaxPlaces = 1_000_000
 )
 
-// Move puts an element right before or right behind another of its group; one of Before and After is set.
+// Move puts an element directly before or directly after another element of its group, the anchor. One of Before and After is set.
 type Move struct {
 	Ref
-	Before, After string // ids
+	Before, After string // id of the anchor
 	Actor         Actor
 }
 
-// Check refuses a move beside itself, and none or two places. It returns an *InvalidItems or nil.
+// Check refuses a move of an element beside itself, and one that sets both or neither of Before and After. It returns an *InvalidItems or nil.
 func (m *Move) Check() error {
 	property, anchor := m.anchor()
 	switch {
@@ -35,8 +35,9 @@ func (m *Move) anchor() (property, id string) {
 	return "after", m.After
 }
 
-// Span returns the numbers between which everything moves when held are those of the element and its anchor: ErrUnknownElement without the
-// first, *InvalidItems without the second or beyond MaxPlaces.
+// Span returns the lowest and the highest number that the move can change. held has the present numbers of the element and its anchor, by id.
+// Errors: ErrUnknownElement when held has no number of the element, *InvalidItems when it has none of the anchor, or the two are more than
+// MaxPlaces apart.
 func (m *Move) Span(held map[string]int64) (low, high int64, err error) {
 	property, anchor := m.anchor()
 	from, there := held[m.ID]
@@ -54,24 +55,25 @@ func (m *Move) Span(held map[string]int64) (low, high int64, err error) {
 	return low, high, nil
 }
 
-// Anchor is the id of the element that the other is moved beside.
+// Anchor returns the id of the element beside which this one is put.
 func (m *Move) Anchor() string { _, id := m.anchor(); return id }
 
-// Shift is what a move does to those between.
+// Shift is what a move does to the elements between the old and the new place: they all move by one place.
 type Shift struct {
-	From, To int64 // elements with numbers from one to the other
-	By       int64 // have them by so much more: 1 or -1
+	From, To int64 // first and last old number of these elements
+	By       int64 // is added to each of these numbers: 1 or -1
 }
 
-// Count is how many elements it gives another number.
+// Count returns how many elements the shift renumbers.
 func (s *Shift) Count() int64 { return s.To - s.From + 1 }
 
-// Far returns what the move does when held are the numbers of the element and its anchor, which Span has admitted, without a look at those between: the element's own
-// change, and theirs. A move to where the element is does nothing: the change has one number twice, and there is no Shift.
+// Far returns what the move does, without reading the elements between: the number change of the element itself, and the shift of the others. held has the present
+// numbers of the element and its anchor, by id, and Span must have accepted them. A move to the place where the element already is changes nothing: From and To of
+// the change are equal, and the Shift is nil.
 func (m *Move) Far(held map[string]int64) (NumberChange, *Shift) {
 	c := NumberChange{ID: m.ID, From: held[m.ID], To: held[m.Anchor()]}
 	switch {
-	case m.Before != "" && c.To > c.From: // which leaves its place to the anchor's side
+	case m.Before != "" && c.To > c.From: // the anchor keeps its number
 		c.To--
 	case m.Before == "" && c.To < c.From:
 		c.To++
@@ -85,7 +87,7 @@ func (m *Move) Far(held map[string]int64) (NumberChange, *Shift) {
 	return c, nil
 }
 
-// Reorder returns the order that the move makes of ids, those in its span in the order of their numbers.
+// Reorder returns the move as a Reorder. ids are the elements in the span of the move, in the order of their present numbers.
 func (m *Move) Reorder(ids []string) *Reorder {
 	order := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == m.ID })
 	at := slices.Index(order, m.Anchor())

@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 )
 
-// What a far move tells in two lines is what the same move tells element by element.
+// Far gives the same numbers as the same move planned element by element.
 func TestMove_farSaysWhatEachNumberSays(t *testing.T) {
 	ids := []string{"a", "b", "c", "d", "e"}
 	held := map[string]int64{}

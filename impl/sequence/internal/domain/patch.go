@@ -8,7 +8,7 @@ import (
 	"github.com/wI2L/jsondiff"
 )
 
-// Comparison is what makes one version of an element's data out of another.
+// Comparison is the JSON patch that turns the data of one version of an element into those of another.
 type Comparison struct {
 	From, To int64 // versions
 	Patch    []PatchOperation
@@ -21,7 +21,7 @@ type PatchOperation struct {
 	Value []byte // JSON; nil: remove
 }
 
-// Compare returns the patch that makes the data of to out of those of from. Numbers are compared as they are written, whatever their size.
+// Compare returns the patch that turns the data of from into those of to. Numbers are compared as they are written, whatever their size.
 func Compare(from, to Version) (Comparison, error) {
 	exact := jsondiff.UnmarshalFunc(func(text []byte, into any) error {
 		decoder := json.NewDecoder(bytes.NewReader(text))

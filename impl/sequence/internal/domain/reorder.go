@@ -2,7 +2,7 @@ package domain
 
 import "slices"
 
-// Reorder lets the listed elements share out, in the order listed, the numbers they hold now.
+// Reorder redistributes the numbers that the listed elements have now among them, ascending in the order listed. Other elements keep their numbers.
 type Reorder struct {
 	Group
 	Order   []string // ids
@@ -10,13 +10,13 @@ type Reorder struct {
 	Actor   Actor
 }
 
-// NumberChange is an element's old and new number.
+// NumberChange is the old and the new number of an element.
 type NumberChange struct {
 	ID       string
 	From, To int64
 }
 
-// Check finds ids that are listed twice. It returns an *InvalidItems or nil.
+// Check refuses ids that are listed twice. It returns an *InvalidItems or nil.
 func (r *Reorder) Check() error {
 	var faults []ItemFault
 	seen := make(map[string]bool, len(r.Order))
@@ -32,8 +32,8 @@ func (r *Reorder) Check() error {
 	return nil
 }
 
-// Changes returns who gets which number when held are the numbers of the group's listed elements now; those whose number stays
-// are left out. An id without a number is no element of the group: *InvalidItems.
+// Changes returns the number changes of the listed elements. held has their present numbers, by id. Elements whose number stays are left
+// out. An id that held does not have is no element of the group: the error is an *InvalidItems.
 func (r *Reorder) Changes(held map[string]int64) ([]NumberChange, error) {
 	var faults []ItemFault
 	numbers := make([]int64, 0, len(r.Order))

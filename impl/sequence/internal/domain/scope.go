@@ -15,21 +15,21 @@ type ScopeSummary struct {
 // TypeSummary counts one type of a scope.
 type TypeSummary struct {
 	ElementType string
-	Count       int64 // elements, the omitted ones too
+	Count       int64 // elements, omitted ones included
 	Omitted     int64
 }
 
-// Next is the number that the next element gets if nobody comes before.
+// Next returns the number that the next element of the type gets.
 func (t TypeSummary) Next() int64 { return t.Count + 1 }
 
-// Origin is the import that a scope was made of.
+// Origin is the import that created a scope.
 type Origin struct {
-	SHA256 string // of the file's lines but the last, in hex
+	SHA256 string // of all lines of the file but the last, in hex
 	At     time.Time
-	By     string // the subject that imported it
+	By     string // the subject who imported it
 }
 
-// What keeps an import from a scope, or others from the scope of an import.
+// Errors of imports, and of changes to a scope that is being imported.
 var (
 	ErrScopeTaken = errors.New("scope has had an element")
 	ErrImporting  = errors.New("scope is being imported")

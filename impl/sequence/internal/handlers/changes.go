@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	changesPage = 200              // of the contract
-	heartbeat   = 10 * time.Second // of the contract
+	changesPage = 200              // default limit of the contract
+	heartbeat   = 10 * time.Second // as in the contract
 )
 
-// ListChanges gives what changed in a scope, and waits for it as long as the caller likes.
+// ListChanges returns the changes of a scope after a position. If there are none it waits as long as the caller prefers (Prefer: wait).
 func (s *Server) ListChanges(ctx context.Context, r sequenceapi.ListChangesRequestObject) (sequenceapi.ListChangesResponseObject, error) {
 	after, limit := int64(0), changesPage
 	if r.Params.After != nil {
@@ -45,7 +45,7 @@ func (s *Server) ListChanges(ctx context.Context, r sequenceapi.ListChangesReque
 	return ok(out), nil
 }
 
-// admit returns the present name of the feeds when a caller can go on behind a position of the feed that it names.
+// admit returns the present name of the feeds, or an error when a caller can't continue after a position of the feed that it names.
 func (s *Server) admit(ctx context.Context, scope, name string, after int64) (string, error) {
 	feed, err := s.Store.Feed(ctx, scope)
 	if err != nil {
@@ -61,13 +61,13 @@ func text(given *string) string {
 	return *given
 }
 
-// await returns the changes behind a position, none when the wait is over. While it waits it asks the database for nothing: it is woken by what
-// this replica commits, and by Followers, who look for what others commit.
+// await returns the changes after a position; none when there are none within wait. It does not poll the database: Followers wakes it for commits
+// of this replica, and for those of other replicas.
 func (s *Server) await(ctx context.Context, scope string, after int64, limit int, wait time.Duration) ([]domain.Change, error) {
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	for {
-		changed, done := s.Followers.Follow(scope, after) // before the look, so that nothing comes between
+		changed, done := s.Followers.Follow(scope, after) // before the read, so that no change is missed in between
 		changes, err := s.Store.Changes(ctx, scope, after, limit)
 		if err != nil || len(changes) > 0 || wait <= 0 {
 			done()
@@ -76,7 +76,7 @@ func (s *Server) await(ctx context.Context, scope string, after int64, limit int
 		select {
 		case <-changed:
 		case <-over.C:
-			wait = 0 // one look more
+			wait = 0 // read once more
 		case <-s.Stopping:
 			wait = 0
 		case <-ctx.Done():
@@ -89,7 +89,7 @@ func (s *Server) await(ctx context.Context, scope string, after int64, limit int
 	}
 }
 
-// StreamChanges gives what changes in a scope as server-sent events.
+// StreamChanges sends the changes of a scope as server-sent events.
 func (s *Server) StreamChanges(ctx context.Context, r sequenceapi.StreamChangesRequestObject) (sequenceapi.StreamChangesResponseObject, error) {
 	stream := changeStream{server: s, ctx: ctx, scope: r.Scope, left: -1}
 	if r.Params.After != nil {
@@ -106,7 +106,7 @@ func (s *Server) StreamChanges(ctx context.Context, r sequenceapi.StreamChangesR
 		stream.left = int(*r.Params.Limit)
 	}
 	var err error
-	if stream.feed, err = s.admit(ctx, r.Scope, name, stream.after); err != nil { // what is wrong is told before the first event
+	if stream.feed, err = s.admit(ctx, r.Scope, name, stream.after); err != nil { // errors are answered before the first event
 		return nil, refuse(err, nil)
 	}
 	if stream.first, err = s.Store.Changes(ctx, r.Scope, stream.after, changesPage); err != nil {
@@ -115,7 +115,7 @@ func (s *Server) StreamChanges(ctx context.Context, r sequenceapi.StreamChangesR
 	return stream, nil
 }
 
-// readEventID reads the id of an event, whose form the contract has checked: a position, behind the name of its feed where it is of this service.
+// readEventID decodes the id of an event, whose form was checked against the contract: a position, or the name of the feed, a hyphen and a position, as this service writes it.
 func readEventID(id string) (feed string, position int64, err error) {
 	feed, digits, found := strings.Cut(id, "-")
 	if !found {
@@ -127,19 +127,19 @@ func readEventID(id string) (feed string, position int64, err error) {
 	return feed, position, nil
 }
 
-// changeStream is an answer that goes on.
+// changeStream is a response that stays open.
 type changeStream struct {
 	server *Server
 	ctx    context.Context
 	scope  string
 	feed   string // its name
 	after  int64
-	left   int // events until the end; negative: no end
+	left   int // events until the stream ends; negative: no limit
 	first  []domain.Change
 }
 
-// VisitStreamChangesResponse writes events until the caller goes away, the service ends or the limit is reached. Whoever had only a part goes on
-// by the id of its last event.
+// VisitStreamChangesResponse writes events until the caller disconnects, the service stops, or the limit or the time limit of the stream is reached. A
+// caller continues with the id of its last event.
 func (c changeStream) VisitStreamChangesResponse(w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
@@ -163,7 +163,7 @@ func (c changeStream) VisitStreamChangesResponse(w http.ResponseWriter) error {
 		var err error
 		if changes, err = c.server.await(c.ctx, c.scope, c.after, changesPage, heartbeat); err != nil {
 			if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-				return nil // the caller went away, or the stream has had its time
+				return nil // the caller has disconnected, or the stream has reached its time limit
 			}
 			return err
 		}

@@ -142,8 +142,8 @@ func fromSearch(in searchsync.Result, page int32) sequenceapi.ElementSearchResul
 	return out
 }
 
-// answer is a JSON answer of any operation. The generated ones escape <, > and & inside the callers' data, which need not be
-// changed on their way out.
+// answer is a JSON response of any operation. The generated responses escape <, > and & in the callers' data; answer returns the
+// data unchanged.
 type answer struct {
 	status int
 	etag   string // empty: none
@@ -152,7 +152,7 @@ type answer struct {
 
 func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
 
-// elementAnswer is an element with its ETag, which tells its number and status too: they change without a new version.
+// elementAnswer is an element with its ETag, which includes number and status because these can change without a new version.
 func elementAnswer(status int, e domain.Element) answer {
 	return answer{status: status, etag: etag.OfState(e.Version, domain.StateWords(e.Number, e.Status)...), body: fromElement(e)}
 }

@@ -70,7 +70,7 @@ func (s *Server) ListElements(ctx context.Context, r sequenceapi.ListElementsReq
 	return ok(out), nil
 }
 
-// listAt is ListElements with the order of the moment of the first page, which the cursor keeps.
+// listAt is ListElements with the elements and the order as of the first page (store.Moment), which the cursor carries.
 func (s *Server) listAt(ctx context.Context, r sequenceapi.ListElementsRequestObject, status domain.Status, list string) (sequenceapi.ListElementsResponseObject, error) {
 	var after int64
 	var moment store.Moment
@@ -96,7 +96,7 @@ func (s *Server) listAt(ctx context.Context, r sequenceapi.ListElementsRequestOb
 	return ok(out), nil
 }
 
-// position reads where a page begins, behind a number, and how long it is.
+// position decodes the position after which a page begins, and the size of the page.
 func position(list string, cursor *string, limit *int32) (after int64, size int, err error) {
 	if cursor != nil {
 		if err := page.Decode(list, *cursor, &after); err != nil {
@@ -137,7 +137,7 @@ func (s *Server) restate(ctx context.Context, which domain.Ref, status domain.St
 	return elementAnswer(http.StatusOK, done.Elements[0]), nil
 }
 
-// ReorderElements gives elements each other's numbers.
+// ReorderElements redistributes the numbers of the listed elements among them.
 func (s *Server) ReorderElements(ctx context.Context, r sequenceapi.ReorderElementsRequestObject) (sequenceapi.ReorderElementsResponseObject, error) {
 	if err := s.Store.Known(ctx, r.Scope); err != nil {
 		return nil, refuse(err, nil)

@@ -8,12 +8,12 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 )
 
-// GetNumberFormat tells how a type's numbers are written.
+// GetNumberFormat returns how a type's numbers are written.
 func (s *Server) GetNumberFormat(ctx context.Context, r sequenceapi.GetNumberFormatRequestObject) (sequenceapi.GetNumberFormatResponseObject, error) {
 	return s.numberFormat(ctx, group(r.Scope, r.ElementType))
 }
 
-// PutNumberFormat says how a type's numbers are written.
+// PutNumberFormat sets how a type's numbers are written.
 func (s *Server) PutNumberFormat(ctx context.Context, r sequenceapi.PutNumberFormatRequestObject) (sequenceapi.PutNumberFormatResponseObject, error) {
 	g := group(r.Scope, r.ElementType)
 	format := domain.Format{Group: g, Prefix: r.Body.Prefix, Padding: int(r.Body.Padding), Reset: domain.Reset(r.Body.Resets), TimeZone: r.Body.TimeZone}

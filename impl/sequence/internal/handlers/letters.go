@@ -12,10 +12,10 @@ import (
 
 const (
 	lettersList = "dead-letters" // the list that cursors belong to
-	mostRetried = 10_000         // letters of one call without names
+	mostRetried = 10_000         // letters that one call without element names retries
 )
 
-// DeadLetters are the elements that search does not have, and does not get by itself.
+// DeadLetters are the changed elements that the search service has not taken, and that are not delivered again without a request.
 type DeadLetters interface {
 	List(ctx context.Context, after string, limit int) ([]searchsync.Letter, error)
 	Retry(ctx context.Context, refs []domain.Ref, limit int) (retried int, remaining int64, err error)

@@ -18,7 +18,7 @@ func (s *Server) MoveElement(ctx context.Context, r sequenceapi.MoveElementReque
 	return ok(fromOrder(done)), nil
 }
 
-// PreviewMove tells what a move would change.
+// PreviewMove returns what a move would change.
 func (s *Server) PreviewMove(ctx context.Context, r sequenceapi.PreviewMoveRequestObject) (sequenceapi.PreviewMoveResponseObject, error) {
 	asked := move(ctx, ref(r.Scope, r.ElementType, r.ElementID), r.Body)
 	if err := asked.Check(); err != nil {
@@ -31,7 +31,7 @@ func (s *Server) PreviewMove(ctx context.Context, r sequenceapi.PreviewMoveReque
 	return ok(fromOrder(planned.Done)), nil
 }
 
-// PreviewReorder tells what a new order would change.
+// PreviewReorder returns what a new order would change.
 func (s *Server) PreviewReorder(ctx context.Context, r sequenceapi.PreviewReorderRequestObject) (sequenceapi.PreviewReorderResponseObject, error) {
 	if err := s.Store.Known(ctx, r.Scope); err != nil {
 		return nil, refuse(err, nil)

@@ -18,18 +18,18 @@ const (
 	unavailablePause = 2 * time.Second
 )
 
-// pointer says where in the body an item stands.
+// pointer returns the JSON pointer of an item in the body.
 type pointer func(index int) string
 
 // body is the pointer of an operation whose body is the item.
 func body(int) string { return "" }
 
-// itemOf is the pointer of an operation whose items are the array of this name.
+// itemOf returns the pointer of an operation whose items are in the array with this name.
 func itemOf(array string) pointer {
 	return func(index int) string { return "/" + array + "/" + strconv.Itoa(index) }
 }
 
-// refuse turns an error of the domain or the database into a problem. Others, problems among them, pass unchanged.
+// refuse translates an error of the domain or the database into a problem. It returns all other errors, problems among them, unchanged.
 func refuse(err error, at pointer) error {
 	var invalid *domain.InvalidItems
 	var exists *domain.Exists

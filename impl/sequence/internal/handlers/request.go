@@ -11,17 +11,17 @@ import (
 	"github.com/fountainai/fountain/internal/requestid"
 )
 
-// target is path, query and precondition of a request, in the form in which fingerprints have them here: with the line of the precondition also where there is none.
+// target returns path, query and precondition of a request, as they enter fingerprints of idempotency keys. The line of the precondition is there even when it is empty.
 func target(r *http.Request) string {
 	return r.URL.EscapedPath() + "?" + r.URL.RawQuery + "\n" + r.Header.Get("If-Match")
 }
 
-// idempotencyKey returns nil when none was sent.
+// idempotencyKey returns the key of the request, or nil when none was sent.
 func idempotencyKey(ctx context.Context, operation string, value *string) *idempotency.Key {
 	return httpserver.KeyOf(ctx, actor(ctx).Subject, operation, value)
 }
 
-// actor is the caller; the door has let nobody in without a principal.
+// actor returns the caller. The server admits no request to these operations without a principal.
 func actor(ctx context.Context) domain.Actor {
 	p, ok := auth.FromContext(ctx)
 	if !ok {

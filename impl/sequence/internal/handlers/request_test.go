@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The form is stored: releases before had it too, and repeats across an update must meet their answers.
+// Stored fingerprints are made from this form, so it must stay: a repeat after an update must find the answer that an earlier release has stored.
 func TestTarget_isThatOfReleasesBefore(t *testing.T) {
 	r := httptest.NewRequest("POST", "/sequence/v1/a%20b", nil)
 	require.Equal(t, "/sequence/v1/a%20b?\n", target(r))

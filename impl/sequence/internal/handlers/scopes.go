@@ -36,7 +36,7 @@ func (s *Server) ListElementScopes(ctx context.Context, r sequenceapi.ListElemen
 	return ok(out), nil
 }
 
-// GetElementScope counts a scope's elements and tells its next numbers.
+// GetElementScope returns, for each type of a scope, the number of elements and the next number.
 func (s *Server) GetElementScope(ctx context.Context, r sequenceapi.GetElementScopeRequestObject) (sequenceapi.GetElementScopeResponseObject, error) {
 	types, err := s.Store.Types(ctx, r.Scope)
 	if err != nil {

@@ -24,12 +24,12 @@ func (s *Server) SearchElements(ctx context.Context, r sequenceapi.SearchElement
 	return ok(fromSearch(result, query.Page)), nil
 }
 
-// Reindexer brings whole scopes to the search service again.
+// Reindexer delivers whole scopes to the search service again.
 type Reindexer interface {
 	Reindex(ctx context.Context, scope string) error
 }
 
-// ReindexScope has every element of a scope delivered to search again.
+// ReindexScope starts the delivery of all elements of a scope to search again.
 func (s *Server) ReindexScope(ctx context.Context, r sequenceapi.ReindexScopeRequestObject) (sequenceapi.ReindexScopeResponseObject, error) {
 	types, err := s.Store.Types(ctx, r.Scope)
 	if err != nil {

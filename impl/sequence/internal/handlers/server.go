@@ -1,4 +1,4 @@
-// Package handlers translates between the contract and the domain: requests in, one call, answers out. It decides nothing.
+// Package handlers translates between the contract and the domain. A handler reads the request, makes one call and writes the response. The rules are in the domain.
 package handlers
 
 import (
@@ -28,13 +28,13 @@ type Server struct {
 	Followers   *writer.Followers
 	Transfer    Transfer
 	Reindex     Reindexer
-	Stopping    <-chan struct{}                 // closed when the service ends: who waits for changes is let go
-	Ready       func(ctx context.Context) error // nil when the service can work; else why it can't, in public words
+	Stopping    <-chan struct{}                 // closed when the service stops, which ends waits for changes
+	Ready       func(ctx context.Context) error // nil when the service can work; otherwise the reason, worded for callers
 	NewID       func() string
 	Version     string // of the program
 }
 
-// Searcher finds elements by their words.
+// Searcher searches elements.
 type Searcher interface {
 	Search(ctx context.Context, q searchsync.Query) (searchsync.Result, error)
 }
@@ -54,12 +54,12 @@ func (s *Server) Mount(c *contract.Contract) func(chi.Router) {
 	}
 }
 
-// GetSequenceHealth tells that the process lives.
+// GetSequenceHealth reports that the process is running.
 func (s *Server) GetSequenceHealth(context.Context, sequenceapi.GetSequenceHealthRequestObject) (sequenceapi.GetSequenceHealthResponseObject, error) {
 	return sequenceapi.GetSequenceHealth200JSONResponse(commonapi.Health{Status: commonapi.HealthStatusOk, Service: "sequence", Version: s.Version}), nil
 }
 
-// GetSequenceReadiness tells whether the service can work.
+// GetSequenceReadiness reports whether the service can work.
 func (s *Server) GetSequenceReadiness(ctx context.Context, _ sequenceapi.GetSequenceReadinessRequestObject) (sequenceapi.GetSequenceReadinessResponseObject, error) {
 	if err := s.Ready(ctx); err != nil {
 		return nil, problem.New(problem.NotReady, "The service is not ready: "+err.Error()+".").WithRetryAfter(readyPause)

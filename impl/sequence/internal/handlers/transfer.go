@@ -15,25 +15,25 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Transfer takes scopes out and brings them in.
+// Transfer exports and imports scopes.
 type Transfer interface {
 	Export(ctx context.Context, scope string, begin func() io.Writer) error
 	Import(ctx context.Context, scope string, who domain.Actor, file io.Reader) (transfer.Imported, error)
 }
 
-// ExportScope gives a scope line by line.
+// ExportScope exports a scope line by line.
 func (s *Server) ExportScope(ctx context.Context, r sequenceapi.ExportScopeRequestObject) (sequenceapi.ExportScopeResponseObject, error) {
 	return scopeExport{ctx: ctx, from: s.Transfer, scope: r.Scope}, nil
 }
 
-// scopeExport is an answer that is made while it is sent.
+// scopeExport is a response that is produced while it is sent.
 type scopeExport struct {
 	ctx   context.Context
 	from  Transfer
 	scope string
 }
 
-// VisitExportScopeResponse writes the export. What fails before the first line is a problem; later the connection breaks, before the last line.
+// VisitExportScopeResponse writes the export. A failure before the first line is answered by a problem. After that the connection is closed before the last line.
 func (e scopeExport) VisitExportScopeResponse(w http.ResponseWriter) error {
 	err := e.from.Export(e.ctx, e.scope, func() io.Writer {
 		w.Header().Set("Content-Type", "application/x-ndjson")
@@ -46,7 +46,7 @@ func (e scopeExport) VisitExportScopeResponse(w http.ResponseWriter) error {
 	return nil
 }
 
-// ImportScope fills a scope with what a file holds.
+// ImportScope creates the content of a scope from a file.
 func (s *Server) ImportScope(ctx context.Context, r sequenceapi.ImportScopeRequestObject) (sequenceapi.ImportScopeResponseObject, error) {
 	done, err := s.Transfer.Import(ctx, r.Scope, actor(ctx), r.Body)
 	if err != nil {
@@ -57,10 +57,10 @@ func (s *Server) ImportScope(ctx context.Context, r sequenceapi.ImportScopeReque
 
 func (a answer) VisitImportScopeResponse(w http.ResponseWriter) error { return a.write(w) }
 
-// busyPause is what a caller is asked to wait for the place of an export or the end of an import.
+// busyPause is how long a caller is asked to wait before it tries an export or an import again.
 const busyPause = 5 * time.Second
 
-// refuseTransfer is refuse for exports and imports.
+// refuseTransfer is refuse for exports and imports, whose errors it translates first.
 func refuseTransfer(err error) error {
 	var fault *scopefile.Fault
 	var invalid *domain.InvalidItems

@@ -65,7 +65,7 @@ func (s *Server) UpdateElement(ctx context.Context, r sequenceapi.UpdateElementR
 		return nil, refuse(err, body)
 	}
 	element := done.Elements[0]
-	if len(element.Data) == 0 { // a repeat: the request does not say what it made
+	if len(element.Data) == 0 { // a repeat: neither the request nor the receipt has the merged data
 		version, err := s.Store.Version(ctx, element.Ref, element.Version)
 		if err != nil {
 			return nil, refuse(err, nil)
@@ -75,7 +75,7 @@ func (s *Server) UpdateElement(ctx context.Context, r sequenceapi.UpdateElementR
 	return elementAnswer(http.StatusOK, element), nil
 }
 
-// RestoreVersion makes an old version the newest. Versions never change: what is read before the write is what it was.
+// RestoreVersion creates a new version with the data of an old one. Versions never change, so the old one can be read before the transaction.
 func (s *Server) RestoreVersion(ctx context.Context, r sequenceapi.RestoreVersionRequestObject) (sequenceapi.RestoreVersionResponseObject, error) {
 	which := ref(r.Scope, r.ElementType, r.ElementID)
 	old, err := s.Store.Version(ctx, which, r.Version)
@@ -90,7 +90,7 @@ func (s *Server) RestoreVersion(ctx context.Context, r sequenceapi.RestoreVersio
 	return elementAnswer(http.StatusCreated, done.Elements[0]), nil
 }
 
-// CompareVersions tells what changed between two versions.
+// CompareVersions returns what changed between two versions.
 func (s *Server) CompareVersions(ctx context.Context, r sequenceapi.CompareVersionsRequestObject) (sequenceapi.CompareVersionsResponseObject, error) {
 	which := ref(r.Scope, r.ElementType, r.ElementID)
 	from, err := s.Store.Version(ctx, which, r.Params.From)

@@ -1,5 +1,5 @@
-// Package scopefile is the form in which a scope is exported and imported: lines of JSON, of which the last proves the others. It knows the lines' form and order, and
-// not where elements are kept.
+// Package scopefile defines the file format of exported scopes: lines of JSON, of which the last has the checksum of the others. It knows the format and the order of the lines, and
+// nothing of how elements are stored.
 package scopefile
 
 import (
@@ -9,13 +9,13 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 )
 
-// MaxLine is the most bytes of a line, with its end: lineMax of the contract.
+// MaxLine is the maximum length of a line with its line end, in bytes: lineMax of the contract.
 const MaxLine = 256 << 10
 
-// format is the form of the lines that this package knows.
+// format is the version of the file format that this package reads and writes.
 const format = 1
 
-// line is one of these.
+// line is one line of the file. Exactly one field is set.
 type line struct {
 	Export   *header       `json:"export,omitempty"`
 	Format   *formatLine   `json:"numberFormat,omitempty"`
@@ -64,7 +64,7 @@ type checksumLine struct {
 	SHA256   string `json:"sha256"`
 }
 
-// Sum is what the last line proves.
+// Sum is the content of the last line, which proves that the file is complete.
 type Sum struct {
 	Elements, Versions int64
 	SHA256             string // of all bytes before the last line, in hex

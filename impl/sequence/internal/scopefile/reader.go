@@ -16,41 +16,42 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 )
 
-// Fault says which line can't be taken, and why; the reason repeats nothing of the file.
+// Fault says which line is not valid, and why. The reason contains nothing of the file.
 type Fault struct {
 	Line int    // from 1
-	Rule string // a word
+	Rule string // name of the broken rule
 	Why  string
 }
 
 func (f *Fault) Error() string { return fmt.Sprintf("line %d %s", f.Line, f.Why) }
 
-// Item is an element, or a version of the element before.
+// Item is a number format, an element, or a version of the element before. One of the first three fields is set.
 type Item struct {
 	Format  *domain.Format  // of the type whose first element is next
 	Element *domain.Element // without scope and data
 	Version *domain.Version
-	Last    bool // the version is the element's current one: nothing more comes of it
+	Last    bool // the version is the element's current one, and its last one in the file
 }
 
-// Reader reads a scope line by line, and checks that each line may follow the one before: types in the order of their names, in each the numbers 1, 2, 3 ..., behind each
-// element its versions 1, 2, 3 ... up to its current one. So what was read is without a gap, and it holds one line of it only.
+// Reader reads a scope line by line, and checks that each line may follow the one before. Types are in the order of their names, the elements of a type have the numbers 1, 2, 3 ..., and
+// each element is followed by its versions 1, 2, 3 ... up to the current one. So the items have no gap. Reader holds one line at a time.
 type Reader struct {
 	in      *bufio.Reader
 	sum     hash.Hash
 	n       int            // lines read
-	current domain.Element // the last one
-	version int64          // the last one of it
+	current domain.Element // the last element
+	version int64          // the last version of it
 	format  *domain.Format // of the type of the last element, or of the next one; nil: none
 	done    Sum
 }
 
-// NewReader returns a Reader of a file.
+// NewReader returns a Reader for a file.
 func NewReader(r io.Reader) *Reader {
 	return &Reader{in: bufio.NewReaderSize(r, MaxLine), sum: sha256.New()}
 }
 
-// Next returns the next item. io.EOF: the last line has proved the items, and nothing follows it; Sum tells what it said. Errors: *Fault, or what reading the file fails with.
+// Next returns the next item. It returns io.EOF when the checksum and the counts of the last line are right and nothing follows it; Sum then has them. Other errors: *Fault, or the error of reading
+// the file.
 func (r *Reader) Next() (Item, error) {
 	for {
 		text, err := r.read()
@@ -82,12 +83,12 @@ func (r *Reader) Next() (Item, error) {
 	}
 }
 
-// Sum returns what the last line has proved, once Next has returned io.EOF.
+// Sum returns the verified content of the last line, once Next has returned io.EOF.
 func (r *Reader) Sum() Sum { return r.done }
 
 func (r *Reader) fault(rule, why string) error { return &Fault{Line: r.n, Rule: rule, Why: why} }
 
-// read returns the next line with its end. A file without its last line was cut.
+// read returns the next line with its line end. A file that ends before its last line is a *Fault.
 func (r *Reader) read() ([]byte, error) {
 	r.n++
 	text, err := r.in.ReadSlice('\n')
@@ -177,7 +178,7 @@ func (r *Reader) versionOf(v *versionLine) (Item, error) {
 	}, nil
 }
 
-// kept reports whether the times can be kept as they are, in microseconds, and written again, in UTC.
+// kept reports whether the times can be stored without loss, in microseconds, and be exported again, in UTC.
 func kept(times ...time.Time) bool {
 	for _, t := range times {
 		if year := t.UTC().Year(); t.Nanosecond()%1000 != 0 || year < 1 || year > 9999 {
@@ -187,7 +188,7 @@ func kept(times ...time.Time) bool {
 	return true
 }
 
-// end checks the last line.
+// end verifies the last line and that nothing follows it. It returns io.EOF or an error.
 func (r *Reader) end(last *checksumLine) error {
 	r.done.SHA256 = hex.EncodeToString(r.sum.Sum(nil))
 	switch {

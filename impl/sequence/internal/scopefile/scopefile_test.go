@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 )
 
-// write writes elements of a type with so many versions each.
+// write writes elements of a type, each with the given number of versions.
 func write(t testing.TB, versions ...int64) []byte {
 	var out bytes.Buffer
 	w, err := NewWriter(&out, "hamlet")
@@ -58,7 +58,7 @@ func TestReader_readsWhatAWriterWrote(t *testing.T) {
 	require.False(t, items[3].Last)
 }
 
-// A file of which any byte is another one is refused, at whichever line.
+// A file in which any byte is changed is refused, in whichever line it is.
 func TestReader_refusesEveryChangedByte(t *testing.T) {
 	text := write(t, 1, 2)
 	for i := range text {
@@ -80,7 +80,7 @@ func TestReader_refusesALineThatIsTooLong(t *testing.T) {
 	require.Equal(t, "maxBytes", fault.Rule)
 }
 
-// Whatever is read whole is without a gap: numbers from 1 in each type, versions from 1 to the current one.
+// A file that is read to its end has no gaps: numbers from 1 in each type, and versions from 1 to the current one.
 func FuzzReader(f *testing.F) {
 	f.Add(write(f, 1, 3, 2))
 	f.Add([]byte(`{"export":{"format":1,"scope":"a"}}`))
@@ -107,7 +107,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// What a wrong order is written in is refused, though the last line fits it.
+// A file with its lines in a wrong order is refused, even if its last line is right.
 func TestReader_refusesVersionsAndNumbersOutOfOrder(t *testing.T) {
 	at := time.UnixMicro(1_700_000_000_000_000)
 	element := func(number, version int64) domain.Element {

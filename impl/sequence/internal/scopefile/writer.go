@@ -12,20 +12,20 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 )
 
-// Writer writes a scope: elements in the order in which a Reader takes them, each with its versions behind it, then Close.
+// Writer writes a scope. The caller writes elements in the order that Reader requires, each followed by its versions, and then calls Close.
 type Writer struct {
 	out  *bufio.Writer
 	sum  hash.Hash
 	done Sum
 }
 
-// NewWriter writes the first line of a scope's export.
+// NewWriter returns a Writer, and writes the first line.
 func NewWriter(w io.Writer, scope string) (*Writer, error) {
 	out := &Writer{out: bufio.NewWriterSize(w, 64<<10), sum: sha256.New()}
 	return out, out.line(line{Export: &header{Format: format, Scope: scope}})
 }
 
-// Format writes the number format of the type whose first element is next.
+// Format writes the number format of a type. The first element of the type must follow.
 func (w *Writer) Format(f domain.Format) error {
 	return w.line(line{Format: &formatLine{
 		ElementType: f.ElementType, Prefix: f.Prefix, Padding: f.Padding, Resets: f.Reset, TimeZone: f.TimeZone, Period: f.Period, Last: f.Last,
@@ -46,7 +46,7 @@ func (w *Writer) Version(v domain.Version) error {
 	return w.line(line{Version: &versionLine{Version: v.Version, Comment: v.Comment, Data: v.Data, CreatedAt: v.CreatedAt.UTC(), CreatedBy: v.CreatedBy}})
 }
 
-// Close writes the last line.
+// Close writes the last line and flushes. It does not close the underlying writer.
 func (w *Writer) Close() error {
 	last := &checksumLine{Elements: w.done.Elements, Versions: w.done.Versions, SHA256: hex.EncodeToString(w.sum.Sum(nil))}
 	if err := w.line(line{Checksum: last}); err != nil {
@@ -60,7 +60,7 @@ func (w *Writer) Close() error {
 
 func (w *Writer) line(l line) error {
 	encoder := json.NewEncoder(io.MultiWriter(w.out, w.sum))
-	encoder.SetEscapeHTML(false) // the callers' data are what they are
+	encoder.SetEscapeHTML(false) // the callers' data stay unchanged
 	if err := encoder.Encode(l); err != nil {
 		return fmt.Errorf("write line: %w", err)
 	}

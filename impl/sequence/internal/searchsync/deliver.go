@@ -20,7 +20,7 @@ import (
 
 const (
 	topic = "elements"
-	// Batch is how many elements are brought to the search service together.
+	// Batch is how many elements are delivered to the search service together.
 	Batch = 500
 	// maxCall bounds the documents of one call, in bytes; the contract's limit of its body is 16 MiB.
 	maxCall = 8 << 20
@@ -38,11 +38,11 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
-// Syncer brings elements to the search service, and searches there.
+// Syncer delivers elements to the search service, and searches there.
 type Syncer struct {
 	Options
 	remote  *remote
-	missing chan struct{} // asks Run to make the collection
+	missing chan struct{} // tells Run that the collection may be missing
 	synced  *prometheus.CounterVec
 }
 
@@ -73,7 +73,7 @@ func Enqueue(ctx context.Context, tx *database.Tx, touched []domain.Ref) (err er
 	return outbox.EnqueueKeys(ctx, tx, topic, keys)
 }
 
-// item is one message of a batch on its way.
+// item is one message of a batch that is being delivered.
 type item struct {
 	index   int // in the batch
 	element domain.Element
@@ -81,8 +81,8 @@ type item struct {
 	key     string
 }
 
-// Deliver brings the present state of the elements to the search service. Elements that it refuses are reported one by one: those that it would refuse again become
-// dead letters, the others are tried again.
+// Deliver sends the present state of the elements to the search service. Elements that the service refuses are reported one by one in an *outbox.PartialError: those that it would refuse
+// again become dead letters, and the others are tried again. Any other error is one of the whole batch.
 func (s *Syncer) Deliver(ctx context.Context, batch []outbox.Message) error {
 	items, failed, err := s.load(ctx, batch)
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *Syncer) Deliver(ctx context.Context, batch []outbox.Message) error {
 	if err != nil {
 		return err
 	}
-	// What is refused for good with its attributes may pass without them: then it is at least found by its words.
+	// A document that is refused for good may be accepted without its attributes. Then the element can at least be found by its words.
 	var again []item
 	for _, i := range refused {
 		if i.exists && i.forGood {
@@ -121,7 +121,7 @@ func (s *Syncer) count(whole, reduced, refused int) {
 	s.synced.WithLabelValues("error").Add(float64(refused))
 }
 
-// load reads the elements as they are now.
+// load reads the present state of the elements. failed has the messages, by index, whose key is not that of an element.
 func (s *Syncer) load(ctx context.Context, batch []outbox.Message) (items []item, failed map[int]error, err error) {
 	failed = map[int]error{}
 	var refs []domain.Ref
@@ -148,21 +148,21 @@ func (s *Syncer) load(ctx context.Context, batch []outbox.Message) (items []item
 	return items, failed, nil
 }
 
-// refusedItem is an item that the search service did not take, and why.
+// refusedItem is an item that was not taken, and why.
 type refusedItem struct {
 	item
 	err     error
-	code    string // why, in a word
+	code    string // the reason, as a code
 	forGood bool   // the same document would be refused again
 }
 
-// The reasons of dead letters that the search service does not give. It gives its codes.
+// The reasons of dead letters that are not codes of the search service.
 const (
 	reasonBadKey      = "invalid_key"      // written by another release
 	reasonBadDocument = "invalid_document" // the element's data can't be read
 )
 
-// failure is what the outbox is told.
+// failure returns the error of the item for the outbox: an *outbox.FinalError when a repeat would be refused too.
 func (r refusedItem) failure() error {
 	if r.forGood {
 		return &outbox.FinalError{Reason: r.code, Err: r.err}
@@ -170,7 +170,7 @@ func (r refusedItem) failure() error {
 	return r.err
 }
 
-// send brings items to the search service in calls of bounded size. It returns those that were refused one by one.
+// send sends items to the search service in calls of bounded size. It returns the items that were refused one by one.
 func (s *Syncer) send(ctx context.Context, items []item, attributes bool) (refused []refusedItem, err error) {
 	var call []search.SyncItem
 	var of []item
@@ -185,7 +185,7 @@ func (s *Syncer) send(ctx context.Context, items []item, attributes bool) (refus
 		return err
 	}
 	for _, i := range items {
-		sync := search.SyncItem{ID: i.key, Op: search.SyncItemOpDelete} // an element that a restore took back
+		sync := search.SyncItem{ID: i.key, Op: search.SyncItemOpDelete} // the element is gone since a backup was restored
 		if i.exists {
 			doc, err := document(i.element, attributes)
 			if err != nil {
@@ -205,7 +205,7 @@ func (s *Syncer) send(ctx context.Context, items []item, attributes bool) (refus
 	return refused, flush()
 }
 
-// call is one call. A missing collection is asked for, and fails the call: it will be there at the next try.
+// call makes one call. When the collection is missing, the call fails and Run is asked to create the collection, so that a later try succeeds.
 func (s *Syncer) call(ctx context.Context, call []search.SyncItem, of []item) (refused []refusedItem, err error) {
 	result, err := s.remote.sync(ctx, call)
 	var r *refusal
@@ -235,15 +235,15 @@ func text(s *string) string {
 	return *s
 }
 
-// Rebuild asks Run to look whether the collection is there.
+// Rebuild asks Run to create the collection if it is missing.
 func (s *Syncer) Rebuild() {
 	select {
 	case s.missing <- struct{}{}:
-	default: // it is asked already
+	default: // Run has been asked already
 	}
 }
 
-// Run makes the collection whenever it is missing, until ctx ends.
+// Run creates the collection whenever it is missing, until ctx ends.
 func (s *Syncer) Run(ctx context.Context) error {
 	for lifecycle.Retry(ctx, s.Log, "the search collection", s.ensure) == nil {
 		select {
@@ -254,8 +254,8 @@ func (s *Syncer) Run(ctx context.Context) error {
 	return nil
 }
 
-// ensure makes the collection if it is missing. All elements are put into the outbox before, so that a collection that was
-// lost comes back whole even when this ends halfway.
+// ensure creates the collection if it is missing. It first adds all elements to the outbox, so that a lost collection becomes
+// complete again even when the process ends halfway.
 func (s *Syncer) ensure(ctx context.Context) error {
 	_, err := s.remote.collection(ctx)
 	var r *refusal
@@ -268,7 +268,7 @@ func (s *Syncer) ensure(ctx context.Context) error {
 	}
 	err = s.remote.create(ctx)
 	if errors.As(err, &r) && r.status == http.StatusConflict {
-		return nil // another replica was faster
+		return nil // another replica has created it
 	}
 	if err == nil {
 		s.Log.InfoContext(ctx, "search collection made", "elements", n)
@@ -276,7 +276,7 @@ func (s *Syncer) ensure(ctx context.Context) error {
 	return err
 }
 
-// EnqueueAll marks every element as changed, in one transaction: nobody else is at work.
+// EnqueueAll marks every element as changed, in one transaction. It is for a restored database, which no service uses yet.
 func EnqueueAll(ctx context.Context, tx *database.Tx) error {
 	var last domain.Ref
 	for {

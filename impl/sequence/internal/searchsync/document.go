@@ -1,5 +1,5 @@
-// Package searchsync keeps the search service's copy of the elements up to date, and finds elements by their words there. What
-// is found is read from our own database: the search service says which elements, never what they are.
+// Package searchsync keeps the search service's copy of the elements up to date, and searches elements there. The search
+// service only says which elements were found. Their content is read from the database of this service.
 package searchsync
 
 import (
@@ -22,12 +22,12 @@ const (
 	// Collection is the search service's collection of all elements.
 	Collection = "elements"
 
-	attribute    = "attr_" // before the name of a text property of an element's data
-	textField    = "text"  // every text of the data
+	attribute    = "attr_" // prefix of the field for a text property of an element's data
+	textField    = "text"  // all texts of the data
 	scopeField   = "scopeKey"
 	typeField    = "typeKey"
-	maxText      = 32 << 10 // bytes of it
-	maxAttribute = 256      // characters of a property that can be filtered by
+	maxText      = 32 << 10 // bytes of textField
+	maxAttribute = 256      // characters of a property's value; a longer one can't be filtered by
 )
 
 var (
@@ -35,7 +35,7 @@ var (
 	errKey       = errors.New("not the key of an element")
 )
 
-// schema is the collection as it is made when it is missing.
+// schema returns the collection as Run creates it.
 func schema() search.CollectionCreate {
 	yes := true
 	field := func(name string, t search.FieldType) search.Field { return search.Field{Name: name, Type: t} }
@@ -51,17 +51,17 @@ func schema() search.CollectionCreate {
 	}}
 }
 
-// exactKey is what filters compare instead of names. The engine ignores case and punctuation, so that the scopes act-1, act.1 and
-// Act1 are one to it; of the keys no two are.
+// exactKey returns a hash of names, which filters compare instead of the names. The engine ignores case and punctuation, so that it takes
+// the scopes act-1, act.1 and Act1 for one. The hashes of different names differ.
 func exactKey(names ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(names, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }
 
-// Key is the element's id in the outbox and in the collection. None of its parts can contain the colon.
+// Key returns the element's id in the outbox and in the collection. None of its parts can contain a colon.
 func Key(r domain.Ref) string { return r.Scope + ":" + r.ElementType + ":" + r.ID }
 
-// ParseKey reads what Key wrote.
+// ParseKey returns the element of a key that Key has made.
 func ParseKey(key string) (domain.Ref, error) {
 	parts := strings.Split(key, ":")
 	if len(parts) != 3 || parts[0] == "" || parts[1] == "" || parts[2] == "" {
@@ -70,7 +70,7 @@ func ParseKey(key string) (domain.Ref, error) {
 	return domain.Ref{Group: domain.Group{Scope: parts[0], ElementType: parts[1]}, ID: parts[2]}, nil
 }
 
-// document is what is searched of an element. Without attributes it can still be found by its words.
+// document returns the element's document for the search service. Without attributes the element can't be filtered by its properties, but still be found by its words.
 func document(e domain.Element, attributes bool) (json.RawMessage, error) {
 	fields := map[string]any{
 		scopeField: exactKey(e.Scope), typeField: exactKey(e.Scope, e.ElementType),
@@ -78,7 +78,7 @@ func document(e domain.Element, attributes bool) (json.RawMessage, error) {
 		"updatedAt": e.UpdatedAt.UnixMicro(),
 	}
 	var text lines
-	text.add(e.Formatted) // so that it is found by it
+	text.add(e.Formatted) // so that a search for the formatted number finds the element
 	err := eachText(e.Data, func(property, value string) {
 		text.add(value)
 		if attributes && propertyName.MatchString(property) && value != "" && utf8.RuneCountInString(value) <= maxAttribute {
@@ -117,8 +117,8 @@ func (l *lines) add(value string) {
 	l.WriteString(value)
 }
 
-// eachText calls fn with every string of a JSON object in the order of the text. property is the name of a string that is a
-// property of the object itself, and empty for those further in.
+// eachText calls fn with every string value of a JSON object, in the order of the text. property is the name of the value's
+// property when that belongs to the object itself, and empty for values further inside.
 func eachText(data []byte, fn func(property, value string)) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber() // a number need not fit a float
@@ -164,7 +164,7 @@ type container struct {
 	name    string // of the property being read
 }
 
-// closeValue says that the value of the innermost object's property is over.
+// closeValue records that the value of the innermost object's property has been read.
 func closeValue(stack []container) {
 	if n := len(stack); n > 0 {
 		stack[n-1].inValue = false

@@ -95,7 +95,7 @@ func drawValue(depth int) *rapid.Generator[any] {
 		rapid.MapOfN(rapid.StringMatching(`[a-z]{1,4}`), drawValue(depth-1), 0, 4).AsAny())
 }
 
-// count counts the strings of a value. Strings that are no UTF-8 are written as JSON writes them.
+// count counts the strings of a value. It writes strings that are not valid UTF-8 as JSON does.
 func count(v any, into map[string]int) {
 	switch v := v.(type) {
 	case string:

@@ -10,24 +10,24 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Letters are the dead letters: elements that search does not have, and does not get by itself.
+// Letters are the dead letters: changed elements that the search service has not taken, and that are not delivered again without a request.
 type Letters struct {
 	DB *database.DB
-	// Retried is told when some are to be delivered again. It must not block.
+	// Retried is called when some are due for delivery again. It must not block.
 	Retried func()
 }
 
-// Letter is an element that search does not have.
+// Letter is a changed element that the search service has not taken.
 type Letter struct {
 	domain.Ref
-	Key       string // its place in a list
+	Key       string // of the element (Key), by which letters are sorted
 	Reason    string // a code
 	Attempts  int
 	ChangedAt time.Time // of the oldest change that search does not have
 	FailedAt  time.Time
 }
 
-// List returns up to limit letters behind one with the given key, in the order of their keys (Key).
+// List returns up to limit letters whose keys follow after, in the order of their keys.
 func (l Letters) List(ctx context.Context, after string, limit int) (out []Letter, err error) {
 	defer tried.To(&err, "list elements that search does not have")
 	letters, err := outbox.DeadLetters(ctx, l.DB.Read(ctx), topic, after, limit)
@@ -38,14 +38,14 @@ func (l Letters) List(ctx context.Context, after string, limit int) (out []Lette
 	for i, d := range letters {
 		ref, err := ParseKey(d.Key)
 		if err != nil {
-			ref = domain.Ref{ID: d.Key} // of another release; it can be retried all the same
+			ref = domain.Ref{ID: d.Key} // written by another release; it can still be retried
 		}
 		out[i] = Letter{Ref: ref, Key: d.Key, Reason: d.Reason, Attempts: d.Attempts, ChangedAt: d.EnqueuedAt, FailedAt: d.FailedAt}
 	}
 	return out, nil
 }
 
-// Retry delivers letters again: those of refs, or with nil the first limit. It returns how many, and how many letters are left.
+// Retry makes letters due for delivery again: those of refs, or with nil the first limit. It returns how many it has retried and how many letters remain.
 func (l Letters) Retry(ctx context.Context, refs []domain.Ref, limit int) (retried int, remaining int64, err error) {
 	defer tried.To(&err, "retry dead letters")
 	var keys []string

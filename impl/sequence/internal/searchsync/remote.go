@@ -18,7 +18,7 @@ const (
 	maxProblem = 64 << 10 // bytes
 )
 
-// Identity is who this service is to the search service.
+// Identity authenticates this service to the search service.
 type Identity interface {
 	// Token returns an access token of this service for an audience.
 	Token(ctx context.Context, audience string) (string, error)
@@ -26,13 +26,13 @@ type Identity interface {
 	Forget(audience string)
 }
 
-// remote is the search service. Every call is made under this service's own token; nobody else's is ever sent there.
+// remote calls the search service. Every call carries this service's own token. The token of a caller is never sent there.
 type remote struct {
 	client *search.Client
 	who    Identity
 }
 
-// newRemote returns the search service at a base URL such as https://search:8001.
+// newRemote returns a remote for the search service at a base URL such as https://search:8001.
 func newRemote(url string, doer *http.Client, who Identity) (*remote, error) {
 	client, err := search.NewClient(strings.TrimSuffix(url, "/")+"/search/v1/", search.WithHTTPClient(doer),
 		search.WithRequestEditorFn(func(ctx context.Context, r *http.Request) error {
@@ -49,7 +49,7 @@ func newRemote(url string, doer *http.Client, who Identity) (*remote, error) {
 	return &remote{client: client, who: who}, nil
 }
 
-// refusal is an answer of the search service that is not the one hoped for.
+// refusal is an answer of the search service with a status of 300 or above.
 type refusal struct {
 	status int
 	code   string // of its problem
@@ -59,7 +59,7 @@ func (r *refusal) Error() string {
 	return fmt.Sprintf("search service answered %d %s", r.status, r.code)
 }
 
-// read decodes a successful answer into out, and turns any other into a *refusal.
+// read decodes a successful answer into out, and returns a *refusal for any other.
 func (r *remote) read(response *http.Response, err error, out any) error {
 	if err != nil {
 		return fmt.Errorf("call search service: %w", err)
@@ -67,7 +67,7 @@ func (r *remote) read(response *http.Response, err error, out any) error {
 	defer response.Body.Close()
 	if response.StatusCode >= 300 {
 		var p common.Problem
-		// What is no problem document is refused by its status alone.
+		// An answer that is no problem document has a status and no code.
 		_ = json.NewDecoder(io.LimitReader(response.Body, maxProblem)).Decode(&p)
 		if response.StatusCode == http.StatusUnauthorized {
 			r.who.Forget(audience)

@@ -19,10 +19,10 @@ import (
 // maxFilter is the longest filter the search service takes, in bytes.
 const maxFilter = 4096
 
-// retryPause is what a caller is asked to wait while the search service is away.
+// retryPause is how long a caller is asked to wait while the search service is unavailable.
 const retryPause = 2 * time.Second
 
-// Query is a search in one scope. Empty fields ask for nothing.
+// Query is a search in one scope. Empty fields do not restrict it.
 type Query struct {
 	Scope         string
 	Words         string // "*" finds everything
@@ -34,7 +34,7 @@ type Query struct {
 	Page, PerPage int32    // from 1
 }
 
-// Filter holds for elements whose property has one of the values.
+// Filter matches elements whose property has one of the values.
 type Filter struct {
 	Property string
 	Values   []string
@@ -47,13 +47,13 @@ type Result struct {
 	Facets []Facet // as asked for
 }
 
-// Hit is a found element as it is now.
+// Hit is a found element in its present state.
 type Hit struct {
 	Element domain.Element
 	Snippet string // may be empty
 }
 
-// Facet counts the values of a property over all that was found.
+// Facet counts the values of a property over all found elements.
 type Facet struct {
 	Property string
 	Counts   []Count
@@ -65,8 +65,8 @@ type Count struct {
 	Count int64
 }
 
-// Search finds elements. Problems: engine_unavailable when the search service cannot be asked, validation_failed when the filters are
-// too long together, unsupported_query when the engine cannot do what was asked.
+// Search finds elements. Problems: engine_unavailable when the search service can't be reached or fails, validation_failed when a name or a value of a
+// filter is not allowed or the filters are too long together, unsupported_query when the engine can't process the query.
 func (s *Syncer) Search(ctx context.Context, q Query) (Result, error) {
 	found, err := s.find(ctx, q)
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Syncer) Search(ctx context.Context, q Query) (Result, error) {
 	return result, err
 }
 
-// find asks the search service. The engine refuses properties that no element has; then the question is put again without them.
+// find queries the search service. The engine refuses a query with properties that no element has; find then repeats the query without them.
 func (s *Syncer) find(ctx context.Context, q Query) (search.DocumentSearchResult, error) {
 	var none search.DocumentSearchResult
 	query, err := q.document()
@@ -107,8 +107,8 @@ func refusesFields(status int) bool {
 	return status == http.StatusUnprocessableEntity || status == http.StatusNotFound || status == http.StatusBadRequest
 }
 
-// withKnownFields leaves out the facets that the collection has no field for. possible is false when nothing can be found: a
-// filter asks for a property that no element has, or no element has been brought there yet.
+// withKnownFields removes the facets for which the collection has no field. possible is false when nothing can be found: a
+// filter asks for a property that no element has, or the collection does not exist yet.
 func (s *Syncer) withKnownFields(ctx context.Context, q Query) (known Query, possible bool, err error) {
 	collection, err := s.remote.collection(ctx)
 	var r *refusal
@@ -132,7 +132,7 @@ func (s *Syncer) withKnownFields(ctx context.Context, q Query) (known Query, pos
 	return q, true, nil
 }
 
-// away is the problem of a search service that cannot be asked. A problem and nil pass.
+// away returns the problem for a failed call of the search service. It returns problems and nil unchanged.
 func away(err error) error {
 	var p *problem.Error
 	if err == nil || errors.As(err, &p) {
@@ -141,7 +141,7 @@ func away(err error) error {
 	return problem.New(problem.EngineUnavailable, "Searching is not possible at the moment.").WithRetryAfter(retryPause).Wrap(err)
 }
 
-// document writes the question in the words of the search service.
+// document translates the query into a request of the search service.
 func (q Query) document() (search.DocumentSearch, error) {
 	filter, err := q.filter()
 	if err != nil {
@@ -165,10 +165,10 @@ func (q Query) document() (search.DocumentSearch, error) {
 	return out, nil
 }
 
-// place is what Typesense's tokenizer reads as the beginning of a place or a polygon, even between backticks. Blanks of every script count.
+// place matches what Typesense's tokenizer takes for the beginning of a geographic point or polygon, even between backticks. All kinds of Unicode white space may be in between.
 var place = regexp.MustCompile(`:[\s\v\x{85}\p{Z}]*[(\[]`)
 
-// valueFault says why a value can't stand between backticks, "" when it can.
+// valueFault returns why a value can't be quoted by backticks, or "" when it can.
 func valueFault(v string) string {
 	switch {
 	case v == "" || strings.ContainsAny(v, "`\x00"):
@@ -181,7 +181,7 @@ func valueFault(v string) string {
 	return ""
 }
 
-// filter joins conditions. Every value stands between backticks, and none holds what has a meaning there (see valueFault). The first condition keeps other scopes out.
+// filter joins the conditions of the query. Every value is quoted by backticks, and one that contains what has a meaning there is refused (valueFault). The first condition restricts the search to the scope.
 func (q Query) filter() (string, error) {
 	conditions := []string{scopeField + ":=`" + exactKey(q.Scope) + "`"}
 	if q.ElementType != "" {
@@ -220,8 +220,8 @@ func badName(where string) error {
 		WithField("body", where, "pattern", "has a name that no property can have")
 }
 
-// hits reads the found elements, in the order found. One that is not ours, not of the scope, or no longer of the status asked for
-// is left out: the index may be a moment behind.
+// hits reads the found elements from the database, in the order found. It leaves out hits that do not exist here, are of another
+// scope, or no longer have the status or a number that was asked for: the index may lag behind the database.
 func (s *Syncer) hits(ctx context.Context, q Query, in []search.DocumentHit) ([]Hit, error) {
 	var refs []domain.Ref
 	var snippets []string
@@ -255,7 +255,7 @@ func (s *Syncer) hits(ctx context.Context, q Query, in []search.DocumentHit) ([]
 	return hits, nil
 }
 
-// within reports whether a number is one that was asked for.
+// within reports whether a number is in the range that was asked for.
 func (q Query) within(number int64) bool {
 	return number >= q.From && (q.To == 0 || number <= q.To)
 }
@@ -272,7 +272,7 @@ func snippet(h search.DocumentHit) string {
 	return ""
 }
 
-// facets gives every facet that was asked for, in its order; one that nothing has counts nothing.
+// facets returns all facets that were asked for, in that order. A facet of a property that no found element has is empty.
 func facets(q Query, in []search.FieldFacet) []Facet {
 	out := make([]Facet, len(q.Facets))
 	for i, property := range q.Facets {

@@ -10,28 +10,29 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// walksPause is between two looks for walks that another replica has begun, or that failed.
+// walksPause is the time between two checks for walks that another replica has begun, or that have failed.
 const walksPause = 10 * time.Second
 
-// Walks mark the elements of whole scopes for search, walk elements in one transaction each: others write in between, and the walk goes on behind where a process ended.
+// Walks mark the elements of whole scopes as changed for search, in transactions of at most walk elements. Other transactions write in between. A walk survives the end of a process: it continues after
+// the last element that was marked.
 type Walks struct {
 	DB  *database.DB
 	Log *slog.Logger
-	// Marked is told when elements are to be delivered. It must not block.
+	// Marked is called when elements are due for delivery. It must not block.
 	Marked func()
-	// Begun tells Run of a walk; it holds one.
+	// Begun wakes Run for a new walk; it has a buffer of one.
 	Begun chan struct{}
 }
 
-// Notify says that a walk was begun.
+// Notify wakes Run, because a walk has begun.
 func (w Walks) Notify() {
 	select {
 	case w.Begun <- struct{}{}:
-	default: // it is told already
+	default: // Run will wake already
 	}
 }
 
-// Reindex begins a walk over a scope, from the first element on, also where one is under way.
+// Reindex begins a walk over a scope at its first element. A walk that is under way starts anew.
 func (w Walks) Reindex(ctx context.Context, scope string) (err error) {
 	defer tried.To(&err, "mark scope for search")
 	if err := w.DB.Write(ctx, func(ctx context.Context, tx *database.Tx) error { return store.BeginWalk(ctx, tx, scope) }); err != nil {
@@ -41,7 +42,7 @@ func (w Walks) Reindex(ctx context.Context, scope string) (err error) {
 	return nil
 }
 
-// Run walks until ctx ends.
+// Run makes the walks until ctx ends.
 func (w Walks) Run(ctx context.Context) error {
 	ticks := time.NewTicker(walksPause)
 	defer ticks.Stop()

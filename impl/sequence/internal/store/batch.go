@@ -10,7 +10,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// Change is one request of a batch: one of its fields is set. Apply fills Done or Err.
+// Change is one request of a batch. Exactly one of the first five fields is set. Apply sets Done or Err.
 type Change struct {
 	Create  *domain.Create
 	Revise  *domain.Revise
@@ -21,20 +21,20 @@ type Change struct {
 	Done Done
 	Err  error // fails this change alone: nothing was written for it
 
-	told [][]byte // what Tell has made of Done.Numbers
+	told [][]byte // the texts that Tell has made of Done
 }
 
-// Done is what a change brought about.
+// Done is the outcome of a change.
 type Done struct {
-	Elements []domain.Element      // created in the order of the drafts, or the one revised, omitted or restored, as they are now
+	Elements []domain.Element      // in their new state: those created, in the order of the drafts, or the one revised, omitted or restored
 	Numbers  []domain.NumberChange // of a reorder or a move
-	Shift    *domain.Shift         // of a move over more than domain.MaxMoved elements: Numbers has the one that was moved alone
-	Touched  []domain.Ref          // elements that are no longer what they were; empty for a repeated omit
+	Shift    *domain.Shift         // of a move that renumbered more than domain.MaxMoved elements; Numbers then has only the element that was moved
+	Touched  []domain.Ref          // elements that changed, without those in Shift; empty when a repeat changed nothing
 }
 
 func (c *Change) fail(err error) { c.Err = err }
 
-// Group is what the change belongs to.
+// Group returns the group that is changed.
 func (c *Change) Group() domain.Group {
 	switch {
 	case c.Create != nil:
@@ -50,9 +50,10 @@ func (c *Change) Group() domain.Group {
 	}
 }
 
-// Apply makes the changes, whose groups Lock has locked, in one transaction. Changes that were asked for together have no order among them: creations come
-// first, then new versions, omissions, restorations and reorders. Errors of the domain fail one change; any other is returned and the
-// transaction must be given up; with a batch of one it may be of the domain too. Record must follow in the same transaction.
+// Apply makes the changes in one transaction. Lock must have locked their groups. Changes of a batch have no order among themselves: creations are made
+// first, then new versions, omissions, restorations, and last reorders and moves. An error of the domain usually fails its change alone (Change.Err). Any
+// error that Apply returns requires a rollback. That can be an error of the domain too; with a batch of one it is that of the change. Record must follow in
+// the same transaction.
 func Apply(ctx context.Context, tx *database.Tx, at time.Time, changes []*Change) error {
 	b := batch{tx: tx, at: at.UnixMicro()}
 	changes, err := b.withoutLoads(ctx, changes)
@@ -79,8 +80,8 @@ func Apply(ctx context.Context, tx *database.Tx, at time.Time, changes []*Change
 	return nil
 }
 
-// Record puts the changes that Apply has made into the feeds of their scopes. It is the last work before the audit chain: a feed that LockFeeds has not
-// locked is locked from here to the commit.
+// Record appends the changes that Apply has made to the feeds of their scopes. It is called last before the audit chain, because a feed that LockFeeds has
+// not locked is locked from here until the commit.
 func Record(ctx context.Context, tx *database.Tx, at time.Time, changes []*Change) error {
 	b := batch{tx: tx, at: at.UnixMicro()}
 	if err := b.record(ctx, changes); err != nil {
@@ -89,7 +90,8 @@ func Record(ctx context.Context, tx *database.Tx, at time.Time, changes []*Chang
 	return nil
 }
 
-// withoutLoads fails the changes of scopes that an import fills: for everybody else there is nothing yet, and there will be something.
+// withoutLoads fails the changes to scopes that are being imported, and returns the others. In such a scope a creation fails with domain.ErrImporting. Any other
+// change fails with domain.ErrUnknownElement, because no element of the scope is visible yet.
 func (b *batch) withoutLoads(ctx context.Context, changes []*Change) ([]*Change, error) {
 	var scopes []string
 	for _, c := range changes {
@@ -121,7 +123,7 @@ func pick(changes []*Change, want func(*Change) bool) (out []*Change) {
 	return out
 }
 
-// batch is one transaction over several groups.
+// batch is one transaction that changes several groups, at a time in microseconds.
 type batch struct {
 	tx *database.Tx
 	at int64

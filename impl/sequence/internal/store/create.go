@@ -10,8 +10,8 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 )
 
-// create appends the drafts of several requests: one statement finds taken ids, one advances every counter, one inserts the
-// elements and one their first versions.
+// create appends the drafts of several requests. One statement finds ids that are taken, one advances all counters, one or two
+// find and advance the number formats, one inserts the elements and one their first versions.
 func (b *batch) create(ctx context.Context, changes []*Change) error {
 	changes, err := b.withoutTaken(ctx, changes)
 	if err != nil || len(changes) == 0 {
@@ -47,8 +47,8 @@ func (b *batch) create(ctx context.Context, changes []*Change) error {
 	return b.insertVersions(ctx, all, authors)
 }
 
-// withoutTaken fails the changes with an id that an element of the group has, or that an earlier change of the batch takes. Another
-// replica can still take one until the counters are locked: insertElements sees that.
+// withoutTaken fails the changes with an id that an element of the group has, or that an earlier change of the batch takes, and returns
+// the others. Another replica can still take an id until the counters are locked: insertElements detects that.
 func (b *batch) withoutTaken(ctx context.Context, changes []*Change) (rest []*Change, err error) {
 	var refs []domain.Ref
 	for _, c := range changes {
@@ -79,7 +79,7 @@ func (b *batch) withoutTaken(ctx context.Context, changes []*Change) (rest []*Ch
 	return rest, nil
 }
 
-// takenIn returns a *domain.Exists for the drafts whose id is taken, or nil.
+// takenIn returns a *domain.Exists with the drafts whose id is taken, or nil.
 func takenIn(create *domain.Create, taken map[domain.Ref]bool) error {
 	var indexes []int
 	for i, d := range create.Drafts {
@@ -93,13 +93,14 @@ func takenIn(create *domain.Create, taken map[domain.Ref]bool) error {
 	return &domain.Exists{Indexes: indexes}
 }
 
-// advance gives every group its block of numbers and returns the last number before each. A group begins with its first block.
+// advance reserves a block of numbers in every group, and returns the last number before each block. It inserts the counter of a group that
+// has none. Error: domain.ErrExhausted.
 func (b *batch) advance(ctx context.Context, changes []*Change) (before map[domain.Group]int64, err error) {
 	grow := map[domain.Group]int64{}
 	for _, c := range changes {
 		grow[c.Create.Group] += int64(len(c.Create.Drafts))
 	}
-	// In the order in which everybody locks.
+	// The order in which every transaction locks counters.
 	groups := slices.SortedFunc(maps.Keys(grow), domain.Group.Compare)
 	before = make(map[domain.Group]int64, len(grow))
 	err = inChunks(groups, func(part []domain.Group) error {
@@ -118,7 +119,7 @@ func (b *batch) advance(ctx context.Context, changes []*Change) (before map[doma
 		for _, r := range rows {
 			g := domain.Group{Scope: r.Scope, ElementType: r.ElementType}
 			if before[g] = r.Last - grow[g]; r.Last > domain.MaxNumber {
-				return domain.ErrExhausted // of this batch or of one request of it: the committer finds out
+				return domain.ErrExhausted // the batch or one request asks for too many: the committer tries each request alone
 			}
 		}
 		return err
@@ -126,8 +127,8 @@ func (b *batch) advance(ctx context.Context, changes []*Change) (before map[doma
 	return before, err
 }
 
-// insertElements inserts all, or returns a *domain.Exists when another replica has taken an id meanwhile. Its indexes fit only if
-// all are of one request; a batch of several is tried again one by one.
+// insertElements inserts all elements, or returns a *domain.Exists when another replica has taken an id meanwhile. The indexes are those
+// of the drafts only if all elements are of one request; the committer tries the requests of a larger batch again one by one.
 func (b *batch) insertElements(ctx context.Context, all []domain.Element) error {
 	inserted := int64(0)
 	err := inChunks(all, func(part []domain.Element) error {
@@ -153,7 +154,7 @@ func formattedOrNull(e domain.Element) *string {
 	return &e.Formatted
 }
 
-// taken returns a *domain.Exists with the elements that another transaction has put there: they have another number.
+// taken returns a *domain.Exists with the elements whose id another transaction has inserted: those rows have another number.
 func (b *batch) taken(ctx context.Context, all []domain.Element) error {
 	refs := make([]domain.Ref, len(all))
 	index := make(map[domain.Ref]int, len(all))
@@ -174,7 +175,7 @@ func (b *batch) taken(ctx context.Context, all []domain.Element) error {
 	return exists
 }
 
-// insertVersions keeps the current versions of the elements, made by the authors of the same index.
+// insertVersions inserts the current version of each element, created by the author of the same index.
 func (b *batch) insertVersions(ctx context.Context, all []domain.Element, authors []string) error {
 	return inChunks(all, func(part []domain.Element) error {
 		args := make([]any, 0, 8*len(part))

@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	exportElements = 500 // elements of one statement
-	exportVersions = 200 // versions of one statement, which hold the data
+	exportElements = 500 // elements that one statement reads
+	exportVersions = 200 // versions that one statement reads, with their data
 )
 
-// Sink takes a scope: each element, without its data, then its versions, oldest first.
+// Sink receives a scope: each element without its data, then its versions, oldest first.
 type Sink interface {
 	Format(domain.Format) error // before the first element of its type
 	Element(domain.Element) error
 	Version(domain.Version) error
 }
 
-// Export gives a scope as it is at one moment: types in the order of their names, byte by byte, elements in the order of their numbers. It holds a connection and a snapshot of the database
-// until the sink has taken all. Error of the domain: ErrUnknownScope.
+// Export passes a scope, as it is at one moment, to a sink: types sorted by the bytes of their names, elements in the order of their numbers. It holds a connection and a snapshot of the database
+// until the sink has received everything. Error: domain.ErrUnknownScope.
 func (s *Store) Export(ctx context.Context, scope string, to Sink) error {
 	err := s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		var types []string
@@ -78,7 +78,7 @@ func exportType(ctx context.Context, q database.Querier, g domain.Group, to Sink
 	}
 }
 
-// exportSome gives elements that have few versions together, or one.
+// exportSome exports elements that together have at most exportVersions versions, or a single element with any number.
 func exportSome(ctx context.Context, q database.Querier, all []domain.Element, to Sink) error {
 	if len(all) == 1 {
 		return exportOne(ctx, q, all[0], to)
@@ -122,7 +122,7 @@ func exportSome(ctx context.Context, q database.Querier, all []domain.Element, t
 	return nil
 }
 
-// exportOne gives an element that may have many versions.
+// exportOne exports an element with any number of versions, in as many statements as they need.
 func exportOne(ctx context.Context, q database.Querier, e domain.Element, to Sink) error {
 	if err := to.Element(e); err != nil {
 		return err

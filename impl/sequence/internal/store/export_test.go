@@ -12,7 +12,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// told takes an export as words.
+// told is a Sink that records an export as words.
 type told []string
 
 func (o *told) Format(f domain.Format) error { *o = append(*o, "format "+f.ElementType); return nil }
@@ -24,7 +24,7 @@ func (o *told) Version(v domain.Version) error {
 	return nil
 }
 
-// An export is what the scope was at one moment, whatever is written while it is read.
+// An export shows the scope as of one moment, whatever is written while it is read.
 func TestExport_isOneMomentWhileOthersWrite(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
@@ -40,7 +40,7 @@ func TestExport_isOneMomentWhileOthersWrite(t *testing.T) {
 	})
 }
 
-// sinkFunc does something before the first element.
+// sinkFunc is a Sink that calls a function before the first element.
 type sinkFunc struct {
 	*told
 	before func()
@@ -54,7 +54,7 @@ func (s *sinkFunc) Element(e domain.Element) error {
 	return s.told.Element(e)
 }
 
-// A database that has lost a version gives no export that looks whole.
+// An export from a database that has lost a version fails, and does not look complete.
 func TestExport_failsWhereAVersionIsMissing(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)

@@ -11,7 +11,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// numbersInChange bounds how many numbers one entry of a feed tells.
+// numbersInChange is how many number changes one entry of a feed lists at most.
 const numbersInChange = 100
 
 // changeRow is one row of a feed.
@@ -29,11 +29,11 @@ type changeRow struct {
 	Actor       string `db:"actor"`
 }
 
-// record puts what the changes brought about into the feeds of their scopes. The rows of the feeds are locked, from here at the latest, to the commit, in one
-// order, and everybody who changes anything in these scopes waits for it. That is what makes the order of positions that of the commits.
+// record appends what the changes did to the feeds of their scopes. The feeds are locked here at the latest, in one order, and stay locked until the commit. Every
+// other transaction that changes one of these scopes waits for that lock. Therefore positions are in the order of the commits.
 func (b *batch) record(ctx context.Context, changes []*Change) error {
 	var rows []changeRow
-	for _, turn := range []func(c *Change) bool{ // as they were applied
+	for _, turn := range []func(c *Change) bool{ // the order of Apply
 		func(c *Change) bool { return c.Create != nil }, func(c *Change) bool { return c.Revise != nil },
 		func(c *Change) bool { return c.Restate != nil && c.Restate.Status == domain.Omitted },
 		func(c *Change) bool { return c.Restate != nil && c.Restate.Status == domain.Active },
@@ -61,7 +61,7 @@ func (b *batch) record(ctx context.Context, changes []*Change) error {
 	return b.insertChanges(ctx, rows)
 }
 
-// rows are the entries of a change that was made.
+// rows returns the entries of a change, without positions and times; none when it failed or changed nothing.
 func (c *Change) rows() (out []changeRow, err error) {
 	if c.Err != nil || len(c.Done.Touched) == 0 {
 		return nil, nil
@@ -102,7 +102,7 @@ func (c *Change) orderRows() (out []changeRow, err error) {
 	for _, text := range c.told {
 		out = append(out, changeRow{Scope: g.Scope, Kind: string(domain.Reordered), ElementType: g.ElementType, Numbers: text, Actor: actor.Subject})
 	}
-	if s := c.Done.Shift; s != nil { // there is one row
+	if s := c.Done.Shift; s != nil { // then Tell has made exactly one row
 		if out[0].Shifted, err = json.Marshal(shiftedText{s.From, s.To, s.By}); err != nil {
 			return nil, fmt.Errorf("encode shift: %w", err)
 		}
@@ -110,19 +110,20 @@ func (c *Change) orderRows() (out []changeRow, err error) {
 	return out, nil
 }
 
-// shiftedText is how a row of a feed has a domain.Shift.
+// shiftedText is the JSON form of a domain.Shift in a row of a feed.
 type shiftedText struct {
 	From int64 `json:"from"`
 	To   int64 `json:"to"`
 	By   int64 `json:"by"`
 }
 
-// farNumbers is what stands in numbers beside a shift, where all other rows have a list. An instance of the release before does not know shifts: it fails to read such a row, and does not tell half of it.
+// farNumbers is the JSON form of the column numbers in a row with a shift; other rows have a list there. The previous release does not know shifts: the object makes an instance of it fail to
+// decode such a row, instead of showing only half of the change.
 type farNumbers struct {
 	Moved []domain.NumberChange `json:"moved"`
 }
 
-// Tell makes the texts of the feed of a planned reorder or move, so that it need not be done while others wait for the transaction. It may be called twice.
+// Tell encodes the feed entries of a planned reorder or move. Calling it before the transaction keeps the work out of the time for which other transactions wait. A second call does nothing.
 func (c *Change) Tell() error {
 	if c.told != nil {
 		return nil
@@ -144,13 +145,13 @@ func (c *Change) Tell() error {
 	return nil
 }
 
-// advanceFeeds gives every scope its block of positions and returns the last position before each.
+// advanceFeeds reserves a block of positions in every scope, and returns the last position before each block.
 func (b *batch) advanceFeeds(ctx context.Context, rows []changeRow) (before map[string]int64, err error) {
 	grow := map[string]int64{}
 	for _, r := range rows {
 		grow[r.Scope]++
 	}
-	scopes := slices.Sorted(maps.Keys(grow)) // in one order, so that two replicas do not wait for each other
+	scopes := slices.Sorted(maps.Keys(grow)) // in one order, so that two replicas do not deadlock
 	before = make(map[string]int64, len(grow))
 	err = inChunks(scopes, func(part []string) error {
 		args := make([]any, 0, 2*len(part))
@@ -185,7 +186,7 @@ func (b *batch) insertChanges(ctx context.Context, rows []changeRow) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range rows { // almost none: appends have no column for it to fill
+	for _, r := range rows { // a shift is rare, so the insert of all rows does without its column
 		if r.Shifted == nil {
 			continue
 		}

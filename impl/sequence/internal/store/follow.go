@@ -11,7 +11,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// NameFeeds gives the database's feeds a name unless they have one.
+// NameFeeds gives the feeds of the database a name, unless they have one already.
 func NameFeeds(ctx context.Context, tx *database.Tx, name string) error {
 	if _, err := tx.Exec(ctx, "UPDATE feed_name SET name = ? WHERE id = 1 AND name = ''", name); err != nil {
 		return fmt.Errorf("name feeds: %w", err)
@@ -19,7 +19,7 @@ func NameFeeds(ctx context.Context, tx *database.Tx, name string) error {
 	return nil
 }
 
-// RenameFeeds gives them another name, so that followers who know positions of other changes are refused.
+// RenameFeeds gives the feeds of the database another name. From then on followers who hold positions under the old name are refused.
 func RenameFeeds(ctx context.Context, tx *database.Tx, name string) error {
 	if _, err := tx.Exec(ctx, "UPDATE feed_name SET name = ? WHERE id = 1", name); err != nil {
 		return fmt.Errorf("rename feeds: %w", err)
@@ -27,7 +27,7 @@ func RenameFeeds(ctx context.Context, tx *database.Tx, name string) error {
 	return nil
 }
 
-// Feed returns what a scope's feed is now.
+// Feed returns the present state of a scope's feed.
 func (s *Store) Feed(ctx context.Context, scope string) (domain.Feed, error) {
 	var now struct {
 		Name string `db:"name"`
@@ -44,7 +44,7 @@ func (s *Store) Feed(ctx context.Context, scope string) (domain.Feed, error) {
 	return out, nil
 }
 
-// Ends returns the last position of each scope's feed.
+// Ends returns the last position in the feed of each scope. Scopes without a feed are left out.
 func (s *Store) Ends(ctx context.Context, scopes []string) (map[string]int64, error) {
 	out := make(map[string]int64, len(scopes))
 	err := inChunks(scopes, func(part []string) error {
@@ -68,7 +68,7 @@ func (s *Store) Ends(ctx context.Context, scopes []string) (map[string]int64, er
 	return out, nil
 }
 
-// Changes returns up to limit entries of a scope's feed behind a position, in order; none where it has not come further, or the scope is unknown.
+// Changes returns up to limit entries of a scope's feed that follow a position, in order. There are none when the position is the last one, or the scope is unknown.
 func (s *Store) Changes(ctx context.Context, scope string, after int64, limit int) ([]domain.Change, error) {
 	var rows []changeRow
 	err := s.db.Read(ctx).Select(ctx, &rows, `SELECT position, kind, element_type, id, version, number, numbers, shifted, at, actor FROM changes
@@ -88,7 +88,7 @@ func (s *Store) Changes(ctx context.Context, scope string, after int64, limit in
 	return out, nil
 }
 
-// order is what a row tells of a reorder or a move.
+// order decodes the part of a row that describes a reorder or a move.
 func (r *changeRow) order() (numbers []domain.NumberChange, shift *domain.Shift, err error) {
 	switch {
 	case len(r.Numbers) == 0:

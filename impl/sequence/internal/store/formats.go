@@ -43,7 +43,8 @@ func (s *Store) Format(ctx context.Context, g domain.Group) (domain.Format, erro
 	return r.format(), nil
 }
 
-// PutFormat gives a group its format, unless another one has given a number: domain.ErrFormatUsed. The one that is there does no harm; then changed is false.
+// PutFormat sets the format of a group. Errors: domain.ErrFormatUsed when another format has given numbers, domain.ErrImporting. Putting a format again that has given
+// numbers succeeds, and changed is false.
 func PutFormat(ctx context.Context, tx *database.Tx, f domain.Format) (changed bool, err error) {
 	if err := lockScope(ctx, tx, f.Scope); err != nil {
 		return false, err
@@ -71,8 +72,8 @@ func PutFormat(ctx context.Context, tx *database.Tx, f domain.Format) (changed b
 	return false, nil
 }
 
-// formatted gives elements that were just numbered the formatted numbers of their groups, where these have a format, in the order of their numbers. One statement takes a block of each group, in the
-// transaction that inserts the elements: none is skipped and none is given twice. Elements of one group stand in the order of their numbers.
+// formatted sets the formatted numbers of elements that were just numbered, where their group has a format. The elements of each group must be in the order of their numbers. One statement reserves
+// a block for each group, in the transaction that inserts the elements, so that no formatted number is skipped or given twice.
 func (b *batch) formatted(ctx context.Context, all []domain.Element) error {
 	count := map[domain.Group]int64{}
 	var groups []domain.Group
@@ -111,7 +112,7 @@ func (b *batch) formatted(ctx context.Context, all []domain.Element) error {
 	return nil
 }
 
-// advanceFormats takes a block of numbers of each format, and leaves in it the period and the last number before.
+// advanceFormats reserves a block of numbers in each format. It sets Period to the period of the block and Last to the number before the block. Error: domain.ErrExhausted.
 func (b *batch) advanceFormats(ctx context.Context, formats map[domain.Group]*domain.Format, count map[domain.Group]int64) error {
 	args := make([]any, 0, 4*len(formats))
 	for g, f := range formats {

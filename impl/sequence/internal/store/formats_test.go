@@ -19,7 +19,7 @@ func putFormat(t require.TestingT, db *database.DB, f domain.Format) {
 	}))
 }
 
-// formattedAt creates elements at a time and returns their formatted numbers.
+// formattedAt creates elements at a given time and returns their formatted numbers.
 func formattedAt(t *testing.T, db *database.DB, at time.Time, changes ...*store.Change) (out []string) {
 	require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *database.Tx) error { return applyIn(ctx, tx, at, changes) }))
 	for _, c := range changes {

@@ -11,20 +11,20 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// unloaded leaves out elements e of a scope that an import fills: they are there for nobody before its last transaction.
+// unloaded is a condition that excludes elements e of a scope that is being imported. They become visible with the import's last transaction.
 const unloaded = " NOT EXISTS (SELECT 1 FROM scope_loads l WHERE l.scope = e.scope) "
 
-// beginWait is how long the beginning and the end of an import wait for those who change the scope.
+// beginWait is how long the first and the last transaction of an import, and PutFormat, wait for transactions that change the scope.
 const beginWait = 5 * time.Second
 
-// Load fills a scope that has had no element, in transactions of a few rows each that nobody sees, until Finish shows all of it.
+// Load imports a scope that has had no element. It writes in transactions of a few rows each. No reader sees these rows until Finish shows all of them.
 type Load struct {
 	Scope string
-	ID    string // nobody else's
+	ID    string // unique to this import
 
 	formats  []domain.Format
 	counters []counterRow // of the types so far
-	position int64        // of the feed
+	position int64        // the last one in the feed
 }
 
 type counterRow struct {
@@ -32,8 +32,8 @@ type counterRow struct {
 	last        int64
 }
 
-// BeginLoad takes the scope. Nobody else changes anything in it until the load has finished, or was given up and its rows are gone. Errors: domain.ErrScopeTaken,
-// domain.ErrImporting.
+// BeginLoad reserves the scope for the load. No other change to the scope succeeds until the load has finished, or until it was given up and its rows are deleted. Errors:
+// domain.ErrScopeTaken when the scope has had a change or an element, or has a number format, domain.ErrImporting when another import has it.
 func BeginLoad(ctx context.Context, tx *database.Tx, l *Load, at time.Time) error {
 	if err := lockScope(ctx, tx, l.Scope); err != nil {
 		return err
@@ -55,7 +55,8 @@ func BeginLoad(ctx context.Context, tx *database.Tx, l *Load, at time.Time) erro
 	return nil
 }
 
-// lockScope locks the feed of a scope, which it need not have yet, until the transaction ends: who changes anything in the scope holds it too.
+// lockScope locks the feed of a scope until the transaction ends, also where the scope has no feed yet. Every transaction that changes the scope holds this lock. It waits up to
+// beginWait.
 func lockScope(ctx context.Context, tx *database.Tx, scope string) error {
 	if err := boundWaits(ctx, tx, beginWait); err != nil {
 		return err
@@ -70,7 +71,7 @@ type LoadedVersion struct {
 	domain.Version
 }
 
-// Part is what one transaction of a load puts there: elements that follow those before, and versions of these and of the last one before.
+// Part is what one transaction of a load adds: elements that follow those of the part before, and versions of these elements and of the last element of the part before.
 type Part struct {
 	Formats  []domain.Format // of types that begin in this part
 	Elements []domain.Element
@@ -78,8 +79,8 @@ type Part struct {
 	Changes  []domain.Change // of the feed, without positions
 }
 
-// Add puts a part into the scope. It changes the load only once the transaction has committed: call Added then. Errors: domain.ErrImportLost, *domain.InvalidItems where an id is
-// given twice; Index is that of the element in the part.
+// Add writes a part. It does not change l: call Added once the transaction has committed. Errors: domain.ErrImportLost, *domain.InvalidItems when two elements of a type have the
+// same id or formatted number; it does not say which.
 func (l *Load) Add(ctx context.Context, tx *database.Tx, at time.Time, p *Part) error {
 	if err := l.touch(ctx, tx, at); err != nil {
 		return err
@@ -132,7 +133,7 @@ func (l *Load) versions(ctx context.Context, tx *database.Tx, versions []LoadedV
 	return nil
 }
 
-// Added counts what Add has put there.
+// Added records a part that Add has written, once its transaction has committed.
 func (l *Load) Added(p *Part) {
 	for _, e := range p.Elements {
 		if n := len(l.counters); n == 0 || l.counters[n-1].elementType != e.ElementType {
@@ -147,7 +148,7 @@ func (l *Load) Added(p *Part) {
 // Types returns how many types the load has so far.
 func (l *Load) Types() int { return len(l.counters) }
 
-// touch holds the load's row to the commit, and fails with domain.ErrImportLost when the load was given up.
+// touch sets the time of the load's last write, and so locks the load's row until the commit. It fails with domain.ErrImportLost when the load was given up.
 func (l *Load) touch(ctx context.Context, tx *database.Tx, at time.Time) error {
 	rows, err := tx.Exec(ctx, "UPDATE scope_loads SET touched_at = ? WHERE scope = ? AND id = ? AND NOT ended", at.UnixMicro(), l.Scope, l.ID)
 	if err != nil {
@@ -159,7 +160,8 @@ func (l *Load) touch(ctx context.Context, tx *database.Tx, at time.Time) error {
 	return nil
 }
 
-// Finish shows everybody what was loaded: with the commit the scope has its elements, numbers, versions and feed. Search is asked to walk over it in the same commit.
+// Finish makes the import visible: with the commit the scope has its elements, numbers, versions and feed. The same commit begins the walk that marks the elements for search.
+// Error: domain.ErrImportLost.
 func (l *Load) Finish(ctx context.Context, tx *database.Tx, origin domain.Origin) error {
 	if err := lockScope(ctx, tx, l.Scope); err != nil {
 		return err
@@ -203,7 +205,7 @@ func (l *Load) Finish(ctx context.Context, tx *database.Tx, origin domain.Origin
 	return BeginWalk(ctx, tx, l.Scope)
 }
 
-// loading returns which of the scopes an import fills.
+// loading returns which of the scopes are being imported.
 func loading(ctx context.Context, q database.Querier, scopes []string) (map[string]bool, error) {
 	out := map[string]bool{}
 	err := inChunks(scopes, func(part []string) error {
@@ -220,7 +222,7 @@ func loading(ctx context.Context, q database.Querier, scopes []string) (map[stri
 	return out, nil
 }
 
-// Origin returns the import that a scope was made of, nil where it was made by its elements.
+// Origin returns the import that created a scope, or nil when the scope was not imported.
 func (s *Store) Origin(ctx context.Context, scope string) (*domain.Origin, error) {
 	var kept struct {
 		SHA256 string `db:"sha256"`

@@ -11,14 +11,16 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// lockTimeout bounds, in ms, every wait for a lock in a transaction that must not wait: what is not a counter is held for moments only.
+// lockTimeout bounds, in ms, every wait for a lock in a transaction that must not wait for counters and feeds. All other locks are held for moments only.
 const lockTimeout = 5000
 
-// Lock locks the counters of the groups until the transaction ends, so that nobody else changes anything in them. With a wait of 0 it waits
-// for none, and returns those that another transaction holds; nothing may be changed in these. Otherwise it waits up to that long for
-// each, in one order, so that two replicas do not wait for each other; then it fails with database.ErrHeld.
+// Lock locks the counters of the groups until the transaction ends, so that no other transaction changes anything in these groups. With a
+// wait of 0 it does not wait. It returns the groups whose counter another transaction holds, and the caller must change nothing in them.
+// Otherwise it waits up to that long for each counter and then fails with database.ErrHeld. It locks in one order, so that two replicas do
+// not deadlock.
 //
-// A group that has no element yet has no counter: the statement that makes it locks it. On SQLite the transaction is the only writer.
+// A group that has had no element has no counter: the statement that inserts the counter locks it. On SQLite Lock does nothing, because the
+// transaction is the only writer.
 func Lock(ctx context.Context, tx *database.Tx, groups []domain.Group, wait time.Duration) (held []domain.Group, err error) {
 	if tx.Dialect() != database.PostgreSQL || len(groups) == 0 {
 		return nil, nil
@@ -33,7 +35,7 @@ func Lock(ctx context.Context, tx *database.Tx, groups []domain.Group, wait time
 	groups = slices.Clone(groups)
 	slices.SortFunc(groups, domain.Group.Compare)
 	groups = slices.Compact(groups)
-	locked, err := counters(ctx, tx, groups, `ORDER BY c.scope COLLATE "C", c.element_type COLLATE "C" FOR UPDATE OF c`+skip) // as the creations are sorted
+	locked, err := counters(ctx, tx, groups, `ORDER BY c.scope COLLATE "C", c.element_type COLLATE "C" FOR UPDATE OF c`+skip) // the order of domain.Group.Compare, as in advance
 	if err != nil || len(locked) == len(groups) {
 		return nil, err
 	}
@@ -46,7 +48,7 @@ func Lock(ctx context.Context, tx *database.Tx, groups []domain.Group, wait time
 	return held, err
 }
 
-// boundWaits bounds every wait for a lock in a transaction on PostgreSQL; 0: in one that should wait for none.
+// boundWaits bounds every later wait for a lock in a transaction on PostgreSQL. With a wait of 0, for transactions that must not wait, the bound is lockTimeout.
 func boundWaits(ctx context.Context, tx *database.Tx, wait time.Duration) error {
 	if tx.Dialect() != database.PostgreSQL {
 		return nil
@@ -62,7 +64,7 @@ func boundWaits(ctx context.Context, tx *database.Tx, wait time.Duration) error 
 	return nil
 }
 
-// counters reads which of the groups have a counter.
+// counters returns which of the groups have a counter. how is appended to the query: an order and a row lock, or nothing.
 func counters(ctx context.Context, tx *database.Tx, groups []domain.Group, how string) (map[domain.Group]bool, error) {
 	out := make(map[domain.Group]bool, len(groups))
 	err := inChunks(groups, func(part []domain.Group) error {
@@ -84,11 +86,11 @@ func counters(ctx context.Context, tx *database.Tx, groups []domain.Group, how s
 	return out, nil
 }
 
-// LockFeeds locks the feeds of the scopes until the transaction ends, behind the counters: that is the order everywhere. With a wait of 0 it waits for none, and
-// returns the scopes whose feed another transaction holds; nothing may be changed in these. Otherwise it waits as Lock has bounded it, which comes first.
+// LockFeeds locks the feeds of the scopes until the transaction ends. Every transaction locks counters before feeds. With a wait of 0 it does not wait. It returns the
+// scopes whose feed another transaction holds, and the caller must change nothing in them. Otherwise it waits as long as Lock or boundWaits, called before, has set.
 //
-// A scope that nothing was ever changed in has no feed yet, and no statement can pass over a row that another transaction is about to make. So whoever will make it
-// holds an advisory lock of the scope's name first.
+// A scope that was never changed has no feed yet, and no statement can skip a row that another transaction is about to insert. So a transaction that will insert a feed
+// first takes an advisory lock on the name of the scope.
 func LockFeeds(ctx context.Context, tx *database.Tx, scopes []string, wait time.Duration) (held []string, err error) {
 	if tx.Dialect() != database.PostgreSQL || len(scopes) == 0 {
 		return nil, nil
@@ -125,8 +127,8 @@ func LockFeeds(ctx context.Context, tx *database.Tx, scopes []string, wait time.
 	return slices.Concat(held, taken, late), err
 }
 
-// lockLateFeeds locks the feeds that others have made between the look for them and the lock of their names: from then on others lock the feed alone. It returns the scopes
-// whose feed another transaction holds.
+// lockLateFeeds locks the feeds that other transactions have inserted after LockFeeds looked for them and before it had locked the names of their scopes. Once a feed exists,
+// other transactions lock the feed and not the name. It returns the scopes whose feed another transaction holds.
 func lockLateFeeds(ctx context.Context, tx *database.Tx, missing, taken []string, how string) (held []string, err error) {
 	named := slices.DeleteFunc(slices.Clone(missing), func(scope string) bool { return slices.Contains(taken, scope) })
 	existing, err := feeds(ctx, tx, named, "")
@@ -142,7 +144,7 @@ func lockLateFeeds(ctx context.Context, tx *database.Tx, missing, taken []string
 	return held, err
 }
 
-// feeds reads which of the scopes have a feed.
+// feeds returns which of the scopes have a feed. how is appended to the query: an order and a row lock, or nothing.
 func feeds(ctx context.Context, tx *database.Tx, scopes []string, how string) (map[string]bool, error) {
 	out := make(map[string]bool, len(scopes))
 	err := inChunks(scopes, func(part []string) error {
@@ -160,10 +162,11 @@ func feeds(ctx context.Context, tx *database.Tx, scopes []string, how string) (m
 	return out, nil
 }
 
-// feedLocks sets the advisory locks of scopes apart from others, which have one number of 64 bits.
+// feedLocks is the first key of the advisory locks on the names of scopes. It keeps them apart from other advisory locks, which have a single key of 64 bits.
 const feedLocks = 4500
 
-// lockNames locks the names of scopes without a feed, in the order of the scopes, and returns those that another transaction holds.
+// lockNames takes the advisory locks on the names of scopes without a feed, in the order given. With a wait of 0 it does not wait, and returns the scopes whose name
+// another transaction has locked.
 func lockNames(ctx context.Context, tx *database.Tx, scopes []string, wait time.Duration) (held []string, err error) {
 	lock := fmt.Sprintf("pg_try_advisory_xact_lock(%d, hashtext(scope))", feedLocks)
 	if wait > 0 {

@@ -11,7 +11,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// Whoever has waited for the name of a scope while its feed was made holds the feed too, as everybody does who comes later.
+// A transaction that waited for the name of a scope while another inserted its feed locks the feed too, as later transactions do.
 func TestLockFeeds_locksAFeedThatWasMadeMeanwhile(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		one, other := open(t), open(t)

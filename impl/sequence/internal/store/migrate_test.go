@@ -13,7 +13,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// TestMigrations_fillTheFeedWithWhatIsThere runs the statements that fill the feed on elements that have none.
+// TestMigrations_fillTheFeedWithWhatIsThere runs the statements that fill the feed on elements without a feed.
 func TestMigrations_fillTheFeedWithWhatIsThere(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)

@@ -18,7 +18,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// model is what the store should hold: plain maps, no cleverness.
+// model is the expected content of the store, in plain maps.
 type model struct {
 	groups map[domain.Group]map[string]*thing
 }
@@ -36,7 +36,7 @@ func (m *model) group(g domain.Group) map[string]*thing {
 	return m.groups[g]
 }
 
-// apply changes the model and returns what each change should have brought: "ok" or an error's name.
+// apply changes the model and returns the expected outcome of each change: "ok" or the name of an error.
 func (m *model) apply(changes []*store.Change) []string {
 	out := make([]string, len(changes))
 	for _, turn := range []func(c *store.Change) bool{
@@ -112,7 +112,7 @@ func (m *model) move(c *domain.Move) string {
 	return "ok"
 }
 
-// merged is a merge patch of one level by the text of RFC 7396, section 2.
+// merged applies a merge patch of one level as RFC 7396, section 2 describes it.
 func merged(data string, patch []byte) string {
 	var target, changes map[string]any
 	if err := errors.Join(json.Unmarshal([]byte(data), &target), json.Unmarshal(patch, &changes)); err != nil {
@@ -189,7 +189,7 @@ func outcome(err error) string {
 
 var ids = rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"})
 
-// drawChange draws a change of a few elements in a few groups, so that changes meet.
+// drawChange draws a random change to a few elements in a few groups, so that changes conflict.
 func drawChange(rt *rapid.T, scope string) *store.Change {
 	g := domain.Group{Scope: scope, ElementType: rapid.SampledFrom([]string{"spokenWord", "section"}).Draw(rt, "type")}
 	kind := rapid.IntRange(0, 8).Draw(rt, "kind")
@@ -238,7 +238,7 @@ func (m *model) dump(g domain.Group) (out []string) {
 	return out
 }
 
-// list renders what the store holds.
+// list renders the content of the store.
 func list(t require.TestingT, s *store.Store, g domain.Group) (out []string) {
 	elements, err := s.List(context.Background(), g, "", 0, 1000)
 	if errors.Is(err, domain.ErrUnknownScope) {
@@ -292,7 +292,7 @@ func TestApply_behavesAsThePlainModel(t *testing.T) {
 	})
 }
 
-// replay makes the elements of a scope out of its feed alone, and compares them with the model: the feed is complete and in order.
+// replay reconstructs the elements of a scope from its feed alone, and compares them with the model. So the feed is complete and in order.
 func replay(t require.TestingT, db *database.DB, scope string, m *model) {
 	changes, err := store.New(db).Changes(context.Background(), scope, 0, 100_000)
 	require.NoError(t, err)

@@ -11,31 +11,33 @@ import (
 )
 
 const (
-	// LongOrder is how many elements a reorder or a move renumbers in one transaction at most. A longer one is an Order.
+	// LongOrder is how many elements a reorder or a move renumbers in one transaction at most. A longer one is made as an Order.
 	LongOrder = 200
-	// orderStep is how many elements one transaction of an Order writes.
+	// orderStep is how many elements one transaction of an Order writes at most.
 	orderStep = 200
-	// orderWait is how long a step waits for those who change the group.
+	// orderWait is how long a transaction of an Order waits for transactions that change the group.
 	orderWait = 5 * time.Second
 )
 
-// ErrLongOrder fails a change that renumbers more elements than one transaction should: it is made as an Order.
+// ErrLongOrder says that a change renumbers more elements than one transaction may: it must be made as an Order.
 var ErrLongOrder = errors.New("the change renumbers too many elements for one transaction")
 
-// ErrOrderLost says that an Order was given up before it was shown, because it had been silent. Nothing of it was seen.
+// ErrOrderLost says that an Order was given up before it was shown, because it had written nothing for too long. No reader has seen any of it.
 var ErrOrderLost = fmt.Errorf("%w: the order was given up", database.ErrUnavailable)
 
-// Order is a long reorder or move. It is staged where nobody sees it, shown in one small transaction and then settled, all in transactions of a few rows. A move has nothing to stage: one
-// row shows it (shift). From the beginning until it is settled nothing else changes the order of its group, but for what is short beside a move that is shown; everything else in the group does.
+// Order is a long reorder or move, made in transactions of a few rows each. It is first staged where no reader sees it. One small transaction then shows it: from its commit on, all reads have the
+// new numbers. At last it is settled: the new numbers are written to the elements' rows. A move has nothing to stage, because one row shows it (shift).
+//
+// From BeginOrder until it is settled no other change to the order of the group is made, except short ones after a move is shown. All other changes in the group go on.
 type Order struct {
 	domain.Group
-	ID    string // nobody else's
+	ID    string // unique to this order
 	Shown bool
 
 	step int // elements that one transaction writes; 0: orderStep
 }
 
-// steps is how many elements one transaction writes at most.
+// steps returns how many elements one transaction writes at most.
 func (o *Order) steps() int {
 	if o.step > 0 {
 		return o.step
@@ -43,27 +45,28 @@ func (o *Order) steps() int {
 	return orderStep
 }
 
-// shownMove joins to elements e the order that was shown and is not settled yet: of such an element the number in m counts, or that which s makes of its own.
+// shownMove joins to elements e the order of their group that is shown and not settled. The number of an element is then the one in m (a reorder), or the one that s makes of the number in its row
+// (a move).
 const shownMove = ` LEFT JOIN reorders o ON o.scope = e.scope AND o.element_type = e.element_type AND o.shown_at > 0
 	LEFT JOIN reorder_moves m ON m.scope = o.scope AND m.element_type = o.element_type AND m.id = e.id` + shownShift
 
 const shownShift = ` LEFT JOIN shifts s ON s.scope = e.scope AND s.element_type = e.element_type `
 
-// numberNow and updatedNow are of elements e with shownMove.
+// numberNow and updatedNow are the number and the update time that elements e with shownMove are shown with.
 const (
 	numberNow  = "CASE WHEN e.id = s.moved_id THEN s.moved_to WHEN e.number BETWEEN s.low AND s.high THEN e.number + s.step ELSE COALESCE(m.number, e.number) END"
 	updatedNow = `CASE WHEN m.number IS NOT NULL AND o.shown_at > e.updated_at THEN o.shown_at
 		WHEN (e.id = s.moved_id OR e.number BETWEEN s.low AND s.high) AND s.shown_at > e.updated_at THEN s.shown_at ELSE e.updated_at END`
 )
 
-// numberOfUpdated is numberNow in an update of elements.
+// numberOfUpdated is numberNow in an update of elements, without joins.
 const numberOfUpdated = `COALESCE((SELECT CASE WHEN elements.id = s.moved_id THEN s.moved_to ELSE elements.number + s.step END FROM shifts s
 	WHERE s.scope = elements.scope AND s.element_type = elements.element_type AND (elements.id = s.moved_id OR elements.number BETWEEN s.low AND s.high)),
 	(SELECT m.number FROM reorders o JOIN reorder_moves m ON m.scope = o.scope AND m.element_type = o.element_type
 	WHERE o.scope = elements.scope AND o.element_type = elements.element_type AND o.shown_at > 0 AND m.id = elements.id), elements.number)`
 
-// inOrder selects rows of row from a group in the order of their numbers, behind a number; condition begins with AND, or is empty. Elements that a shown order has moved are found by
-// their new numbers, the others by their own, below and above those that a move has shifted.
+// inOrder selects columns of the elements of a group in the order of the numbers that they are shown with, above a number. condition begins with AND, or is empty. Elements of a shown order are found
+// by their new numbers. The others are found by the numbers in their rows: below and above the range of a shown move.
 func inOrder(columns, condition string) string {
 	const ofShift = `LEFT JOIN reorders o ON o.scope = e.scope AND o.element_type = e.element_type AND o.shown_at > 0
 		LEFT JOIN reorder_moves m ON m.scope = o.scope AND m.element_type = o.element_type AND m.id = e.id
@@ -81,7 +84,7 @@ func inOrder(columns, condition string) string {
 	ORDER BY number LIMIT ?`
 }
 
-// inOrderArgs are the arguments of inOrder.
+// inOrderArgs returns the arguments of the query that inOrder makes.
 func inOrderArgs(g domain.Group, after int64, limit int) (args []any) {
 	args = append(args, g.Scope, g.ElementType, after, g.Scope, g.ElementType, limit)
 	args = append(args, g.Scope, g.ElementType, after, after, g.Scope, g.ElementType, limit)
@@ -91,7 +94,7 @@ func inOrderArgs(g domain.Group, after int64, limit int) (args []any) {
 	return append(args, limit)
 }
 
-// BeginOrder takes the order of a group. Error of the domain: domain.ErrOrdering, another one has it.
+// BeginOrder reserves the order of the group for o. Error of the domain: domain.ErrOrdering when another Order has it.
 func BeginOrder(ctx context.Context, tx *database.Tx, o *Order, at time.Time) error {
 	if _, err := Lock(ctx, tx, []domain.Group{o.Group}, orderWait); err != nil {
 		return err
@@ -107,7 +110,7 @@ func BeginOrder(ctx context.Context, tx *database.Tx, o *Order, at time.Time) er
 	return nil
 }
 
-// Parts divides what an order changes into those of Stage; a move has none.
+// Parts splits what an order changes into parts for Stage. A move has none.
 func (o *Order) Parts(c *Change) (parts [][]domain.NumberChange) {
 	changes := c.Done.Numbers
 	if shiftOf(c) != nil {
@@ -119,7 +122,7 @@ func (o *Order) Parts(c *Change) (parts [][]domain.NumberChange) {
 	return append(parts, changes)
 }
 
-// Stage writes a part of the order, which nobody sees. Error: ErrOrderLost.
+// Stage writes a part of the order, which no reader sees yet. Error: ErrOrderLost.
 func (o *Order) Stage(ctx context.Context, tx *database.Tx, at time.Time, part []domain.NumberChange) error {
 	if err := o.hold(ctx, tx, "touched_at = ?", at.UnixMicro()); err != nil || len(part) == 0 {
 		return err
@@ -136,8 +139,8 @@ func (o *Order) Stage(ctx context.Context, tx *database.Tx, at time.Time, part [
 	return nil
 }
 
-// Show makes the staged numbers those of their elements, with the commit. at is the time of the change, touched that by which silence is known; done is what the order
-// brings about, for the feed. Error: ErrOrderLost.
+// Show makes the staged numbers, or the move, visible with the commit. at is the time of the change. touched is the shared time, from which others measure how long the order has
+// written nothing. done has what the order changes, for the feed. Error: ErrOrderLost.
 func (o *Order) Show(ctx context.Context, tx *database.Tx, at, touched time.Time, done *Change) error {
 	if _, err := Lock(ctx, tx, []domain.Group{o.Group}, orderWait); err != nil {
 		return err
@@ -152,7 +155,7 @@ func (o *Order) Show(ctx context.Context, tx *database.Tx, at, touched time.Time
 	} else if err := o.hold(ctx, tx, "shown_at = ?, touched_at = ?", at.UnixMicro(), touched.UnixMicro()); err != nil {
 		return err
 	}
-	if len(done.Done.Numbers) > 0 { // else it is the order that was there, and no walk ends with it
+	if len(done.Done.Numbers) > 0 { // otherwise the order stays the same, and consistent listings go on
 		if err := countOrder(ctx, tx, o.Group); err != nil {
 			return err
 		}
@@ -160,7 +163,7 @@ func (o *Order) Show(ctx context.Context, tx *database.Tx, at, touched time.Time
 	return Record(ctx, tx, at, []*Change{done})
 }
 
-// hold locks the row of an order that is not shown yet to the commit.
+// hold updates the row of an order that is not shown yet, and so locks it until the commit. Error: ErrOrderLost.
 func (o *Order) hold(ctx context.Context, tx *database.Tx, set string, args ...any) error {
 	rows, err := tx.Exec(ctx, "UPDATE reorders SET "+set+" WHERE scope = ? AND element_type = ? AND id = ? AND shown_at = 0 AND NOT ended",
 		append(args, o.Scope, o.ElementType, o.ID)...)
@@ -173,9 +176,10 @@ func (o *Order) hold(ctx context.Context, tx *database.Tx, set string, args ...a
 	return nil
 }
 
-// Settle writes a few numbers of a shown order to their elements, and hands those that are there to mark. It returns whether nothing is left to do. Several may settle one order.
+// Settle writes some numbers of a shown order to the rows of their elements, and passes the elements whose row has its new number to mark. It returns whether nothing is left to do. Several
+// processes may settle one order.
 //
-// Both databases check uniqueness row by row. So first all elements take a negative number, which nobody else has, then their new one.
+// Both databases check uniqueness row by row. So first all elements get a negative number, which no other element has, then their new one.
 func (o *Order) Settle(ctx context.Context, tx *database.Tx, at time.Time, mark func(context.Context, *database.Tx, []domain.Ref) error) (settled bool, err error) {
 	if _, err := Lock(ctx, tx, []domain.Group{o.Group}, orderWait); err != nil {
 		return false, err
@@ -193,7 +197,7 @@ func (o *Order) Settle(ctx context.Context, tx *database.Tx, at time.Time, mark 
 	}
 	err = tx.Select(ctx, &now, "SELECT shown_at, negated FROM reorders WHERE scope = ? AND element_type = ? AND id = ? AND shown_at > 0", o.Scope, o.ElementType, o.ID)
 	if err != nil || len(now) == 0 {
-		return err == nil, err // by somebody else
+		return err == nil, err // another process has settled it
 	}
 	b := batch{tx: tx, at: now[0].ShownAt}
 	leaving, err := o.moves(ctx, tx, now[0].Negated)
@@ -210,7 +214,7 @@ func (o *Order) Settle(ctx context.Context, tx *database.Tx, at time.Time, mark 
 	return o.arrive(ctx, &b, at, mark)
 }
 
-// arrive gives a few elements their new numbers for good, and when all have them ends the order.
+// arrive writes the new numbers of some elements to their rows, and ends the order when all have theirs.
 func (o *Order) arrive(ctx context.Context, b *batch, at time.Time, mark func(context.Context, *database.Tx, []domain.Ref) error) (settled bool, err error) {
 	arriving, err := o.moves(ctx, b.tx, 0)
 	if err != nil {
@@ -237,7 +241,7 @@ func (o *Order) arrive(ctx context.Context, b *batch, at time.Time, mark func(co
 	return false, mark(ctx, b.tx, o.refs(ids))
 }
 
-// moves reads the next staged numbers behind one.
+// moves returns the next staged numbers above one.
 func (o *Order) moves(ctx context.Context, q database.Querier, after int64) ([]domain.NumberChange, error) {
 	var rows []struct {
 		ID     string `db:"id"`
@@ -254,7 +258,7 @@ func (o *Order) moves(ctx context.Context, q database.Querier, after int64) ([]d
 	return out, nil
 }
 
-// End gives up an order unless it was shown.
+// End gives up an order, unless it is shown.
 func (o *Order) End(ctx context.Context, tx *database.Tx) error {
 	_, err := tx.Exec(ctx, "UPDATE reorders SET ended = TRUE WHERE scope = ? AND element_type = ? AND id = ? AND shown_at = 0 AND touched_at < ?",
 		o.Scope, o.ElementType, o.ID, int64(neverSilent))
@@ -264,21 +268,21 @@ func (o *Order) End(ctx context.Context, tx *database.Tx) error {
 	return nil
 }
 
-// EndOrders gives up the orders that are not shown and have written nothing since a time. It returns how many.
+// EndOrders gives up the orders that are not shown and have written nothing since a time, and returns how many.
 func EndOrders(ctx context.Context, tx *database.Tx, silentSince time.Time) (int64, error) {
 	silent := database.Rows{Table: "reorders", Key: []string{"scope", "element_type"}, Where: "shown_at = 0 AND NOT ended AND touched_at < ?", Args: []any{silentSince.UnixMicro()}}
-	n, err := silent.Update(ctx, tx, "ended = TRUE") // one that is written to now is not silent
+	n, err := silent.Update(ctx, tx, "ended = TRUE") // Update skips locked rows: such an order is writing now
 	if err != nil {
 		return 0, fmt.Errorf("give up silent orders: %w", err)
 	}
 	return n, nil
 }
 
-// Remove takes away some rows of an order that was given up, and at last that it was. It returns whether all are gone.
+// Remove deletes some rows of an order that was given up, and at last the row in reorders. It returns whether all are deleted.
 func (o *Order) Remove(ctx context.Context, tx *database.Tx) (gone bool, err error) {
 	held, err := tx.Exec(ctx, "UPDATE reorders SET touched_at = touched_at WHERE scope = ? AND element_type = ? AND id = ? AND ended", o.Scope, o.ElementType, o.ID)
 	if err != nil || held == 0 {
-		return err == nil, err // by somebody else, or it was shown
+		return err == nil, err // another process has removed it, or it is shown
 	}
 	n, err := tx.Exec(ctx, `DELETE FROM reorder_moves WHERE scope = ? AND element_type = ? AND id IN
 		(SELECT id FROM reorder_moves WHERE scope = ? AND element_type = ? ORDER BY id LIMIT ?)`, o.Scope, o.ElementType, o.Scope, o.ElementType, o.steps())
@@ -289,12 +293,13 @@ func (o *Order) Remove(ctx context.Context, tx *database.Tx) (gone bool, err err
 	return err == nil, err
 }
 
-// LeftOrders returns up to limit orders of the groups behind one that have written nothing since a time and wait to be settled, or to be removed. The first page is behind the zero Group.
+// LeftOrders returns up to limit orders that have written nothing since a time and must be settled, or removed. They are sorted by group. The page begins after the group behind; the zero Group gives the
+// first page.
 func (s *Store) LeftOrders(ctx context.Context, silentSince time.Time, behind domain.Group, limit int) ([]*Order, error) {
 	return s.leftOrders(ctx, silentSince, "(scope, element_type) > (?, ?)", behind, limit)
 }
 
-// LeftOrdersOf is LeftOrders of one group, which has one at most.
+// LeftOrdersOf is LeftOrders for one group, which has one order at most.
 func (s *Store) LeftOrdersOf(ctx context.Context, silentSince time.Time, g domain.Group) ([]*Order, error) {
 	return s.leftOrders(ctx, silentSince, "scope = ? AND element_type = ?", g, 1)
 }
@@ -327,7 +332,7 @@ func (s *Store) Orders(ctx context.Context) (n int64, err error) {
 	return n, nil
 }
 
-// Ordering reports whether an Order has the order of the group now. To a short change one that is a move, and is shown, does not matter.
+// Ordering reports whether an Order has the order of the group now. For a short change a move that is shown does not count.
 func (s *Store) Ordering(ctx context.Context, g domain.Group, short bool) (bool, error) {
 	busy, err := ordering(ctx, s.db.Read(ctx), g)
 	if err != nil || !busy || !short {
@@ -337,7 +342,7 @@ func (s *Store) Ordering(ctx context.Context, g domain.Group, short bool) (bool,
 	return open == nil, err
 }
 
-// ordering is whether the group has an Order, on any reader. In a transaction that has locked the group it stays so.
+// ordering reports on any Querier whether an Order has the order of the group. In a transaction that has locked the group, the answer holds until the commit.
 func ordering(ctx context.Context, q database.Querier, g domain.Group) (bool, error) {
 	var n int
 	err := q.Get(ctx, &n, "SELECT COUNT(*) FROM reorders WHERE scope = ? AND element_type = ?", g.Scope, g.ElementType)

@@ -19,7 +19,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// staged is a long reorder on its way, one transaction after the other.
+// staged is a long reorder that is under way, one transaction after the other.
 type staged struct {
 	*store.Order
 	marked []domain.Ref
@@ -41,7 +41,7 @@ func (o *staged) mark(_ context.Context, _ *database.Tx, refs []domain.Ref) erro
 	return nil
 }
 
-// stage returns a step for each transaction up to the one that shows the order, which is the last.
+// stage returns a step for each transaction, up to and including the one that shows the order.
 func (o *staged) stage(t require.TestingT, db *database.DB, c *store.Change) (steps []func(db *database.DB)) {
 	s := store.New(db)
 	if o.named > 0 {
@@ -58,7 +58,7 @@ func (o *staged) stage(t require.TestingT, db *database.DB, c *store.Change) (st
 	})
 }
 
-// settle is one of the transactions that follow.
+// settle runs one of the transactions after that.
 func (o *staged) settle(t require.TestingT, db *database.DB) (settled bool) {
 	write(t, db, func(ctx context.Context, tx *database.Tx) (err error) {
 		settled, err = o.Settle(ctx, tx, noon, o.mark)
@@ -75,7 +75,7 @@ func (o *staged) steps(t require.TestingT, db *database.DB, c *store.Change) []f
 	})
 }
 
-// Whatever happens between the transactions of a long reorder, and however often the service starts again, readers see the old order up to one commit and the new one from it on.
+// Whatever happens between the transactions of a long reorder, and however often the service restarts, reads show the old order before one commit and the new order after it.
 func TestOrder_isOneChangeToEverybodyElse(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
@@ -155,7 +155,7 @@ func TestOrder_isOneChangeToEverybodyElse(t *testing.T) {
 	})
 }
 
-// renumbers returns whose number changes while something is done.
+// renumbers returns the elements whose number changes while a function runs.
 func (m *model) renumbers(g domain.Group, do func()) (out []domain.Ref) {
 	before := map[string]int64{}
 	for id, one := range m.groups[g] {
@@ -170,7 +170,7 @@ func (m *model) renumbers(g domain.Group, do func()) (out []domain.Ref) {
 	return out
 }
 
-// requireReads compares each way to read a number with the list.
+// requireReads compares each way of reading a number with the list.
 func requireReads(t require.TestingT, db *database.DB, g domain.Group) {
 	ctx, s := context.Background(), store.New(db)
 	all, err := s.List(ctx, g, "", 0, 100)
@@ -207,7 +207,7 @@ func requireReads(t require.TestingT, db *database.DB, g domain.Group) {
 	}
 }
 
-// onlyIDs takes the elements of one group of an export.
+// onlyIDs is a Sink that records the ids of the elements of one group.
 type onlyIDs struct {
 	group domain.Group
 	*told
@@ -222,7 +222,7 @@ func (o *onlyIDs) Element(e domain.Element) error {
 
 func (o *onlyIDs) Version(domain.Version) error { return nil }
 
-// Of everybody's states one is what a version is made from: the number that is shown, before its element has it.
+// A new version can be based on the number that an element is shown with, before the element's row has it, and on no other.
 func TestOrder_isWhatVersionsAreMadeFrom(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
@@ -240,7 +240,7 @@ func TestOrder_isWhatVersionsAreMadeFrom(t *testing.T) {
 	})
 }
 
-// An element was changed when its new number was shown, from that commit on and for good, whenever its row is written; what was written to one since is later, and stays.
+// updatedAt is the time when the new number was shown, from that commit on and whenever the row is written. A later write to the element keeps its later time.
 func TestOrder_dateOfAnElementIsWhenItWasShown(t *testing.T) {
 	shown, later := noon.Add(time.Hour), noon.Add(2*time.Hour)
 	for name, change := range map[string]func() *store.Change{
@@ -290,7 +290,7 @@ func requireDates(t *testing.T, db *database.DB, want map[string]time.Time) {
 	require.Equal(t, want, got)
 }
 
-// No transaction of the longest reorder writes more than a few rows for each element of a step. SQLite counts them, of triggers and indexes none.
+// No transaction of the longest reorder writes more than a few rows for each element of a step. SQLite counts the rows, without those of triggers and indexes.
 func TestOrder_writesFewRowsAtATime(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
@@ -337,7 +337,7 @@ func TestOrder_writesFewRowsAtATime(t *testing.T) {
 	})
 }
 
-// Nor does one of the longest move, which is shown by one that writes a row for a hundred numbers.
+// The same holds for the longest move. The transaction that shows it writes one row for a hundred numbers.
 func TestOrder_showsALongMoveInFewRows(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
@@ -384,7 +384,7 @@ func TestOrder_showsALongMoveInFewRows(t *testing.T) {
 	})
 }
 
-// A shown move whose answer was lost is neither given up by its caller nor taken for one on its way, and another process settles it.
+// A shown move whose answer was lost is not given up by its caller and not mistaken for one that is still being made. Another process settles it.
 func TestOrder_ofAMoveThatWasShownIsNeverGivenUp(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
@@ -431,7 +431,7 @@ func TestOrder_ofAMoveThatWasShownIsNeverGivenUp(t *testing.T) {
 	})
 }
 
-// What is left of a process that ended is taken away when nobody has seen it, and finished when somebody has.
+// An order that a process left behind is removed when it was not shown, and settled when it was.
 func TestOrder_isTakenAwayOrFinishedByOthers(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
@@ -490,7 +490,7 @@ func TestOrder_isTakenAwayOrFinishedByOthers(t *testing.T) {
 	})
 }
 
-// A move over more elements than are named one by one is told by one entry of the feed and shown by as few rows, however many are between.
+// A move over more elements than are listed one by one makes one entry of the feed and is shown by as few rows, however many elements are in between.
 func TestOrder_tellsAFarMoveByItsRange(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)

@@ -8,15 +8,15 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// Moment says of which moment a consistent walk shows the order. The zero value is that of its first page.
+// Moment identifies the moment whose order a consistent listing shows. The zero value stands for the first page, which sets it.
 type Moment struct {
-	Feed   string // the name of the database's feeds: after a restore the others mean something else
-	Orders int64  // how often the order had changed
-	Last   int64  // the last number that was given
+	Feed   string // name of the database's feeds; it changes with a restore of a backup, after which Orders and Last can't be compared
+	Orders int64  // how often the order of the group had changed
+	Last   int64  // the last number given
 }
 
-// ListAt is List for a walk that shows, page by page, the elements of one moment in the order of that moment, each as it is now. It fills the zero value of m at the first page. Error of the
-// domain: domain.ErrOrderChanged, the order is another one.
+// ListAt is List for a listing whose pages together show the elements of one moment in the order of that moment, each element in its present state. m is zero for the first page, and ListAt then
+// sets it. Error: domain.ErrOrderChanged when the order has changed since that moment.
 func (s *Store) ListAt(ctx context.Context, g domain.Group, status domain.Status, after int64, limit int, m *Moment) (out []domain.Element, err error) {
 	err = s.db.View(ctx, func(ctx context.Context, q database.Querier) error {
 		now, err := moment(ctx, q, g)
@@ -36,7 +36,7 @@ func (s *Store) ListAt(ctx context.Context, g domain.Group, status domain.Status
 		return nil, err
 	}
 	for n, e := range out {
-		if e.Number > m.Last { // it came later
+		if e.Number > m.Last { // created after the first page
 			return out[:n], nil
 		}
 	}
@@ -46,7 +46,7 @@ func (s *Store) ListAt(ctx context.Context, g domain.Group, status domain.Status
 	return out, nil
 }
 
-// moment reads that of now.
+// moment returns the present Moment of a group.
 func moment(ctx context.Context, q database.Querier, g domain.Group) (Moment, error) {
 	var row struct {
 		Feed   string `db:"feed"`
@@ -61,7 +61,7 @@ func moment(ctx context.Context, q database.Querier, g domain.Group) (Moment, er
 	return Moment(row), nil
 }
 
-// countOrder says that the order of a group has changed. Its counter is locked.
+// countOrder counts a change to the order of a group, which ends consistent listings (ListAt). The caller has locked the group's counter.
 func countOrder(ctx context.Context, tx *database.Tx, g domain.Group) error {
 	if _, err := tx.Exec(ctx, "UPDATE counters SET orders = orders + 1 WHERE scope = ? AND element_type = ?", g.Scope, g.ElementType); err != nil {
 		return fmt.Errorf("count order: %w", err)

@@ -13,8 +13,8 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// TestListAt_endsWithTheCommitThatShowsALongOrder walks beside the transactions of a long reorder or move: a walk from before goes on up to the one that shows it, and one from behind it to the end of the
-// settling. A reorder that changes nothing ends none.
+// TestListAt_endsWithTheCommitThatShowsALongOrder lists between the transactions of a long reorder or move. A listing that began before it goes on up to the transaction that shows it. One that began
+// after that goes on to the end of the settling. A reorder that changes nothing ends no listing.
 func TestListAt_endsWithTheCommitThatShowsALongOrder(t *testing.T) {
 	var ids []string
 	for n := range 450 {
@@ -60,7 +60,7 @@ func TestListAt_endsWithTheCommitThatShowsALongOrder(t *testing.T) {
 	}
 }
 
-// walks are one that began before an order, and one from behind it.
+// walks are a listing that began before an order was shown, and one that began after it.
 type walks struct {
 	t              *testing.T
 	s              *store.Store
@@ -78,7 +78,7 @@ func (w *walks) goesOn(m *store.Moment, first string) {
 	require.Equal(w.t, first, page[0].ID)
 }
 
-// TestListAt_knowsAnotherDatabase has a walk go on after a restore, which gives the feeds another name: that the order has changed as often says nothing.
+// TestListAt_knowsAnotherDatabase continues a listing after a restore, which renames the feeds. That the order has changed equally often must not count then.
 func TestListAt_knowsAnotherDatabase(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)

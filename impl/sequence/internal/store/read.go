@@ -23,8 +23,8 @@ func (s *Store) Known(ctx context.Context, scope string) error {
 	return nil
 }
 
-// List returns up to limit elements of the group whose number is above after, in order of their numbers; status "" means any.
-// A known scope without elements of the type gives none; an unknown scope is domain.ErrUnknownScope.
+// List returns up to limit elements of the group whose number is above after, in the order of their numbers. An empty status
+// means any. A known scope without elements of the type gives none. An unknown scope gives domain.ErrUnknownScope.
 func (s *Store) List(ctx context.Context, g domain.Group, status domain.Status, after int64, limit int) ([]domain.Element, error) {
 	out, err := list(ctx, s.db.Read(ctx), g, status, after, limit)
 	if err != nil {
@@ -36,14 +36,14 @@ func (s *Store) List(ctx context.Context, g domain.Group, status domain.Status, 
 	return out, nil
 }
 
-// list is List on any reader, which does not ask whether the scope is known.
+// list is List on any Querier, without the check that the scope is known.
 func list(ctx context.Context, q database.Querier, g domain.Group, status domain.Status, after int64, limit int) ([]domain.Element, error) {
 	condition := ""
 	switch status {
 	case domain.Active:
 		condition = "AND e.status = 'active' "
 	case domain.Omitted:
-		condition = "AND e.status = 'omitted' " // as text, so that the partial index is seen to fit
+		condition = "AND e.status = 'omitted' " // a literal, so that the planner can use the partial index
 	}
 	var rows []row
 	if err := q.Select(ctx, &rows, inOrder(elementColumns, condition+"AND"+unloaded), inOrderArgs(g, after, limit)...); err != nil {
@@ -65,7 +65,7 @@ func (s *Store) Get(ctx context.Context, ref domain.Ref) (domain.Element, error)
 	return r.element(), nil
 }
 
-// Current returns the elements of refs that exist, in no order.
+// Current returns the elements of refs that exist, in no particular order.
 func (s *Store) Current(ctx context.Context, refs []domain.Ref) ([]domain.Element, error) {
 	rows, err := selectIn(ctx, s.db.Read(ctx), refs, selectWanted+" WHERE"+unloaded)
 	if err != nil {
@@ -74,12 +74,12 @@ func (s *Store) Current(ctx context.Context, refs []domain.Ref) ([]domain.Elemen
 	return elements(rows), nil
 }
 
-// After returns up to limit references behind ref in the order of Ref.Compare, for walks over everything.
+// After returns up to limit references of elements that follow ref in the order of Ref.Compare, for walks over all elements.
 func (s *Store) After(ctx context.Context, ref domain.Ref, limit int) ([]domain.Ref, error) {
 	return After(ctx, s.db.Read(ctx), ref, limit)
 }
 
-// After is Store.After on any reader of the database.
+// After is Store.After on any Querier.
 func After(ctx context.Context, q database.Querier, ref domain.Ref, limit int) ([]domain.Ref, error) {
 	var rows []row
 	err := q.Select(ctx, &rows, `SELECT e.scope, e.element_type, e.id FROM elements e
@@ -108,7 +108,7 @@ func (r versionRow) version() domain.Version {
 
 const selectVersions = `SELECT version, data, comment, created_at, created_by FROM versions e WHERE scope = ? AND element_type = ? AND id = ? AND` + unloaded
 
-// Versions returns up to limit versions of an element above after, oldest first, or domain.ErrUnknownElement.
+// Versions returns up to limit versions of an element that follow the version after, oldest first, or domain.ErrUnknownElement.
 func (s *Store) Versions(ctx context.Context, ref domain.Ref, after int64, limit int) ([]domain.Version, error) {
 	var rows []versionRow
 	err := s.db.Read(ctx).Select(ctx, &rows, selectVersions+"AND version > ? ORDER BY version LIMIT ?", ref.Scope, ref.ElementType, ref.ID, after, limit)

@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 )
 
-// reorder gives listed elements each other's numbers, or fails the change. A long reorder on its way fails it, a long move that is shown does not.
+// reorder applies a short reorder or move, or fails the change. It fails with domain.ErrOrdering while an Order has the order of the group, unless that is a long move that is shown.
 func (b *batch) reorder(ctx context.Context, c *Change) error {
 	busy, err := ordering(ctx, b.tx, c.Group())
 	if err != nil {
@@ -47,13 +47,13 @@ func (b *batch) reorder(ctx context.Context, c *Change) error {
 	return nil
 }
 
-// planned is what a reorder or a move changes: each number, or that of the element that is moved and a shift of those between.
+// planned is what a reorder or a move changes: all numbers one by one, or the number of the moved element and the shift of those between.
 type planned struct {
 	changes []domain.NumberChange
 	shift   *domain.Shift
 }
 
-// reordered says what a reorder or a move has brought about.
+// reordered sets Done to what a reorder or a move changes.
 func (c *Change) reordered(p planned) {
 	c.Done.Numbers, c.Done.Shift = p.changes, p.shift
 	for _, change := range p.changes {
@@ -61,7 +61,8 @@ func (c *Change) reordered(p planned) {
 	}
 }
 
-// Plan fills Done with what a reorder or a move would bring about now, or says why it would be refused. It will, when no other changes the order of the group meanwhile: an Order does.
+// Plan sets Done to what a reorder or a move would change now, or returns why it would be refused. The plan stays valid as long as nothing else changes the order of the group. An Order ensures
+// that from BeginOrder on.
 func (s *Store) Plan(ctx context.Context, c *Change) error {
 	var p planned
 	err := s.db.View(ctx, func(ctx context.Context, q database.Querier) (err error) {
@@ -76,7 +77,7 @@ func (s *Store) Plan(ctx context.Context, c *Change) error {
 	return nil
 }
 
-// Admit says why a reorder or a move would be refused now. Of a move it reads two rows.
+// Admit returns why a reorder or a move would be refused now, or nil. For a move it reads two rows.
 func (s *Store) Admit(ctx context.Context, c *Change) error {
 	if c.Move == nil {
 		return s.Plan(ctx, c)
@@ -87,8 +88,8 @@ func (s *Store) Admit(ctx context.Context, c *Change) error {
 	})
 }
 
-// plan finds which numbers a reorder or a move changes; refused is an error of the domain, or ErrLongOrder when it is about more than limit elements; far admits moves over more, of
-// which it names none but the one that moves. What it reads must stay as it is meanwhile.
+// plan finds which numbers a reorder or a move changes. refused is an error of the domain, or ErrLongOrder when more than limit elements are concerned. With far, a move over more elements is
+// planned too, as the change of the moved element and a shift. The caller must make sure that what plan reads does not change meanwhile: by a lock or a snapshot.
 func plan(ctx context.Context, q database.Querier, c *Change, limit int, far bool) (p planned, refused, err error) {
 	if c.Move != nil {
 		return moved(ctx, q, c.Move, limit, far)
@@ -105,7 +106,7 @@ func plan(ctx context.Context, q database.Querier, c *Change, limit int, far boo
 	return p, refused, nil
 }
 
-// moved is plan of a move.
+// moved is plan for a move.
 func moved(ctx context.Context, q database.Querier, m *domain.Move, limit int, far bool) (p planned, refused, err error) {
 	held, err := numbers(ctx, q, m.Group, []string{m.ID, m.Anchor()})
 	if err != nil {
@@ -117,7 +118,7 @@ func moved(ctx context.Context, q database.Querier, m *domain.Move, limit int, f
 	}
 	change, shift := m.Far(held)
 	switch {
-	case shift == nil: // it is there
+	case shift == nil: // the element is there already
 		return p, nil, nil
 	case shift.Count()+1 <= int64(limit):
 	case far:
@@ -125,7 +126,7 @@ func moved(ctx context.Context, q database.Querier, m *domain.Move, limit int, f
 	default:
 		return p, ErrLongOrder, nil
 	}
-	var rows []row // numbers have no gap: so many there are from low to high
+	var rows []row // numbers have no gap, so there is an element for each from low to high
 	if err := q.Select(ctx, &rows, inOrder("e.id, "+numberNow+" AS number", "AND"+unloaded), inOrderArgs(m.Group, low-1, int(high-low)+1)...); err != nil {
 		return p, nil, err
 	}
@@ -138,7 +139,7 @@ func moved(ctx context.Context, q database.Querier, m *domain.Move, limit int, f
 	return p, refused, nil
 }
 
-// numbers reads which numbers elements of a group hold.
+// numbers returns the present numbers of elements of a group, by id. Ids without an element are left out.
 func numbers(ctx context.Context, q database.Querier, g domain.Group, ids []string) (map[string]int64, error) {
 	held := make(map[string]int64, len(ids))
 	refs := make([]domain.Ref, len(ids))
@@ -152,11 +153,11 @@ func numbers(ctx context.Context, q database.Querier, g domain.Group, ids []stri
 	return held, err
 }
 
-// renumber gives elements their new numbers in two steps, because both databases check uniqueness row by row: first all take
-// a number that nobody has, then their new one.
+// renumber gives elements their new numbers in two steps, because both databases check uniqueness row by row: first each element
+// gets a number that no element has, then its new one.
 //
-// Beside an open shift an element is shown with another number than its row has. But who changes the order shares out the numbers that are there: the rows do the same with theirs, and show what
-// they are to show. The shift goes on over them as if nothing had happened.
+// While a shift is open, the number in an element's row can differ from the number that the element is shown with. A change of the order only permutes the numbers of its elements. renumber permutes
+// the numbers in the rows the same way, so that each element is shown with its new number. Settling the shift is not affected.
 func (b *batch) renumber(ctx context.Context, g domain.Group, changes []domain.NumberChange, open *shift) error {
 	place := func(to int64) int64 { return to }
 	if open != nil {
@@ -180,7 +181,7 @@ func (b *batch) renumber(ctx context.Context, g domain.Group, changes []domain.N
 	return nil
 }
 
-// aside is a number that no element has, another one for each.
+// aside returns a number that no element has, a different one for each argument.
 func aside(number int64) int64 {
 	const far = -1 << 60 // numbers have 53 bits
 	if number < 0 {
@@ -189,7 +190,7 @@ func aside(number int64) int64 {
 	return far - 2*number - 1
 }
 
-// rowsOf reads which number the rows of elements have, by the number that they are shown with.
+// rowsOf returns the numbers in the rows of elements, by the numbers that they are shown with.
 func (b *batch) rowsOf(ctx context.Context, g domain.Group, changes []domain.NumberChange) (map[int64]int64, error) {
 	refs := make([]domain.Ref, len(changes))
 	shown := make(map[string]int64, len(changes))
@@ -207,7 +208,7 @@ func (b *batch) rowsOf(ctx context.Context, g domain.Group, changes []domain.Num
 	return out, nil
 }
 
-// handOver has the shift end with the element that gets the number of the one that was moved.
+// handOver makes the element that gets the number of the moved element the moved element of the shift.
 func (b *batch) handOver(ctx context.Context, g domain.Group, changes []domain.NumberChange, open *shift) error {
 	at := slices.IndexFunc(changes, func(c domain.NumberChange) bool { return c.To == open.MovedTo })
 	if at < 0 {
@@ -219,8 +220,8 @@ func (b *batch) handOver(ctx context.Context, g domain.Group, changes []domain.N
 	return nil
 }
 
-// setNumbers gives elements what step makes of their new numbers. What was written to one since the order was made keeps its time. The group stands in the list: as a condition of its own it would have SQLite
-// read the whole group.
+// setNumbers sets the number of each element to what step makes of its new number. It sets updated_at to the time of the order, unless the element was written later. The group is part of the VALUES list:
+// as a separate condition it would make SQLite read the whole group.
 func (b *batch) setNumbers(ctx context.Context, g domain.Group, changes []domain.NumberChange, step func(to int64) int64) error {
 	return inChunks(changes, func(part []domain.NumberChange) error {
 		args := make([]any, 0, 4*len(part)+2)

@@ -8,7 +8,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// restate gives elements a status; the number stays. An element that has it already stays as it is.
+// restate sets the status of elements; they keep their numbers. An element that already has the status stays unchanged.
 func (b *batch) restate(ctx context.Context, status domain.Status, changes []*Change) error {
 	var refs []domain.Ref
 	for _, c := range changes {
@@ -53,7 +53,7 @@ func (b *batch) restate(ctx context.Context, status domain.Status, changes []*Ch
 		c.Done.Elements = []domain.Element{element}
 		if touched[c.Restate.Ref] {
 			c.Done.Touched = []domain.Ref{c.Restate.Ref}
-			delete(touched, c.Restate.Ref) // one change did it; others of the batch found it done
+			delete(touched, c.Restate.Ref) // for later changes of the batch it is a repeat
 		}
 	}
 	return nil

@@ -7,8 +7,8 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// revise gives elements new versions. Of several changes to one element the first comes first, and finds the others stale
-// unless they expected just that.
+// revise gives elements new versions. Several changes to one element are made one after the other, in the order of the batch.
+// After the first, the others are stale unless they expect the state that it made.
 func (b *batch) revise(ctx context.Context, changes []*Change) error {
 	for len(changes) > 0 {
 		now := map[domain.Ref]*Change{}
@@ -29,7 +29,7 @@ func (b *batch) revise(ctx context.Context, changes []*Change) error {
 	return nil
 }
 
-// reviseRound takes at most one change for each element.
+// reviseRound makes changes of which no two are to the same element.
 func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
 	data, err := b.revisedData(ctx, changes)
 	if err != nil {
@@ -39,7 +39,7 @@ func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	// The guard is in the statement: only an expected state of an element in use is followed by a new version.
+	// The statement itself has the condition: only an element that is in use and in an expected state gets a new version.
 	args := make([]any, 0, 4*len(changes)+1)
 	refs := make([]domain.Ref, len(changes))
 	for i, c := range changes {
@@ -78,8 +78,9 @@ func (b *batch) reviseRound(ctx context.Context, changes []*Change) error {
 	return b.explain(ctx, pick(changes, func(c *Change) bool { return c.Done.Elements == nil }))
 }
 
-// revisedData returns the data of the new versions. Of a merge patch they are made from the current ones, which nobody else can change: the group is
-// locked. One that fails, fails alone; one whose element is not in an expected state is left to the guard of the update.
+// revisedData returns the data of the new versions. It applies merge patches to the current data, which no other transaction can change because the
+// group is locked. A merge patch that can't be applied fails its change alone. A change whose element is not in an expected state is left to the
+// condition of the update, which refuses it.
 func (b *batch) revisedData(ctx context.Context, changes []*Change) (map[domain.Ref][]byte, error) {
 	var merges []domain.Ref
 	out := make(map[domain.Ref][]byte, len(changes))
@@ -108,7 +109,8 @@ func (b *batch) revisedData(ctx context.Context, changes []*Change) (map[domain.
 	return out, nil
 }
 
-// explain says of changes that found no row in an expected state whether there is an element at all, and whether it is in use.
+// explain fails the changes for which the update found no element in an expected state, and says why: there is no such element, it is omitted, or its
+// state is another one.
 func (b *batch) explain(ctx context.Context, changes []*Change) error {
 	refs := make([]domain.Ref, len(changes))
 	for i, c := range changes {

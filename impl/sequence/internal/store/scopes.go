@@ -7,7 +7,7 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/domain"
 )
 
-// Scopes returns up to limit scopes behind a name, in order of their names. The counters tell how many elements there are: numbers have no gap.
+// Scopes returns up to limit scopes that follow a name, in the order of their names. It reads the numbers of elements from the counters, because numbers have no gap.
 func (s *Store) Scopes(ctx context.Context, after string, limit int) ([]domain.ScopeSummary, error) {
 	var rows []struct {
 		Scope string `db:"scope"`
@@ -26,7 +26,7 @@ func (s *Store) Scopes(ctx context.Context, after string, limit int) ([]domain.S
 	return out, nil
 }
 
-// Types counts the elements of a scope by type, in order of the types' names, or returns domain.ErrUnknownScope.
+// Types returns the number of elements of each type of a scope, in the order of the types' names, or domain.ErrUnknownScope.
 func (s *Store) Types(ctx context.Context, scope string) ([]domain.TypeSummary, error) {
 	var rows []struct {
 		ElementType string `db:"element_type"`

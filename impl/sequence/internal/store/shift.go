@@ -11,12 +11,12 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// neverSilent is when the row of reorders of a shown shift has last written: what is silent is given up.
+// neverSilent is the touched_at of an order's row in reorders once a shift shows its move. So the order never counts as silent, and is not given up as one that is not shown.
 const neverSilent = math.MaxInt64
 
-// shift is a long move that is shown: one element has its new number, and those whose rows have a number from Low to High have Step more.
+// shift is a long move that is shown. The moved element is shown with the number MovedTo. Elements whose rows have a number from Low to High are shown with that number plus Step.
 type shift struct {
-	ID      string `db:"id"` // of the order
+	ID      string `db:"id"` // of the Order
 	ShownAt int64  `db:"shown_at"`
 	MovedID string `db:"moved_id"`
 	MovedTo int64  `db:"moved_to"`
@@ -25,7 +25,7 @@ type shift struct {
 	Step    int64  `db:"step"`
 }
 
-// shiftOf is the shift that a change is, or nil where it is none: a reorder, or a move to where the element is.
+// shiftOf returns the shift that a change makes. It is nil for a reorder, and for a move to the place where the element is.
 func shiftOf(c *Change) *shift {
 	if c.Move == nil {
 		return nil
@@ -44,7 +44,8 @@ func shiftOf(c *Change) *shift {
 	return s
 }
 
-// showShift is what shows a long move: the element leaves its number, which those beside it are to take, and one row says who has which from now on.
+// showShift shows a long move. It sets the number in the moved element's row to a negative one, which frees its place for the element next to it. It inserts the row from which reads take the new
+// numbers from the commit on.
 func (o *Order) showShift(ctx context.Context, tx *database.Tx, at, touched time.Time, s *shift) error {
 	if err := o.hold(ctx, tx, "touched_at = ?", int64(neverSilent)); err != nil {
 		return err
@@ -64,7 +65,7 @@ func (o *Order) showShift(ctx context.Context, tx *database.Tx, at, touched time
 	return nil
 }
 
-// openShift reads the shift of a group; nil: it has none, or it is settled.
+// openShift returns the shift of a group, or nil when it has none or the shift is settled.
 func openShift(ctx context.Context, q database.Querier, g domain.Group) (*shift, error) {
 	var rows []shift
 	err := q.Select(ctx, &rows, "SELECT id, shown_at, moved_id, moved_to, low, high, step FROM shifts WHERE scope = ? AND element_type = ?", g.Scope, g.ElementType)
@@ -77,7 +78,7 @@ func openShift(ctx context.Context, q database.Querier, g domain.Group) (*shift,
 	return &rows[0], nil
 }
 
-// shift reads the order's own.
+// shift returns the shift of this order, or nil when it has none or the shift is settled.
 func (o *Order) shift(ctx context.Context, q database.Querier) (*shift, error) {
 	s, err := openShift(ctx, q, o.Group)
 	if err != nil || s == nil || s.ID != o.ID {
@@ -86,7 +87,7 @@ func (o *Order) shift(ctx context.Context, q database.Querier) (*shift, error) {
 	return s, nil
 }
 
-// settleShift gives a few elements the numbers that they are shown with, those first beside which a number is free, and at last the one that was moved.
+// settleShift writes the numbers that some elements are shown with to their rows. It begins at the end of the range next to which a number is free. The moved element comes last and ends the order.
 func (o *Order) settleShift(ctx context.Context, tx *database.Tx, s *shift, at time.Time, mark func(context.Context, *database.Tx, []domain.Ref) error) (settled bool, err error) {
 	if s.Low > s.High {
 		return true, o.endShift(ctx, tx, s, mark)
@@ -109,7 +110,8 @@ func (o *Order) settleShift(ctx context.Context, tx *database.Tx, s *shift, at t
 	return false, mark(ctx, tx, o.refs(ids))
 }
 
-// shiftRows moves the elements whose rows have a number from one to another, in two steps as in renumber.
+// shiftRows adds Step to the numbers of the rows with a number between from and to, and returns the ids of their elements. It takes two steps, as renumber does. It fails with database.ErrDamaged when
+// a number is missing.
 func (o *Order) shiftRows(ctx context.Context, tx *database.Tx, s *shift, from, to int64) (ids []string, err error) {
 	_, err = tx.Exec(ctx, `UPDATE elements SET number = -(number + ?), updated_at = CASE WHEN updated_at < ? THEN ? ELSE updated_at END
 		WHERE scope = ? AND element_type = ? AND number BETWEEN ? AND ?`, s.Step, s.ShownAt, s.ShownAt, o.Scope, o.ElementType, from, to)
@@ -127,7 +129,7 @@ func (o *Order) shiftRows(ctx context.Context, tx *database.Tx, s *shift, from, 
 	return ids, nil
 }
 
-// endShift gives the element that was moved its number, and ends the order.
+// endShift writes the number of the moved element to its row, and ends the order.
 func (o *Order) endShift(ctx context.Context, tx *database.Tx, s *shift, mark func(context.Context, *database.Tx, []domain.Ref) error) error {
 	_, err := tx.ExecAll(ctx,
 		database.Statement{

@@ -1,7 +1,7 @@
 package store
 
-// Named has plans name so many elements one by one at most.
+// Named sets how many elements a plan lists one by one at most.
 func (s *Store) Named(n int) { s.named = n }
 
-// Steps has the transactions of the order write so many elements at most.
+// Steps sets how many elements a transaction of the order writes at most.
 func (o *Order) Steps(n int) { o.step = n }

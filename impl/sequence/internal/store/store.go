@@ -1,8 +1,8 @@
-// Package store keeps elements, their versions and the counters of their groups. Its write methods take the transaction
-// and work on many requests at once: a shared commit costs a handful of statements, whatever the number of its requests.
+// Package store keeps elements, their versions and the counters of their groups. Its write functions take a transaction
+// and apply many requests at once: a shared commit takes a handful of statements, whatever the number of its requests.
 //
-// Every change to a group begins with a lock on the group's counter, and Batch locks all its groups in one order. Inside
-// the lock a look before a write is exact; the number and its row commit together, so that a crash leaves no gap.
+// Every change to a group begins with a lock on the group's counter. Lock locks all groups of a transaction in one order.
+// Under the lock, what is read stays true until the commit. A number and its row commit together, so a crash leaves no gap.
 package store
 
 import (
@@ -19,16 +19,17 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// Migrations creates the tables (from 00100).
+// Migrations creates the tables. Its files are numbered from 00100.
 var Migrations, _ = fs.Sub(files, "migrations")
 
-// Address returns a PostgreSQL address with the session parameter that this package's statements need. A plan that PostgreSQL keeps
-// from the time when a table was small reads all of it when it has grown (measured: 40 ms instead of 1 ms for an append at
-// 200,000 elements), so every statement is planned for the tables as they are. An empty address (SQLite) stays empty.
+// Address returns a PostgreSQL address with the session parameter that this package's statements need: plan_cache_mode, unless
+// the address sets it already. A plan that PostgreSQL caches while a table is small reads the whole table after it has grown
+// (measured: 40 ms instead of 1 ms for an append at 200,000 elements). With the parameter every statement is planned for the
+// present size of the tables. An empty address (SQLite), and one that can't be parsed, are returned unchanged.
 func Address(address string) string {
 	parsed, err := url.Parse(address)
 	if address == "" || err != nil {
-		return address // whoever opens it says what is wrong with it
+		return address // opening the database reports what is wrong with it
 	}
 	query := parsed.Query()
 	if !query.Has("plan_cache_mode") {
@@ -41,7 +42,7 @@ func Address(address string) string {
 // Store reads elements.
 type Store struct {
 	db    *database.DB
-	named int // elements that a change of the order names one by one at most
+	named int // most elements that Plan lists one by one
 }
 
 // New returns a Store on a migrated database.
@@ -87,20 +88,21 @@ func elements(rows []row) []domain.Element {
 
 func fromMicros(t int64) time.Time { return time.UnixMicro(t).UTC() }
 
-// elementColumns are those of row, of elements e with shownMove. The data are looked up row by row: a
-// join would leave PostgreSQL the choice to read all versions instead, which it makes while it has no statistics yet.
+// elementColumns are the columns of row, for elements e with shownMove. Subqueries look up the data of each row. With a join
+// PostgreSQL could choose to read all versions instead, and does so while it has no statistics yet.
 const elementColumns = shortColumns + `,
 	(SELECT v.data ` + currentVersion + `) AS data, (SELECT v.comment ` + currentVersion + `) AS comment`
 
-// shortColumns are elementColumns without what stands in versions.
+// shortColumns are elementColumns without the columns from versions.
 const shortColumns = "e.scope, e.element_type, e.id, " + numberNow + " AS number, e.formatted, e.status, e.version, e.created_at, " + updatedNow + " AS updated_at"
 
-// selectWanted selects the elements that a VALUES list names.
+// selectWanted selects the elements in the list wanted (selectIn).
 const selectWanted = "SELECT " + elementColumns + " FROM elements e " + onWanted + shownMove
 
 const currentVersion = "FROM versions v WHERE v.scope = e.scope AND v.element_type = e.element_type AND v.id = e.id AND v.version = e.version"
 
-// chunk is how many rows one statement takes at most: with eight columns a quarter of the parameters SQLite allows.
+// chunk is how many rows one statement takes at most. With ten columns, the most that a statement has, that is under a third of
+// the parameters that SQLite allows.
 const chunk = 1000
 
 // inChunks calls fn with the items in groups of at most chunk.
@@ -115,7 +117,7 @@ func inChunks[T any](items []T, fn func(part []T) error) error {
 	return nil
 }
 
-// selectIn reads rows that join a VALUES list named wanted with the columns scope, element_type and id.
+// selectIn reads rows with a query that joins the VALUES list wanted: refs in the columns scope, element_type and id.
 func selectIn(ctx context.Context, q database.Querier, refs []domain.Ref, query string) (out []row, err error) {
 	err = inChunks(refs, func(part []domain.Ref) error {
 		var rows []row
@@ -133,5 +135,5 @@ func selectIn(ctx context.Context, q database.Querier, refs []domain.Ref, query 
 	return out, err
 }
 
-// onWanted joins the elements e that the VALUES list names.
+// onWanted joins elements e with the VALUES list wanted.
 const onWanted = "JOIN wanted w ON e.scope = w.scope AND e.element_type = w.element_type AND e.id = w.id"

@@ -137,7 +137,7 @@ func TestApply_refusesWhenNoNumberIsLeft(t *testing.T) {
 	})
 }
 
-// TestApply_seesAnIDThatAnotherReplicaTakesMeanwhile stops one replica between its look and its lock.
+// TestApply_seesAnIDThatAnotherReplicaTakesMeanwhile stops one replica between its check of the ids and its lock.
 func TestApply_seesAnIDThatAnotherReplicaTakesMeanwhile(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
@@ -318,7 +318,7 @@ func TestAddress_keepsWhatIsThere(t *testing.T) {
 	require.Equal(t, "postgres://h:port/db", store.Address("postgres://h:port/db"))
 }
 
-// TestLockFeeds_passesOverWhatIsHeld has another transaction hold the feed of a scope, and that of one that has none yet.
+// TestLockFeeds_passesOverWhatIsHeld lets another transaction hold the feed of one scope, and the name of another scope that has no feed yet.
 func TestLockFeeds_passesOverWhatIsHeld(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db, other := open(t), open(t)

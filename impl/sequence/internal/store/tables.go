@@ -2,7 +2,7 @@ package store
 
 import "github.com/fountainai/fountain/internal/store"
 
-// Tables are sequence's own, with what bounds each.
+// Tables are the tables of this service, each with what bounds its size.
 var Tables = []store.Table{
 	{Name: "changes", Bound: "one for each change, kept for ever"},
 	{Name: "counters", Bound: "one for each scope and type"},

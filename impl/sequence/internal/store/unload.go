@@ -8,19 +8,19 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// unloadStep is how many rows of an import that failed are taken away in one transaction.
+// unloadStep is how many rows of a failed import one transaction deletes.
 const unloadStep = 1000
 
-// EndLoads gives up the imports that have written nothing since a time, or all with a later one. Whoever still makes one finds it lost.
+// EndLoads gives up the imports that have written nothing since a time; with a time in the far future, all. An import that still runs then fails with domain.ErrImportLost.
 func EndLoads(ctx context.Context, tx *database.Tx, silentSince time.Time) error {
 	silent := database.Rows{Table: "scope_loads", Key: []string{"scope"}, Where: "NOT ended AND touched_at < ?", Args: []any{silentSince.UnixMicro()}}
-	if _, err := silent.Update(ctx, tx, "ended = TRUE"); err != nil { // one that is written to now is not silent
+	if _, err := silent.Update(ctx, tx, "ended = TRUE"); err != nil { // Update skips locked rows: such an import is writing now
 		return fmt.Errorf("give up silent imports: %w", err)
 	}
 	return nil
 }
 
-// EndLoad gives up one import.
+// EndLoad gives up the import.
 func EndLoad(ctx context.Context, tx *database.Tx, l *Load) error {
 	if _, err := tx.Exec(ctx, "UPDATE scope_loads SET ended = TRUE WHERE scope = ? AND id = ?", l.Scope, l.ID); err != nil {
 		return fmt.Errorf("give up import: %w", err)
@@ -28,7 +28,7 @@ func EndLoad(ctx context.Context, tx *database.Tx, l *Load) error {
 	return nil
 }
 
-// EndedLoads returns up to limit imports that were given up and have rows.
+// EndedLoads returns up to limit imports that were given up and still have rows.
 func (s *Store) EndedLoads(ctx context.Context, limit int) ([]*Load, error) {
 	var rows []struct {
 		Scope string `db:"scope"`
@@ -44,13 +44,13 @@ func (s *Store) EndedLoads(ctx context.Context, limit int) ([]*Load, error) {
 	return out, nil
 }
 
-// Unload takes away some rows of an import that was given up, and at last that it was. It returns whether all are gone.
+// Unload deletes some rows of an import that was given up, and at last the row in scope_loads. It returns whether all are deleted.
 func (s *Store) Unload(ctx context.Context, l *Load) (gone bool, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		gone = false
 		held, err := tx.Exec(ctx, "UPDATE scope_loads SET touched_at = touched_at WHERE scope = ? AND id = ? AND ended", l.Scope, l.ID)
 		if err != nil || held == 0 {
-			gone = true // by another replica
+			gone = true // another replica has deleted them
 			return err
 		}
 		for _, rows := range []struct{ table, key string }{{"versions", "element_type, id, version"}, {"changes", "position"}, {"elements", "element_type, id"}} {

@@ -8,7 +8,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// BeginWalk has the elements of a scope marked as changed for search, from the first on, a few at a time.
+// BeginWalk starts a walk that marks all elements of a scope as changed for search, a few at a time (WalkStep). A walk that is under way starts anew.
 func BeginWalk(ctx context.Context, tx *database.Tx, scope string) error {
 	_, err := tx.Exec(ctx, `INSERT INTO search_walks (scope, element_type, element_id) VALUES (?, '', '')
 		ON CONFLICT (scope) DO UPDATE SET element_type = '', element_id = ''`, scope)
@@ -18,7 +18,7 @@ func BeginWalk(ctx context.Context, tx *database.Tx, scope string) error {
 	return nil
 }
 
-// WalkStep hands the next elements of one walk to mark, in the transaction that moves the walk on. It returns false when no walk is under way that nobody else works on.
+// WalkStep passes the next elements of one walk to mark, in the transaction that advances the walk. It returns false when there is no walk, or when other transactions hold all of them.
 func WalkStep(ctx context.Context, tx *database.Tx, limit int, mark func(ctx context.Context, tx *database.Tx, refs []domain.Ref) error) (more bool, err error) {
 	skip := ""
 	if tx.Dialect() == database.PostgreSQL {
@@ -55,7 +55,7 @@ func WalkStep(ctx context.Context, tx *database.Tx, limit int, mark func(ctx con
 	return true, err
 }
 
-// Walks returns how many scopes are yet to be walked over.
+// Walks returns how many walks are not finished.
 func (s *Store) Walks(ctx context.Context) (n int64, err error) {
 	if err := s.db.Read(ctx).Get(ctx, &n, "SELECT COUNT(*) FROM search_walks"); err != nil {
 		return 0, fmt.Errorf("count walks over scopes: %w", err)

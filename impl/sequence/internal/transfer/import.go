@@ -15,14 +15,14 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// Imported is what an import brought about.
+// Imported is the outcome of an import.
 type Imported struct {
 	scopefile.Sum
-	New bool // false: the scope was made of the same file before
+	New bool // false: the scope was already imported from the same file
 }
 
-// Import fills a scope that has had no element with what a file holds, all or nothing. The scope that was made of the same file stays as it is. Errors: *scopefile.Fault,
-// domain.ErrScopeTaken, domain.ErrImporting, domain.ErrImportLost, and what reading the file fails with.
+// Import fills a scope that has had no element with the content of a file, all or nothing. A scope that was imported from the same file before stays unchanged. Errors: *scopefile.Fault,
+// *domain.InvalidItems for an id or a formatted number that is given twice, domain.ErrScopeTaken, domain.ErrImporting, domain.ErrImportLost, and errors of reading the file.
 func (s *Service) Import(ctx context.Context, scope string, who domain.Actor, file io.Reader) (Imported, error) {
 	load := &store.Load{Scope: scope, ID: s.NewID()}
 	begun := s.Clock.Now()
@@ -48,7 +48,7 @@ func (s *Service) Import(ctx context.Context, scope string, who domain.Actor, fi
 	return Imported{Sum: sum, New: true}, nil
 }
 
-// compare reads a file for a scope that is there already: the one that it was made of does no harm.
+// compare reads the file for a scope that exists already. It returns domain.ErrScopeTaken unless the scope was imported from the same file.
 func (s *Service) compare(ctx context.Context, scope string, file io.Reader) (Imported, error) {
 	reader := scopefile.NewReader(file)
 	for {
@@ -68,7 +68,7 @@ func (s *Service) compare(ctx context.Context, scope string, file io.Reader) (Im
 	return Imported{Sum: reader.Sum()}, nil
 }
 
-// show is the last transaction of an import: with its commit everybody sees the scope.
+// show is the last transaction of an import: with its commit the scope becomes visible.
 func (s *Service) show(ctx context.Context, load *store.Load, who domain.Actor, sum scopefile.Sum) error {
 	return s.DB.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		at := s.Clock.Now().UTC().Truncate(time.Microsecond)
@@ -82,19 +82,19 @@ func (s *Service) show(ctx context.Context, load *store.Load, who domain.Actor, 
 	})
 }
 
-// run is one import on its way.
+// run is one import that is under way.
 type run struct {
 	*Service
 	load  *store.Load
 	file  *scopefile.Reader
 	actor string
 
-	element domain.Element // the last one
-	part    store.Part
-	bytes   int
+	element domain.Element // the last element
+	part    store.Part     // items that are not written yet
+	bytes   int            // of data in part
 }
 
-// all loads the file, part by part, and returns what its last line has proved.
+// all loads the file part by part, and returns the verified content of its last line.
 func (r *run) all(ctx context.Context) (scopefile.Sum, error) {
 	for {
 		item, err := r.file.Next()
@@ -137,7 +137,7 @@ func (r *run) take(item scopefile.Item) {
 	}
 }
 
-// flush puts what was gathered into the scope.
+// flush writes the part that was gathered.
 func (r *run) flush(ctx context.Context) error {
 	part := r.part
 	err := r.DB.Write(ctx, func(ctx context.Context, tx *database.Tx) error { return r.load.Add(ctx, tx, r.Clock.Now(), &part) })

@@ -1,5 +1,5 @@
-// Package transfer takes scopes out and brings them in, line by line (scopefile). It holds a few hundred lines at a time in either direction, and an import holds up nobody else's
-// writes for longer than one of its small transactions.
+// Package transfer exports and imports scopes, line by line (package scopefile). It holds a few hundred lines at a time in either direction. An import delays other writes by at most
+// one of its small transactions.
 package transfer
 
 import (
@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	partVersions = 250             // versions of one transaction
-	partBytes    = 2 << 20         // of their data
-	maxTypes     = 10_000          // of one import
-	exports      = 2               // at once: each holds a connection for reading
-	endWithin    = 2 * time.Minute // for taking away the rows of an import that failed, before others do it
-	silence      = 10 * time.Minute
-	endedAtOnce  = 100
+	partVersions = 250              // versions of one transaction
+	partBytes    = 2 << 20          // of their data
+	maxTypes     = 10_000           // of one import
+	exports      = 2                // at a time, because each holds a connection for reading
+	endWithin    = 2 * time.Minute  // bounds how long a failed import deletes its rows; Sweep deletes the rest
+	silence      = 10 * time.Minute // an import that has written nothing for so long is given up
+	endedAtOnce  = 100              // imports that one Sweep cleans up
 )
 
-// ErrBusy says that as many exports run as may.
+// ErrBusy says that the maximum number of exports is running.
 var ErrBusy = errors.New("all places for exports are taken")
 
 // Options configure a Service.
@@ -36,8 +36,8 @@ type Options struct {
 	Store *store.Store
 	Clock clock.Clock
 	Log   *slog.Logger
-	NewID func() string // never gives one twice
-	// Imported is told of a scope that an import has just shown. It must not block.
+	NewID func() string // must never return the same id twice
+	// Imported is called when an import has made a scope visible. It must not block.
 	Imported func(scope string)
 }
 
@@ -50,7 +50,7 @@ type Service struct {
 // New returns a Service.
 func New(o Options) *Service { return &Service{Options: o, places: make(chan struct{}, exports)} }
 
-// Export writes a scope. It fails before it has written anything with domain.ErrUnknownScope and ErrBusy; begin is called right before the first byte.
+// Export writes a scope to the writer that begin returns. It calls begin directly before the first byte. With domain.ErrUnknownScope and ErrBusy it fails before it calls begin.
 func (s *Service) Export(ctx context.Context, scope string, begin func() io.Writer) error {
 	select {
 	case s.places <- struct{}{}:
@@ -65,7 +65,7 @@ func (s *Service) Export(ctx context.Context, scope string, begin func() io.Writ
 	return out.Close()
 }
 
-// lateFile begins with the first element: until then there may be none.
+// lateFile writes the first line with the first item, because until then the scope may turn out to be unknown.
 type lateFile struct {
 	*scopefile.Writer
 	scope string
@@ -95,7 +95,7 @@ func (f *lateFile) open() (err error) {
 	return err
 }
 
-// Sweep gives up imports that are silent, and takes away what is left of those that were given up: of ones whose process ended, above all.
+// Sweep gives up imports that have written nothing for some time, mostly because their process has ended, and deletes the rows of imports that were given up.
 func (s *Service) Sweep(ctx context.Context) error {
 	if err := s.end(ctx, s.Clock.Now().Add(-silence)); err != nil {
 		return err
@@ -113,7 +113,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 	return nil
 }
 
-// EndAll gives up all imports, at the start of a service that is the only one on its database: none goes on. Sweep takes away their rows.
+// EndAll gives up all imports. It is for the start of a service that is the only one on its database: no import is running. Sweep deletes their rows.
 func (s *Service) EndAll(ctx context.Context) error {
 	return s.end(ctx, time.UnixMicro(math.MaxInt64/2))
 }
@@ -131,7 +131,7 @@ func (s *Service) unload(ctx context.Context, l *store.Load) error {
 	}
 }
 
-// giveUp takes an import back: its caller is answered when nothing is left of it. What fails here the next Sweep does.
+// giveUp ends a failed import and deletes its rows, before the caller is answered. When it fails, a later Sweep deletes the rest.
 func (s *Service) giveUp(ctx context.Context, l *store.Load) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin) // the caller may be gone
 	defer cancel()

@@ -39,7 +39,7 @@ var (
 	who        = domain.Actor{Subject: "usr_admin", Kind: audit.User, RequestID: "req"}
 )
 
-// service is a Service with a writer beside it.
+// service is a Service and a writer on one database.
 func service(t testing.TB, db *database.DB) (*transfer.Service, *writer.Writer) {
 	audittest.Open(t, db)
 	key, log := audittest.Sealer(t), slog.New(slog.DiscardHandler)
@@ -52,7 +52,7 @@ func service(t testing.TB, db *database.DB) (*transfer.Service, *writer.Writer) 
 	}), w
 }
 
-// file is a file of n elements that is made while it is read.
+// file returns a file of n elements that is generated while it is read.
 func file(n int) io.Reader {
 	read, write := io.Pipe()
 	go func() {
@@ -68,7 +68,7 @@ func file(n int) io.Reader {
 	return read
 }
 
-// TestImport_holdsUpNobodyElse has a writer append while a scope is imported: its appends come through in between, and see nothing of the import. With FOUNTAIN_PROVE=1 the
+// TestImport_holdsUpNobodyElse appends while a scope is imported. The appends commit in between, and see nothing of the import. With FOUNTAIN_PROVE=1 the
 // file has 100,000 elements, and the longest wait and the largest heap are printed.
 func TestImport_holdsUpNobodyElse(t *testing.T) {
 	n := 3_000

@@ -12,13 +12,13 @@ import (
 	"github.com/fountainai/fountain/internal/audit"
 )
 
-// maxListed bounds, in bytes, how much of a reorder's changes stands in its audit event; the hash covers all of them. Those that a far move has shifted are told by their range.
+// maxListed bounds, in bytes, the number changes that the audit event of a reorder or a move lists. The hash covers all of them. Elements that a far move has shifted are recorded by their range instead.
 const maxListed = 4 << 10
 
-// restating are the actions that give an element a status.
+// restating are the audited actions, by the status that they give an element.
 var restating = map[domain.Status]string{domain.Omitted: "omitElement", domain.Active: "restoreElement"}
 
-// events are the audit events of a change that was made. Creations and versions tell themselves who made them.
+// events returns the audit events of a change that was made. Creations and new versions have none, because their rows record who made them.
 func (t *try) events(at time.Time) []audit.Event {
 	if len(t.change.Done.Touched) == 0 {
 		return nil
@@ -43,7 +43,7 @@ func (t *try) events(at time.Time) []audit.Event {
 	return nil
 }
 
-// orderDetail is what the event of a reorder or a move tells.
+// orderDetail returns the detail of the audit event of a reorder or a move.
 func (t *try) orderDetail() map[string]string {
 	if t.detail != nil {
 		return t.detail
@@ -54,7 +54,7 @@ func (t *try) orderDetail() map[string]string {
 	}
 	detail := reorderDetail(t.change.Done.Numbers, comment)
 	if s := t.change.Done.Shift; s != nil {
-		detail["changed"] = strconv.FormatInt(s.Count()+1, 10) // and the one that was moved
+		detail["changed"] = strconv.FormatInt(s.Count()+1, 10) // with the moved element
 		detail["shifted"] = fmt.Sprintf("%d-%d by %+d", s.From, s.To, s.By)
 	}
 	return detail

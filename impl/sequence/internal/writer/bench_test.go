@@ -29,7 +29,7 @@ const (
 	parallel = 16 // transactions at once where each request has its own, on PostgreSQL
 )
 
-// BenchmarkAppend measures durable appends of 64 clients to 8 types: shared commits beside one transaction per request. Compare
+// BenchmarkAppend measures durable appends of 64 clients to 8 types, in shared commits and with one transaction per request. Compare
 // only figures of one run.
 func BenchmarkAppend(b *testing.B) {
 	databases := []func(b *testing.B) database.Config{sqliteConfig}
@@ -52,7 +52,7 @@ func sqliteConfig(b *testing.B) database.Config {
 	return database.Config{Name: "sqlite", Dir: b.TempDir()}
 }
 
-// postgresConfig makes an empty database, dropped after the benchmark.
+// postgresConfig creates an empty database, which is dropped after the benchmark.
 func postgresConfig(b *testing.B) database.Config {
 	admin := os.Getenv("FOUNTAIN_TEST_POSTGRES_URL")
 	name := fmt.Sprintf("fountain_bench_%d", time.Now().UnixNano())
@@ -117,7 +117,7 @@ func benchmarkAppend(b *testing.B, c database.Config, shared, keys bool) {
 	b.ReportMetric(float64(took[b.N*99/100].Microseconds())/1000, "p99-ms")
 }
 
-// BenchmarkAppendAt is the processor's time of an append to a type that has so many elements already, by one client. It is to be flat. BENCH_ELEMENTS is the largest; default 100,000.
+// BenchmarkAppendAt measures the processor time of an append by one client, by the number of elements that the type already has. It should not grow. BENCH_ELEMENTS is the largest number; default 100,000.
 func BenchmarkAppendAt(b *testing.B) {
 	largest := benchElements(b, 100_000)
 	db, err := database.Open(b.Context(), database.Config{Name: "bench", Dir: b.TempDir(), Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
@@ -161,7 +161,7 @@ func fill(b *testing.B, w *writer.Writer, n int) (ids []string) {
 	return ids
 }
 
-// processorTime is what the process has used.
+// processorTime returns the processor time that the process has used.
 func processorTime(b *testing.B) time.Duration {
 	var used syscall.Rusage
 	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &used))

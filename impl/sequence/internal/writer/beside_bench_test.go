@@ -44,8 +44,8 @@ func eachBenchDatabase(b *testing.B, run func(b *testing.B, db *database.DB)) {
 	}
 }
 
-// BenchmarkMove is a move in a type of 100,000 elements (BENCH_ELEMENTS): over one place, as many as share a commit, as many as are named one by one, and all. held-ms is for how long its transactions up to
-// the answer had the writer, longest-ms the longest of all its transactions, longest-cpu-ms the most processor's time that the process took in one of them, cpu-ms the processor's time of the process up to the answer, and settle-cpu-ms that of what follows.
+// BenchmarkMove measures a move in a type of 100,000 elements (BENCH_ELEMENTS): over one place, over as many as one commit may renumber, over as many as are listed one by one, and over all. held-ms is how long its transactions up to
+// the answer held the writer. longest-ms is its longest transaction, and longest-cpu-ms the most processor time of the process in one of them. cpu-ms is the processor time of the process up to the answer, settle-cpu-ms that of settling.
 func BenchmarkMove(b *testing.B) {
 	n := benchElements(b, 100_000)
 	eachBenchDatabase(b, func(b *testing.B, db *database.DB) {
@@ -90,8 +90,8 @@ func BenchmarkMove(b *testing.B) {
 	})
 }
 
-// BenchmarkBeside is how long appends of one client to another scope take while something big is written in a database with 100,000 elements (BENCH_ELEMENTS): the largest creations that a request holds, moves,
-// a new order of as many as one can have, an import of as many elements as there are, and restorations. "nothing" is one more client that appends.
+// BenchmarkBeside measures how long appends of one client to another scope take while a large change is written in a database with 100,000 elements (BENCH_ELEMENTS): the largest creations that a request can hold, moves,
+// a reorder of as many elements as one can list, an import of as many elements as there are, and restorations. "nothing" is one more client that appends.
 func BenchmarkBeside(b *testing.B) {
 	n := benchElements(b, 100_000)
 	eachBenchDatabase(b, func(b *testing.B, db *database.DB) {
@@ -193,7 +193,7 @@ func bigWrites(b *testing.B, db *database.DB, w *writer.Writer, ids []string) []
 	}
 }
 
-// scopeOf is the file of a scope with n elements.
+// scopeOf returns the file of a scope with n elements.
 func scopeOf(b *testing.B, n int) []byte {
 	var out bytes.Buffer
 	w, err := scopefile.NewWriter(&out, "hamlet")

@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 
 const childWriters = 64
 
-// child is a replica whose writers append and revise until it is killed. Each tells what was acknowledged to it: number, version
+// child is a replica whose writers append and revise until it is killed. Each prints what was acknowledged to it: number, version
 // and id.
 func child(where string) {
 	var c database.Config
@@ -96,7 +96,7 @@ func child(where string) {
 	select {}
 }
 
-// acknowledged is what the children were told: id to number and version.
+// acknowledged has the number and version that were acknowledged to the children, by id.
 type acknowledged map[string][2]int64
 
 func TestDo_keepsWhatItAcknowledgedThroughKill(t *testing.T) {
@@ -135,7 +135,7 @@ func TestDo_keepsWhatItAcknowledgedThroughKill(t *testing.T) {
 	})
 }
 
-// killAtRandom runs a child, kills it some time after its first acknowledgement, and keeps what it told.
+// killAtRandom runs a child, kills it some time after its first acknowledgement, and records what it printed.
 func killAtRandom(t *testing.T, c database.Config, mu *sync.Mutex, told acknowledged) {
 	where, err := json.Marshal(map[string]any{"URL": c.URL, "Dir": c.Dir, "Name": c.Name})
 	if err != nil {
@@ -172,7 +172,7 @@ func killAtRandom(t *testing.T, c database.Config, mu *sync.Mutex, told acknowle
 	}
 }
 
-// awaitOrphans waits until PostgreSQL has noticed that the children are dead: a commit that it had received before is still made.
+// awaitOrphans waits until PostgreSQL has noticed that the children are dead, because it still makes a commit that it had received before.
 func awaitOrphans(t *testing.T, db *database.DB, killed time.Time) {
 	if db.Dialect() == database.SQLite {
 		return

@@ -14,8 +14,8 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// TestDo_hasNobodyWaitBehindWhoeverWritesMuch has 1,500 appends of one subject wait behind a transaction, and then each kind of change of others, and an append of the same subject to
-// another scope: all of them are in the first commit.
+// TestDo_hasNobodyWaitBehindWhoeverWritesMuch queues 1,500 appends of one subject behind a transaction, and then each kind of change of other subjects, and an append of the same subject to
+// another scope. All of the latter are in the first commit.
 func TestDo_hasNobodyWaitBehindWhoeverWritesMuch(t *testing.T) {
 	const much = 1500
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// lookPause is between two looks for what other replicas have committed: nobody tells of it.
+// lookPause is the time between two checks for commits of other replicas, which send no notification.
 const lookPause = time.Second
 
-// Followers are told when something has changed in the scope that they follow: at once by Changed, of what other replicas commit by Run. The
-// zero value is ready.
+// Followers wakes the callers that follow a scope when something changes in it. Changed wakes them at once after a commit of this replica. Run
+// finds the commits of other replicas. The zero value is ready for use.
 type Followers struct {
 	mu     sync.Mutex
 	scopes map[string]*scopeSignal
@@ -25,11 +25,11 @@ type Ends func(ctx context.Context, scopes []string) (map[string]int64, error)
 type scopeSignal struct {
 	changed   chan struct{} // closed at the next change
 	followers int
-	known     int64 // the lowest position that a follower knows
+	known     int64 // the lowest position from which a caller has followed
 }
 
-// Follow returns a channel that is closed at the next change in the scope behind the position; done ends the interest in it. Who follows first and
-// reads then misses nothing.
+// Follow returns a channel that is closed when the scope changes beyond a position. The caller must call done in the end. A caller that follows first and
+// reads then misses no change.
 func (f *Followers) Follow(scope string, after int64) (changed <-chan struct{}, done func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -52,7 +52,7 @@ func (f *Followers) Follow(scope string, after int64) (changed <-chan struct{}, 
 	}
 }
 
-// Changed wakes those who follow the scope.
+// Changed wakes the callers that follow the scope.
 func (f *Followers) Changed(scope string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -66,8 +66,8 @@ func (f *Followers) wake(scope string) {
 	}
 }
 
-// Run looks once a second for what other replicas have committed in the scopes that are followed, in one statement for all of them, until ctx
-// ends. It logs when it begins to fail and when it no longer does.
+// Run checks once a second, until ctx ends, whether other replicas have committed changes in the followed scopes. One check covers all of these
+// scopes. It logs when the check begins to fail and when it works again.
 func (f *Followers) Run(ctx context.Context, ends Ends, log *slog.Logger) error {
 	ticks := time.NewTicker(lookPause)
 	defer ticks.Stop()
@@ -82,12 +82,12 @@ func (f *Followers) Run(ctx context.Context, ends Ends, log *slog.Logger) error 
 	}
 }
 
-// lookout looks again and again.
+// lookout makes the checks of Run, and remembers whether they fail.
 type lookout struct {
 	of      *Followers
 	ends    Ends
 	log     *slog.Logger
-	failing bool // the last look failed, and it was logged
+	failing bool // the last check failed, and that was logged
 }
 
 func (l *lookout) look(ctx context.Context) {
@@ -102,7 +102,7 @@ func (l *lookout) look(ctx context.Context) {
 	}
 }
 
-// look wakes the followers of the scopes that have come further than one of them knows.
+// look wakes the callers that follow a scope whose feed has gone beyond the lowest position of the callers.
 func (f *Followers) look(ctx context.Context, ends Ends) error {
 	f.mu.Lock()
 	scopes := slices.Collect(maps.Keys(f.scopes))

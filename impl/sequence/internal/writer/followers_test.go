@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// looks returns two looks, one after the other.
+// looks returns a function that looks twice.
 func looks(t *testing.T, f *Followers, log *bytes.Buffer, ends Ends) (twice func()) {
 	l := lookout{of: f, ends: ends, log: slog.New(slog.NewTextHandler(log, nil))}
 	return func() { l.look(t.Context()); l.look(t.Context()) }

@@ -11,7 +11,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// PutFormat gives a group its number format. Errors: *domain.InvalidItems, domain.ErrFormatUsed, domain.ErrImporting.
+// PutFormat sets the number format of a group. Errors: *domain.InvalidItems, domain.ErrFormatUsed, domain.ErrImporting.
 func (w *Writer) PutFormat(ctx context.Context, f domain.Format, who domain.Actor) error {
 	if err := f.Check(); err != nil {
 		return err

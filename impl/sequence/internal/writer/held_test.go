@@ -27,7 +27,7 @@ import (
 
 var lear = domain.Group{Scope: "lear", ElementType: "spokenWord"}
 
-// impatient is a writer whose changes wait for a moment only.
+// impatient returns a writer whose changes wait for a moment only.
 func impatient(t *testing.T, db *database.DB) *writer.Writer {
 	return writerThat(t, db, 50*time.Millisecond, searchsync.Enqueue)
 }
@@ -44,7 +44,7 @@ func writerThat(t *testing.T, db *database.DB, waits time.Duration, enqueue func
 	return w
 }
 
-// hold keeps a group locked, as a transaction of somebody else, until release is called. On SQLite it is the whole database.
+// hold keeps a group locked by another transaction until release is called. On SQLite it locks the whole database.
 func hold(t *testing.T, db *database.DB, g domain.Group) (release func()) {
 	locked, done, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -145,7 +145,7 @@ func TestDo_givesBackThePlacesOfLargeCreations(t *testing.T) {
 	})
 }
 
-// holdFeed keeps the feed of a scope locked, as a peer that hangs before its commit, until release is called. A scope without a feed gets one that is not committed.
+// holdFeed keeps the feed of a scope locked, as a peer that hangs before its commit does, until release is called. For a scope without a feed it inserts one without committing it.
 func holdFeed(t *testing.T, db *database.DB, scope string) (release func()) {
 	locked, done, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	giveUp := errors.New("given up")
@@ -169,8 +169,8 @@ func holdFeed(t *testing.T, db *database.DB, scope string) (release func()) {
 	return release
 }
 
-// TestDo_waitsForNoFeedButItsOwn has a peer hang with the feed of a scope. Whoever changes another type of the scope waits, and nobody else: within the time that one
-// of them may wait for a lock, everybody else would be refused.
+// TestDo_waitsForNoFeedButItsOwn lets a peer hang while it holds the feed of a scope. Only changes to other types of the scope wait. If all changes waited as long as
+// one of these may wait for a lock, they would be refused.
 func TestDo_waitsForNoFeedButItsOwn(t *testing.T) {
 	for name, known := range map[string]bool{"known scope": true, "new scope": false} {
 		t.Run(name, func(t *testing.T) {

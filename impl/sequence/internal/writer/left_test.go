@@ -25,7 +25,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// TestFinishOrders_goesByTheClockOfTheDatabase has a replica whose clock is a day ahead look for silent orders at every step of one that goes on.
+// TestFinishOrders_goesByTheClockOfTheDatabase lets a replica whose clock is a day ahead look for silent orders at every step of one that is being made.
 func TestFinishOrders_goesByTheClockOfTheDatabase(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
@@ -53,7 +53,7 @@ func TestFinishOrders_goesByTheClockOfTheDatabase(t *testing.T) {
 	})
 }
 
-// TestFinishOrders_oneThatCanNotBeFinishedKeepsNoOtherWaiting has search's outbox refuse the elements of one scope.
+// TestFinishOrders_oneThatCanNotBeFinishedKeepsNoOtherWaiting makes the outbox of search refuse the elements of one scope.
 func TestFinishOrders_oneThatCanNotBeFinishedKeepsNoOtherWaiting(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
@@ -92,7 +92,7 @@ func TestFinishOrders_oneThatCanNotBeFinishedKeepsNoOtherWaiting(t *testing.T) {
 	})
 }
 
-// TestClose_leavesWhatIsNotSettledToTheNextStart stops a service while a long reorder is settled: its stop has a bound, and nothing is lost.
+// TestClose_leavesWhatIsNotSettledToTheNextStart stops a service while a long reorder is settled. Stopping takes a bounded time, and nothing is lost.
 func TestClose_leavesWhatIsNotSettledToTheNextStart(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
@@ -125,7 +125,7 @@ func TestClose_leavesWhatIsNotSettledToTheNextStart(t *testing.T) {
 	})
 }
 
-// TestFinishAllOrders_endsWhatABackupWasMadeOf opens copies that were made before each transaction of a long reorder or move: each has the old order or the new one, for good.
+// TestFinishAllOrders_endsWhatABackupWasMadeOf opens copies that were made before each transaction of a long reorder or move. Each copy has the old order or the new one, before and after finishing.
 func TestFinishAllOrders_endsWhatABackupWasMadeOf(t *testing.T) {
 	ids := many(450)
 	for name, change := range longChanges(ids) {
@@ -158,7 +158,7 @@ func TestFinishAllOrders_endsWhatABackupWasMadeOf(t *testing.T) {
 	}
 }
 
-// requireFinishes opens a copy, which has an order before and after what was left is finished.
+// requireFinishes opens a copy, and requires an order both before and after what was left is finished.
 func requireFinishes(t *testing.T, dir string, want []string) {
 	restored, err := database.Open(t.Context(), database.Config{Name: "test", Dir: dir, Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
@@ -174,7 +174,7 @@ func requireFinishes(t *testing.T, dir string, want []string) {
 	require.NoError(t, restored.Close())
 }
 
-// leave has a process die behind the showing of a reorder of each group.
+// leave lets a process end after it has shown a reorder of each group.
 func leave(t *testing.T, db *database.DB, w *writer.Writer, groups []domain.Group) {
 	old := time.Now().Add(-time.Hour)
 	for _, g := range groups {
@@ -189,7 +189,7 @@ func leave(t *testing.T, db *database.DB, w *writer.Writer, groups []domain.Grou
 	}
 }
 
-// TestFinishOrders_doesAllThatIsLeft has more orders left than are read at once: one look does all, and who waits for the last of them has it done alone.
+// TestFinishOrders_doesAllThatIsLeft leaves more orders than are read at once. One call finishes all of them, and a change that waits for the last one finishes only that one.
 func TestFinishOrders_doesAllThatIsLeft(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// sized asks for so many elements with so many bytes of data each.
+// sized returns a request for n elements, each with the given number of bytes of data.
 func sized(elements, size int) writer.Request {
 	r := create(lines, make([]string, elements)...)
 	for i := range r.Create.Drafts {
@@ -21,7 +21,7 @@ func sized(elements, size int) writer.Request {
 	return r
 }
 
-// A request is as much work as it has elements, or times 8 KiB of data.
+// The load of a request is the number of its elements, or of 8 KiB units of its data if that is more.
 func TestRequest_isLoadByItsElementsOrItsData(t *testing.T) {
 	require.Equal(t, 1, sized(1, 100).Load())
 	require.Equal(t, 8, sized(1, 64<<10).Load())
@@ -32,7 +32,7 @@ func TestRequest_isLoadByItsElementsOrItsData(t *testing.T) {
 	require.Equal(t, 1, writer.Request{Revise: &domain.Revise{Data: []byte(`{}`)}}.Load())
 }
 
-// What is as much as a request holds is more than a commit shares out, and goes all the same.
+// The largest request exceeds the bound of a commit, and is made all the same.
 func TestDo_commitsTheLargestRequest(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		w := newWriter(t, open(t), 0)

@@ -15,20 +15,20 @@ import (
 )
 
 const (
-	// orderPause is between two tries of a change of an order that another one has.
+	// orderPause is the time between two checks whether an Order still has the order of the group.
 	orderPause = 50 * time.Millisecond
-	// stagedSilence is after how much silence an order that nobody sees is given up, shownSilence after how much one that is shown is settled by others. Each step breaks the silence.
+	// An order that is not shown is given up when it has written nothing for stagedSilence. Other processes settle a shown one when it has written nothing for shownSilence. Each step of an order writes.
 	stagedSilence = time.Minute
 	shownSilence  = 5 * time.Second
-	// finishWithin is for settling or removing an order, before others do it.
+	// finishWithin bounds how long the process that made an order settles or removes it. FinishOrders does the rest.
 	finishWithin = 2 * time.Minute
-	// closeWithin is how long Close waits for settling. What is not done by then the next start does, or another replica.
+	// closeWithin is how long Close waits for settling. The next start, or another replica, does the rest.
 	closeWithin = 10 * time.Second
 	leftAtOnce  = 100
 )
 
-// reorder makes a reorder or a move: a short one in a shared commit, a long one as a store.Order. While an Order has the order of its group it waits, as long as a change waits for its commit; a short
-// one waits for no move that is shown.
+// reorder makes a reorder or a move: a short one in a shared commit, a long one as a store.Order. While another Order has the order of the group it waits, at most Options.Wait. A short one does not wait
+// for a move that is shown.
 func (w *Writer) reorder(ctx context.Context, r Request) (store.Done, error) {
 	over := time.NewTimer(w.Wait)
 	defer over.Stop()
@@ -43,7 +43,7 @@ func (w *Writer) reorder(ctx context.Context, r Request) (store.Done, error) {
 	}
 }
 
-// awaitOrder waits until no Order has the order of the group, or none that matters to a short change. It asks for one row, and not for what a try reads.
+// awaitOrder waits until no Order has the order of the group. A short change does not wait for a move that is shown. Each check reads a row or two, and not all that a try would read.
 func (w *Writer) awaitOrder(ctx context.Context, g domain.Group, short bool, over <-chan time.Time) error {
 	pause := time.NewTicker(orderPause)
 	defer pause.Stop()
@@ -55,7 +55,7 @@ func (w *Writer) awaitOrder(ctx context.Context, g domain.Group, short bool, ove
 		case <-over:
 			return fmt.Errorf("%w: %w", database.ErrUnavailable, domain.ErrOrdering)
 		}
-		if n%20 == 0 { // its process may have ended
+		if n%20 == 0 { // the process of the other order may have ended
 			if err := w.finishOrdersOf(ctx, &g); err != nil && ctx.Err() == nil {
 				w.Log.WarnContext(ctx, "what another reorder has left can't be finished yet", "scope", g.Scope, "error", err)
 			}
@@ -66,7 +66,7 @@ func (w *Writer) awaitOrder(ctx context.Context, g domain.Group, short bool, ove
 	}
 }
 
-// tryReorder tells, too, whether the change is a long one.
+// tryReorder tries a reorder or a move once. long reports whether it is a long one.
 func (w *Writer) tryReorder(ctx context.Context, r Request) (done store.Done, long bool, err error) {
 	if r.Reorder == nil || len(r.Reorder.Order) <= store.LongOrder {
 		done, err := w.commits.Do(ctx, r)
@@ -78,7 +78,7 @@ func (w *Writer) tryReorder(ctx context.Context, r Request) (done store.Done, lo
 		return store.Done{}, true, err
 	}
 	shown := false
-	defer func() { // whatever happens
+	defer func() { // also after a panic
 		if !shown {
 			w.orders.leave(r.Owner())
 		}
@@ -95,10 +95,10 @@ func (w *Writer) tryReorder(ctx context.Context, r Request) (done store.Done, lo
 	return done, true, nil
 }
 
-// order stages a long reorder or move and shows it. When it returns an error nothing of it is seen, unless the answer to the last commit was lost.
+// order stages a long reorder or move and shows it. When it returns an error no reader sees any of it, unless only the answer to the last commit was lost.
 func (w *Writer) order(ctx context.Context, o *store.Order, r Request) (store.Done, error) {
 	t := &try{Request: r, change: r.change()}
-	if err := w.elements.Admit(ctx, t.change); err != nil { // so that what is refused begins nothing
+	if err := w.elements.Admit(ctx, t.change); err != nil { // a change that is refused must not begin an Order
 		return store.Done{}, err
 	}
 	if err := w.step(ctx, func(ctx context.Context, tx *database.Tx, at time.Time) error {
@@ -123,7 +123,7 @@ func (w *Writer) stage(ctx context.Context, o *store.Order, t *try) error {
 			return err
 		}
 	}
-	if err := t.change.Tell(); err != nil { // what takes time is done before others wait for it
+	if err := t.change.Tell(); err != nil { // encoding takes time, and others wait for the transaction below
 		return err
 	}
 	t.detail = t.orderDetail()
@@ -136,7 +136,7 @@ func (w *Writer) stage(ctx context.Context, o *store.Order, t *try) error {
 	})
 }
 
-// step is one small transaction of an order; at is its time for others, by which they know silence.
+// step runs one small transaction of an order. at is the shared time (sharedTime), from which other processes measure silence.
 func (w *Writer) step(ctx context.Context, do func(ctx context.Context, tx *database.Tx, at time.Time) error) error {
 	if w.between != nil {
 		w.between()
@@ -153,7 +153,7 @@ func (w *Writer) step(ctx context.Context, do func(ctx context.Context, tx *data
 	})
 }
 
-// sharedTime is what silence is measured by: the clock of the database where several processes may have it, whose own clocks may differ.
+// sharedTime returns the time that silence is measured by. On PostgreSQL, which several processes can use, it is the clock of the database, because the clocks of the processes can differ.
 func (w *Writer) sharedTime(ctx context.Context, q database.Querier) (time.Time, error) {
 	if q.Dialect() != database.PostgreSQL {
 		return w.now(), nil
@@ -167,7 +167,7 @@ func (w *Writer) sharedTime(ctx context.Context, q database.Querier) (time.Time,
 
 func (w *Writer) now() time.Time { return w.Clock.Now().UTC().Truncate(time.Microsecond) }
 
-// finish settles an order that was shown. What fails here FinishOrders does.
+// finish settles an order that is shown. When it fails, FinishOrders settles the rest.
 func (w *Writer) finish(ctx context.Context, o *store.Order) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin) // the caller has its answer
 	defer cancel()
@@ -191,7 +191,7 @@ func (w *Writer) settle(ctx context.Context, o *store.Order) error {
 	return nil
 }
 
-// giveUp takes an order back that was not shown: its caller is answered when nothing is left of it. What fails here FinishOrders does.
+// giveUp ends an order that is not shown and deletes its rows, before the caller is answered. When it fails, FinishOrders deletes the rest.
 func (w *Writer) giveUp(ctx context.Context, o *store.Order) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin) // the caller may be gone
 	defer cancel()
@@ -217,12 +217,12 @@ func (w *Writer) remove(ctx context.Context, o *store.Order) error {
 	return nil
 }
 
-// FinishOrders does what is left of long reorders and moves that are silent: of ones whose process ended, above all. Those that were shown are settled, the others taken away.
+// FinishOrders finishes long reorders and moves that have written nothing for some time, mostly because their process has ended. It settles those that are shown and removes the others.
 func (w *Writer) FinishOrders(ctx context.Context) error {
 	return w.finishOrdersOf(ctx, nil)
 }
 
-// finishOrdersOf is FinishOrders of one group alone, or of all.
+// finishOrdersOf is FinishOrders for one group, or with nil for all. Either way it gives up all orders that are silent and not shown.
 func (w *Writer) finishOrdersOf(ctx context.Context, only *domain.Group) error {
 	now, err := w.sharedTime(ctx, w.DB.Read(ctx))
 	if err != nil {
@@ -242,8 +242,8 @@ func (w *Writer) finishOrdersOf(ctx context.Context, only *domain.Group) error {
 	return errors.Join(w.finishThese(ctx, left)...)
 }
 
-// FinishAllOrders is FinishOrders for a service that is the only one on its database, at its start, before the first change: none goes on. When it returns what nobody has seen is given up. The rest follows
-// behind it, because it can take long, and everybody reads the orders that were shown.
+// FinishAllOrders is FinishOrders for a service that is the only one on its database. It is called at the start, before the first change: no order is being made, so it takes all of them for silent. When it
+// returns, the orders that are not shown are given up. Settling and removing goes on in the background: it can take long, and reads have the new numbers of shown orders without it.
 func (w *Writer) FinishAllOrders(ctx context.Context) error {
 	late := time.UnixMicro(math.MaxInt64 / 2)
 	if err := w.endOrders(ctx, late); err != nil {
@@ -257,7 +257,7 @@ func (w *Writer) FinishAllOrders(ctx context.Context) error {
 	return nil
 }
 
-// endOrders gives up the orders that nobody has seen and that are silent since a time.
+// endOrders gives up the orders that are not shown and have written nothing since a time.
 func (w *Writer) endOrders(ctx context.Context, silent time.Time) error {
 	ended := int64(0)
 	err := w.step(ctx, func(ctx context.Context, tx *database.Tx, _ time.Time) (err error) {
@@ -273,16 +273,16 @@ func (w *Writer) endOrders(ctx context.Context, silent time.Time) error {
 	return nil
 }
 
-// finishLeft settles or removes all orders that are silent since a time.
+// finishLeft settles or removes all orders that have written nothing since a time.
 func (w *Writer) finishLeft(ctx context.Context, silent time.Time) error {
-	var failed []error // the others do not wait for one that can't be finished
+	var failed []error // an order that can't be finished does not stop the others
 	for behind := (domain.Group{}); ; {
 		left, err := w.elements.LeftOrders(ctx, silent, behind, w.page)
 		if err != nil {
 			return errors.Join(append(failed, err)...)
 		}
 		failed = append(failed, w.finishThese(ctx, left)...)
-		if len(failed) > leftAtOnce { // they are told in one line of the log
+		if len(failed) > leftAtOnce { // all are logged in one line
 			failed = failed[:leftAtOnce]
 		}
 		if len(left) < w.page || ctx.Err() != nil {
@@ -292,7 +292,7 @@ func (w *Writer) finishLeft(ctx context.Context, silent time.Time) error {
 	}
 }
 
-// finishThese settles or removes orders, and returns what failed.
+// finishThese settles or removes orders, and returns the errors.
 func (w *Writer) finishThese(ctx context.Context, left []*store.Order) (failed []error) {
 	for _, o := range left {
 		do := w.remove

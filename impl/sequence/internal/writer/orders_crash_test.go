@@ -39,8 +39,8 @@ const (
 	orderTransactions    = 12 // of one order: one that takes it, three that stage it, one that shows it, six that settle it and the last
 )
 
-// orderChild is a replica that changes the order of the first elements again and again, by turns a reorder of all and a move over most of them, beside writers that append and
-// revise, and a reader that demands one order or the other at every moment. It tells each order before it asks for it and when it was acknowledged, and each transaction of it.
+// orderChild is a replica that changes the order of the first elements repeatedly: in turn a reorder of all and a move over most of them. At the same time writers append and
+// revise, and a reader requires the old or the new order at every moment. It prints each order before it asks for it and when it was acknowledged, and each transaction of it.
 func orderChild(where string) {
 	var c database.Config
 	if err := json.Unmarshal([]byte(where), &c); err != nil {
@@ -70,7 +70,7 @@ func orderChild(where string) {
 	o.turn()
 }
 
-// writeOn appends, and revises what it appended and what is moved about, until the process is killed.
+// writeOn appends, and revises both what it has appended and elements that are moved, until the process is killed.
 func writeOn(w *writer.Writer, n int) {
 	for round := 0; ; round++ {
 		done := patiently(w, create(lines, ""))
@@ -86,7 +86,7 @@ func writeOn(w *writer.Writer, n int) {
 	}
 }
 
-// patiently makes a change. Where its wait was over, as can be on a slow machine, nothing was done.
+// patiently makes a change, and repeats it when it waited too long, as can happen on a slow machine. Nothing was changed then.
 func patiently(w *writer.Writer, r writer.Request) store.Done {
 	for {
 		done, err := w.Do(context.Background(), r)
@@ -99,7 +99,7 @@ func patiently(w *writer.Writer, r writer.Request) store.Done {
 	}
 }
 
-// orders are the one that was acknowledged last, and the one that was asked for since, if any.
+// orders are the order that was acknowledged last, and the one that was asked for after it, if any.
 type orders struct {
 	n         int // of the look at them
 	was, will []string
@@ -123,7 +123,7 @@ func (o *orderTeller) read() []string {
 	return out
 }
 
-// watch panics when it reads an order that is neither. Where more than one change came between its looks it knows nothing.
+// watch panics when it reads an order that is neither of the two. It checks nothing when more than one change was made between its reads.
 func (o *orderTeller) watch() {
 	for {
 		before := o.orders.Load()
@@ -157,8 +157,8 @@ func (o *orderTeller) turn() {
 	}
 }
 
-// TestDo_makesALongOrderOrNoneThroughKill kills a process in the middle of long reorders and moves, under writers, round after round: what is read then, before anybody has finished
-// anything, is the order of before or the one that was asked for, and the latter when it was acknowledged. It stays when what was left is finished; numbers, versions, feed and outbox are whole.
+// TestDo_makesALongOrderOrNoneThroughKill kills a process in the middle of long reorders and moves, beside writers, round after round. What is read then, before anything is
+// finished, is the old order or the one that was asked for, and the latter if it was acknowledged. Finishing what was left does not change it. Numbers, versions, feed and outbox are complete.
 func TestDo_makesALongOrderOrNoneThroughKill(t *testing.T) {
 	rounds := 3
 	if os.Getenv("FOUNTAIN_PROVE") == "1" {
@@ -203,7 +203,7 @@ func TestDo_makesALongOrderOrNoneThroughKill(t *testing.T) {
 	})
 }
 
-// requireFinished finishes what the killed process has left, and demands that nothing is missing or in another order.
+// requireFinished finishes what the killed process has left, and requires that nothing is missing or in another order.
 func requireFinished(t *testing.T, db *database.DB, now []string) {
 	w := newWriter(t, db, 0)
 	require.NoError(t, w.FinishAllOrders(t.Context()))

@@ -18,7 +18,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// heldMoves holds the settling of each long move that is asked for, until release is called.
+// heldMoves holds the settling of each long move until release is called.
 type heldMoves struct {
 	w       *writer.Writer
 	pass    atomic.Int64 // transactions that are yet let through
@@ -39,7 +39,7 @@ func holdMoves(t *testing.T, w *writer.Writer) *heldMoves {
 	return h
 }
 
-// move has an owner move the first of 201 elements behind the others, and returns when that is shown and its settling is held.
+// move moves the first of 201 elements behind the others for an owner, and returns when the move is shown and its settling is held.
 func (h *heldMoves) move(t *testing.T, owner string, g domain.Group) error {
 	before := h.held.Load()
 	h.pass.Store(2) // begin and show
@@ -52,7 +52,7 @@ func (h *heldMoves) move(t *testing.T, owner string, g domain.Group) error {
 	return err
 }
 
-// TestDo_boundsTheLongMovesThatAreSettled has as many shown as can be, which is several times what one subject may have: further ones wait, and large creations do not.
+// TestDo_boundsTheLongMovesThatAreSettled has as many moves shown as are allowed, which is several times what one subject may have. Further moves wait, and large creations do not.
 func TestDo_boundsTheLongMovesThatAreSettled(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)
@@ -81,7 +81,7 @@ func TestDo_boundsTheLongMovesThatAreSettled(t *testing.T) {
 	})
 }
 
-// TestFinishAllOrders_keepsNobodyWaiting holds the settling of what a dead process has left: who starts goes on meanwhile.
+// TestFinishAllOrders_keepsNobodyWaiting holds the settling of what a dead process has left. The start does not wait for it.
 func TestFinishAllOrders_keepsNobodyWaiting(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)

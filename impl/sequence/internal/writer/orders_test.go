@@ -25,7 +25,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// many are elements enough for an order of several steps.
+// many is a number of elements that takes an order several steps.
 func many(n int) []string {
 	out := make([]string, n)
 	for i := range out {
@@ -55,7 +55,7 @@ func first(t require.TestingT, db *database.DB, n int) []string {
 	return out
 }
 
-// longChange is a change of the order of 450 elements in several transactions.
+// longChange is a change to the order of 450 elements, which takes several transactions.
 type longChange struct {
 	request      writer.Request
 	want         []string // the order that it makes
@@ -75,8 +75,8 @@ func longChanges(ids []string) map[string]longChange {
 	}
 }
 
-// TestDo_letsOthersPassALongReorder appends to the same group between any two transactions of a long reorder or move, and reads: the old order up to one of them, the new
-// one from it on, one entry of the audit trail and the search told of each.
+// TestDo_letsOthersPassALongReorder appends to the same group between any two transactions of a long reorder or move, and reads it. Reads show the old order before one of them and
+// the new order after it. There is one entry in the audit trail, and search is notified of every element.
 func TestDo_letsOthersPassALongReorder(t *testing.T) {
 	for name, c := range longChanges(many(450)) {
 		t.Run(name, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestDo_letsOthersPassALongReorder(t *testing.T) {
 	}
 }
 
-// TestDo_makesOneLongReorderAfterTheOther has replicas ask for long reorders and long moves of one group at once.
+// TestDo_makesOneLongReorderAfterTheOther lets replicas ask for long reorders and long moves of one group at the same time.
 func TestDo_makesOneLongReorderAfterTheOther(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		writers := replicas(t, open)
@@ -148,8 +148,8 @@ func TestDo_makesOneLongReorderAfterTheOther(t *testing.T) {
 	})
 }
 
-// TestDo_makesShortChangesOfAnOrderBesideALongMove has another replica move and reorder elements of all parts of the group while a long move is settled: of those whose rows are written, of others, and the one that was
-// moved. None of them waits.
+// TestDo_makesShortChangesOfAnOrderBesideALongMove moves and reorders elements of all parts of the group by another replica, while a long move is settled: elements whose rows are written, others, and the one that was
+// moved. None of these changes waits.
 func TestDo_makesShortChangesOfAnOrderBesideALongMove(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		writers := replicas(t, open)
@@ -189,7 +189,7 @@ func TestDo_makesShortChangesOfAnOrderBesideALongMove(t *testing.T) {
 	})
 }
 
-// requireFeedGivesOrder makes the order of the group out of its feed alone.
+// requireFeedGivesOrder reconstructs the order of the group from its feed alone.
 func requireFeedGivesOrder(t *testing.T, db *database.DB) {
 	changes, err := store.New(db).Changes(t.Context(), lines.Scope, 0, 10_000_000)
 	require.NoError(t, err)
@@ -278,8 +278,8 @@ func TestDo_takesBackALongReorderThatFails(t *testing.T) {
 
 const killedVariable = "FOUNTAIN_SEQUENCE_TEST_KILL_STEP"
 
-// TestDo_aLongReorderSurvivesAKillAtAnyStep kills a process right before transactions of a reorder, before each of a move back and some of a move forth, and has another one begin: the order is the old one or the new one, nothing is left
-// over, and the next change of it works.
+// TestDo_aLongReorderSurvivesAKillAtAnyStep kills a process directly before transactions of a reorder, before each of a move back and some of a move forth, and starts another one. The order is the old one or the new one, nothing is left
+// over, and the next change to it works.
 func TestDo_aLongReorderSurvivesAKillAtAnyStep(t *testing.T) {
 	ids := many(450)
 	changes := longChanges(ids)
@@ -360,7 +360,7 @@ func reorderAndDie(t *testing.T, where string, changes map[string]longChange) {
 	w.Close()
 }
 
-// TestFinishOrders_doesWhatADeadReplicaLeft has a reorder staged and not shown, with its process gone: who changes the order next does not wait for a sweep.
+// TestFinishOrders_doesWhatADeadReplicaLeft leaves a reorder staged and not shown, with its process gone. The next change to the order does not wait for a sweep.
 func TestFinishOrders_doesWhatADeadReplicaLeft(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *database.DB) {
 		db := open(t)

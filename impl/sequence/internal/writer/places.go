@@ -10,13 +10,13 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// places are those of large changes, of which few are there at once, and fewer of one owner. Who waits for one takes turns by owner, and stands in a line with others of the same owner. It is safe for concurrent use.
+// places limits how many large changes are made at a time, in all and for each owner. Owners with waiting callers take turns; the callers of one owner wait in a line. It is safe for concurrent use.
 type places struct {
 	mu    sync.Mutex
 	free  int
-	each  int                        // that one owner has at most
-	held  map[string]int             // by owner; none is 0
-	lines map[string][]chan struct{} // of those who wait, by owner; none is empty
+	each  int                        // places that one owner holds at most
+	held  map[string]int             // places held, by owner; no value is 0
+	lines map[string][]chan struct{} // waiting callers, by owner; no line is empty
 	turns []string                   // owners with a line, in the order of their turns
 }
 
@@ -24,7 +24,7 @@ func newPlaces(n, each int) *places {
 	return &places{free: n, each: each, held: map[string]int{}, lines: map[string][]chan struct{}{}}
 }
 
-// enter waits for a place, which leave gives back. Error: database.ErrUnavailable when the wait is over, or that of ctx.
+// enter takes a place, and waits for one where necessary; leave gives it back. Error: database.ErrUnavailable when none is free within wait, or the error of ctx.
 func (p *places) enter(ctx context.Context, owner string, wait time.Duration) error {
 	called, waits := p.ask(owner)
 	if !waits {
@@ -42,12 +42,12 @@ func (p *places) enter(ctx context.Context, owner string, wait time.Duration) er
 		err = fmt.Errorf("%w: too many large changes wait", database.ErrUnavailable)
 	}
 	if !p.giveUp(owner, called) {
-		p.leave(owner) // it was called at the same moment
+		p.leave(owner) // it got a place at the same moment
 	}
 	return err
 }
 
-// ask takes a place, or stands in the owner's line.
+// ask takes a place. If there is none it adds the caller to the owner's line and returns true, with the channel that is closed when the caller gets a place.
 func (p *places) ask(owner string) (called chan struct{}, waits bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,7 +63,7 @@ func (p *places) ask(owner string) (called chan struct{}, waits bool) {
 	return called, true
 }
 
-// giveUp leaves the line; false: it was called already, and has a place.
+// giveUp removes a caller from the owner's line. It returns false when the caller has a place already.
 func (p *places) giveUp(owner string, called chan struct{}) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,7 +78,7 @@ func (p *places) giveUp(owner string, called chan struct{}) bool {
 	return true
 }
 
-// leave gives the owner's place back, and to the first of an owner who may have one.
+// leave gives a place of the owner back. The place goes to the first in line of the next owner, in turn, who may have one more.
 func (p *places) leave(owner string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	database "github.com/fountainai/fountain/internal/store"
 )
 
-// line has somebody wait for a place, and returns when they stand in the line.
+// line starts a caller that waits for a place, and returns when the caller is in the line.
 func (p *places) line(ctx context.Context, t *testing.T, owner string, done func(error)) {
 	t.Helper()
 	before := p.waiting(owner)
@@ -26,7 +26,7 @@ func (p *places) waiting(owner string) int {
 	return len(p.lines[owner])
 }
 
-// Who comes with one large change while another one has many waiting is the next but one.
+// An owner with one large change, that comes while another owner has many waiting, gets the place after the next one.
 func TestPlaces_areGivenByTurns(t *testing.T) {
 	p := newPlaces(1, 1)
 	require.NoError(t, p.enter(t.Context(), "first", time.Hour))
@@ -59,7 +59,7 @@ func TestPlaces_areGivenByTurns(t *testing.T) {
 	require.Equal(t, map[string]int{"first": 1}, p.held)
 }
 
-// Who gives up leaves the line, and takes no place with them.
+// A caller that gives up leaves the line, and no place is lost.
 func TestPlaces_loseNoneToThoseWhoGiveUp(t *testing.T) {
 	p := newPlaces(1, 1)
 	require.NoError(t, p.enter(t.Context(), "first", time.Hour))
@@ -74,7 +74,7 @@ func TestPlaces_loseNoneToThoseWhoGiveUp(t *testing.T) {
 	require.Equal(t, 1, p.free)
 }
 
-// Who has as many as one may have waits for one of their own, while others take those that are free.
+// An owner that holds the maximum number of places waits for one of its own, while others take the free places.
 func TestPlaces_areNeverAllOfOneOwner(t *testing.T) {
 	p := newPlaces(3, 2)
 	entered := make(chan string, 2)

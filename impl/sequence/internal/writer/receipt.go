@@ -9,8 +9,9 @@ import (
 	"github.com/fountainai/fountain/impl/sequence/internal/store"
 )
 
-// receipt is what is kept for the repeat of a request: what the request does not say itself. The repeat brings the rest, for
-// its key's fingerprint has shown that it is the same request; so a batch of megabytes is kept in kilobytes.
+// receipt is what is stored to answer a repeat of a request: the part of the outcome that is not in the request. The repeat
+// itself has the rest, because the fingerprint of its key has shown that it is the same request. So the receipt of a batch of
+// megabytes takes kilobytes.
 type receipt struct {
 	Elements []receiptElement `json:"elements"`
 }
@@ -40,8 +41,8 @@ func encodeReceipt(done store.Done) ([]byte, error) {
 	return text, nil
 }
 
-// decodeReceipt gives back what the first request was told, but for the data that a merge patch made: they are those of its version. Nothing is
-// touched by a repeat.
+// decodeReceipt returns the outcome of the first request. It leaves out the data that a merge patch made, which the caller reads from the version.
+// Touched is empty, because a repeat changes nothing.
 func decodeReceipt(text []byte, r Request) (store.Done, error) {
 	var kept receipt
 	if err := json.Unmarshal(text, &kept); err != nil {

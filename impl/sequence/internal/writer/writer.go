@@ -1,6 +1,6 @@
-// Package writer makes changes durable. Waiting requests share a commit; each is answered after it, and one that breaks a rule
-// of the domain fails alone. In the same commit stand the idempotency key with what the request brought about, the outbox
-// row for the search service and the audit event.
+// Package writer makes changes durable. Waiting requests share a commit, and each is answered after it. A request that breaks
+// a rule of the domain fails alone. The same commit holds the idempotency key with the outcome of the request, the outbox rows
+// for the search service and the audit event.
 package writer
 
 import (
@@ -25,14 +25,14 @@ import (
 
 const (
 	maxBatch = 512
-	maxLoad  = 1000 // elements that requests which share a commit write, or times loadBytes of data; the last of them may go beyond
-	// loadBytes are the bytes of data that are as much work as an element: a commit of 512 requests could write 32 MiB else, for which all others wait.
+	maxLoad  = 1000 // elements (Request.Load) that the requests of one commit write; the last request may exceed it
+	// loadBytes is how many bytes of data count as one element. Without it a commit of 512 requests could write 32 MiB, while all other requests wait.
 	loadBytes = 8 << 10
 	queue     = 4096
-	// A creation of more elements than this is large; few of those are there at once, because each can hold megabytes.
+	// A creation of more elements than largeCreate is large. Few large ones are admitted at a time, because each can hold megabytes.
 	largeCreate  = 64
 	largeAtATime = 16
-	// Long reorders and moves have places of their own, until they are settled: a far move needs them for long. So nobody has all of them.
+	// A long reorder or move holds a place until it is settled, which takes long for a far move. The bound for each owner keeps one owner from holding all places.
 	ordersAtATime = 16
 	ordersOfEach  = 4
 	maxWait       = 10 * time.Second
@@ -45,18 +45,18 @@ type Options struct {
 	Clock      clock.Clock
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
-	// Enqueue puts elements that changed into the outbox, in the transaction that changed them.
+	// Enqueue adds changed elements to the outbox, in the transaction that changes them.
 	Enqueue func(ctx context.Context, tx *database.Tx, touched []domain.Ref) error
-	// Committed is told after a commit that changed something in a scope. It must not block.
+	// Committed is called after a commit that changed something in a scope. It must not block.
 	Committed func(scope string)
 	// Wait is how long a change waits for its commit before it is refused as unavailable; default 10 s.
 	Wait time.Duration
-	// MaxBatch is how many requests share a commit at most; default 512. 1 is for comparing.
+	// MaxBatch is how many requests share a commit at most; default 512. 1 is for benchmarks that compare.
 	MaxBatch int
 }
 
-// Request is one change, with the Idempotency-Key it was sent with, if any. A request may be tried more than once, so nothing
-// changes it.
+// Request is one change, with the Idempotency-Key that was sent with it, if any. Exactly one of the other fields is set. A request
+// can be tried more than once, so nothing may modify it.
 type Request struct {
 	Create  *domain.Create
 	Revise  *domain.Revise
@@ -68,21 +68,21 @@ type Request struct {
 	fingerprint []byte // of Key
 }
 
-// Writer is the one way to change elements. It is safe for concurrent use.
+// Writer is the only way to change elements, apart from imports. It is safe for concurrent use.
 type Writer struct {
 	Options
 	commits  *groupcommit.Committer[Request, store.Done]
 	elements *store.Store
-	large    *places // of creations
-	orders   *places // of long reorders and moves
+	large    *places // for large creations
+	orders   *places // for long reorders and moves
 	size     prometheus.Histogram
-	settling sync.WaitGroup // long reorders that are shown
+	settling sync.WaitGroup // work on long reorders and moves that goes on after their callers are answered
 	closing  context.Context
-	giveOver context.CancelFunc // ends closing: what is not settled is left to others
-	patience time.Duration      // of Close
-	between  func()             // before each transaction of a long reorder, for tests
-	stepped  func()             // behind it
-	page     int                // orders that are looked for at once
+	giveOver context.CancelFunc // ends closing: other processes settle the rest
+	patience time.Duration      // how long Close waits for settling
+	between  func()             // called before each transaction of a long reorder, for tests
+	stepped  func()             // called after it
+	page     int                // orders that finishLeft reads at once
 }
 
 // New starts a Writer.
@@ -119,8 +119,9 @@ func New(o Options) *Writer {
 	return w
 }
 
-// Do makes a change and returns when it is durable, or says why nothing was changed: an error of the domain, a problem of the
-// Idempotency-Key, or overloaded. A repeated key with the same request gives what the first brought about.
+// Do makes a change and returns its outcome once it is durable, or why nothing was changed: an error of the domain, a problem of
+// the Idempotency-Key, or that the service is overloaded or unavailable. The same request with the same key again returns the
+// outcome of the first.
 func (w *Writer) Do(ctx context.Context, r Request) (store.Done, error) {
 	if err := r.check(); err != nil {
 		return store.Done{}, err
@@ -131,7 +132,7 @@ func (w *Writer) Do(ctx context.Context, r Request) (store.Done, error) {
 		}
 		defer w.large.leave(r.Owner())
 	}
-	if r.Key != nil { // by who asks, and not while all others wait for the transaction
+	if r.Key != nil { // in the caller's goroutine, because all other requests wait for the transaction
 		var err error
 		if r.fingerprint, err = w.Keys.Fingerprint(*r.Key); err != nil {
 			return store.Done{}, err
@@ -151,7 +152,7 @@ func (w *Writer) Do(ctx context.Context, r Request) (store.Done, error) {
 	return done, nil
 }
 
-// Close waits for what is queued, and for a while for the long reorders that were shown; the next start, or another replica, settles the rest.
+// Close waits for the queued requests, and up to patience for long reorders and moves to settle. The next start, or another replica, settles the rest.
 func (w *Writer) Close() {
 	w.commits.Close()
 	over := time.AfterFunc(w.patience, w.giveOver)
@@ -160,7 +161,7 @@ func (w *Writer) Close() {
 	w.giveOver()
 }
 
-// check keeps the rules that need no database.
+// check enforces the rules that need no database.
 func (r Request) check() error {
 	switch {
 	case r.Create != nil:
@@ -175,7 +176,7 @@ func (r Request) check() error {
 	return nil
 }
 
-// Load implements groupcommit.Loaded: how many elements the request writes at most, or what their data count for.
+// Load implements groupcommit.Loaded. It returns how many elements the request writes at most, or its data in units of loadBytes if that is more.
 func (r Request) Load() int {
 	switch {
 	case r.Create != nil:
@@ -194,7 +195,7 @@ func (r Request) Load() int {
 	return 1
 }
 
-// Owner and Part implement groupcommit.Shared: subjects take turns in commits, and the scopes of each.
+// Owner implements groupcommit.Shared. It returns the subject: subjects take turns in commits, and so do the scopes of each.
 func (r Request) Owner() string {
 	switch {
 	case r.Create != nil:
@@ -211,7 +212,7 @@ func (r Request) Owner() string {
 	return ""
 }
 
-// Part is the scope.
+// Part implements groupcommit.Shared. It returns the scope.
 func (r Request) Part() string {
 	switch {
 	case r.Create != nil:
@@ -228,7 +229,7 @@ func (r Request) Part() string {
 	return ""
 }
 
-// change is the request's change, not yet made.
+// change returns the change that the request asks for, not yet made.
 func (r Request) change() *store.Change {
 	return &store.Change{Create: r.Create, Revise: r.Revise, Restate: r.Restate, Reorder: r.Reorder, Move: r.Move}
 }
@@ -238,18 +239,18 @@ type try struct {
 	Request
 	change *store.Change
 	entry  *idempotency.Entry // nil without a key
-	lane   string             // where it waits: another transaction holds its group or feed
-	detail map[string]string  // of a reorder's event, where it was made before the transaction
+	lane   string             // not empty: another transaction holds its group or feed, and it waits in this lane
+	detail map[string]string  // of the audit event of a long reorder or move, which is made before the transaction
 }
 
-// waiting reports whether the work is still to be done: no repeat and nothing wrong with the key.
+// waiting reports whether the change is still to be made: it waits in no lane, it is no repeat, and its key is in order.
 func (t *try) waiting() bool { return t.lane == "" && (t.entry == nil || t.entry.Claimed()) }
 
-// apply is one shared commit.
+// apply makes the changes of one shared commit.
 func (w *Writer) apply(ctx context.Context, tx *database.Tx, batch []Request) ([]groupcommit.Result[store.Done], error) {
 	results, err := w.applyAll(ctx, tx, batch)
 	if errors.Is(err, database.ErrHeld) && groupcommit.MayWait(ctx) == 0 {
-		results = make([]groupcommit.Result[store.Done], len(batch)) // it is not known whose row it is: each waits in its scope's lane
+		results = make([]groupcommit.Result[store.Done], len(batch)) // it is not known for which request the row is held: all wait in the lanes of their scopes
 		for i, r := range batch {
 			results[i].Lane = laneOfScope(r.change().Group())
 		}
@@ -289,7 +290,7 @@ func (w *Writer) applyAll(ctx context.Context, tx *database.Tx, batch []Request)
 	return results, nil
 }
 
-// lock locks the groups and feeds of the tries. Those whose group or feed another transaction holds go into a lane unless they are in one.
+// lock locks the groups and feeds of the tries. It puts those whose group or feed another transaction holds into a lane. In the transaction of a lane it waits for the locks instead.
 func (w *Writer) lock(ctx context.Context, tx *database.Tx, tries []*try) error {
 	wait := groupcommit.MayWait(ctx)
 	var groups []domain.Group
@@ -325,11 +326,11 @@ func (w *Writer) lockFeeds(ctx context.Context, tx *database.Tx, tries []*try, w
 	return err
 }
 
-// lane is where those wait whose group another transaction holds, laneOfScope those for whom it is the feed alone. All that share a lane share a scope.
+// lane returns the lane of requests whose group another transaction holds, laneOfScope that of requests for which only the feed is held. All requests of a lane have one scope.
 func lane(g domain.Group) string        { return g.Scope + "/" + g.ElementType }
 func laneOfScope(g domain.Group) string { return g.Scope + "/" }
 
-// change does the work of those who wait for it and writes what must be committed with it.
+// change makes the changes of the tries that still wait for it, and writes what must commit with them.
 func (w *Writer) change(ctx context.Context, tx *database.Tx, at time.Time, tries []*try) error {
 	var changes []*store.Change
 	for _, t := range tries {
@@ -365,7 +366,7 @@ func (w *Writer) change(ctx context.Context, tx *database.Tx, at time.Time, trie
 	return audit.Append(ctx, tx, events...)
 }
 
-// settle gives the key's entry what its repeat will be told.
+// settle sets in the entry of the key what a repeat of the request is answered.
 func (t *try) settle() (err error) {
 	if t.entry == nil {
 		return nil
@@ -396,5 +397,5 @@ func (t *try) result() groupcommit.Result[store.Done] {
 
 var errReceipt = errors.New("receipt does not fit its request")
 
-// Parked returns how many changes wait for a group that another transaction holds.
+// Parked returns how many changes wait for a group or feed that another transaction holds.
 func (w *Writer) Parked() int { return w.commits.Parked() }

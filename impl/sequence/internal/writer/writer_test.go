@@ -48,7 +48,7 @@ func newWriter(t testing.TB, db *database.DB, maxBatch int) *writer.Writer {
 	return w
 }
 
-// replicas are two on PostgreSQL and the one that SQLite can have.
+// replicas returns two replicas on PostgreSQL, and the only one that SQLite can have.
 func replicas(t *testing.T, open func(t *testing.T) *database.DB) []*writer.Writer {
 	first := open(t)
 	out := []*writer.Writer{newWriter(t, first, 0)}
@@ -72,8 +72,8 @@ func keyed(r writer.Request, value string) writer.Request {
 	return r
 }
 
-// requireWhole checks that the group's numbers are exactly 1..n, that every element has its versions, and that each is on its
-// way to the search service.
+// requireWhole checks that the group's numbers are exactly 1..n, that every element has all its versions, and that each is queued
+// for the search service.
 func requireWhole(t testing.TB, db *database.DB, g domain.Group, n int) {
 	ctx := context.Background()
 	elements, err := store.New(db).List(ctx, g, "", 0, n+10)

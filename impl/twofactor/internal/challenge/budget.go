@@ -7,8 +7,8 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/delivery"
 )
 
-// budget is how many messages may be sent to one of something in a window of time. Who has many messages sent to numbers that he is paid for, or to a
-// person whom he wants to bother, finds the end of one of them.
+// budget is how many messages may be sent in a window of time for one subject, one target or the like. Budgets stop callers who have messages sent to
+// numbers that earn them money, or to people they want to annoy.
 type budget struct {
 	kind   string
 	most   int
@@ -24,18 +24,18 @@ var (
 
 func (s *Service) perDay() budget { return budget{"day", s.PerDay, 24 * time.Hour} }
 
-// count is a budget of one thing.
+// count is the budget of one subject, target or the like.
 type count struct {
 	budget
 	of string
 }
 
-// spend counts a message to a target, before it is written. The first that is counted is the subject's, so that what is done for one subject is done
-// one after the other. One that is refused is counted nowhere.
+// spend counts a message to a target against all its budgets, before it is written. The budget of the subject comes first: its locked row makes
+// transactions for one subject run one after the other. A refused message is not counted, because its transaction is rolled back.
 func (s *Service) spend(ctx context.Context, tx Tx, subject string, channel delivery.Channel, target string, now time.Time) error {
 	form := string(channel) + "\x00" + delivery.CountingForm(channel, target)
 	if channel == "" {
-		form += subject // refused at the same place as one who has an address
+		form += subject // no factor: the same budgets refuse it as for a subject with an address
 	}
 	counts := []count{{perSubject, subject}, {perTarget, form}, {perTargetIn, form}}
 	if numbers := delivery.Range(channel, target); numbers != "" {
@@ -60,10 +60,10 @@ func (s *Service) spend(ctx context.Context, tx Tx, subject string, channel deli
 	return nil
 }
 
-// untilNext is how long a window still lasts.
+// untilNext returns how long the present window still lasts.
 func untilNext(window time.Duration, now time.Time) time.Duration {
 	return now.Truncate(window).Add(window).Sub(now)
 }
 
-// guess is the count of a subject's attempts at codes.
+// guess is the kind of the count of a subject's attempts at codes.
 const guess = "guess"

@@ -1,5 +1,5 @@
-// Package challenge holds the rules of delivered codes: who may ask for one, how often, when it is right, and that it is good once. It knows neither how
-// requests arrive, nor how rows are kept, nor how messages travel.
+// Package challenge holds the rules of delivered codes: who may ask for one, how often, when it is right, and that it is accepted once. It knows neither
+// HTTP, nor the database, nor how messages are sent.
 package challenge
 
 import (
@@ -10,56 +10,56 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// Status is where a challenge stands.
+// Status is the state of a challenge.
 type Status string
 
-// The states of a challenge. Expired and Exhausted are no stored states: an open challenge is one when its time or its attempts have run out.
+// The states of a challenge. Expired and Exhausted are not stored: an open challenge is reported as one when its time or its attempts have run out.
 const (
 	Open      Status = "open"
 	Verified  Status = "verified"
 	Cancelled Status = "cancelled"
-	Replaced  Status = "replaced" // a newer one for the same subject and purpose took its place
+	Replaced  Status = "replaced" // a newer one for the same subject and purpose has replaced it
 	Expired   Status = "expired"
 	Exhausted Status = "exhausted"
 )
 
-// DeliveryStatus is what became of a code on its way.
+// DeliveryStatus is the state of a delivery.
 type DeliveryStatus string
 
 // The states of a delivery.
 const (
 	Queued    DeliveryStatus = "queued"
-	Sent      DeliveryStatus = "sent"      // the provider has taken it over
-	Delivered DeliveryStatus = "delivered" // the provider says that it arrived
+	Sent      DeliveryStatus = "sent"      // the provider has accepted it
+	Delivered DeliveryStatus = "delivered" // the provider reports that it arrived
 	Failed    DeliveryStatus = "failed"
 )
 
 // The limits of challenges.
 const (
-	// MaxAttempts is how many codes are looked at for one challenge, resends included.
+	// MaxAttempts is how many attempts are checked for one challenge, resends included.
 	MaxAttempts = 5
-	// DefaultLife, ShortestLife and LongestLife are of a code, counted from the moment when the provider takes the message over.
+	// DefaultLife, ShortestLife and LongestLife are lifetimes of a code, from the moment when the provider accepts the message.
 	DefaultLife  = 60 * time.Second
 	ShortestLife = 30 * time.Second
 	LongestLife  = 600 * time.Second
-	// LongestChallenge ends every code of a challenge, whenever it was taken over.
+	// LongestChallenge is the age of a challenge at which all its codes expire, whenever the provider accepted them.
 	LongestChallenge = 10 * time.Minute
-	// FurthestEnd is how far from now a challenge can honestly end: replicas' clocks differ.
+	// FurthestEnd is how far from now a challenge can end without a wrong clock: the clocks of replicas differ a little.
 	FurthestEnd = LongestChallenge + clock.Slack
-	// ResendPause is how long one waits for a code before another is sent.
+	// ResendPause is how long after a code another can be sent at the earliest.
 	ResendPause = 30 * time.Second
-	// GuessCap is how many wrong codes a subject's challenges take in GuessWindow. With codes of six digits it lets a guesser in with a chance of 1e-4.
+	// GuessCap is how many wrong codes are checked for all challenges of a subject in GuessWindow. With codes of six digits a guesser succeeds with a probability of 1e-4.
 	GuessCap    = 100
 	GuessWindow = 30 * 24 * time.Hour
 )
 
-// Challenge is a code that was sent, or is on its way, for one subject, client and purpose.
+// Challenge asks for a code that was sent, or is being sent, for one subject, client and purpose.
 type Challenge struct {
 	ID         string
 	Subject    string
 	Client     string
 	Purpose    string
-	Channel    delivery.Channel // "": the subject has no such factor, and no code is right
+	Channel    delivery.Channel // "": the subject has no suitable factor, and no code is right
 	FactorID   string
 	Operation  string
 	Status     Status // as stored
@@ -73,11 +73,11 @@ type Challenge struct {
 	Used       time.Time // zero: never
 
 	Delivery     DeliveryStatus // of the present code; read only
-	Reason       string         // why it was not delivered
+	Reason       string         // why the present code was not delivered
 	MaskedTarget string         // read only
 }
 
-// StatusAt returns the status as it is told at a moment.
+// StatusAt returns the status as it is reported at a time.
 func (c *Challenge) StatusAt(now time.Time) Status {
 	switch {
 	case c.Status != Open:
@@ -90,22 +90,22 @@ func (c *Challenge) StatusAt(now time.Time) Status {
 	return Open
 }
 
-// AttemptsLeft returns how many codes are still looked at.
+// AttemptsLeft returns how many attempts are still checked.
 func (c *Challenge) AttemptsLeft() int { return max(0, MaxAttempts-c.Attempts) }
 
-// ResendAfter returns when another code may be asked for.
+// ResendAfter returns when another code can be sent at the earliest.
 func (c *Challenge) ResendAfter() time.Time { return c.CodeAt.Add(ResendPause) }
 
-// enrols reports whether the challenge is the first code of a factor.
+// enrols reports whether the challenge asks for the first code of a factor.
 func (c *Challenge) enrols() bool { return c.Purpose == enrolPurpose(c.FactorID) }
 
-// enrolPurpose is the purpose of a factor's first code. No caller can name it.
+// enrolPurpose returns the purpose of a factor's first code. No caller can name it.
 func enrolPurpose(factorID string) string { return "enrol:" + factorID }
 
-// shownPurpose is what a message says of the first code of a factor.
+// shownPurpose is the purpose that a message states for the first code of a factor.
 const shownPurpose = "confirming this address"
 
-// ShownPurpose is the purpose as people see it.
+// ShownPurpose returns the purpose as people see it.
 func (c *Challenge) ShownPurpose() string {
 	if c.enrols() {
 		return shownPurpose
@@ -113,20 +113,20 @@ func (c *Challenge) ShownPurpose() string {
 	return c.Purpose
 }
 
-// Caller is on whose behalf something is done.
+// Caller is the user or service that calls an operation.
 type Caller struct {
 	factor.Caller
-	Service bool // a service, that names the subject; else the subject itself
+	Service bool // it is a service, which names the subject; otherwise it is the subject
 }
 
-// Delivery is one code on its way.
+// Delivery is one message, a code or a notice, and the state of its delivery.
 type Delivery struct {
 	ID          string
 	ChallengeID string
 	Subject     string
 	FactorID    string
 	Channel     delivery.Channel
-	SealedCode  []byte        // of a notice: the sealed target
+	SealedCode  []byte        // for a notice: the sealed target
 	Notice      factor.Notice // "" for a code
 	Status      DeliveryStatus
 	Tries       int
@@ -140,16 +140,16 @@ type Delivery struct {
 	MaskedTarget string // read only
 }
 
-// Order is a delivery that a worker has taken up, with what it needs for it.
+// Order is a delivery that a worker has claimed, with what it needs to send it.
 type Order struct {
 	Delivery
 	Lease        string
 	Purpose      string
 	Operation    string
 	Life         time.Duration
-	Began        time.Time // of the challenge
-	Current      bool      // it brings the present code of an open challenge
-	SealedTarget []byte    // empty: the factor is gone
+	Began        time.Time // when the challenge was created
+	Current      bool      // the delivery has the present code of an open challenge
+	SealedTarget []byte    // empty: the factor was revoked or deleted
 }
 
 // Target is a factor to which codes are sent.

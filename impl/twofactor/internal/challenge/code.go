@@ -7,10 +7,10 @@ import (
 	"io"
 )
 
-// codes is how many codes there are.
+// codes is the number of possible codes.
 const codes = 1_000_000
 
-// newCode draws six digits, each of the codes as likely as any other: values beyond the last whole multiple are drawn again, so that none is favoured.
+// newCode draws a code of six digits. All codes are equally likely: values beyond the last whole multiple of codes, which would favour some, are drawn again.
 func newCode(random io.Reader) (string, error) {
 	const limit = (1 << 32) / codes * codes
 	var raw [4]byte
@@ -24,7 +24,7 @@ func newCode(random io.Reader) (string, error) {
 	}
 }
 
-// Keys seals what must be read again and hashes what must only be compared; *seal.Key is one.
+// Keys seals what must be read again, and hashes what only has to be compared. *seal.Key implements it.
 type Keys interface {
 	Seal(plain, aad []byte) ([]byte, error)
 	Open(sealed, aad []byte) ([]byte, error)
@@ -32,7 +32,7 @@ type Keys interface {
 	Verify(sum, data []byte) error
 }
 
-// None of what is joined here contains a zero byte.
+// The parts that are joined here contain no zero byte, so that different parts give different data.
 func codeData(challengeID, code string) []byte {
 	return []byte("twofactor code\x00" + challengeID + "\x00" + code)
 }
@@ -45,7 +45,7 @@ func targetAAD(factorID, subject string) []byte {
 	return []byte("twofactor target\x00" + factorID + "\x00" + subject)
 }
 
-// hashed returns the keyed hash under which something is compared or counted.
+// hashed returns the keyed hash, in hex, by which a value is compared or counted.
 func (s *Service) hashed(kind, value string) (string, error) {
 	sum, err := s.Keys.Sum([]byte("twofactor " + kind + "\x00" + value))
 	return hex.EncodeToString(sum), err

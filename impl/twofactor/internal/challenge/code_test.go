@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every code is as likely as any other: values beyond the last whole multiple of the number of codes are drawn again.
+// All codes are equally likely: values beyond the last whole multiple of the number of codes are drawn again.
 func TestNewCode_isUniform(t *testing.T) {
 	over := []byte{0xff, 0xff, 0xff, 0xff} // 4 294 967 295 is beyond 4 294 000 000
 	code, err := newCode(bytes.NewReader(append(over, 0, 0, 0, 7)))

@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Request is what a challenge is asked for.
+// Request describes the challenge that a caller asks for.
 type Request struct {
 	Subject   string           // a service names it; "" for a user, who is the subject
 	Channel   delivery.Channel // "": the subject's factor that was used last
@@ -18,8 +18,8 @@ type Request struct {
 	Life      time.Duration
 }
 
-// Create sends a code to one of the subject's factors. A service that asks for a subject without one gets a challenge that looks like any other, and whose
-// code is never right: it must not learn who has what.
+// Create sends a code to one of the subject's factors. A service that names a subject without a suitable factor gets a challenge that looks like any other
+// and for which no code is right, because it must not learn who has which factors.
 func (s *Service) Create(ctx context.Context, c Caller, r Request) (_ Challenge, err error) {
 	defer tried.To(&err, "create challenge")
 	if err := c.names(&r); err != nil {
@@ -53,7 +53,7 @@ func (s *Service) Create(ctx context.Context, c Caller, r Request) (_ Challenge,
 	return made.Challenge, nil
 }
 
-// names settles whom the challenge is for.
+// names sets the subject of the challenge, or refuses one that the caller may not name.
 func (c Caller) names(r *Request) error {
 	switch {
 	case c.Service && r.Subject == "":
@@ -66,7 +66,7 @@ func (c Caller) names(r *Request) error {
 	return nil
 }
 
-// reachable refuses while no provider works that could bring the code. It looks at no subject.
+// reachable refuses while no provider that could deliver the code works. The result does not depend on the subject.
 func (s *Service) reachable(channel delivery.Channel) error {
 	wanted := []delivery.Channel{channel}
 	if channel == "" {
@@ -80,7 +80,7 @@ func (s *Service) reachable(channel delivery.Channel) error {
 	return refuseFor(Away, 5*time.Second, "No code can be sent by this channel at the moment; use another factor.")
 }
 
-// choose finds the factor to which the code goes, and opens its target. A broken one is as good as none.
+// choose finds the factor to which the code is sent, and opens its target. It logs and skips a target that can't be opened.
 func (s *Service) choose(ctx context.Context, r Request) (address, bool, error) {
 	targets, err := s.Repository.Targets(ctx, r.Subject)
 	if err != nil {
@@ -100,20 +100,20 @@ func (s *Service) choose(ctx context.Context, r Request) (address, bool, error) 
 	return address{}, false, nil
 }
 
-// address is a target in the open.
+// address is a target that has been opened.
 type address struct {
 	Target
 	open string
 }
 
-// draft is a challenge with its code on its way.
+// draft is a challenge with the delivery of its code, not yet written.
 type draft struct {
 	Challenge
 	Delivery
 	target string
 }
 
-// make draws a code and seals it.
+// make returns a new challenge with a code and its delivery.
 func (s *Service) make(c Caller, r Request, to address) (draft, error) {
 	now := s.now()
 	d := draft{target: to.open, Challenge: Challenge{
@@ -123,7 +123,7 @@ func (s *Service) make(c Caller, r Request, to address) (draft, error) {
 	return d, s.draw(&d, now)
 }
 
-// draw gives a draft a new code and a delivery of its own. Until a provider takes it over, it lives as long as the last try and its life after that may take.
+// draw gives a draft a new code and a new delivery. Until a provider accepts the message, the code expires at the latest time that a try and the life after it allow.
 func (s *Service) draw(d *draft, now time.Time) error {
 	code, err := newCode(s.Random)
 	if err != nil {
@@ -141,7 +141,7 @@ func (s *Service) draw(d *draft, now time.Time) error {
 		return err
 	}
 	if c.Channel == "" {
-		code = "none" // no caller can send it
+		code = "none" // no caller can give it
 	}
 	c.CodeSum, err = s.Keys.Sum(codeData(c.ID, code))
 	return err
@@ -154,7 +154,7 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// write counts the message, and puts the challenge in the place of the one before it.
+// write counts the message, ends the open challenge of the same subject and purpose, and inserts the challenge and its delivery.
 func (s *Service) write(ctx context.Context, tx Tx, d draft) error {
 	now := d.Challenge.CodeAt
 	if err := s.spend(ctx, tx, d.Challenge.Subject, d.Challenge.Channel, d.target, now); err != nil {
@@ -169,14 +169,14 @@ func (s *Service) write(ctx context.Context, tx Tx, d draft) error {
 	return tx.InsertDelivery(ctx, d.Delivery)
 }
 
-// event is one about a challenge.
+// event returns an event about a challenge.
 func (c Caller) event(d draft, action string, detail map[string]string) Event {
 	return Event{
 		At: d.CodeAt, Action: action, Actor: c.Caller.Subject, Service: c.Service, Target: d.Challenge.ID, RequestID: c.RequestID, Detail: detail,
 	}
 }
 
-// Resend sends another code for the same challenge. Attempts that were made stay made.
+// Resend sends another code for the same challenge. Attempts that were made still count.
 func (s *Service) Resend(ctx context.Context, c Caller, challengeID string) (_ Challenge, err error) {
 	defer tried.To(&err, "send another code")
 	now := s.now()
@@ -229,7 +229,7 @@ func (s *Service) renew(ctx context.Context, tx Tx, c Caller, d draft, now time.
 	return tx.Record(ctx, c.event(d, "resendChallenge", nil))
 }
 
-// targetOf opens the target of a challenge, for counting. One that is gone counts as none: nothing will be sent.
+// targetOf opens the target of a challenge, for its budgets. It is empty for a challenge without a factor. A factor that was revoked is refused.
 func (s *Service) targetOf(ctx context.Context, c Challenge) (string, error) {
 	if c.FactorID == "" {
 		return "", nil
@@ -245,7 +245,7 @@ func (s *Service) targetOf(ctx context.Context, c Challenge) (string, error) {
 	return string(opened), err
 }
 
-// own returns a challenge of the caller. To everybody else it is as if there were none.
+// own returns a challenge of the caller. Challenges of other callers are not found.
 func (s *Service) own(ctx context.Context, c Caller, challengeID string) (Challenge, error) {
 	found, known, err := s.Repository.Challenge(ctx, challengeID)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Enrolment is what a factor to which codes are sent is enrolled with.
+// Enrolment describes a factor to which codes are sent, for its enrolment.
 type Enrolment struct {
 	Channel    delivery.Channel
 	Target     string // as the person wrote it
@@ -19,8 +19,8 @@ type Enrolment struct {
 	Invitation string
 }
 
-// Enrol adds a pending factor to which codes are sent, and sends the first, which proves that the person reads what arrives there. It asks for what
-// enrolling an authenticator asks for.
+// Enrol adds a pending factor to which codes are sent, and sends the first code, which proves that the person reads what arrives there. The caller needs what
+// enrolling an authenticator needs.
 func (s *Service) Enrol(ctx context.Context, c Caller, e Enrolment) (_ factor.Factor, _ Challenge, err error) {
 	defer tried.To(&err, "enrol delivery")
 	permit, err := s.Factors.Permit(ctx, c.Caller, e.Invitation)
@@ -54,7 +54,7 @@ func (s *Service) Enrol(ctx context.Context, c Caller, e Enrolment) (_ factor.Fa
 	return record.Factor, made.Challenge, nil
 }
 
-// newTarget makes the row of a factor.
+// newTarget makes the record of a factor, and its target.
 func (s *Service) newTarget(c Caller, e Enrolment, open string) (factor.Record, Target, error) {
 	now := s.now()
 	r := factor.Record{
@@ -74,7 +74,7 @@ func (s *Service) newTarget(c Caller, e Enrolment, open string) (factor.Record, 
 	return r, t, err
 }
 
-// add decides and writes.
+// add checks whether the factor may be added, and writes it with its first challenge.
 func (s *Service) add(ctx context.Context, tx Tx, c Caller, permit factor.Permit, r factor.Record, t Target, made draft) error {
 	counts, err := tx.Lock(ctx, c.Subject, r.Created)
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *Service) add(ctx context.Context, tx Tx, c Caller, permit factor.Permit
 	})
 }
 
-// errChanged says that a factor is pending no more.
+// errChanged says that a factor is no longer pending.
 var errChanged = errors.New("factor has changed")
 
 // Confirm makes a pending factor active with the code that was sent to it.
@@ -131,7 +131,7 @@ func (s *Service) Confirm(ctx context.Context, c Caller, factorID, code string) 
 	if err := s.right(ctx, caller, admitted, code, now); err != nil {
 		return factor.Factor{}, err
 	}
-	// After the code, so that a wrong one does not use the invitation up.
+	// After the code, so that a wrong code does not use up the invitation.
 	if err := s.Factors.UseInvitationOf(ctx, pending, now); err != nil {
 		return factor.Factor{}, err
 	}

@@ -2,7 +2,7 @@ package challenge
 
 import "time"
 
-// Kind is why something is refused.
+// Kind is the reason of a refusal.
 type Kind string
 
 // The kinds of refusals.
@@ -14,20 +14,20 @@ const (
 	TooMany     Kind = "too many"       // attempts
 	Budget      Kind = "budget"         // messages
 	NoFactor    Kind = "no factor"      // nothing that a code could be sent to
-	BadTarget   Kind = "bad target"     // no address, or one that codes are not sent to
+	BadTarget   Kind = "bad target"     // not an address, or one to which codes are not sent
 	Known       Kind = "known"          // the subject has this target already
-	Full        Kind = "full"           // the subject has as many factors as there may be
+	Full        Kind = "full"           // the subject has the maximum number of factors
 	Away        Kind = "away"           // no provider works
 	NoRaise     Kind = "does not raise" // a code of this channel raises no session
-	NotYours    Kind = "not yours"      // a user asked for somebody else
-	SubjectLack Kind = "subject lack"   // a service names the subject
+	NotYours    Kind = "not yours"      // a user named another subject
+	SubjectLack Kind = "subject lack"   // a service did not name the subject
 )
 
-// Refusal is an answer that is not what was asked for. Its text may be told; it holds nothing that the caller has sent.
+// Refusal is an error of the rules. Its text may be shown to the caller and contains nothing that the caller has sent.
 type Refusal struct {
 	Kind   Kind
 	Detail string
-	After  time.Duration // when to come back; 0: that is not known
+	After  time.Duration // when a repeat can succeed; 0: not known
 }
 
 // Error implements error.

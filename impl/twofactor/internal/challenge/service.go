@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// Sender brings messages to people; *delivery.Router is one.
+// Sender sends messages to people. *delivery.Router implements it.
 type Sender interface {
 	ParseTarget(channel delivery.Channel, raw string) (string, error)
 	On(channel delivery.Channel) bool
@@ -25,19 +25,19 @@ type Sender interface {
 // Config is what a Service works with. All fields but Raising are required.
 type Config struct {
 	Repository Repository
-	Factors    *factor.Service // whose rules say who may add a factor
+	Factors    *factor.Service // has the rules for adding a factor
 	Sender     Sender
 	Keys       Keys
 	ProofKey   *proof.Key
-	Raising    []delivery.Channel // whose codes raise a session; none is the cautious choice
-	PerDay     int                // messages of all subjects together
+	Raising    []delivery.Channel // channels whose codes raise a session; none is the cautious choice
+	PerDay     int                // most messages of all subjects together in a day
 	Random     io.Reader          // crypto/rand.Reader outside tests
 	Clock      clock.Clock
 	Log        *slog.Logger
 	Metrics    *Metrics
 }
 
-// Service applies the rules, and sends what is due.
+// Service applies the rules, and sends due messages.
 type Service struct {
 	Config
 	wake chan struct{}
@@ -51,18 +51,18 @@ func New(ctx context.Context, c Config) (*Service, error) {
 
 func (s *Service) raises(channel delivery.Channel) bool { return slices.Contains(s.Raising, channel) }
 
-// now is in the precision that rows have.
+// now returns the time in microseconds, the precision of the database.
 func (s *Service) now() time.Time { return s.Clock.Now().Truncate(time.Microsecond) }
 
-// notify has the worker look now.
+// notify wakes the worker.
 func (s *Service) notify() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // it will look anyway
+	default: // it will wake already
 	}
 }
 
-// Sweep removes what nobody asks for any more.
+// Sweep deletes what is no longer needed.
 func (s *Service) Sweep(ctx context.Context) error {
 	return s.Repository.SweepChallenges(ctx, s.now())
 }

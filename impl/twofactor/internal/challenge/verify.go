@@ -13,14 +13,14 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// errLost says that another attempt was first, or that the code was replaced between the check and the mark.
+// errLost says that between the check and the update another attempt was accepted, the code was replaced or the factor was revoked.
 var errLost = errors.New("challenge was used or its code replaced")
 
-// Verify accepts the code of an open challenge of the caller, once. With wantProof, which is a user's with a session, it returns a proof by which the kms
-// raises the session.
+// Verify accepts the code of an open challenge of the caller, once. With wantProof, for which the caller must be a user with a session, it returns a proof
+// with which the kms raises the session.
 //
-// The attempt is counted and durable before the code is looked at, so that of any number of parallel guesses no more are looked at than there are
-// attempts. One statement ends the challenge: of any number of right answers one wins.
+// The attempt is counted, and the count durable, before the code is compared. So of any number of parallel guesses no more are compared than there are
+// attempts left. One statement ends the challenge, so that of any number of right codes one wins.
 func (s *Service) Verify(ctx context.Context, c Caller, challengeID, code string, wantProof bool) (_ Challenge, p factor.Proof, err error) {
 	defer tried.To(&err, "verify challenge")
 	now := s.now()
@@ -29,7 +29,7 @@ func (s *Service) Verify(ctx context.Context, c Caller, challengeID, code string
 		return Challenge{}, p, err
 	}
 	if was.enrols() {
-		return Challenge{}, p, notFound() // confirmDelivery takes its code
+		return Challenge{}, p, notFound() // its code belongs to confirmDelivery
 	}
 	if wantProof {
 		if err := s.mayRaise(c, was.Channel); err != nil {
@@ -64,7 +64,7 @@ func (s *Service) Verify(ctx context.Context, c Caller, challengeID, code string
 	return admitted, p, nil
 }
 
-// mayRaise refuses a proof that would be worth nothing.
+// mayRaise refuses a request for a proof that could raise no session.
 func (s *Service) mayRaise(c Caller, channel delivery.Channel) error {
 	switch {
 	case c.Service || c.Session == "":
@@ -88,7 +88,7 @@ func (s *Service) prove(c Caller, channel delivery.Channel, now time.Time) (fact
 	return factor.Proof{Token: token, ACR: proof.ACR, AMR: claims.Methods, AuthTime: now.Truncate(time.Second), Expires: claims.Expires()}, claims.ID, nil
 }
 
-// admit counts an attempt at a challenge, and of its subject.
+// admit counts an attempt for a challenge and for its subject, and returns the challenge after it.
 func (s *Service) admit(ctx context.Context, c Caller, was Challenge, now time.Time) (admitted Challenge, err error) {
 	key, err := s.hashed(guess, was.Subject)
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *Service) admit(ctx context.Context, c Caller, was Challenge, now time.T
 	return admitted, err
 }
 
-// why says why a challenge takes no attempt.
+// why returns the refusal of a challenge that accepts no attempt.
 func (s *Service) why(ctx context.Context, challengeID string, now time.Time) error {
 	is, known, err := s.Repository.Challenge(ctx, challengeID)
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Service) why(ctx context.Context, challengeID string, now time.Time) er
 	return refuse(Gone, "The challenge has ended; begin a new one.")
 }
 
-// refusalOf is what a challenge that is not open answers.
+// refusalOf returns the refusal of a challenge with a status, or nil for an open one. attempt says that a code was given.
 func refusalOf(status Status, attempt bool) error {
 	switch status {
 	case Open:
@@ -142,7 +142,7 @@ func refusalOf(status Status, attempt bool) error {
 	return refuse(Gone, "The challenge has ended; begin a new one.")
 }
 
-// right looks at the code of an admitted attempt.
+// right compares the code of an admitted attempt. It returns nil when the code is right, and otherwise records the refusal and returns it.
 func (s *Service) right(ctx context.Context, c Caller, admitted Challenge, code string, now time.Time) error {
 	if s.Keys.Verify(admitted.CodeSum, codeData(admitted.ID, code)) == nil {
 		return nil
@@ -151,7 +151,7 @@ func (s *Service) right(ctx context.Context, c Caller, admitted Challenge, code 
 	return s.deny(ctx, c, admitted, now)
 }
 
-// accept ends the challenge of a right code. first is part of the same change.
+// accept ends the challenge of a right code. first runs in the same transaction.
 func (s *Service) accept(ctx context.Context, admitted Challenge, now time.Time, first func(ctx context.Context, tx Tx) error) error {
 	key, err := s.hashed(guess, admitted.Subject)
 	if err != nil {
@@ -188,7 +188,7 @@ func (s *Service) accept(ctx context.Context, admitted Challenge, now time.Time,
 // auditTimeout bounds the recording of a refusal whose caller may have gone.
 const auditTimeout = 5 * time.Second
 
-// deny records a wrong code, also when its sender has hung up.
+// deny records a wrong code and returns the refusal. It does so also when the caller has disconnected.
 func (s *Service) deny(ctx context.Context, c Caller, ch Challenge, now time.Time) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
 	defer cancel()

@@ -16,20 +16,20 @@ import (
 )
 
 const (
-	batch     = 16               // messages that are taken up together, all of which are sent at once: none waits while its lease runs out
+	batch     = 16               // messages that are claimed together; all are sent at once, so that none waits while its lease runs out
 	lease     = 30 * time.Second // longer than a provider and its fallback may take
-	poll      = time.Second      // without a notification: what waits for its next try, and what another process wrote
+	poll      = time.Second      // between claims without a notification, for messages that wait for a try or that another process wrote
 	pollSoon  = 100 * time.Millisecond
 	settleFor = 5 * time.Second
 )
 
-// noticePause is between the later tries of a notice.
+// noticePause is the longest pause between tries of a notice.
 const noticePause = 10 * time.Minute
 
-// pauses are between the tries of a message; the last one repeats, until the time of its code would be over.
+// pauses are the times between the tries of a code's message; the last one repeats until the code would be of no use.
 var pauses = []time.Duration{250 * time.Millisecond, time.Second, 3 * time.Second}
 
-// Run sends what is due until ctx ends. failed is told what kept it from looking or from noting what was done.
+// Run sends due messages until ctx ends. It calls failed with errors of claiming messages and of recording outcomes.
 func (s *Service) Run(ctx context.Context, failed func(ctx context.Context, err error)) {
 	for ctx.Err() == nil {
 		n, err := s.Deliver(ctx)
@@ -42,7 +42,7 @@ func (s *Service) Run(ctx context.Context, failed func(ctx context.Context, err 
 		case n == batch:
 			continue // there may be more
 		case n > 0:
-			pause = pollSoon // one of them may have to be tried again soon
+			pause = pollSoon // one of them may be due for another try soon
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -54,7 +54,7 @@ func (s *Service) Run(ctx context.Context, failed func(ctx context.Context, err 
 	}
 }
 
-// Deliver sends what is due now and returns how many messages it took up.
+// Deliver sends the messages that are due now, up to batch, and returns how many it has claimed.
 func (s *Service) Deliver(ctx context.Context) (int, error) {
 	now := s.now()
 	orders, err := s.Repository.Claim(ctx, id.New("lease"), now, now.Add(lease), now.Add(max(lease, noticePause)+clock.Slack), batch)
@@ -77,13 +77,13 @@ func (s *Service) Deliver(ctx context.Context) (int, error) {
 	return len(orders), errors.Join(errs...)
 }
 
-// send hands one message over and notes what became of it.
+// send sends one message and records the outcome.
 func (s *Service) send(ctx context.Context, o Order) error {
 	receipt, err := s.hand(ctx, o)
 	if err != nil && ctx.Err() != nil {
-		return nil // interrupted by the end of the service: the lease ends, and it is tried again
+		return nil // interrupted by the end of the service: the message is tried again after its lease
 	}
-	// Also when ctx has ended: what is not noted is sent again.
+	// Also when ctx has ended, because a message whose outcome is not recorded is sent again.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
 	defer cancel()
 	now := s.now()
@@ -110,8 +110,8 @@ func (s *Service) count(o Order, outcome string) {
 	}
 }
 
-// pause is how long the message waits after its tries, with up to a quarter taken off at random. A notice is worth something for a day, and may wait for
-// longer each time.
+// pause returns how long the message waits for its next try, less up to a quarter at random. A notice is of use for a day, so its pauses grow with each
+// try.
 func (o Order) pause() time.Duration {
 	tries := max(o.Tries, 1)
 	d := pauses[min(tries, len(pauses))-1]
@@ -121,14 +121,14 @@ func (o Order) pause() time.Duration {
 	return d - rand.N(d/4)
 }
 
-// lost says that there is nothing to send any more.
+// lost returns the failure of a message that must not be tried again.
 func lost(reason string) error { return &delivery.Failure{Permanent: true, Reason: reason} }
 
-// hand gives the message to the sender. The message of a subject without a factor goes to nobody, and counts as taken over: it must look like any other.
+// hand passes the message to the sender. The message of a subject without a factor is not sent and counts as accepted, because it must look like any other.
 func (s *Service) hand(ctx context.Context, o Order) (delivery.Receipt, error) {
 	switch {
 	case !s.now().Before(o.GivesUp):
-		return delivery.Receipt{}, lost(cmp.Or(o.Reason, "late")) // a code that arrives when it has expired helps nobody
+		return delivery.Receipt{}, lost(cmp.Or(o.Reason, "late")) // a code that arrives after it has expired is of no use
 	case o.Notice != "":
 		return s.tell(ctx, o)
 	case !o.Current:
@@ -155,7 +155,7 @@ func (s *Service) hand(ctx context.Context, o Order) (delivery.Receipt, error) {
 	})
 }
 
-// tell gives a notice to the sender.
+// tell passes a notice to the sender.
 func (s *Service) tell(ctx context.Context, o Order) (delivery.Receipt, error) {
 	target, err := s.Keys.Open(o.SealedCode, targetAAD(o.FactorID, o.Subject))
 	if err != nil {
@@ -169,7 +169,7 @@ func (s *Service) Deliveries(ctx context.Context, after factor.Cursor, limit int
 	return s.Repository.Deliveries(ctx, after, limit)
 }
 
-// Report notes what a provider says later about a message. A message that is not known, and one that is no news, change nothing.
+// Report records what a provider reports later about a message. A report on an unknown message, and a second report, change nothing.
 func (s *Service) Report(ctx context.Context, providerID string, status DeliveryStatus, reason string) error {
 	now := s.now()
 	known := false

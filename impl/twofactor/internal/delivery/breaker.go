@@ -13,7 +13,7 @@ const (
 	breakMost  = time.Minute
 )
 
-// breaker leaves a provider alone that has failed several times in a row. After a pause one message finds out whether it works again.
+// breaker stops the use of a provider that has failed several times in a row. After a pause one message, the probe, tests whether it works again.
 type breaker struct {
 	clock clock.Clock
 
@@ -24,7 +24,7 @@ type breaker struct {
 	probes bool
 }
 
-// admit reports whether a message may be tried, and whether it is the one that finds out.
+// admit reports whether a message may be tried, and whether it is the probe.
 func (b *breaker) admit() (admitted, probe bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -45,8 +45,8 @@ func (b *breaker) open() bool {
 	return b.pause > 0 && (b.probes || clock.Elapsed(b.clock) < b.until)
 }
 
-// settle tells what became of an admitted message. Many are under way at once when a provider begins to fail: those that end after the pause has begun tell nothing
-// new, and make it no longer.
+// settle records the outcome of an admitted message. Many are under way at once when a provider begins to fail. Those that fail after the pause has begun do not make
+// it longer.
 func (b *breaker) settle(probe, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

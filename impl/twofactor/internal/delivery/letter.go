@@ -6,19 +6,19 @@ import (
 
 // Letter is a mail about a person's account, which the kms has written.
 type Letter struct {
-	About string    // what it is about; a key of Letters
-	Link  string    // where the person goes with it; "" for nowhere
-	Until time.Time // when the link works no more
+	About string    // what it is about: a key of Letters
+	Link  string    // that the person opens; "" for none
+	Until time.Time // when the link stops working
 }
 
-// LetterText is what a letter says.
+// LetterText is the text of a letter.
 type LetterText struct {
-	Title     string // of the subject
+	Title     string // for the subject
 	Happened  string
 	Otherwise string // what to do if it was not asked for
 }
 
-// Letters are the texts of letters by what they are about.
+// Letters are the texts of letters, by what they are about.
 var Letters = map[string]LetterText{
 	"password_reset": {
 		"choose a new password", "An administrator asks you to choose a new password for your account.",
@@ -42,10 +42,10 @@ var Letters = map[string]LetterText{
 	},
 }
 
-// untilForm writes a time so that it reads the same everywhere.
+// untilForm is the layout of times in letters, which is clear in every country.
 const untilForm = "2 January 2006, 15:04 MST"
 
-// SampleLetter is a letter for previews and trials.
+// SampleLetter returns a letter for previews and for checking templates.
 func SampleLetter() Message {
 	return Message{ID: "preview", Channel: Email, Subject: "usr_preview", Letter: &Letter{
 		About: "password_reset", Link: sampleLink, Until: time.Date(2026, 11, 29, 11, 0, 0, 0, time.UTC),
@@ -55,8 +55,8 @@ func SampleLetter() Message {
 // sampleLink is the link of previews.
 const sampleLink = "https://fountain.example/kms/v1/auth/password-reset#pr_preview"
 
-// Brings reports whether the channel has a provider that brings messages to people. The log of development brings codes to whoever develops, and no links
-// to anybody.
+// Brings reports whether the channel has a provider that delivers messages to people. The sender of development, which writes codes into the log, does not
+// count.
 func (r *Router) Brings(channel Channel) bool {
 	for _, route := range r.routes[channel] {
 		if _, log := route.sender.(logSender); !log {

@@ -8,8 +8,8 @@ import (
 // logSender writes messages into the log instead of sending them.
 type logSender struct{ log *slog.Logger }
 
-// NewLog returns the sender for development. It writes codes into the log: whoever reads the log is everybody's second factor. Only the program that
-// runs the whole family on one machine for trying it out may make one.
+// NewLog returns the sender for development. It writes codes into the log, so that a reader of the log has the second factor of all users. Only the program
+// that runs the whole family on one machine for trying it out may use it.
 func NewLog(log *slog.Logger) Sender { return logSender{log} }
 
 // Name implements Sender.

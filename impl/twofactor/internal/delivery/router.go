@@ -7,7 +7,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// Router sends each message by the providers of its channel: the first, and while that one fails or rests the next.
+// Router sends each message by a provider of its channel: by the first one, or by the next while that one fails or its breaker is open.
 type Router struct {
 	templates *Templates
 	routes    map[Channel][]*route
@@ -21,20 +21,20 @@ type route struct {
 	breaker *breaker
 }
 
-// send hands a message to the route's provider, and tells the breaker what became of it, also of one that panics.
+// send passes a message to the route's provider, and records the outcome in the breaker, also after a panic.
 func (r *route) send(ctx context.Context, m Message, text Text, probe bool) (receipt Receipt, err error) {
 	works := false
 	defer func() { r.breaker.settle(probe, works) }()
 	receipt, err = r.sender.Send(ctx, m, text)
 	receipt.Provider = r.sender.Name()
-	works = err == nil || AsFailure(err).Reason == Rejected // a provider that refuses one message works
+	works = err == nil || AsFailure(err).Reason == Rejected // a provider that rejects one message works
 	return receipt, err
 }
 
 // Routes are the providers of each channel, the preferred one first.
 type Routes struct {
 	Email, SMS, Webhook []Sender
-	Countries           []string // ISO 3166-1 codes of the countries to whose numbers codes are sent; none: SMS is off
+	Countries           []string // ISO 3166-1 codes of the countries to whose numbers SMS are sent; none: SMS is off
 	Webhooks            []string // the names of the webhooks
 	Templates           *Templates
 	Clock               clock.Clock
@@ -75,7 +75,7 @@ func (r *Router) Channels() []Channel {
 	return on
 }
 
-// Working reports whether some provider of the channel is not left alone for its failures.
+// Working reports whether the channel has a provider whose breaker is not open.
 func (r *Router) Working(channel Channel) bool {
 	for _, route := range r.routes[channel] {
 		if !route.breaker.open() {
@@ -85,7 +85,7 @@ func (r *Router) Working(channel Channel) bool {
 	return false
 }
 
-// Send hands a message to the first provider that takes it. Errors are a *Failure: permanent when a provider refused the message itself.
+// Send sends a message by the first provider that accepts it. Every error is a *Failure; it is permanent when a provider rejects the message itself.
 func (r *Router) Send(ctx context.Context, m Message) (Receipt, error) {
 	if !r.On(m.Channel) {
 		return Receipt{}, permanent(Off, nil)

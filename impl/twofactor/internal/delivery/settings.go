@@ -14,18 +14,18 @@ import (
 	"github.com/fountainai/fountain/internal/tracing"
 )
 
-// Settings name the providers. A channel without one is off.
+// Settings configure the providers. A channel without one is off.
 type Settings struct {
 	SMTP           SMTP     `envPrefix:"SMTP_"`
 	SMTPFallback   SMTP     `envPrefix:"SMTP_FALLBACK_"` // takes over while the first fails
 	Twilio         Twilio   `envPrefix:"TWILIO_"`
 	TwilioFallback Twilio   `envPrefix:"TWILIO_FALLBACK_"`
-	SMSCountries   []string `env:"SMS_COUNTRIES"` // ISO 3166-1 codes; none: SMS is off. Numbers without a country's code are of the first
+	SMSCountries   []string `env:"SMS_COUNTRIES"` // ISO 3166-1 codes; none: SMS is off. A number without a country code is taken as one of the first country
 	Webhooks       Webhooks `envPrefix:"WEBHOOK_"`
 	TemplatesDir   string   `env:"TEMPLATES_DIR"` // with templates that replace built-in ones
 }
 
-// Validate checks the settings, reports all faults at once by the names of the environment, and touches nothing outside.
+// Validate checks the settings and reports all faults at once, by the names of the environment variables. It has no side effects.
 func (s Settings) Validate() error {
 	var errs []error
 	check := func(prefix string, err error) {
@@ -62,9 +62,9 @@ func (s Settings) TwilioAccepts(form url.Values, signature string) (bool, error)
 	return false, nil
 }
 
-// House is what the senders find in the service.
+// House is what the service provides for the senders.
 type House struct {
-	Issuer      string // named in messages
+	Issuer      string // name of the sender in messages
 	Development bool   // channels without a provider write into the log
 	Clock       clock.Clock
 	Log         *slog.Logger
@@ -72,10 +72,10 @@ type House struct {
 	Tracer      *tracing.Tracer
 }
 
-// developmentCountries are those of whose numbers the log takes messages.
+// developmentCountries are the countries for whose numbers messages are written into the log.
 var developmentCountries = []string{"US", "GB", "DE", "FR", "AT", "CH", "NL", "ES", "IT"}
 
-// New returns the Router of valid settings.
+// New returns the Router for valid settings.
 func New(s Settings, h House) (*Router, error) {
 	routes := Routes{Countries: s.SMSCountries, Webhooks: s.Webhooks.Names(), Clock: h.Clock, Log: h.Log}
 	var err error
@@ -101,7 +101,7 @@ func New(s Settings, h House) (*Router, error) {
 	return NewRouter(routes)
 }
 
-// develop gives channels of people that have no provider the log.
+// develop makes the log the provider of mail and SMS where they have none.
 func develop(routes *Routes, log *slog.Logger) {
 	if len(routes.Email) == 0 {
 		routes.Email = []Sender{NewLog(log)}
@@ -140,7 +140,7 @@ func (s Settings) twilio(h House) ([]Sender, error) {
 	return senders, nil
 }
 
-// webhook makes the sender whose connections are judged: to the receivers alone, and to no address that the operator did not name.
+// webhook returns the sender of webhooks. Package egress checks its connections: they go to the receivers only, and to no address that the operator has not allowed.
 func (s Settings) webhook(h House) (Sender, error) {
 	policy, err := egress.New(egress.Options{
 		Purpose: "webhook", Allow: s.Webhooks.Targets(), Log: h.Log, Registerer: h.Registerer,

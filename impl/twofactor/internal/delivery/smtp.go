@@ -18,17 +18,17 @@ import (
 
 const smtpTime = 10 * time.Second // for a whole mail
 
-// SMTP names a mail server. Every connection is encrypted, or there is none.
+// SMTP configures a mail server. Every connection is encrypted; otherwise no mail is sent.
 type SMTP struct {
 	Addr         string `env:"ADDR"`          // host:port; empty: mail is off
 	ImplicitTLS  bool   `env:"IMPLICIT_TLS"`  // TLS from the first byte (RFC 8314 section 3.3), instead of STARTTLS, which must succeed
 	CAFile       string `env:"CA_FILE"`       // authorities trusted for the server, instead of the system's
-	Username     string `env:"USERNAME"`      // empty: the server asks for no sign-in
-	PasswordFile string `env:"PASSWORD_FILE"` // read for each mail, so that a new password counts at once
+	Username     string `env:"USERNAME"`      // empty: the server requires no sign-in
+	PasswordFile string `env:"PASSWORD_FILE"` // read for each mail, so that a new password takes effect at once
 	From         string `env:"FROM"`          // the sender: name@domain, or Name <name@domain>
 }
 
-// Validate checks the settings and touches nothing outside.
+// Validate checks the settings. It has no side effects.
 func (c SMTP) Validate() error {
 	if c == (SMTP{}) {
 		return nil
@@ -67,7 +67,7 @@ type smtpSender struct {
 	tls  *tls.Config
 }
 
-// NewSMTP returns the sender of a valid configuration. name tells it from others in the log.
+// NewSMTP returns the sender for a valid configuration. name distinguishes it from others in the log.
 func NewSMTP(name string, c SMTP) (Sender, error) {
 	s := &smtpSender{name: name, c: c}
 	var err error
@@ -87,7 +87,7 @@ func NewSMTP(name string, c SMTP) (Sender, error) {
 // Name implements Sender.
 func (s *smtpSender) Name() string { return s.name }
 
-// Send implements Sender. Each mail has a connection of its own: codes are few, and none waits behind another's broken one.
+// Send implements Sender. Each mail has a connection of its own: there are few codes, and none waits for the broken connection of another.
 func (s *smtpSender) Send(ctx context.Context, m Message, text Text) (Receipt, error) {
 	msg, err := s.compose(m, text)
 	if err != nil {
@@ -145,7 +145,7 @@ func lastAt(address string) int {
 	return 0
 }
 
-// smtpFailure says whether the server has refused the mail for good. What the server says is not told on: it may repeat the address.
+// smtpFailure returns the failure of a mail; permanent when the server has rejected it for good. It leaves out the server's text, which may contain the address.
 func smtpFailure(err error) error {
 	var send *gomail.SendError
 	if !errors.As(err, &send) {
@@ -153,7 +153,7 @@ func smtpFailure(err error) error {
 	}
 	cause := fmt.Errorf("the mail server answered %d", send.ErrorCode())
 	switch {
-	case send.ErrorCode() >= 500 && send.Reason == gomail.ErrSMTPMailFrom: // about us, not about the recipient
+	case send.ErrorCode() >= 500 && send.Reason == gomail.ErrSMTPMailFrom: // about the sender, not about the recipient
 		return temporary(Refused, 0, cause)
 	case send.ErrorCode() >= 500:
 		return permanent(Rejected, cause)

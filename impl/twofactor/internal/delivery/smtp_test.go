@@ -69,7 +69,7 @@ func TestSMTP_sendsOneMailOverTLS(t *testing.T) {
 	}
 }
 
-// A code never crosses the net in clear text, whatever the server offers.
+// A code is never sent over the network in clear text, whatever the server offers.
 func TestSMTP_sendsNothingWithoutTLS(t *testing.T) {
 	s := deliverytest.NewSMTP(t)
 	s.Behave(deliverytest.Behaviour{NoTLS: true})
@@ -105,7 +105,7 @@ func TestSMTP_tellsPermanentRefusalsFromOthers(t *testing.T) {
 	requireFailure(t, err, false, delivery.Unreachable)
 }
 
-// What a purpose or an operation holds stays text: it makes no header and no markup.
+// The content of a purpose or an operation stays text: it can't add a header or markup.
 func TestSMTP_purposesMakeNeitherHeadersNorMarkup(t *testing.T) {
 	s := deliverytest.NewSMTP(t)
 	r := router(t, delivery.Settings{SMTP: mailSettings(s)}, house())
@@ -171,7 +171,7 @@ func (f failing) Send(context.Context, delivery.Message, delivery.Text) (deliver
 	return delivery.Receipt{}, errors.New("down")
 }
 
-// A batch that fails at once is one outage: the provider is left alone for the first pause, as by five failures one after the other.
+// A batch that fails at once is one outage: the breaker opens for the first pause, as after five failures in a row.
 func TestRouter_restsOnceForMessagesThatFailTogether(t *testing.T) {
 	const together = 12
 	h, provider := house(), failing{make(chan struct{}, together), make(chan struct{})}

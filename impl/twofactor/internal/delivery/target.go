@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/internal/mailaddress"
 )
 
-// The refusals of targets. Their texts may be told to whoever named the target.
+// The refusals of targets. Their texts may be shown to the caller who named the target.
 var (
 	ErrChannelOff  = errors.New("codes are not sent by this channel")
 	ErrAddress     = mailaddress.ErrForm
@@ -21,10 +21,10 @@ var (
 	ErrWebhookName = errors.New("there is no webhook of this name")
 )
 
-// rangeDigits are the last digits of a number that the numbers of one range differ in.
+// rangeDigits is how many of the last digits differ between the numbers of one range.
 const rangeDigits = 4
 
-// ParseTarget returns a target in the one form under which it is kept, compared and counted. Spellings of the same target give the same.
+// ParseTarget returns the canonical form of a target, in which it is stored, compared and counted. All spellings of a target give the same form.
 func (r *Router) ParseTarget(channel Channel, raw string) (string, error) {
 	if !r.On(channel) {
 		return "", ErrChannelOff
@@ -41,7 +41,7 @@ func (r *Router) ParseTarget(channel Channel, raw string) (string, error) {
 	return raw, nil
 }
 
-// parseNumber takes a number in any spelling, of the first of the countries when it names none, and returns it in the form of E.164.
+// parseNumber parses a phone number in any spelling and returns it in the form of E.164. A number without a country code is taken as one of the first of the countries.
 func parseNumber(raw string, countries []string) (string, error) {
 	number, err := phonenumbers.Parse(raw, countries[0])
 	if err != nil || number.GetExtension() != "" || !phonenumbers.IsValidNumber(number) {
@@ -57,7 +57,7 @@ func parseNumber(raw string, countries []string) (string, error) {
 	return "", ErrNumberKind // premium and shared-cost numbers among them
 }
 
-// checkCountries refuses what is no region of ISO 3166-1 with phone numbers.
+// checkCountries returns an error unless all are regions of ISO 3166-1 with phone numbers.
 func checkCountries(countries []string) error {
 	known := phonenumbers.GetSupportedRegions()
 	for _, country := range countries {
@@ -68,7 +68,7 @@ func checkCountries(countries []string) error {
 	return nil
 }
 
-// CountingForm returns the form of a target by which its messages are counted: mailboxes are the same whatever their case.
+// CountingForm returns the form of a target by which its messages are counted. It ignores the case of mail addresses.
 func CountingForm(channel Channel, target string) string {
 	if channel == Email {
 		return mailaddress.Key(target)
@@ -76,8 +76,8 @@ func CountingForm(channel Channel, target string) string {
 	return target
 }
 
-// Range returns the range of numbers that a target belongs to; "" for what has none. Who has codes sent to numbers that he is paid for has them
-// sent to many numbers of one range.
+// Range returns the range of numbers that a target belongs to; "" when it has none. An attacker who earns money with codes that are sent has them sent to
+// many numbers of one range.
 func Range(channel Channel, target string) string {
 	if channel != SMS || len(target) <= rangeDigits {
 		return ""

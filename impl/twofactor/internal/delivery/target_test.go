@@ -18,7 +18,7 @@ func targets(t *testing.T) *delivery.Router {
 	}, house())
 }
 
-// A header that an address could smuggle in, and a second recipient, are refused before a mail is composed.
+// An address that would add a header or a second recipient is refused before a mail is composed.
 func TestParseTarget_refusesWhatIsNotOneAddress(t *testing.T) {
 	r := targets(t)
 	for _, raw := range []string{
@@ -71,7 +71,7 @@ func TestParseTarget_takesNumbersInEverySpelling(t *testing.T) {
 	}
 }
 
-// Nobody but the operator names an address that the service connects to.
+// Only the operator names the addresses that the service connects to.
 func TestParseTarget_takesOnlyNamesOfWebhooks(t *testing.T) {
 	r := targets(t)
 	got, err := r.ParseTarget(delivery.Webhook, "pager")

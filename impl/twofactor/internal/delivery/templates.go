@@ -18,7 +18,7 @@ import (
 //go:embed templates/*.tmpl
 var builtIn embed.FS
 
-// The files of the templates. A directory of the operator's may hold some of them; for the others the built-in ones stay.
+// The files of the templates. A directory of the operator can replace some of them; for the others the built-in ones are used.
 const (
 	emailSubject = "email.subject.tmpl"
 	emailText    = "email.txt.tmpl"
@@ -46,7 +46,7 @@ const (
 	maxMail     = 256 << 10
 )
 
-// Text is a rendered message. A webhook gets none: its receiver writes its own.
+// Text is a rendered message. A webhook gets none, because its receiver writes its own text.
 type Text struct {
 	Subject string // of a mail: one line
 	Plain   string
@@ -60,23 +60,23 @@ type Templates struct {
 	html   map[string]*htmltemplate.Template
 }
 
-// fields is what a template may show.
+// fields are the values that a template can use.
 type fields struct {
-	Issuer    string // who sends it
+	Issuer    string // name of the sender
 	Code      string
 	Purpose   string
 	Operation string // "" for none
 	Life      string // of the code, in words
 	Notice    string // key of what has happened; "" in the message of a code
-	Happened  string // the same as a sentence, also of a letter
+	Happened  string // what has happened as a sentence, also in a letter
 	Title     string // of a letter, for its subject
 	Link      string // of a letter; "" for none
-	Until     string // when the link works no more
+	Until     string // when the link stops working
 	Otherwise string // what to do if a letter was not asked for
 }
 
-// LoadTemplates reads the templates of a directory, and the built-in ones in the place of those that it lacks; "" is none. Each is tried once, so that a
-// fault is found here. A file of another name ending in .tmpl is an error: it would do nothing.
+// LoadTemplates reads the templates of a directory, or of none when dir is "", and the built-in ones for those that are missing there. It renders each once,
+// so that faults are found at the start. A file with another name that ends in .tmpl is an error, because it would have no effect.
 func LoadTemplates(dir, issuer string) (*Templates, error) {
 	t := &Templates{issuer: issuer, text: map[string]*texttemplate.Template{}, html: map[string]*htmltemplate.Template{}}
 	if err := checkNames(dir); err != nil {
@@ -156,19 +156,19 @@ func readTemplate(dir, name string) (string, error) {
 // sampleCode is the code of previews.
 const sampleCode = "012345"
 
-// Sample is a message for previews and trials.
+// Sample returns a message for previews and for checking templates.
 func Sample(channel Channel) Message {
 	return Message{
 		ID: "preview", Channel: channel, Subject: "usr_preview", Code: sampleCode, Purpose: "sign-in", Operation: "pay 40 EUR to <Example & Sons>", Life: time.Minute,
 	}
 }
 
-// SampleNotice is a notice for previews and trials.
+// SampleNotice returns a notice for previews and for checking templates.
 func SampleNotice(channel Channel) Message {
 	return Message{ID: "preview", Channel: channel, Subject: "usr_preview", Notice: "factors_reset"}
 }
 
-// Render writes a message's text.
+// Render returns the text of a message.
 func (t *Templates) Render(m Message) (Text, error) {
 	f := fields{Issuer: t.issuer, Code: m.Code, Purpose: m.Purpose, Operation: m.Operation, Life: inWords(m.Life), Notice: m.Notice, Happened: Notices[m.Notice]}
 	subject, mail, html, sms := emailSubject, emailText, emailHTML, smsText
@@ -194,7 +194,7 @@ func (t *Templates) mail(f fields, subject, plain, html string) (text Text, err 
 	if text.Subject, err = t.plain(subject, f, maxSubject); err != nil {
 		return Text{}, err
 	}
-	// A header is one line, whatever a template or a purpose holds.
+	// A header must be one line, whatever a template or a purpose contains.
 	text.Subject = strings.TrimSpace(text.Subject)
 	if strings.ContainsFunc(text.Subject, func(c rune) bool { return c < ' ' || c == 0x7f }) {
 		return Text{}, errors.New("the subject of a mail is one line")
@@ -224,7 +224,7 @@ func (t *Templates) plain(name string, f fields, most int) (string, error) {
 	return b.String(), nil
 }
 
-// inWords says how long a code works.
+// inWords returns the life of a code in words.
 func inWords(d time.Duration) string {
 	switch {
 	case d == time.Minute:

@@ -24,7 +24,7 @@ func TestTemplates_areReplacedFileByFile(t *testing.T) {
 	require.Equal(t, "Acme: your code for sign-in", text.Subject)
 }
 
-// A fault of a template is found at the start, and not by the person who waits for a code.
+// A faulty template is found at the start, and not when a person waits for a code.
 func TestLoadTemplates_findsFaults(t *testing.T) {
 	for name, source := range map[string]string{
 		"sms.txt.tmpl": "{{.Kode}}", "email.html.tmpl": "{{if}}", "email.txt.tmpl": "no code in it", "email.subject.tmpl": "a\nb", "sms.tmpl": "{{.Code}}",

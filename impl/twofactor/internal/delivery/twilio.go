@@ -20,23 +20,23 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// Twilio names an account of Twilio's, by whose REST API SMS are sent.
+// Twilio configures an account at Twilio, whose REST API sends SMS.
 type Twilio struct {
 	AccountSID  string `env:"ACCOUNT_SID"`  // empty: SMS are off
-	TokenFile   string `env:"TOKEN_FILE"`   // with the account's auth token; read for each message
+	TokenFile   string `env:"TOKEN_FILE"`   // contains the account's auth token; read for each message
 	From        string `env:"FROM"`         // the sending number in E.164, or the SID of a messaging service (MG...)
-	CallbackURL string `env:"CALLBACK_URL"` // where receiveTwilioStatus is reached from outside; empty: delivery is not reported
-	URL         string `env:"URL"`          // of the API; another than Twilio's own must be on this machine
+	CallbackURL string `env:"CALLBACK_URL"` // public URL of receiveTwilioStatus; empty: delivery is not reported
+	URL         string `env:"URL"`          // of the API; a URL other than Twilio's own must be on this machine
 }
 
 const (
 	twilioURL    = "https://api.twilio.com"
-	twilioAnswer = 64 << 10 // bytes that are read of an answer
+	twilioAnswer = 64 << 10 // most bytes that are read of an answer
 	// TwilioTime bounds a call to Twilio.
 	TwilioTime = 5 * time.Second
 )
 
-// Validate checks the settings and touches nothing outside.
+// Validate checks the settings. It has no side effects.
 func (c Twilio) Validate() error {
 	if c == (Twilio{}) {
 		return nil
@@ -62,7 +62,7 @@ func (c Twilio) Validate() error {
 	return errors.Join(errs...)
 }
 
-// anyCountry has numbers told apart from what is none, whatever their country.
+// anyCountry is for checking whether a text is a number of any country.
 var anyCountry = []string{"US"}
 
 func sid(s, prefix string) bool {
@@ -70,7 +70,7 @@ func sid(s, prefix string) bool {
 	return ok && len(rest) == 32 && strings.Trim(rest, "0123456789abcdef") == ""
 }
 
-// onThisMachine reports whether a URL is of a loopback address.
+// onThisMachine reports whether a URL has a loopback address.
 func onThisMachine(raw string) bool {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" || u.User != nil {
@@ -86,7 +86,7 @@ type twilioSender struct {
 	client *http.Client
 }
 
-// NewTwilio returns the sender of a valid configuration. client follows no redirect.
+// NewTwilio returns the sender for a valid configuration. client must not follow redirects.
 func NewTwilio(name string, c Twilio, client *http.Client) Sender {
 	if c.URL == "" {
 		c.URL = twilioURL
@@ -137,7 +137,7 @@ func (s *twilioSender) Send(ctx context.Context, m Message, text Text) (Receipt,
 	return Receipt{}, twilioFailure(answer, body.Code)
 }
 
-// twilioFailure reads Twilio's status and error code. The text of its answers repeats the number, and is left out.
+// twilioFailure returns the failure for Twilio's status and error code. It leaves out the text of the answer, which contains the number.
 func twilioFailure(answer *http.Response, code int) error {
 	cause := fmt.Errorf("the API answered %d, code %d", answer.StatusCode, code)
 	switch {
@@ -154,8 +154,8 @@ func twilioFailure(answer *http.Response, code int) error {
 	return permanent(Rejected, cause)
 }
 
-// CheckTwilioSignature reports whether Twilio has signed a callback: base64 of HMAC-SHA1 by the auth token over the URL and the parameters, sorted by
-// name (https://www.twilio.com/docs/usage/security). The comparison takes the same time whatever is sent.
+// CheckTwilioSignature reports whether Twilio has signed a callback. The signature is the base64 of an HMAC-SHA1 with the auth token over the URL and the
+// parameters, sorted by name (https://www.twilio.com/docs/usage/security). The comparison takes constant time.
 func CheckTwilioSignature(token, callbackURL string, form url.Values, signature string) bool {
 	mac := hmac.New(sha1.New, []byte(token))
 	mac.Write([]byte(callbackURL))

@@ -73,7 +73,7 @@ func TestTwilio_tellsItsRefusalsApart(t *testing.T) {
 	require.Empty(t, s.Messages())
 }
 
-// A redirect would take the code and the credentials to another host.
+// Following a redirect would send the code and the credentials to another host.
 func TestTwilio_followsNoRedirect(t *testing.T) {
 	other := deliverytest.NewTwilio(t)
 	s := deliverytest.NewTwilio(t)

@@ -17,21 +17,21 @@ import (
 	"github.com/fountainai/fountain/internal/webhook"
 )
 
-// WebhookTime bounds a call of a webhook.
+// WebhookTime bounds a call to a webhook.
 const WebhookTime = 3 * time.Second
 
-// Webhooks are receivers that the operator has configured. Nobody else names an address.
+// Webhooks configures the receivers of webhooks. Only the operator names their addresses.
 type Webhooks struct {
 	Endpoints          []string `env:"URLS"`                 // NAME=https://host[:port]/path; people enrol the name
-	SecretFile         string   `env:"SECRET_FILE"`          // with the secret that bodies are signed with; read for each call
-	PreviousSecretFile string   `env:"PREVIOUS_SECRET_FILE"` // with the one before it, while receivers change over
+	SecretFile         string   `env:"SECRET_FILE"`          // contains the secret that bodies are signed with; read for each call
+	PreviousSecretFile string   `env:"PREVIOUS_SECRET_FILE"` // contains the secret before it, while receivers change to the new one
 	CAFile             string   `env:"CA_FILE"`              // authorities trusted for the receivers, instead of the system's
-	Allow              []string `env:"ALLOW"`                // entries of package egress for receivers that are at no public address
+	Allow              []string `env:"ALLOW"`                // entries of package egress for receivers without a public address
 }
 
 var webhookName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
-// Validate checks the settings and touches nothing outside.
+// Validate checks the settings. It has no side effects.
 func (w Webhooks) Validate() error {
 	if len(w.Endpoints) == 0 {
 		if w.SecretFile != "" || w.PreviousSecretFile != "" || w.CAFile != "" || len(w.Allow) > 0 {
@@ -60,7 +60,7 @@ func (w Webhooks) parse() (map[string]*url.URL, error) {
 	return urls, nil
 }
 
-// Targets returns the receivers as entries of package egress: each at public addresses.
+// Targets returns the receivers as entries of package egress, each for public addresses.
 func (w Webhooks) Targets() []string {
 	urls, err := w.parse()
 	if err != nil {
@@ -97,7 +97,7 @@ type webhookSender struct {
 	clock  clock.Clock
 }
 
-// NewWebhook returns the sender of a valid configuration. client is of package egress: it connects to the receivers alone, and follows no redirect.
+// NewWebhook returns the sender for a valid configuration. client must be of package egress: it connects to the receivers only, and follows no redirects.
 func NewWebhook(c Webhooks, client *http.Client, now clock.Clock) (Sender, error) {
 	urls, err := c.parse()
 	return &webhookSender{c, urls, client, now}, err
@@ -106,7 +106,7 @@ func NewWebhook(c Webhooks, client *http.Client, now clock.Clock) (Sender, error
 // Name implements Sender.
 func (s *webhookSender) Name() string { return "webhook" }
 
-// webhookBody is what a receiver gets.
+// webhookBody is the body that a receiver gets.
 type webhookBody struct {
 	ID          string `json:"id"`
 	Subject     string `json:"subject"`
@@ -157,7 +157,7 @@ func (s *webhookSender) Send(ctx context.Context, m Message, _ Text) (Receipt, e
 	return Receipt{}, permanent(Rejected, cause)
 }
 
-// sign returns the value of webhook.Header. While a previous secret is configured, the second sum is that one's.
+// sign returns the value of webhook.Header. While a previous secret is configured, it has a second sum, made with that secret.
 func (s *webhookSender) sign(body []byte) (string, error) {
 	var secrets []string
 	for _, file := range []string{s.c.SecretFile, s.c.PreviousSecretFile} {

@@ -24,7 +24,7 @@ type call struct {
 	body   string
 }
 
-// receiver is a webhook's server with an authority of its own.
+// receiver is the server of a webhook, with a certificate authority of its own.
 func receiver(t *testing.T, answer http.HandlerFunc) (url, caFile string, calls *[]call) {
 	t.Helper()
 	calls = &[]call{}

@@ -17,7 +17,7 @@ import (
 
 var start = time.Unix(1_800_000_000, 0).UTC()
 
-// secret writes a secret's file.
+// secret writes a file with a secret.
 func secret(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secret")
@@ -25,7 +25,7 @@ func secret(t *testing.T, text string) string {
 	return path
 }
 
-// house is where senders of a test live.
+// house returns the House for the senders of a test.
 func house() delivery.House {
 	return delivery.House{Issuer: "FountainAI", Clock: clock.NewFake(start), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}
 }
@@ -46,14 +46,14 @@ func twilioSettings(t *testing.T, s *deliverytest.Twilio) delivery.Twilio {
 	return delivery.Twilio{AccountSID: deliverytest.TwilioSID, TokenFile: secret(t, deliverytest.TwilioToken), From: "+15005550006", URL: s.URL}
 }
 
-// message is a code on its way.
+// message returns a message with a code.
 func message(channel delivery.Channel, target string) delivery.Message {
 	return delivery.Message{
 		ID: "dlv_1", Channel: channel, Target: target, Subject: "usr_1", Code: "012345", Purpose: "sign-in", Operation: "pay 40 EUR to X", Life: time.Minute,
 	}
 }
 
-// requireFailure holds an error against what it should say.
+// requireFailure checks that an error is the expected failure.
 func requireFailure(t *testing.T, err error, permanent bool, reason string) *delivery.Failure {
 	t.Helper()
 	require.Error(t, err)

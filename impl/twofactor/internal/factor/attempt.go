@@ -8,35 +8,35 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 )
 
-// Attempt is one code that was given by a subject, or for it.
+// Attempt is one code that a subject has given, or a service for a subject.
 type Attempt struct {
 	Subject string
-	Session string // who gave it: a session, or a service's client
-	Passing bool   // Session is of this attempt alone
+	Session string // in which it was given: a session of the subject, or the name of a service and a session there
+	Passing bool   // Session is used for this attempt only
 	At      time.Time
 
 	service *Service
 	code    string
-	event   Event // of success; a refusal is recorded with its reason instead of the detail
+	event   Event // recorded on success; a refusal is recorded with its reason as the detail
 }
 
-// State is what a subject has while nobody else may change it.
+// State is the state of a subject whose row is locked.
 type State struct {
 	Tries   Tries
 	Proven  Proven   // of the attempt's session; looked up only while Tries is locked
 	Factors []Record // active TOTP factors, by id
 }
 
-// Verdict is what an attempt has decided.
+// Verdict is the outcome of an attempt.
 type Verdict struct {
 	Refusal error   // nil: the code was right
-	Tries   Tries   // from now on
-	Proven  Proven  // from now on
-	Used    *Record // the factor whose code was right, as it is from now on, LastStep being the step of the code
-	Event   *Event  // nil: nothing was looked at, and nothing is written
+	Tries   Tries   // new state
+	Proven  Proven  // new state
+	Used    *Record // new state of the factor whose code was right; LastStep is the step of the code
+	Event   *Event  // nil: the code was not compared, and nothing is written
 }
 
-// Judge compares the code. It is pure but for the log, for it may run again when a commit fails.
+// Judge compares the code and returns the verdict. It may run again when a commit fails, so it has no effects except lines in the log.
 func (a *Attempt) Judge(s State) Verdict {
 	if refusal := s.Tries.refusal(a.At); refusal != nil && (!s.Proven.Is || s.Proven.Wrong >= spare) {
 		return Verdict{Refusal: refusal, Tries: s.Tries, Proven: s.Proven}
@@ -56,16 +56,16 @@ func (a *Attempt) Judge(s State) Verdict {
 	}
 	v := Verdict{Tries: s.Tries, Proven: Proven{Is: true}, Used: &used, Event: a.happened(used.ID)}
 	if found.winner.ahead(a.At) {
-		v.Event.Detail["lastStep"] = "ahead" // it was set by a clock that was ahead, and did not count
+		v.Event.Detail["lastStep"] = "ahead" // LastStep was set while the clock was ahead, and was ignored
 	}
 	v.Tries.succeed(a.Session)
 	return v
 }
 
-// Lost is the verdict when the step turned out to be used although the factor's last step said otherwise: the clock was set back, or a backup restored.
+// Lost returns the verdict when the step turns out to be used although the factor's last step says otherwise: the clock was set back, or a backup was restored.
 func (a *Attempt) Lost(s State) Verdict { return a.wrong(s, match{used: true}) }
 
-// happened is the event of success.
+// happened returns the event of success.
 func (a *Attempt) happened(target string) *Event {
 	e := a.event
 	e.Target, e.Detail = target, map[string]string{}
@@ -78,8 +78,8 @@ func (a *Attempt) happened(target string) *Event {
 	return &e
 }
 
-// wrong counts the attempt and records why it was refused. The answer is the same whatever the reason. A used code is recorded as such: somebody else may
-// have seen it.
+// wrong returns the verdict that counts the attempt and records why it was refused. The caller gets the same answer for every reason, except when a seed
+// could not be opened. A used code is recorded as such, because another person may have seen it.
 func (a *Attempt) wrong(s State, m match) Verdict {
 	v := Verdict{Refusal: ErrInvalidCode, Tries: s.Tries, Proven: s.Proven}
 	locked := false
@@ -113,11 +113,11 @@ type match struct {
 	step   int64
 	used   bool   // the code belongs to a step that was used already
 	broken error  // a seed did not open
-	tried  int    // factors whose codes have as many digits
-	only   string // the id of the one that was tried, when it was one
+	tried  int    // factors whose codes have as many digits as the given one
+	only   string // the id of the factor that was tried; empty: none or several
 }
 
-// match compares the code with every factor, whether or not one has matched before, and with a decoy when there is none.
+// match compares the code with every factor, also after a match, and with a decoy when there is none. So the work does not depend on the outcome.
 func (a *Attempt) match(factors []Record) match {
 	var m match
 	for i := range factors {
@@ -153,7 +153,7 @@ func (a *Attempt) match(factors []Record) match {
 	return m
 }
 
-// compare compares the code with one factor's.
+// compare compares the code with those of one factor.
 func (a *Attempt) compare(r *Record) (step int64, ok bool, err error) {
 	seed, err := a.service.seed(r)
 	if err != nil {
@@ -163,7 +163,7 @@ func (a *Attempt) compare(r *Record) (step int64, ok bool, err error) {
 	return totp.Match(seed, r.Parameters, a.At, r.Clock, a.code)
 }
 
-// try judges a code and returns the factor whose it was. passing says that nobody else can be of the session.
+// try judges a code and returns the factor that it belongs to. passing says that session is used for this attempt only.
 func (s *Service) try(ctx context.Context, subject, session string, passing bool, code string, e Event) (Record, error) {
 	a := &Attempt{Subject: subject, Session: session, Passing: passing, At: e.At, service: s, code: code, event: e}
 	v, err := s.Repository.Attempt(ctx, a)
@@ -176,7 +176,7 @@ func (s *Service) try(ctx context.Context, subject, session string, passing bool
 	return *v.Used, nil
 }
 
-// reason is the detail of a refusal: why, how many in a row, and whether it locked.
+// reason returns the detail of a refusal: why, how many attempts, and whether this one locked.
 func reason(why string, attempts int64, locked bool) map[string]string {
 	detail := map[string]string{"reason": why, "attempts": strconv.FormatInt(attempts, 10)}
 	if locked {

@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// Authority is the kms: it knows whether a caller's session is good at this moment, and which invitations it has given. Its errors are
-// ErrInvitation and whatever keeps it from answering.
+// Authority is the kms. It knows whether a caller's session is valid at the moment, and which invitations it has issued. Errors: ErrInvitation,
+// and others when it can't answer.
 type Authority interface {
-	// Standing says what the kms knows of the holder of an access token now.
+	// Standing returns what the kms knows now about the holder of an access token.
 	Standing(ctx context.Context, token string) (Standing, error)
-	// CheckInvitation returns the id of a good invitation of the user without using it up; ErrInvitation when it is not good.
+	// CheckInvitation returns the id of a valid invitation of the user, without using it. ErrInvitation when it is not valid.
 	CheckInvitation(ctx context.Context, subject, invitation string) (id string, err error)
-	// UseInvitation uses an invitation up for one factor; repeating it for the same factor is safe. ErrInvitation when it is not
-	// good.
+	// UseInvitation uses an invitation for one factor. Repeating that for the same factor is safe. ErrInvitation when it is not
+	// valid.
 	UseInvitation(ctx context.Context, subject, id, factorID string) error
 }
 
-// Standing is what the kms knows of the holder of an access token.
+// Standing is what the kms knows about the holder of an access token.
 type Standing struct {
-	Active        bool // session, user and token are good
+	Active        bool // session, user and token are valid
 	Subject       string
 	Administrator bool // has the role now
 }
 
-// standing asks the kms about the caller. A token's own claims are not enough where factors change: the session may have ended, or the
-// user may have been disabled or made an administrator, since the token was issued.
+// standing asks the kms about the caller. The claims of the token are not enough where factors change. Since it was issued the session may have
+// ended, or the user may have been disabled or made an administrator. Errors: ErrSessionEnded, ErrAuthorityAway.
 func (s *Service) standing(ctx context.Context, c Caller) (Standing, error) {
 	standing, err := s.Authority.Standing(ctx, c.Token)
 	if err != nil {
@@ -39,7 +39,7 @@ func (s *Service) standing(ctx context.Context, c Caller) (Standing, error) {
 	return standing, nil
 }
 
-// invitationOf checks the invitation that an administrator sent, if any.
+// invitationOf checks the invitation that an administrator sent, if any, and returns its id.
 func (s *Service) invitationOf(ctx context.Context, c Caller, standing Standing, invitation string) (id string, err error) {
 	if !standing.Administrator || invitation == "" {
 		return "", nil
@@ -48,7 +48,7 @@ func (s *Service) invitationOf(ctx context.Context, c Caller, standing Standing,
 	return id, refusedInvitation(err)
 }
 
-// useInvitation uses the invitation up with which an administrator enrolled the factor that is about to become their first.
+// useInvitation uses the invitation with which an administrator enrolled a factor, when the factor is about to become their first active one.
 func (s *Service) useInvitation(ctx context.Context, standing Standing, r *Record, now time.Time) error {
 	if !standing.Administrator {
 		return nil
@@ -63,7 +63,7 @@ func (s *Service) useInvitation(ctx context.Context, standing Standing, r *Recor
 	return refusedInvitation(s.Authority.UseInvitation(ctx, r.Subject, r.InvitationID, r.ID))
 }
 
-// refusedInvitation keeps a refusal apart from a kms that does not answer.
+// refusedInvitation returns ErrInvitation and nil unchanged. Any other error means that the kms has not answered: ErrAuthorityAway.
 func refusedInvitation(err error) error {
 	if err == nil || errors.Is(err, ErrInvitation) {
 		return err

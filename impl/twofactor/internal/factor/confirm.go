@@ -11,19 +11,19 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// errLost says that another attempt took the step, or that the factor changed, between the check and the mark.
+// errLost says that between the check and the update another attempt used the step, or the factor changed.
 var errLost = errors.New("step is used or factor has changed")
 
 // Confirmed is a factor that became active with its first code.
 type Confirmed struct {
 	Factor        Factor
-	RecoveryCodes RecoveryCodes // with the first factor of a subject who has none
-	Proof         Proof         // that Verify would have given for the code; none without a session
+	RecoveryCodes RecoveryCodes // for the first factor of a subject who has none
+	Proof         Proof         // as Verify would have returned for the code; none without a session
 }
 
-// Confirm makes a pending factor active with its first code, whose step counts as used. A factor that was enrolled without a
-// code, before another became active, needs one now. With the first factor of a subject without recovery codes come ten of these, and with every factor the proof
-// for the code, which can't be given to Verify any more.
+// Confirm makes a pending factor active with its first code, whose step then counts as used. A factor that was enrolled without a
+// second factor, before another factor became active, needs one now. For the first factor of a subject without recovery codes it also returns ten of these. In a
+// session it returns the proof for the code, because Verify does not accept the code any more.
 func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (_ Confirmed, err error) {
 	defer tried.To(&err, "confirm factor")
 	now := s.Clock.Now().Truncate(time.Microsecond)
@@ -49,7 +49,7 @@ func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (_ Con
 	var codes RecoveryCodes
 	claims := s.claims(c, auth.FactorTOTP, now)
 	if ok {
-		// After the code, so that a wrong one does not use the invitation up.
+		// After the code, so that a wrong code does not use up the invitation.
 		if err := s.useInvitation(ctx, standing, &r, now); err != nil {
 			return Confirmed{}, err
 		}
@@ -74,8 +74,8 @@ func (s *Service) Confirm(ctx context.Context, c Caller, id, code string) (_ Con
 	return confirmed, err
 }
 
-// mayConfirm asks for a code of an active factor before the attempt is counted, so that the first code can still be given
-// after it.
+// mayConfirm asks for a second factor where one is needed. It does so before the attempt is counted, so that the first code can
+// still be given afterwards.
 func (s *Service) mayConfirm(ctx context.Context, c Caller, id string, now time.Time) error {
 	if c.SecondFactor == nil {
 		return nil
@@ -86,7 +86,7 @@ func (s *Service) mayConfirm(ctx context.Context, c Caller, id string, now time.
 	}
 	r, err := s.Repository.Pending(ctx, c.Subject, id, now)
 	if err != nil || r.SteppedUp {
-		return nil // AdmitPending says what is wrong with it
+		return nil // AdmitPending returns the error if there is one
 	}
 	return c.SecondFactor
 }
@@ -106,7 +106,7 @@ func (s *Service) activate(ctx context.Context, c Caller, standing Standing, r *
 			return c.SecondFactor
 		}
 		if counts.Active == 0 && standing.Administrator && r.InvitationID == "" {
-			return ErrInvitationRequired // the last active factor was revoked since the invitation was looked at
+			return ErrInvitationRequired // the last active factor was revoked after useInvitation
 		}
 		done, err := tx.Activate(ctx, r.Subject, r.ID, step, now)
 		if err != nil {

@@ -9,9 +9,9 @@ import (
 // ErrFirstRaises says that an administrator's first factor must be one whose codes raise a session.
 var ErrFirstRaises = errors.New("an administrator's first factor must be one whose codes raise a session")
 
-// Permit is what a caller has shown who is about to add a factor. It is asked for before the change, in which MayAdd decides.
+// Permit is what the kms has confirmed about a caller who wants to add a factor. It is obtained before the change; MayAdd decides in the change.
 type Permit struct {
-	InvitationID string // the kms's invitation of an administrator; "" for none
+	InvitationID string // id of an administrator's invitation at the kms; "" for none
 
 	caller   Caller
 	standing Standing
@@ -27,7 +27,8 @@ func (s *Service) Permit(ctx context.Context, c Caller, invitation string) (Perm
 	return Permit{InvitationID: id, caller: c, standing: standing}, err
 }
 
-// MayAdd decides as for an authenticator. raises says whether codes of the new factor will raise a session.
+// MayAdd returns nil when the caller may add the factor, by the rules for authenticator apps, else the refusal. raises says whether codes of the new factor raise a
+// session.
 func (p Permit) MayAdd(counts Counts, raises bool) error {
 	if counts.Active == 0 && p.standing.Administrator && !raises {
 		return ErrFirstRaises
@@ -35,7 +36,7 @@ func (p Permit) MayAdd(counts Counts, raises bool) error {
 	return p.caller.mayAdd(counts, p.standing, &Record{InvitationID: p.InvitationID})
 }
 
-// Confirmation is a pending factor whose first code the caller is about to give.
+// Confirmation is a pending factor whose first code is about to be checked.
 type Confirmation struct {
 	Record Record
 
@@ -43,7 +44,7 @@ type Confirmation struct {
 	standing Standing
 }
 
-// Confirming asks for what must be shown before the first code of a pending factor is looked at.
+// Confirming checks what a caller needs before the first code of a pending factor is checked.
 func (s *Service) Confirming(ctx context.Context, c Caller, id string, now time.Time) (Confirmation, error) {
 	standing, err := s.standing(ctx, c)
 	if err != nil {
@@ -56,18 +57,18 @@ func (s *Service) Confirming(ctx context.Context, c Caller, id string, now time.
 	return Confirmation{Record: r, caller: c, standing: standing}, err
 }
 
-// UseInvitationOf uses the invitation up with which an administrator enrolled what is about to become their first factor.
+// UseInvitationOf uses the invitation with which an administrator enrolled the factor, when it is about to become their first active one.
 func (s *Service) UseInvitationOf(ctx context.Context, p Confirmation, now time.Time) error {
 	return s.useInvitation(ctx, p.standing, &p.Record, now)
 }
 
-// MayActivate decides in the change that makes the factor active.
+// MayActivate decides, in the change that makes the factor active, whether that is allowed. It returns nil or the refusal.
 func (p Confirmation) MayActivate(counts Counts) error {
 	switch {
 	case counts.Active > 0 && !p.Record.SteppedUp && p.caller.SecondFactor != nil:
 		return p.caller.SecondFactor
 	case counts.Active == 0 && p.standing.Administrator && p.Record.InvitationID == "":
-		return ErrInvitationRequired // the last active factor was revoked since the invitation was looked at
+		return ErrInvitationRequired // the last active factor was revoked after UseInvitationOf
 	}
 	return nil
 }

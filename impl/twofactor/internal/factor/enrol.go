@@ -10,8 +10,8 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Enrol adds a pending TOTP factor and returns its seed. Beside an active factor it asks for a code of one, else for a
-// fresh sign-in, and an administrator for an invitation too ("" is none). once may be nil.
+// Enrol adds a pending TOTP factor and returns its seed. A caller who has an active factor needs a second factor. Otherwise the
+// sign-in must be fresh, and an administrator needs an invitation ("" for none). once may be nil.
 func (s *Service) Enrol(ctx context.Context, c Caller, label string, p totp.Parameters, invitation string, once Once) (_ Enrolment, err error) {
 	defer tried.To(&err, "enrol factor")
 	now := s.Clock.Now().Truncate(time.Microsecond)
@@ -54,7 +54,7 @@ func (s *Service) Enrol(ctx context.Context, c Caller, label string, p totp.Para
 	return kept, err
 }
 
-// mayAdd decides what a caller must have shown to add the factor.
+// mayAdd returns the refusal that names what the caller lacks to add the factor, or nil.
 func (c Caller) mayAdd(counts Counts, standing Standing, r *Record) error {
 	switch {
 	case counts.Active > 0:
@@ -67,7 +67,7 @@ func (c Caller) mayAdd(counts Counts, standing Standing, r *Record) error {
 	return nil
 }
 
-// account is what the person finds in the authenticator.
+// account returns the name that an authenticator shows for the caller.
 func (c Caller) account() string {
 	if c.Account == "" {
 		return c.Subject
@@ -75,7 +75,7 @@ func (c Caller) account() string {
 	return c.Account
 }
 
-// newFactor makes a seed and the row to keep it in.
+// newFactor makes a seed, and the record in which it is stored.
 func (s *Service) newFactor(c Caller, label string, p totp.Parameters, now time.Time) (Record, Enrolment, error) {
 	if err := p.Validate(); err != nil {
 		return Record{}, Enrolment{}, err
@@ -101,8 +101,8 @@ func (s *Service) newFactor(c Caller, label string, p totp.Parameters, now time.
 	return r, Enrolment{FactorID: r.ID, URI: uri, Secret: totp.Base32(seed), Parameters: p, Expires: r.Expires}, nil
 }
 
-// URI returns the otpauth URI of a factor that waits for its confirmation; not_found once it does not. It holds the seed, so the
-// caller must have shown what adding a factor asks for: whoever could not have added it could copy it.
+// URI returns the otpauth URI of a pending TOTP factor, or ErrUnknown. The URI contains the seed. So the caller needs what adding a
+// factor needs: otherwise a caller who may not add one could copy it.
 func (s *Service) URI(ctx context.Context, c Caller, id string) (_ string, err error) {
 	defer tried.To(&err, "show enrolment")
 	now := s.Clock.Now()
@@ -131,7 +131,7 @@ func (s *Service) URI(ctx context.Context, c Caller, id string) (_ string, err e
 	return totp.URI(s.Issuer, c.account(), seed, r.Parameters)
 }
 
-// Revoke ends a factor of the caller, who has shown a second factor.
+// Revoke revokes a factor of the caller. The caller has given a second factor.
 func (s *Service) Revoke(ctx context.Context, c Caller, id string) (err error) {
 	defer tried.To(&err, "revoke factor")
 	if _, err := s.standing(ctx, c); err != nil {

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// What the rules refuse. A refusal that the caller brings along (Caller.SecondFactor, Caller.SignIn) is returned as it is.
+// Refusals of the rules. The refusals in Caller.SecondFactor and Caller.SignIn are returned unchanged.
 var (
-	ErrInvalidCode        = errors.New("code is not valid")                                // wrong, used or too old, or the subject has no factor: alike
-	ErrNoSession          = errors.New("token belongs to no session that could be raised") // an API key's
-	ErrSessionEnded       = errors.New("session has ended")                                // by the kms's word at this moment
-	ErrInvitation         = errors.New("invitation is not good")                           // unknown, expired, used, or another user's
+	ErrInvalidCode        = errors.New("code is not valid")                                // wrong, used or too old, or the subject has no factor; callers can't tell which
+	ErrNoSession          = errors.New("token belongs to no session that could be raised") // such as that of an API key
+	ErrSessionEnded       = errors.New("session has ended")                                // as the kms says at this moment
+	ErrInvitation         = errors.New("invitation is not good")                           // unknown, expired, used, or issued to another user
 	ErrInvitationRequired = errors.New("an administrator's first factor needs an invitation")
 	ErrAuthorityAway      = errors.New("the kms can't be asked")
 	ErrNotAdministrator   = errors.New("the caller is no administrator now")
@@ -21,9 +21,9 @@ var (
 	ErrExpired            = errors.New("enrolment has expired")
 )
 
-// TooManyAttempts says that no code is looked at for a while.
+// TooManyAttempts says that no code is checked for a while.
 type TooManyAttempts struct {
-	After time.Duration // until the next one is
+	After time.Duration // until codes are checked again
 }
 
 // Error implements error.

@@ -1,5 +1,5 @@
-// Package factor holds the rules of second factors: who may add one, when a code is right, how often one may guess, and
-// that a code is good once. It knows neither how requests arrive nor how rows are kept.
+// Package factor holds the rules of second factors: who may add one, when a code is right, how often a caller may guess, and
+// that each code is accepted once. It knows neither HTTP nor the database.
 package factor
 
 import (
@@ -9,10 +9,10 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// Status is where a factor stands.
+// Status is the state of a factor.
 type Status string
 
-// The states of a factor. Locked is no stored state: an active factor is locked while it takes no code.
+// The states of a factor. Locked is not stored: an active TOTP factor is shown as locked while codes of its subject are not checked.
 const (
 	Pending Status = "pending"
 	Active  Status = "active"
@@ -20,18 +20,18 @@ const (
 	Revoked Status = "revoked"
 )
 
-// Types of factors that are no channel of delivery.
+// Types of factors. For a factor to which codes are sent, the type is the channel of delivery.
 const (
 	TypeTOTP    = "totp" // authenticator apps and tokens
 	TypePasskey = "passkey"
 )
 
 const (
-	// MaxFactors is how many factors a subject has at most, pending ones counted.
+	// MaxFactors is how many factors a subject has at most, pending ones included.
 	MaxFactors = 5
-	// PendingLife is how long an enrolment waits for its first code.
+	// PendingLife is how long an enrolment can be confirmed.
 	PendingLife = 10 * time.Minute
-	// FreshSignIn is how old a sign-in may be to enrol the first factor.
+	// FreshSignIn is the maximum age of a sign-in with which the first factor is enrolled.
 	FreshSignIn = 15 * time.Minute
 )
 
@@ -47,28 +47,28 @@ type Factor struct {
 	Expires    time.Time // of the enrolment
 	Confirmed  time.Time // zero: never
 	LastUsed   time.Time // zero: never
-	// MaskedTarget is what the owner is shown of where codes are sent; "" for an authenticator.
+	// MaskedTarget is what the owner is shown of the address to which codes are sent; "" for other factors.
 	MaskedTarget string
 }
 
-// Record is a factor with what only its keeper knows.
+// Record is a factor with the data that only the rules and the repository know.
 type Record struct {
 	Factor
 	SealedSeed []byte
 	LastStep   int64      // the newest step that was accepted
-	Spent      totp.Steps // steps whose codes were accepted of nobody who can be told again; the repository keeps the others with who gave them
+	Spent      totp.Steps // steps of accepted codes of passing sessions (Attempt.Passing); the repository stores the other accepted steps with their sessions
 	Clock      totp.Clock
 	Attempts   int64 // at a pending factor, since its enrolment
-	SteppedUp  bool  // enrolled with a code of another factor
-	// InvitationID names the kms's invitation with which an administrator enrolled; "" for everybody else.
+	SteppedUp  bool  // enrolled with a second factor
+	// InvitationID is the id of the kms's invitation with which an administrator enrolled; "" for all others.
 	InvitationID string
 }
 
-// FurthestStep is how many steps beyond the current one, moved by the drift, the last step can honestly be: replicas' clocks differ.
+// FurthestStep is how many steps the last step can be beyond the current one, moved by the drift, without a wrong clock: the clocks of replicas differ a little.
 const FurthestStep = int64(clock.Slack / (30 * time.Second))
 
-// used reports whether a code of the step, or of a later one, was accepted. One from so far ahead that no code of now could have its step was
-// accepted by a clock that was ahead.
+// used reports whether a code of the step, or of a later one, was accepted. A last step that no code can have now was set while the clock was
+// ahead. It is ignored; Spent is not.
 func (r *Record) used(step int64, now time.Time) (bool, error) {
 	if step <= r.LastStep && !r.ahead(now) {
 		return true, nil
@@ -76,32 +76,32 @@ func (r *Record) used(step int64, now time.Time) (bool, error) {
 	return r.Spent.Has(step)
 }
 
-// spendLife is how long accepted steps are remembered at least: longer than clocks are set back by mistake.
+// spendLife is how long accepted steps are kept at least: longer than clocks are set back by mistake.
 const spendLife = 48 * time.Hour
 
-// spend puts a step among those that are spent.
+// spend adds a step to Spent.
 func (r *Record) spend(step int64, now time.Time) (err error) {
 	r.Spent, err = r.Spent.With(step, r.Parameters.Step(now.Add(-spendLife)))
 	return err
 }
 
-// ahead reports whether the last step was accepted by a clock that was ahead.
+// ahead reports whether the last step was set while the clock was ahead.
 func (r *Record) ahead(now time.Time) bool {
 	return r.LastStep > r.Parameters.Step(now)+r.Clock.Drift+FurthestStep
 }
 
-// Caller is on whose behalf something is done, and what its sign-in is worth.
+// Caller is the user on whose behalf an operation runs, and what their sign-in has proved.
 type Caller struct {
 	Subject   string
-	Account   string // what an authenticator shows for the subject; empty: the subject itself
+	Account   string // the name that an authenticator shows; empty: the subject
 	Client    string // the client of the session
 	Session   string // empty: the caller has no session that could be raised
 	Token     string // the access token, for asking the kms about it
 	RequestID string
 	Address   string // network address of the client
-	// SecondFactor is nil when the caller gave a code of an active factor just now, else the refusal that asks for one.
+	// SecondFactor is nil when the caller has just used a second factor, else the refusal that asks for one.
 	SecondFactor error
-	// SignIn is nil when the caller signed in within FreshSignIn, else the refusal that asks for it.
+	// SignIn is nil when the caller signed in within FreshSignIn, else the refusal that asks for a new sign-in.
 	SignIn error
 }
 
@@ -114,7 +114,7 @@ type Enrolment struct {
 	Expires    time.Time       `json:"expires"`
 }
 
-// Proof says that a right code was given.
+// Proof is a signed proof that a right code was given.
 type Proof struct {
 	Token    string
 	ACR      string

@@ -2,7 +2,7 @@ package factor
 
 import "time"
 
-// Notice is what a person is told by the addresses that are theirs, because somebody else may have done it.
+// Notice tells a person, at their confirmed addresses, of a change to their factors, because another person may have made it.
 type Notice string
 
 // The notices.
@@ -15,8 +15,8 @@ const (
 )
 
 const (
-	// NoticesPerDay bounds what one subject is told in a day, to each address.
+	// NoticesPerDay is how many notices one subject gets in a day at most; each goes to every address.
 	NoticesPerDay = 20
-	// NoticeLife is how long a notice is tried.
+	// NoticeLife is how long the delivery of a notice is tried.
 	NoticeLife = 24 * time.Hour
 )

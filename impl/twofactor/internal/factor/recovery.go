@@ -15,28 +15,28 @@ import (
 
 const (
 	recoveryCount = 10 // codes of one set
-	recoverySize  = 15 // bytes of one code: 120 bits, so that a keyed hash keeps it and no count of guesses is needed
+	recoverySize  = 15 // bytes of one code: with 120 bits a keyed hash protects it, and guesses need not be counted
 	recoveryGroup = 4  // characters between two dashes
-	recoveryFew   = 3  // with fewer left, new ones should be made
+	recoveryFew   = 3  // with fewer left, the person should create new ones
 )
 
-// crockford is the alphabet of recovery codes: no letter that is taken for a digit.
+// crockford is the encoding of recovery codes. Its alphabet has no letter that can be taken for a digit.
 var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
 
-// RecoveryCodes are codes that replace one of an authenticator, each once.
+// RecoveryCodes are codes of which each can be used once in place of a code of an authenticator.
 type RecoveryCodes struct {
 	Codes []string
 	Made  time.Time
 }
 
-// RecoveryCodesLeft tells what is left of a set.
+// RecoveryCodesLeft says how many codes of a set are left.
 type RecoveryCodesLeft struct {
 	Remaining int
 	Few       bool
 	Made      time.Time // zero: there never were any
 }
 
-// newRecoveryCodes makes a set, and what is kept of it.
+// newRecoveryCodes makes a set of codes, and the hashes that are stored of it.
 func (s *Service) newRecoveryCodes(subject string, now time.Time) (made RecoveryCodes, hashes [][]byte, err error) {
 	made.Made = now
 	for range recoveryCount {
@@ -58,20 +58,21 @@ func (s *Service) newRecoveryCodes(subject string, now time.Time) (made Recovery
 	return made, hashes, nil
 }
 
-// FreshCodes are recovery codes that nobody has been shown.
+// FreshCodes are recovery codes that have not been shown or stored.
 type FreshCodes struct {
 	subject string
 	made    RecoveryCodes
 	hashes  [][]byte
 }
 
-// NewRecoveryCodes makes codes to be kept in the change that confirms a factor.
+// NewRecoveryCodes makes codes, which KeepIfFirst stores in the change that confirms a factor.
 func (s *Service) NewRecoveryCodes(subject string, now time.Time) (FreshCodes, error) {
 	made, hashes, err := s.newRecoveryCodes(subject, now)
 	return FreshCodes{subject: subject, made: made, hashes: hashes}, err
 }
 
-// KeepIfFirst keeps the codes when the factor is the subject's first, by the counts before it, and there are no others; it returns what is to be shown.
+// KeepIfFirst stores the codes, and returns them to be shown, when the factor is the subject's first and the subject has no unused codes. Otherwise it returns none.
+// counts are those before the factor became active.
 func (f FreshCodes) KeepIfFirst(ctx context.Context, tx Tx, counts Counts) (RecoveryCodes, error) {
 	if counts.Active > 0 {
 		return RecoveryCodes{}, nil
@@ -83,7 +84,7 @@ func (f FreshCodes) KeepIfFirst(ctx context.Context, tx Tx, counts Counts) (Reco
 	return f.made, tx.PutRecoveryCodes(ctx, f.subject, f.hashes, f.made.Made)
 }
 
-// recoveryHash is what is kept of a code. Small letters and dashes are how a person writes it, and not part of it.
+// recoveryHash returns the hash that is stored of a code. It ignores case and dashes, which depend on how a person writes the code.
 func (s *Service) recoveryHash(subject, code string) ([]byte, error) {
 	code = strings.ToUpper(strings.ReplaceAll(code, "-", ""))
 	hash, err := s.Sealer.Sum([]byte("twofactor recovery code\x00" + subject + "\x00" + code))
@@ -93,8 +94,8 @@ func (s *Service) recoveryHash(subject, code string) ([]byte, error) {
 	return hash, nil
 }
 
-// CreateRecoveryCodes makes new recovery codes for the caller, who has shown a second factor; those made before stop working. ErrNoFactor when there is no
-// authenticator that they could replace.
+// CreateRecoveryCodes makes new recovery codes for the caller, who has given a second factor. Earlier codes stop working. ErrNoFactor when the caller has no
+// active factor that they could replace.
 func (s *Service) CreateRecoveryCodes(ctx context.Context, c Caller) (made RecoveryCodes, err error) {
 	defer tried.To(&err, "make recovery codes")
 	now := s.Clock.Now().Truncate(time.Microsecond)
@@ -124,7 +125,7 @@ func (s *Service) CreateRecoveryCodes(ctx context.Context, c Caller) (made Recov
 	return made, nil
 }
 
-// RecoveryCodesLeft tells how many recovery codes the subject has.
+// RecoveryCodesLeft returns how many recovery codes the subject has.
 func (s *Service) RecoveryCodesLeft(ctx context.Context, subject string) (left RecoveryCodesLeft, err error) {
 	defer tried.To(&err, "count recovery codes")
 	left.Remaining, left.Made, err = s.Repository.RecoveryCodes(ctx, subject)
@@ -132,7 +133,7 @@ func (s *Service) RecoveryCodesLeft(ctx context.Context, subject string) (left R
 	return left, err
 }
 
-// UseRecoveryCode accepts a recovery code of the caller, once, and returns a proof for the caller's session, like Verify. It ends a lock, and keeps the session apart from others' guesses. A wrong or used code is
+// UseRecoveryCode accepts a recovery code of the caller, once, and returns a proof for the caller's session, as Verify does. It ends a lock and makes the session proven (Proven). A wrong or used code gives
 // ErrInvalidCode.
 func (s *Service) UseRecoveryCode(ctx context.Context, c Caller, code string) (_ Proof, err error) {
 	defer tried.To(&err, "use recovery code")
@@ -182,10 +183,10 @@ func (s *Service) UseRecoveryCode(ctx context.Context, c Caller, code string) (_
 	return s.prove(claims)
 }
 
-// Ended is what a reset has ended.
+// Ended counts what a reset has ended: the factors, and the recovery codes that were not used.
 type Ended struct{ Factors, RecoveryCodes int64 }
 
-// Reset ends every factor and recovery code of a subject, on an administrator's word. The caller has shown a second factor.
+// Reset revokes all factors and deletes all recovery codes of a subject, for an administrator. The caller has given a second factor.
 func (s *Service) Reset(ctx context.Context, c Caller, subject, reason string) (ended Ended, err error) {
 	defer tried.To(&err, "reset factors")
 	standing, err := s.standing(ctx, c)
@@ -207,7 +208,8 @@ func (s *Service) Reset(ctx context.Context, c Caller, subject, reason string) (
 	return ended, err
 }
 
-// endAll ends what a subject got up to a time, and its count of wrong codes. The person is told at the addresses that end with it.
+// endAll revokes the factors and deletes the recovery codes that a subject got up to a time, and resets the counts of wrong codes. The notice also goes to the
+// addresses that it revokes.
 func (s *Service) endAll(ctx context.Context, tx Tx, subject string, n Notice, before, now time.Time) (ended Ended, err error) {
 	if _, err := tx.Lock(ctx, subject, now); err != nil {
 		return Ended{}, err

@@ -29,8 +29,8 @@ func (s *Service) Rename(ctx context.Context, c Caller, id, label string) (f Fac
 	return f, err
 }
 
-// Resync learns the clock of an active TOTP factor of the caller from two codes that follow each other, the older first; both count as used. ErrInvalidCode when they do
-// not follow each other near now, or one was used.
+// Resync learns the clock of an active TOTP factor of the caller from two consecutive codes, the older first. Both then count as used. ErrInvalidCode when they are
+// not consecutive codes of a time near now, or one was used.
 func (s *Service) Resync(ctx context.Context, c Caller, id, first, second string) (f Factor, err error) {
 	defer tried.To(&err, "resynchronise factor")
 	if _, err := s.standing(ctx, c); err != nil {

@@ -32,13 +32,13 @@ type Config struct {
 	Log        *slog.Logger
 }
 
-// Service applies the rules.
+// Service applies the rules of second factors.
 type Service struct {
 	Config
-	decoy Record // a seed that belongs to nobody: it is tried for a subject without factors, so that the answer takes the same work
+	decoy Record // a seed of no subject; codes of a subject without factors are compared with it, so that the answer takes the same work
 }
 
-// decoyID is the id of the seed that belongs to nobody.
+// decoyID is the id of the decoy.
 const decoyID = "decoy"
 
 // New returns a Service.
@@ -94,7 +94,7 @@ func (s *Service) List(ctx context.Context, subject string, after Cursor, limit 
 	return factors, nil
 }
 
-// Sweep removes what nobody asks for any more.
+// Sweep deletes what is no longer needed.
 func (s *Service) Sweep(ctx context.Context) (err error) {
 	defer tried.To(&err, "remove old factors")
 	ahead, err := s.Repository.Sweep(ctx, s.Clock.Now())
@@ -107,7 +107,7 @@ func (s *Service) Sweep(ctx context.Context) (err error) {
 // auditTimeout bounds the recording of a refusal whose caller may have gone.
 const auditTimeout = 5 * time.Second
 
-// deny records a refusal. It outlives its caller: who hangs up at once must not go unseen.
+// deny records a refusal, also when ctx has ended: a caller who disconnects at once must be recorded too.
 func (s *Service) deny(ctx context.Context, e Event) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
 	defer cancel()

@@ -12,7 +12,7 @@ import (
 
 var begin = time.Unix(1_800_000_000, 0).UTC()
 
-// person signs in with one of two phones, types wrong now and then, and gives up now and then.
+// person signs in with one of two phones, sometimes mistypes a code, and sometimes gives up.
 type person struct {
 	random *rand.Rand
 	tries  Tries
@@ -20,7 +20,7 @@ type person struct {
 	locked time.Duration // the longest time for which a right code was not looked at
 }
 
-// signIn tries until it succeeds, or gives up; a lock is waited for.
+// signIn tries until it succeeds or gives up. It waits for the end of a lock.
 func (p *person) signIn(session string) {
 	wrong := 0
 	for p.random.Float64() < 0.25 && wrong < 8 { // a quarter of all codes is mistyped, or old by the time it is sent
@@ -46,8 +46,8 @@ func (p *person) wait() {
 	}
 }
 
-// A year of two phones, eight sign-ins a day, a quarter of the codes wrong: nobody waits longer than the first locks, and the store of guesses stays full. Every
-// other person has one session on each phone all year, the others a new one at each sign-in.
+// In a year with two phones, eight sign-ins a day and a quarter of the codes wrong, no person waits longer than the first locks, and the budget of guesses stays full. Every
+// other person has one session on each phone all year, and the others have a new one at each sign-in.
 func TestTries_anHonestPersonWithTwoPhonesIsNeverLockedOutForLong(t *testing.T) {
 	for seed := range uint64(50) {
 		p := &person{random: rand.New(rand.NewPCG(seed, 1)), now: begin}
@@ -68,8 +68,8 @@ func TestTries_anHonestPersonWithTwoPhonesIsNeverLockedOutForLong(t *testing.T) 
 	}
 }
 
-// A million guesses in a year, from many sessions and never stopping: what is looked at is what the rule says, and the owner, who signs in each day, does not
-// give it back.
+// A million guesses in a year, from many sessions and without a pause: no more are checked than the budget allows, and the owner, who signs in each day, does not
+// give any of them back.
 func TestTries_aGuesserGetsTheStoreAndTwoADay(t *testing.T) {
 	var tries Tries
 	looked := 0
@@ -88,7 +88,7 @@ func TestTries_aGuesserGetsTheStoreAndTwoADay(t *testing.T) {
 	require.Greater(t, looked, MaxGuesses+2*365-5)
 }
 
-// Every wait that is told ends then, and not a microsecond before.
+// Every wait ends when the refusal says, and not a microsecond earlier.
 func TestTries_saysWhenTheNextCodeIsLookedAt(t *testing.T) {
 	var tries Tries
 	now := begin
@@ -105,7 +105,7 @@ func TestTries_saysWhenTheNextCodeIsLookedAt(t *testing.T) {
 	}
 }
 
-// Marks from a clock that was a year ahead lock nobody out.
+// Values that were set while the clock was a year ahead lock out no subject.
 func TestTries_clampsMarksOfAClockThatWasAhead(t *testing.T) {
 	var tries Tries
 	for range RoundCap {

@@ -10,11 +10,11 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Verify accepts a code of any active factor of the caller, once, and returns a proof for the caller's session. A wrong, used or too old code, and a
-// subject without factors, are ErrInvalidCode alike; a locked subject is TooManyAttempts.
+// Verify accepts a code of any active TOTP factor of the caller, once, and returns a proof for the caller's session. A wrong, used or too old code, and a
+// subject without factors, all give ErrInvalidCode. A locked subject gives *TooManyAttempts.
 //
-// The attempt is counted before the code is compared, the step is marked where the count is, and the verdict leaves after the commit of both. So a crash
-// opens nothing, and who gets no answer has learned nothing.
+// One commit counts a wrong code, or marks the step of a right one as used. The verdict is returned after that commit. So a crash makes no code valid again
+// and hides no guess, and a caller who gets no answer has learned nothing.
 func (s *Service) Verify(ctx context.Context, c Caller, code string) (_ Proof, err error) {
 	defer tried.To(&err, "verify code")
 	if c.Session == "" {
@@ -31,7 +31,7 @@ func (s *Service) Verify(ctx context.Context, c Caller, code string) (_ Proof, e
 	return s.prove(claims)
 }
 
-// claims are those of a proof that the caller gave a right code of a factor of this type now.
+// claims returns the claims of a proof that the caller gave a right code of a factor of this type at now.
 func (s *Service) claims(c Caller, factor string, now time.Time) proof.Claims {
 	return proof.Claims{ID: id.New("prf"), Subject: c.Subject, Client: c.Client, Session: c.Session, Factor: factor, At: now}
 }
@@ -53,8 +53,8 @@ type Verified struct {
 	AuthTime time.Time
 }
 
-// VerifyFor accepts a code of a subject, once, for a service that asked the person for it. session is the sign-in at the service in which it was given; "" is none of which
-// more is known. Whether there is such a subject can't be told from the answer.
+// VerifyFor accepts a code of a subject, once, for a service that asked the person for it. session is the session at the service in which the code was given; "" when the
+// service names none. The answer does not tell whether the subject exists.
 func (s *Service) VerifyFor(ctx context.Context, c Caller, subject, session, code string) (_ Verified, err error) {
 	defer tried.To(&err, "verify code for service")
 	passing := session == ""

@@ -8,8 +8,8 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Void ends every factor that a subject enrolled up to a time, on the kms's word: an operator has recovered the account. Repeating it does no
-// harm.
+// Void revokes the factors and deletes the recovery codes that a subject got up to a time, because the kms says that an operator has recovered the account. Repeating
+// it changes nothing.
 func (s *Service) Void(ctx context.Context, subject string, before time.Time) (err error) {
 	defer tried.To(&err, "void factors of subject")
 	now := s.Clock.Now()

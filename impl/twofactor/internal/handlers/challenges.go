@@ -18,7 +18,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// beginChallenge is begin for what services may ask for too.
+// beginChallenge is begin for operations that services can call too.
 func (h *Handlers) beginChallenge(ctx context.Context) (*Core, challenge.Caller, error) {
 	core, caller, err := h.begin(ctx)
 	if err != nil {
@@ -168,10 +168,10 @@ func (h *Handlers) ListDeliveries(ctx context.Context, r twofactorapi.ListDelive
 	return twofactorapi.ListDeliveries200JSONResponse(list), nil
 }
 
-// formKey is under which a context keeps the form of the request.
+// formKey is the context key of the form of a request.
 type formKey struct{}
 
-// withForm keeps the form of a callback, of which every parameter is signed, for its handler.
+// withForm puts the form of a callback into the context for its handler, because all parameters are signed.
 func withForm(next twofactorapi.StrictHandlerFunc, operationID string) twofactorapi.StrictHandlerFunc {
 	if operationID != "ReceiveTwilioStatus" {
 		return next
@@ -203,7 +203,7 @@ func (h *Handlers) ReceiveTwilioStatus(ctx context.Context, r twofactorapi.Recei
 	case "delivered", "read":
 	case "failed", "undelivered", "canceled":
 		status = challenge.Failed
-	default: // on its way
+	default: // on its way: no final status yet
 		return twofactorapi.ReceiveTwilioStatus204Response{}, nil
 	}
 	reason := ""
@@ -216,7 +216,7 @@ func (h *Handlers) ReceiveTwilioStatus(ctx context.Context, r twofactorapi.Recei
 	return twofactorapi.ReceiveTwilioStatus204Response{}, nil
 }
 
-// challengeTo tells a challenge. What it tells of the factor is for the subject alone.
+// challengeTo converts a challenge. Only for the subject itself (own) it includes what it knows about the factor.
 func challengeTo(c challenge.Challenge, own bool, now time.Time) twofactorapi.Challenge {
 	out := twofactorapi.Challenge{
 		ChallengeID: c.ID, Status: string(c.StatusAt(now)), Purpose: c.ShownPurpose(), Delivery: string(c.Delivery), AttemptsLeft: int32(c.AttemptsLeft()),

@@ -15,7 +15,7 @@ const (
 	largestPage = 200
 )
 
-// listFrom reads where a list begins and how long it is.
+// listFrom returns the cursor and the size of a page of factors.
 func listFrom(p twofactorapi.ListFactorsParams) (after factor.Cursor, limit int, err error) {
 	var wanted *int
 	if p.Limit != nil {
@@ -32,7 +32,7 @@ func listFrom(p twofactorapi.ListFactorsParams) (after factor.Cursor, limit int,
 	return after, page.Limit(wanted, defaultPage, largestPage), nil
 }
 
-// listTo makes a page of at most limit factors; one more than that says that there is a next page.
+// listTo returns a page of at most limit factors. When factors has one more, there is a next page.
 func listTo(factors []factor.Factor, limit int) twofactorapi.FactorList {
 	list := twofactorapi.FactorList{Items: make([]twofactorapi.Factor, 0, len(factors))}
 	for i, f := range factors {

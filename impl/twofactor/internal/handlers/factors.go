@@ -52,7 +52,7 @@ func enrolOnce(core *Core, caller factor.Caller, r twofactorapi.EnrolTotpRequest
 	if r.Params.IdempotencyKey == nil {
 		return nil, nil
 	}
-	body, err := json.Marshal(r.Body) // its meaning: what only is spelt otherwise is the same request
+	body, err := json.Marshal(r.Body) // encoded again, so that another spelling of the same content is the same request
 	if err != nil {
 		return nil, fmt.Errorf("encode enrolment: %w", err)
 	}
@@ -165,7 +165,7 @@ func (h *Handlers) GetTotpQrSvg(ctx context.Context, r twofactorapi.GetTotpQrSvg
 	return twofactorapi.GetTotpQrSvg200ImageSvgXMLResponse{Body: bytes.NewReader(picture), ContentLength: int64(len(picture))}, nil
 }
 
-// qrSize is the edge that was asked for, or the contract's default.
+// qrSize returns the length of the edge that was asked for, or the contract's default.
 func qrSize(asked *int32) int {
 	if asked == nil {
 		return 366

@@ -1,4 +1,5 @@
-// Package handlers translates between the contract and the rules of packages factor, challenge and passkey: in, one call, out.
+// Package handlers translates between the contract and the rules of packages factor, challenge and passkey. A handler reads the request, makes one call and
+// writes the response.
 package handlers
 
 import (
@@ -27,34 +28,34 @@ import (
 	"github.com/fountainai/fountain/internal/requestid"
 )
 
-// Word is the service's word.
+// Word is the name of the service in paths and settings.
 const Word = "twofactor"
 
-// Core is what the handlers call once the service is ready.
+// Core is what the handlers call once the service has started.
 type Core struct {
 	Factors    *factor.Service
 	Challenges *challenge.Service
 	Passkeys   *passkey.Service
 	Once       func(idempotency.Key) factor.Once
-	// TwilioAccepts reports whether a callback was signed for an account of ours.
+	// TwilioAccepts reports whether a callback was signed for a configured account.
 	TwilioAccepts func(form url.Values, signature string) (bool, error)
 }
 
-// Handlers implements the contract. It exists before its Core, so that health and readiness can be told from the first moment.
+// Handlers implements the contract. It exists before its Core, so that health and readiness are answered from the first moment.
 type Handlers struct {
 	Contract *contract.Contract
 	Clock    clock.Clock
 	Version  string
-	Ready    func(ctx context.Context) error // why the service can't work, in public words; nil when it can
+	Ready    func(ctx context.Context) error // nil when the service can work; otherwise the reason, worded for callers
 	core     atomic.Pointer[Core]
 }
 
 var _ twofactorapi.StrictServerInterface = (*Handlers)(nil)
 
-// SetCore gives the handlers what they need to work. Until then every operation but health and readiness is not_ready.
+// SetCore sets what the handlers call. Until then every operation but health and readiness answers not_ready.
 func (h *Handlers) SetCore(c *Core) { h.core.Store(c) }
 
-// Mount puts the generated router under the contract's base path.
+// Mount mounts the operations under the contract's base path.
 func (h *Handlers) Mount(r chi.Router) {
 	strict := twofactorapi.NewStrictHandlerWithOptions(h, []twofactorapi.StrictMiddlewareFunc{withForm}, twofactorapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  httpserver.RequestError,
@@ -69,7 +70,7 @@ func notReady(why string) error {
 	return problem.New(problem.NotReady, "The service is not ready: "+why+".").WithRetryAfter(time.Second)
 }
 
-// begin returns the rules and on whose behalf they are asked.
+// begin returns the core and the caller of a request, or a problem.
 func (h *Handlers) begin(ctx context.Context) (*Core, factor.Caller, error) {
 	core := h.core.Load()
 	if core == nil {
@@ -82,18 +83,19 @@ func (h *Handlers) begin(ctx context.Context) (*Core, factor.Caller, error) {
 	return core, h.caller(ctx, p), nil
 }
 
-// caller says what the principal's sign-in is worth now.
+// caller returns the caller for a principal, with what its sign-in proves now.
 func (h *Handlers) caller(ctx context.Context, p *auth.Principal) factor.Caller {
 	now := h.Clock.Now()
 	return factor.Caller{
 		Subject: p.Subject, Account: p.Username, Client: p.ClientID, Session: p.SessionID, Token: p.Token, RequestID: httpserver.RequestID(ctx), Address: requestid.Client(ctx),
-		// What counts as a second factor is enrolTotp's to say, for all operations that may ask for one.
+		// The policy of enrolTotp says what counts as a second factor, for all operations that can ask for one.
 		SecondFactor: auth.RequireStepUp(p, h.Contract.Operation("enrolTotp"), now),
 		SignIn:       freshSignIn(p, now),
 	}
 }
 
-// freshSignIn asks for a sign-in of at most 15 minutes, of any level: who has no factor yet cannot give a code.
+// freshSignIn returns nil for a sign-in that is at most factor.FreshSignIn old, else the refusal that asks for one. Any level is enough, because a user without a factor
+// can't give a code.
 func freshSignIn(p *auth.Principal, now time.Time) error {
 	age := now.Sub(p.AuthTime)
 	if age <= factor.FreshSignIn && age >= -auth.Leeway {

@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// revalidated has browsers ask each time whether what they have is still current: a page and its modules are always of one version.
+// revalidated makes browsers check each time whether their copy is current, so that a page and its modules always have one version.
 const revalidated = "no-cache"
 
 // GetEnrolmentPage implements twofactorapi.StrictServerInterface.

@@ -106,7 +106,7 @@ const (
 	required      = "required"
 )
 
-// creationTo makes PublicKeyCredentialCreationOptionsJSON (WebAuthn level 3, section 5.1.8).
+// creationTo returns a PublicKeyCredentialCreationOptionsJSON (WebAuthn level 3, section 5.1.8).
 func creationTo(c passkey.Creation) twofactorapi.PasskeyCreationOptions {
 	out := twofactorapi.PasskeyCreationOptions{
 		Challenge: base64url(c.Challenge), Timeout: milliseconds(c.Life), ExcludeCredentials: descriptorsTo(c.Known), Attestation: "none",
@@ -116,12 +116,12 @@ func creationTo(c passkey.Creation) twofactorapi.PasskeyCreationOptions {
 	for _, alg := range passkey.Algorithms {
 		out.PubKeyCredParams = append(out.PubKeyCredParams, twofactorapi.PasskeyAlgorithm{Type: publicKeyType, Alg: int32(alg)})
 	}
-	out.AuthenticatorSelection.ResidentKey, out.AuthenticatorSelection.RequireResidentKey = required, true // so that it can sign in alone
+	out.AuthenticatorSelection.ResidentKey, out.AuthenticatorSelection.RequireResidentKey = required, true // so that a sign-in needs the passkey alone
 	out.AuthenticatorSelection.UserVerification = required
 	return out
 }
 
-// requestTo makes PublicKeyCredentialRequestOptionsJSON (WebAuthn level 3, section 5.1.9).
+// requestTo returns a PublicKeyCredentialRequestOptionsJSON (WebAuthn level 3, section 5.1.9).
 func requestTo(r passkey.Request) twofactorapi.PasskeyRequestOptions {
 	out := twofactorapi.PasskeyRequestOptions{
 		Challenge: base64url(r.Challenge), Timeout: milliseconds(passkey.Life), RpID: r.Site.ID, UserVerification: required,
@@ -149,7 +149,7 @@ func milliseconds(d time.Duration) int32 { return int32(d.Milliseconds()) }
 
 func base64url(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }
 
-// decoder decodes the members of one credential; the first that is no base64url makes the whole one invalid.
+// decoder decodes the members of one credential. err is set by a member that is not base64url.
 type decoder struct{ err error }
 
 func (d *decoder) bytes(text string) []byte {

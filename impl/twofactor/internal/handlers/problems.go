@@ -12,10 +12,10 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// awayPause is what is asked of clients while the kms or the database does not answer.
+// awayPause is how long clients are asked to wait while the kms or the database does not answer.
 const awayPause = time.Second
 
-// refuse turns an error of the rules or the database into a problem. Others, problems among them, pass unchanged.
+// refuse translates an error of the rules or the database into a problem. It returns all other errors, problems among them, unchanged.
 func refuse(err error) error {
 	var locked *factor.TooManyAttempts
 	switch {
@@ -52,7 +52,7 @@ func refuse(err error) error {
 	return refuseChallenge(refusePasskey(err))
 }
 
-// refusePasskey makes a problem of what package passkey refuses; other errors pass.
+// refusePasskey translates refusals of package passkey into problems. It returns other errors unchanged.
 func refusePasskey(err error) error {
 	switch {
 	case errors.Is(err, passkey.ErrOff):
@@ -71,7 +71,7 @@ func refusePasskey(err error) error {
 	return err
 }
 
-// refusalCodes is what the refusals of package challenge become outside.
+// refusalCodes are the problem codes of the refusals of package challenge.
 var refusalCodes = map[challenge.Kind]problem.Code{
 	challenge.NotFound:    problem.NotFound,
 	challenge.Gone:        problem.Gone,
@@ -89,7 +89,7 @@ var refusalCodes = map[challenge.Kind]problem.Code{
 	challenge.SubjectLack: problem.ValidationFailed,
 }
 
-// refuseChallenge makes a problem of what package challenge refuses; other errors pass.
+// refuseChallenge translates refusals of package challenge into problems. It returns other errors unchanged.
 func refuseChallenge(err error) error {
 	var r *challenge.Refusal
 	if !errors.As(err, &r) {

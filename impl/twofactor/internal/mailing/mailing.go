@@ -1,5 +1,5 @@
-// Package mailing sends the mails that the kms has written to people about their account. The kms keeps them, and says when one is tried again; here
-// nothing is kept, so that a link is in one database alone, and there sealed.
+// Package mailing sends the mails that the kms has written to people about their accounts. The kms stores them and decides when one is tried again. This
+// service stores nothing of them, so that a link is in one database only, where it is sealed.
 package mailing
 
 import (
@@ -21,7 +21,7 @@ type Order struct {
 	Until     time.Time
 }
 
-// Outcome is what became of an order.
+// Outcome is the outcome of an order.
 type Outcome string
 
 // The outcomes, as the kms names them.
@@ -31,11 +31,11 @@ const (
 	Failed Outcome = "failed"
 )
 
-// Desk is where the orders come from.
+// Desk is the kms, as the source of orders.
 type Desk interface {
-	// Claim takes up what is to be sent, and waits up to wait when there is nothing.
+	// Claim claims orders that are due, and waits up to wait when there are none.
 	Claim(ctx context.Context, wait time.Duration) ([]Order, error)
-	// Report tells what became of an order; reason is a word, "" for none.
+	// Report reports the outcome of an order to the kms; reason is a word, "" for none.
 	Report(ctx context.Context, o Order, outcome Outcome, reason string) error
 }
 
@@ -52,15 +52,15 @@ type Service struct {
 }
 
 const (
-	wait       = 20 * time.Second // for which a claim is held
+	wait       = 20 * time.Second // how long a claim waits for orders
 	sendTime   = 40 * time.Second // less than the lease of the kms
 	reportTime = 10 * time.Second
-	failPause  = 2 * time.Second // after a claim that failed; twice as long after each further one
+	failPause  = 2 * time.Second // after a failure; twice as long after each further one
 	mostPause  = 30 * time.Second
-	unknown    = "unknown" // a mail of a newer kms, whose words are not here
+	unknown    = "unknown" // a mail of a newer kms, for which this service has no text
 )
 
-// Run sends what there is until ctx ends. failed is told what kept it from asking or reporting.
+// Run sends the mails of the kms until ctx ends. It calls failed with errors of claiming and of reporting.
 func (s *Service) Run(ctx context.Context, failed func(ctx context.Context, err error)) {
 	pause := failPause
 	for ctx.Err() == nil {
@@ -81,7 +81,7 @@ func (s *Service) Run(ctx context.Context, failed func(ctx context.Context, err 
 	}
 }
 
-// deliver sends the orders, all at once: none waits while its lease runs out.
+// deliver sends all orders at once, so that none waits while its lease runs out.
 func (s *Service) deliver(ctx context.Context, orders []Order) error {
 	errs := make([]error, len(orders))
 	var group sync.WaitGroup
@@ -99,7 +99,7 @@ func (s *Service) deliver(ctx context.Context, orders []Order) error {
 	return errors.Join(errs...)
 }
 
-// send hands one mail over and reports what became of it, also when ctx has ended meanwhile: what is not reported is sent again.
+// send sends one mail and reports the outcome, also when ctx has ended meanwhile, because a mail without a report is sent again.
 func (s *Service) send(ctx context.Context, o Order) error {
 	outcome, reason := s.hand(ctx, o)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportTime)

@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Begin makes a challenge for the caller's passkeys, in place of an earlier one of the session. ErrNone when there is no passkey.
+// Begin makes a challenge for the caller's passkeys. It replaces an earlier one of the session. ErrNone when the caller has no passkey.
 func (s *Service) Begin(ctx context.Context, c factor.Caller) (_ Request, err error) {
 	defer tried.To(&err, "begin challenge of passkey")
 	if err := s.on(); err != nil {
@@ -47,8 +47,8 @@ func (s *Service) Begin(ctx context.Context, c factor.Caller) (_ Request, err er
 	return Request{ID: made.ID, Site: *s.Site, Challenge: made.Bytes, Allowed: credentials(owned), Expires: made.Expires}, nil
 }
 
-// Verify accepts the answer to a challenge of the caller's session, once, and returns a proof for the session. A challenge is good for one answer, right or
-// wrong: one statement takes it, in the change that notes the signature or the refusal.
+// Verify accepts the answer to a challenge of the caller's session, once, and returns a proof for the session. A challenge accepts one answer, right or
+// wrong: one statement uses it up, in the transaction that records the signature or the refusal.
 func (s *Service) Verify(ctx context.Context, c factor.Caller, challengeID string, a Assertion) (_ factor.Proof, err error) {
 	defer tried.To(&err, "verify passkey")
 	if err := s.on(); err != nil {
@@ -99,7 +99,7 @@ func (s *Service) prove(claims proof.Claims) (factor.Proof, error) {
 	}, nil
 }
 
-// answer checks an answer by the subject's active passkeys.
+// answer checks an answer against the active passkey of the subject that it names. It returns the passkey and its new counter, or why the answer is refused.
 func (s *Service) answer(ctx context.Context, subject string, challenge []byte, a Assertion) (Owned, uint32, *refused, error) {
 	owned, found, err := s.find(ctx, a.RawID)
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *Service) answer(ctx context.Context, subject string, challenge []byte, 
 	return owned, counter, no, nil
 }
 
-// find looks an active passkey up by its id.
+// find returns the active passkey with an id; false when there is none.
 func (s *Service) find(ctx context.Context, rawID []byte) (Owned, bool, error) {
 	sum, err := s.sum(rawID)
 	if err != nil {
@@ -126,8 +126,8 @@ func (s *Service) find(ctx context.Context, rawID []byte) (Owned, bool, error) {
 	return owned, err == nil, err
 }
 
-// methods are the amr values (RFC 8176, section 2) of a signature: what can be copied to other devices is not bound to hardware, and the authenticator
-// has verified the person.
+// methods returns the amr values (RFC 8176, section 2) of a signature. A passkey that can be copied to other devices is not bound to hardware (swk). The
+// authenticator has verified the person (user).
 func (o Owned) methods() []string {
 	if o.Synced {
 		return []string{"swk", "user"}
@@ -135,7 +135,7 @@ func (o Owned) methods() []string {
 	return []string{"hwk", "user"}
 }
 
-// use is an answer that was checked.
+// use is an answer that was checked, with what is needed to record it.
 type use struct {
 	take    func(ctx context.Context, tx Tx) error // uses up what was answered
 	owned   Owned
@@ -143,15 +143,15 @@ type use struct {
 	refused *refused // nil: the signature is right
 	event   factor.Event
 	proofID string
-	signIn  bool // whoever is refused is nobody yet
+	signIn  bool // the caller has not signed in: a refusal has no actor
 }
 
-// errStale says that the passkey has changed since it was read: its counter, or that it is active.
+// errStale says that the passkey has changed since it was read: its counter, or it is no longer active.
 type errStale struct{ reason string }
 
 func (e errStale) Error() string { return "passkey: " + e.reason }
 
-// settle notes a signature, or a refusal, in one change with what it uses up.
+// settle records a signature, or a refusal, and uses up the challenge or sign-in in the same transaction.
 func (s *Service) settle(ctx context.Context, u use) error {
 	if u.refused != nil {
 		return s.refuse(ctx, u, u.refused.reason, u.refused)
@@ -184,7 +184,7 @@ func (s *Service) settle(ctx context.Context, u use) error {
 	return err
 }
 
-// refuse records a refusal. A counter that went back is a sign of a copied passkey.
+// refuse records a refusal and returns it as ErrInvalid. A counter that went back is a sign that the passkey was copied.
 func (s *Service) refuse(ctx context.Context, u use, reason string, why error) error {
 	e := u.event
 	e.Target, e.Detail = u.owned.FactorID, map[string]string{"reason": reason}

@@ -13,8 +13,8 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Enrol adds a pending passkey and returns what the browser is to make. It asks for what enrolling an authenticator asks for, and takes the place of an
-// enrolment of the subject's that still waits.
+// Enrol adds a pending passkey and returns what the browser is to create. The caller needs what enrolling an authenticator needs. It replaces a pending
+// enrolment of a passkey of the same subject.
 func (s *Service) Enrol(ctx context.Context, c factor.Caller, label, invitation string) (_ Creation, err error) {
 	defer tried.To(&err, "enrol passkey")
 	if err := s.on(); err != nil {
@@ -62,7 +62,7 @@ func (s *Service) Enrol(ctx context.Context, c factor.Caller, label, invitation 
 	}, nil
 }
 
-// newWaiting makes a challenge and the row that keeps it until the passkey takes its place.
+// newWaiting makes a challenge, and the record that stores it until the passkey replaces it.
 func (s *Service) newWaiting(c factor.Caller, label string) (factor.Record, []byte, error) {
 	challenge, err := s.newChallenge()
 	if err != nil {
@@ -81,11 +81,11 @@ func (s *Service) newWaiting(c factor.Caller, label string) (factor.Record, []by
 	return r, challenge, nil
 }
 
-// errChanged says that a factor is pending no more.
+// errChanged says that a factor is no longer pending.
 var errChanged = errors.New("factor has changed")
 
-// Confirm makes a pending passkey active with what the browser made. With the first factor of a subject without recovery codes come ten of these, and in a session
-// the proof that Verify would give for the passkey's next signature: the person has just been verified, at this site, by what is a factor from now on.
+// Confirm makes a pending passkey active with what the browser has created. For the first factor of a subject without recovery codes it also returns ten of these. In a
+// session it returns the proof that Verify would return for a signature, because the authenticator has just verified the person at this site.
 func (s *Service) Confirm(ctx context.Context, c factor.Caller, factorID string, made Registration) (_ factor.Confirmed, err error) {
 	defer tried.To(&err, "confirm passkey")
 	if err := s.on(); err != nil {
@@ -104,7 +104,7 @@ func (s *Service) Confirm(ctx context.Context, c factor.Caller, factorID string,
 		}
 		return factor.Confirmed{}, errors.Join(ErrInvalid, refused)
 	}
-	// After the passkey, so that a wrong one does not use the invitation up.
+	// After the passkey, so that a wrong one does not use up the invitation.
 	if err := s.Factors.UseInvitationOf(ctx, pending, now); err != nil {
 		return factor.Confirmed{}, err
 	}
@@ -124,7 +124,7 @@ func (s *Service) Confirm(ctx context.Context, c factor.Caller, factorID string,
 	return confirmed, err
 }
 
-// waiting returns a pending passkey of the caller, who has shown what confirming it asks for, with its challenge.
+// waiting returns a pending passkey of the caller with its challenge, after it has checked what confirming needs. factor.ErrExpired when the enrolment has expired.
 func (s *Service) waiting(ctx context.Context, c factor.Caller, factorID string, now time.Time) (factor.Confirmation, []byte, error) {
 	pending, err := s.Factors.Confirming(ctx, c, factorID, now)
 	if errors.Is(err, factor.ErrUnknown) {

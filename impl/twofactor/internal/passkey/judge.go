@@ -14,7 +14,7 @@ import (
 	"github.com/go-webauthn/webauthn/webauthn"
 )
 
-// person is a webauthn.User with the passkeys among which a signature's is looked for.
+// person is a webauthn.User with the passkeys that a signature may be from.
 type person struct {
 	subject     string
 	credentials []webauthn.Credential
@@ -25,7 +25,7 @@ func (p person) WebAuthnName() string                       { return p.subject }
 func (p person) WebAuthnDisplayName() string                { return p.subject }
 func (p person) WebAuthnCredentials() []webauthn.Credential { return p.credentials }
 
-// refused is an answer that does not hold, with a reason for the audit trail in words of our own.
+// refused is the error of an answer that is not valid, with a reason for the audit trail in words of this package.
 type refused struct {
 	reason string
 	err    error
@@ -34,7 +34,7 @@ type refused struct {
 func (r *refused) Error() string { return "refused, " + r.reason + ": " + r.err.Error() }
 func (r *refused) Unwrap() error { return r.err }
 
-// reasons are ours for what go-webauthn says, by how its sentence begins.
+// reasons are the reasons of this package for the errors of go-webauthn, by the beginning of their text.
 var reasons = []struct{ begins, reason string }{
 	{"Error validating ceremony type", "ceremony"},
 	{"Error validating challenge", "challenge"},
@@ -49,7 +49,7 @@ var reasons = []struct{ begins, reason string }{
 	{"Backup", "backup_flags"},
 }
 
-// refusal names the reason of an answer that does not hold.
+// refusal returns the reason for an error of go-webauthn; malformed when it is not known.
 func refusal(err error) *refused {
 	r := &refused{reason: "malformed", err: err}
 	var known *protocol.Error
@@ -67,7 +67,7 @@ func refusal(err error) *refused {
 	return r
 }
 
-// made checks a new passkey.
+// made checks a new passkey, and returns it with its counter.
 func (s *Service) made(subject string, challenge []byte, r Registration) (Credential, uint32, *refused) {
 	params := make([]protocol.CredentialParameter, 0, len(Algorithms))
 	for _, alg := range Algorithms {
@@ -92,7 +92,7 @@ func (s *Service) made(subject string, challenge []byte, r Registration) (Creden
 	return c, made.Authenticator.SignCount, nil
 }
 
-// signed checks an answer by a passkey of the subject and returns its counter. The counter is not judged here.
+// signed checks an answer by a passkey of the subject and returns its counter. Tx.Sign checks the counter.
 func (s *Service) signed(o Owned, challenge []byte, a Assertion) (uint32, *refused) {
 	parsed, err := protocol.CredentialAssertionResponse{
 		PublicKeyCredential: publicKey(a.ID, a.RawID),
@@ -112,7 +112,7 @@ func (s *Service) signed(o Owned, challenge []byte, a Assertion) (uint32, *refus
 	return parsed.Response.AuthenticatorData.Counter, nil
 }
 
-// session is what go-webauthn holds an answer against. Its time is ours to judge.
+// session returns what go-webauthn compares an answer with. This package itself checks that the answer is in time.
 func (s *Service) session(subject string, challenge []byte, params []protocol.CredentialParameter) webauthn.SessionData {
 	return webauthn.SessionData{
 		Challenge: protocol.URLEncodedBase64(challenge).String(), RelyingPartyID: s.Site.ID, UserID: []byte(subject),
@@ -126,7 +126,7 @@ func publicKey(id string, rawID []byte) protocol.PublicKeyCredential {
 	}
 }
 
-// newDecoy makes the public key of a passkey that belongs to nobody.
+// newDecoy makes the public key of a passkey that belongs to no subject.
 func newDecoy(random io.Reader) ([]byte, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), random)
 	if err != nil {
@@ -146,7 +146,7 @@ func newDecoy(random io.Reader) ([]byte, error) {
 	return key, nil
 }
 
-// nobodys is the passkey that is tried for one that is not known, so that the answer takes the same work.
+// nobodys returns a passkey to check the answer of an unknown one against, so that the answer takes the same work.
 func (s *Service) nobodys(a Assertion) Owned {
 	return Owned{FactorID: "", Subject: string(a.UserHandle), Credential: Credential{ID: a.RawID, PublicKey: s.decoy}}
 }

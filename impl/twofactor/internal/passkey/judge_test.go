@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fuzzed is a service that knows its site, and nothing else.
+// fuzzed returns a service that has a site and nothing else.
 func fuzzed(tb testing.TB) *Service {
 	tb.Helper()
 	site, err := NewSite("", "FountainAI", []string{"https://app.example.org"})
@@ -20,7 +20,7 @@ func fuzzed(tb testing.TB) *Service {
 
 const clientData = `{"type":"webauthn.get","challenge":"AAAAAAAAAAAAAAAAAAAAAA","origin":"https://app.example.org"}`
 
-// Nothing that a stranger sends is a signature of nobody's key.
+// No input is accepted as a signature of the decoy.
 func FuzzSigned(f *testing.F) {
 	s := fuzzed(f)
 	f.Add([]byte("id"), []byte(clientData), make([]byte, 37), []byte{0x30, 6, 2, 1, 1, 2, 1, 1}, []byte("usr"))
@@ -34,7 +34,7 @@ func FuzzSigned(f *testing.F) {
 	})
 }
 
-// What is no attestation of a passkey is refused, whatever it is.
+// Any input that is no attestation of a passkey is refused.
 func FuzzMade(f *testing.F) {
 	s := fuzzed(f)
 	f.Add([]byte("id"), []byte(clientData), []byte("\xa3cfmtdnonegattStmt\xa0hauthDataX%"), "internal")
@@ -51,7 +51,7 @@ func FuzzMade(f *testing.F) {
 	})
 }
 
-// An operator reads why an answer was refused: a wrong origin is a wrong setting, most of the time.
+// An operator can read why an answer was refused: a wrong origin mostly comes from a wrong setting.
 func TestRefusal_namesTheReasonInWordsOfOurOwn(t *testing.T) {
 	s := fuzzed(t)
 	a := Assertion{ID: "aWQ", RawID: []byte("id"), ClientDataJSON: []byte(clientData), AuthenticatorData: make([]byte, 37), Signature: []byte("x"), UserHandle: []byte("usr")}

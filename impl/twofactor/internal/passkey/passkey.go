@@ -1,5 +1,5 @@
-// Package passkey holds the rules of passkeys (WebAuthn level 3): who may add one, when what one signed is right, and that a signature is good once. It
-// knows neither how requests arrive nor how rows are kept. What browsers and authenticators send is parsed and checked by go-webauthn.
+// Package passkey holds the rules of passkeys (WebAuthn level 3): who may add one, when a signature is right, and that it is accepted once. It knows
+// neither HTTP nor the database. go-webauthn parses and checks what browsers and authenticators send.
 package passkey
 
 import (
@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// Life is how long the browser has for an answer, where no factor waits for it.
+	// Life is how long a challenge or a sign-in can be answered. An enrolment can be for factor.PendingLife.
 	Life = 5 * time.Minute
-	// FurthestEnd is how far from now a challenge can honestly end: replicas' clocks differ.
+	// FurthestEnd is how far from now a challenge can end without a wrong clock: the clocks of replicas differ a little.
 	FurthestEnd = Life + clock.Slack
 
 	challengeSize = 32 // bytes; WebAuthn, section 13.4.3, asks for 16
 )
 
-// Algorithms are the COSE algorithms of the passkeys that are taken, best first: ES256, EdDSA (Ed25519) and RS256.
+// Algorithms are the COSE algorithms of the passkeys that are accepted, best first: ES256, EdDSA (Ed25519) and RS256.
 var Algorithms = []int64{-7, -8, -257}
 
-// Credential is what is kept of a passkey, sealed.
+// Credential is what is stored of a passkey, sealed.
 type Credential struct {
 	ID         []byte   `json:"id"`
 	PublicKey  []byte   `json:"publicKey"` // COSE
@@ -30,21 +30,21 @@ type Credential struct {
 	AAGUID     []byte   `json:"aaguid,omitempty"` // of the authenticator's model
 }
 
-// Stored is an active passkey as its keeper has it.
+// Stored is an active passkey as the repository has it.
 type Stored struct {
 	FactorID string
 	Subject  string
 	Sealed   []byte // a Credential
 }
 
-// Owned is an opened passkey.
+// Owned is an active passkey that has been opened.
 type Owned struct {
 	FactorID string
 	Subject  string
 	Credential
 }
 
-// Registration is what a browser says of a new passkey, decoded.
+// Registration is what a browser sends of a new passkey, decoded.
 type Registration struct {
 	ID                string // base64url of RawID
 	RawID             []byte
@@ -53,24 +53,24 @@ type Registration struct {
 	Transports        []string
 }
 
-// Assertion is what a browser brings from a passkey that has signed, decoded.
+// Assertion is what a browser sends of a signature by a passkey, decoded.
 type Assertion struct {
 	ID                string // base64url of RawID
 	RawID             []byte
 	ClientDataJSON    []byte
 	AuthenticatorData []byte
 	Signature         []byte
-	UserHandle        []byte // empty: the authenticator did not say whose it is
+	UserHandle        []byte // empty: the authenticator did not name the owner
 }
 
-// Creation is what a browser is asked to make.
+// Creation describes the passkey that a browser is asked to create.
 type Creation struct {
 	FactorID  string
 	Site      Site
 	Subject   string
-	Account   string // what the person finds beside the passkey
+	Account   string // the name that is shown beside the passkey
 	Challenge []byte
-	Known     []Credential // of which none may be made again
+	Known     []Credential // passkeys that must not be created again
 	Life      time.Duration
 	Expires   time.Time
 }
@@ -80,11 +80,11 @@ type Request struct {
 	ID        string // of the challenge or the sign-in
 	Site      Site
 	Challenge []byte
-	Allowed   []Credential // none: whichever the person has for the site
+	Allowed   []Credential // none: any passkey of the site
 	Expires   time.Time
 }
 
-// Challenge is a Request to a session's owner as its keeper has it.
+// Challenge is a Request to the owner of a session, as the repository has it.
 type Challenge struct {
 	ID      string
 	Subject string
@@ -95,7 +95,7 @@ type Challenge struct {
 	Used    bool
 }
 
-// ended reports whether the challenge takes no answer now. One that ends later than any can was made while the clock was ahead.
+// ended reports whether the challenge accepts no answer now. A challenge that ends later than any can was made while the clock was ahead, and accepts none.
 func (c *Challenge) ended(now time.Time) bool {
 	return c.Used || !now.Before(c.Expires) || c.Expires.After(now.Add(FurthestEnd))
 }
@@ -106,7 +106,7 @@ type SignIn struct {
 	Expires time.Time
 }
 
-// account is what the person finds beside the passkey.
+// account returns the name that is shown beside the passkey.
 func account(c factor.Caller) string {
 	if c.Account == "" {
 		return c.Subject

@@ -2,7 +2,7 @@ package passkey
 
 import "errors"
 
-// What the rules refuse, beside what package factor does.
+// Refusals of the rules, in addition to those of package factor.
 var (
 	ErrOff     = errors.New("passkeys are switched off")
 	ErrInvalid = errors.New("what the passkey made or signed does not hold")

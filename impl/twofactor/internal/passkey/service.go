@@ -20,7 +20,7 @@ import (
 // Config is what a Service works with. All fields but Site are required.
 type Config struct {
 	Repository Repository
-	Factors    *factor.Service // whose rules say who may add a factor
+	Factors    *factor.Service // has the rules for adding a factor
 	Site       *Site           // nil: passkeys are off
 	Sealer     factor.Sealer
 	ProofKey   *proof.Key
@@ -31,7 +31,7 @@ type Config struct {
 	Metrics    *Metrics
 }
 
-// Service applies the rules.
+// Service applies the rules of passkeys.
 type Service struct {
 	Config
 	library *webauthn.WebAuthn // nil: passkeys are off
@@ -52,7 +52,7 @@ func New(c Config) (*Service, error) {
 	return s, err
 }
 
-// on refuses everything while passkeys are off.
+// on returns ErrOff when passkeys are off.
 func (s *Service) on() error {
 	if s.library == nil {
 		return ErrOff
@@ -60,16 +60,16 @@ func (s *Service) on() error {
 	return nil
 }
 
-// now is in the precision that rows have.
+// now returns the time in microseconds, the precision of the database.
 func (s *Service) now() time.Time { return s.Clock.Now().Truncate(time.Microsecond) }
 
-// Sweep removes what nobody asks for any more.
+// Sweep deletes what is no longer needed.
 func (s *Service) Sweep(ctx context.Context) (err error) {
 	defer tried.To(&err, "remove old challenges of passkeys")
 	return s.Repository.SweepPasskeys(ctx, s.now())
 }
 
-// Neither part contains a zero byte.
+// The parts that are joined here contain no zero byte, so that different parts give different data.
 func credentialAAD(factorID, subject string) []byte {
 	return []byte("twofactor passkey\x00" + factorID + "\x00" + subject)
 }
@@ -78,7 +78,7 @@ func enrolmentAAD(factorID, subject string) []byte {
 	return []byte("twofactor passkey enrolment\x00" + factorID + "\x00" + subject)
 }
 
-// sum is the keyed hash by which a passkey is found.
+// sum returns the keyed hash of a passkey's id, by which the passkey is found.
 func (s *Service) sum(credentialID []byte) (string, error) {
 	sum, err := s.Sealer.Sum(append([]byte("twofactor passkey id\x00"), credentialID...))
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Service) sum(credentialID []byte) (string, error) {
 	return hex.EncodeToString(sum), nil
 }
 
-// seal makes what is kept of a passkey.
+// seal seals a passkey for storage.
 func (s *Service) seal(factorID, subject string, c Credential) (Stored, error) {
 	plain, err := json.Marshal(c)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *Service) seal(factorID, subject string, c Credential) (Stored, error) {
 	return Stored{FactorID: factorID, Subject: subject, Sealed: sealed}, nil
 }
 
-// open opens what is kept of a passkey.
+// open opens a stored passkey.
 func (s *Service) open(stored Stored) (Owned, error) {
 	plain, err := s.Sealer.Open(stored.Sealed, credentialAAD(stored.FactorID, stored.Subject))
 	if err != nil {
@@ -138,7 +138,7 @@ func credentials(owned []Owned) []Credential {
 	return out
 }
 
-// newChallenge makes bytes that nobody can guess.
+// newChallenge returns random bytes that can't be guessed.
 func (s *Service) newChallenge() ([]byte, error) {
 	challenge := make([]byte, challengeSize)
 	if _, err := io.ReadFull(s.Random, challenge); err != nil {
@@ -150,7 +150,7 @@ func (s *Service) newChallenge() ([]byte, error) {
 // auditTimeout bounds the recording of a refusal whose caller may have gone.
 const auditTimeout = 5 * time.Second
 
-// deny records a refusal, also when its sender has hung up. first is part of the same change.
+// deny records a refusal, also when the caller has disconnected. first runs in the same transaction.
 func (s *Service) deny(ctx context.Context, e factor.Event, first func(ctx context.Context, tx Tx) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
 	defer cancel()

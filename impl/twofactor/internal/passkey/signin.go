@@ -17,11 +17,11 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// signInPrefix begins the ids of sign-ins.
+// signInPrefix is the prefix of the ids of sign-ins.
 const signInPrefix = "psi_"
 
-// BeginSignIn makes what any passkey of the site is to sign. Nothing is kept of it, so that nobody can fill the database without a passkey: the id tells when
-// it was made, and the challenge is a keyed hash of the id. What is kept is that it was used.
+// BeginSignIn returns what any passkey of the site is to sign. Nothing is stored, so that a caller without a passkey can't fill the database. The id contains the
+// time when it was made, and the challenge is a keyed hash of the id. Only the use of a sign-in is stored.
 func (s *Service) BeginSignIn() (_ Request, err error) {
 	defer tried.To(&err, "begin sign-in by passkey")
 	if err := s.on(); err != nil {
@@ -40,7 +40,7 @@ func (s *Service) BeginSignIn() (_ Request, err error) {
 	return r, nil
 }
 
-// challengeOf is what is signed for a sign-in. Only who was told the id by this service, or one with its key, was told this.
+// challengeOf returns the challenge of a sign-in. It can't be computed without the key of the service, so a caller has it only from BeginSignIn.
 func (s *Service) challengeOf(signInID string) ([]byte, error) {
 	sum, err := s.Sealer.Sum([]byte("twofactor passkey sign-in\x00" + signInID))
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *Service) challengeOf(signInID string) ([]byte, error) {
 	return sum, nil
 }
 
-// beganAt returns when a sign-in began; false when the id is none.
+// beganAt returns when a sign-in began; false when the id is not one of a sign-in.
 func beganAt(signInID string) (time.Time, bool) {
 	text, ok := strings.CutPrefix(signInID, signInPrefix)
 	if !ok {
@@ -59,8 +59,8 @@ func beganAt(signInID string) (time.Time, bool) {
 	return ulid.Time(parsed.Time()), err == nil
 }
 
-// VerifySignIn accepts the answer to a sign-in, once, and returns the proof by which the kms begins a session. Every refusal is ErrInvalid, after the same
-// work: the passkey is looked up, and a signature is checked, whatever is wrong.
+// VerifySignIn accepts the answer to a sign-in, once, and returns the proof with which the kms begins a session. Every refusal is ErrInvalid, after the same
+// work: whatever is wrong, the passkey is looked up and a signature is checked.
 func (s *Service) VerifySignIn(ctx context.Context, signInID string, a Assertion, requestID string) (_ SignIn, err error) {
 	defer tried.To(&err, "verify sign-in by passkey")
 	if err := s.on(); err != nil {
@@ -88,18 +88,18 @@ func (s *Service) VerifySignIn(ctx context.Context, signInID string, a Assertion
 		no = &refused{reason: "expired", err: ErrInvalid}
 	}
 	if !found {
-		s.Metrics.happened(unknown) // who has no passkey of ours writes nothing
+		s.Metrics.happened(unknown) // a caller without a known passkey writes nothing to the database
 		return SignIn{}, ErrInvalid
 	}
 	return s.signIn(ctx, signInID, began, owned, counter, no, factor.Event{At: now, Action: "verifyPasskeySignIn", Subject: owned.Subject, RequestID: requestID})
 }
 
-// signIn settles the answer of a passkey that is known.
+// signIn records the answer of a known passkey, and returns the proof when it is right.
 func (s *Service) signIn(ctx context.Context, signInID string, began time.Time, o Owned, counter uint32, no *refused, e factor.Event) (SignIn, error) {
 	claims := proof.Claims{ID: id.New("prf"), Subject: o.Subject, Client: s.SignsInTo, Factor: auth.FactorPasskey, At: e.At, Methods: o.methods()}
 	take := func(ctx context.Context, tx Tx) error {
 		if no != nil {
-			return nil // only the passkey's owner uses a sign-in up
+			return nil // only a right answer uses up a sign-in
 		}
 		taken, err := tx.TakeSignIn(ctx, signInID, began, began.Add(Life))
 		if err == nil && !taken {

@@ -22,10 +22,10 @@ type Site struct {
 	Origins []string
 }
 
-// errAddress is of a site without a name.
+// errAddress refuses an IP address as the name of a site.
 var errAddress = errors.New("is an IP address, for which browsers make no passkeys; name a host, such as localhost")
 
-// NewSite checks a site. id may be empty: it is the first origin's host then.
+// NewSite returns a Site, or an error that names the setting that is not valid. An empty id means the host of the first origin.
 func NewSite(id, name string, origins []string) (Site, error) {
 	if isAddress(id) {
 		return Site{}, fmt.Errorf("WEBAUTHN_RP_ID: %w", errAddress)
@@ -78,7 +78,7 @@ func isAddress(host string) bool {
 	return err == nil
 }
 
-// library returns go-webauthn for the site: user verification is required always, and nothing is believed of attestations.
+// library returns go-webauthn configured for the site. Attestations are not asked for, and are not trusted. User verification is required by session.
 func (s Site) library() (*webauthn.WebAuthn, error) {
 	lib, err := webauthn.New(&webauthn.Config{
 		RPID: s.ID, RPDisplayName: s.Name, RPOrigins: s.Origins, AttestationPreference: protocol.PreferNoAttestation,

@@ -1,5 +1,6 @@
-// Package proof signs the short-lived statement that a user has just given a right code, for the kms to trade for a raised
-// access token. The key is the service's own, Ed25519; the kms learns its public half by registration.
+// Package proof signs proofs: short-lived statements that a user has just given a right code or signed with a passkey. The kms
+// trades a proof for a raised access token, or for a session. The service has an Ed25519 key of its own for that, and registers
+// the public key with the kms.
 package proof
 
 import (
@@ -17,11 +18,11 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// What proofs say beside who, where and when (DESIGN, section 6).
+// The lifetime of proofs, and the claims of a proof by code (DESIGN, section 6).
 const (
 	Lifetime = 60 * time.Second
 	ACR      = contract.ACRSecondFactor
-	AMR      = "otp" // of a code; RFC 8176, section 2
+	AMR      = "otp" // for a code; RFC 8176, section 2
 )
 
 // Key signs proofs.
@@ -49,7 +50,7 @@ func FromSeed(seed []byte) (*Key, error) {
 	return k, nil
 }
 
-// Seed returns the secret from which the key is made; seal it.
+// Seed returns the secret from which the key is made. It must be stored sealed.
 func (k *Key) Seed() []byte { return k.private.Seed() }
 
 // ID returns the key's RFC 7638 thumbprint, base64url.
@@ -67,18 +68,18 @@ func thumbprint(x string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Claims are what a proof binds: who gave the code, in which session, through which client, and when.
+// Claims are what a proof states: who used the factor, in which session, through which client, and when.
 type Claims struct {
-	ID      string // jti; the kms takes each once
+	ID      string // jti; the kms accepts each once
 	Subject string
 	Client  string // azp
-	Session string // sid; none in the proof of a sign-in
+	Session string // sid; empty in the proof of a sign-in
 	At      time.Time
 	Factor  string   // the type of the factor, one of auth's
-	Methods []string // amr; none: AMR alone
+	Methods []string // amr; empty: AMR
 }
 
-// acr is the level of a factor: a passkey's signature is bound to the site that asks for it, a code can be phished.
+// acr returns the level of the factor. A signature of a passkey is bound to the site that asks for it; a code can be phished.
 func (c Claims) acr() string {
 	if c.Factor == auth.FactorPasskey {
 		return contract.ACRPhishingResistant
@@ -86,11 +87,11 @@ func (c Claims) acr() string {
 	return ACR
 }
 
-// Expires returns when a proof with these claims ends.
+// Expires returns when a proof with these claims expires.
 func (c Claims) Expires() time.Time { return c.At.Truncate(time.Second).Add(Lifetime) }
 
-// Sign returns the proof of a second factor in a session. auth_time is the second in which the factor was used. A claim that is empty is an error: the
-// proof would be good for more than one session.
+// Sign returns the proof of a second factor in a session. auth_time is the second in which the factor was used. An empty session, id, subject, client or factor
+// is an error: without a session the proof would be valid for more than one.
 func (k *Key) Sign(c Claims) (string, error) {
 	if c.Session == "" {
 		return "", errors.New("sign proof: a proof needs a session")
@@ -98,7 +99,7 @@ func (k *Key) Sign(c Claims) (string, error) {
 	return k.sign(auth.TypeProof, c)
 }
 
-// SignIn returns the proof with which a passkey begins a session; it is bound to none.
+// SignIn returns the proof with which a passkey begins a session. It is bound to no session. Any other factor, and a session, are errors.
 func (k *Key) SignIn(c Claims) (string, error) {
 	if c.Session != "" || c.Factor != auth.FactorPasskey {
 		return "", errors.New("sign proof: only a passkey signs in, and into no session that there is")

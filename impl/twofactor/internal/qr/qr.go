@@ -13,7 +13,7 @@ import (
 	"rsc.io/qr"
 )
 
-// quiet is the white border in modules that ISO/IEC 18004, section 9.1 asks for.
+// quiet is the width in modules of the white border that ISO/IEC 18004, section 9.1 requires.
 const quiet = 4
 
 // Code is the matrix of one text.
@@ -34,7 +34,7 @@ func (c *Code) Size() int { return c.matrix.Size }
 // Black reports whether the module in column x and row y is black.
 func (c *Code) Black(x, y int) bool { return c.matrix.Black(x, y) }
 
-// PNG returns the picture with its border, of edge pixels at most where that is a pixel for each module: a module has a whole number of them.
+// PNG returns the picture with its border. Each module has the same whole number of pixels, at least one. Apart from that the edge is at most edge pixels long.
 func (c *Code) PNG(edge int) ([]byte, error) {
 	scale := max(1, edge/(c.Size()+2*quiet))
 	size := (c.Size() + 2*quiet) * scale
@@ -53,8 +53,8 @@ func (c *Code) PNG(edge int) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// SVG returns the picture with its border as one path on white, without script, style or outside reference, shown with an edge of so many pixels where nothing else is
-// said.
+// SVG returns the picture with its border as one path on white, without script, style or external references. size is the length of its edge in pixels, unless the page says
+// otherwise.
 func (c *Code) SVG(size int) []byte {
 	edge := strconv.Itoa(c.Size() + 2*quiet)
 	var b strings.Builder

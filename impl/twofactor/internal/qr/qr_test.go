@@ -82,7 +82,7 @@ func TestEncode_refusesATextThatIsTooLong(t *testing.T) {
 	require.Error(t, err)
 }
 
-// zbarimg reads pictures as a telephone does; where it is installed it must read the text back.
+// zbarimg reads pictures as a phone does; where it is installed it must read the text.
 func TestPNG_isReadByZbarimg(t *testing.T) {
 	path, err := exec.LookPath("zbarimg")
 	if err != nil {
@@ -113,7 +113,7 @@ func drawn(t *testing.T, c *Code) []byte {
 	return picture
 }
 
-// Every size that may be asked for gives a picture of at most that edge (or of one pixel for each module), whose modules are all there.
+// Every size that can be asked for gives a picture with at most that edge (or with one pixel for each module), and with all its modules.
 func TestPNG_hasASizeOfItsOwnForEachThatIsAskedFor(t *testing.T) {
 	code, err := Encode(uri)
 	require.NoError(t, err)

@@ -15,10 +15,10 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// maxBatch bounds the attempts that share a commit, and so the arguments of one statement: six for each.
+// maxBatch bounds the attempts that share a commit, and so the arguments of one statement: at most seven for each.
 const maxBatch = 256
 
-// errAgain sends an attempt into the next commit: another of its own has just used a code of the same factor.
+// errAgain moves an attempt to the next commit, because an earlier attempt of this commit has used a code of the same factor, or has lost (putOff).
 var errAgain = errors.New("another code of the factor is being marked")
 
 // Attempt implements factor.Repository.
@@ -43,7 +43,7 @@ func (s *Store) Tries(ctx context.Context, subject string) (_ factor.Tries, err 
 	return r.tries(), err
 }
 
-// triesRow is what a subject's wrong codes have come to, as the database has it.
+// triesRow is factor.Tries as stored in the database.
 type triesRow struct {
 	Subject     string `db:"subject"`
 	Wrong       int64  `db:"wrong"`
@@ -59,17 +59,17 @@ func (r triesRow) tries() factor.Tries {
 	return factor.Tries{Wrong: r.Wrong, LockedUntil: moment(r.LockedUntil), Full: moment(r.FullAt), Run: r.Run, RunSession: r.RunSession}
 }
 
-// judging is one commit's attempts.
+// judging is the work on the attempts of one commit.
 type judging struct {
 	tx       *store.Tx
 	attempts []*factor.Attempt
 	states   map[string]*factor.State // by subject
-	before   []factor.State           // of each attempt, when it was judged
+	before   []factor.State           // the state by which each attempt was judged
 	verdicts []factor.Verdict
 	again    []bool // attempts that wait for the next commit
 }
 
-// judge is one shared commit. Subjects are locked in one order, and whoever changes a subject's factors locks the subject first.
+// judge makes one shared commit. It locks subjects in one order. Every transaction that changes a subject's factors locks the subject first.
 func judge(ctx context.Context, t *store.Tx, batch []*factor.Attempt) ([]groupcommit.Result[factor.Verdict], error) {
 	j := &judging{
 		tx: t, attempts: batch, states: make(map[string]*factor.State, len(batch)),
@@ -90,7 +90,7 @@ func judge(ctx context.Context, t *store.Tx, batch []*factor.Attempt) ([]groupco
 	return results, nil
 }
 
-// subjects returns whose attempts these are, each once, in order.
+// subjects returns the subjects of the attempts, sorted, each once.
 func (j *judging) subjects() []string {
 	all := make([]string, 0, len(j.attempts))
 	for _, a := range j.attempts {
@@ -100,11 +100,11 @@ func (j *judging) subjects() []string {
 	return slices.Compact(all)
 }
 
-// lockedColumns are what a code is judged by: a subject with one of its factors, or with none. Every column that is read costs.
+// lockedColumns are the columns by which a code is judged: a subject with one of its factors, or with none. Every column that is read costs time.
 const lockedColumns = `s.subject, s.wrong, s.locked_until, s.full_at, s.run, s.run_session,
 	f.id, f.sealed_seed, f.algorithm, f.digits, f.period, f.last_step, f.spent, f.drift, f.last_offset`
 
-// addLocked takes a row of lockedColumns.
+// addLocked adds a row of lockedColumns to the states.
 func (j *judging) addLocked(row []any) (err error) {
 	r := cells{row: row}
 	tries := triesRow{Subject: r.text(), Wrong: r.number(), LockedUntil: r.number(), FullAt: r.number(), Run: r.number(), RunSession: r.text()}
@@ -125,13 +125,13 @@ func (j *judging) addLocked(row []any) (err error) {
 	return r.err
 }
 
-// lock locks the rows of the subjects and reads their factors. A subject without a row gets one, factors or not, so that the answers tell nothing.
+// lock locks the rows of the subjects and reads their factors. A subject without a row gets one, whether or not it has factors, so that answers do not reveal which.
 //
-// On PostgreSQL what is read of a factor can be older than the lock, where that was waited for. Nothing hangs on it: the counts are those of the locked row, and a
-// code is marked by a statement that looks at its factor anew.
+// On PostgreSQL, where the lock had to be waited for, what is read of a factor can be older than the lock. That is safe: the counts are those of the locked row, and the
+// statement that marks a code as used checks the factor again.
 func (j *judging) lock(ctx context.Context) error {
 	subjects := j.subjects()
-	if j.tx.Cautious() && j.tx.Dialect() == store.PostgreSQL { // what is read below is then as new as the lock
+	if j.tx.Cautious() && j.tx.Dialect() == store.PostgreSQL { // what is read below is then not older than the lock
 		if err := (store.Rows{Table: "subjects", Key: []string{"subject"}, Where: "subject IN (" + store.Marks(len(subjects)) + ")", Args: anys(subjects)}).Lock(ctx, j.tx); err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (j *judging) lock(ctx context.Context) error {
 	}
 }
 
-// lockSubjects is the statement that locks so many subjects, in one order, and reads their factors.
+// lockSubjects returns the statement that locks the given number of subjects, in one order, and reads their factors.
 func lockSubjects(q store.Querier, subjects int) string {
 	const (
 		read    = `SELECT ` + lockedColumns + ` FROM subjects s LEFT JOIN factors f ON f.subject = s.subject AND f.status = 'active' AND f.type = '` + factor.TypeTOTP + `' WHERE s.subject `
@@ -165,14 +165,14 @@ func lockSubjects(q store.Querier, subjects int) string {
 	return read + `IN (` + store.Marks(subjects) + `) ORDER BY s.subject` + inByteOrder(q) + forUpdateOf(q, "s")
 }
 
-// sortFactors puts the factors of each subject in the order of their ids. The database would build a tree for it.
+// sortFactors sorts the factors of each subject by id. In the query, the database would build a tree to sort them.
 func (j *judging) sortFactors() {
 	for _, s := range j.states {
 		slices.SortFunc(s.Factors, func(a, b factor.Record) int { return strings.Compare(a.ID, b.ID) })
 	}
 }
 
-// decide judges one attempt after the other, each on what those before it have left.
+// decide judges the attempts one after the other, each by the state that those before it have left.
 func (j *judging) decide(ctx context.Context) error {
 	marked := map[string]bool{}
 	for i, a := range j.attempts {
@@ -201,7 +201,7 @@ func (j *judging) decide(ctx context.Context) error {
 	return nil
 }
 
-// mark marks the steps of right codes as used: exactly one winner for each step, and forward only. A code that did not win was used before.
+// mark marks the steps of right codes as used. Each step has exactly one winner, and a factor never moves back. A code that does not win is refused as used.
 func (j *judging) mark(ctx context.Context) error {
 	var steps []step
 	for i, v := range j.verdicts {
@@ -216,7 +216,7 @@ func (j *judging) mark(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(won) < len(steps) && !j.tx.Cautious() { // what was read may be older than the lock
+	if len(won) < len(steps) && !j.tx.Cautious() { // what was read may be older than the lock: the transaction runs again, cautiously
 		return store.ErrUnmet
 	}
 	for i := range j.verdicts {
@@ -229,15 +229,15 @@ func (j *judging) mark(ctx context.Context) error {
 	return nil
 }
 
-// step is a factor's move to the step of its code.
+// step is the move of a factor to the step of its code.
 type step struct {
 	id                      string
 	step, drift, offset, at int64
-	was, spent              totp.Steps // equal where the step is kept with its session
-	session                 string     // "" is none that can come again
+	was, spent              totp.Steps // spent steps before and after; equal when the step is stored with its session
+	session                 string     // "" for a session that is used once (Attempt.Passing)
 }
 
-// step is the move that the verdict on an attempt asks for.
+// step returns the move that the verdict on an attempt requires.
 func (j *judging) step(i int) step {
 	used := j.verdicts[i].Used
 	s := step{id: used.ID, step: used.LastStep, drift: used.Clock.Drift, offset: used.Clock.Offset, at: micros(used.LastUsed), spent: used.Spent}
@@ -252,24 +252,24 @@ func (j *judging) step(i int) step {
 	return s
 }
 
-// setStep moves a factor, if its spent steps are still those that the code was judged by.
+// setStep moves a factor, provided that its spent steps are still those by which the code was judged.
 const setStep = `UPDATE factors SET last_step = ?, drift = ?, last_offset = ?, last_used_at = ?, spent = ? WHERE id = ? AND status = 'active' AND spent IS NOT DISTINCT FROM ? AND `
 
-// The two ways of setStep: the step is kept by it alone, or by keepStep too.
+// The two forms of setStep. setNewStep itself checks that the step was not used. setLaterStep leaves a part of that to keepStep, which must take effect with it.
 var (
 	setNewStep   = setStep + newStep(bigint, bigint)
 	setLaterStep = setStep + laterStep(bigint, bigint)
 )
 
-// args are those of setStep.
+// args returns the arguments of setStep, and more behind them.
 func (s step) args(more ...any) []any {
 	return append([]any{s.step, s.drift, s.offset, s.at, blobArg(s.spent), s.id, blobArg(s.was)}, more...)
 }
 
-// keepStep keeps a step as used, with the session that gave its code.
+// keepStep stores a step as used, with the session that gave its code.
 const keepStep = `INSERT INTO used_steps (factor_id, step, used_at, session) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`
 
-// markSteps moves factors to the steps of their codes and keeps these as used. It returns the factors that moved.
+// markSteps moves factors to the steps of their codes and stores these as used. It returns the ids of the factors that moved.
 func (j *judging) markSteps(ctx context.Context, steps []step) (won []string, err error) {
 	switch {
 	case len(steps) == 1 && !j.tx.Cautious():
@@ -303,8 +303,8 @@ func (j *judging) markSteps(ctx context.Context, steps []step) (won []string, er
 	return won, err
 }
 
-// markLater is markSteps for one alone, together with what follows. Nothing of the transaction happens where the factor can't move, or the step was used before;
-// then it is run anew, cautiously, and every attempt is judged by what there is then.
+// markLater is markSteps for a single step, by statements that run together with the following ones (Tx.Later). When the factor can't move, or the step was used before,
+// the whole transaction is rolled back. It then runs again, cautiously, and every attempt is judged by the state at that time.
 func (j *judging) markLater(ctx context.Context, s step) (won []string, err error) {
 	if s.session == "" {
 		return []string{s.id}, j.tx.Later(ctx, store.Statement{Query: setNewStep, Args: s.args(s.step, s.at, s.step, s.step)})
@@ -320,10 +320,10 @@ func (j *judging) markLater(ctx context.Context, s step) (won []string, err erro
 	return []string{s.id}, nil
 }
 
-// errNotKept fails the whole attempt: a code that is not kept as used could be used again.
+// errNotKept fails the transaction: a code whose step is not stored as used could be used again.
 var errNotKept = errors.New("the step of the code was not kept")
 
-// markStep is markSteps for one alone, by plain statements. They cost half.
+// markStep is markSteps for a single step, by plain statements, which cost half as much.
 func (j *judging) markStep(ctx context.Context, s step) (won []string, err error) {
 	moved, err := j.tx.Exec(ctx, setNewStep, s.args(s.step, s.at, s.step, s.step)...)
 	if err != nil || moved == 0 {
@@ -341,7 +341,7 @@ func (j *judging) markStep(ctx context.Context, s step) (won []string, err error
 	return []string{s.id}, nil
 }
 
-// putOff sends what came after a lost attempt of the same subject, and was judged as if it had won, into the next commit.
+// putOff moves attempts to the next commit that follow a lost attempt of the same subject, and were judged as if it had won.
 func (j *judging) putOff(lost int) {
 	for i := lost + 1; i < len(j.attempts); i++ {
 		if j.attempts[i].Subject == j.attempts[lost].Subject && j.verdicts[i].Used == nil {
@@ -374,8 +374,8 @@ func (j *judging) keepTries(ctx context.Context) error {
 	return err
 }
 
-// proven looks up whether the session of an attempt has given a right code, or a recovery code, lately, and what it got wrong since. Only such sessions have a row
-// in session_tries.
+// proven reads whether the session of an attempt is proven (factor.Proven), and how many wrong codes it has given while its subject was locked. Only proven sessions have
+// a row in session_tries.
 func (j *judging) proven(ctx context.Context, a *factor.Attempt) (p factor.Proven, err error) {
 	if a.Session == "" {
 		return p, nil
@@ -391,7 +391,7 @@ func (j *judging) proven(ctx context.Context, a *factor.Attempt) (p factor.Prove
 	return factor.Proven{Is: right > 0}, err
 }
 
-// keepProven writes what sessions got wrong, or right, while their subject was locked.
+// keepProven stores the counts of proven sessions that gave a code while their subject was locked.
 func (j *judging) keepProven(ctx context.Context) error {
 	for i, a := range j.attempts {
 		if j.again[i] || !j.before[i].Proven.Is || j.verdicts[i].Event == nil {
@@ -404,14 +404,14 @@ func (j *judging) keepProven(ctx context.Context) error {
 	return nil
 }
 
-// keepSessionTries writes what a proven session got wrong.
+// keepSessionTries stores how many wrong codes a proven session has given.
 func keepSessionTries(ctx context.Context, t *store.Tx, subject, session string, wrong int64, now time.Time) error {
 	_, err := t.Exec(ctx, `INSERT INTO session_tries (subject, session, wrong, last_at) VALUES (?, ?, ?, ?)
 		ON CONFLICT (subject, session) DO UPDATE SET wrong = excluded.wrong, last_at = excluded.last_at`, subject, session, wrong, micros(now))
 	return err
 }
 
-// record records every attempt that was looked at.
+// record adds an event to the audit trail for every attempt whose code was compared.
 func (j *judging) record(ctx context.Context) error {
 	var events []audit.Event
 	for i, v := range j.verdicts {
@@ -422,5 +422,5 @@ func (j *judging) record(ctx context.Context) error {
 	return audit.Append(ctx, j.tx, events...)
 }
 
-// keepUsed is how long accepted steps are remembered: longer than clocks are set back by mistake, and as long as a session counts as proven.
+// keepUsed is how long accepted steps are kept: longer than clocks are set back by mistake, and as long as a session counts as proven.
 const keepUsed = max(48*time.Hour, factor.ProvenLife)

@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/totp"
 )
 
-// together runs f in n goroutines that begin at the same moment.
+// together runs f in n goroutines that start at the same moment.
 func together(n int, f func(i int)) {
 	var ready, done sync.WaitGroup
 	begin := make(chan struct{})
@@ -31,7 +31,7 @@ func together(n int, f func(i int)) {
 	done.Wait()
 }
 
-// kindOf tells a code that was looked at and is wrong from one that was not looked at.
+// kindOf distinguishes a code that was compared and is wrong from one that was not compared.
 func kindOf(err error) string {
 	var locked *factor.TooManyAttempts
 	switch {
@@ -155,8 +155,8 @@ func TestVerify_forgetsTypingErrorsAfterARightCode(t *testing.T) {
 	})
 }
 
-// Three wrong codes and then the right one, again and again, on one device: the other one, which nobody used, works (it was locked once, and at a hundred
-// for good).
+// One device repeatedly gets three wrong codes and then the right one. The other device, which was not used, still works. (It was once locked by that, and after a
+// hundred wrong codes for good.)
 func TestVerify_typingErrorsOnOneDeviceLeaveTheOtherAlone(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
@@ -176,7 +176,7 @@ func TestVerify_typingErrorsOnOneDeviceLeaveTheOtherAlone(t *testing.T) {
 	})
 }
 
-// Whoever has the password alone and guesses in sessions of his own locks new sessions, and not the one in which the owner has given a right code.
+// A guesser who has only the password, and sessions of their own, locks out new sessions, but not the one in which the owner has given a right code.
 func TestVerify_keepsAProvenSessionApartFromOthersGuesses(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		owner := someone()
@@ -205,7 +205,7 @@ func TestVerify_keepsAProvenSessionApartFromOthersGuesses(t *testing.T) {
 	})
 }
 
-// A right code in one session gives the guesses of another none back.
+// A right code in one session gives back no guesses of another session.
 func TestVerify_countsAThiefsGuessesHoweverOftenTheOwnerSignsIn(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		owner := someone()
@@ -253,7 +253,7 @@ func TestConfirm_looksAtFiveOfManyParallelGuesses(t *testing.T) {
 	})
 }
 
-// One recovery code, many uses at once on two replicas: one of them wins (T15).
+// Of many uses of one recovery code at once, on two replicas, exactly one wins (T15).
 func TestUseRecoveryCode_hasOneWinnerOfManyUses(t *testing.T) {
 	const rounds, contenders = 10, 32
 	each(t, func(t *testing.T, w *world) {
@@ -283,7 +283,7 @@ func TestUseRecoveryCode_hasOneWinnerOfManyUses(t *testing.T) {
 	})
 }
 
-// A restored backup brings used recovery codes back unused: those made before it are refused.
+// In a restored backup used recovery codes are unused again: codes that were made before the restore are refused.
 func TestUseRecoveryCode_refusesCodesFromBeforeARestore(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
@@ -302,7 +302,7 @@ func TestUseRecoveryCode_refusesCodesFromBeforeARestore(t *testing.T) {
 	})
 }
 
-// When guesses of others have emptied the store, a recovery code lets its owner's session go on: codes of authenticators are looked at in it again.
+// When guesses of others have used up the budget, a recovery code makes the owner's session proven: codes of authenticators are checked in it again.
 func TestUseRecoveryCode_keepsItsSessionApartFromOthersGuesses(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		owner := someone()

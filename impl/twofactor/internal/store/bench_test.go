@@ -20,14 +20,14 @@ import (
 	base "github.com/fountainai/fountain/internal/store"
 )
 
-// BenchmarkVerifyFor measures right codes of services, one after the other: a durable mark and an audit event each. Beside them, by turns, it measures what the
-// same kind of database gives for durable commits of one row: "rate" is how many codes there are for each row in the same time, the median of all turns,
-// and "rate-q1" and "rate-q3" are its quartiles.
+// BenchmarkVerifyFor measures right codes of services, one after the other, each with a durable mark and an audit event. In turn with them it measures durable
+// commits of one row on the same kind of database. "rate" is the number of codes for each row in the same time, as the median of all turns; "rate-q1" and
+// "rate-q3" are its quartiles.
 func BenchmarkVerifyFor(b *testing.B) {
 	measureOne(b, newBench(b).someone(b))
 }
 
-// BenchmarkVerifyForSession measures codes of a session that can come again: its session is kept too, in a tree of its own.
+// BenchmarkVerifyForSession measures codes of a session that can be used again: the session is stored too, in a tree of its own.
 func BenchmarkVerifyForSession(b *testing.B) {
 	one := newBench(b).someone(b)
 	one.session = "ses_1"
@@ -42,7 +42,7 @@ func measureOne(b *testing.B, one *benchSubject) {
 	}, benchTurn)
 }
 
-// BenchmarkVerifyForMany measures the same for 64 subjects at once, beside rows one after the other.
+// BenchmarkVerifyForMany measures the same for 64 subjects at once, compared with rows one after the other.
 func BenchmarkVerifyForMany(b *testing.B) {
 	const clients, each = 64, 10
 	w := newBench(b)
@@ -63,10 +63,10 @@ func BenchmarkVerifyForMany(b *testing.B) {
 	}, clients*each)
 }
 
-// benchWarm is how many rows there are before the measurement: a write-ahead log of SQLite that has its size is written over, one that grows costs more.
+// benchWarm is how many rows are written before the measurement: SQLite overwrites a write-ahead log that has reached its size, and one that still grows costs more.
 const benchWarm = 1500
 
-// BenchmarkVerifyForFloor measures what is left of a code without any rule, hash or sum: one read and the three writes, of a row each in a tree of its own, by plain
+// BenchmarkVerifyForFloor measures a code without any rules and hashes: one read and three writes, each of one row in a tree of its own, by plain
 // statements in one transaction. No code can be cheaper with these tables and this driver.
 func BenchmarkVerifyForFloor(b *testing.B) {
 	w := newBench(b)
@@ -93,10 +93,10 @@ func BenchmarkVerifyForFloor(b *testing.B) {
 	}, benchTurn)
 }
 
-// benchTurn is how many of one kind are measured before it is the other's turn: short, so that both meet the same load of the machine.
+// benchTurn is how many of one kind are measured in a turn. Turns are short, so that both kinds meet the same load of the machine.
 const benchTurn = 50
 
-// besideRows measures codes, which a call of verify gives so many of, and rows by turns. What generate does before each turn, the authenticators' work, is not measured.
+// besideRows measures codes and rows by turns. Each call of verify gives the stated number of codes. The work of the authenticators, which generate does before each turn, is not measured.
 func besideRows(b *testing.B, generate, verify func(), codes int) {
 	rows := benchDB(b)
 	for range benchWarm / benchTurn {
@@ -128,14 +128,14 @@ func besideRows(b *testing.B, generate, verify func(), codes int) {
 	b.ReportMetric(quantile(rates, 3), "rate-q3")
 }
 
-// processorTime is what the process has used of the processors, in itself and in the kernel.
+// processorTime returns the processor time that the process has used, in user and system mode.
 func processorTime(b *testing.B) time.Duration {
 	var u unix.Rusage
 	require.NoError(b, unix.Getrusage(unix.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// quantile returns a quartile of figures: 2 is the median.
+// quantile returns a quartile of figures; 2 is the median.
 func quantile(all []float64, quarter int) float64 {
 	slices.Sort(all)
 	return all[(len(all)-1)*quarter/4]
@@ -151,7 +151,7 @@ func commitRows(b *testing.B, db *base.DB) {
 	}
 }
 
-// benchWorld is the rules on one database.
+// benchWorld is a factor.Service on one database.
 type benchWorld struct {
 	db      *base.DB
 	service *factor.Service
@@ -166,7 +166,7 @@ type benchSubject struct {
 	codes   []string // of the next steps
 }
 
-// benchKey seals what the benchmarks store: one for all, for on PostgreSQL they share a database.
+// benchKey seals what the benchmarks store. All use one key, because on PostgreSQL they share a database.
 var benchKey = sync.OnceValue(func() *seal.Key { return must1(seal.FromDataKey(seal.NewDataKey())) })
 
 func newBench(b *testing.B) *benchWorld {
@@ -180,7 +180,7 @@ func newBench(b *testing.B) *benchWorld {
 	}))}
 }
 
-// someone is a subject with an active factor, and with a clock that shows a new step for each of its codes.
+// someone is a subject with an active factor, and a clock that shows a new step for each of its codes.
 func (w *benchWorld) someone(b *testing.B) *benchSubject {
 	b.Helper()
 	s := &benchSubject{caller: someone(), seed: must1(totp.NewSeed(zeros{})), now: clock.NewFake(start)}
@@ -211,7 +211,7 @@ func (s *benchSubject) verifyFor(b *testing.B) {
 	}
 }
 
-// benchDB opens PostgreSQL where FOUNTAIN_BENCH_POSTGRES_URL names a database to be filled, else SQLite.
+// benchDB opens PostgreSQL if FOUNTAIN_BENCH_POSTGRES_URL names a database to be filled, else SQLite.
 func benchDB(b *testing.B) *base.DB {
 	b.Helper()
 	db, err := base.Open(b.Context(), base.Config{
@@ -222,7 +222,7 @@ func benchDB(b *testing.B) *base.DB {
 	return db
 }
 
-// zeros is a source of randomness without any for seeds.
+// zeros is a source of zeros in place of random bytes, for seeds.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {

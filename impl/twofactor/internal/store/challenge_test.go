@@ -24,7 +24,7 @@ import (
 	base "github.com/fountainai/fountain/internal/store"
 )
 
-// post is a sender that the test rules.
+// post is a sender that the test controls.
 type post struct {
 	mu     sync.Mutex
 	sent   []delivery.Message
@@ -63,7 +63,7 @@ func (p *post) messages() []delivery.Message {
 	return append([]delivery.Message(nil), p.sent...)
 }
 
-// counted counts how many codes are looked at.
+// counted counts how many codes are compared.
 type counted struct {
 	*seal.Key
 	looks atomic.Int64
@@ -91,7 +91,7 @@ func eachSending(t *testing.T, f func(t *testing.T, s *sending)) {
 	})
 }
 
-// another is one more replica's challenges.
+// another returns the challenges of one more replica.
 func (s *sending) another(t *testing.T) *challenge.Service {
 	t.Helper()
 	metrics, err := challenge.NewMetrics(prometheus.NewRegistry())
@@ -113,7 +113,7 @@ func (s *sending) deliver(t *testing.T) int {
 	return n
 }
 
-// last is the code that was sent last.
+// last returns the code that was sent last.
 func (s *sending) last(t *testing.T) string {
 	t.Helper()
 	for _, m := range slices.Backward(s.post.messages()) {
@@ -125,7 +125,7 @@ func (s *sending) last(t *testing.T) string {
 	return ""
 }
 
-// person is somebody with a confirmed address.
+// person returns a subject with a confirmed address.
 func (s *sending) person(t *testing.T) challenge.Caller {
 	t.Helper()
 	c := challenge.Caller{Caller: someone()}
@@ -158,7 +158,7 @@ func wrongCode(code string) string {
 	return "000000"
 }
 
-// T10: of any number of parallel guesses exactly as many are looked at as a challenge has attempts.
+// T10: of any number of parallel guesses exactly as many are compared as a challenge has attempts.
 func TestVerify_looksAtFiveOfManyParallelGuessesAtAChallenge(t *testing.T) {
 	guesses := count(64, 500)
 	eachSending(t, func(t *testing.T, s *sending) {
@@ -195,7 +195,7 @@ func TestVerify_looksAtFiveOfManyParallelGuessesAtAChallenge(t *testing.T) {
 	})
 }
 
-// T1, T15: a right code wins once, however many send it at the same time, and never again.
+// T1, T15: a right code is accepted once, however many send it at the same time, and never again.
 func TestVerify_acceptsARightCodeOnce(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		replicas := []*challenge.Service{s.Service, s.another(t)}
@@ -221,7 +221,7 @@ func TestVerify_acceptsARightCodeOnce(t *testing.T) {
 	})
 }
 
-// Right codes cost a subject nothing, wrong ones are counted over all challenges: asking for new ones gives no new guesses for ever.
+// Right codes use up no guesses. Wrong ones are counted over all challenges, so that new challenges do not give new guesses without end.
 func TestVerify_countsWrongCodesOverChallenges(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		c := s.person(t)
@@ -264,7 +264,7 @@ func down(delivery.Message) error {
 	return &delivery.Failure{Reason: delivery.Unreachable}
 }
 
-// walk lets time pass in small steps, and sends what is due at each.
+// walk lets time pass in small steps, and sends what is due at each step.
 func (s *sending) walk(t *testing.T, d time.Duration) {
 	t.Helper()
 	for range int(d / (250 * time.Millisecond)) {
@@ -280,7 +280,7 @@ func (s *sending) status(t *testing.T, c challenge.Caller, id string) challenge.
 	return got
 }
 
-// A provider that is away for 20 s within the life of a code: it still arrives, and lives from then on.
+// A provider is unavailable for 20 s within the life of a code: the code still arrives, and its life begins then.
 func TestDeliver_outlastsAShortOutage(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		c := s.person(t)
@@ -306,7 +306,7 @@ func TestDeliver_outlastsAShortOutage(t *testing.T) {
 	})
 }
 
-// One that is away for longer: that is told, the code is gone, and it is not sent any more when the provider comes back.
+// A provider is unavailable for longer: the status says so, the code is deleted, and it is not sent when the provider works again.
 func TestDeliver_givesUpWithTheLifeOfTheCode(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		c := s.person(t)
@@ -325,7 +325,7 @@ func TestDeliver_givesUpWithTheLifeOfTheCode(t *testing.T) {
 	})
 }
 
-// T18: a service that was down until a code's time was over sends it no more.
+// T18: a service that was down until after a code had expired does not send it.
 func TestDeliver_sendsNoCodeTooLate(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		c := s.person(t)
@@ -364,8 +364,8 @@ func TestDeliver_triesAPermanentRefusalOnce(t *testing.T) {
 	})
 }
 
-// T18: a provider that takes a message over and does not say so gets it twice, and a worker that dies between sending and noting sends it once more: the same
-// code under the same name, so that nobody is confused by two.
+// T18: a provider that accepts a message without confirming it gets it twice, and a worker that dies between sending and recording sends it once more. It is the same
+// code with the same id, so that two messages do not confuse the person.
 func TestDeliver_repeatsTheSameCode(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		c := s.person(t)
@@ -430,7 +430,7 @@ func TestDeliver_sharesTheWork(t *testing.T) {
 	})
 }
 
-// A panic in a provider's client costs one message a lease, and no other message anything.
+// A panic in a provider's client delays one message by a lease, and no other message.
 func TestDeliver_outlivesAPanic(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		bad, good := s.person(t), s.person(t)
@@ -451,7 +451,7 @@ func TestDeliver_outlivesAPanic(t *testing.T) {
 	})
 }
 
-// A row that was copied to another challenge, subject or factor does not open there, and its code is not right there.
+// A row that was copied to another challenge, subject or factor can't be opened there, and its code is not right there.
 func TestDeliver_rowsOpenInTheirPlaceAlone(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		ada, eve := s.person(t), s.person(t)
@@ -483,7 +483,7 @@ func TestDeliver_rowsOpenInTheirPlaceAlone(t *testing.T) {
 	})
 }
 
-// What is kept tells nobody a code or an address: neither the rows nor the audit log.
+// Stored data reveal neither a code nor an address: neither the rows nor the audit trail.
 func TestChallenges_keepNoCodeInClear(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		c := s.person(t)
@@ -502,7 +502,7 @@ func TestChallenges_keepNoCodeInClear(t *testing.T) {
 	})
 }
 
-// dump is a table as text.
+// dump returns a table as text.
 func (s *sending) dump(t *testing.T, table string) string {
 	t.Helper()
 	columns := map[string][]string{
@@ -542,7 +542,7 @@ func TestSweepChallenges_boundsItsTables(t *testing.T) {
 	})
 }
 
-// What was sealed with a data key that is lost is gone: no code of it can be given any more.
+// What was sealed with a lost data key is deleted: none of its codes is accepted any more.
 func TestDropSealed_endsChallenges(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		c := s.person(t)
@@ -554,7 +554,7 @@ func TestDropSealed_endsChallenges(t *testing.T) {
 	})
 }
 
-// An address is no authenticator: its row takes no code of one, and locks nothing.
+// An address is no authenticator: its row accepts no code of one, and locks nothing.
 func TestAttempt_looksAtNoAddress(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		c := s.person(t)
@@ -569,7 +569,7 @@ func TestAttempt_looksAtNoAddress(t *testing.T) {
 	})
 }
 
-// D5: a challenge that was made while the clock was ahead is over when the clock is set right, and what was put off until then is sent in time.
+// D5: a challenge that was made while the clock was ahead has expired when the clock is corrected, and messages that were postponed while it was ahead are sent in time.
 func TestChallenges_outliveClocksThatLeap(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		c := s.person(t)

@@ -24,7 +24,7 @@ func (s *Store) Change(ctx context.Context, fn func(ctx context.Context, tx chal
 	return s.write(ctx, func(ctx context.Context, t *store.Tx) error { return fn(ctx, tx{t}) })
 }
 
-// challengeRow is a challenge as the database has it.
+// challengeRow is a challenge as stored in the database.
 type challengeRow struct {
 	ID         string `db:"id"`
 	Subject    string `db:"subject"`
@@ -42,7 +42,7 @@ type challengeRow struct {
 	CodeAt     int64  `db:"code_at"`
 	ExpiresAt  int64  `db:"expires_at"`
 	UsedAt     int64  `db:"used_at"`
-	// Joined where it is asked for.
+	// Joined where needed.
 	Delivery string `db:"delivery_status"`
 	Reason   string `db:"delivery_reason"`
 	Masked   string `db:"masked_target"`
@@ -92,7 +92,7 @@ func (s *Store) SealedTarget(ctx context.Context, subject, factorID string) (sea
 	return sealed, err
 }
 
-// joined is a challenge with what became of its present code.
+// joined selects challenges with the state of the delivery of their present code.
 var joined = `SELECT c.` + strings.ReplaceAll(strings.Join(strings.Fields(challengeColumns), " "), ", ", ", c.") + `,
 	COALESCE(d.status, '') AS delivery_status, COALESCE(d.reason, '') AS delivery_reason, COALESCE(f.masked_target, '') AS masked_target
 	FROM challenges c LEFT JOIN deliveries d ON d.id = c.delivery_id LEFT JOIN factors f ON f.id = c.factor_id`
@@ -139,12 +139,12 @@ func (t tx) InsertChallenge(ctx context.Context, c challenge.Challenge) (err err
 	return err
 }
 
-// takes is the condition under which a challenge takes an attempt; its two placeholders are the current time. One that ends later than any can was made
-// while the clock was ahead.
+// takes is the condition under which a challenge accepts an attempt. Both placeholders are the current time. A challenge that ends later than any can was made
+// while the clock was ahead, and accepts none.
 var takes = fmt.Sprintf(`status = 'open' AND attempts < %d AND expires_at > ? AND expires_at <= CAST(? AS BIGINT) + %d`, challenge.MaxAttempts,
 	challenge.FurthestEnd.Microseconds())
 
-// Admit implements challenge.Tx. The statement counts and decides: of any number of parallel attempts as many pass as there are.
+// Admit implements challenge.Tx. One statement counts and decides, so that of any number of parallel attempts only as many pass as are left.
 func (t tx) Admit(ctx context.Context, id, client string, now time.Time) (_ challenge.Challenge, open bool, err error) {
 	defer tried.To(&err, "admit attempt at challenge")
 	var r challengeRow
@@ -156,7 +156,7 @@ func (t tx) Admit(ctx context.Context, id, client string, now time.Time) (_ chal
 	return r.challenge(), err == nil, err
 }
 
-// Accept implements challenge.Tx: one winner. A code whose factor was revoked meanwhile is worth nothing.
+// Accept implements challenge.Tx. Exactly one attempt wins. A code whose factor was revoked meanwhile is not accepted.
 func (t tx) Accept(ctx context.Context, id string, sum []byte, now time.Time) (_ bool, err error) {
 	defer tried.To(&err, "mark challenge as verified")
 	n, err := t.Exec(ctx, `UPDATE challenges SET status = 'verified', used_at = ? WHERE id = ? AND status = 'open' AND code_sum = ? AND expires_at > ?
@@ -188,7 +188,7 @@ func (t tx) HasTarget(ctx context.Context, subject, sum string) (_ bool, err err
 	return n > 0, err
 }
 
-// InsertTarget implements challenge.Tx. A row's period divides, so that it is not zero; of such a factor it says nothing.
+// InsertTarget implements challenge.Tx. Statements divide by the column period, so it must not be zero; for such a factor it has no meaning.
 func (t tx) InsertTarget(ctx context.Context, r factor.Record, to challenge.Target, raises bool) (err error) {
 	defer tried.To(&err, "insert factor for delivery")
 	r.Parameters.Period = 30
@@ -261,9 +261,9 @@ func (t tx) Record(ctx context.Context, e challenge.Event) (err error) {
 }
 
 const (
-	// keepChallenges is how long an ended challenge is told as such.
+	// keepChallenges is how long after its creation a challenge is kept, so that it is reported as ended.
 	keepChallenges = 24 * time.Hour
-	// keepDeliveries is how long it can be looked into what became of a message.
+	// keepDeliveries is how long deliveries are kept for inspection.
 	keepDeliveries = 30 * 24 * time.Hour
 )
 

@@ -7,7 +7,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Spend implements challenge.Tx: one statement counts and decides.
+// Spend implements challenge.Tx. One statement counts and decides.
 func (t tx) Spend(ctx context.Context, kind, key string, most int, window time.Duration, now time.Time) (_ bool, err error) {
 	defer tried.To(&err, "count against a budget")
 	begins := now.Truncate(window)

@@ -24,7 +24,7 @@ import (
 
 const childVariable = "FOUNTAIN_TWOFACTOR_TEST_CHILD"
 
-// order tells a child process what to verify and when to die.
+// order says what a child process verifies, and when it kills itself.
 type order struct {
 	URL, Dir, Name string
 	DataKey        []byte
@@ -103,7 +103,7 @@ func must(err error) {
 	}
 }
 
-// Death while the code is compared opens nothing and tells nothing; death after the mark leaves the code used.
+// A crash while the code is compared accepts and reveals nothing. After a crash that follows the mark, the code stays used.
 func TestVerify_acceptsACodeOnceThroughKill(t *testing.T) {
 	storetest.EachConfig(t, migrations, func(t *testing.T, config base.Config) {
 		dataKey, now := seal.NewDataKey(), clock.NewFake(start)
@@ -137,7 +137,7 @@ func TestVerify_acceptsACodeOnceThroughKill(t *testing.T) {
 	})
 }
 
-// Guesses whose verdict was given by a process that is killed right after are counted like all others.
+// Guesses whose verdict was returned by a process that is killed directly afterwards are counted like all others.
 func TestVerify_countsGuessesThroughKill(t *testing.T) {
 	storetest.EachConfig(t, migrations, func(t *testing.T, config base.Config) {
 		dataKey, now := seal.NewDataKey(), clock.NewFake(start)
@@ -171,7 +171,7 @@ func kill(t *testing.T, o order) {
 	requireKilled(t, command.Run())
 }
 
-// requireKilled demands that a child process ended by SIGKILL.
+// requireKilled requires that a child process was ended by SIGKILL.
 func requireKilled(t *testing.T, err error) {
 	t.Helper()
 	var exit *exec.ExitError

@@ -25,7 +25,7 @@ import (
 
 const workerVariable = "FOUNTAIN_TWOFACTOR_TEST_WORKER"
 
-// dyingPost takes a message over, shows it on standard output, and kills its own process before that can be noted.
+// dyingPost accepts a message, prints it on standard output, and kills its own process before that can be recorded.
 type dyingPost struct{ post }
 
 func (*dyingPost) Send(_ context.Context, m delivery.Message) (delivery.Receipt, error) {
@@ -51,8 +51,8 @@ func dieSending(text string) {
 	must1(worker.Deliver(ctx))
 }
 
-// A worker that is killed after the provider took the message over and before it noted that: the message is sent once more, the same code under the
-// same name, and its life counts from then.
+// A worker is killed after the provider has accepted the message, and before that is recorded. The message is sent once more, with the same code and the
+// same id, and the life of the code begins then.
 func TestDeliver_sendsTheSameCodeOnceMoreThroughKill(t *testing.T) {
 	storetest.EachConfig(t, migrations, func(t *testing.T, config base.Config) {
 		dataKey, now := seal.NewDataKey(), clock.NewFake(start)

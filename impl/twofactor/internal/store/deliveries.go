@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// deliveryRow is a delivery as the database has it.
+// deliveryRow is a delivery as stored in the database.
 type deliveryRow struct {
 	ID          string `db:"id"`
 	ChallengeID string `db:"challenge_id"`
@@ -28,7 +28,7 @@ type deliveryRow struct {
 	GivesUpAt   int64  `db:"gives_up_at"`
 	CreatedAt   int64  `db:"created_at"`
 	SentAt      int64  `db:"sent_at"`
-	// Joined where they are asked for.
+	// Joined where needed.
 	Masked       string `db:"masked_target"`
 	Purpose      string `db:"purpose"`
 	Operation    string `db:"operation"`
@@ -59,7 +59,7 @@ func (t tx) InsertDelivery(ctx context.Context, d challenge.Delivery) (err error
 	return err
 }
 
-// Claim implements challenge.Repository. A delivery that waits beyond honest was marked by a clock that was ahead: it is due.
+// Claim implements challenge.Repository. A delivery that is to wait beyond honest was written while the clock was ahead, and counts as due.
 func (s *Store) Claim(ctx context.Context, lease string, now, until, honest time.Time, limit int) (_ []challenge.Order, err error) {
 	defer tried.To(&err, "claim deliveries")
 	var due int
@@ -97,8 +97,8 @@ func (s *Store) Claim(ctx context.Context, lease string, now, until, honest time
 	return orders, err
 }
 
-// Handed implements challenge.Tx. The challenge comes first, as in every change that touches both. A worker whose lease was lost still begins the life of
-// the code that it has sent.
+// Handed implements challenge.Tx. It updates the challenge before the delivery, as every transaction that updates both does. A worker that has lost its lease
+// still starts the life of the code that it has sent.
 func (t tx) Handed(ctx context.Context, o challenge.Order, r delivery.Receipt, expires, now time.Time) (err error) {
 	defer tried.To(&err, "mark delivery as sent")
 	_, err = t.Exec(ctx, `UPDATE challenges SET expires_at = ? WHERE id = ? AND delivery_id = ? AND status = 'open'`, micros(expires), o.ChallengeID, o.ID)
@@ -134,7 +134,7 @@ func (t tx) Drop(ctx context.Context, challengeID, reason string, now time.Time)
 	return err
 }
 
-// Report implements challenge.Tx. What has arrived has arrived: a late report of less changes nothing.
+// Report implements challenge.Tx. It changes only a message that is sent and not reported on yet, so that a late report does not replace an earlier one.
 func (t tx) Report(ctx context.Context, providerID string, s challenge.DeliveryStatus, reason string, now time.Time) (_ bool, err error) {
 	defer tried.To(&err, "note report of a provider")
 	n, err := t.Exec(ctx, `UPDATE deliveries SET status = ?, reason = ?, changed_at = ? WHERE provider_id = ? AND channel = 'sms' AND status = 'sent'`,
@@ -142,7 +142,7 @@ func (t tx) Report(ctx context.Context, providerID string, s challenge.DeliveryS
 	return n > 0, err
 }
 
-// Deliveries implements challenge.Repository. Those to nobody are not shown.
+// Deliveries implements challenge.Repository. It leaves out the deliveries of subjects without a factor, which are sent nowhere.
 func (s *Store) Deliveries(ctx context.Context, after factor.Cursor, limit int) (_ []challenge.Delivery, err error) {
 	defer tried.To(&err, "read deliveries")
 	where, args := "", []any{}

@@ -10,8 +10,8 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// DropSealed ends what was sealed with a data key that is lost: every factor is revoked, the recovery codes, the keys that sign proofs and all codes
-// that were sent are deleted.
+// DropSealed ends what was sealed with a data key that is lost. It revokes every factor, and deletes the recovery codes, the keys that sign proofs, all
+// challenges and all codes that were sent.
 func DropSealed(ctx context.Context, tx *store.Tx, now time.Time) error {
 	n, err := tx.Exec(ctx, `UPDATE factors SET status = 'revoked', sealed_seed = ?, revoked_at = ? WHERE status <> 'revoked'`, []byte{}, micros(now))
 	if err != nil {

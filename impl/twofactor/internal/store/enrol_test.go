@@ -49,7 +49,7 @@ func TestEnrol_asksForASignInFirstAndForACodeBesideAnActiveFactor(t *testing.T) 
 	})
 }
 
-// A factor that was enrolled in good time, before the first became active, does not slip in beside it.
+// A factor that was enrolled before the first factor became active can't be confirmed without a second factor afterwards.
 func TestConfirm_asksForACodeWhenAnotherFactorBecameActive(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
@@ -70,7 +70,7 @@ func TestConfirm_asksForACodeWhenAnotherFactorBecameActive(t *testing.T) {
 	})
 }
 
-// The same, when both are confirmed at the same moment.
+// The same holds when both are confirmed at the same moment.
 func TestConfirm_letsOneOfManyInWithoutACode(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		for round := range 5 {
@@ -300,7 +300,7 @@ func TestProofKey_isOneForAllReplicas(t *testing.T) {
 	})
 }
 
-// Activation itself looks at the expiry: an enrolment may expire, and be a day old, between the admission of its code and here.
+// Activation itself checks the expiry: an enrolment can expire, and even be a day old, between the admission of its code and the activation.
 func TestActivate_refusesAnExpiredEnrolment(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()

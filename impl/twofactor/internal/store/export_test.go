@@ -1,4 +1,4 @@
 package store
 
-// ForgetOne is the statement whose plan a test looks at.
+// ForgetOne is the statement whose query plan a test checks.
 const ForgetOne = forgetOne

@@ -159,8 +159,8 @@ func (s *Store) List(ctx context.Context, subject string, after factor.Cursor, l
 }
 
 const (
-	// keepExpired is how long a late confirmation is answered "expired" and not "unknown".
+	// keepExpired is how long a late confirmation is answered "expired" instead of "unknown".
 	keepExpired = 24 * time.Hour
-	// keepRevoked is how long a revoked factor, whose seed is gone at once, stays to be looked into.
+	// keepRevoked is how long the row of a revoked factor is kept for inspection. Its seed is deleted at once.
 	keepRevoked = 30 * 24 * time.Hour
 )

@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/impl/twofactor/internal/factor"
 )
 
-// notices are those that were sent, by their kinds.
+// notices returns the kinds of the notices that were sent.
 func (s *sending) notices() (kinds []string) {
 	for _, m := range s.post.messages() {
 		if m.Notice != "" {
@@ -22,7 +22,7 @@ func (s *sending) notices() (kinds []string) {
 	return kinds
 }
 
-// A notice outlasts an outage of hours, and is tried less and less often.
+// A notice is still delivered after an outage of hours, and is tried less and less often.
 func TestNotices_areTriedForADay(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		c := s.person(t)
@@ -56,7 +56,7 @@ func TestNotices_areTriedForADay(t *testing.T) {
 	})
 }
 
-// The feed may bring the same word again: what was enrolled since is not ended, and nobody is told a second time.
+// The feed can deliver the same entry again: factors that were enrolled since are not revoked, and no second notice is sent.
 func TestNotices_ofARepeatedVoidAreSentOnce(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		c := s.person(t)
@@ -90,7 +90,7 @@ func TestNotices_areBounded(t *testing.T) {
 	})
 }
 
-// A notice that was copied to another subject's row reaches nobody.
+// A notice that was copied to the row of another subject is not delivered.
 func TestNotices_openInTheirPlaceAlone(t *testing.T) {
 	eachSending(t, func(t *testing.T, s *sending) {
 		c := s.person(t)
@@ -102,7 +102,7 @@ func TestNotices_openInTheirPlaceAlone(t *testing.T) {
 	})
 }
 
-// notify is a change that tells a subject of a revoked factor.
+// notify runs a transaction that notifies a subject of a revoked factor.
 func notify(subject string, now time.Time) func(ctx context.Context, tx factor.Tx) error {
 	return func(ctx context.Context, tx factor.Tx) error {
 		return tx.Notify(ctx, subject, factor.NoticeRevoked, "", now, now)

@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/internal/tried"
 )
 
-// Notify implements factor.Tx. The sealed target is copied: its factor may be revoked by the same change.
+// Notify implements factor.Tx. It copies the sealed target, because the same transaction may revoke the factor.
 func (t tx) Notify(ctx context.Context, subject string, n factor.Notice, but string, before, now time.Time) (err error) {
 	defer tried.To(&err, "notify subject")
 	const addresses = `status = 'active' AND type IN ('email', 'sms', 'webhook')`

@@ -10,11 +10,11 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// created is the status that the kept answers of all services have (201); an enrolment is made anew from its body.
+// created is the status of stored answers (201). The response to a repeat is made from the stored body.
 const created = 201
 
-// Once returns a factor.Once that answers a repeated enrolment with the first one. The kept answer holds the seed: it is
-// sealed, and blanked after the time that idempotency gives secrets.
+// Once returns a factor.Once that answers a repeated enrolment with the first one. The stored answer contains the seed. It is
+// sealed, and blanked after the time for which package idempotency keeps secrets.
 func Once(answers *idempotency.Store, key idempotency.Key) factor.Once {
 	return func(ctx context.Context, t factor.Tx, enrol func(ctx context.Context) (factor.Enrolment, error)) (factor.Enrolment, error) {
 		open, ok := t.(tx)

@@ -26,7 +26,7 @@ import (
 	"github.com/fountainai/fountain/tests/authenticator"
 )
 
-// keys is a world with passkeys, and further replicas of it.
+// keys is a world with passkeys, and more replicas of it.
 type keys struct {
 	*world
 	*passkey.Service
@@ -58,14 +58,14 @@ func (k *keys) passkeys(t *testing.T, rows passkey.Repository, factors *factor.S
 	return s
 }
 
-// replica is one more process on the database.
+// replica returns the service of one more process on the database.
 func (k *keys) replica(t *testing.T) *passkey.Service {
 	t.Helper()
 	rows := newStore(t, k.open(t))
 	return k.passkeys(t, rows, k.service(t, rows, rand.Reader))
 }
 
-// answer is what a device makes, decoded.
+// answer returns what a device signs, decoded.
 type answer struct {
 	ID       string
 	RawID    string
@@ -121,7 +121,7 @@ func (k *keys) enrolledKey(t *testing.T, c factor.Caller) (factorID string, d *a
 	return creation.FactorID, d
 }
 
-// Of any number of parallel answers to one challenge, or one sign-in, one counts: on two replicas too, which on PostgreSQL share nothing but the rows.
+// Of any number of parallel answers to one challenge, or to one sign-in, exactly one succeeds, also on two replicas, which on PostgreSQL share only the rows.
 func TestPasskeys_haveOneWinnerOnTwoReplicas(t *testing.T) {
 	eachKeys(t, func(t *testing.T, k *keys) {
 		replicas := []*passkey.Service{k.Service, k.replica(t)}
@@ -146,7 +146,7 @@ func TestPasskeys_haveOneWinnerOnTwoReplicas(t *testing.T) {
 	})
 }
 
-// winners runs 16 calls at once, on the replicas by turns, and returns how many succeeded. The others are refused.
+// winners makes 16 calls at once, on the replicas in turn, and returns how many succeeded. The others must be refused.
 func winners(t *testing.T, replicas []*passkey.Service, refusal error, call func(*passkey.Service) error) (n int) {
 	t.Helper()
 	var mu sync.Mutex
@@ -167,7 +167,7 @@ func winners(t *testing.T, replicas []*passkey.Service, refusal error, call func
 	return n
 }
 
-// Of two confirmations of one credential at once, by two people, one counts.
+// Of two confirmations of one credential at once, by two people, exactly one succeeds.
 func TestConfirmPasskey_isOnePersonsOnly(t *testing.T) {
 	eachKeys(t, func(t *testing.T, k *keys) {
 		replicas := []*passkey.Service{k.Service, k.replica(t)}
@@ -198,7 +198,7 @@ func TestConfirmPasskey_isOnePersonsOnly(t *testing.T) {
 	})
 }
 
-// A counter that goes back, at a passkey that can't be copied, is refused and told to whoever reads the audit trail.
+// A counter that goes back, of a passkey that can't be copied, is refused and recorded in the audit trail.
 func TestVerifyPasskey_recordsACounterThatGoesBack(t *testing.T) {
 	eachKeys(t, func(t *testing.T, k *keys) {
 		c := someone()
@@ -225,7 +225,7 @@ func TestVerifyPasskey_recordsACounterThatGoesBack(t *testing.T) {
 	})
 }
 
-// Sign-ins that no known passkey answers leave nothing behind: who has none can't fill the database.
+// Sign-ins that no known passkey answers store nothing: a caller without a passkey can't fill the database.
 func TestBeginSignIn_keepsNothing(t *testing.T) {
 	eachKeys(t, func(t *testing.T, k *keys) {
 		c := someone()
@@ -250,7 +250,7 @@ func TestBeginSignIn_keepsNothing(t *testing.T) {
 	})
 }
 
-// Who signs in is recorded, and so is who tried to with a passkey that is known.
+// Sign-ins are recorded, and so are failed attempts with a known passkey.
 func TestVerifySignIn_isRecorded(t *testing.T) {
 	eachKeys(t, func(t *testing.T, k *keys) {
 		c := someone()
@@ -269,7 +269,7 @@ func TestVerifySignIn_isRecorded(t *testing.T) {
 	})
 }
 
-// After a backup is restored nothing from before is answered: the rows may have forgotten that it was.
+// After a backup is restored, no earlier challenge or sign-in accepts an answer: the restored rows may lack that it was used.
 func TestPasskeys_answerNothingFromBeforeARestore(t *testing.T) {
 	eachKeys(t, func(t *testing.T, k *keys) {
 		c := someone()
@@ -286,7 +286,7 @@ func TestPasskeys_answerNothingFromBeforeARestore(t *testing.T) {
 	})
 }
 
-// A challenge or sign-in of a clock that was ahead is good for nothing.
+// A challenge or sign-in that was made while the clock was ahead is refused.
 func TestPasskeys_areNotAnsweredFromTheFuture(t *testing.T) {
 	eachKeys(t, func(t *testing.T, k *keys) {
 		c := someone()
@@ -304,7 +304,7 @@ func TestPasskeys_areNotAnsweredFromTheFuture(t *testing.T) {
 	})
 }
 
-// What is kept of passkeys ends: public keys with the factor, challenges and answered sign-ins with their time.
+// Data of passkeys are deleted: public keys with the factor, challenges and answered sign-ins when their time has passed.
 func TestPasskeys_areSweptAndTheirKeysDestroyed(t *testing.T) {
 	eachKeys(t, func(t *testing.T, k *keys) {
 		c := someone()
@@ -334,7 +334,7 @@ func TestPasskeys_areSweptAndTheirKeysDestroyed(t *testing.T) {
 	})
 }
 
-// A row that was copied to another subject, or another factor, opens nothing.
+// A row that was copied to another subject, or another factor, is not accepted.
 func TestPasskeys_doNotOpenInAnotherPlace(t *testing.T) {
 	eachKeys(t, func(t *testing.T, k *keys) {
 		c, thief := someone(), someone()
@@ -350,7 +350,7 @@ func TestPasskeys_doNotOpenInAnotherPlace(t *testing.T) {
 	})
 }
 
-// meddled is a store before whose changes something else happens, once.
+// meddled is a store that runs something else once, before a transaction.
 type meddled struct {
 	*store.Store
 	meanwhile func()
@@ -364,7 +364,7 @@ func (m *meddled) Alter(ctx context.Context, fn func(ctx context.Context, tx pas
 	return m.Store.Alter(ctx, fn)
 }
 
-// A passkey that is revoked after it was read signs for nothing.
+// A signature of a passkey that is revoked after it was read is refused.
 func TestVerifyPasskey_refusesOneThatIsRevokedMeanwhile(t *testing.T) {
 	eachKeys(t, func(t *testing.T, k *keys) {
 		rows := &meddled{Store: k.store}
@@ -380,7 +380,7 @@ func TestVerifyPasskey_refusesOneThatIsRevokedMeanwhile(t *testing.T) {
 	})
 }
 
-// What confirming asks for is judged in the change that makes the passkey active.
+// What confirming needs is checked in the transaction that makes the passkey active.
 func TestConfirmPasskey_isJudgedWhenItBecomesActive(t *testing.T) {
 	eachKeys(t, func(t *testing.T, k *keys) {
 		rows := &meddled{Store: k.store}

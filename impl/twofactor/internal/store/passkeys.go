@@ -15,7 +15,7 @@ var (
 	_ passkey.Tx         = tx{}
 )
 
-// Alter implements passkey.Repository. The one row that can be there already is that of an active passkey, which its index keeps unique.
+// Alter implements passkey.Repository. The only unique index that fn can violate is that of active passkeys, which gives passkey.ErrKnown.
 func (s *Store) Alter(ctx context.Context, fn func(ctx context.Context, tx passkey.Tx) error) error {
 	err := s.write(ctx, func(ctx context.Context, t *store.Tx) error { return fn(ctx, tx{t}) })
 	if store.IsUnique(err) {
@@ -24,7 +24,7 @@ func (s *Store) Alter(ctx context.Context, fn func(ctx context.Context, tx passk
 	return err
 }
 
-// passkeyRow is a passkey as the database has it.
+// passkeyRow is a passkey as stored in the database.
 type passkeyRow struct {
 	ID      string `db:"id"`
 	Subject string `db:"subject"`
@@ -104,7 +104,7 @@ func (t tx) DropWaiting(ctx context.Context, subject string, now time.Time) (ope
 	return open, err
 }
 
-// InsertWaiting implements passkey.Tx. A row's period divides, so that it is not zero; of a passkey it says nothing.
+// InsertWaiting implements passkey.Tx. Statements divide by the column period, so it must not be zero; for a passkey it has no meaning.
 func (t tx) InsertWaiting(ctx context.Context, r factor.Record) error {
 	r.Parameters.Period = 30
 	return t.Insert(ctx, r)
@@ -128,7 +128,7 @@ func (t tx) PutChallenge(ctx context.Context, c passkey.Challenge) (err error) {
 	return err
 }
 
-// TakeChallenge implements passkey.Tx: exactly one winner.
+// TakeChallenge implements passkey.Tx. Exactly one caller wins.
 func (t tx) TakeChallenge(ctx context.Context, id string, now time.Time) (_ bool, err error) {
 	defer tried.To(&err, "mark challenge of passkey as used")
 	n, err := t.Exec(ctx, `UPDATE passkey_challenges SET used_at = ? WHERE id = ? AND used_at = 0 AND expires_at > ?
@@ -136,7 +136,7 @@ func (t tx) TakeChallenge(ctx context.Context, id string, now time.Time) (_ bool
 	return n == 1, err
 }
 
-// TakeSignIn implements passkey.Tx: exactly one winner.
+// TakeSignIn implements passkey.Tx. Exactly one caller wins.
 func (t tx) TakeSignIn(ctx context.Context, id string, began, ends time.Time) (_ bool, err error) {
 	defer tried.To(&err, "mark sign-in as used")
 	n, err := t.Exec(ctx, `INSERT INTO passkey_sign_ins (id, ends_at) SELECT CAST(? AS TEXT), CAST(? AS BIGINT) FROM restore_mark
@@ -144,7 +144,7 @@ func (t tx) TakeSignIn(ctx context.Context, id string, began, ends time.Time) (_
 	return n == 1, err
 }
 
-// Sign implements passkey.Tx: the statement judges the counter that it replaces (WebAuthn, section 7.2, step 22).
+// Sign implements passkey.Tx. The statement itself compares the counter with the one that it replaces (WebAuthn, section 7.2, step 22).
 func (t tx) Sign(ctx context.Context, factorID string, counter uint32, forward bool, now time.Time) (_ passkey.Signed, err error) {
 	defer tried.To(&err, "note signature of passkey")
 	n, err := t.Exec(ctx, `UPDATE factors SET sign_count = CASE WHEN sign_count < ? THEN ? ELSE sign_count END, last_used_at = ?
@@ -161,9 +161,9 @@ func (t tx) Sign(ctx context.Context, factorID string, counter uint32, forward b
 }
 
 const (
-	// keepPasskeyChallenges is how long a challenge is told to be over, and not unknown.
+	// keepPasskeyChallenges is how long after its creation a challenge is kept, so that it is reported as ended and not as unknown.
 	keepPasskeyChallenges = time.Hour
-	// keepSignIns is how long a sign-in is remembered after its end: longer than clocks are set back by mistake.
+	// keepSignIns is how long a used sign-in is kept after its end: longer than clocks are set back by mistake.
 	keepSignIns = 24 * time.Hour
 )
 

@@ -45,20 +45,20 @@ func whyNotPending(ctx context.Context, t *store.Tx, subject, id string, now tim
 	return &factor.TooManyAttempts{After: moment(r.LockedUntil).Sub(now)}, nil
 }
 
-// newStep is the condition that a code of the step was not accepted, nor one of a later step, and that the step is newer than the last restore of a backup.
-// step and now, in microseconds, are SQL expressions. A last step that no code of now could have was accepted by a clock that was ahead: then it alone does
-// not count.
+// newStep returns the condition that no code of the step or of a later one was accepted, and that the step is newer than the last restore of a backup. step and
+// now, in microseconds, are SQL expressions. A last step that no code can have now was set while the clock was ahead. It is ignored; the rows of used_steps are
+// not.
 func newStep(step, now string) string {
 	return laterStep(step, now) + `
 		AND NOT EXISTS (SELECT 1 FROM used_steps u WHERE u.factor_id = factors.id AND u.step = ` + step + `)`
 }
 
-// laterStep is newStep for a statement that stands or falls with another one, which keeps the step as used if it was not.
+// laterStep is newStep without used_steps. It is for a statement that takes effect only together with another one, which stores the step as used unless it was.
 func laterStep(step, now string) string {
 	return "(last_step < " + step + " OR " + ahead(now) + ") AND " + step + " > (SELECT not_before FROM restore_mark WHERE id = 1) / (period * 1000000)"
 }
 
-// ahead is the condition that the last step was accepted by a clock that was ahead.
+// ahead returns the condition that the last step was set while the clock was ahead.
 func ahead(now string) string {
 	return fmt.Sprintf("last_step > %s / (period * 1000000) + drift + %d", now, factor.FurthestStep)
 }

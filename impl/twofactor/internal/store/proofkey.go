@@ -13,8 +13,8 @@ import (
 
 func proofAAD(kid string) []byte { return []byte("twofactor proof key\x00" + kid) }
 
-// ProofKey returns the key that signs proofs, and makes it when there is none. Of replicas that start together one makes
-// it and the others take that one.
+// ProofKey returns the key that signs proofs, and creates it when there is none. Of replicas that start together one creates
+// the key and the others use it.
 func (s *Store) ProofKey(ctx context.Context, sealer factor.Sealer, now time.Time) (*proof.Key, error) {
 	fresh, err := proof.NewKey(rand.Reader)
 	if err != nil {

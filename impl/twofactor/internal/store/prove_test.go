@@ -29,7 +29,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// count is few in CI and many in `make prove`.
+// count returns a small number in CI and a large one in `make prove`.
 func count(few, many int) int {
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
 		return many
@@ -42,7 +42,7 @@ const (
 	contenders      = 32 // of each process
 )
 
-// contest uses each code that it reads, with the time at which it is to be used, from many goroutines at once, and says how often it was accepted.
+// contest reads codes with the times at which to use them. It uses each from many goroutines at once, and prints how often it was accepted.
 func contest(text string) {
 	var o order
 	must(json.Unmarshal([]byte(text), &o))
@@ -97,7 +97,7 @@ func newContestant(t *testing.T, o order) *contestant {
 	return c
 }
 
-// use has a code used, and returns how often it was accepted; kill ends the process in the middle of it, and says nothing of what it accepted.
+// use lets the process use a code, and returns how often it was accepted. With kill it kills the process meanwhile; what that has accepted is then not known.
 func (c *contestant) use(at time.Time, code string, kill bool) int {
 	if _, err := fmt.Fprintf(c.in, "%d %s\n", at.UnixMicro(), code); err != nil {
 		return 0
@@ -113,7 +113,7 @@ func (c *contestant) use(at time.Time, code string, kill bool) int {
 	return n
 }
 
-// Each code is used by 32 callers of each process at once: two processes on PostgreSQL, one on SQLite; every fifth time one of them is killed meanwhile. No code is accepted twice.
+// Each code is used by 32 callers of each process at once, with two processes on PostgreSQL and one on SQLite. Every fifth time one of them is killed meanwhile. No code is accepted twice.
 func TestVerify_hasOneWinnerAcrossProcessesAndKills(t *testing.T) {
 	storetest.EachConfig(t, migrations, func(t *testing.T, config base.Config) {
 		dataKey, now := seal.NewDataKey(), clock.NewFake(start)
@@ -164,8 +164,8 @@ func TestVerify_hasOneWinnerAcrossProcessesAndKills(t *testing.T) {
 	})
 }
 
-// A million guesses of 200 clients, in sessions of their own, over a month: what is looked at is what the rule says, none gets in, and the owner, who gave a right code
-// in the session before, is let in each day.
+// 200 clients make a million guesses, in sessions of their own, over a month. No more are checked than the budget allows, and none succeeds. The owner, who gave a right
+// code in the session before, gets in each day.
 func TestVerify_resistsAMillionGuesses(t *testing.T) {
 	const clients, days = 200, 30
 	each(t, func(t *testing.T, w *world) {

@@ -23,7 +23,7 @@ func (t tx) PutRecoveryCodes(ctx context.Context, subject string, hashes [][]byt
 	return err
 }
 
-// UseRecoveryCode implements factor.Tx: exactly one winner.
+// UseRecoveryCode implements factor.Tx. Exactly one caller wins.
 func (t tx) UseRecoveryCode(ctx context.Context, subject string, hash []byte, now time.Time) (_ bool, err error) {
 	defer tried.To(&err, "mark recovery code as used")
 	n, err := t.Exec(ctx, `UPDATE recovery_codes SET used_at = ? WHERE hash = ? AND subject = ? AND used_at = 0

@@ -13,7 +13,7 @@ import (
 	base "github.com/fountainai/fountain/internal/store"
 )
 
-// A copy that is put back does not know which codes were used since: those of every step that a device can have shown are refused, and recovery codes too.
+// A restored copy does not know which codes were used since the backup: codes of every step that a device can have shown are refused, and recovery codes too.
 func TestEndRestored_refusesWhatMayHaveBeenUsedSince(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c, gone := someone(), someone()

@@ -18,10 +18,10 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// giver has a code judged at a replica.
+// giver gives a code to a replica.
 type giver = func(t *testing.T, s *factor.Service, c factor.Caller, code string) error
 
-// givers are the ways in which a code comes: each keeps what it has used in another place, and all of them heed all.
+// givers are the ways in which a code can be given. Each stores used steps in another place, and all of them check all places.
 var givers = map[string]giver{
 	"the subject": func(t *testing.T, s *factor.Service, c factor.Caller, code string) error {
 		_, err := s.Verify(t.Context(), c, code)
@@ -58,7 +58,7 @@ func TestSpent_isNoCodeTwiceWhoeverGivesIt(t *testing.T) {
 	})
 }
 
-// After a clock that was ahead the newest step tells nothing: each accepted one is remembered by itself.
+// After a clock was ahead, the newest step says nothing: each accepted step is stored by itself.
 func TestSpent_isNoCodeTwiceWhenTheClockJumps(t *testing.T) {
 	eachPairOfGivers(t, func(t *testing.T, w *world, first, second giver) {
 		c := someone()
@@ -81,7 +81,7 @@ func TestSpent_isNoCodeTwiceWhenTheClockJumps(t *testing.T) {
 	})
 }
 
-// Whoever gives the code, at whichever replica: one wins, each time.
+// However a code is given, and at whichever replica, exactly one wins each time.
 func TestSpent_hasOneWinnerOfManyReplicas(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
@@ -108,7 +108,7 @@ func TestSpent_hasOneWinnerOfManyReplicas(t *testing.T) {
 	})
 }
 
-// Codes of different steps at different replicas at once: an honest person who gives the next one is not told that it was used.
+// Codes of different steps are given to different replicas at once: the next code of an honest person is not refused as used.
 func TestSpent_refusesNoNewerCodeForAnOlderOne(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
@@ -144,7 +144,7 @@ func TestSpent_isHeededByAResync(t *testing.T) {
 	})
 }
 
-// What can't be read is nobody's wrong code, and opens nothing.
+// Stored steps that can't be read count as no wrong code, and accept nothing.
 func TestSpent_thatWasChangedRefusesEveryCode(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
@@ -156,7 +156,7 @@ func TestSpent_thatWasChangedRefusesEveryCode(t *testing.T) {
 	})
 }
 
-// As TestVerify_looksAtFiveOfManyParallelGuesses, by a service that names nobody, and of services that name a session: what is looked at counts for all together.
+// This is TestVerify_looksAtFiveOfManyParallelGuesses for a service that names no session, and for services that do: the limit holds for all together.
 func TestSpent_fiveOfManyParallelGuessesAreLookedAtWhoeverGivesThem(t *testing.T) {
 	const guesses = 64
 	each(t, func(t *testing.T, w *world) {
@@ -186,7 +186,7 @@ func TestSpent_fiveOfManyParallelGuessesAreLookedAtWhoeverGivesThem(t *testing.T
 	})
 }
 
-// What was used after the copy that is restored is in no row of it: steps up to the restore are refused whichever row they would be kept in.
+// The rows of a restored copy lack what was used after the backup: steps up to the restore are refused, wherever they would be stored.
 func TestSpent_refusesStepsUpToARestoreWhoeverGivesThem(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		for name, give := range givers {
@@ -204,7 +204,7 @@ func TestSpent_refusesStepsUpToARestoreWhoeverGivesThem(t *testing.T) {
 	})
 }
 
-// A database of version 0.1 kept every used step in used_steps. What was used before the upgrade stays used, even where the newest step tells nothing.
+// Version 0.1 stored every used step in used_steps. What was used before the upgrade stays used, even where the newest step says nothing.
 func TestSpent_knowsWhatWasUsedBeforeTheUpgrade(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *base.DB) {
 		key, now, db := seal.NewDataKey(), clock.NewFake(start), open(t)

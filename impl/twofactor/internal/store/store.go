@@ -1,4 +1,4 @@
-// Package store keeps factors and proof keys in the service's database.
+// Package store keeps factors, challenges, deliveries, passkeys and proof keys in the service's database.
 package store
 
 import (
@@ -24,7 +24,7 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrations creates this service's own tables (00100 and up).
+// Migrations creates the tables of this service. Its files are numbered from 00100.
 var Migrations = func() fs.FS {
 	sub, err := fs.Sub(migrations, "migrations")
 	if err != nil { // the directory is compiled in
@@ -33,20 +33,20 @@ var Migrations = func() fs.FS {
 	return sub
 }()
 
-// Store implements factor.Repository.
+// Store implements factor.Repository, challenge.Repository and passkey.Repository.
 type Store struct {
 	db       *store.DB
-	forgot   atomic.Int64 // when old steps were last looked for, in microseconds
+	forgot   atomic.Int64 // when all old used steps were last deleted, in unix microseconds
 	attempts *groupcommit.Committer[*factor.Attempt, factor.Verdict]
 }
 
-// Options say what a Store tells of itself.
+// Options configure what a Store reports.
 type Options struct {
 	Log     *slog.Logger
-	Observe func(attempts int) // told how many attempts shared a commit; may be nil
+	Observe func(attempts int) // is called with the number of attempts of each commit; may be nil
 }
 
-// New returns the store on an open database; Close ends it.
+// New returns the store on an open database. Call Close in the end.
 func New(db *store.DB, o Options) *Store {
 	s := &Store{db: db}
 	s.attempts = groupcommit.New(db, groupcommit.Options{MaxBatch: maxBatch, Log: o.Log, Observe: o.Observe}, judge)
@@ -73,7 +73,7 @@ func (s *Store) write(ctx context.Context, fn func(ctx context.Context, t *store
 	return s.db.Write(ctx, fn)
 }
 
-// row is a factor as the database has it.
+// row is a factor as stored in the database.
 type row struct {
 	ID          string `db:"id"`
 	Subject     string `db:"subject"`
@@ -131,11 +131,11 @@ func micros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-// attempt is the one change that counts an attempt at a pending factor, and by which the last one of a round locks it. It decides and
-// counts in one statement, so that of any number of contenders exactly as many pass as are allowed.
+// attempt is the part of an UPDATE that counts an attempt at a pending factor, and locks the factor at the last attempt of a round. With
+// the condition open one statement decides and counts, so that of any number of parallel attempts exactly as many pass as are allowed.
 var attempt = `attempts = attempts + 1, locked_until = ` + lockExpression()
 
-// lockExpression computes the end of the lock from the number of attempts; its one placeholder is the current time.
+// lockExpression returns the SQL expression for the end of the lock, by the number of attempts. Its one placeholder is the current time.
 func lockExpression() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CASE WHEN (attempts + 1) %% %d <> 0 THEN locked_until ELSE CAST(? AS BIGINT) + CASE (attempts + 1) / %d",
@@ -148,8 +148,8 @@ func lockExpression() string {
 	return b.String()
 }
 
-// open is the condition under which a pending factor takes an attempt; its two placeholders are the current time. A lock that ends later than the
-// longest one can was set by a clock that was ahead, and does not count.
+// open is the condition under which a pending factor accepts an attempt. Both placeholders are the current time. A lock that ends later than the
+// longest one can was set while the clock was ahead, and is ignored.
 var open = fmt.Sprintf("(locked_until <= ? OR locked_until > CAST(? AS BIGINT) + %d)", factor.LongestLock.Microseconds())
 
 // none reports whether err says that no row matched.
@@ -161,7 +161,7 @@ func (t tx) Audit(ctx context.Context, e factor.Event) (err error) {
 	return audit.Append(ctx, t.Tx, recorded(e))
 }
 
-// recorded is an event as the audit trail has it.
+// recorded returns an event in the form of the audit trail.
 func recorded(e factor.Event) audit.Event {
 	outcome := "ok"
 	if e.Denied {

@@ -31,14 +31,14 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (ahead int64, err erro
 	})
 }
 
-// forgottenAtOnce bounds the used steps that one transaction deletes.
+// forgottenAtOnce is how many used steps one transaction deletes at most.
 const forgottenAtOnce = 500
 
-// forgetEvery is how often they are looked through at most.
+// forgetEvery is the shortest time between two searches for old used steps.
 const forgetEvery = time.Hour
 
-// forgetUsed deletes the steps that were used longer ago than keepUsed. They are found by reading through all of them in the order of their key, outside the transactions
-// that delete: an index of the times would cost every accepted code a tree more.
+// forgetUsed deletes the steps that were used more than keepUsed ago. It finds them by reading all steps in the order of their key, outside the transactions that delete.
+// An index of the times would have to be updated for every accepted code.
 func (s *Store) forgetUsed(ctx context.Context, now time.Time) error {
 	if since := now.Sub(time.UnixMicro(s.forgot.Load())); since >= 0 && since < forgetEvery {
 		return nil
@@ -70,19 +70,19 @@ func (s *Store) forgetUsed(ctx context.Context, now time.Time) error {
 	}
 }
 
-// forgetOne deletes one used step. Several in one statement, as a list of values, SQLite finds by reading the whole table, while every code waits for it.
+// forgetOne deletes one used step. For a statement with a list of several SQLite would read the whole table, while every code waits.
 const forgetOne = `DELETE FROM used_steps WHERE factor_id = ? AND step = ? AND used_at < ?`
 
-// usedStep names an accepted code.
+// usedStep identifies an accepted code.
 type usedStep struct {
 	FactorID string `db:"factor_id"`
 	Step     int64  `db:"step"`
 }
 
-// before is the argument of a condition that selects what is older than an age.
+// before returns the argument of a condition that selects rows older than an age.
 func before(now time.Time, age time.Duration) []any { return []any{micros(now.Add(-age))} }
 
-// deleteOld deletes rows that nothing needs any more.
+// deleteOld deletes rows that are no longer needed.
 func deleteOld(ctx context.Context, t *store.Tx, all ...store.Rows) error {
 	for _, old := range all {
 		if _, err := old.Delete(ctx, t); err != nil {
@@ -92,10 +92,11 @@ func deleteOld(ctx context.Context, t *store.Tx, all ...store.Rows) error {
 	return nil
 }
 
-// maxClamped bounds how many subjects one sweep sets right.
+// maxClamped is how many subjects one sweep corrects at most.
 const maxClamped = 500
 
-// clamp takes away, subject by subject, what only a clock that was ahead can have set, and records it. It returns the number of the subjects that had such.
+// clamp clears, subject by subject, locks, counts and last steps that only a clock that was ahead can have set, and records that in the audit trail. It returns the number of
+// subjects that it has corrected.
 func (s *Store) clamp(ctx context.Context, now time.Time) (clamped int64, err error) {
 	var subjects []string
 	longest := now.Add(factor.LongestLock)

@@ -13,7 +13,7 @@ import (
 	base "github.com/fountainai/fountain/internal/store"
 )
 
-// Whoever deletes holds up every code meanwhile: a used step is found by its key.
+// Every code waits while steps are deleted, so a used step must be found by its key.
 func TestSweep_readsThroughNothingWhereItDeletes(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		if w.db.Dialect() != base.SQLite {
@@ -29,7 +29,7 @@ func TestSweep_readsThroughNothingWhereItDeletes(t *testing.T) {
 	})
 }
 
-// What is old is deleted in several transactions, found among what is not.
+// Old steps are found among newer ones, and deleted in several transactions.
 func TestSweep_forgetsCodesThatWereUsedTwoDaysAgo(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()

@@ -2,7 +2,7 @@ package store
 
 import "github.com/fountainai/fountain/internal/store"
 
-// Tables are twofactor's own, with what bounds each.
+// Tables are the tables of this service, each with what bounds its size.
 var Tables = []store.Table{
 	{Name: "challenges", Bound: "deleted after 24 hours"},
 	{Name: "data_keys", Bound: "one row"},

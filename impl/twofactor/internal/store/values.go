@@ -6,10 +6,10 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// bigint is an integer argument whose type PostgreSQL could not tell by itself.
+// bigint is a placeholder for an integer whose type PostgreSQL can't infer.
 const bigint = string(store.Bigint)
 
-// anys makes arguments of strings.
+// anys returns strings as arguments of a statement.
 func anys(texts []string) []any {
 	args := make([]any, 0, len(texts))
 	for _, t := range texts {
@@ -18,15 +18,16 @@ func anys(texts []string) []any {
 	return args
 }
 
-// inByteOrder has the column before it sorted as Go sorts strings, whatever the database's locale: rows are locked in the order in which others are inserted.
+// inByteOrder returns what sorts the column before it as Go sorts strings, whatever the locale of the database. So rows are locked in the order in which other
+// transactions insert them.
 func inByteOrder(q store.Querier) string {
 	if q.Dialect() == store.SQLite {
-		return "" // it always does
+		return "" // it always sorts so
 	}
 	return ` COLLATE "C"`
 }
 
-// forUpdate is the end of a SELECT that locks what it reads; on SQLite the transaction is the only writer.
+// forUpdate returns the end of a SELECT that locks what it reads. It is empty on SQLite, where the transaction is the only writer.
 func forUpdate(q store.Querier) string {
 	if q.Dialect() != store.PostgreSQL {
 		return ""
@@ -34,7 +35,7 @@ func forUpdate(q store.Querier) string {
 	return " FOR UPDATE"
 }
 
-// forUpdateOf is forUpdate for the rows of one of the tables that are read.
+// forUpdateOf is forUpdate for the rows of one of the tables read.
 func forUpdateOf(q store.Querier, table string) string {
 	if end := forUpdate(q); end != "" {
 		return end + " OF " + table
@@ -42,7 +43,7 @@ func forUpdateOf(q store.Querier, table string) string {
 	return ""
 }
 
-// cells read a row of a statement from left to right. The first cell that is of another kind fails them all.
+// cells reads the columns of a row from left to right. err is set by the first column that has another type than it is read as.
 type cells struct {
 	row  []any
 	next int
@@ -61,7 +62,7 @@ func cell[T any](c *cells) (v T) {
 func (c *cells) text() string  { return cell[string](c) }
 func (c *cells) number() int64 { return cell[int64](c) }
 
-// bytes are nil where the column has none.
+// bytes returns nil for NULL.
 func (c *cells) bytes() []byte {
 	if c.row[c.next] == nil {
 		c.next++
@@ -70,7 +71,7 @@ func (c *cells) bytes() []byte {
 	return cell[[]byte](c)
 }
 
-// blobArg is an argument of bytes; none of them are NULL.
+// blobArg returns bytes as an argument of a statement; NULL when there are none.
 func blobArg(b []byte) any {
 	if len(b) == 0 {
 		return nil
@@ -78,7 +79,7 @@ func blobArg(b []byte) any {
 	return b
 }
 
-// blobColumn is a column of bytes in store.Values, where nothing else types it.
+// blobColumn returns a column of bytes for store.Values, where nothing else gives it a type.
 func blobColumn(q store.Querier) store.Column {
 	if q.Dialect() == store.PostgreSQL {
 		return "CAST(? AS BYTEA)"

@@ -82,7 +82,7 @@ func TestVerify_refusesTheCodeThatConfirmedTheFactor(t *testing.T) {
 	})
 }
 
-// The code is valid in two steps; no second of them, nor any after, gives it a second life.
+// A code is valid in two steps. After its use it is refused in every second of both, and later.
 func TestVerify_refusesAUsedCodeInEverySecondOfItsLife(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
@@ -139,7 +139,7 @@ func TestVerify_answersASubjectWithoutFactorsLikeAWrongCode(t *testing.T) {
 	})
 }
 
-// One user's success must not deny another's: their codes may be the same at the same second.
+// The success of one user must not deny that of another: their codes can be equal in the same second.
 func TestVerify_keepsSubjectsApart(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		sameSeed := string(make([]byte, totp.SeedSize))
@@ -209,7 +209,7 @@ func TestVerify_acceptsNoUsedCodeAgainWhenTheClockJumps(t *testing.T) {
 	})
 }
 
-// Whoever guessed while the clock was a year ahead is not locked out for that year, and the log says what was set right.
+// A subject with wrong codes from while the clock was a year ahead is not locked out for that year, and the log says what was corrected.
 func TestSweep_takesAwayMarksOfAClockThatWasAhead(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
@@ -308,7 +308,7 @@ func TestVerify_recordsRefusalsOfCallersWhoHangUp(t *testing.T) {
 	})
 }
 
-// opening does something while a code is compared.
+// opening runs a function while a code is compared.
 type opening struct {
 	factor.Sealer
 	do func()
@@ -319,7 +319,7 @@ func (o opening) Open(sealed, aad []byte) ([]byte, error) {
 	return o.Sealer.Open(sealed, aad)
 }
 
-// A verdict that can't be kept is not given: whether the code was right can't be told from the answer.
+// A verdict that can't be stored is not returned: the response does not tell whether the code was right.
 func TestVerify_tellsNothingWhenItsCommitFails(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()
@@ -371,7 +371,7 @@ func TestAudit_holdsNoSecret(t *testing.T) {
 	})
 }
 
-// A code that was accepted by a clock that was ahead is not accepted again when its time comes, although the sweep has taken the last step away.
+// A code that was accepted while the clock was ahead is not accepted again when its time comes, although the sweep has cleared the last step.
 func TestVerify_refusesAfterTheSweepWhatAClockThatWasAheadHasAccepted(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := someone()

@@ -31,7 +31,7 @@ var migrations = []fs.FS{store.Migrations, audit.Migrations, idempotency.Migrati
 // start is the first second of a step of 30 s and of 60 s.
 var start = time.Unix(1_800_000_000, 0).UTC()
 
-// world is the service on one database, with a clock that stands still.
+// world is the service on one database, with a fake clock.
 type world struct {
 	*factor.Service
 	db    *base.DB
@@ -83,7 +83,7 @@ func (w *world) service(t *testing.T, r factor.Repository, random io.Reader) *fa
 	return s
 }
 
-// trusting is a kms for which every session is good; its callers' tokens are their subjects.
+// trusting is a kms for which every session is valid; the token of a caller is its subject.
 type trusting struct{}
 
 func (trusting) Standing(_ context.Context, token string) (factor.Standing, error) {
@@ -98,13 +98,13 @@ func (trusting) UseInvitation(context.Context, string, string, string) error {
 	return factor.ErrInvitation
 }
 
-// someone is a caller with a session, who signed in just now and gave a code just now.
+// someone returns a caller with a session who has just signed in and used a second factor.
 func someone() factor.Caller {
 	subject := id.New("usr")
 	return factor.Caller{Subject: subject, Token: subject, Client: "fountain", Session: "ses_1", RequestID: "req"}
 }
 
-// enrolled returns the seed of a confirmed factor of the caller whose confirming code is of the step before now's.
+// enrolled gives the caller an active factor, confirmed with the code of the step before the present one, and returns its seed.
 func (w *world) enrolled(t *testing.T, c factor.Caller, p totp.Parameters) (factorID string, seed []byte) {
 	t.Helper()
 	e, err := w.Enrol(t.Context(), c, "phone", p, "", nil)
@@ -122,7 +122,7 @@ func seedOf(t *testing.T, e factor.Enrolment) []byte {
 	return seed
 }
 
-// code is the code of the step that lies offset steps from now's.
+// code returns the code of the step that is offset steps after the present one.
 func (w *world) code(t *testing.T, seed []byte, p totp.Parameters, offset int64) string {
 	t.Helper()
 	code, err := totp.Code(seed, p, p.Step(w.now.Now())+offset)
@@ -130,7 +130,7 @@ func (w *world) code(t *testing.T, seed []byte, p totp.Parameters, offset int64)
 	return code
 }
 
-// wrong is a code of no step near now.
+// wrong returns a code of no step near now.
 func (w *world) wrong(t *testing.T, seed []byte, p totp.Parameters) string {
 	t.Helper()
 	near := map[string]bool{}
@@ -160,7 +160,7 @@ func (w *world) number(t *testing.T, query string, args ...any) (n int64) {
 	return n
 }
 
-// events returns the audit log, newest first, after checking its chain.
+// events returns the audit trail, newest first, after it has checked the chain.
 func (w *world) events(t *testing.T) []audit.Record {
 	t.Helper()
 	_, broken, err := audit.Verify(t.Context(), w.db.Read(t.Context()))

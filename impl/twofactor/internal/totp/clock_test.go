@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The window of a right clock is always open, and that of the drift beside it; nothing else is.
+// The window of a right clock and the one moved by the drift are accepted, and nothing else.
 func TestMatch_acceptsTheWindowOfARightClockAndThatOfTheDrift(t *testing.T) {
 	seed, now := []byte("12345678901234567890"), time.Unix(1_800_000_000, 0)
 	for drift, want := range map[int64][]int64{0: {-1, 0}, 1: {-1, 0, 1}, -1: {-2, -1, 0}, 2: {-1, 0, 1, 2}, -2: {-3, -2, -1, 0}, 9: {-1, 0, 8, 9}} {

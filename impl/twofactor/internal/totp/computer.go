@@ -10,8 +10,8 @@ import (
 	"hash"
 )
 
-// computer computes the codes of one seed, one after the other, by one keyed hash. Code gives the library the seed as text for each code, and a verification compares with
-// several.
+// computer computes several codes of one seed with one keyed hash. A verification compares with several codes, and Code would pass the seed to the library as text for each
+// of them.
 type computer struct {
 	mac    hash.Hash
 	digits int
@@ -31,7 +31,7 @@ func newComputer(seed []byte, p Parameters) (*computer, error) {
 	return &computer{mac: hmac.New(hashes[p.Algorithm], seed), digits: p.Digits}, nil
 }
 
-// code returns the code of one step (RFC 4226, section 5.3), with leading zeros, until the next one is computed.
+// code returns the code of one step (RFC 4226, section 5.3), with leading zeros. The bytes are valid until the next call.
 func (c *computer) code(step int64) []byte {
 	c.mac.Reset()
 	var counter [8]byte

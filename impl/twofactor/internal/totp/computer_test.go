@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestComputer_equalsTheLibrary holds what codes are compared with against the library, which makes them.
+// TestComputer_equalsTheLibrary compares the codes of computer with those of the library.
 func TestComputer_equalsTheLibrary(t *testing.T) {
 	random := rand.New(rand.NewPCG(8, 4226))
 	for _, algorithm := range []Algorithm{SHA1, SHA256, SHA512} {

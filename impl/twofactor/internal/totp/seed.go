@@ -15,8 +15,8 @@ const SeedSize = 20
 
 var encoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// NewSeed reads a seed from random, which is crypto/rand.Reader outside tests. A reader that ends or fails early is an
-// error; no seed is ever shorter than SeedSize.
+// NewSeed reads a seed of SeedSize bytes from random, which is crypto/rand.Reader outside tests. A reader that ends or fails
+// early is an error.
 func NewSeed(random io.Reader) ([]byte, error) {
 	seed := make([]byte, SeedSize)
 	if _, err := io.ReadFull(random, seed); err != nil {
@@ -25,11 +25,11 @@ func NewSeed(random io.Reader) ([]byte, error) {
 	return seed, nil
 }
 
-// Base32 returns the seed as authenticator apps take it: base32 (RFC 4648, section 6) without padding.
+// Base32 returns the seed as authenticator apps expect it: base32 (RFC 4648, section 6) without padding.
 func Base32(seed []byte) string { return encoding.EncodeToString(seed) }
 
-// CheckIssuer returns an error for an issuer that cannot stand in an otpauth URI. A colon separates issuer and account in
-// the label, so that an issuer with one would come back as another issuer and account.
+// CheckIssuer returns an error for an issuer that can't be used in an otpauth URI. A colon separates issuer and account in
+// the label, so an issuer with a colon would be read as another issuer and account.
 func CheckIssuer(issuer string) error {
 	switch {
 	case issuer == "" || len(issuer) > 64:

@@ -6,14 +6,14 @@ import (
 	"slices"
 )
 
-// Steps is a set of time steps, as it is stored: runs of steps that follow each other, in rising order, each as its distance from the end of the one before and its
-// length. Codes that are given one after the other make one run; a lone one takes two to four bytes. The zero value is empty.
+// Steps is a set of time steps in its stored form: runs of consecutive steps, in ascending order. Each run is stored as its distance from the end of the run before and
+// its length. Codes of consecutive steps make one run; a single step takes two to four bytes. The zero value is empty.
 type Steps []byte
 
-// ErrSteps says that what is stored is no set of steps.
+// ErrSteps says that the stored bytes are not a set of steps.
 var ErrSteps = errors.New("totp: stored steps can't be read")
 
-// manyRuns is from how many runs on With leaves out what is old. Before that nothing is forgotten, so that a clock that is ahead for a moment forgets nothing.
+// manyRuns is the number of runs above which With drops old ones. Up to it nothing is dropped, so that a clock that is ahead for a moment does not drop any.
 const manyRuns = 64
 
 // run is a range of steps, both ends included.
@@ -46,7 +46,7 @@ func (s Steps) Has(step int64) (bool, error) {
 	return slices.ContainsFunc(all, func(r run) bool { return r.first <= step && step <= r.last }), err
 }
 
-// With returns the set with one step more. Where it has grown large it is without the steps before the oldest that matters.
+// With returns the set with a step added. When it has more than manyRuns runs, those that end before oldest are dropped.
 func (s Steps) With(step, oldest int64) (Steps, error) {
 	all, err := s.runs()
 	if err != nil {
@@ -62,7 +62,7 @@ func (s Steps) With(step, oldest int64) (Steps, error) {
 		return 0
 	})
 	switch {
-	case at < len(all) && all[at].first <= step: // it is in the set
+	case at < len(all) && all[at].first <= step: // it is in the set already
 		return s, nil
 	default:
 		all = slices.Insert(all, at, run{step, step})

@@ -40,7 +40,7 @@ func TestSteps_areShort(t *testing.T) {
 	require.LessOrEqual(t, len(s), 8)
 }
 
-// Old steps are forgotten only when there are many: whatever a clock that is ahead calls old is not.
+// Old steps are dropped only when there are many, so that a clock that is ahead does not drop steps that are not old.
 func TestSteps_forgetWhatIsOldWhenTheyAreMany(t *testing.T) {
 	const now = 59_000_000
 	var s Steps
@@ -61,7 +61,7 @@ func TestSteps_forgetWhatIsOldWhenTheyAreMany(t *testing.T) {
 	}
 }
 
-// FuzzSteps reads any bytes: they are refused, or a set that can be added to.
+// FuzzSteps reads any bytes: they are refused, or are a set to which steps can be added.
 func FuzzSteps(f *testing.F) {
 	var s Steps
 	for range 40 {

@@ -1,5 +1,5 @@
-// Package totp computes and compares time-based one-time passwords (RFC 6238 over RFC 4226). It is pure: it reads no clock,
-// keeps no state, and tells which time step a code belongs to, so that its caller can accept each step once.
+// Package totp computes and compares time-based one-time passwords (RFC 6238 over RFC 4226). It is pure: it reads no clock and
+// keeps no state. It returns the time step that a code belongs to, so that the caller can accept each step once.
 package totp
 
 import (
@@ -23,14 +23,14 @@ const (
 	SHA512 Algorithm = "SHA512"
 )
 
-// Parameters are what an authenticator and its verifier agree on beside the seed.
+// Parameters are what an authenticator and its verifier agree on in addition to the seed.
 type Parameters struct {
 	Algorithm Algorithm
 	Digits    int // 6 or 8
 	Period    int // seconds, 30 or 60
 }
 
-// Default is what every authenticator app understands.
+// Default are the parameters that every authenticator app supports.
 var Default = Parameters{Algorithm: SHA1, Digits: 6, Period: 30}
 
 // The window of accepted steps around the current one: one past, none future. A code lives at most two periods.
@@ -41,7 +41,7 @@ const (
 
 var algorithms = map[Algorithm]otp.Algorithm{SHA1: otp.AlgorithmSHA1, SHA256: otp.AlgorithmSHA256, SHA512: otp.AlgorithmSHA512}
 
-// Validate returns an error when the parameters are none of those that are offered. It names the parameter only.
+// Validate returns an error when the parameters are not supported. The error names the parameter and not its value.
 func (p Parameters) Validate() error {
 	if _, ok := algorithms[p.Algorithm]; !ok {
 		return errors.New("totp: unknown algorithm")
@@ -81,8 +81,8 @@ func Code(seed []byte, p Parameters, step int64) (string, error) {
 	return code, nil
 }
 
-// WellFormed reports whether code is 6 or 8 ASCII digits and nothing else. No space is trimmed and no other digit is
-// taken: a spelling that compares equal but is stored differently is a replay (CVE-2025-6014).
+// WellFormed reports whether code is 6 or 8 ASCII digits and nothing else. It trims no spaces and accepts no other digits:
+// a spelling that compares equal but is stored differently allows a replay (CVE-2025-6014).
 func WellFormed(code string) bool {
 	if len(code) != 6 && len(code) != 8 {
 		return false
@@ -95,8 +95,8 @@ func WellFormed(code string) bool {
 	return true
 }
 
-// Match compares code with every step that the device's clock may show at t, each in constant time and without stopping early, and returns the newest step
-// it belongs to. ok is false when no step matches.
+// Match compares code with the codes of all steps that the device's clock may show at t, and returns the latest step that it belongs to. It compares in
+// constant time and does not stop early. ok is false when no step matches.
 func Match(seed []byte, p Parameters, t time.Time, c Clock, code string) (step int64, ok bool, err error) {
 	if !WellFormed(code) || len(code) != p.Digits {
 		return 0, false, nil

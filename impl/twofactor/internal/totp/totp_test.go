@@ -128,7 +128,7 @@ func TestMatch_keepsLeadingZeros(t *testing.T) {
 	require.Equal(t, 5, found)
 }
 
-// Whatever the seed, the parameters and the time: a match is the code of the step it names, and lies in the window.
+// For any seed, parameters and time, a match is the code of the step that is returned, and the step is in the window.
 func TestMatch_namesTheStepOfTheCode(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := rapid.SliceOfN(rapid.Byte(), SeedSize, SeedSize).Draw(t, "seed")

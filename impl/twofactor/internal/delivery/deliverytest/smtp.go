@@ -1,4 +1,4 @@
-// Package deliverytest has servers that stand for providers in tests.
+// Package deliverytest has stand-ins for providers in tests.
 package deliverytest
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Mail is what an SMTP server took over.
+// Mail is a mail that an SMTP server has accepted.
 type Mail struct {
 	From, To string // of the envelope
 	Data     string
@@ -30,7 +30,7 @@ type Mail struct {
 	User     string // base64 of PLAIN
 }
 
-// SMTP is a mail server that speaks STARTTLS with an authority of its own.
+// SMTP is a mail server with STARTTLS and a certificate authority of its own.
 type SMTP struct {
 	Addr   string
 	CAFile string
@@ -44,12 +44,12 @@ type SMTP struct {
 	sessions int
 }
 
-// Behaviour makes a server fail in the ways that servers do.
+// Behaviour makes a server fail in the ways in which servers do.
 type Behaviour struct {
-	Down          bool   // connections are ended at once
+	Down          bool   // connections are closed at once
 	NoTLS         bool   // STARTTLS is not offered
 	Rcpt          string // the answer to RCPT TO, instead of 250
-	HangUpAtQueue bool   // takes the mail over, and ends the connection without saying so
+	HangUpAtQueue bool   // accepts the mail, and closes the connection without an answer
 }
 
 // NewSMTP starts a server that ends with the test.
@@ -80,7 +80,7 @@ func (s *SMTP) Behave(b Behaviour) {
 	s.behave = b
 }
 
-// Mails returns what has been taken over.
+// Mails returns the mails that were accepted.
 func (s *SMTP) Mails() []Mail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,7 +101,7 @@ func (s *SMTP) now() Behaviour {
 	return s.behave
 }
 
-// serve speaks as much of RFC 5321 as a client needs.
+// serve implements as much of RFC 5321 as a client needs.
 func (s *SMTP) serve(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
@@ -180,7 +180,7 @@ func readData(in *bufio.Reader) string {
 	}
 }
 
-// certificate makes a certificate for 127.0.0.1 that is its own authority, and writes that to a file.
+// certificate makes a self-signed certificate for 127.0.0.1, and writes it to a file.
 func certificate(t testing.TB, caFile string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -31,14 +31,14 @@ func NewTwilio(t testing.TB) *Twilio {
 	return s
 }
 
-// Answer has f answer the requests; where it returns false the message is taken over as well. nil: all messages are taken over.
+// Answer makes f answer the requests. When f returns false, the message is also accepted. With nil all messages are accepted.
 func (s *Twilio) Answer(f func(w http.ResponseWriter, r *http.Request) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answer = f
 }
 
-// Messages returns what was taken over.
+// Messages returns the messages that were accepted.
 func (s *Twilio) Messages() []url.Values {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,7 +70,7 @@ func (s *Twilio) serve(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"sid": "SM%032x", "status": "queued"}`, n)
 }
 
-// Refuse answers with a status and an error code of Twilio's.
+// Refuse returns a function for Answer that answers with a status and an error code of Twilio.
 func Refuse(status, code int) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(status)
